@@ -1,0 +1,180 @@
+"""Where a model's rows come from, which of them a run may see, and what must hold of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from include.config.section import Section
+from include.config.spans import Span
+
+ColumnType = Literal["string", "integer", "float", "boolean", "timestamp", "date"]
+
+
+class Slot(StrEnum):
+    """The length of event time that one partition holds."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+class Column(Section):
+    """How one column of a text file is read; nothing is guessed that can be declared."""
+
+    type: ColumnType
+    """What the values are; an id such as `007` is a `string`."""
+    format: str | None = None
+    """For `timestamp` and `date`: how the text is written, as for `strptime` (`%d/%m/%Y`), or `epoch_s`, `epoch_ms`; ISO 8601 if left out."""
+    missing: tuple[str, ...] = ("",)
+    """Texts that mean "no value"; only the empty text unless said, so that a country `NA` stays one."""
+
+
+class FilesSource(Section):
+    """Files on a disk that every worker sees, or in S3."""
+
+    kind: Literal["files"]
+    path: str
+    """A path, a glob or an `s3://` address; `%Y`, `%m`, `%d`, `%H` stand for the partition's own date, so that only its files are read. A relative path starts at the model's folder."""
+    format: Literal["csv", "parquet", "json_lines"]
+    """How the files are written; `.gz` files of `csv` and `json_lines` are unpacked on the way."""
+    columns: dict[str, Column] = Field(default_factory=dict)
+    """The columns to keep, with their types. Required for `csv` and `json_lines`; Parquet brings its own types."""
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    """What stands between two fields of a CSV file."""
+    connection: str | None = None
+    """The Airflow connection (type `aws`) that opens the bucket; the default chain of AWS credentials if left out."""
+
+    @model_validator(mode="after")
+    def _text_is_declared(self) -> FilesSource:
+        # An empty `columns` of a text file is answered when the file is read, with a block to paste: see data/files.py.
+        if self.format == "parquet" and self.columns:
+            raise ValueError("Parquet files bring their own types: remove `columns`, or keep columns by name in `features`")
+        return self
+
+
+class SqlSource(Section):
+    """One query through an Airflow connection."""
+
+    kind: Literal["sql"]
+    connection: str
+    """The Airflow connection to ask."""
+    query: str
+    """A SELECT with the bounds `:start` (inclusive) and `:end` (exclusive) on event time."""
+    schema_: dict[str, ColumnType] = Field(default_factory=dict, alias="types")
+    """Types of columns that the database driver leaves open, such as dates in SQLite."""
+
+    @field_validator("query")
+    @classmethod
+    def _bounded(cls, query: str) -> str:
+        if ":start" not in query or ":end" not in query:
+            raise ValueError("expected the bounds `:start` and `:end`, such as `WHERE t >= :start AND t < :end`")
+        return query
+
+
+class PythonSource(Section):
+    """A function in the model's folder that yields rows between two instants."""
+
+    kind: Literal["python"]
+    reader: str = Field(pattern=r"^[A-Za-z_]\w*:[A-Za-z_]\w*$")
+    """`module:function` in the model's folder; called as `function(start, end)`, it yields pandas or Arrow tables."""
+
+
+Source = Annotated[FilesSource | SqlSource | PythonSource, Field(discriminator="kind")]
+
+
+class Windows(Section):
+    """Which rows a run learns from and is judged on; both end where labels have matured at as-of."""
+
+    train: Span
+    """Length of the training window; it ends one label delay before the holdout begins."""
+    holdout: Span
+    """Length of the holdout, the newest matured rows; never seen in fitting or tuning."""
+
+    @field_validator("train", "holdout")
+    @classmethod
+    def _positive(cls, span: Span) -> Span:
+        if not span:
+            raise ValueError("expected a length above zero")
+        return span
+
+
+class Data(Section):
+    """The rows of a model."""
+
+    source: Source
+    event_time: str
+    """The column that says when a row happened."""
+    row_id: tuple[str, ...] = Field(min_length=1)
+    """The columns that together name one row."""
+    target: str
+    """The column to predict."""
+    partition: Slot
+    """How much event time one stored partition holds: `hour`, `day` or `month`."""
+    label_delay: Span = Span("0s")
+    """How long after its event time a row's target is known."""
+    windows: Windows
+    timezone: str = "UTC"
+    """What event times without a zone mean, as an IANA name such as `America/New_York`."""
+    recheck: int = Field(default=1, ge=0)
+    """How many of the newest partitions each run reads again, for late corrections."""
+
+    @field_validator("row_id", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("expected an IANA time zone such as UTC or Europe/Berlin") from None
+        return name
+
+
+class Expectation(Section):
+    """One expectation under its Great Expectations name, with its arguments."""
+
+    type: str
+    arguments: dict[str, Any]
+    severity: Literal["critical", "warning"] = "warning"
+    """What a failure means: `critical` stops the run without retries, `warning` is recorded."""
+    quarantine: bool = False
+    """Set the offending rows aside and go on, below `max_quarantined`; for expectations on single rows."""
+
+
+class Quality(Section):
+    """What must hold of the rows before anything learns from them."""
+
+    expectations: tuple[Expectation, ...] = ()
+    """Each is one entry `expect_...: {arguments}`, with `severity` and `quarantine` beside the arguments."""
+    max_quarantined: float = Field(default=0.05, ge=0, le=1)
+    """The largest share of rows that may be set aside; above it the run stops."""
+
+    @field_validator("expectations", mode="before")
+    @classmethod
+    def _by_name(cls, entries: Any) -> Any:
+        if not isinstance(entries, list | tuple):
+            return entries
+        return tuple(_expectation(entry) for entry in entries)
+
+
+def _expectation(entry: Any) -> Any:
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not isinstance(entry, dict) or {"type", "arguments"} <= entry.keys():
+        return entry
+    if len(entry) != 1:
+        raise ValueError("expected one entry `expect_...: {arguments}`; two keys stand at one dash")
+    ((name, arguments),) = entry.items()
+    if not str(name).startswith("expect_"):
+        raise ValueError(f"expected a Great Expectations name that starts with `expect_`, found `{name}`")
+    arguments = dict(arguments or {})
+    own = {key: arguments.pop(key) for key in ("severity", "quarantine") if key in arguments}
+    return {"type": name, "arguments": arguments, **own}

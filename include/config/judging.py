@@ -1,0 +1,76 @@
+"""How a challenger is measured, and by which rules it goes forward."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from include.config.section import Section
+
+
+class Evaluation(Section):
+    """What is measured on the holdout."""
+
+    metrics: tuple[str, ...] = ()
+    """Metrics by their short names; those that the gate names are measured as well."""
+    slices: tuple[str, ...] = ()
+    """Columns whose levels are looked at one by one."""
+    resamples: int = Field(default=1000, ge=200, le=20000)
+    """Bootstrap resamples behind every interval."""
+    cluster: str | None = None
+    """A column whose rows are not independent of each other and are resampled together, such as a customer."""
+
+
+class Primary(Section):
+    """The rule that a challenger must meet against the incumbent."""
+
+    metric: str
+    rule: Literal["better", "not_worse"] = "better"
+    """`better`: the lower bound of the gain is above zero. `not_worse`: it is above minus `margin`."""
+    margin: float | None = Field(default=None, gt=0)
+    """For `not_worse`: the largest loss that does not matter."""
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    """One-sided confidence of the bound."""
+
+    @model_validator(mode="after")
+    def _margin_where_it_counts(self) -> Primary:
+        if (self.rule == "not_worse") != (self.margin is not None):
+            raise ValueError("expected `margin` with `rule: not_worse`, and only there")
+        return self
+
+
+class Require(Section):
+    """A level that a metric must reach whatever the incumbent does."""
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Require:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("expected `at_least` or `at_most`")
+        return self
+
+
+class Guard(Section):
+    """A loss against the incumbent that is not accepted, overall or in any level of a slice."""
+
+    metric: str
+    max_loss: float = Field(ge=0)
+    """The largest accepted loss, in the metric's own unit."""
+    slice: str | None = None
+    """A column of `evaluation.slices`: the guard then holds for each of its levels."""
+    min_support: int = Field(default=100, ge=1)
+    """Levels with fewer holdout rows are reported as unverified."""
+    required: bool = False
+    """Whether an unverified level blocks promotion."""
+
+
+class Gate(Section):
+    """The policy: which evidence moves a model forward."""
+
+    primary: Primary
+    require: tuple[Require, ...] = ()
+    guards: tuple[Guard, ...] = ()

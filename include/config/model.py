@@ -1,0 +1,96 @@
+"""What ``model.yaml`` may say, as one typed object."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from include.config.data import Data, Quality
+from include.config.judging import Evaluation, Gate
+from include.config.section import Section
+from include.config.training import Features, Training
+
+BASELINES = ("trivial", "simple")
+
+
+class Schedule(Section):
+    """When the model's DAGs run."""
+
+    retrain: str | None = None
+    """A cron expression or an Airflow preset such as `@monthly`; each run stands at its logical date. Left out: only by hand."""
+    start: datetime
+    """The first date that a scheduled run or a backfill may stand at."""
+    end: datetime | None = None
+    """The last one; left out for a model that goes on."""
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _utc(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime.combine(value, time())
+        if isinstance(value, datetime):
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Schedule:
+        if self.end is not None and self.end < self.start:
+            raise ValueError("expected `end` at or after `start`")
+        return self
+
+
+class ModelConfig(Section):
+    """A model as its team declares it in ``include/models/<name>/model.yaml``."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    """The folder's name: lower case letters, digits and underscores."""
+    description: str
+    """The question that the model answers, in one sentence."""
+    owner: str
+    """The team to ask."""
+    task: Literal["classification", "regression"]
+    schedule: Schedule
+    data: Data
+    quality: Quality = Quality()
+    features: Features
+    training: Training
+    evaluation: Evaluation = Evaluation()
+    gate: Gate
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> ModelConfig:
+        if self.data.target in self.features.columns:
+            raise ValueError(f"`features` holds the target `{self.data.target}`: a model would see the answer")
+        for guard in self.gate.guards:
+            if guard.slice is not None and guard.slice not in self.evaluation.slices:
+                raise ValueError(
+                    f"a guard names the slice `{guard.slice}`, which `evaluation.slices` does not list "
+                    f"(found there: {', '.join(self.evaluation.slices) or 'nothing'})"
+                )
+        if self.task == "regression" and (self.training.imbalance != "none" or self.training.cv.kind == "stratified"):
+            raise ValueError("`imbalance` and stratified folds are for classification")
+        return self
+
+    @property
+    def candidate_names(self) -> list[str]:
+        """The names of the declared candidates, in their order."""
+        return [candidate.name for candidate in self.training.candidates]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric to measure: the primary first, then the gate's others, then those of `evaluation`."""
+        rules = (self.gate.primary, *self.gate.require, *self.gate.guards)
+        return tuple(dict.fromkeys([*(rule.metric for rule in rules), *self.evaluation.metrics]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON that `model_validate` reads back, for a DAG's serialized form."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=False)
+
+    def folder(self, models: Path) -> Path:
+        """Return the folder that holds the model's YAML and Python files."""
+        return models / self.name

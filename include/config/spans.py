@@ -1,0 +1,78 @@
+"""Lengths of time as people write them: ``4mo``, ``1d``, ``12h``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from dateutil.relativedelta import relativedelta
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+_SPAN = re.compile(r"^(\d+)(y|mo|w|d|h|min|s)$")
+_EXPECTED = "a number and a unit: y, mo, w, d, h, min or s, such as 4mo or 12h"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A calendar length of time; months and years keep the day of the month, as a person expects.
+
+    Subtract or add it to a datetime: ``instant - Span.parse("1mo")``.
+    """
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: object) -> Span:
+        """Read ``4mo`` and the like.
+
+        Raises
+        ------
+        ValueError
+            When ``text`` is not a number and a unit.
+        """
+        if isinstance(text, Span):
+            return text
+        if not isinstance(text, str) or not _SPAN.match(text):
+            raise ValueError(f"expected {_EXPECTED}")
+        return cls(text)
+
+    @property
+    def _delta(self) -> relativedelta:
+        count, unit = _SPAN.match(self.text).groups()  # type: ignore[union-attr]
+        names = {"y": "years", "mo": "months", "w": "weeks", "d": "days", "h": "hours", "min": "minutes", "s": "seconds"}
+        return relativedelta(**{names[unit]: int(count)})  # type: ignore[arg-type]
+
+    def __radd__(self, instant: datetime) -> datetime:
+        return instant + self._delta
+
+    def __rsub__(self, instant: datetime) -> datetime:
+        return instant - self._delta
+
+    def __bool__(self) -> bool:
+        return bool(self._delta)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def about(self) -> timedelta:
+        """Return the length with months of 30 and years of 365 days, for comparing lengths."""
+        delta = self._delta
+        return timedelta(
+            days=delta.years * 365 + delta.months * 30 + delta.days,
+            hours=delta.hours,
+            minutes=delta.minutes,
+            seconds=delta.seconds,
+        )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": _SPAN.pattern, "description": _EXPECTED, "examples": ["4mo", "1d", "12h"]}

@@ -1,0 +1,139 @@
+"""Every mistake that a user can make, one class each.
+
+    RatchetError
+    ├── ConfigError            model.yaml, settings or a form value says something it may not
+    │   └── CodeError          a function named in model.yaml is missing or broken
+    ├── DependencyMissing      an optional library is not installed
+    ├── StoreError
+    │   ├── StoreUnavailable   the store did not answer; the only error that a retry can help
+    │   ├── ObjectMissing      a key that should be there is not
+    │   ├── ObjectCorrupt      bytes do not have the digest that they are named by
+    │   └── ChainBroken        a log has a gap, a fork or a changed entry
+    ├── DataError
+    │   ├── SourceError        raw rows can't be read as declared
+    │   ├── SchemaChanged      the source's columns or types differ from those on record
+    │   └── NotEnoughRows      a window holds too few rows to learn from or judge on
+    ├── QualityError           a critical expectation failed, or too many rows were set aside
+    ├── TrainingError          a candidate can't be fitted, or none could be selected
+    ├── ModelFileRefused       a model file is damaged or holds a type that is not permitted
+    ├── EvaluationError        evidence can't be measured
+    └── RegistryError          an operation on the ledger that the laws do not allow
+
+Each message says what was expected, what was found, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RatchetError(Exception):
+    """An error that a person can act on.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, in one sentence.
+    expected, found, where, remedy : str, optional
+        The facts behind the sentence; those given are printed one a line.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: object = None,
+        found: object = None,
+        where: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.message = message
+        self.expected = expected
+        self.found = found
+        self.where = where
+        self.remedy = remedy
+        facts = {"expected": expected, "found": found, "where": where, "what to do": remedy}
+        lines = [message, *(f"  {name}: {fact}" for name, fact in facts.items() if fact is not None)]
+        super().__init__("\n".join(lines))
+
+
+class ConfigError(RatchetError):
+    """model.yaml, settings or a form value says something it may not."""
+
+
+class CodeError(ConfigError):
+    """A function named in model.yaml is missing or broken."""
+
+
+class DependencyMissing(RatchetError):
+    """An optional library is not installed."""
+
+
+class StoreError(RatchetError):
+    """The object store did not do as asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer; trying again later can help."""
+
+
+class ObjectMissing(StoreError):
+    """A key that should be there is not."""
+
+
+class ObjectCorrupt(StoreError):
+    """Bytes do not have the digest that they are named by."""
+
+
+class ChainBroken(StoreError):
+    """A log has a gap, a fork or a changed entry.
+
+    ``number`` is the first entry that does not follow from the one before it.
+    """
+
+    def __init__(self, message: str, *, number: int, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.number = number
+
+
+class DataError(RatchetError):
+    """Rows are not as declared."""
+
+
+class SourceError(DataError):
+    """Raw rows can't be read as declared."""
+
+
+class SchemaChanged(DataError):
+    """The source's columns or types differ from those on record."""
+
+
+class NotEnoughRows(DataError):
+    """A window holds too few rows to learn from or judge on."""
+
+
+class QualityError(RatchetError):
+    """A critical expectation failed, or too many rows were set aside."""
+
+
+class TrainingError(RatchetError):
+    """A candidate can't be fitted, or none could be selected."""
+
+
+class ModelFileRefused(RatchetError):
+    """A model file is damaged or holds a type that is not permitted."""
+
+
+class EvaluationError(RatchetError):
+    """Evidence can't be measured."""
+
+
+class RegistryError(RatchetError):
+    """An operation on the ledger that the laws do not allow."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known spelling closest to ``word``, or None if nothing is close."""
+    matches = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
