@@ -1,0 +1,209 @@
+"""What was measured about a challenger, as plain values that a gate can rule on and a card can show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+Role = Literal["challenger", "incumbent", "trivial", "simple"]
+
+_LOWER = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35)
+PROBABILITIES: tuple[float, ...] = (*_LOWER, 0.5, *(round(1 - p, 4) for p in reversed(_LOWER)))
+"""Where the bootstrap distribution of each gain is kept."""
+
+_PROBIT = NormalDist().inv_cdf
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of one model with its two-sided 95 % interval, or the reason why it has no value."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    undefined: str | None = None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better the challenger is than another model on identical rows; positive is better for every metric.
+
+    Parameters
+    ----------
+    metric : str
+    against : str
+        The role of the other model.
+    slice : (column, level) or None
+        The rows looked at; None for all.
+    support : int
+        The number of those rows.
+    estimate : float or None
+        The difference itself.
+    quantiles : tuple of (probability, value)
+        Its bootstrap distribution at `PROBABILITIES`; empty when undefined.
+    undefined : str or None
+        Why there is no difference to speak of.
+    """
+
+    metric: str
+    against: Role
+    slice: tuple[str, str] | None
+    support: int
+    estimate: float | None
+    quantiles: tuple[tuple[float, float], ...] = ()
+    undefined: str | None = None
+
+    def bound(self, confidence: float) -> float | None:
+        """Return the one-sided lower bound: the gain is above it with this confidence.
+
+        None when the gain is undefined, or when the confidence is beyond what the resamples can speak of (0.9995).
+        """
+        return self._quantile(1 - confidence)
+
+    def upper(self, confidence: float) -> float | None:
+        """Return the one-sided upper bound: the gain is below it with this confidence."""
+        return self._quantile(confidence)
+
+    def _quantile(self, probability: float) -> float | None:
+        # Between two kept probabilities the distribution is taken as normal: linear in the normal quantile.
+        tolerance = 1e-9
+        for (p0, v0), (p1, v1) in zip(self.quantiles, self.quantiles[1:], strict=False):
+            if p0 - tolerance <= probability <= p1 + tolerance:
+                z0, z1 = _PROBIT(p0), _PROBIT(p1)
+                share = min(1.0, max(0.0, (_PROBIT(min(p1, max(p0, probability))) - z0) / (z1 - z0)))
+                return v0 + share * (v1 - v0)
+        return None
+
+
+@dataclass(frozen=True)
+class SliceScores:
+    """The metrics on the rows of one level of a slice column."""
+
+    column: str
+    level: str
+    support: int
+    positives: int | None
+    scores: dict[Role, dict[str, Measured]]
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The rows that every model was scored on; ``after < event_time <= until``."""
+
+    after: str
+    until: str
+    rows: int
+    rows_digest: str
+    positives: int | None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model file that was measured in one role, and the recipe that made it."""
+
+    fit: str
+    model_file: str
+    model_bytes: int
+    candidate: str
+    estimator: str
+    params: dict[str, Any]
+    threshold: float | None
+    train_after: str
+    train_until: str
+    train_rows: int
+    validation: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the plots of one model are drawn from; at most 200 points each.
+
+    Classification fills ``roc`` (false and true positive rate), ``precision_recall`` (recall, precision), ``calibration``
+    (mean score, share of positives, low, high, rows) and ``confusion`` (true negatives, false positives, false negatives,
+    true positives). Regression fills ``calibration`` (mean prediction, mean target, low, high, rows) and ``residuals``
+    (left edge, right edge, rows).
+    """
+
+    calibration: tuple[tuple[float, ...], ...]
+    roc: tuple[tuple[float, float], ...] = ()
+    precision_recall: tuple[tuple[float, float], ...] = ()
+    confusion: tuple[int, int, int, int] | None = None
+    residuals: tuple[tuple[float, float, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much the primary metric loses when one column's values are shuffled among the holdout rows."""
+
+    column: str
+    loss: float | None
+    spread: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What using the challenger costs."""
+
+    predict_ms_per_1000: float
+    model_bytes: int
+
+
+@dataclass(frozen=True)
+class Units:
+    """What was resampled: ``count`` rows, or clusters of a column, in ``groups`` random groups when they are many."""
+
+    of: str
+    count: int
+    groups: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything measured about a challenger against the incumbent and the baselines on identical holdout rows."""
+
+    model: str
+    task: Literal["classification", "regression"]
+    version: str
+    as_of: str
+    incumbent: str | None
+    snapshot: str
+    holdout: Holdout
+    comparable: bool
+    incomparable_because: str | None
+    remedy: str | None
+    metrics: tuple[str, ...]
+    scores: dict[Role, dict[str, Measured]]
+    gains: tuple[Gain, ...]
+    slice_scores: tuple[SliceScores, ...]
+    subjects: dict[Role, Subject]
+    curves: dict[Role, Curves]
+    importance: tuple[Importance, ...]
+    cost: Cost
+    resamples: int
+    units: Units
+    seed: int
+
+    def gain(self, metric: str, against: Role, slice: tuple[str, str] | None = None) -> Gain | None:
+        """Return the gain in one metric on some rows, or None if it was not measured."""
+        wanted = (metric, against, slice)
+        return next((gain for gain in self.gains if (gain.metric, gain.against, gain.slice) == wanted), None)
+
+    def levels(self, column: str) -> tuple[str, ...]:
+        """Return the levels of a slice column that the holdout holds."""
+        return tuple(scores.level for scores in self.slice_scores if scores.column == column)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON that `from_json` reads back."""
+        value: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        return value
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Evidence:
+        """Read what `to_json` wrote."""
+        return _ADAPTER.validate_python(value)
+
+
+_ADAPTER = TypeAdapter(Evidence)
