@@ -1,0 +1,183 @@
+"""Metrics as sums over rows, so that any resampling of rows is one matrix product.
+
+Every metric is a function of a few sums of per-row terms. Label and loss metrics are so by definition. ROC AUC is a sum
+of placement values (DeLong, DeLong and Clarke-Pearson 1988), average precision a sum of its influence function; for these
+two the sum over all rows is exact and a reweighted sum is the first-order expansion around it, which is what their
+asymptotic intervals rest on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.config.names import METRICS
+
+Array = NDArray[Any]
+Sums = Mapping[str, Array]
+
+SHARED = frozenset({"rows", "positive", "negative", "target", "target_squared"})
+"""Terms that say nothing of a model and are computed once for all of them."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How one metric is computed.
+
+    Parameters
+    ----------
+    terms : tuple of str
+        The per-row terms it needs, keys of what `row_terms` returns.
+    combine : function of {term: array of sums} to array
+        The metric of those sums; NaN where it has no value.
+    undefined : str
+        Why it may have no value.
+    """
+
+    terms: tuple[str, ...]
+    combine: Callable[[Sums], Array]
+    undefined: str = ""
+
+
+def sign(name: str) -> int:
+    """Return 1 if greater is better, -1 if less is."""
+    return 1 if METRICS[name].greater_is_better else -1
+
+
+def needed_terms(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the per-row terms that some metrics need, each once."""
+    return tuple(dict.fromkeys(term for name in names for term in DEFINITIONS[name].terms))
+
+
+def row_terms(
+    wanted: tuple[str, ...], target: Array, score: Array, threshold: float | None, centre: float = 0.0
+) -> dict[str, Array]:
+    """Return the per-row terms of one model on one set of rows.
+
+    Parameters
+    ----------
+    wanted : tuple of str
+    target : array of shape (n_rows,)
+        0 or 1 for classification, the value for regression.
+    score : array of shape (n_rows,)
+        Probability of the positive class, or the predicted value.
+    threshold : float or None
+        Scores at or above it are predicted positive.
+    centre : float
+        For regression: subtracted from targets before squaring, against cancellation.
+    """
+    terms: dict[str, Array] = {}
+    if {"auc_positive", "auc_negative", "precision_at"} & set(wanted):
+        terms |= _ranking_terms(target, score)
+    direct: dict[str, Callable[[], Array]] = {
+        "rows": lambda: np.ones(len(target)),
+        "positive": lambda: target,
+        "negative": lambda: 1.0 - target,
+        "true_positive": lambda: target * (score >= threshold),
+        "false_positive": lambda: (1.0 - target) * (score >= threshold),
+        "squared_error": lambda: (score - target) ** 2,
+        "absolute_error": lambda: np.abs(score - target),
+        "log_loss": lambda: _log_loss(target, score),
+        "target": lambda: target - centre,
+        "target_squared": lambda: (target - centre) ** 2,
+    }
+    return {name: terms[name] if name in terms else direct[name]() for name in wanted}
+
+
+def _log_loss(target: Array, score: Array) -> Array:
+    eps = np.finfo(score.dtype).eps  # as scikit-learn clips
+    p = np.clip(score, eps, 1 - eps)
+    return -(target * np.log(p) + (1 - target) * np.log1p(-p))
+
+
+def _ranking_terms(target: Array, score: Array) -> dict[str, Array]:
+    order = np.argsort(score, kind="stable")
+    ranked = score[order]
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+    tie = np.empty(len(score), dtype=np.intp)  # which group of equal scores each row is in, ascending
+    tie[order] = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(score)]))
+    positives = np.add.reduceat(target[order], starts)
+    rows = np.diff(np.r_[starts, len(score)]).astype(float)
+    negatives = rows - positives
+    n_positive, n_negative = positives.sum(), negatives.sum()
+    nothing = np.zeros(len(score))
+    if n_positive == 0:
+        return {"auc_positive": nothing, "auc_negative": nothing, "precision_at": nothing}
+
+    positives_from = n_positive - (np.cumsum(positives) - positives)  # at or above each score
+    rows_from = len(score) - (np.cumsum(rows) - rows)
+    precision = positives_from / rows_from
+    # d AP / d weight of a row: its own precision if positive, and its part in the precision at every lower score.
+    gained, diluted = np.cumsum(positives / rows_from), np.cumsum(positives * precision / rows_from)
+    precision_at = target * (precision + gained)[tie] - diluted[tie]
+    if n_negative == 0:
+        return {"auc_positive": nothing, "auc_negative": nothing, "precision_at": precision_at}
+
+    beaten = (np.cumsum(negatives) - negatives / 2) / n_negative  # share of negatives below, ties counting half
+    beating = 1 - (np.cumsum(positives) - positives / 2) / n_positive
+    half = float(positives @ beaten) / n_positive / 2
+    return {
+        "auc_positive": target * (beaten - half)[tie],
+        "auc_negative": (1 - target) * (beating - half)[tie],
+        "precision_at": precision_at,
+    }
+
+
+def _ratio(a: Array, b: Array) -> Array:
+    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0)
+
+
+def _roc_auc(s: Sums) -> Array:
+    auc = _ratio(s["auc_positive"], s["positive"]) + _ratio(s["auc_negative"], s["negative"])
+    return np.clip(auc, 0, 1)
+
+
+def _balanced_accuracy(s: Sums) -> Array:
+    recall = _ratio(s["true_positive"], s["positive"])
+    return (recall + 1 - _ratio(s["false_positive"], s["negative"])) / 2
+
+
+def _accuracy(s: Sums) -> Array:
+    correct = s["true_positive"] + s["negative"] - s["false_positive"]
+    return _ratio(correct, s["positive"] + s["negative"])
+
+
+def _r2(s: Sums) -> Array:
+    spread = s["target_squared"] - s["target"] ** 2 / np.where(s["rows"] > 0, s["rows"], 1)
+    return 1 - _ratio(s["squared_error"], np.where(spread > 1e-12 * s["target_squared"], spread, 0))
+
+
+_COUNTS = ("positive", "negative")
+_BOTH = "needs rows of both classes"
+_NO_POSITIVE = "no row is positive"
+
+DEFINITIONS: dict[str, Metric] = {
+    "roc_auc": Metric((*_COUNTS, "auc_positive", "auc_negative"), _roc_auc, _BOTH),
+    "average_precision": Metric(
+        ("positive", "precision_at"), lambda s: np.clip(_ratio(s["precision_at"], s["positive"]), 0, 1), _NO_POSITIVE
+    ),
+    "f1": Metric(
+        ("positive", "true_positive", "false_positive"),
+        lambda s: _ratio(2 * s["true_positive"], s["positive"] + s["true_positive"] + s["false_positive"]),
+        "no row is positive or predicted positive",
+    ),
+    "precision": Metric(
+        ("true_positive", "false_positive"),
+        lambda s: _ratio(s["true_positive"], s["true_positive"] + s["false_positive"]),
+        "no row is predicted positive",
+    ),
+    "recall": Metric(("positive", "true_positive"), lambda s: _ratio(s["true_positive"], s["positive"]), _NO_POSITIVE),
+    "accuracy": Metric((*_COUNTS, "true_positive", "false_positive"), _accuracy),
+    "balanced_accuracy": Metric((*_COUNTS, "true_positive", "false_positive"), _balanced_accuracy, _BOTH),
+    "brier": Metric(("rows", "squared_error"), lambda s: _ratio(s["squared_error"], s["rows"])),
+    "log_loss": Metric(("rows", "log_loss"), lambda s: _ratio(s["log_loss"], s["rows"])),
+    "mse": Metric(("rows", "squared_error"), lambda s: _ratio(s["squared_error"], s["rows"])),
+    "rmse": Metric(("rows", "squared_error"), lambda s: np.sqrt(_ratio(s["squared_error"], s["rows"]))),
+    "mae": Metric(("rows", "absolute_error"), lambda s: _ratio(s["absolute_error"], s["rows"])),
+    "r2": Metric(("rows", "target", "target_squared", "squared_error"), _r2, "every target is the same"),
+}
+"""How each name of `METRICS` is computed."""
