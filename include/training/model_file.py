@@ -1,0 +1,203 @@
+"""Model files: a fitted pipeline as bytes that are the same for the same fit, and that can't run code when read.
+
+The format is skops. Its writer names things by memory address and time; here they are numbered by first appearance, so
+that equal fits give equal bytes in every process. Members are stored and never compressed: nothing can inflate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from include.errors import ModelFileRefused, TrainingError
+from include.training.permitted import PERMITTED
+from include.training.tree_bounds import check_trees
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+SCHEMA_LIMIT = 64 * 2**20
+"""Bytes of JSON that are parsed at most; a forest of a thousand trees needs about six million."""
+
+_SCHEMA = "schema.json"
+_MEMBER = re.compile(r"[0-9]{1,9}\.npy")
+_NO_IDENTITY = frozenset({"JsonNode", "TypeNode", "TupleNode", "DTypeNode", "SliceNode"})
+
+
+def dump(pipeline: Pipeline) -> bytes:
+    """Write a fitted pipeline.
+
+    Raises
+    ------
+    TrainingError
+        When it holds something that `load` would refuse.
+    """
+    body = _canonical(_skops().dumps(pipeline))
+    try:
+        _inspect(body)
+    except ModelFileRefused as refused:
+        raise TrainingError("the fitted pipeline can't be kept as a model file", found=refused.message) from refused
+    return body
+
+
+def load(body: bytes, digest: str) -> Pipeline:
+    """Read a model file whose bytes have the given sha256.
+
+    Everything is looked at before anything is built: digest, members, sizes, array headers, and every type that the
+    file names against the list in `include.training.permitted`, which no file can extend.
+
+    Raises
+    ------
+    ModelFileRefused
+        When any of these is not as `dump` writes it.
+    """
+    found = hashlib.sha256(body).hexdigest()
+    if found != digest:
+        raise ModelFileRefused(
+            "the model file does not have the digest that it is named by",
+            expected=digest,
+            found=found,
+            remedy="restore the file from a copy; until then another version can be put in force",
+        )
+    _inspect(body)
+    from sklearn.pipeline import Pipeline
+
+    try:
+        pipeline = _skops().loads(body, trusted=sorted(set().union(*PERMITTED.values())))
+    except Exception as broken:  # noqa: BLE001  # a crafted schema can fail in any way; all of them mean the same
+        raise ModelFileRefused("the model file can't be put together", found=type(broken).__name__) from broken
+    if type(pipeline) is not Pipeline:
+        raise ModelFileRefused("the model file holds no pipeline", expected="Pipeline", found=type(pipeline).__name__)
+    check_trees(pipeline)
+    return pipeline
+
+
+@cache
+def _skops() -> Any:
+    # On import skops asks every loaded module for the names of numpy's and scipy's functions; Airflow's modules answer
+    # each question with a deprecation warning.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import skops.io
+    return skops.io
+
+
+def _canonical(written: bytes) -> bytes:
+    with ZipFile(io.BytesIO(written)) as archive:
+        schema = json.loads(archive.read(_SCHEMA))
+        bodies = {name: archive.read(name) for name in archive.namelist() if name != _SCHEMA}
+    identities: dict[int, int] = {}
+    members: dict[bytes, str] = {}
+    for node in _nodes(schema):
+        if "file" in node:
+            body = bodies[node["file"]]
+            suffix = node["file"].rpartition(".")[2]
+            node["file"] = members.setdefault(body, f"{len(members)}.{suffix}")
+        identity = node.pop("__id__", None)
+        # Two equal immutable values may or may not be one object in memory; only shared mutable state means something.
+        if identity is not None and node["__loader__"] not in _NO_IDENTITY:
+            node["__id__"] = identities.setdefault(identity, len(identities) + 1)
+    out = io.BytesIO()
+    with ZipFile(out, "w", ZIP_STORED) as archive:
+        for name, body in [(_SCHEMA, _compact(schema)), *((name, body) for body, name in members.items())]:
+            entry = ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, body)
+    return out.getvalue()
+
+
+def _compact(schema: Any) -> bytes:
+    return json.dumps(schema, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every dict that skops could take for a node, in document order; without recursion, for deep schemas."""
+    waiting = [value]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, dict):
+            # In a fitted pipeline no attribute or key is called so; a file that uses the name otherwise is refused.
+            if "__loader__" in here:
+                yield here
+            waiting.extend(reversed(here.values()))
+        elif isinstance(here, list):
+            waiting.extend(reversed(here))
+
+
+def _inspect(body: bytes) -> None:
+    try:
+        with ZipFile(io.BytesIO(body)) as archive:
+            entries = archive.infolist()
+            _check_members(entries, len(body))
+            schema = json.loads(archive.read(_SCHEMA))
+            used = _check_types(schema)
+            names = {entry.filename for entry in entries} - {_SCHEMA}
+            if used != names:
+                raise _refused("members and schema differ", expected=sorted(used)[:5], found=sorted(names)[:5])
+            for name in names:
+                _check_array(name, archive.read(name))
+    except (BadZipFile, ValueError, RecursionError, NotImplementedError, EOFError, KeyError) as broken:
+        raise _refused(f"it can't be read: {type(broken).__name__}") from broken
+
+
+def _check_members(entries: list[ZipInfo], size: int) -> None:
+    names = [entry.filename for entry in entries]
+    if strange := [name for name in names if name != _SCHEMA and not _MEMBER.fullmatch(name)]:
+        raise _refused("a member has a name that no model file has", expected="schema.json, 0.npy", found=strange[0])
+    if len(set(names)) != len(names) or _SCHEMA not in names:
+        raise _refused("a member is there twice or the schema is missing")
+    if any(entry.compress_type != ZIP_STORED or entry.flag_bits & 1 for entry in entries):
+        raise _refused("a member is compressed or encrypted", expected="members stored as they are")
+    if any(entry.file_size != entry.compress_size for entry in entries) or sum(e.file_size for e in entries) > size:
+        raise _refused("members claim more bytes than the file has")
+    schema = next(entry.file_size for entry in entries if entry.filename == _SCHEMA)
+    if schema > SCHEMA_LIMIT:
+        raise _refused("the schema is too large", expected=f"at most {SCHEMA_LIMIT} bytes", found=f"{schema} bytes")
+
+
+def _check_types(schema: Any) -> set[str]:
+    from skops.io._protocol import PROTOCOL
+
+    # An older protocol would choose older, laxer readers; the file must not.
+    if not isinstance(schema, dict) or schema.get("protocol") != PROTOCOL or "__loader__" not in schema:
+        raise _refused("the schema is of another protocol", expected=PROTOCOL)
+    used: set[str] = set()
+    for node in _nodes(schema):
+        loader, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
+        if not isinstance(loader, str) or name not in PERMITTED.get(loader, frozenset()):
+            raise _refused(
+                "it names a type that is not permitted",
+                found=f"{name} ({loader})",
+                remedy="model files are written by Ratchet only; find out where this one comes from",
+            )
+        if "file" in node:
+            used.add(str(node["file"]))
+    return used
+
+
+def _check_array(name: str, body: bytes) -> None:
+    from numpy.lib import format as npy
+
+    stream = io.BytesIO(body)
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    version = npy.read_magic(stream)
+    if version not in readers:
+        raise _refused("an array is written in a way that no model file uses", found=name)
+    shape, _, dtype = readers[version](stream)
+    count = 1
+    for length in shape:
+        count *= length
+    if dtype.hasobject or stream.tell() + count * dtype.itemsize != len(body):
+        raise _refused("an array is not as long as its header says, or holds objects", found=name)
+
+
+def _refused(message: str, **facts: Any) -> ModelFileRefused:
+    return ModelFileRefused(f"the model file is refused: {message}", **facts)

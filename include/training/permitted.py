@@ -1,0 +1,70 @@
+"""The types that a model file may hold, by the way that they are built: owned here, and never by the file."""
+
+from __future__ import annotations
+
+_OBJECTS = """
+    include.training.levels.LevelEncoder
+    include.training.numbers.Numbers
+    include.training.outliers.OutlierBounds
+    sklearn._loss.link.Interval
+    sklearn._loss.link.IdentityLink
+    sklearn._loss.link.LogitLink
+    sklearn._loss.loss.HalfBinomialLoss
+    sklearn._loss.loss.HalfSquaredError
+    sklearn.calibration.CalibratedClassifierCV
+    sklearn.calibration._CalibratedClassifier
+    sklearn.calibration._SigmoidCalibration
+    sklearn.compose._column_transformer.ColumnTransformer
+    sklearn.dummy.DummyClassifier
+    sklearn.dummy.DummyRegressor
+    sklearn.ensemble._forest.ExtraTreesClassifier
+    sklearn.ensemble._forest.ExtraTreesRegressor
+    sklearn.ensemble._forest.RandomForestClassifier
+    sklearn.ensemble._forest.RandomForestRegressor
+    sklearn.ensemble._hist_gradient_boosting.binning._BinMapper
+    sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier
+    sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor
+    sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
+    sklearn.impute._base.MissingIndicator
+    sklearn.impute._base.SimpleImputer
+    sklearn.linear_model._base.LinearRegression
+    sklearn.linear_model._coordinate_descent.ElasticNet
+    sklearn.linear_model._logistic.LogisticRegression
+    sklearn.linear_model._ridge.Ridge
+    sklearn.naive_bayes.GaussianNB
+    sklearn.neighbors._classification.KNeighborsClassifier
+    sklearn.neighbors._regression.KNeighborsRegressor
+    sklearn.neural_network._multilayer_perceptron.MLPClassifier
+    sklearn.neural_network._multilayer_perceptron.MLPRegressor
+    sklearn.neural_network._stochastic_optimizers.AdamOptimizer
+    sklearn.pipeline.Pipeline
+    sklearn.preprocessing._data.MinMaxScaler
+    sklearn.preprocessing._data.RobustScaler
+    sklearn.preprocessing._data.StandardScaler
+    sklearn.preprocessing._label.LabelBinarizer
+    sklearn.svm._classes.LinearSVC
+    sklearn.svm._classes.LinearSVR
+    sklearn.tree._classes.DecisionTreeClassifier
+    sklearn.tree._classes.DecisionTreeRegressor
+    sklearn.tree._classes.ExtraTreeClassifier
+    sklearn.tree._classes.ExtraTreeRegressor
+"""
+
+_NUMBERS = "numpy.bool numpy.float32 numpy.float64 numpy.int32 numpy.int64 numpy.uint8 numpy.uint32"
+
+PERMITTED: dict[str, frozenset[str]] = {
+    "ObjectNode": frozenset(_OBJECTS.split()),
+    "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
+    "LossNode": frozenset({"_loss.CyHalfBinomialLoss", "_loss.CyHalfSquaredError"}),
+    "NdArrayNode": frozenset({"numpy.ndarray", *_NUMBERS.split()}),
+    "DTypeNode": frozenset({"numpy.dtype"}),
+    "TypeNode": frozenset({"builtins.bool", "builtins.float", "builtins.int", "builtins.str", *_NUMBERS.split()}),
+    "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
+    "RandomGeneratorNode": frozenset({"numpy.random._generator.Generator"}),
+    "DictNode": frozenset({"builtins.dict", "sklearn.utils._bunch.Bunch"}),
+    "ListNode": frozenset({"builtins.list"}),
+    "TupleNode": frozenset({"builtins.tuple"}),
+    "SliceNode": frozenset({"builtins.slice"}),
+    "JsonNode": frozenset({"builtins.str"}),
+}
+"""For each reader of skops, the types that it may build. Readers that call what a file names are not among them."""

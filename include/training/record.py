@@ -1,0 +1,105 @@
+"""What is on record about one fit: enough to judge it, load it and repeat it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from include.storage.content import from_iso, to_iso
+
+
+@dataclass(frozen=True)
+class FittedRows:
+    """The training rows: those with ``after < event time <= until``."""
+
+    after: datetime
+    until: datetime
+    rows: int
+    rows_digest: str
+    """One digest for the ids of all rows, in order."""
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """Scores on rows that a fold did not learn from, in the metric's own unit."""
+
+    metric: str
+    mean: float
+    std: float
+    folds: tuple[float | None, ...]
+    """None for a fold on which the metric is undefined, such as one that holds a single class."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting that a search tried."""
+
+    params: dict[str, Any]
+    cv: CrossValidated
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """One fitted recipe; ``key`` is the digest of everything that determines it."""
+
+    key: str
+    model: str
+    candidate: str
+    """A candidate's name, or `trivial` or `simple` for a baseline."""
+    estimator: str
+    params: dict[str, Any]
+    """The settings in force, those found by a search included."""
+    task: str
+    snapshot: str
+    train: FittedRows
+    model_file: str
+    """Digest of the model file's bytes."""
+    model_bytes: int
+    threshold: float | None
+    """The score from which a row counts as positive; None for regression."""
+    classes: tuple[Any, ...] | None
+    """The target's two values, the negative first; None for regression."""
+    columns: tuple[str, ...]
+    """The columns that the pipeline reads."""
+    cv: CrossValidated | None
+    """None for a baseline: it takes no part in the choice of the challenger."""
+    trials: tuple[Trial, ...] | None
+    seed: int
+    code: str
+    """Digest of the model folder's Python files."""
+    libraries: dict[str, str]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON that `from_json` reads back."""
+        value = asdict(self)
+        value["train"] |= {"after": to_iso(self.train.after), "until": to_iso(self.train.until)}
+        return value
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> FitRecord:
+        """Read back what `to_json` wrote."""
+        train = value["train"]
+        instants = {"after": from_iso(train["after"]), "until": from_iso(train["until"])}
+        return cls(
+            **value
+            | {
+                "train": FittedRows(**train | instants),
+                "classes": _tuple(value["classes"]),
+                "columns": tuple(value["columns"]),
+                "cv": _cross_validated(value["cv"]),
+                "trials": None
+                if value["trials"] is None
+                else tuple(Trial(**trial | {"cv": _cross_validated(trial["cv"])}) for trial in value["trials"]),
+            }
+        )
+
+
+def _cross_validated(value: dict[str, Any] | None) -> CrossValidated | None:
+    return None if value is None else CrossValidated(**value | {"folds": tuple(value["folds"])})
+
+
+def _tuple(value: list[Any] | None) -> tuple[Any, ...] | None:
+    return None if value is None else tuple(value)
