@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
+
+from include.errors import StoreError
+
+# A segment never starts with a dot (`..`, hidden files) and always fits a file name (255 bytes).
+_SEGMENT = r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}"
+_KEY = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
+_PREFIX = re.compile(rf"({_SEGMENT}/)*({_SEGMENT})?")
+_LONGEST = 800  # S3 takes 1,024 bytes, of which the store's own prefix is a part
+
+
+def is_key(text: str) -> bool:
+    """Tell whether ``text`` may name an object."""
+    return len(text) <= _LONGEST and _KEY.fullmatch(text) is not None
+
+
+def check_key(key: str) -> None:
+    """Raise `StoreError` unless ``key`` may name an object."""
+    if not is_key(key):
+        raise _refused("key", key)
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise `StoreError` unless keys may start with ``prefix``; the empty prefix is that of every key."""
+    if len(prefix) > _LONGEST or _PREFIX.fullmatch(prefix) is None:
+        raise _refused("prefix", prefix)
+
+
+def _refused(what: str, text: str) -> StoreError:
+    return StoreError(
+        f"not a {what} of the object store",
+        expected="segments of letters, digits and ._=- that do not start with a dot, joined by single slashes",
+        found=repr(text),
+        remedy="use plain names for models, partitions and files",
+    )
 
 
 class ObjectStore(Protocol):
     """Objects under keys such as ``flight_delay/ledger/00000000.json``; written once, never changed.
 
-    Keys are relative POSIX paths of ``[A-Za-z0-9._=-]`` segments. An object is visible whole or not at all, and once
+    Keys are relative POSIX paths of ``[A-Za-z0-9._=-]`` segments (`check_key`); no key is the folder of another. An object is visible whole or not at all, and once
     ``put_if_absent`` has returned it survives a crash. There is no overwrite and no delete: the ledger is the only state.
     Every method raises `StoreUnavailable` when the store does not answer.
     """

@@ -1,0 +1,110 @@
+"""Values as canonical bytes, and bytes under their own digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from include.errors import ObjectCorrupt, StoreError
+from include.storage.store import ObjectStore
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one JSON text of ``value`` (RFC 8785): sorted keys, no blanks, shortest numbers (1.0 is written 1).
+
+    Raises
+    ------
+    ValueError
+        For NaN, infinity, integers beyond 2^53 and whatever JSON can't hold.
+    """
+    return rfc8785.dumps(value)
+
+
+def digest(body: bytes) -> str:
+    """Return the lower-case hexadecimal SHA-256 of ``body``."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    """Return the digest of a JSON value: that of its canonical bytes."""
+    return digest(canonical_json(value))
+
+
+def put_json(store: ObjectStore, key: str, value: Any) -> None:
+    """Put a JSON value whose key determines it; putting the same value again changes nothing.
+
+    Raises
+    ------
+    StoreError
+        When ``key`` holds something else.
+    """
+    body = canonical_json(value)
+    if not store.put_if_absent(key, body) and store.get(key) != body:
+        raise StoreError(
+            "the key is taken by another value",
+            expected=f"sha256 {digest(body)}",
+            found=f"sha256 {digest(store.get(key))}",
+            where=f"{store.url}: {key}",
+        )
+
+
+def settle_json(store: ObjectStore, key: str, value: Any) -> Any:
+    """Put ``value`` unless somebody was first, and return the value in force."""
+    store.put_if_absent(key, canonical_json(value))
+    return get_json(store, key)
+
+
+def get_json(store: ObjectStore, key: str) -> Any:
+    """Return the JSON value under ``key``; raises `ObjectMissing`, `ObjectCorrupt`."""
+    body = store.get(key)
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise ObjectCorrupt("an object is not JSON", found=error, where=f"{store.url}: {key}") from error
+
+
+def put_content(store: ObjectStore, folder: str, suffix: str, body: bytes | Path) -> str:
+    """Put bytes, or a file's content, under ``<folder>/<digest><suffix>`` and return the digest."""
+    if isinstance(body, Path):
+        with body.open("rb") as file:
+            name = hashlib.file_digest(file, "sha256").hexdigest()
+    else:
+        name = digest(body)
+    store.put_if_absent(f"{folder}/{name}{suffix}", body)
+    return name
+
+
+def get_content(store: ObjectStore, folder: str, suffix: str, digest: str) -> bytes:
+    """Return the bytes that `put_content` named ``digest``; raises `ObjectMissing`, `ObjectCorrupt`."""
+    key = f"{folder}/{digest}{suffix}"
+    body = store.get(key)
+    found = hashlib.sha256(body).hexdigest()
+    if found != digest:
+        raise ObjectCorrupt(
+            "an object's bytes are not those that it is named by",
+            expected=f"sha256 {digest}",
+            found=f"sha256 {found} ({len(body):,} bytes)",
+            where=f"{store.url}: {key}",
+            remedy="restore the object from a backup; whatever was made from it needs a look",
+        )
+    return body
+
+
+def to_iso(instant: datetime) -> str:
+    """Return an aware instant as text in UTC, ``2013-07-01T00:00:00Z``."""
+    if instant.tzinfo is None:
+        raise ValueError(f"an instant needs a time zone: {instant!r}")
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def from_iso(text: str) -> datetime:
+    """Return the instant, in UTC, that ISO 8601 text with a time zone names."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"an instant needs a time zone: {text!r}")
+    return instant.astimezone(UTC)

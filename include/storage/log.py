@@ -1,0 +1,173 @@
+"""An append-only, hash-chained log that any number of writers share without a lock."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from include.errors import ChainBroken, ObjectMissing
+from include.storage.content import canonical_json, digest
+from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+Decide = Callable[[tuple["Entry", ...]], tuple[str, dict[str, Any]] | None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a log.
+
+    ``digest`` is that of all other fields (canonical JSON), among them ``previous``, the digest of the entry before.
+    """
+
+    number: int
+    previous: str | None
+    kind: str
+    at: str
+    nonce: str
+    body: dict[str, Any]
+    digest: str
+
+
+class Log:
+    """Entries 0, 1, 2, ... under ``prefix``, each one object written with put-if-absent.
+
+    Whoever loses the race for a number reads what won and decides again. Entries never change, so an instance reads each
+    one once. Nothing in a log can tell that its newest entries were removed; whoever must know keeps the last digest.
+    """
+
+    def __init__(self, store: ObjectStore, prefix: str) -> None:
+        self.store = store
+        self.prefix = prefix.rstrip("/")
+        self._entries: tuple[Entry, ...] = ()
+
+    def read(self) -> tuple[Entry, ...]:
+        """Return all entries, oldest first, verified.
+
+        Raises
+        ------
+        ChainBroken
+            Naming the first entry that is missing, changed or forked.
+        """
+        self._entries += self._read_from(self._entries)
+        return self._entries
+
+    def verify(self) -> tuple[Entry, ...]:
+        """Read every entry from the store again, verify the chain and return it; raises `ChainBroken`."""
+        self._entries = self._read_from(())
+        return self._entries
+
+    def append(self, decide: Decide, *, at: str) -> Entry | None:
+        """Write the entry that ``decide`` wants, on top of exactly the entries that it has seen.
+
+        Parameters
+        ----------
+        decide : callable
+            Called with all entries; returns the kind and body of the next one, or None if there is nothing to do. Called
+            again whenever another writer was faster. It should find its own earlier work among the entries: a call that
+            raised `StoreUnavailable`, or whose process was killed, may have written.
+        at : str
+            The instant that goes on record.
+
+        Returns
+        -------
+        Entry or None
+            What was written.
+        """
+        while True:
+            entries = self.read()
+            decided = decide(entries)
+            if decided is None:
+                return None
+            kind, body = decided
+            stored = _seal(
+                {
+                    "number": len(entries),
+                    "previous": entries[-1].digest if entries else None,
+                    "kind": kind,
+                    "at": at,
+                    "nonce": secrets.token_hex(16),
+                    "body": body,
+                }
+            )
+            key = self._key(len(entries))
+            # A refused write can still be ours: its answer was lost and the client asked again. The nonce tells.
+            if self.store.put_if_absent(key, stored) or self.store.get(key) == stored:
+                entry = _open(stored, len(entries), where=f"{self.store.url}: {key}")
+                self._entries = (*entries, entry)
+                return entry
+            log.debug("%s: another writer was faster, deciding again", key)
+
+    def _key(self, number: int) -> str:
+        return f"{self.prefix}/{number:08d}.json"
+
+    def _read_from(self, known: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        after = self._key(len(known) - 1) if known else None
+        # A listing may miss what is written meanwhile, even an entry before one that it shows: it only says how far to read.
+        newest = max(filter(self._is_entry, self.store.list(f"{self.prefix}/", after=after)), default="")
+        entries: list[Entry] = []
+        number = len(known)
+        while (key := self._key(number)) <= newest:
+            where = f"{self.store.url}: {key}"
+            try:
+                entries.append(_open(self.store.get(key), number, where=where))
+            except ObjectMissing:
+                raise ChainBroken("an entry of the log is missing", number=number, where=where) from None
+            number += 1
+        self._check_chain([*known[-1:], *entries])
+        return tuple(entries)
+
+    def _is_entry(self, key: str) -> bool:
+        number = key.removeprefix(f"{self.prefix}/").removesuffix(".json")
+        return number.isdecimal() and key == self._key(int(number))
+
+    def _check_chain(self, entries: list[Entry]) -> None:
+        for index, (before, entry) in enumerate(itertools.pairwise(entries)):
+            if entry.previous == before.digest:
+                continue
+            # Of two that don't fit, the one without a successor that fits was put in the place of another.
+            follows = any(later.previous == entry.digest for later in entries[index + 2 : index + 3])
+            raise ChainBroken(
+                "the log forks: an entry was put in the place of another",
+                number=before.number if follows else entry.number,
+                expected=f"entry {entry.number} written after digest {before.digest}",
+                found=f"entry {entry.number} written after digest {entry.previous}",
+                where=f"{self.store.url}: {self.prefix}",
+                remedy="restore the entry from a backup; nothing from it on can be trusted until then",
+            )
+
+
+_SEAL = b'{"digest":"%s",'
+_SEAL_LENGTH = len(_SEAL % (b"0" * 64))
+
+
+def _seal(fields: dict[str, Any]) -> bytes:
+    """Return the stored form: canonical JSON of the fields, with their digest in front so that bytes can be checked as they are."""
+    content = canonical_json(fields)
+    return _SEAL % digest(content).encode() + content[1:]
+
+
+def _open(stored: bytes, number: int, *, where: str) -> Entry:
+    content = b"{" + stored[_SEAL_LENGTH:]
+    sealed = digest(content)
+    try:
+        if stored[:_SEAL_LENGTH] != _SEAL % sealed.encode():
+            raise ValueError("bytes and digest do not agree")
+        entry = Entry(**json.loads(content), digest=sealed)
+        if entry.number != number or (entry.previous is None) != (number == 0):
+            raise ValueError(f"it says that it is entry {entry.number} after {entry.previous}")
+    except (ValueError, TypeError) as error:
+        raise ChainBroken(
+            "an entry of the log was changed",
+            number=number,
+            found=error,
+            where=where,
+            remedy="restore the entry from a backup; nothing from it on can be trusted until then",
+        ) from error
+    return entry
