@@ -1,0 +1,67 @@
+"""Stores to test on: a folder, and S3 as moto's server speaks it over a real socket."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.storage.local import LocalStore
+from include.storage.store import ObjectStore
+
+# Set for child processes too; a test must never reach a real account.
+os.environ.update(
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_EC2_METADATA_DISABLED="true",
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+)
+
+
+@pytest.fixture
+def local_store(tmp_path: Path) -> LocalStore:
+    """An empty store in a folder."""
+    return LocalStore(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Address of an S3 server on a free port of this machine."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server: str) -> Any:
+    """A boto3 client of the S3 server."""
+    import boto3
+
+    return boto3.client("s3", endpoint_url=s3_server)
+
+
+@pytest.fixture
+def s3_store(s3_client: Any) -> ObjectStore:
+    """An empty store under a prefix of a new bucket."""
+    from include.storage.s3 import S3Store
+
+    bucket = f"test-{uuid.uuid4().hex}"
+    s3_client.create_bucket(Bucket=bucket)
+    return S3Store(s3_client, bucket, "team/ratchet")
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest) -> ObjectStore:
+    """An empty store of each kind, one after the other."""
+    store: ObjectStore = request.getfixturevalue(f"{request.param}_store")
+    return store
