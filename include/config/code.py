@@ -1,0 +1,103 @@
+"""Functions that a model's own Python files bring along, and the identity of those files."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from include.errors import CodeError, nearest
+from include.storage.content import digest_json
+
+
+def load_function(folder: Path, name: str) -> Callable[..., Any]:
+    """Return the function that ``module:function`` names in a model's folder.
+
+    The folder is imported as a package of its own, named by its path and code, so that two models may both have a
+    ``features.py`` and a changed file is seen by a long-lived process. A file imports its neighbours relatively:
+    ``from .weather import join``.
+
+    Raises
+    ------
+    CodeError
+        When the file or the function is missing, or importing the file fails.
+    """
+    module_name, _, function_name = name.partition(":")
+    module = _import(folder, module_name)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        close = nearest(function_name, known)
+        raise CodeError(
+            f"`{module_name}.py` has no function `{function_name}`.",
+            expected=f"a function named as in `{name}`",
+            found=", ".join(sorted(known)) or "no function",
+            where=folder / f"{module_name}.py",
+            remedy=f"did you mean `{module_name}:{close}`?" if close else "write the function, or correct model.yaml",
+        )
+    return function  # type: ignore[no-any-return] # callable() does not tell its type
+
+
+def code_digest(folder: Path, module: str | None = None) -> str:
+    """Return one digest of the names and bytes of the folder's Python files.
+
+    Parameters
+    ----------
+    module : str, optional
+        Only this module and the neighbours that it imports, directly or not.
+    """
+    files = {path.stem: path for path in sorted(folder.glob("*.py"))}
+    if module is not None:
+        files = {name: files[name] for name in sorted(_reachable(files, module))}
+    return digest_json({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files.values()})
+
+
+def _import(folder: Path, name: str) -> ModuleType:
+    path = folder / f"{name}.py"
+    if not path.is_file():
+        known = [found.stem for found in folder.glob("*.py")]
+        close = nearest(name, known)
+        raise CodeError(
+            f"The model has no file `{name}.py`.",
+            expected=path,
+            found=", ".join(f"{stem}.py" for stem in sorted(known)) or "no Python file",
+            where=folder,
+            remedy=f"did you mean `{close}`?" if close else "write the file, or correct model.yaml",
+        )
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+    package_name = f"ratchet_model_{folder.name}_{place}_{code_digest(folder)[:8]}"
+    if package_name not in sys.modules:
+        package = ModuleType(package_name)
+        package.__path__ = [str(folder)]
+        sys.modules[package_name] = package
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(f"{package_name}.{name}")
+    except Exception as error:  # the team's own code may raise anything, at import as well
+        raise CodeError(
+            f"`{name}.py` can't be imported.",
+            found=f"{type(error).__name__}: {error}",
+            where=path,
+            remedy="correct the file; its neighbours are imported as `from .neighbour import function`",
+        ) from error
+
+
+def _reachable(files: dict[str, Path], module: str) -> set[str]:
+    seen: set[str] = set()
+    ahead = [module]
+    while ahead:
+        name = ahead.pop()
+        if name in seen or name not in files:
+            continue
+        seen.add(name)
+        for node in ast.walk(ast.parse(files[name].read_bytes())):
+            if isinstance(node, ast.Import):
+                ahead += [alias.name.partition(".")[0] for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                ahead += [node.module.partition(".")[0]] if node.module else [alias.name for alias in node.names]
+    return seen

@@ -1,0 +1,67 @@
+"""The identity of rows: a digest over columns, types and values, whatever the file that holds them looks like.
+
+Files of equal rows differ with the library's version, chunks, encodings and compression; this digest does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.storage.content import digest_json
+
+
+def in_canonical_order(table: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Return the table sorted by ``keys`` (texts by their UTF-8 bytes), its columns by name."""
+    ordered = table.select(sorted(table.column_names))
+    return ordered.take(pc.sort_indices(ordered, sort_keys=[(key, "ascending") for key in keys])) if keys else ordered
+
+
+def table_digest(table: pa.Table) -> str:
+    """Return the digest of a table in the order of its rows; the order of its columns does not matter.
+
+    Chunks, dictionary encoding and the width of text offsets do not change it; any value, type, name or order of rows does.
+    """
+    columns = [[name, *_column(table[name])] for name in sorted(table.column_names)]
+    return digest_json({"rows": table.num_rows, "columns": columns})
+
+
+def rows_digest(frame: pd.DataFrame, row_id: Sequence[str]) -> str:
+    """Return one digest of the rows' ids, in their order."""
+    table = pa.Table.from_pandas(frame[list(row_id)], preserve_index=False)
+    return table_digest(table.replace_schema_metadata(None))
+
+
+def _column(column: pa.ChunkedArray) -> tuple[str, str]:
+    """Return a column's type and the digest of its values: validity, then values with zeros where there is none."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if text:
+        kind = pa.large_string()
+    array = column.cast(kind).combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # no chunk at all
+        array = pa.array([], kind)
+    hasher = hashlib.sha256()
+    valid = array.is_valid()
+    hasher.update(np.packbits(valid.to_numpy(zero_copy_only=False)).tobytes())
+    if text:
+        full = pc.fill_null(array, "")
+        hasher.update(np.ascontiguousarray(pc.binary_length(full).to_numpy(zero_copy_only=False), dtype="<i4").data)
+        _, _, data = full.buffers()
+        offsets = np.frombuffer(full.buffers()[1], dtype="<i8")[full.offset : full.offset + len(full) + 1]
+        if data is not None and len(full):
+            hasher.update(memoryview(data)[offsets[0] : offsets[-1]])
+        return "string", hasher.hexdigest()
+    width = {1: pa.uint8(), 32: pa.int32(), 64: pa.int64()}[kind.bit_width]
+    if pa.types.is_floating(kind):
+        # The bits as they are: -0.0 is not 0.0, and there is one NaN only because ingestion makes it "no value".
+        values = pc.fill_null(array, 0.0).to_numpy(zero_copy_only=False)
+    else:
+        values = pc.fill_null(array.cast(width), 0).to_numpy(zero_copy_only=False)
+    hasher.update(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).data)
+    return str(kind), hasher.hexdigest()

@@ -1,0 +1,268 @@
+"""Rows of a snapshot as a pandas frame: verified, filtered to a window, with the model's derived columns."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.config.code import load_function
+from include.config.model import ModelConfig
+from include.data.slots import bounds
+from include.data.snapshots import Pinned, Snapshot, coverage
+from include.data.windows import Window, WindowName
+from include.errors import DataError, NotEnoughRows, ObjectCorrupt, nearest
+from include.storage.content import get_content
+from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+SLOT, POSITION = "__slot__", "__position__"
+"""Columns that `read_rows` adds on request: a row's partition, and its place there counted from zero."""
+_EXACT = 2**53
+
+
+def read_rows(
+    store: ObjectStore,
+    snapshot: Snapshot,
+    model: ModelConfig,
+    folder: Path,
+    *,
+    window: WindowName,
+    columns: Sequence[str] | None = None,
+    labelled: bool = True,
+    positions: bool = False,
+) -> pd.DataFrame:
+    """Return the rows of a window in canonical order: by event time, then by id.
+
+    Texts are categories (their levels sorted, none unused). Integers and truth values with gaps keep every value exactly:
+    float64 where that can, pandas' nullable types otherwise.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder, for ``features.derive``.
+    window : {"train", "holdout", "both"}
+        ``both`` is the two windows and nothing of the gap between them.
+    columns : sequence of str, optional
+        Raw or derived columns, in this order; all of them if left out.
+    labelled : bool
+        Leave out rows without a target, which nothing can be learned from or judged on.
+    positions : bool
+        Add the columns `SLOT` and `POSITION`, which name a row for quarantine.
+
+    Raises
+    ------
+    NotEnoughRows
+        When a window holds no row.
+    ObjectCorrupt
+        When stored bytes are not those that the snapshot pins; nothing is parsed then.
+    DataError
+        When a wanted column does not exist, or ``derive`` does more than add columns row by row.
+    """
+    data, derive = model.data, model.features.derive
+    raw = list(snapshot.schema)
+    if columns is not None and set(columns) <= set(raw):
+        raw, derive = list(columns), None
+    needed = list(dict.fromkeys([*raw, data.event_time, *([data.target] if labelled else [])]))
+    if missing := [name for name in needed if name not in snapshot.schema]:
+        raise _no_column(missing[0], snapshot.schema, snapshot.model)
+    parts = {
+        pinned: _read_partition(store, snapshot, pinned, needed, data.event_time)
+        for pinned in snapshot.partitions
+        if any(_touches(pinned, one) for one in snapshot.split.windows(window))
+    }
+    set_aside = _set_aside(store, snapshot)
+    kept = []
+    for one in snapshot.split.windows(window):
+        rows = 0
+        for pinned, table in parts.items():
+            if not _touches(pinned, one):
+                continue
+            part = _rows_of(
+                table, one, data.event_time, set_aside.get(pinned.slot), positions=positions, slot=pinned.slot
+            )
+            part = part.filter(pc.is_valid(part[data.target])) if labelled else part
+            rows += part.num_rows
+            kept.append(part)
+        if not rows:
+            raise _nothing_in(snapshot, one, "train" if one == snapshot.split.train else "holdout", data.target)
+    names = [*raw, *((SLOT, POSITION) if positions else ())]
+    frame = _to_frame(pa.concat_tables(kept).select(names))
+    if derive is not None:
+        frame = _derived(frame, load_function(folder, derive), derive, target=data.target, keep=[SLOT, POSITION])
+    if columns is None:
+        return frame
+    return _select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
+
+
+def _touches(pinned: Pinned, window: Window) -> bool:
+    start, end = bounds(pinned.slot)
+    return start <= window.until and end > window.after
+
+
+def _read_partition(
+    store: ObjectStore, snapshot: Snapshot, pinned: Pinned, columns: list[str], event_time: str
+) -> pa.Table:
+    key = snapshot.partition_key(pinned)
+    body = store.get(key)
+    found = hashlib.sha256(body).hexdigest()
+    if found != pinned.file:
+        raise ObjectCorrupt(
+            "A partition's bytes are not those that the snapshot pins.",
+            expected=f"sha256 {pinned.file}",
+            found=f"sha256 {found} ({len(body):,} bytes)",
+            where=f"{store.url}: {key}",
+            remedy="restore the object from a backup; nothing was read from it",
+        )
+    texts = [name for name in columns if snapshot.schema[name] == "string"]
+    table = pq.read_table(
+        pa.BufferReader(body), columns=columns, read_dictionary=texts, page_checksum_verification=True
+    )
+    return table.replace_schema_metadata(None)
+
+
+def _rows_of(
+    table: pa.Table,
+    window: Window,
+    event_time: str,
+    set_aside: np.ndarray[Any, Any] | None,
+    *,
+    positions: bool,
+    slot: str,
+) -> pa.Table:
+    """Return the rows of one partition that lie in ``window`` and are not set aside, in their order."""
+    # Rows are sorted by event time, so a window is a slice.
+    times = table[event_time].cast(pa.int64()).to_numpy()
+    first = int(np.searchsorted(times, _microseconds(window.after), side="right"))
+    last = int(np.searchsorted(times, _microseconds(window.until), side="right"))
+    places = np.arange(first, last)
+    part = table.slice(first, last - first)
+    if set_aside is not None:
+        keep = ~np.isin(places, set_aside)
+        places, part = places[keep], part.filter(pa.array(keep))
+    if positions:
+        names = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(places), "int32")), pa.array([slot]))
+        part = part.append_column(SLOT, names).append_column(POSITION, pa.array(places))
+    return part
+
+
+def _microseconds(instant: Any) -> int:
+    return int(np.datetime64(instant.replace(tzinfo=None), "us").astype("int64"))
+
+
+def _set_aside(store: ObjectStore, snapshot: Snapshot) -> dict[str, np.ndarray[Any, Any]]:
+    if snapshot.excluded is None:
+        return {}
+    body = get_content(store, f"{snapshot.model}/quarantine", ".parquet", snapshot.excluded)
+    table = pq.read_table(pa.BufferReader(body), columns=["slot", "position"]).to_pandas()
+    return {str(slot): group.to_numpy() for slot, group in table.groupby("slot", observed=True)["position"]}
+
+
+def _to_frame(table: pa.Table) -> pd.DataFrame:
+    columns: dict[str, Any] = {}
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):
+            columns[name] = _categories(column)
+        elif pa.types.is_integer(column.type) and column.null_count:
+            columns[name] = _with_gaps(column)
+        elif pa.types.is_boolean(column.type) and column.null_count:
+            columns[name] = column.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+        else:
+            columns[name] = column.to_pandas(date_as_object=False)
+    return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows), copy=False)
+
+
+def _categories(column: pa.ChunkedArray) -> pd.Categorical:
+    """Return texts as categories that depend on the rows alone: sorted levels, none that no row has."""
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    array = encoded.unify_dictionaries().combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks else pa.array([], pa.dictionary(pa.int32(), pa.string()))
+    levels = array.dictionary.to_numpy(zero_copy_only=False)
+    codes = pc.fill_null(array.indices, -1).to_numpy(zero_copy_only=False).astype("int64")
+    used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(levels)))
+    order = used[np.argsort(levels[used].astype(str), kind="stable")]
+    place = np.full(len(levels) + 1, -1, dtype="int64")
+    place[order] = np.arange(len(order))
+    dtype = pd.CategoricalDtype(pd.Index(levels[order], dtype="str"))
+    return pd.Categorical.from_codes(place[codes], dtype=dtype)
+
+
+def _with_gaps(column: pa.ChunkedArray) -> pd.Series[Any]:
+    extremes = pc.min_max(column).as_py()
+    exact = extremes["min"] is None or (extremes["min"] >= -_EXACT and extremes["max"] <= _EXACT)
+    series: pd.Series[Any] = column.to_pandas(types_mapper=None if exact else {pa.int64(): pd.Int64Dtype()}.get)
+    return series
+
+
+def _derived(
+    frame: pd.DataFrame, derive: Callable[..., Any], name: str, *, target: str, keep: Sequence[str]
+) -> pd.DataFrame:
+    """Return ``frame`` with the columns that ``derive`` adds or replaces; it never sees the target."""
+    hidden = frame[[column for column in (target, *keep) if column in frame]]
+    seen = frame.drop(columns=hidden.columns)
+    result = derive(seen.copy(deep=False))
+    where = f"features.derive: {name}"
+    if not isinstance(result, pd.DataFrame):
+        raise DataError(
+            "`derive` did not return a frame.", expected="a pandas DataFrame", found=type(result).__name__, where=where
+        )
+    if len(result) != len(seen) or not result.index.equals(seen.index):
+        raise DataError(
+            "`derive` changed which rows there are.",
+            expected=f"{len(seen)} rows with their index, in their order",
+            found=f"{len(result)} rows" if len(result) != len(seen) else "another index",
+            where=where,
+            remedy="return the frame with more columns; set rows aside with quality expectations instead",
+        )
+    if clash := [column for column in hidden.columns if column in result]:
+        raise DataError(
+            f"`derive` returns `{clash[0]}`, which is not its to give.",
+            where=where,
+            remedy="name the column differently",
+        )
+    if not result.columns.is_unique:
+        raise DataError(
+            "`derive` returns a column twice.", found=sorted(result.columns[result.columns.duplicated()]), where=where
+        )
+    return pd.concat([result, hidden], axis=1)
+
+
+def _select(frame: pd.DataFrame, columns: list[str], model: str) -> pd.DataFrame:
+    for column in columns:
+        if column not in frame:
+            raise _no_column(column, frame.columns, model)
+    return frame[columns]
+
+
+def _no_column(column: str, known: Any, model: str) -> DataError:
+    close = nearest(column, known)
+    return DataError(
+        f"There is no column `{column}`.",
+        expected="a column of the source, or one that `features.derive` adds",
+        found=", ".join(sorted(str(name) for name in known)),
+        where=f"model {model}",
+        remedy=f"did you mean `{close}`?" if close else "correct model.yaml, or add the column",
+    )
+
+
+def _nothing_in(snapshot: Snapshot, window: Window, name: str, target: str) -> NotEnoughRows:
+    facts = coverage(snapshot, window)
+    what = "holds no row with a label" if facts.rows else "holds no row"
+    return NotEnoughRows(
+        f"The {name} window {what}.",
+        expected=f"rows with a value of `{target}` after {window.after:%Y-%m-%d %H:%M} until {window.until:%Y-%m-%d %H:%M} UTC",
+        found=f"{facts.rows} rows in {facts.slots} partitions that touch the window, {len(facts.empty)} of them empty",
+        where=f"model {snapshot.model}, as of {snapshot.as_of:%Y-%m-%d %H:%M} UTC",
+        remedy="choose an as-of at which the source has data, or shorten `data.windows`",
+    )

@@ -1,0 +1,139 @@
+"""A snapshot names exactly the partition contents that a run uses; its digest is the identity of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from include.data.slots import bounds
+from include.data.windows import Split, Window
+from include.errors import ObjectCorrupt
+from include.storage.content import digest_json, from_iso, get_json, put_json, to_iso
+from include.storage.store import ObjectStore
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """One partition as a run sees it."""
+
+    slot: str
+    content: str
+    """Digest of the rows, whatever the file looks like; names the object."""
+    file: str
+    """Digest of the stored bytes."""
+    rows: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a run sees of its source.
+
+    Attributes
+    ----------
+    source : str
+        Digest of everything that says how rows are read; partitions are kept under its first twelve characters.
+    schema : dict
+        The type of every column, in the words of model.yaml.
+    excluded : str or None
+        Digest of the quarantine file: a Parquet file with the columns ``slot`` and ``position`` of rows set aside.
+    """
+
+    model: str
+    as_of: datetime
+    source: str
+    split: Split
+    partitions: tuple[Pinned, ...]
+    schema: dict[str, str]
+    excluded: str | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the canonical JSON."""
+        return digest_json(self.to_json())
+
+    def without(self, excluded: str) -> Snapshot:
+        """Return the snapshot with the rows of a quarantine file set aside."""
+        return replace(self, excluded=excluded)
+
+    def partition_key(self, pinned: Pinned) -> str:
+        """Return where the store keeps a partition."""
+        return f"{partitions_folder(self.model, self.source)}/{pinned.slot}/{pinned.content}.parquet"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {
+            "model": self.model,
+            "as_of": to_iso(self.as_of),
+            "source": self.source,
+            "split": self.split.to_json(),
+            "partitions": [vars(pinned) for pinned in self.partitions],
+            "schema": dict(self.schema),
+            "excluded": self.excluded,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Snapshot:
+        """Read what `to_json` wrote."""
+        return cls(
+            **{
+                **value,
+                "as_of": from_iso(value["as_of"]),
+                "split": Split.from_json(value["split"]),
+                "partitions": tuple(Pinned(**pinned) for pinned in value["partitions"]),
+            }
+        )
+
+    def save(self, store: ObjectStore) -> str:
+        """Put the snapshot under its digest, which is returned."""
+        put_json(store, _key(self.model, self.digest), self.to_json())
+        return self.digest
+
+    @classmethod
+    def load(cls, store: ObjectStore, model: str, digest: str) -> Snapshot:
+        """Return the snapshot named ``digest``; raises `ObjectMissing`, `ObjectCorrupt`."""
+        snapshot = cls.from_json(get_json(store, _key(model, digest)))
+        if snapshot.digest != digest:
+            raise ObjectCorrupt(
+                "A snapshot's bytes are not those that it is named by.",
+                expected=digest,
+                found=snapshot.digest,
+                where=f"{store.url}: {_key(model, digest)}",
+            )
+        return snapshot
+
+
+def partitions_folder(model: str, source: str) -> str:
+    """Return where the store keeps the partitions of a source."""
+    return f"{model}/partitions/{source[:12]}"
+
+
+def _key(model: str, digest: str) -> str:
+    return f"{model}/snapshots/{digest}.json"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of one window the pinned partitions fill."""
+
+    slots: int
+    empty: tuple[str, ...]
+    """Slots without a row, ascending."""
+    rows: int
+    """Rows of all partitions that touch the window, an upper bound of the window's own."""
+    begins_before_data: bool
+    """Whether the window's oldest slots are without a row: the window is longer than the data."""
+
+
+def coverage(snapshot: Snapshot, window: Window) -> Coverage:
+    """Return the facts about one window of a snapshot."""
+    touching = [
+        p for p in snapshot.partitions if bounds(p.slot)[0] <= window.until and bounds(p.slot)[1] > window.after
+    ]
+    return Coverage(
+        slots=len(touching),
+        empty=tuple(p.slot for p in touching if not p.rows),
+        rows=sum(p.rows for p in touching),
+        begins_before_data=bool(touching) and not touching[0].rows,
+    )
