@@ -91,7 +91,8 @@ def row_terms(
 def _log_loss(target: Array, score: Array) -> Array:
     eps = np.finfo(score.dtype).eps  # as scikit-learn clips
     p = np.clip(score, eps, 1 - eps)
-    return -(target * np.log(p) + (1 - target) * np.log1p(-p))
+    loss: Array = -(target * np.log(p) + (1 - target) * np.log1p(-p))
+    return loss
 
 
 def _ranking_terms(target: Array, score: Array) -> dict[str, Array]:
@@ -128,17 +129,20 @@ def _ranking_terms(target: Array, score: Array) -> dict[str, Array]:
 
 
 def _ratio(a: Array, b: Array) -> Array:
-    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0)
+    ratio: Array = np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0)
+    return ratio
 
 
 def _roc_auc(s: Sums) -> Array:
     auc = _ratio(s["auc_positive"], s["positive"]) + _ratio(s["auc_negative"], s["negative"])
-    return np.clip(auc, 0, 1)
+    clipped: Array = np.clip(auc, 0, 1)
+    return clipped
 
 
 def _balanced_accuracy(s: Sums) -> Array:
     recall = _ratio(s["true_positive"], s["positive"])
-    return (recall + 1 - _ratio(s["false_positive"], s["negative"])) / 2
+    balanced: Array = (recall + 1 - _ratio(s["false_positive"], s["negative"])) / 2
+    return balanced
 
 
 def _accuracy(s: Sums) -> Array:
@@ -148,7 +152,8 @@ def _accuracy(s: Sums) -> Array:
 
 def _r2(s: Sums) -> Array:
     spread = s["target_squared"] - s["target"] ** 2 / np.where(s["rows"] > 0, s["rows"], 1)
-    return 1 - _ratio(s["squared_error"], np.where(spread > 1e-12 * s["target_squared"], spread, 0))
+    r2: Array = 1 - _ratio(s["squared_error"], np.where(spread > 1e-12 * s["target_squared"], spread, 0))
+    return r2
 
 
 _COUNTS = ("positive", "negative")
