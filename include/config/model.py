@@ -6,14 +6,18 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
+from croniter import croniter
 from pydantic import Field, field_validator, model_validator
 
 from include.config.data import Data, Quality
 from include.config.judging import Evaluation, Gate
+from include.config.names import ESTIMATORS, METRICS
 from include.config.section import Section
 from include.config.training import Features, Training
+from include.errors import nearest
 
 BASELINES = ("trivial", "simple")
+_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 
 
 class Schedule(Section):
@@ -25,6 +29,13 @@ class Schedule(Section):
     """The first date that a scheduled run or a backfill may stand at."""
     end: datetime | None = None
     """The last one; left out for a model that goes on."""
+
+    @field_validator("retrain")
+    @classmethod
+    def _cron(cls, text: str | None) -> str | None:
+        if text is not None and text not in _PRESETS and not croniter.is_valid(text):
+            raise ValueError(f"expected a cron expression of five fields or one of {', '.join(_PRESETS)}")
+        return text
 
     @field_validator("start", "end", mode="before")
     @classmethod
@@ -72,6 +83,10 @@ class ModelConfig(Section):
                     f"a guard names the slice `{guard.slice}`, which `evaluation.slices` does not list "
                     f"(found there: {', '.join(self.evaluation.slices) or 'nothing'})"
                 )
+        for metric in self.metrics:
+            _known("metric", metric, {name for name, facts in METRICS.items() if facts.task == self.task}, self.task)
+        for candidate in self.training.candidates:
+            _known("estimator", candidate.estimator, {n for n, tasks in ESTIMATORS.items() if self.task in tasks}, self.task)
         if self.task == "regression" and (self.training.imbalance != "none" or self.training.cv.kind == "stratified"):
             raise ValueError("`imbalance` and stratified folds are for classification")
         return self
@@ -94,3 +109,11 @@ class ModelConfig(Section):
     def folder(self, models: Path) -> Path:
         """Return the folder that holds the model's YAML and Python files."""
         return models / self.name
+
+
+def _known(what: str, name: str, known: set[str], task: str) -> None:
+    if name in known:
+        return
+    close = nearest(name, known)
+    hint = f"did you mean `{close}`?" if close else f"known: {', '.join(sorted(known))}"
+    raise ValueError(f"`{name}` is not a {what} for {task}; {hint}")

@@ -1,0 +1,61 @@
+"""Retrain a model, and promote the result only on evidence.
+
+**ingest** brings in the rows that were known at as-of, **check** holds them against what their team expects,
+**train** fits each candidate and the baselines side by side, **select** chooses the challenger by validation score,
+**evaluate** measures it against the champion on identical rows that neither has seen, **gate** applies the model's policy,
+**promote** or **keep_champion** puts the decision on record, and **settle** makes the order of backfills not matter.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import dag
+from ratchet_operators import (
+    Check,
+    Evaluate,
+    Gate,
+    Ingest,
+    KeepChampion,
+    Promote,
+    Select,
+    Settle,
+    Train,
+    declared_models,
+    form,
+    retrain_schedule,
+)
+
+for model in declared_models("retrain", module=globals()):
+
+    @dag(
+        dag_id=f"retrain_{model.name}",
+        dag_display_name=f"retrain {model.name}",
+        description=model.description,
+        doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
+        schedule=retrain_schedule(model),
+        start_date=model.schedule.start,
+        end_date=model.schedule.end,
+        catchup=False,
+        max_active_runs=1,
+        params=form(model),
+        tags=["ratchet", model.name],
+        default_args={
+            "owner": model.owner,
+            "model": model.to_json(),
+            "retries": 2,
+            "retry_delay": timedelta(seconds=20),
+            "retry_exponential_backoff": True,
+        },
+    )
+    def retrain():
+        ingest = Ingest(task_id="ingest")
+        check = Check(task_id="check", handed=ingest.output)
+        train = Train.partial(task_id="train", handed=check.output).expand(candidate=[*model.candidate_names, "baselines"])
+        select = Select(task_id="select", handed=check.output, fitted=train.output, trigger_rule="none_failed")
+        evaluate = Evaluate(task_id="evaluate", handed=select.output)
+        gate = Gate(task_id="gate", handed=evaluate.output, promote="promote", keep="keep_champion")
+        promote = Promote(task_id="promote", handed=gate.output)
+        keep_champion = KeepChampion(task_id="keep_champion", handed=gate.output)
+        settle = Settle(task_id="settle", handed=gate.output, trigger_rule="none_failed")
+        gate >> [promote, keep_champion] >> settle
+
+    retrain()

@@ -1,0 +1,161 @@
+"""Read the declared models; each mistake is answered with file, field, expected, found and the nearest spelling."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from include.config.model import ModelConfig
+from include.config.yaml_text import read_yaml
+from include.errors import ConfigError, RatchetError, nearest
+
+
+@dataclass(frozen=True)
+class BrokenModel:
+    """A model whose declaration can't be used, and why."""
+
+    name: str
+    error: RatchetError
+
+
+def load_models(folder: Path, *, only: str | None = None) -> tuple[list[ModelConfig], list[BrokenModel]]:
+    """Read every ``<name>/model.yaml`` under ``folder``; a broken one never hides the others.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder with one folder a model.
+    only : str, optional
+        Read this model and no other.
+
+    Returns
+    -------
+    models : list of ModelConfig
+        Those that can be used, by name.
+    broken : list of BrokenModel
+        Those that can't.
+    """
+    models: list[ModelConfig] = []
+    broken: list[BrokenModel] = []
+    for path in sorted(folder.glob(f"{only or '*'}/model.yaml")):
+        try:
+            models.append(load_model(path))
+        except RatchetError as error:
+            broken.append(BrokenModel(path.parent.name, error))
+    return models, broken
+
+
+def load_model(path: Path) -> ModelConfig:
+    """Read one ``model.yaml``.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake of the file in one message.
+    """
+    where = "/".join(path.parts[-4:])
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("The file can't be read.", expected="UTF-8 text", found=str(error), where=where) from error
+    value, lines = read_yaml(text, where)
+    if not isinstance(value, dict):
+        raise ConfigError("The file declares no model.", expected="`name: ...` and the other keys", found=value, where=where)
+    try:
+        model = ModelConfig.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentences(error, value, lines, where))) from None
+    if model.name != path.parent.name:
+        raise ConfigError(
+            "A model's name and its folder's name differ.",
+            expected=path.parent.name,
+            found=model.name,
+            where=f"{where}:{lines.get(('name',), 1)}, field name",
+            remedy="rename one of them: the name is in every key of the store",
+        )
+    return model
+
+
+def _sentences(error: ValidationError, value: Any, lines: dict[Any, int], where: str) -> Iterator[str]:
+    details = error.errors(include_url=False)
+    yield f"{where} has {len(details)} mistake{'s' if len(details) > 1 else ''}:"
+    for detail in details:
+        path = _path_in(value, detail["loc"])
+        line = next((lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in lines), 1)
+        field = ".".join(str(part) for part in path) or "(whole file)"
+        yield f"  {where}:{line}, field {field}: {_what(detail, path)}"
+
+
+def _what(detail: ErrorDetails, path: tuple[str | int, ...]) -> str:
+    kind, found = detail["type"], detail["input"]
+    context = detail.get("ctx", {})
+    if kind == "missing":
+        return "expected this field, found nothing"
+    if kind == "extra_forbidden":
+        known = _fields_at(ModelConfig, detail["loc"][:-1])
+        close = nearest(str(path[-1]), known)
+        return f"unknown field; did you mean `{close}`?" if close else f"unknown field; known here: {', '.join(known)}"
+    if kind in ("literal_error", "enum"):
+        expected = str(context.get("expected", ""))
+        close = nearest(str(found), expected.replace("'", "").replace(" or ", ", ").split(", "))
+        return f"expected {expected}, found {found!r}" + (f"; did you mean `{close}`?" if close else "")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return f"expected `kind` to be one of {context.get('expected_tags', 'files, sql, python')}, found {context.get('tag', 'none')!r}"
+    message = detail["msg"].removeprefix("Value error, ")
+    if isinstance(found, dict | list | tuple) or kind == "value_error":
+        shown = "" if isinstance(found, dict | list | tuple) else f", found {found!r}"
+        return message[:1].lower() + message[1:] + shown
+    return f"{message[:1].lower()}{message[1:]}, found {found!r}"
+
+
+def _path_in(value: Any, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Drop from a Pydantic location what the file does not contain, such as the tag of a union."""
+    path: list[str | int] = []
+    for position, part in enumerate(loc):
+        last = position == len(loc) - 1
+        if isinstance(value, dict) and (part in value or last):
+            path.append(part)
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            path.append(part)
+            value = value[part]
+    return tuple(path)
+
+
+def _fields_at(annotation: Any, loc: tuple[str | int, ...]) -> list[str]:
+    """Return the names that may stand at ``loc`` below ``annotation``."""
+    for part in (None, *loc):
+        if part is not None:
+            annotation = _step(annotation, part)
+    sections = [a for a in _alternatives(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
+    return [field.alias or name for section in sections for name, field in section.model_fields.items()]
+
+
+def _step(annotation: Any, part: str | int) -> Any:
+    for alternative in _alternatives(annotation):
+        if isinstance(alternative, type) and issubclass(alternative, BaseModel):
+            named = {field.alias or name: field.annotation for name, field in alternative.model_fields.items()}
+            if part in named:
+                return named[str(part)]
+            kind = alternative.model_fields.get("kind")
+            if kind is not None and get_origin(kind.annotation) is Literal and part in get_args(kind.annotation):
+                return alternative
+        elif isinstance(part, int) and get_origin(alternative) in (tuple, list):
+            return get_args(alternative)[0]
+        elif get_origin(alternative) is dict:
+            return get_args(alternative)[1]
+    return None
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [leaf for arm in get_args(annotation) for leaf in _alternatives(arm)]
+    return [annotation]

@@ -1,0 +1,57 @@
+"""What a deployment sets, by environment variables; everything about one model is in its model.yaml."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the models are declared and where their artifacts are kept."""
+
+    store: str
+    """``RATCHET_STORE``: ``file:///folder`` or ``s3://bucket/prefix``; a folder ``.ratchet/store`` beside the DAGs if unset."""
+    store_connection: str | None
+    """``RATCHET_STORE_CONNECTION``: the Airflow connection (type ``aws``) for an ``s3://`` store; boto3's own chain if unset."""
+    models: Path
+    """``RATCHET_MODELS``: the folder with one folder a model; ``include/models`` if unset."""
+    threads: int
+    """``RATCHET_THREADS``: how many threads one task may compute with; 1 if unset, since tasks share the cores."""
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read the settings.
+
+        Raises
+        ------
+        ConfigError
+            When a variable holds something that it may not.
+        """
+        store = os.environ.get("RATCHET_STORE") or (ROOT / ".ratchet" / "store").as_uri()
+        if not store.startswith(("file:///", "s3://")):
+            raise ConfigError(
+                "The store's address is not understood.",
+                expected="file:///folder or s3://bucket/prefix",
+                found=store,
+                where="environment variable RATCHET_STORE",
+            )
+        threads = os.environ.get("RATCHET_THREADS") or "1"
+        if not threads.isdecimal() or int(threads) < 1:
+            raise ConfigError(
+                "The number of threads is not understood.",
+                expected="a whole number of at least 1",
+                found=threads,
+                where="environment variable RATCHET_THREADS",
+            )
+        return cls(
+            store=store,
+            store_connection=os.environ.get("RATCHET_STORE_CONNECTION") or None,
+            models=Path(os.environ.get("RATCHET_MODELS") or ROOT / "include" / "models"),
+            threads=int(threads),
+        )

@@ -1,0 +1,31 @@
+"""The model card of a version, with the verdict that it was given."""
+
+from __future__ import annotations
+
+from include.config.model import ModelConfig
+from include.evaluation.card import render_card
+from include.registry.gate import Judgement
+from include.registry.ledger import Comparison
+from include.storage.content import put_content
+from include.storage.store import ObjectStore
+
+
+def save_card(store: ObjectStore, model: ModelConfig, comparison: Comparison, judgement: Judgement) -> str:
+    """Draw the card, keep it in the store, and return its digest."""
+    version = comparison.challenger
+    page = render_card(
+        comparison.evidence,
+        title=f"{model.name}: {model.description}",
+        verdict=f"{judgement.outcome}: {judgement.reason}",
+        rules=[(verdict.rule, verdict.answer.value, verdict.reason) for verdict in judgement.verdicts],
+        lineage={
+            "version": version.id,
+            "owner": model.owner,
+            "snapshot": version.snapshot,
+            "fit": version.fit,
+            "model file": version.model_file,
+            "evidence": comparison.digest,
+            "incumbent": comparison.incumbent.id if comparison.incumbent else "none",
+        },
+    )
+    return put_content(store, f"{model.name}/cards", ".html", page.encode())

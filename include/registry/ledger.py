@@ -1,0 +1,195 @@
+"""The ledger of one model: the only thing that ever changes state.
+
+Every operation reads the events, decides, and writes the next one; if somebody else wrote first, it decides again on what
+it then reads. Nothing here remembers anything between two calls.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from include.config.judging import Gate
+from include.config.model import ModelConfig
+from include.config.names import SIMPLE_BASELINE
+from include.errors import RegistryError
+from include.evaluation.evidence import Evidence
+from include.registry.gate import Judgement, judge, policy_digest
+from include.registry.timeline import Decision, Standing, Timeline, Trigger, fold
+from include.registry.versions import Version, load_version
+from include.storage.content import canonical_json, get_content, put_content, to_iso
+from include.storage.log import Entry, Log
+from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+Measure = Callable[[ModelConfig, Version, Version | None], tuple[Evidence, str]]
+"""Measures a version against its incumbent: the evidence and its digest. Repeated, it finds what it measured before."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A challenger measured against its incumbent."""
+
+    challenger: Version
+    incumbent: Version | None
+    evidence: Evidence
+    digest: str
+
+    def judge(self, policy: Gate) -> Judgement:
+        """Apply a policy to the evidence."""
+        is_simple = self.challenger.estimator == SIMPLE_BASELINE[self.evidence.task]
+        return judge(policy, self.evidence, challenger_is_simple=is_simple)
+
+
+class Ledger:
+    """The events of one model.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    model : str
+        The model's name.
+    """
+
+    def __init__(self, store: ObjectStore, model: str) -> None:
+        self.store = store
+        self.model = model
+        self._log = Log(store, f"{model}/ledger/")
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return the events, their chain verified."""
+        return self._log.read()
+
+    def timeline(self) -> Timeline:
+        """Return what the events mean."""
+        return fold(self.entries())
+
+    def verify(self) -> int:
+        """Read every event from the store again and return how many there are; raises `ChainBroken`."""
+        return len(self._log.verify())
+
+    def register(self, version: Version, *, actor: dict[str, Any], at: datetime) -> Standing:
+        """Put on record that a version exists; the first registration stands."""
+
+        def unless_known(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            if version.id in fold(entries):
+                return None
+            body = {"version": version.id, "as_of": to_iso(version.as_of), "model_file": version.model_file, "actor": actor}
+            return "registered", body
+
+        self._log.append(unless_known, at=to_iso(at))
+        return self.timeline()[version.id]
+
+    def decide(
+        self, model: ModelConfig, version: str, *, measure: Measure, actor: dict[str, Any], at: datetime
+    ) -> Decision:
+        """Measure a version against its incumbent, apply the policy, and put the decision on record.
+
+        What a scheduled or manual run decided is a fact of history and returned as it stands. A backfilled decision is
+        made again when its incumbent, the policy or the configuration is no longer the one that it names.
+        """
+        config = put_content(self.store, f"{self.model}/configs", ".json", canonical_json(model.to_json()))
+
+        def unless_decided(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            timeline = fold(entries)
+            standing, incumbent = timeline[version], timeline.incumbent_of(version)
+            if (known := standing.decision) is not None:
+                same = (known.incumbent, known.policy, known.config) == (incumbent, policy_digest(model.gate), config)
+                if same or standing.trigger is not Trigger.BACKFILL:
+                    return None
+            return "decided", self._decide(model, version, incumbent, config, measure, actor).to_json()
+
+        self._log.append(unless_decided, at=to_iso(at))
+        decision = self.timeline()[version].decision
+        assert decision is not None  # noqa: S101 (just read or written)
+        return decision
+
+    def settle(self, *, measure: Measure, actor: dict[str, Any], at: datetime) -> list[Decision]:
+        """Decide again every backfilled decision whose incumbent changed, in order, until nothing changes.
+
+        Each is judged by the configuration and policy that it was decided by.
+        """
+        again: list[Decision] = []
+
+        def first_changed(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            timeline = fold(entries)
+            version = timeline.first_to_decide_again()
+            if version is None:
+                return None
+            before, incumbent = timeline[version].decision, timeline.incumbent_of(version)
+            assert before is not None  # noqa: S101 (only decided versions are named)
+            log.info("%s was decided against %s, but %s is now before it", version, before.incumbent, incumbent)
+            model = self._config(before.config)
+            return "decided", self._decide(model, version, incumbent, before.config, measure, actor, again=True).to_json()
+
+        while (entry := self._log.append(first_changed, at=to_iso(at))) is not None:
+            again.append(Decision.from_json(entry.body))
+        return again
+
+    def withdraw(self, version: str, reason: str, *, actor: dict[str, Any], at: datetime) -> Timeline:
+        """Take a version out of force for good; the champion before it is back in force.
+
+        Raises
+        ------
+        RegistryError
+            When no reason is given or the version is unknown.
+        """
+        if not reason.strip():
+            raise RegistryError("A withdrawal needs a reason.", expected="a sentence", found=repr(reason))
+
+        def unless_withdrawn(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            if fold(entries)[version].withdrawn is not None:
+                return None
+            return "withdrawn", {"version": version, "reason": reason.strip(), "actor": actor}
+
+        self._log.append(unless_withdrawn, at=to_iso(at))
+        return self.timeline()
+
+    def measure(self, model: ModelConfig, version: str, measure: Measure) -> Comparison:
+        """Measure a version against the incumbent that it has now, without putting anything on record.
+
+        A version that is not registered, in a dry run, is measured as if it were registered next.
+        """
+        timeline = self.timeline()
+        challenger = load_version(self.store, self.model, version)
+        incumbent = timeline.incumbent_of(version) if version in timeline else timeline.champion_as_of(challenger.as_of)
+        return self._measure(model, challenger, incumbent, measure)
+
+    def _measure(
+        self, model: ModelConfig, challenger: Version, incumbent: str | None, measure: Measure
+    ) -> Comparison:
+        opponent = load_version(self.store, self.model, incumbent) if incumbent else None
+        return Comparison(challenger, opponent, *measure(model, challenger, opponent))
+
+    def _decide(
+        self,
+        model: ModelConfig,
+        version: str,
+        incumbent: str | None,
+        config: str,
+        measure: Measure,
+        actor: dict[str, Any],
+        *,
+        again: bool = False,
+    ) -> Decision:
+        comparison = self._measure(model, load_version(self.store, self.model, version), incumbent, measure)
+        judgement = comparison.judge(model.gate)
+        return Decision(
+            version=version,
+            outcome=judgement.outcome,
+            reason=judgement.reason,
+            incumbent=incumbent,
+            evidence=comparison.digest,
+            policy=policy_digest(model.gate),
+            config=config,
+            primary=judgement.primary,
+            actor=actor,
+            again=again,
+        )
+
+    def _config(self, digest: str) -> ModelConfig:
+        return ModelConfig.model_validate_json(get_content(self.store, f"{self.model}/configs", ".json", digest))

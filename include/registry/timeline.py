@@ -1,0 +1,171 @@
+"""What the ledger's events mean: which version was, is or would be the champion.
+
+Versions stand in one order: by as-of, and at one as-of by when they were registered. The incumbent of a version is the
+promoted, not withdrawn version before it in that order. Since the order does not depend on when runs happened, neither
+does the timeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from include.errors import RegistryError
+from include.storage.content import from_iso
+from include.storage.log import Entry
+
+
+class Outcome(StrEnum):
+    """What a policy can say of evidence."""
+
+    PROMOTE = "PROMOTE"
+    HOLD = "HOLD"
+    REJECT = "REJECT"
+    INCOMPARABLE = "INCOMPARABLE"
+
+
+class Trigger(StrEnum):
+    """What made a run happen; only what a backfill decided may be decided again by `settle`."""
+
+    SCHEDULED = "scheduled"
+    MANUAL = "manual"
+    BACKFILL = "backfill"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The body of a ``decided`` event."""
+
+    version: str
+    outcome: Outcome
+    reason: str
+    incumbent: str | None
+    evidence: str
+    policy: str
+    config: str
+    primary: dict[str, Any]
+    """The primary metric of challenger and incumbent, the gain between them and its bounds."""
+    actor: dict[str, Any]
+    again: bool = False
+    """Whether `settle` decided it again because its incumbent changed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event's body."""
+        return {**self.__dict__, "outcome": self.outcome.value}
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Decision:
+        """Read an event's body."""
+        return cls(**{**body, "outcome": Outcome(body["outcome"])})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one version stands."""
+
+    version: str
+    as_of: datetime
+    registered: int
+    """The number of the event that registered it."""
+    trigger: Trigger
+    decision: Decision | None = None
+    decided: int | None = None
+    """The number of the event that decided on it."""
+    withdrawn: str | None = None
+    """The reason, once it is withdrawn."""
+
+    @property
+    def order(self) -> tuple[datetime, int]:
+        """Its place among the versions."""
+        return self.as_of, self.registered
+
+    @property
+    def in_line(self) -> bool:
+        """Whether it was promoted and is not withdrawn."""
+        return self.decision is not None and self.decision.outcome is Outcome.PROMOTE and self.withdrawn is None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """All versions of a model in their order, folded from its events."""
+
+    standings: tuple[Standing, ...] = ()
+
+    def __getitem__(self, version: str) -> Standing:
+        for standing in self.standings:
+            if standing.version == version:
+                return standing
+        raise RegistryError(
+            f"The ledger does not know version {version}.",
+            expected="a registered version",
+            found=version,
+            remedy="run the DAG's select task, which registers it",
+        )
+
+    def __contains__(self, version: object) -> bool:
+        return any(standing.version == version for standing in self.standings)
+
+    def incumbent_of(self, version: str) -> str | None:
+        """Return the version that a challenger is to be measured against, or None for the first."""
+        order = self[version].order
+        before = [standing for standing in self.standings if standing.in_line and standing.order < order]
+        return before[-1].version if before else None
+
+    def champion_as_of(self, instant: datetime) -> str | None:
+        """Return the promoted, not withdrawn version with the greatest as-of at or before ``instant``."""
+        before = [standing for standing in self.standings if standing.in_line and standing.as_of <= instant]
+        return before[-1].version if before else None
+
+    @property
+    def champion(self) -> str | None:
+        """The champion at the end of time."""
+        return next((standing.version for standing in reversed(self.standings) if standing.in_line), None)
+
+    def champions(self) -> list[tuple[datetime, str]]:
+        """Return who is in force from when: the instants at which the champion changes, with the new one."""
+        return [(s.as_of, s.version) for s in self.standings if s.in_line and self.champion_as_of(s.as_of) == s.version]
+
+    def first_to_decide_again(self) -> str | None:
+        """Return the earliest version whose backfilled decision names an incumbent that is no longer the one before it."""
+        incumbent: str | None = None
+        for standing in self.standings:
+            decision = standing.decision
+            if decision is not None and standing.trigger is Trigger.BACKFILL and decision.incumbent != incumbent:
+                return standing.version
+            if standing.in_line:
+                incumbent = standing.version
+        return None
+
+
+def fold(entries: Iterable[Entry]) -> Timeline:
+    """Fold a ledger's events into its timeline.
+
+    Raises
+    ------
+    RegistryError
+        When an event is of a kind that this release does not know.
+    """
+    standings: dict[str, Standing] = {}
+    for entry in entries:
+        body = entry.body
+        name = body["version"]
+        if entry.kind == "registered":
+            standings.setdefault(
+                name, Standing(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]))
+            )
+        elif entry.kind == "decided":
+            standings[name] = replace(standings[name], decision=Decision.from_json(body), decided=entry.number)
+        elif entry.kind == "withdrawn":
+            standings[name] = replace(standings[name], withdrawn=body["reason"])
+        else:
+            raise RegistryError(
+                "The ledger holds an event that this release does not know.",
+                expected="registered, decided or withdrawn",
+                found=entry.kind,
+                where=f"event {entry.number}",
+                remedy="use the release of Ratchet that wrote it, or a newer one",
+            )
+    return Timeline(tuple(sorted(standings.values(), key=lambda standing: standing.order)))

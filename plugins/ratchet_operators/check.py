@@ -1,0 +1,35 @@
+"""Hold the rows against what their team expects of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ratchet_operators.links import PageLink
+from ratchet_operators.operator import RatchetOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class Check(RatchetOperator):
+    """Run the expectations on a snapshot; hand over the snapshot to go on with.
+
+    A failed critical expectation fails the task for good, after the report is stored and linked.
+    """
+
+    operator_extra_links: ClassVar = (PageLink("Quality report"),)
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return what was handed over, with the snapshot left after quarantine."""
+        from include.data.quality import check
+        from include.data.snapshots import Snapshot
+        from include.errors import QualityError
+
+        config, store = self.config, self.open_store()
+        try:
+            report = check(store, config, self.folder, Snapshot.load(store, config.name, self.handed["snapshot"]))
+        except QualityError as error:
+            self.page = f"{config.name}/checks/{error.report}"
+            raise
+        self.page = f"{config.name}/checks/{report.report}"
+        return {**self.handed, "snapshot": report.snapshot, "report": report.report}

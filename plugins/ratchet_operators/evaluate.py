@@ -1,0 +1,23 @@
+"""Measure the challenger against the incumbent and the baselines on identical rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ratchet_operators.operator import RatchetOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class Evaluate(RatchetOperator):
+    """Measure everything that the gate and the model card speak of; hand over the evidence's digest."""
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return the incumbent and the digest of the evidence."""
+        from include.registry.ledger import Ledger
+        from include.registry.measuring import measurer
+
+        config, store = self.config, self.open_store()
+        measured = Ledger(store, config.name).measure(config, self.handed["version"], measurer(store, self.folder))
+        return {**self.handed, "incumbent": measured.incumbent, "evidence": measured.digest}

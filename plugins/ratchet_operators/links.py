@@ -1,0 +1,28 @@
+"""Links from a task to the page that it wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+
+import attrs
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+@attrs.define
+class PageLink(BaseOperatorLink):
+    """Leads to the page that the operator named in its attribute ``page``, ``<model>/<folder>/<digest>``."""
+
+    name: str = "Page"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address of the page, or nothing if the task wrote none."""
+        from airflow.configuration import conf
+
+        page = getattr(operator, "page", None)
+        prefix = urlparse(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+        return f"{prefix}/ratchet/{page}" if page else ""

@@ -1,0 +1,141 @@
+"""What every operator of Ratchet shares: configuration in, store opened, errors translated at Airflow's edge."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.config.model import ModelConfig
+from include.config.settings import Settings
+from include.errors import ConfigError, RatchetError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from include.storage.store import ObjectStore
+
+
+class RatchetOperator(BaseOperator):
+    """Work on one model.
+
+    Parameters
+    ----------
+    model : dict
+        The model's configuration as JSON; validated again when the task runs.
+    handed : dict or list of dict, optional
+        What the task before handed over: ids and small numbers, never rows (templated).
+    """
+
+    template_fields: ClassVar[Sequence[str]] = ("handed",)
+    ui_color = "#eef2f7"
+
+    def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.handed = handed
+
+    def execute(self, context: Context) -> Any:
+        """Do the work; what a retry can't help fails at once."""
+        try:
+            return self.work(context)
+        except StoreUnavailable:
+            raise
+        except RatchetError as error:
+            raise AirflowFailException(str(error)) from error
+
+    @abstractmethod
+    def work(self, context: Context) -> Any:
+        """Return what is handed over to the next task."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The configuration, checked against the one that this run began with."""
+        from include.config.code import code_digest
+        from include.storage.content import digest_json
+
+        config = ModelConfig.model_validate(self.model)
+        identity = digest_json({"model": config.to_json(), "code": code_digest(self.folder)})
+        for handed in self.handed if isinstance(self.handed, list) else [self.handed]:
+            if handed and handed["config"] != identity:
+                raise ConfigError(
+                    f"The declaration of {config.name} changed while this run was under way.",
+                    expected=f"configuration {handed['config'][:12]}, with which the run began",
+                    found=identity[:12],
+                    where=self.folder,
+                    remedy="clear the run from its first task, so that all of it uses the new declaration",
+                )
+        self._identity = identity
+        return config
+
+    @property
+    def identity(self) -> str:
+        """The digest of the configuration and of the model's code."""
+        return self._identity
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the model's YAML and Python files."""
+        return Settings.from_environment().models / str(self.model["name"])
+
+    def open_store(self) -> ObjectStore:
+        """Open the artifact store; for S3 with the deployment's Airflow connection."""
+        from include.storage.opening import open_store
+        from ratchet_operators.connections import s3_client
+
+        settings = Settings.from_environment()
+        return open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
+
+
+def now() -> datetime:
+    """Return the instant that goes on record; the one place where the wall clock is read."""
+    return datetime.now(UTC)
+
+
+def actor_of(context: Context) -> dict[str, Any]:
+    """Return who or what made this run happen, for the ledger."""
+    run = context["dag_run"]
+    kind = str(getattr(run.run_type, "value", run.run_type))
+    params = context["params"]
+    actor = {
+        "trigger": kind if kind in ("backfill", "scheduled") else "manual",
+        "dag": run.dag_id,
+        "run": run.run_id,
+        "user": getattr(run, "triggering_user_name", None),
+        "reason": params.get("reason"),
+    }
+    return {name: fact for name, fact in actor.items() if fact}
+
+
+def as_of(context: Context, config: ModelConfig) -> datetime:
+    """Return the instant that a run stands at.
+
+    A scheduled run and a backfill stand at their logical date, whatever the form says; a run by hand at the form's as-of,
+    else at its logical date, else at the moment it was triggered.
+    """
+    run = context["dag_run"]
+    kind = str(getattr(run.run_type, "value", run.run_type))
+    wanted = context["params"].get("as_of")
+    if kind in ("backfill", "scheduled") or not wanted:
+        return (run.logical_date or run.run_after).astimezone(UTC)
+    try:
+        instant = datetime.fromisoformat(str(wanted))
+    except ValueError as error:
+        raise ConfigError(
+            "The form's as-of is not a date and time.", expected="such as 2013-09-01T00:00:00Z", found=wanted
+        ) from error
+    instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    if instant > run.run_after:
+        raise ConfigError(
+            "The form's as-of lies in the future.",
+            expected=f"at or before {run.run_after:%Y-%m-%d %H:%M}, when the run was triggered",
+            found=wanted,
+            where=f"DAG retrain_{config.name}, field as_of",
+        )
+    return instant

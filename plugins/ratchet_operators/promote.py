@@ -1,0 +1,75 @@
+"""Put the decision on record: promotion on one road, keeping the champion on the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowSkipException
+
+from ratchet_operators.operator import RatchetOperator, actor_of, now
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.registry.timeline import Decision
+
+
+class _Decide(RatchetOperator):
+    """Decide on a version; decided again when the incumbent is no longer the one that it was measured against."""
+
+    def decide(self, context: Context) -> Decision:
+        """Return the decision that stands in the ledger."""
+        from include.registry.ledger import Ledger
+        from include.registry.measuring import measurer
+
+        config, store = self.config, self.open_store()
+        decision = Ledger(store, config.name).decide(
+            config,
+            self.handed["version"],
+            measure=measurer(store, self.folder),
+            actor=actor_of(context),
+            at=now(),
+        )
+        if decision.incumbent != self.handed["incumbent"]:
+            self.log.info("the incumbent is now %s: measured and decided again", decision.incumbent)
+        self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
+        return decision
+
+
+class Promote(_Decide):
+    """Put the challenger in force, and tell whoever schedules on ``ratchet://<model>/champion``."""
+
+    def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(model=model, outlets=[champion_asset(str(model["name"]))], **kwargs)
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return the decision's outcome; skipped, without an asset event, if it is not a promotion after all."""
+        from include.registry.timeline import Outcome
+
+        decision = self.decide(context)
+        if decision.outcome is not Outcome.PROMOTE:
+            raise AirflowSkipException(f"Decided again as {decision.outcome}: {decision.reason}")
+        context["outlet_events"][champion_asset(str(self.model["name"]))].extra = {
+            "version": decision.version,
+            "as_of": self.handed["as_of"],
+            "metric": decision.primary["metric"],
+            "value": decision.primary["challenger"],
+        }
+        return {**self.handed, "outcome": decision.outcome.value}
+
+
+class KeepChampion(_Decide):
+    """Record that the challenger does not go forward; a rejection is a success of the run."""
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return the outcome; a dry run leaves no record."""
+        if self.handed["mode"] == "dry_run":
+            self.log.info("Dry run: would be %s. %s", self.handed["outcome"], self.handed["reason"])
+            return {**self.handed}
+        return {**self.handed, "outcome": self.decide(context).outcome.value}
+
+
+def champion_asset(model: str) -> Asset:
+    """Return the asset that stands for a model's champion."""
+    return Asset(name=f"{model}_champion", uri=f"ratchet://{model}/champion")

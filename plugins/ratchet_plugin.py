@@ -1,0 +1,24 @@
+"""What Ratchet adds to Airflow itself."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+
+
+async def pages(scope: Any, receive: Any, send: Any) -> None:
+    """Answer requests under ``/ratchet``.
+
+    Every Airflow process loads the plugins, but only the API server is asked for pages: it alone imports what they need.
+    """
+    from ratchet_ui.app import app
+
+    await app(scope, receive, send)
+
+
+class RatchetPlugin(AirflowPlugin):
+    """Pages under ``/ratchet``, read with the viewer's own rights."""
+
+    name = "ratchet"
+    fastapi_apps: ClassVar[list[dict[str, Any]]] = [{"name": "ratchet", "app": pages, "url_prefix": "/ratchet"}]

@@ -1,0 +1,1 @@
+"""Ratchet inside Airflow's own web server."""
