@@ -29,6 +29,8 @@ class FaultyStore:
             run(store)  # repeated: as if nothing had happened
     """
 
+    parallel = 1  # so that call number n is the same one in every run
+
     def __init__(
         self, store: ObjectStore, *, fail_at: int | None = None, mode: Literal["before", "after"] = "before"
     ) -> None:

@@ -39,13 +39,16 @@ class LocalStore:
         The folder; made by the first write.
     """
 
+    parallel = 1
+
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.realpath(root))
         self.url = self.root.as_uri()
+        self._checked: set[str] = set()  # folders without a symbolic link on the way
 
     def put_if_absent(self, key: str, body: bytes | Path) -> bool:
         """Write ``body`` under ``key`` unless something is there already; see `ObjectStore.put_if_absent`."""
-        path = self._path(key)
+        path = Path(self._path(key))
         source: BinaryIO = io.BytesIO(body) if isinstance(body, bytes) else body.open("rb")
         with source, self._answering(key):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +76,7 @@ class LocalStore:
         """Tell whether ``key`` holds an object."""
         path = self._path(key)
         with self._answering(key):
-            return path.is_file()
+            return os.path.isfile(path)  # noqa: PTH113
 
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         """Yield the keys that start with ``prefix``, ascending, those greater than ``after`` if it is given."""
@@ -81,9 +84,11 @@ class LocalStore:
         return self._walk(prefix[: prefix.rfind("/") + 1], prefix, after or "")
 
     def _walk(self, folder: str, prefix: str, after: str) -> Iterator[str]:
+        place = f"{self.root}/{folder}".rstrip("/")
+        self._check_folder(place)
         with self._answering(folder):
             try:
-                with os.scandir(self._inside(folder)) as found:
+                with os.scandir(place) as found:
                     # With its slash a folder sorts as its keys do: `a-b/x` < `a/x`.
                     names = [
                         f"{folder}{entry.name}{'/' if entry.is_dir(follow_symlinks=False) else ''}"
@@ -101,20 +106,29 @@ class LocalStore:
             elif name > after:
                 yield name
 
-    def _path(self, key: str) -> Path:
+    def _path(self, key: str) -> str:
         check_key(key)
-        return self._inside(key)
-
-    def _inside(self, relative: str) -> Path:
-        path = self.root / relative
-        if os.path.realpath(path) != str(path):
-            raise StoreError(
-                "a symbolic link inside the store was refused",
-                found=relative,
-                where=self.url,
-                remedy="replace the link by what it points to, or open the store at the place that it points to",
-            )
+        path = f"{self.root}/{key}"
+        self._check_folder(path[: path.rindex("/")])
+        if os.path.islink(path):  # noqa: PTH114 - a Path costs more than all else here
+            raise self._refused_link(path)
         return path
+
+    def _check_folder(self, folder: str) -> None:
+        # Remembered, because a log asks for the same folder thousands of times.
+        if folder not in self._checked:
+            if os.path.realpath(folder) != folder:
+                raise self._refused_link(folder)
+            if os.path.isdir(folder):  # noqa: PTH112
+                self._checked.add(folder)
+
+    def _refused_link(self, path: str) -> StoreError:
+        return StoreError(
+            "a symbolic link inside the store was refused",
+            found=path,
+            where=self.url,
+            remedy="replace the link by what it points to, or open the store at the place that it points to",
+        )
 
     def _link(self, source: BinaryIO, path: Path) -> bool:
         writing = self.root / _WRITING

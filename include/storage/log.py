@@ -7,6 +7,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,17 +112,22 @@ class Log:
         after = self._key(len(known) - 1) if known else None
         # A listing may miss what is written meanwhile, even an entry before one that it shows: it only says how far to read.
         newest = max(filter(self._is_entry, self.store.list(f"{self.prefix}/", after=after)), default="")
-        entries: list[Entry] = []
-        number = len(known)
-        while (key := self._key(number)) <= newest:
-            where = f"{self.store.url}: {key}"
-            try:
-                entries.append(_open(self.store.get(key), number, where=where))
-            except ObjectMissing:
-                raise ChainBroken("an entry of the log is missing", number=number, where=where) from None
-            number += 1
+        numbers = list(itertools.takewhile(lambda number: self._key(number) <= newest, itertools.count(len(known))))
+        if self.store.parallel > 1 and len(numbers) > 1:
+            with ThreadPoolExecutor(self.store.parallel) as pool:
+                entries = list(pool.map(self._entry, numbers))
+        else:
+            entries = [self._entry(number) for number in numbers]
         self._check_chain([*known[-1:], *entries])
         return tuple(entries)
+
+    def _entry(self, number: int) -> Entry:
+        key = self._key(number)
+        where = f"{self.store.url}: {key}"
+        try:
+            return _open(self.store.get(key), number, where=where)
+        except ObjectMissing:
+            raise ChainBroken("an entry of the log is missing", number=number, where=where) from None
 
     def _is_entry(self, key: str) -> bool:
         number = key.removeprefix(f"{self.prefix}/").removesuffix(".json")

@@ -46,6 +46,8 @@ class S3Store:
         An object's name in the bucket is ``<prefix>/<key>``; the prefix may be empty.
     """
 
+    parallel = 10  # the connections that a botocore client keeps unless told otherwise
+
     def __init__(self, client: Any, bucket: str, prefix: str = "") -> None:
         check_prefix(prefix)
         self.client = client

@@ -52,6 +52,9 @@ class ObjectStore(Protocol):
 
     url: str
 
+    parallel: int
+    """How many calls are worth having under way at once, from threads: 1 where answers do not wait for a network."""
+
     def put_if_absent(self, key: str, body: bytes | Path) -> bool:
         """Write ``body`` (bytes, or a file's content) under ``key`` unless something is there already.
 
