@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from include.evaluation.bootstrap import Resampling
@@ -29,6 +30,24 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Levels:
+    """The levels of a slice column, and which of them each row is in (an index into the names)."""
+
+    names: tuple[str, ...]
+    codes: Array
+
+    @classmethod
+    def of(cls, column: pd.Series) -> Levels:
+        """Read a column's levels, ascending; a missing value is the level ``(missing)``."""
+        codes, values = pd.factorize(column, use_na_sentinel=False)
+        names = np.array(["(missing)" if pd.isna(value) else str(value) for value in values])
+        order = np.argsort(names, kind="stable")
+        place = np.empty(len(order), dtype=np.intp)
+        place[order] = np.arange(len(order))
+        return cls(tuple(names[order].tolist()), place[codes])
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What `compare` found."""
 
@@ -41,7 +60,7 @@ def compare(
     target: Array,
     models: Mapping[Role, Scored],
     metrics: tuple[str, ...],
-    slices: Mapping[str, Array],
+    slices: Mapping[str, Levels],
     resampling: Resampling,
     *,
     positives: bool,
@@ -54,7 +73,7 @@ def compare(
     models : dict of role to Scored
         Must hold the challenger. On slices gains are against the incumbent, or where there is none the baselines.
     metrics : tuple of str
-    slices : dict of column to array of str of shape (n_rows,)
+    slices : dict of column to Levels
     resampling : Resampling
         The same weights serve every model, metric and slice, so that all gains are paired.
     positives : bool
@@ -66,14 +85,13 @@ def compare(
     sliced: list[Role] = ["incumbent"] if "incumbent" in models else opponents
     shown = {role: scored for role, scored in models.items() if role == "challenger" or role in sliced}
     for column, levels in slices.items():
-        names, codes = np.unique(levels, return_inverse=True)
-        order = np.argsort(codes, kind="stable")
-        for level, rows in zip(names, np.split(order, np.cumsum(np.bincount(codes))[:-1]), strict=True):
-            at = (column, str(level))
-            level_scores, level_gains = _on_rows(target, shown, sliced, metrics, at, rows, resampling)
+        order = np.argsort(levels.codes, kind="stable")
+        counts = np.bincount(levels.codes, minlength=len(levels.names))
+        for level, rows in zip(levels.names, np.split(order, np.cumsum(counts)[:-1]), strict=True):
+            level_scores, level_gains = _on_rows(target, shown, sliced, metrics, (column, level), rows, resampling)
             gains += level_gains
             count = int(target[rows].sum()) if positives else None
-            slice_scores.append(SliceScores(column, str(level), len(rows), count, level_scores))
+            slice_scores.append(SliceScores(column, level, len(rows), count, level_scores))
     return Comparison(scores, tuple(gains), tuple(slice_scores))
 
 

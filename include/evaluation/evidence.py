@@ -101,6 +101,16 @@ class Holdout:
 
 
 @dataclass(frozen=True)
+class Validation:
+    """Scores inside the training window, on rows that a fold did not learn from."""
+
+    metric: str
+    mean: float
+    std: float
+    folds: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
 class Subject:
     """The model file that was measured in one role, and the recipe that made it."""
 
@@ -114,7 +124,7 @@ class Subject:
     train_after: str
     train_until: str
     train_rows: int
-    validation: dict[str, Any]
+    validation: Validation | None
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,7 @@ class Evidence:
     comparable: bool
     incomparable_because: str | None
     remedy: str | None
+    notes: tuple[str, ...]
     metrics: tuple[str, ...]
     scores: dict[Role, dict[str, Measured]]
     gains: tuple[Gain, ...]
@@ -204,6 +215,11 @@ class Evidence:
     def from_json(cls, value: dict[str, Any]) -> Evidence:
         """Read what `to_json` wrote."""
         return _ADAPTER.validate_python(value)
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> Evidence:
+        """Read the stored JSON text."""
+        return _ADAPTER.validate_json(body)
 
 
 _ADAPTER = TypeAdapter(Evidence)

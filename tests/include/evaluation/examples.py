@@ -16,6 +16,7 @@ from include.evaluation.evidence import (
     SliceScores,
     Subject,
     Units,
+    Validation,
 )
 
 
@@ -41,7 +42,7 @@ def example_evidence(*, column: str = "origin", level: str = "EWR", model: str =
         train_after="2013-01-01T00:00:00Z",
         train_until="2013-05-30T00:00:00Z",
         train_rows=120_000,
-        validation={"metric": "roc_auc", "mean": 0.74, "std": 0.01, "folds": [0.73, 0.75]},
+        validation=Validation("roc_auc", 0.74, 0.01, (0.73, 0.75)),
     )
     curves = Curves(
         calibration=((0.1, 0.12, 0.1, 0.14, 500), (0.6, 0.55, 0.5, 0.6, 500)),
@@ -60,6 +61,7 @@ def example_evidence(*, column: str = "origin", level: str = "EWR", model: str =
         comparable=True,
         incomparable_because=None,
         remedy=None,
+        notes=(),
         metrics=("roc_auc", "precision"),
         scores={"challenger": measured, "incumbent": measured, "trivial": measured, "simple": measured},
         gains=(

@@ -1,0 +1,111 @@
+"""The models that are measured: opened, asked for their scores once, and described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.data.snapshots import Snapshot
+from include.errors import EvaluationError, ModelFileRefused
+from include.evaluation.comparison import Scored, rounded
+from include.evaluation.evidence import Subject, Validation
+from include.storage.content import get_content, to_iso
+from include.storage.store import ObjectStore
+from include.training.model_file import load, predict_scores
+from include.training.record import FitRecord
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A version that is measured: its id and the record of its fit."""
+
+    id: str
+    fit: FitRecord
+
+
+class CannotPredict(EvaluationError):  # noqa: N818  # named as the rest of the error tree
+    """A model gives no usable scores for the holdout rows."""
+
+
+def open_model(store: ObjectStore, fit: FitRecord) -> Pipeline:
+    """Load the model file of a fit; raises `ModelFileRefused`, `ObjectMissing`, `ObjectCorrupt`."""
+    return load(get_content(store, f"{fit.model}/models", ".skops", fit.model_file), fit.model_file)
+
+
+def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Scored:
+    """Ask a model for its scores.
+
+    Raises
+    ------
+    CannotPredict
+        When it can't read the rows, or answers with something else than numbers (probabilities for classification).
+    """
+    who = f"{fit.candidate} ({fit.key[:12]})"
+    try:
+        score = np.asarray(predict_scores(pipeline, frame[list(fit.columns)]), dtype=float)
+    except (KeyError, TypeError, ValueError) as error:  # what scikit-learn answers to rows that it can't read
+        raise CannotPredict(f"{who} can't predict the holdout rows: {error}") from error
+    if not np.isfinite(score).all():
+        raise CannotPredict(f"{who} gives no number for {int((~np.isfinite(score)).sum()):,} of {len(score):,} rows")
+    if fit.classes is not None and not ((score >= 0) & (score <= 1)).all():
+        raise CannotPredict(f"{who} gives scores that are not probabilities")
+    return Scored(score, fit.threshold)
+
+
+def score_incumbent(store: ObjectStore, incumbent: FitRecord, challenger: FitRecord, frame: pd.DataFrame) -> Scored:
+    """Ask the incumbent for its scores; raises `CannotPredict` for whatever keeps it from being compared."""
+    if (incumbent.task, incumbent.classes) != (challenger.task, challenger.classes):
+        raise CannotPredict(f"it answers another question: {incumbent.task} of {incumbent.classes}")
+    try:
+        pipeline = open_model(store, incumbent)
+    except ModelFileRefused as error:
+        raise CannotPredict(f"its model file is refused: {error.message}") from error
+    return score_rows(pipeline, incumbent, frame)
+
+
+def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
+    """Say so if a fit has seen rows of the snapshot's holdout."""
+    until, after = fit.train.until, snapshot.split.holdout.after
+    if until <= after:
+        return None
+    return f"it was fitted on rows until {to_iso(until)}, and the holdout begins at {to_iso(after)}"
+
+
+def latency(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame, clock: Callable[[], float]) -> float:
+    """Return milliseconds per 1,000 rows: the median of five predictions of a thousand."""
+    rows = frame[list(fit.columns)].head(1000)
+    seconds = []
+    for _ in range(5):
+        start = clock()
+        predict_scores(pipeline, rows)
+        seconds.append(clock() - start)
+    return rounded(median(seconds) * 1e6 / len(rows))
+
+
+def subject_of(fit: FitRecord) -> Subject:
+    """Return what evidence keeps of a fit."""
+    cv = fit.cv
+    return Subject(
+        fit=fit.key,
+        model_file=fit.model_file,
+        model_bytes=fit.model_bytes,
+        candidate=fit.candidate,
+        estimator=fit.estimator,
+        params=fit.params,
+        threshold=fit.threshold,
+        train_after=to_iso(fit.train.after),
+        train_until=to_iso(fit.train.until),
+        train_rows=fit.train.rows,
+        validation=None if cv is None else Validation(cv.metric, cv.mean, cv.std, cv.folds),
+    )

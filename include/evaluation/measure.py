@@ -1,0 +1,270 @@
+"""Measure a challenger: every model predicts the same holdout rows once, and everything else follows from the scores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from include.config.model import ModelConfig
+from include.data.content import rows_digest
+from include.data.frames import read_rows
+from include.data.snapshots import Snapshot
+from include.errors import DataError, EvaluationError
+from include.evaluation.bootstrap import draw
+from include.evaluation.comparison import Levels, Scored, compare
+from include.evaluation.contenders import (
+    CannotPredict,
+    Contender,
+    latency,
+    open_model,
+    overlap,
+    score_incumbent,
+    score_rows,
+    subject_of,
+)
+from include.evaluation.curves import curves_of
+from include.evaluation.evidence import Cost, Evidence, Holdout, Role, Units
+from include.evaluation.importance import permutation_importance
+from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
+from include.storage.store import ObjectStore
+from include.training.model_file import predict_scores
+from include.training.record import FitRecord
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+
+EDITION = 1
+"""Part of what evidence is found by: raise it when the same inputs are to be measured differently."""
+
+MAX_LEVELS = 200
+
+
+class _Obstacle(NamedTuple):
+    """What keeps the incumbent from being compared."""
+
+    because: str
+    remedy: str
+
+
+def measure(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    *,
+    challenger: Contender,
+    incumbent: Contender | None,
+    baselines: dict[str, FitRecord],
+    snapshot: Snapshot,
+    clock: Callable[[], float],
+    threads: int = 1,
+) -> tuple[Evidence, str]:
+    """Measure the challenger against the incumbent and the baselines on the snapshot's holdout.
+
+    Measured once: a repeated call finds the evidence, and of racing calls the first one's stands.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    model : ModelConfig
+    folder : Path
+        The model's folder, for the function that derives features.
+    challenger : Contender
+    incumbent : Contender or None
+        None for a first version. One that was fitted on holdout rows, or can't predict these, makes the evidence
+        incomparable; the challenger and the baselines are measured all the same.
+    baselines : dict of {"trivial", "simple"} to FitRecord
+    snapshot : Snapshot
+    clock : callable
+        Seconds of a steady clock, for the predict latency.
+    threads : int
+
+    Returns
+    -------
+    (Evidence, str)
+        The evidence and its digest.
+
+    Raises
+    ------
+    EvaluationError
+        When the challenger or a baseline can't be measured.
+    """
+    question = {
+        "edition": EDITION,
+        "challenger": [challenger.id, challenger.fit.key],
+        "incumbent": [incumbent.id, incumbent.fit.key] if incumbent else None,
+        "baselines": {role: fit.key for role, fit in baselines.items()},
+        "snapshot": snapshot.digest,
+        "metrics": list(model.metrics),
+        "evaluation": model.evaluation.model_dump(mode="json"),
+    }
+    index = f"{model.name}/evidence/index/{digest_json(question)}.json"
+    if store.exists(index):
+        digest = get_json(store, index)["evidence"]
+        log.info("Evidence for %s was measured before: %s", challenger.id, digest[:12])
+        return load_evidence(store, model.name, digest), digest
+    with threadpool_limits(limits=threads):
+        seed = int(digest_json(question)[:12], 16)
+        evidence = _measured(store, model, folder, challenger, incumbent, baselines, snapshot, clock, seed)
+    digest = put_content(store, f"{model.name}/evidence", ".json", canonical_json(evidence.to_json()))
+    settled = settle_json(store, index, {"evidence": digest})["evidence"]
+    return load_evidence(store, model.name, settled), settled
+
+
+def load_evidence(store: ObjectStore, model: str, digest: str) -> Evidence:
+    """Return the evidence named ``digest``; raises `ObjectMissing`, `ObjectCorrupt`."""
+    return Evidence.from_bytes(get_content(store, f"{model}/evidence", ".json", digest))
+
+
+def _measured(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    challenger: Contender,
+    incumbent: Contender | None,
+    baselines: dict[str, FitRecord],
+    snapshot: Snapshot,
+    clock: Callable[[], float],
+    seed: int,
+) -> Evidence:
+    fits: dict[Role, FitRecord] = {"challenger": challenger.fit, **cast("dict[Role, FitRecord]", baselines)}
+    for role, fit in fits.items():
+        if seen := overlap(fit, snapshot):
+            raise EvaluationError(f"The {role} can't be measured: {seen}.", where=f"fit {fit.key[:12]}")
+    frame, obstacle = _rows(store, model, folder, snapshot, fits, incumbent)
+    target = _target(frame[model.data.target], challenger.fit)
+    log.info("Scoring %s holdout rows", f"{len(frame):,}")
+    pipeline = open_model(store, challenger.fit)
+    models: dict[Role, Scored] = {"challenger": score_rows(pipeline, challenger.fit, frame)}
+    for role in [role for role in fits if role != "challenger"]:
+        models[role] = score_rows(open_model(store, fits[role]), fits[role], frame)
+    if incumbent is not None and obstacle is None:
+        obstacle = _overlaps(incumbent, snapshot)
+    if incumbent is not None and obstacle is None:
+        try:
+            models["incumbent"] = score_incumbent(store, incumbent.fit, challenger.fit, frame)
+            fits["incumbent"] = incumbent.fit
+        except CannotPredict as error:
+            obstacle = _Obstacle(error.message, "Train the incumbent's recipe again on today's schema.")
+
+    units, of = _units(model, frame)
+    resampling = draw(units, resamples=model.evaluation.resamples, seed=seed)
+    log.info("Resampling %s units of one %s %d times", f"{resampling.units:,}", of, model.evaluation.resamples)
+    slices = {column: _levels(frame[column]) for column in model.evaluation.slices}
+    binary = model.task == "classification"
+    found = compare(target, models, model.metrics, slices, resampling, positives=binary)
+    columns, threshold = challenger.fit.columns, challenger.fit.threshold
+    inputs, primary = frame[list(columns)], model.metrics[0]
+    importance = permutation_importance(
+        lambda rows: predict_scores(pipeline, rows), inputs, target, columns, primary, threshold, seed=seed
+    )
+    log.info("Measured %s: %s is %s", challenger.id, primary, found.scores["challenger"][primary].value)
+    return Evidence(
+        model=model.name,
+        task=model.task,
+        version=challenger.id,
+        as_of=to_iso(snapshot.as_of),
+        incumbent=incumbent.id if incumbent else None,
+        snapshot=snapshot.digest,
+        holdout=Holdout(
+            **snapshot.split.holdout.to_json(),
+            rows=len(frame),
+            rows_digest=rows_digest(frame, model.data.row_id),
+            positives=int(target.sum()) if binary else None,
+        ),
+        comparable=obstacle is None,
+        incomparable_because=obstacle.because if obstacle else None,
+        remedy=obstacle.remedy if obstacle else None,
+        notes=_notes(challenger, incumbent),
+        metrics=model.metrics,
+        scores=found.scores,
+        gains=found.gains,
+        slice_scores=found.slice_scores,
+        subjects={role: subject_of(fit) for role, fit in fits.items()},
+        curves={role: curves_of(model.task, target, scored) for role, scored in models.items() if role != "trivial"},
+        importance=importance,
+        cost=Cost(latency(pipeline, challenger.fit, frame, clock), challenger.fit.model_bytes),
+        resamples=model.evaluation.resamples,
+        units=Units(of, resampling.units, len(resampling.weights)),
+        seed=seed,
+    )
+
+
+def _rows(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    snapshot: Snapshot,
+    fits: dict[Role, FitRecord],
+    incumbent: Contender | None,
+) -> tuple[pd.DataFrame, _Obstacle | None]:
+    """Read the holdout once, and say so if the incumbent can't read it."""
+    judged = (*model.data.row_id, model.data.target, *model.evaluation.slices)
+    cluster = (model.evaluation.cluster,) if model.evaluation.cluster else ()
+    wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *cluster])
+    lacking = [column for column in incumbent.fit.columns if column not in wanted] if incumbent else []
+    if lacking:
+        try:
+            return read_rows(store, snapshot, model, folder, window="holdout", columns=[*wanted, *lacking]), None
+        except DataError as error:
+            log.warning("The incumbent can't read these rows: %s", error.message)
+    frame = read_rows(store, snapshot, model, folder, window="holdout", columns=list(wanted))
+    if not lacking:
+        return frame, None
+    because = f"the rows no longer have what it reads: {', '.join(lacking)}"
+    return frame, _Obstacle(because, "Let `features.derive` or the source give these columns again.")
+
+
+def _overlaps(incumbent: Contender, snapshot: Snapshot) -> _Obstacle | None:
+    seen = overlap(incumbent.fit, snapshot)
+    return _Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.") if seen else None
+
+
+def _notes(challenger: Contender, incumbent: Contender | None) -> tuple[str, ...]:
+    if incumbent is None or incumbent.fit.code == challenger.fit.code:
+        return ()
+    return ("The model's Python files changed since the incumbent was fitted: it was given today's derived columns.",)
+
+
+def _target(column: pd.Series[Any], fit: FitRecord) -> Array:
+    if fit.classes is None:
+        return column.to_numpy(dtype=float)
+    if unknown := sorted({str(value) for value in column.unique() if value not in fit.classes}):
+        raise EvaluationError(
+            "The holdout holds classes that the challenger never saw.",
+            expected=" or ".join(str(value) for value in fit.classes),
+            found=", ".join(unknown[:5]),
+            where=f"column {column.name}",
+        )
+    target: Array = (column == fit.classes[1]).to_numpy(dtype=float)
+    return target
+
+
+def _levels(column: pd.Series) -> Levels:
+    levels = Levels.of(column)
+    if len(levels.names) > MAX_LEVELS:
+        raise EvaluationError(
+            "A slice column has too many levels to look at one by one.",
+            expected=f"at most {MAX_LEVELS}",
+            found=f"{len(levels.names):,}",
+            where=f"`evaluation.slices`: {column.name}",
+            remedy="derive a coarser column in `features.derive` and slice by that",
+        )
+    return levels
+
+
+def _units(model: ModelConfig, frame: pd.DataFrame) -> tuple[Array, str]:
+    cluster = model.evaluation.cluster
+    if cluster is None:
+        return np.arange(len(frame)), "row"
+    codes, values = pd.factorize(frame[cluster])
+    alone = codes < 0  # a row without a cluster stands for itself
+    codes[alone] = len(values) + np.arange(int(alone.sum()))
+    return codes, cluster
