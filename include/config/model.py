@@ -86,7 +86,7 @@ class ModelConfig(Section):
         for metric in self.metrics:
             _known("metric", metric, {name for name, facts in METRICS.items() if facts.task == self.task}, self.task)
         for candidate in self.training.candidates:
-            _known("estimator", candidate.estimator, {n for n, tasks in ESTIMATORS.items() if self.task in tasks}, self.task)
+            _known("estimator", candidate.estimator, {name for name, facts in ESTIMATORS.items() if self.task in facts.tasks}, self.task)
         if self.task == "regression" and (self.training.imbalance != "none" or self.training.cv.kind == "stratified"):
             raise ValueError("`imbalance` and stratified folds are for classification")
         return self

@@ -1,0 +1,139 @@
+"""The gate: four outcomes, and for every rule an answer with its reason."""
+
+from __future__ import annotations
+
+import pytest
+from worlds import FLIGHTS, evidence, gain
+
+from include.config.judging import Gate
+from include.evaluation.evidence import Gain, Measured, SliceScores
+from include.registry.gate import Answer, judge, policy_digest
+from include.registry.timeline import Outcome
+
+
+def policy(**rules) -> Gate:
+    return Gate.model_validate({"primary": {"metric": "roc_auc"}, **rules})
+
+
+def outcome(policy: Gate, challenger: float, others: dict[str, float], **facts) -> Outcome:
+    incumbent = "incumbent" if "incumbent" in others else None
+    return judge(policy, evidence(challenger, others, incumbent=incumbent, **facts), challenger_is_simple=False).outcome
+
+
+BASELINES = {"trivial": 0.5, "simple": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("challenger", "expected"), [(0.75, Outcome.PROMOTE), (0.71, Outcome.HOLD), (0.65, Outcome.REJECT)]
+)
+def test_the_bound_decides_not_the_point(challenger, expected):
+    assert outcome(policy(), challenger, {**BASELINES, "incumbent": 0.70}) is expected
+
+
+@pytest.mark.parametrize(("challenger", "expected"), [(0.65, Outcome.PROMOTE), (0.605, Outcome.HOLD), (0.55, Outcome.REJECT)])
+def test_a_first_version_must_beat_the_simple_baseline_by_the_same_statistics(challenger, expected):
+    assert outcome(policy(), challenger, BASELINES) is expected
+
+
+def test_a_challenger_must_beat_the_baselines_even_when_it_beats_the_incumbent():
+    assert outcome(policy(), 0.58, {"trivial": 0.5, "simple": 0.62, "incumbent": 0.5}) is Outcome.REJECT
+
+
+def test_a_challenger_of_the_simple_baselines_own_kind_need_not_beat_itself():
+    made = evidence(0.6, {"trivial": 0.5, "simple": 0.6})
+    assert judge(policy(), made, challenger_is_simple=True).outcome is Outcome.PROMOTE
+    assert judge(policy(), made, challenger_is_simple=False).outcome is Outcome.HOLD
+
+
+def test_not_worse_accepts_a_loss_within_the_margin_only_by_its_bound():
+    rule = policy(primary={"metric": "roc_auc", "rule": "not_worse", "margin": 0.02})
+    assert outcome(rule, 0.70, {**BASELINES, "incumbent": 0.70}) is Outcome.PROMOTE
+    assert outcome(rule, 0.69, {**BASELINES, "incumbent": 0.70}) is Outcome.HOLD
+    assert outcome(rule, 0.66, {**BASELINES, "incumbent": 0.70}) is Outcome.REJECT
+
+
+def test_more_confidence_asks_for_more():
+    sure = policy(primary={"metric": "roc_auc", "confidence": 0.99})
+    assert outcome(policy(), 0.72, {**BASELINES, "incumbent": 0.70}) is Outcome.PROMOTE
+    assert outcome(sure, 0.72, {**BASELINES, "incumbent": 0.70}) is Outcome.HOLD
+
+
+def test_a_confidence_beyond_what_the_resamples_can_say_fails_closed():
+    absurd = policy(primary={"metric": "roc_auc", "confidence": 0.99999})
+    assert outcome(absurd, 0.9, {**BASELINES, "incumbent": 0.7}) is Outcome.HOLD
+
+
+def test_an_incumbent_that_cannot_be_compared_is_said_out_loud():
+    made = evidence(
+        0.9, {**BASELINES}, incumbent="old", comparable=False, incomparable_because="it lacks `dest`", remedy="Backfill it."
+    )
+    judgement = judge(policy(), made, challenger_is_simple=False)
+    assert judgement.outcome is Outcome.INCOMPARABLE
+    assert "old can't be compared: it lacks `dest`. Backfill it." in judgement.reason
+
+
+@pytest.mark.parametrize(("level", "expected"), [(0.7, Outcome.PROMOTE), (0.74, Outcome.HOLD), (0.8, Outcome.REJECT)])
+def test_a_required_level_is_held_against_the_interval(level, expected):
+    rule = policy(require=[{"metric": "roc_auc", "at_least": level}])
+    assert outcome(rule, 0.75, {**BASELINES, "incumbent": 0.6}) is expected
+
+
+def test_a_metric_without_a_value_fails_closed():
+    rule = policy(require=[{"metric": "recall", "at_least": 0.5}], guards=[{"metric": "brier", "max_loss": 0.1}])
+    made = evidence(0.75, {**BASELINES, "incumbent": 0.6}, incumbent="incumbent")
+    made.scores["challenger"]["recall"] = Measured(None, None, None, "no positive row")
+    judgement = judge(rule, made, challenger_is_simple=False)
+    assert judgement.outcome is Outcome.HOLD
+    assert [v.answer for v in judgement.verdicts if "recall" in v.rule or "brier" in v.rule] == [Answer.OPEN, Answer.OPEN]
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"), [(0.0, Outcome.PROMOTE), (0.02, Outcome.HOLD), (0.09, Outcome.REJECT)]
+)
+def test_a_guard_is_a_non_inferiority_test(loss, expected):
+    rule = policy(guards=[{"metric": "recall", "max_loss": 0.02}])
+    extra = (gain("incumbent", -loss, metric="recall"),)
+    assert outcome(rule, 0.75, {**BASELINES, "incumbent": 0.6}, extra=extra) is expected
+
+
+def sliced(support: int, estimate: float) -> dict:
+    level = ("origin", "LGA")
+    return {
+        "extra": (gain("incumbent", estimate, slice=level, support=support),),
+        "slice_scores": (SliceScores(*level, support=support, positives=10, scores={}),),
+    }
+
+
+def test_a_weak_slice_rejects_while_the_whole_gains():
+    rule = policy(guards=[{"metric": "roc_auc", "slice": "origin", "max_loss": 0.02}])
+    assert outcome(rule, 0.9, {**BASELINES, "incumbent": 0.6}, **sliced(500, -0.1)) is Outcome.REJECT
+
+
+@pytest.mark.parametrize(("required", "expected"), [(False, Outcome.PROMOTE), (True, Outcome.HOLD)])
+def test_a_slice_below_its_support_is_unverified_and_blocks_only_when_required(required, expected):
+    rule = policy(guards=[{"metric": "roc_auc", "slice": "origin", "max_loss": 0.02, "required": required}])
+    assert outcome(rule, 0.9, {**BASELINES, "incumbent": 0.6}, **sliced(99, -0.1)) is expected
+
+
+def test_a_slice_that_was_not_measured_fails_closed():
+    rule = policy(guards=[{"metric": "roc_auc", "slice": "origin", "max_loss": 0.02}])
+    assert outcome(rule, 0.9, {**BASELINES, "incumbent": 0.6}) is Outcome.HOLD
+
+
+def test_every_rule_answers_with_a_reason():
+    made = evidence(0.75, {**BASELINES, "incumbent": 0.6}, incumbent="incumbent")
+    judgement = judge(FLIGHTS.gate, made, challenger_is_simple=False)
+    assert len(judgement.verdicts) == 1 + 2 + 1 + 2
+    assert all(verdict.reason for verdict in judgement.verdicts)
+
+
+def test_an_undefined_gain_says_why():
+    made = evidence(0.75, BASELINES, extra=())
+    blank = Gain("roc_auc", "incumbent", None, 10, None, (), "one class only")
+    made = evidence(0.75, BASELINES, incumbent="x", extra=(blank,))
+    assert "one class only" in judge(policy(), made, challenger_is_simple=False).reason
+
+
+def test_a_policys_digest_changes_with_any_rule_and_with_nothing_else():
+    assert policy_digest(policy()) == policy_digest(policy())
+    assert policy_digest(policy()) != policy_digest(policy(primary={"metric": "roc_auc", "confidence": 0.9}))
