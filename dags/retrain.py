@@ -8,7 +8,8 @@
 
 from datetime import timedelta
 
-from airflow.sdk import dag
+from airflow.sdk import DAG
+
 from ratchet_operators import (
     Check,
     Evaluate,
@@ -25,10 +26,8 @@ from ratchet_operators import (
 )
 
 for model in declared_models("retrain", module=globals()):
-
-    @dag(
+    with DAG(
         dag_id=f"retrain_{model.name}",
-        dag_display_name=f"retrain {model.name}",
         description=model.description,
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=retrain_schedule(model),
@@ -45,8 +44,7 @@ for model in declared_models("retrain", module=globals()):
             "retry_delay": timedelta(seconds=20),
             "retry_exponential_backoff": True,
         },
-    )
-    def retrain():
+    ):
         ingest = Ingest(task_id="ingest")
         check = Check(task_id="check", handed=ingest.output)
         train = Train.partial(task_id="train", handed=check.output).expand(candidate=[*model.candidate_names, "baselines"])
@@ -56,6 +54,4 @@ for model in declared_models("retrain", module=globals()):
         promote = Promote(task_id="promote", handed=gate.output)
         keep_champion = KeepChampion(task_id="keep_champion", handed=gate.output)
         settle = Settle(task_id="settle", handed=gate.output, trigger_rule="none_failed")
-        gate >> [promote, keep_champion] >> settle
-
-    retrain()
+        [promote, keep_champion] >> settle

@@ -114,7 +114,14 @@ class NotEnoughRows(DataError):
 
 
 class QualityError(RatchetError):
-    """A critical expectation failed, or too many rows were set aside."""
+    """A critical expectation failed, or too many rows were set aside.
+
+    ``report`` is the digest of the stored report, and the name of its page.
+    """
+
+    def __init__(self, message: str, *, report: str, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.report = report
 
 
 class TrainingError(RatchetError):
@@ -135,5 +142,9 @@ class RegistryError(RatchetError):
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known spelling closest to ``word``, or None if nothing is close."""
-    matches = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    known = list(known)
+    swapped = [name for name in known if sorted(name.split("_")) == sorted(str(word).split("_"))]
+    if swapped:
+        return swapped[0]
+    matches = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
     return matches[0] if matches else None

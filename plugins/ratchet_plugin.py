@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -21,4 +21,4 @@ class RatchetPlugin(AirflowPlugin):
     """Pages under ``/ratchet``, read with the viewer's own rights."""
 
     name = "ratchet"
-    fastapi_apps: ClassVar[list[dict[str, Any]]] = [{"name": "ratchet", "app": pages, "url_prefix": "/ratchet"}]
+    fastapi_apps: list[dict[str, Any]] = [{"name": "ratchet", "app": pages, "url_prefix": "/ratchet"}]  # noqa: RUF012 (Airflow's own attribute)

@@ -10,7 +10,7 @@ from croniter import croniter
 from pydantic import Field, field_validator, model_validator
 
 from include.config.data import Data, Quality
-from include.config.judging import Evaluation, Gate
+from include.config.judging import Evaluation, Gate, Guard, Primary, Require
 from include.config.names import ESTIMATORS, METRICS
 from include.config.section import Section
 from include.config.training import Features, Training
@@ -99,7 +99,7 @@ class ModelConfig(Section):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Every metric to measure: the primary first, then the gate's others, then those of `evaluation`."""
-        rules = (self.gate.primary, *self.gate.require, *self.gate.guards)
+        rules: list[Primary | Require | Guard] = [self.gate.primary, *self.gate.require, *self.gate.guards]
         return tuple(dict.fromkeys([*(rule.metric for rule in rules), *self.evaluation.metrics]))
 
     def to_json(self) -> dict[str, Any]:

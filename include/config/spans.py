@@ -43,13 +43,15 @@ class Span:
     def _delta(self) -> relativedelta:
         count, unit = _SPAN.match(self.text).groups()  # type: ignore[union-attr]
         names = {"y": "years", "mo": "months", "w": "weeks", "d": "days", "h": "hours", "min": "minutes", "s": "seconds"}
-        return relativedelta(**{names[unit]: int(count)})  # type: ignore[arg-type]
+        return relativedelta(**{names[unit]: int(count)})
 
     def __radd__(self, instant: datetime) -> datetime:
-        return instant + self._delta
+        moved: datetime = instant + self._delta
+        return moved
 
     def __rsub__(self, instant: datetime) -> datetime:
-        return instant - self._delta
+        moved: datetime = instant - self._delta
+        return moved
 
     def __bool__(self) -> bool:
         return bool(self._delta)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ratchet_operators.links import PageLink
 from ratchet_operators.operator import RatchetOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from collections.abc import Collection
+
+    from airflow.sdk import BaseOperatorLink, Context
 
 
 class Check(RatchetOperator):
@@ -17,7 +19,7 @@ class Check(RatchetOperator):
     A failed critical expectation fails the task for good, after the report is stored and linked.
     """
 
-    operator_extra_links: ClassVar = (PageLink("Quality report"),)
+    operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Quality report"),)
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return what was handed over, with the snapshot left after quarantine."""

@@ -27,4 +27,5 @@ class AirflowConnections:
         """Return a SQLAlchemy engine."""
         from airflow.sdk import BaseHook
 
-        return BaseHook.get_connection(connection).get_hook().get_sqlalchemy_engine()
+        hook = BaseHook.get_connection(connection).get_hook()  # type: ignore[no-untyped-call] # as Airflow has it
+        return hook.get_sqlalchemy_engine()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BranchMixIn
 
@@ -10,7 +10,9 @@ from ratchet_operators.links import PageLink
 from ratchet_operators.operator import RatchetOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from collections.abc import Collection
+
+    from airflow.sdk import BaseOperatorLink, Context
 
 
 class Gate(RatchetOperator, BranchMixIn):
@@ -22,7 +24,7 @@ class Gate(RatchetOperator, BranchMixIn):
         The ids of the tasks to go on with.
     """
 
-    operator_extra_links: ClassVar = (PageLink("Model card"),)
+    operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Model card"),)
 
     def __init__(self, *, promote: str, keep: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
@@ -33,7 +33,7 @@ class RatchetOperator(BaseOperator):
         What the task before handed over: ids and small numbers, never rows (templated).
     """
 
-    template_fields: ClassVar[Sequence[str]] = ("handed",)
+    template_fields: Sequence[str] = ("handed",)
     ui_color = "#eef2f7"
 
     def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:

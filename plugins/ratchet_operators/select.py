@@ -8,7 +8,6 @@ from ratchet_operators.operator import RatchetOperator, actor_of, now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import ClassVar
 
     from airflow.sdk import Context
 
@@ -22,7 +21,7 @@ class Select(RatchetOperator):
         What the training tasks handed over (templated).
     """
 
-    template_fields: ClassVar[Sequence[str]] = ("handed", "fitted")
+    template_fields: Sequence[str] = ("handed", "fitted")
 
     def __init__(self, *, fitted: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,0 +1,109 @@
+"""A mistake in model.yaml is answered with file, line, field, expected, found and the nearest spelling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.config.load import load_model, load_models
+from include.config.model import ModelConfig
+from include.config.settings import ROOT, Settings
+from include.config.yaml_text import read_yaml
+from include.errors import ConfigError
+
+SHIPPED = (ROOT / "include" / "models" / "flight_delay" / "model.yaml").read_text()
+
+
+def declare(folder: Path, text: str, name: str = "flight_delay") -> Path:
+    path = folder / name / "model.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+def mistake(tmp_path: Path, before: str, after: str) -> str:
+    assert before in SHIPPED
+    with pytest.raises(ConfigError) as caught:
+        load_model(declare(tmp_path, SHIPPED.replace(before, after, 1)))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("retrain:", "retrian:", "field schedule.retrian: unknown field; did you mean `retrain`?"),
+        ("kind: time_series", "kind: timeseries", "did you mean `time_series`?"),
+        ("kind: python", "kind: pyton", "expected `kind` to be one of 'files', 'sql', 'python', found 'pyton'"),
+        ("label_delay: 1d", "label_delay: 1 day", "expected a number and a unit: y, mo, w, d, h, min or s"),
+        ("metric: roc_auc, rule", "metric: auc_roc, rule", "did you mean `roc_auc`?"),
+        ("estimator: logistic_regression", "estimator: logistic_regresion", "did you mean `logistic_regression`?"),
+        ("'@monthly'" if "'@monthly'" in SHIPPED else '"@monthly"', '"61 * * * *"', "expected a cron expression"),
+        ("slice: origin", "slice: orign", "a guard names the slice `orign`"),
+        ("numeric:\n    columns: [distance", "numeric:\n    columns: [late, distance", "a model would see the answer"),
+        ("timezone: America/New_York", "timezone: America/New_Yrok", "expected an IANA time zone"),
+        ("task: classification", "task: clasification", "did you mean `classification`?"),
+        ("windows: {train: 4mo, holdout: 1mo}", "windows: {train: 4mo}", "field data.windows.holdout: expected this field"),
+        ("start: 2013-05-01", "start: 2014-05-01", "expected `end` at or after `start`"),
+        ("name: flight_delay", "name: flight_delays", "A model's name and its folder's name differ"),
+    ],
+)
+def test_a_mistake_is_answered_with_where_and_what(tmp_path, before, after, expected):
+    message = mistake(tmp_path, before, after)
+    assert expected in message
+    assert "flight_delay/model.yaml:" in message
+
+
+def test_the_line_of_a_mistake_is_named(tmp_path):
+    line = next(number for number, text in enumerate(SHIPPED.splitlines(), 1) if "label_delay" in text)
+    assert f"model.yaml:{line}, field data.label_delay:" in mistake(tmp_path, "label_delay: 1d", "label_delay: soon")
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    text = SHIPPED.replace("owner:", "ownr:").replace("folds: 1", "folds: none")
+    with pytest.raises(ConfigError, match="has 3 mistakes"):
+        load_model(declare(tmp_path, text))
+
+
+def test_one_broken_model_never_hides_the_others(tmp_path):
+    declare(tmp_path, SHIPPED)
+    declare(tmp_path, "name: [", "broken")
+    declare(tmp_path, "", "empty")
+    models, broken = load_models(tmp_path)
+    assert [model.name for model in models] == ["flight_delay"]
+    assert [model.name for model in broken] == ["broken", "empty"]
+
+
+def test_configuration_survives_its_json_form(tmp_path):
+    model = load_model(declare(tmp_path, SHIPPED))
+    assert ModelConfig.model_validate(model.to_json()) == model
+
+
+def test_yaml_means_what_it_says():
+    value, _ = read_yaml("country: NO\nzip: 010\nrate: 1e-3\nwhen: 2013-05-01\nyes: yes\nn: ~\nx: -1.5\ni: 7\nb: true", "x")
+    assert value == {
+        "country": "NO", "zip": "010", "rate": 0.001, "when": "2013-05-01", "yes": "yes", "n": None, "x": -1.5, "i": 7, "b": True,
+    }  # fmt: skip
+
+
+def test_a_key_that_stands_twice_is_a_mistake():
+    with pytest.raises(ConfigError, match=r"`b` stands twice") as caught:
+        read_yaml("a:\n  b: 1\n  c: 2\n  b: 3", "model.yaml")
+    assert "lines 2 and 4" in str(caught.value)
+
+
+def test_text_that_is_not_yaml_is_answered_with_its_line():
+    with pytest.raises(ConfigError, match=r"model\.yaml:2"):
+        read_yaml("a: 1\nb: @x", "model.yaml")
+
+
+def test_yaml_can_not_build_objects():
+    with pytest.raises(ConfigError):
+        read_yaml("a: !!python/object/apply:os.system ['true']", "model.yaml")
+
+
+@pytest.mark.parametrize(("name", "value"), [("RATCHET_STORE", "ftp://x"), ("RATCHET_STORE", "store"), ("RATCHET_THREADS", "0")])
+def test_a_setting_that_is_not_understood_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=name):
+        Settings.from_environment()
