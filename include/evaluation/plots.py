@@ -59,6 +59,7 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
+        """Return where a value is drawn; one outside the range is drawn at the edge."""
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return round(self.start + min(1.0, max(0.0, share)) * (self.end - self.start), 2)
 
@@ -157,10 +158,10 @@ class Forest:
     def of(cls, bounds: Sequence[tuple[float, float]]) -> Forest:
         """Choose a scale that shows zero and most intervals whole; a very wide one is cut at the edge."""
         widest = sorted(max(abs(low), abs(high)) for low, high in bounds) or [1.0]
-        reach = min(widest[-1], 3 * widest[len(widest) // 2]) or 1e-3
+        reach = min(widest[-1], 2 * widest[len(widest) // 2]) or 1e-3
         low, high = (min([0.0, *(b[0] for b in bounds)]), max([0.0, *(b[1] for b in bounds)]))
         scale = Scale(max(low, -reach) - 0.05 * reach, min(high, reach) + 0.05 * reach, 6, WIDTH - 6)
-        return cls(scale, scale(0), scale.ticks(3))
+        return cls(scale, scale(0), scale.ticks(4))
 
     def interval(self, low: float, estimate: float, high: float) -> Interval:
         """Place one interval; it is told apart whether it excludes zero, and on which side."""

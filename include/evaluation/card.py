@@ -1,0 +1,272 @@
+"""The model card: one page, without scripts or outside files, that tells a person what was found and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from include.evaluation import plots
+from include.evaluation.evidence import Evidence, Gain, Measured, Role, SliceScores
+from include.evaluation.metrics import sign
+from include.storage.content import put_content
+from include.storage.store import ObjectStore
+
+Rule = tuple[str, str, str]
+
+ROLES: dict[Role, str] = {
+    "challenger": "Challenger",
+    "incumbent": "Incumbent",
+    "simple": "Simple baseline",
+    "trivial": "Trivial baseline",
+}
+NAMES = {
+    "roc_auc": "ROC AUC",
+    "average_precision": "Average precision",
+    "f1": "F1",
+    "brier": "Brier score",
+    "log_loss": "Log loss",
+    "mse": "Mean squared error",
+    "rmse": "Root mean squared error",
+    "mae": "Mean absolute error",
+    "r2": "R²",
+}
+SHOWN_LEVELS = 16
+
+
+def render_card(
+    evidence: Evidence,
+    *,
+    title: str,
+    verdict: str,
+    rules: Sequence[Rule],
+    lineage: Mapping[str, object],
+    outcome: str = "",
+) -> str:
+    """Render a card; the same arguments give the same text.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    title : str
+        The model's question or name.
+    verdict : str
+        One sentence that says what was decided and why.
+    rules : sequence of (name, answer, reason)
+        The gate's rules; the answer is ``pass``, ``fail``, ``open`` or ``unverified``.
+    lineage : dict
+        What the version was made from, by name; a value may be a dict of its own.
+    outcome : str
+        The word of the decision, such as ``PROMOTE``; shown beside the verdict.
+
+    Returns
+    -------
+    str
+        An HTML document.
+    """
+    against: Role = "incumbent" if "incumbent" in evidence.scores else "simple"
+    return (
+        _environment()
+        .get_template("card.html")
+        .render(
+            evidence=evidence,
+            title=title,
+            verdict=verdict,
+            outcome=outcome.lower(),
+            rules=rules,
+            lineage=lineage,
+            roles={role: name for role, name in ROLES.items() if role in evidence.scores},
+            against=against,
+            primary=evidence.metrics[0],
+            primary_gain=evidence.gain(evidence.metrics[0], against),
+            comparison=_comparison(evidence, against),
+            plots=tuple(_plots(evidence)),
+            slices=tuple(_slice(evidence, column, against) for column in _slice_columns(evidence)),
+            importance=_importance(evidence),
+            timeline=_timeline(evidence),
+        )
+    )
+
+
+def save_card(store: ObjectStore, model: str, html: str) -> str:
+    """Put a card under its digest, which is returned."""
+    return put_content(store, f"{model}/cards", ".html", html.encode())
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"metric": metric_name, "number": _number, "gain": _signed, "day": _day, "short": _short}
+    environment.globals |= {"width": plots.WIDTH, "shown_levels": SHOWN_LEVELS, "greater_is_better": _greater_is_better}
+    return environment
+
+
+def metric_name(metric: str) -> str:
+    """Return how a person calls a metric."""
+    return NAMES.get(metric) or metric.replace("_", " ").capitalize()
+
+
+def _greater_is_better(metric: str) -> bool:
+    return sign(metric) > 0
+
+
+def _number(value: Any, digits: int = 4) -> str:
+    if value is None:
+        return "\N{EN DASH}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.{digits}f}" if abs(value) < 100 else f"{value:,.{max(0, digits - 3)}f}"
+
+
+def _signed(value: float) -> str:
+    text = _number(abs(value))
+    return text if float(text.replace(",", "")) == 0 else ("+" if value > 0 else "\N{MINUS SIGN}") + text
+
+
+def _day(instant: str) -> str:
+    when = datetime.fromisoformat(instant)
+    clock = f"{when:, %H:%M} UTC" if when.time().replace(second=0, microsecond=0) != datetime.min.time() else ""
+    return f"{when.day} {when:%B %Y}{clock}"
+
+
+def _short(digest: str) -> str:
+    return digest[:12]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table of gains: its name, the scores of each role, and the gain drawn on the table's scale."""
+
+    name: str
+    support: int
+    positives: int | None
+    scores: Mapping[Role, Measured]
+    gain: Gain | None
+    interval: plots.Interval | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Lines that share one scale."""
+
+    heading: str
+    rows: tuple[Row, ...]
+    forest: plots.Forest
+
+
+def _bounds(gain: Gain | None) -> tuple[float, float] | None:
+    if gain is None or not gain.quantiles:
+        return None
+    low, high = gain.bound(0.975), gain.upper(0.975)
+    return None if low is None or high is None else (low, high)
+
+
+def _table(heading: str, rows: Sequence[tuple[str, int, int | None, Mapping[Role, Measured], Gain | None]]) -> Table:
+    forest = plots.Forest.of([bounds for *_, gain in rows if (bounds := _bounds(gain)) is not None])
+    drawn = []
+    for name, support, positives, scores, gain in rows:
+        bounds = _bounds(gain)
+        interval = None
+        if gain is not None and gain.estimate is not None and bounds is not None:
+            interval = forest.interval(bounds[0], gain.estimate, bounds[1])
+        drawn.append(Row(name, support, positives, scores, gain, interval))
+    return Table(heading, tuple(drawn), forest)
+
+
+def _comparison(evidence: Evidence, against: Role) -> Table:
+    rows = []
+    for metric in evidence.metrics:
+        scores = {role: of_role[metric] for role, of_role in evidence.scores.items()}
+        rows.append((metric, evidence.holdout.rows, None, scores, evidence.gain(metric, against)))
+    return _table("All rows", rows)
+
+
+def _slice_columns(evidence: Evidence) -> list[str]:
+    return list(dict.fromkeys(scores.column for scores in evidence.slice_scores))
+
+
+def _slice(evidence: Evidence, column: str, against: Role) -> Table:
+    """Return the levels of a column, the largest first."""
+    metric = evidence.metrics[0]
+    levels: list[SliceScores] = [scores for scores in evidence.slice_scores if scores.column == column]
+    rows = []
+    for scores in sorted(levels, key=lambda one: -one.support):
+        of_metric = {role: of_role[metric] for role, of_role in scores.scores.items()}
+        gain = evidence.gain(metric, against, (column, scores.level))
+        rows.append((scores.level, scores.support, scores.positives, of_metric, gain))
+    return _table(column, rows)
+
+
+def _importance(evidence: Evidence) -> tuple[tuple[str, float, float, plots.Bar], ...]:
+    known = [(one.column, one.loss, one.spread or 0.0) for one in evidence.importance if one.loss is not None]
+    bars = plots.bars([(loss, spread) for _, loss, spread in known])
+    return tuple((column, loss, spread, bar) for (column, loss, spread), bar in zip(known, bars, strict=True))
+
+
+def _timeline(evidence: Evidence) -> plots.Timeline:
+    challenger = evidence.subjects["challenger"]
+    rows = [("challenger", "Challenger learned", challenger.train_after, challenger.train_until)]
+    if incumbent := evidence.subjects.get("incumbent"):
+        rows.append(("incumbent", "Incumbent learned", incumbent.train_after, incumbent.train_until))
+    rows.append(("holdout", "All were judged", evidence.holdout.after, evidence.holdout.until))
+    return plots.timeline(rows)
+
+
+def _plots(evidence: Evidence) -> list[plots.Plot]:
+    order: tuple[Role, ...] = ("simple", "incumbent", "challenger")  # the challenger is drawn last, on top
+    curves = [(role, ROLES[role], evidence.curves[role]) for role in order if role in evidence.curves]
+    ours = evidence.curves["challenger"]
+    found = []
+    if ours.roc:
+        share = (evidence.holdout.positives or 0) / evidence.holdout.rows
+        found.append(
+            plots.lines(
+                "roc",
+                "ROC curve",
+                "True positive rate against false positive rate at every threshold; the diagonal is guessing.",
+                ("False positive rate", "True positive rate"),
+                [(role, name, curve.roc) for role, name, curve in curves],
+                diagonal=True,
+            )
+        )
+        found.append(
+            plots.lines(
+                "precision-recall",
+                "Precision and recall",
+                f"Precision against recall at every threshold; guessing would be at {share:.2f}, the share of positives.",
+                ("Recall", "Precision"),
+                [(role, name, curve.precision_recall) for role, name, curve in curves],
+                level=share,
+            )
+        )
+    compared = [(role, name, curve.calibration) for role, name, curve in curves if role != "simple"]
+    binary = evidence.task == "classification"
+    found.append(
+        plots.calibration(
+            "calibration",
+            "Calibration",
+            "Ten groups of rows by predicted value, with 95 % intervals; a model that means what it says is on the diagonal.",
+            ("Predicted probability", "Share of positives") if binary else ("Mean prediction", "Mean target"),
+            compared,
+        )
+    )
+    if ours.residuals:
+        found.append(
+            plots.histogram(
+                "residuals",
+                "Errors of the challenger",
+                "How many rows were predicted too low (left) and too high (right).",
+                ("Prediction minus target", "Rows"),
+                ours.residuals,
+            )
+        )
+    return found
