@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -46,14 +47,30 @@ class FilesSource(Section):
     """The columns to keep, with their types. Required for `csv` and `json_lines`; Parquet brings its own types."""
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     """What stands between two fields of a CSV file."""
+    quoted_newlines: bool = False
+    """Whether quoted texts of a CSV file may go on over several lines. If not, a quote that is never closed is found on its line."""
     connection: str | None = None
     """The Airflow connection (type `aws`) that opens the bucket; the default chain of AWS credentials if left out."""
+
+    @field_validator("path")
+    @classmethod
+    def _understood(cls, path: str) -> str:
+        scheme, found, _ = path.partition("://")
+        if found and scheme != "s3":
+            raise ValueError(
+                f"expected a path or an `s3://` address, found `{scheme}://`: nothing is fetched from elsewhere"
+            )
+        if unknown := sorted(set(re.findall(r"%.?", path)) - {"%Y", "%m", "%d", "%H"}):
+            raise ValueError(f"expected the date parts %Y, %m, %d and %H, found `{unknown[0]}`")
+        return path
 
     @model_validator(mode="after")
     def _text_is_declared(self) -> FilesSource:
         # An empty `columns` of a text file is answered when the file is read, with a block to paste: see data/files.py.
         if self.format == "parquet" and self.columns:
-            raise ValueError("Parquet files bring their own types: remove `columns`, or keep columns by name in `features`")
+            raise ValueError(
+                "Parquet files bring their own types: remove `columns`, or keep columns by name in `features`"
+            )
         return self
 
 
@@ -64,9 +81,9 @@ class SqlSource(Section):
     connection: str
     """The Airflow connection to ask."""
     query: str
-    """A SELECT with the bounds `:start` (inclusive) and `:end` (exclusive) on event time."""
-    schema_: dict[str, ColumnType] = Field(default_factory=dict, alias="types")
-    """Types of columns that the database driver leaves open, such as dates in SQLite."""
+    """A SELECT with the bounds `:start` (inclusive) and `:end` (exclusive) on event time; they come as the column has them: with a zone, or without one in `timezone`."""
+    types: dict[str, ColumnType] = Field(default_factory=dict)
+    """Types of columns that the database driver leaves open, such as times in SQLite, or a column that is often empty."""
 
     @field_validator("query")
     @classmethod
@@ -82,6 +99,8 @@ class PythonSource(Section):
     kind: Literal["python"]
     reader: str = Field(pattern=r"^[A-Za-z_]\w*:[A-Za-z_]\w*$")
     """`module:function` in the model's folder; called as `function(start, end)`, it yields pandas or Arrow tables."""
+    types: dict[str, ColumnType] = Field(default_factory=dict)
+    """Types of columns that the first table may leave open, such as one that is often empty."""
 
 
 Source = Annotated[FilesSource | SqlSource | PythonSource, Field(discriminator="kind")]
@@ -157,16 +176,22 @@ class Expectation(Section):
         if self.type not in EXPECTATIONS:
             close = nearest(self.type, EXPECTATIONS)
             hint = f"; did you mean `{close}`?" if close else ""
-            raise ValueError(f"expected a Great Expectations name that a data frame can answer, found `{self.type}`{hint}")
+            raise ValueError(
+                f"expected a Great Expectations name that a data frame can answer, found `{self.type}`{hint}"
+            )
         if taken := sorted(_NOT_ARGUMENTS & self.arguments.keys()):
             raise ValueError(f"`{taken[0]}` of `{self.type}` is set by Ratchet: leave it out")
         if not self.quarantine:
             return self
         if self.type not in ROW_EXPECTATIONS:
-            raise ValueError(f"expected `quarantine` only where single rows are judged; `{self.type}` judges all of them together")
+            raise ValueError(
+                f"expected `quarantine` only where single rows are judged; `{self.type}` judges all of them together"
+            )
         if self.severity == "critical" or "mostly" in self.arguments:
             other = "mostly" if "mostly" in self.arguments else "severity: critical"
-            raise ValueError(f"expected `quarantine` or `{other}`, found both; `quality.max_quarantined` bounds what is set aside")
+            raise ValueError(
+                f"expected `quarantine` or `{other}`, found both; `quality.max_quarantined` bounds what is set aside"
+            )
         return self
 
 

@@ -78,7 +78,7 @@ def read_rows(
     parts = {
         pinned: _read_partition(store, snapshot, pinned, needed, data.event_time)
         for pinned in snapshot.partitions
-        if any(_touches(pinned, one) for one in snapshot.split.windows(window))
+        if pinned.rows and any(_touches(pinned, one) for one in snapshot.split.windows(window))
     }
     set_aside = _set_aside(store, snapshot)
     kept = []

@@ -1,0 +1,203 @@
+"""Find the files of a source, on disk or in S3, and open them."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import glob
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from include.config.data import FilesSource
+from include.data.connections import Connections
+from include.data.slots import bounds
+from include.errors import SourceError, StoreUnavailable
+
+_STEPS = (
+    ("%H", timedelta(hours=1)),
+    ("%d", timedelta(days=1)),
+    ("%m", timedelta(days=27)),
+    ("%Y", timedelta(days=360)),
+)
+_MAGIC = re.compile(r"[*?\[]|%[YmdH]")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a source.
+
+    Attributes
+    ----------
+    name : str
+        Its path or address, for messages.
+    open : callable
+        Opens it for one pass from its beginning.
+    local : Path or None
+        Where it is, if on this machine's disk.
+    start, end : datetime or None
+        The event times that its name promises, if the source's path has date parts.
+    """
+
+    name: str
+    open: Callable[[], BinaryIO]
+    local: Path | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @contextlib.contextmanager
+    def on_disk(self) -> Iterator[Path]:
+        """Give a path for random access, if need be to a copy that is removed afterwards."""
+        if self.local is not None:
+            yield self.local
+            return
+        with tempfile.TemporaryDirectory(prefix="ratchet-source-") as folder:
+            path = Path(folder) / "file"
+            with self.open() as body, path.open("wb") as copy:
+                shutil.copyfileobj(body, copy, 2**20)
+            yield path
+
+
+def find_files(
+    source: FilesSource, slots: Sequence[str], timezone: str, folder: Path, connections: Connections
+) -> Iterator[File]:
+    """Yield the files that may hold rows of ``slots``, by name.
+
+    A path with date parts (`%Y` and so on, in the source's time zone) is looked up for the dates that the slots touch; a
+    date without a file is a gap of the data and no error. Any other path is looked up once, and finding nothing is an error.
+
+    Raises
+    ------
+    SourceError
+        When nothing is found, or a link leads out of the folder that the path names.
+    StoreUnavailable
+        When S3 does not answer.
+    """
+    look_up = _in_s3(source, connections) if source.path.startswith("s3://") else _on_disk(source, folder)
+    if "%" not in source.path:
+        found = list(look_up(source.path))
+        if not found:
+            raise SourceError(
+                "No file of the source was found.",
+                expected=source.path,
+                where=str(folder) if not source.path.startswith("s3://") else None,
+                remedy="correct `data.source.path`; a relative path starts at the model's folder",
+            )
+        yield from found
+        return
+    for pattern, start, end in _dated(source.path, slots, ZoneInfo(timezone)):
+        for file in look_up(pattern):
+            yield File(file.name, file.open, file.local, start, end)
+
+
+def _dated(path: str, slots: Sequence[str], zone: ZoneInfo) -> Iterator[tuple[str, datetime, datetime]]:
+    """Yield the path for each of its dates that the slots touch, with the instants that the date means."""
+    step = next(step for part, step in _STEPS if part in path)
+    finest = next(part for part, _ in _STEPS if part in path)
+    seen: set[str] = set()
+    for slot in slots:
+        start, end = bounds(slot)
+        # Walk local time in steps no longer than the date part, so that none is stepped over.
+        local = start.astimezone(zone).replace(tzinfo=None)
+        last = (end - timedelta(microseconds=1)).astimezone(zone).replace(tzinfo=None)
+        while True:
+            at = min(local, last)
+            first, after = _period(at, finest)
+            name = re.sub(r"%[YmdH]", lambda part: at.strftime(part.group()), path)  # noqa: B023 (called at once)
+            if name not in seen:
+                seen.add(name)
+                yield name, first.replace(tzinfo=zone).astimezone(UTC), after.replace(tzinfo=zone).astimezone(UTC)
+            if local >= last:
+                break
+            local += step
+
+
+def _period(at: datetime, part: str) -> tuple[datetime, datetime]:
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    if part == "%H":
+        hour = day.replace(hour=at.hour)
+        return hour, hour + timedelta(hours=1)
+    if part == "%d":
+        return day, day + timedelta(days=1)
+    first = day.replace(day=1) if part == "%m" else day.replace(month=1, day=1)
+    following = first + timedelta(days=31 if part == "%m" else 366)
+    return first, following.replace(day=1) if part == "%m" else following.replace(month=1, day=1)
+
+
+def _on_disk(source: FilesSource, folder: Path) -> Callable[[str], Iterator[File]]:
+    declared = folder / source.path
+    fixed = list(_until_magic(declared.parts))
+    # What stands before the first wildcard is the operator's word; whatever is found behind it must lie inside.
+    root = Path(*fixed) if len(fixed) < len(declared.parts) else declared.parent
+
+    def look_up(pattern: str) -> Iterator[File]:
+        # Not Path.glob, which takes no absolute patterns.
+        for name in sorted(glob.glob(str(folder / pattern), recursive=True)):  # noqa: PTH207
+            path = Path(name)
+            if not path.is_file():
+                continue
+            if not path.resolve().is_relative_to(root.resolve()):
+                raise SourceError(
+                    "A file of the source is a link that leads elsewhere.",
+                    expected=f"a file below {root}",
+                    found=f"a link to {path.resolve()}",
+                    where=path,
+                    remedy="name the real place in `data.source.path`, or copy the file",
+                )
+            yield File(name, lambda path=path: path.open("rb"), local=path)  # type: ignore[misc] # mypy can't type the default
+
+    return look_up
+
+
+def _until_magic(parts: Sequence[str]) -> Iterator[str]:
+    for part in parts:
+        if _MAGIC.search(part):
+            return
+        yield part
+
+
+def _in_s3(source: FilesSource, connections: Connections) -> Callable[[str], Iterator[File]]:
+    client = connections.s3(source.connection)
+
+    def look_up(pattern: str) -> Iterator[File]:
+        bucket, _, name = pattern.removeprefix("s3://").partition("/")
+        prefix = re.split(r"[*?\[]", name, maxsplit=1)[0]
+        matches = re.compile(fnmatch.translate(name)).match
+        with _answering(pattern):
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            keys = sorted(item["Key"] for page in pages for item in page.get("Contents", ()) if matches(item["Key"]))
+        for key in keys:
+            yield File(f"s3://{bucket}/{key}", lambda key=key: _open(client, bucket, key))  # type: ignore[misc] # as above
+
+    return look_up
+
+
+def _open(client: Any, bucket: str, key: str) -> BinaryIO:
+    with _answering(f"s3://{bucket}/{key}"):
+        body: BinaryIO = client.get_object(Bucket=bucket, Key=key)["Body"]
+        return body
+
+
+@contextlib.contextmanager
+def _answering(where: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        kind = StoreUnavailable if status >= 500 or status == 429 else SourceError
+        raise kind(
+            "S3 refused to give the source's files.",
+            found=error,
+            where=where,
+            remedy="look at the bucket's name, and at what `data.source.connection` may do",
+        ) from error
+    except BotoCoreError as error:
+        raise StoreUnavailable("S3 did not answer.", found=error, where=where, remedy="try again later") from error

@@ -1,0 +1,319 @@
+"""Partitions of a source: read once, stored by content, listed in a log; what is on record decides what is read."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.config.data import ColumnType, Data
+from include.config.model import ModelConfig
+from include.config.spans import Span
+from include.data.columns import ARROW, word_of
+from include.data.connections import Connections
+from include.data.content import in_canonical_order, table_digest
+from include.data.lookalikes import LookAlikes
+from include.data.slots import bounds
+from include.data.snapshots import Pinned, Snapshot, coverage, partitions_folder
+from include.data.sources import read, source_digest
+from include.data.spool import Spool
+from include.data.windows import split_at
+from include.errors import DataError, NotEnoughRows, ObjectCorrupt, SchemaChanged, SourceError
+from include.storage.content import from_iso, to_iso
+from include.storage.log import Entry, Log
+from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+OBSERVED = "observed"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one reading of the source found in one slot.
+
+    ``complete_to`` is how far in time the reading knew the slot: the instant of reading, but no later than the slot's end
+    plus the label delay, from when on nothing is due any more.
+    """
+
+    slot: str
+    content: str
+    file: str
+    rows: int
+    bytes: int
+    complete_to: str
+
+
+class Catalogue:
+    """The partitions of one source that are on record."""
+
+    def __init__(self, store: ObjectStore, model: str, source: str) -> None:
+        self.folder = partitions_folder(model, source)
+        self.log = Log(store, f"{self.folder}/log")
+
+    def schema(self) -> dict[str, ColumnType]:
+        """Return the schema on record, empty before the first ingestion found a row."""
+        return _schema(self.log.read())
+
+    def newest(self) -> dict[str, Observation]:
+        """Return the newest observation of every slot."""
+        return {slot: observation for slot, (observation, _) in _newest(self.log.read()).items()}
+
+    def record(self, observations: Sequence[Observation], schema: Mapping[str, str], at: datetime) -> Entry | None:
+        """Put on record what is news; None if nothing is.
+
+        An observation is no news when the newest of its slot has the same content and knows no less, or was read later:
+        of two ingestions side by side, the one that looked first never hides what the other saw.
+
+        Raises
+        ------
+        SchemaChanged
+            When another ingestion has recorded another schema meanwhile.
+        """
+
+        def decide(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            known, recorded = _newest(entries), _schema(entries)
+            if schema and recorded and dict(schema) != recorded:
+                raise SchemaChanged(
+                    "Another ingestion has just recorded another schema.", expected=recorded, found=dict(schema)
+                )
+            news = [one for one in observations if _is_news(one, known.get(one.slot), at)]
+            if not news:
+                return None
+            return OBSERVED, {"partitions": [asdict(one) for one in news], "schema": dict(schema or recorded)}
+
+        return self.log.append(decide, at=to_iso(at))
+
+
+def ingest(
+    store: ObjectStore, model: ModelConfig, folder: Path, *, as_of: datetime, at: datetime, connections: Connections
+) -> Snapshot:
+    """Bring the partitions that a run at ``as_of`` needs into the store, and pin them.
+
+    Read are those that are lacking, empty or were not complete when they were last read, and the newest ``data.recheck``
+    of the others. A slot is always read whole, also beyond ``as_of``: so what is stored does not depend on the order in
+    which runs came; `read_rows` gives a run only what lies before its as-of.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    as_of : datetime
+        The instant that the run stands at.
+    at : datetime
+        The instant of reading, which goes on record.
+
+    Returns
+    -------
+    Snapshot
+        Already saved.
+
+    Raises
+    ------
+    SourceError, SchemaChanged
+        When rows are not as declared, or not as on record.
+    NotEnoughRows
+        When the source has no row at all in a window's partitions.
+    DataError
+        When ``as_of`` lies after ``at``.
+    """
+    data = model.data
+    if as_of > at:
+        raise DataError(
+            "The as-of lies in the future.",
+            expected=f"an instant until {to_iso(at)}",
+            found=to_iso(as_of),
+            where=f"model {model.name}",
+            remedy="choose an earlier as-of",
+        )
+    split = split_at(as_of, data.windows, data.label_delay)
+    needed = split.slots(data.partition)
+    source = source_digest(data, folder)
+    catalogue = Catalogue(store, model.name, source)
+    known = catalogue.newest()
+    due = _due(needed, known, data)
+    if due:
+        log.info("%s: reading %d of %d partitions, %s to %s", model.name, len(due), len(needed), due[0], due[-1])
+        recorded = catalogue.schema()
+        observations, schema = _observe(store, catalogue.folder, model, folder, due, recorded, at, connections)
+        catalogue.record(observations, schema, at)
+    newest = catalogue.newest()
+    pinned = tuple(Pinned(one.slot, one.content, one.file, one.rows) for one in map(newest.__getitem__, needed))
+    snapshot = Snapshot(
+        model.name, as_of.astimezone(UTC), source, split, pinned, cast(dict[str, str], catalogue.schema())
+    )
+    _check_coverage(snapshot)
+    digest = snapshot.save(store)
+    changed = sum(slot in known and known[slot].content != newest[slot].content for slot in due)
+    log.info(
+        "%s: snapshot %s pins %d partitions with %d rows; %d were read, %d of them new, %d corrected",
+        *(model.name, digest[:12], len(pinned), sum(one.rows for one in pinned)),
+        *(len(due), sum(slot not in known for slot in due), changed),
+    )
+    return snapshot
+
+
+def _due(needed: Sequence[str], known: Mapping[str, Observation], data: Data) -> list[str]:
+    def settled(slot: str) -> bool:
+        if slot not in known or not known[slot].rows:
+            return False
+        return from_iso(known[slot].complete_to) >= _settled_at(slot, data.label_delay)
+
+    recheck = set(needed[len(needed) - data.recheck :]) if data.recheck else set()
+    return [slot for slot in needed if slot in recheck or not settled(slot)]
+
+
+def _settled_at(slot: str, label_delay: Span) -> datetime:
+    """Return when nothing of a slot is due any more: its newest row has its label."""
+    settled: datetime = bounds(slot)[1] + label_delay
+    return settled
+
+
+def _observe(
+    store: ObjectStore,
+    place: str,
+    model: ModelConfig,
+    folder: Path,
+    slots: list[str],
+    recorded: Mapping[str, ColumnType],
+    at: datetime,
+    connections: Connections,
+) -> tuple[list[Observation], dict[str, str]]:
+    data = model.data
+    observations = []
+    looks = LookAlikes()
+    with tempfile.TemporaryDirectory(prefix="ratchet-ingest-") as scratch:
+        spool = Spool(Path(scratch), slots, data.event_time)
+        schema: dict[str, str] = dict(recorded)
+        for batch in read(data, folder, slots=slots, recorded=recorded, connections=connections):
+            spool.add(batch)
+            looks.add(batch)
+        if spool.schema is not None and not schema:
+            schema = _words(spool.schema)
+        if spool.elsewhere:
+            log.info(
+                "%s: %d rows of other partitions were passed over (event times %s to %s)",
+                *(model.name, spool.elsewhere, _instant(spool.first), _instant(spool.last)),
+            )
+        for slot, table in spool.tables():
+            if table is None:
+                table = _empty(schema)
+            complete_to = to_iso(min(at.astimezone(UTC), _settled_at(slot, data.label_delay)))
+            observations.append(_keep(store, place, slot, table, data, complete_to))
+            log.debug("%s: partition %s has %d rows", model.name, slot, observations[-1].rows)
+    for name, count in looks.found().items():
+        log.warning("%s: %d levels of column %s look like another one; they are kept apart", model.name, count, name)
+    return observations, schema
+
+
+def _keep(store: ObjectStore, place: str, slot: str, table: pa.Table, data: Data, complete_to: str) -> Observation:
+    """Store the rows of one slot under their content, unless they are there."""
+    keys = dict.fromkeys([data.event_time, *data.row_id])
+    table = in_canonical_order(table, [key for key in keys if key in table.column_names])
+    _check_unique(table, data, slot)
+    content = table_digest(table)
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", use_dictionary=texts, write_page_checksum=True)
+    key, body = f"{place}/{slot}/{content}.parquet", sink.getvalue().to_pybytes()
+    if not store.put_if_absent(key, body):
+        stored = store.get(key)
+        # Another version of the library may have written the same rows in other bytes: those in the store stand.
+        if stored != body and table_digest(pq.read_table(pa.BufferReader(stored))) != content:
+            raise ObjectCorrupt(
+                "A stored partition does not hold the rows that it is named by.",
+                where=f"{store.url}: {key}",
+                remedy="restore the object from a backup, or remove it and ingest again",
+            )
+        body = stored
+    file = hashlib.sha256(body).hexdigest()
+    return Observation(slot, content, file, table.num_rows, len(body), complete_to)
+
+
+def _check_unique(table: pa.Table, data: Data, slot: str) -> None:
+    if not table.num_rows:
+        return
+    row_id = list(data.row_id)
+    if data.event_time in row_id:
+        # Sorted by event time and id, so equal ids are neighbours; far cheaper than grouping.
+        same = [pc.equal(table[name][1:], table[name][:-1]) for name in row_id]
+        repeated = pc.sum(functools.reduce(pc.and_, same)).as_py() or 0
+    else:
+        repeated = table.num_rows - table.select(row_id).group_by(row_id).aggregate([]).num_rows
+    if repeated:
+        raise SourceError(
+            f"Rows of partition {slot} have the same id.",
+            expected=f"one row for each {', '.join(row_id)}",
+            found=f"{repeated} rows too many",
+            remedy="add a column to `data.row_id` that tells them apart, or remove repeated rows where they come from",
+        )
+
+
+def _words(schema: pa.Schema) -> dict[str, str]:
+    return {field.name: str(word_of(field.type)) for field in schema}
+
+
+def _empty(schema: Mapping[str, str]) -> pa.Table:
+    return pa.table({name: pa.array([], ARROW[cast(ColumnType, word)]) for name, word in schema.items()})
+
+
+def _instant(microseconds: int | None) -> str:
+    return (
+        "none"
+        if microseconds is None
+        else to_iso(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds))
+    )
+
+
+def _newest(entries: Iterable[Entry]) -> dict[str, tuple[Observation, datetime]]:
+    """Return the observation of each slot that was read last, with the instant of reading."""
+    newest: dict[str, tuple[Observation, datetime]] = {}
+    for entry in entries:
+        at = from_iso(entry.at)
+        for value in entry.body["partitions"]:
+            if value["slot"] not in newest or newest[value["slot"]][1] <= at:
+                newest[value["slot"]] = Observation(**value), at
+    return newest
+
+
+def _schema(entries: Sequence[Entry]) -> dict[str, ColumnType]:
+    return next((dict(entry.body["schema"]) for entry in entries if entry.body["schema"]), {})
+
+
+def _is_news(one: Observation, known: tuple[Observation, datetime] | None, at: datetime) -> bool:
+    if known is None:
+        return True
+    before, read_at = known
+    if read_at > at:
+        return False
+    return one.content != before.content or from_iso(one.complete_to) > from_iso(before.complete_to)
+
+
+def _check_coverage(snapshot: Snapshot) -> None:
+    for name in ("train", "holdout"):
+        window = getattr(snapshot.split, name)
+        facts = coverage(snapshot, window)
+        if not facts.rows:
+            raise NotEnoughRows(
+                f"The source has no row for the {name} window.",
+                expected=f"rows after {to_iso(window.after)} until {to_iso(window.until)}",
+                found=f"{facts.slots} partitions, all of them empty",
+                where=f"model {snapshot.model}, as of {to_iso(snapshot.as_of)}",
+                remedy="choose an as-of at which the source has data, or shorten `data.windows`",
+            )
+        if facts.empty:
+            what = "begins before the data" if facts.begins_before_data else "has gaps"
+            log.warning(
+                "%s: the %s window %s: %d of %d partitions are empty (%s to %s)",
+                *(snapshot.model, name, what, len(facts.empty), facts.slots, facts.empty[0], facts.empty[-1]),
+            )
