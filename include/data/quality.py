@@ -1,0 +1,280 @@
+"""Check a snapshot's rows against the model's expectations, set offending rows aside, and keep the result before judging it.
+
+The report may quote a few values of a column that failed, since it stays in the store beside the rows; log lines, errors and
+`CheckReport` hold names and counts only.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.config.code import code_digest
+from include.config.data import Expectation
+from include.config.model import ModelConfig
+from include.data import expectations as gx
+from include.data.frames import POSITION, SLOT, read_rows
+from include.data.quality_page import render
+from include.data.snapshots import Snapshot
+from include.errors import QualityError
+from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
+from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found, in names and numbers.
+
+    Attributes
+    ----------
+    snapshot : str
+        Digest of the snapshot to go on with: the one checked, or a new one without the rows set aside.
+    stops : tuple of str
+        Why the run may not go on, a sentence each; empty when it may.
+    warnings : tuple of str
+        What did not hold and is only recorded, a sentence each.
+    rows, set_aside : int
+        How many rows were checked, and how many of them were set aside.
+    report : str
+        Digest of the stored report, ``<model>/checks/<digest>.json``; its page is ``<digest>.html`` beside it.
+    """
+
+    snapshot: str
+    stops: tuple[str, ...]
+    warnings: tuple[str, ...]
+    rows: int
+    set_aside: int
+    report: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the run may go on."""
+        return not self.stops
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, small enough for XCom."""
+        return {**asdict(self), "stops": list(self.stops), "warnings": list(self.warnings)}
+
+
+def page_key(model: str, report: str) -> str:
+    """Return where the store keeps the page of a report."""
+    return f"{model}/checks/{report}.html"
+
+
+def check(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot) -> CheckReport:
+    """Check the rows of both windows; the same snapshot and expectations find the result that is there.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder, for expectations on columns that ``features.derive`` adds.
+
+    Raises
+    ------
+    QualityError
+        When a critical expectation fails, an expectation can't be evaluated, or more rows than
+        ``quality.max_quarantined`` would be set aside. Report and page are stored by then; ``report`` names them.
+    ConfigError
+        When an expectation names a column that is not there, or Great Expectations refuses its arguments.
+    """
+    key = f"{model.name}/checks/index/{_identity(model, folder, snapshot)}.json"
+    if store.exists(key):
+        digest = get_json(store, key)["report"]
+        log.info("%s: these rows were checked before: report %s", model.name, digest)
+    else:
+        report = _examine(store, model, folder, snapshot)
+        digest = put_content(store, f"{model.name}/checks", ".json", canonical_json(report))
+        page = render(json.loads(canonical_json(report)), digest)
+        store.put_if_absent(page_key(model.name, digest), page.encode())
+        digest = settle_json(store, key, {"report": digest})["report"]
+    found = load_report(store, model.name, digest)
+    result = CheckReport(
+        snapshot=found["goes_on_with"],
+        stops=tuple(found["stops"]),
+        warnings=tuple(found["warnings"]),
+        rows=found["rows"]["checked"],
+        set_aside=found["rows"]["set_aside"],
+        report=digest,
+    )
+    _say(model, found, result)
+    return result
+
+
+def load_report(store: ObjectStore, model: str, report: str) -> dict[str, Any]:
+    """Return a stored report; raises `ObjectMissing`, `ObjectCorrupt`."""
+    value: dict[str, Any] = json.loads(get_content(store, f"{model}/checks", ".json", report))
+    return value
+
+
+def _identity(model: ModelConfig, folder: Path, snapshot: Snapshot) -> str:
+    derive = model.features.derive
+    return digest_json(
+        {
+            "snapshot": snapshot.digest,
+            "quality": model.quality.model_dump(mode="json"),
+            "features": list(model.features.columns),
+            "code": code_digest(folder, derive.partition(":")[0]) if derive else None,
+        }
+    )
+
+
+def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot) -> dict[str, Any]:
+    declared = model.quality.expectations
+    where = f"{model.name}/model.yaml"
+    # Refused arguments are answered before any row is read.
+    built = gx.build(declared, where) if declared else []
+    needed = gx.columns_needed(declared)
+    raw = needed is not None and set(needed) <= set(snapshot.schema)
+    shown = {*(needed or ()), *model.features.columns, model.data.target, model.data.event_time}
+    frame = read_rows(
+        store,
+        snapshot,
+        model,
+        folder,
+        window="both",
+        columns=sorted(shown & set(snapshot.schema)) if raw else None,
+        labelled=False,
+        positions=True,
+    )
+    judged = frame.drop(columns=[SLOT, POSITION])
+    gx.check_columns(declared, list(judged.columns), where)
+    log.info("%s: %s rows against %d expectations", model.name, f"{len(frame):,}", len(declared))
+    outcomes = (
+        gx.judge(judged if needed is None else judged[needed], built, locate=[one.quarantine for one in declared])
+        if declared
+        else []
+    )
+    aside = sorted({position for outcome in outcomes for position in outcome.offending})
+    goes_on_with = snapshot if not aside else _without(store, snapshot, frame[[SLOT, POSITION]].iloc[aside])
+    checks = [_check(number, *pair) for number, pair in enumerate(zip(declared, outcomes, strict=True))]
+    train = (frame[model.data.event_time] <= snapshot.split.train.until).to_numpy()
+    share = len(aside) / len(frame)
+    stops = [
+        _sentence(one)
+        for one in checks
+        if one["status"] == "error" or (one["status"] == "failed" and one["severity"] == "critical")
+    ]
+    if share > model.quality.max_quarantined:
+        stops.append(
+            f"{len(aside):,} of {len(frame):,} rows ({share:.2%}) would be set aside, "
+            f"quality.max_quarantined allows {model.quality.max_quarantined:.2%}"
+        )
+    return {
+        "model": model.name,
+        "as_of": to_iso(snapshot.as_of),
+        "snapshot": snapshot.digest,
+        "goes_on_with": goes_on_with.digest,
+        "quality": digest_json(model.quality.model_dump(mode="json")),
+        "great_expectations": importlib.metadata.version("great_expectations") if declared else None,
+        "windows": snapshot.split.to_json(),
+        "partition": str(model.data.partition),
+        "rows": {
+            "checked": len(frame),
+            "train": int(train.sum()),
+            "holdout": int((~train).sum()),
+            "set_aside": len(aside),
+        },
+        "max_quarantined": model.quality.max_quarantined,
+        "stops": stops,
+        "warnings": [_sentence(one) for one in checks if one["status"] == "failed" and one["severity"] == "warning"],
+        "checks": checks,
+        "coverage": _coverage(snapshot, frame[SLOT].astype(str).to_numpy(), train, aside),
+        "missing": [{"column": str(name), "missing": int(count)} for name, count in judged.isna().sum().items()],
+    }
+
+
+def _without(store: ObjectStore, snapshot: Snapshot, rows: pd.DataFrame) -> Snapshot:
+    """Store which rows are set aside and return the snapshot, stored as well, that names them."""
+    folder = f"{snapshot.model}/quarantine"
+    table = pa.table({"slot": rows.iloc[:, 0].astype(str).to_list(), "position": rows.iloc[:, 1].to_list()})
+    if snapshot.excluded is not None:
+        before = get_content(store, folder, ".parquet", snapshot.excluded)
+        table = pa.concat_tables([pq.read_table(pa.BufferReader(before)).cast(table.schema), table])
+    buffer = pa.BufferOutputStream()
+    ordered = table.sort_by([("slot", "ascending"), ("position", "ascending")])
+    pq.write_table(ordered, buffer, compression="zstd", write_page_checksum=True)
+    excluded = put_content(store, folder, ".parquet", buffer.getvalue().to_pybytes())
+    result = snapshot.without(excluded)
+    result.save(store)
+    return result
+
+
+def _check(number: int, expectation: Expectation, outcome: gx.Outcome) -> dict[str, Any]:
+    if outcome.error:
+        status = "error"
+    elif expectation.quarantine and outcome.offending:
+        status = "set_aside"
+    else:
+        status = "passed" if outcome.passed else "failed"
+    found = asdict(outcome)
+    del found["passed"], found["offending"]
+    return {
+        "entry": number,
+        "expectation": expectation.type,
+        "arguments": gx.plain(expectation.model_dump(mode="json")["arguments"]),
+        "severity": expectation.severity,
+        "quarantine": expectation.quarantine,
+        "status": status,
+        **found,
+        "examples": list(outcome.examples),
+    }
+
+
+def _sentence(one: Mapping[str, Any]) -> str:
+    """Say what did not hold, without any value of the data and without the library's words, which may quote one."""
+    arguments = one["arguments"]
+    named = [arguments[name] for name in ("column", "column_A", "column_B", "column_list") if name in arguments]
+    columns = ", ".join(str(column) for name in named for column in (name if isinstance(name, list) else [name]))
+    title = f"{one['expectation']}{f' on {columns}' if columns else ''}"
+    if one["status"] == "error":
+        return f"{title}: Great Expectations could not evaluate it"
+    if one["unexpected"] is None or not one["judged"]:
+        return f"{title}: does not hold"
+    return f"{title}: {one['unexpected']:,} of {one['judged']:,} rows ({one['unexpected'] / one['judged']:.2%}) are not as expected"
+
+
+def _coverage(snapshot: Snapshot, slots: Any, train: Any, aside: Sequence[int]) -> list[dict[str, Any]]:
+    names = [pinned.slot for pinned in snapshot.partitions]
+    place = np.searchsorted(names, slots)
+    counts = {
+        "train": np.bincount(place[train], minlength=len(names)),
+        "holdout": np.bincount(place[~train], minlength=len(names)),
+        "set_aside": np.bincount(place[list(aside)], minlength=len(names)),
+    }
+    return [{"slot": name, **{part: int(count[n]) for part, count in counts.items()}} for n, name in enumerate(names)]
+
+
+def _say(model: ModelConfig, report: Mapping[str, Any], result: CheckReport) -> None:
+    """Log the closing line; raise when the run may not go on."""
+    held = sum(one["status"] == "passed" for one in report["checks"])
+    for warning in result.warnings:
+        log.warning("%s: %s", model.name, warning)
+    log.info(
+        "%s: %d of %d expectations hold, %d warnings, %s of %s rows set aside",
+        model.name,
+        held,
+        len(report["checks"]),
+        len(result.warnings),
+        f"{result.set_aside:,}",
+        f"{result.rows:,}",
+    )
+    if result.stops:
+        raise QualityError(
+            "The rows are not fit to learn from.",
+            report=result.report,
+            found="; ".join(result.stops),
+            where=f"model {model.name}, as of {report['as_of']}",
+            remedy=f"read {page_key(model.name, result.report)} in the store; correct the source, or `quality` in model.yaml",
+        )

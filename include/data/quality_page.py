@@ -1,0 +1,135 @@
+"""The page that a person reads after a check: what held, what did not, what was set aside, and which rows were there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+_MOST_BARS = 92
+_WIDTH, _HEIGHT = 920.0, 170.0
+_ORDER = ("error", "failed", "set_aside", "passed")
+
+
+def render(report: Mapping[str, Any], digest: str) -> str:
+    """Return the page of a report as one self-contained HTML text.
+
+    Parameters
+    ----------
+    report : dict
+        What `include.data.quality.check` stores.
+    digest : str
+        The report's digest, which the page is stored under.
+    """
+    checks = sorted(
+        report["checks"],
+        key=lambda check: (_ORDER.index(check["status"]), check["severity"] != "critical", check["entry"]),
+    )
+    missing = sorted(report["missing"], key=lambda column: (-column["missing"], column["column"]))
+    return _template().render(
+        report=report,
+        digest=digest,
+        checks=checks,
+        held=sum(check["status"] == "passed" for check in checks),
+        missing=[column for column in missing if column["missing"]],
+        complete=[column["column"] for column in missing if not column["missing"]],
+        chart=chart(report["coverage"]),
+    )
+
+
+@functools.cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(count=_count, ordered=_ordered, share=_share, value=_value)
+    return environment.get_template("quality.html")
+
+
+def chart(coverage: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the bars of rows per slot in the chart's units; slots are added up in groups when there are too many.
+
+    Parameters
+    ----------
+    coverage : list of dict
+        ``slot``, ``train``, ``holdout``, ``set_aside`` (rows), in order of time.
+    """
+    size = -(-len(coverage) // _MOST_BARS) or 1
+    groups = [coverage[start : start + size] for start in range(0, len(coverage), size)]
+    totals = [
+        {part: sum(slot[part] for slot in group) for part in ("train", "holdout", "set_aside")} for group in groups
+    ]
+    top = max((total["train"] + total["holdout"] for total in totals), default=0) or 1
+    step = _WIDTH / max(len(groups), 1)
+    width = min(step * 0.8, 72.0)
+    every = -(-len(groups) // 10) or 1
+    bars = []
+    for number, (group, total) in enumerate(zip(groups, totals, strict=True)):
+        first, last = group[0]["slot"], group[-1]["slot"]
+        train, holdout, aside = (total[part] * _HEIGHT / top for part in ("train", "holdout", "set_aside"))
+        bars.append(
+            {
+                "name": first if first == last else f"{first} to {last}",
+                "label": first if number % every == 0 else "",
+                "x": round(number * step + (step - width) / 2, 2),
+                "middle": round((number + 0.5) * step, 2),
+                "rows": total["train"] + total["holdout"],
+                "train": {"y": round(_HEIGHT - train, 2), "height": round(train, 2), "rows": total["train"]},
+                "holdout": {
+                    "y": round(_HEIGHT - train - holdout, 2),
+                    "height": round(holdout, 2),
+                    "rows": total["holdout"],
+                },
+                "set_aside": {"height": round(max(aside, 2.0), 2) if aside else 0, "rows": total["set_aside"]},
+            }
+        )
+    return {
+        "bars": bars,
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "bar": round(width, 2),
+        "top": top,
+        "show_rows": len(bars) <= 14,
+        "grouped": size,
+        "empty": [slot["slot"] for slot in coverage if not slot["train"] + slot["holdout"]],
+    }
+
+
+def _count(number: float | None) -> str:
+    return "\u2013" if number is None else f"{number:,}"
+
+
+def _share(part: float | None, whole: float | None) -> str:
+    if part is None or not whole:
+        return "\u2013"
+    if 0 < part / whole < 0.0001:
+        return "< 0.01%"
+    return f"{100 * part / whole:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def _ordered(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the arguments as a person would write them: columns first, the lower bound before the upper."""
+    return sorted(
+        arguments.items(), key=lambda pair: (not pair[0].startswith("column"), pair[0] != "min_value", pair[0])
+    )
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_value(inner)}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(f"[{_value(inner)}]" if isinstance(inner, list | tuple) else _value(inner) for inner in value)
+    return str(value)
