@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from include.config.names import ESTIMATORS
 from include.config.section import Section
+from include.errors import nearest
 
 
 class Outliers(Section):
@@ -25,13 +27,19 @@ class Numeric(Section):
 
     columns: tuple[str, ...] = Field(min_length=1)
     impute: Literal["mean", "median", "mode", "constant", "none"] = "median"
-    """What stands in for a missing value; `none` leaves it to an estimator that can."""
+    """What stands in for a missing value; `none` leaves it to an estimator that can, others get `median`. Infinite counts as missing."""
     fill_value: float = 0.0
     """The value for `impute: constant`."""
     indicator: bool = False
     """Add a column that says where a value was missing."""
     outliers: Outliers | None = None
     scale: Literal["standard", "min_max", "robust", "none"] = "none"
+
+    @model_validator(mode="after")
+    def _indicator_needs_impute(self) -> Numeric:
+        if self.indicator and self.impute == "none":
+            raise ValueError("expected `indicator: true` together with an `impute` that fills the gaps, found `none`")
+        return self
 
 
 class Categorical(Section):
@@ -40,8 +48,8 @@ class Categorical(Section):
     columns: tuple[str, ...] = Field(min_length=1)
     impute: Literal["mode", "constant", "none"] = "constant"
     """What stands in for a missing level; `constant` makes missing a level of its own."""
-    encode: Literal["one_hot", "ordinal"] = "one_hot"
-    """Levels unknown at training become all zeros (`one_hot`) or -1 (`ordinal`)."""
+    encode: Literal["one_hot", "ordinal", "native"] = "one_hot"
+    """Levels unknown at training become all zeros (`one_hot`), -1 (`ordinal`) or missing (`native`). `native` is for hist_gradient_boosting, which splits by sets of levels; other estimators get `one_hot`."""
     min_frequency: float | None = Field(default=None, gt=0, lt=1)
     """Levels rarer than this share of the training rows are grouped into one."""
 
@@ -88,14 +96,38 @@ class CrossValidation(Section):
         return self
 
 
+class Range(Section):
+    """The values of a setting between two bounds."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Spread trials evenly over orders of magnitude."""
+    integer: bool = False
+    """Whole numbers only."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"expected `low` below `high`, found {self.low} and {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"expected `low` above zero with `log: true`, found {self.low}")
+        if self.integer and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError("expected whole numbers as bounds with `integer: true`")
+        return self
+
+
+Values = Annotated[tuple[Any, ...], Field(min_length=1)]
+
+
 class Search(Section):
     """How a candidate's settings are tuned."""
 
     method: Literal["grid", "random", "bayesian"]
     trials: int = Field(default=20, ge=1)
-    """How many settings to try; `grid` tries all of its space and answers with an error if that is more."""
-    space: dict[str, Any] | None = None
-    """Settings to try: a list of values, or `{low, high}` with `log: true` or `integer: true`; the estimator's own space if left out."""
+    """How many settings to try, the declared `params` first; `grid` tries all of its space and answers with an error if that is more."""
+    space: dict[str, Range | Values] | None = None
+    """Settings to try: a list of values, or `{low, high}` with `log: true` or `integer: true`; the estimator's own space if left out. `grid` takes both ends and the middle of a range."""
     cv: CrossValidation | None = None
     """As `training.cv` if left out."""
 
@@ -111,7 +143,19 @@ class Candidate(Section):
     """Settings of the estimator, by scikit-learn's names."""
     search: Search | None = None
     early_stopping: bool = False
-    """Stop adding rounds when a validation part of the training rows no longer gains, where the estimator can."""
+    """Stop adding rounds when a tenth of the training rows, drawn at random, no longer gains; for hist_gradient_boosting and mlp."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Candidate:
+        facts = ESTIMATORS.get(self.estimator)
+        if facts is None:
+            close = nearest(self.estimator, ESTIMATORS)
+            hint = f"did you mean `{close}`?" if close else f"expected one of {', '.join(ESTIMATORS)}"
+            raise ValueError(f"`{self.estimator}` is no estimator; {hint}")
+        if self.early_stopping and not facts.early_stopping:
+            able = ", ".join(name for name, other in ESTIMATORS.items() if other.early_stopping)
+            raise ValueError(f"`{self.estimator}` can't stop early; expected one of {able}")
+        return self
 
 
 class Training(Section):
@@ -135,3 +179,10 @@ class Training(Section):
         if taken := sorted({"trivial", "simple", "baselines"} & set(names)):
             raise ValueError(f"`{taken[0]}` is what Ratchet calls a baseline; choose another name")
         return named
+
+    @model_validator(mode="after")
+    def _weights_where_they_count(self) -> Training:
+        deaf = [c.estimator for c in self.candidates if not ESTIMATORS[c.estimator].weights]
+        if self.imbalance == "class_weight" and deaf:
+            raise ValueError(f"`{deaf[0]}` can't weigh rows; remove it, or set `imbalance: none`")
+        return self

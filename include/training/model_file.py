@@ -16,11 +16,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from include.errors import ModelFileRefused, TrainingError
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from include.errors import DataError, ModelFileRefused, TrainingError
 from include.training.permitted import PERMITTED
 from include.training.tree_bounds import check_trees
 
 if TYPE_CHECKING:
+    import pandas as pd
     from sklearn.pipeline import Pipeline
 
 SCHEMA_LIMIT = 64 * 2**20
@@ -39,11 +43,16 @@ def dump(pipeline: Pipeline) -> bytes:
     TrainingError
         When it holds something that `load` would refuse.
     """
-    body = _canonical(_skops().dumps(pipeline))
+    skops = _skops()
     try:
+        body = _canonical(skops.dumps(pipeline))
         _inspect(body)
-    except ModelFileRefused as refused:
-        raise TrainingError("the fitted pipeline can't be kept as a model file", found=refused.message) from refused
+    except (ModelFileRefused, skops.exceptions.UnsupportedTypeException) as refused:
+        raise TrainingError(
+            "the fitted pipeline can't be kept as a model file",
+            found=getattr(refused, "found", None) or refused,
+            remedy="leave the estimator's `params` at values whose types `include.training.permitted` lists",
+        ) from refused
     return body
 
 
@@ -71,12 +80,36 @@ def load(body: bytes, digest: str) -> Pipeline:
 
     try:
         pipeline = _skops().loads(body, trusted=sorted(set().union(*PERMITTED.values())))
-    except Exception as broken:  # noqa: BLE001  # a crafted schema can fail in any way; all of them mean the same
+    except Exception as broken:  # a crafted schema can fail in any way; all of them mean the same
         raise ModelFileRefused("the model file can't be put together", found=type(broken).__name__) from broken
     if type(pipeline) is not Pipeline:
         raise ModelFileRefused("the model file holds no pipeline", expected="Pipeline", found=type(pipeline).__name__)
     check_trees(pipeline)
     return pipeline
+
+
+def predict_scores(pipeline: Pipeline, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Return the probability of the positive class, or the predicted value, for each row.
+
+    Raises
+    ------
+    DataError
+        When the frame lacks a column that the pipeline reads.
+    """
+    columns = list(pipeline.feature_names_in_)
+    if missing := [name for name in columns if name not in frame]:
+        raise DataError(
+            "a model can't predict these rows: it reads a column that they do not have",
+            expected=", ".join(columns),
+            found=f"no {', '.join(missing)}",
+        )
+    # BLAS sums in another order with other numbers of threads; one thread keeps scores the same bytes everywhere.
+    with threadpool_limits(limits=1, user_api="blas"):
+        if hasattr(pipeline, "predict_proba"):
+            scores: np.ndarray[Any, Any] = pipeline.predict_proba(frame[columns])[:, 1]
+        else:
+            scores = pipeline.predict(frame[columns])
+    return np.asarray(scores, dtype=np.float64).reshape(-1)
 
 
 @cache
@@ -86,6 +119,7 @@ def _skops() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import skops.io
+        import skops.io.exceptions
     return skops.io
 
 

@@ -9,8 +9,13 @@ _OBJECTS = """
     sklearn._loss.link.Interval
     sklearn._loss.link.IdentityLink
     sklearn._loss.link.LogitLink
+    sklearn._loss.link.LogLink
+    sklearn._loss.loss.AbsoluteError
     sklearn._loss.loss.HalfBinomialLoss
+    sklearn._loss.loss.HalfGammaLoss
+    sklearn._loss.loss.HalfPoissonLoss
     sklearn._loss.loss.HalfSquaredError
+    sklearn._loss.loss.PinballLoss
     sklearn.calibration.CalibratedClassifierCV
     sklearn.calibration._CalibratedClassifier
     sklearn.calibration._SigmoidCalibration
@@ -37,11 +42,15 @@ _OBJECTS = """
     sklearn.neural_network._multilayer_perceptron.MLPClassifier
     sklearn.neural_network._multilayer_perceptron.MLPRegressor
     sklearn.neural_network._stochastic_optimizers.AdamOptimizer
+    sklearn.neural_network._stochastic_optimizers.SGDOptimizer
     sklearn.pipeline.Pipeline
     sklearn.preprocessing._data.MinMaxScaler
     sklearn.preprocessing._data.RobustScaler
     sklearn.preprocessing._data.StandardScaler
+    sklearn.preprocessing._encoders.OrdinalEncoder
+    sklearn.preprocessing._function_transformer.FunctionTransformer
     sklearn.preprocessing._label.LabelBinarizer
+    sklearn.preprocessing._label.LabelEncoder
     sklearn.svm._classes.LinearSVC
     sklearn.svm._classes.LinearSVR
     sklearn.tree._classes.DecisionTreeClassifier
@@ -50,21 +59,24 @@ _OBJECTS = """
     sklearn.tree._classes.ExtraTreeRegressor
 """
 
-_NUMBERS = "numpy.bool numpy.float32 numpy.float64 numpy.int32 numpy.int64 numpy.uint8 numpy.uint32"
+_LOSSES = "CyAbsoluteError CyHalfBinomialLoss CyHalfGammaLoss CyHalfPoissonLoss CyHalfSquaredError CyPinballLoss"
 
 PERMITTED: dict[str, frozenset[str]] = {
     "ObjectNode": frozenset(_OBJECTS.split()),
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
-    "LossNode": frozenset({"_loss.CyHalfBinomialLoss", "_loss.CyHalfSquaredError"}),
-    "NdArrayNode": frozenset({"numpy.ndarray", *_NUMBERS.split()}),
+    "LossNode": frozenset(f"sklearn._loss._loss.{name}" for name in _LOSSES.split()),
+    "NdArrayNode": frozenset({"numpy.ndarray", "numpy.float64", "numpy.int64", "numpy.uint64"}),
     "DTypeNode": frozenset({"numpy.dtype"}),
-    "TypeNode": frozenset({"builtins.bool", "builtins.float", "builtins.int", "builtins.str", *_NUMBERS.split()}),
+    "TypeNode": frozenset({"builtins.float", "builtins.int", "builtins.str", "numpy.float64", "numpy.int64"}),
+    # Gradient boosting checks its input by a function object. None but this one can be named, and reading calls none.
+    "FunctionNode": frozenset({"sklearn.utils.validation.check_array"}),
+    "PartialNode": frozenset({"functools.partial"}),
     "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
     "RandomGeneratorNode": frozenset({"numpy.random._generator.Generator"}),
-    "DictNode": frozenset({"builtins.dict", "sklearn.utils._bunch.Bunch"}),
+    "DictNode": frozenset({"builtins.dict"}),
     "ListNode": frozenset({"builtins.list"}),
     "TupleNode": frozenset({"builtins.tuple"}),
     "SliceNode": frozenset({"builtins.slice"}),
     "JsonNode": frozenset({"builtins.str"}),
 }
-"""For each reader of skops, the types that it may build. Readers that call what a file names are not among them."""
+"""For each reader of skops, the types that it may build; bound methods and stored constructor calls are not among them."""

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from include.storage.content import from_iso, to_iso
+from include.storage.content import from_iso, get_json, to_iso
+from include.storage.store import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -103,3 +104,8 @@ def _cross_validated(value: dict[str, Any] | None) -> CrossValidated | None:
 
 def _tuple(value: list[Any] | None) -> tuple[Any, ...] | None:
     return None if value is None else tuple(value)
+
+
+def load_fit(store: ObjectStore, model: str, key: str) -> FitRecord:
+    """Read the record of a fit; raises `ObjectMissing`."""
+    return FitRecord.from_json(get_json(store, f"{model}/fits/{key}.json"))

@@ -1,0 +1,68 @@
+"""The target as numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.errors import TrainingError
+
+
+def find_classes(column: pd.Series[Any]) -> tuple[Any, ...]:
+    """Return the target's two values as plain Python values, the negative (first in order) first.
+
+    Raises
+    ------
+    TrainingError
+        When there are not exactly two.
+    """
+    values = _values(column)
+    if len(values) == 2:
+        return values
+    if len(values) < 2:
+        remedy = "widen `data.windows.train` until both classes are in it, or check how the source makes the target"
+    else:
+        remedy = "more than two classes are not supported yet: make a target of two, or one model for each class"
+    raise TrainingError(
+        "the target does not have two classes", expected=2, found=len(values), where=str(column.name), remedy=remedy
+    )
+
+
+def as_numbers(column: pd.Series[Any], classes: tuple[Any, ...] | None) -> np.ndarray[Any, Any]:
+    """Return the target as 0 and 1 (classification, the second of ``classes`` being 1) or as floats (regression).
+
+    Raises
+    ------
+    TrainingError
+        For a value that is missing, that is not one of ``classes``, or that is no finite number.
+    """
+    if column.isna().any():
+        raise TrainingError(
+            "rows have no target", found=f"{int(column.isna().sum())} of {len(column)}", where=str(column.name)
+        )
+    if classes is None:
+        if not pd.api.types.is_numeric_dtype(column.dtype):
+            raise TrainingError(
+                "the target of a regression is no number", found=str(column.dtype), where=str(column.name)
+            )
+        numbers: np.ndarray[Any, Any] = column.to_numpy(dtype=np.float64)
+        if not np.isfinite(numbers).all():
+            raise TrainingError("the target holds infinite values", where=str(column.name))
+        return numbers
+    if strange := [value for value in _values(column) if value not in classes]:
+        raise TrainingError(
+            "the target has a class that the model does not know",
+            expected=f"{len(classes)} classes, as in training",
+            found=f"{len(strange)} more",
+            where=str(column.name),
+        )
+    plain = column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column
+    positive: np.ndarray[Any, Any] = (plain == classes[1]).to_numpy(dtype=np.int64)
+    return positive
+
+
+def _values(column: pd.Series[Any]) -> tuple[Any, ...]:
+    found = pd.Series(column.unique()).dropna().tolist()
+    return tuple(sorted(value.item() if isinstance(value, np.generic) else value for value in found))

@@ -1,0 +1,96 @@
+"""Models and snapshots on a real local store, small enough to fit in a moment."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from include.config.model import ModelConfig
+from include.data.snapshots import Pinned, Snapshot
+from include.data.windows import Split, Window
+from include.storage.local import LocalStore
+
+AFTER, UNTIL, END = (datetime(2024, 1, day, tzinfo=UTC) for day in (1, 21, 28))
+TYPES = {"object": "string", "str": "string", "bool": "boolean", "int64": "integer", "float64": "float"}
+
+
+def declare(task: str = "classification", **parts: Any) -> ModelConfig:
+    """Return a model over `frame_of`; `parts` go over the sections of model.yaml."""
+    sections: dict[str, Any] = {
+        "name": "toy",
+        "description": "Is it?",
+        "owner": "tests",
+        "task": task,
+        "schedule": {"start": "2024-01-01"},
+        "data": {
+            "source": {"kind": "python", "reader": "source:read"},
+            "event_time": "at",
+            "row_id": ["id"],
+            "target": "target",
+            "partition": "month",
+            "label_delay": "1d",
+            "windows": {"train": "20d", "holdout": "6d"},
+        },
+        "features": {
+            "numeric": {"columns": ["size", "weight"], "impute": "median", "scale": "standard"},
+            "categorical": {"columns": ["colour"]},
+        },
+        "training": {"candidates": [{"estimator": "logistic_regression"}], "cv": {"kind": "time_series", "folds": 2}},
+        "gate": {"primary": {"metric": "roc_auc" if task == "classification" else "rmse"}},
+    }
+    return ModelConfig.model_validate(sections | parts)
+
+
+def frame_of(task: str = "classification", rows: int = 400, seed: int = 0) -> pd.DataFrame:
+    """Return rows over the training window, with gaps, and a target that can be learned."""
+    rng = np.random.default_rng(seed)
+    seconds = np.sort(rng.integers(1, int((UNTIL - AFTER).total_seconds()), rows))
+    colour = rng.choice(["red", "green", "blue", "grey"], rows, p=[0.5, 0.3, 0.15, 0.05])
+    size, weight = rng.normal(size=rows), rng.normal(size=rows) * 10
+    signal = size + 2 * (colour == "red") + rng.normal(size=rows)
+    return pd.DataFrame(
+        {
+            "at": pd.to_datetime(AFTER) + pd.to_timedelta(seconds, unit="s"),
+            "id": np.arange(rows),
+            "size": np.where(rng.random(rows) < 0.1, np.nan, size),
+            "weight": weight,
+            "colour": np.where(rng.random(rows) < 0.1, None, colour),
+            "target": signal > 1 if task == "classification" else signal,
+        }
+    )
+
+
+def snapshot_of(store: LocalStore, model: ModelConfig, frame: pd.DataFrame) -> Snapshot:
+    """Store the rows as one partition and return the snapshot that pins it."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    at = table.column_names.index("at")
+    table = table.set_column(at, "at", table["at"].cast(pa.timestamp("us", "UTC")))
+    out = io.BytesIO()
+    pq.write_table(table, out, write_page_checksum=True)
+    body = out.getvalue()
+    digest = hashlib.sha256(body).hexdigest()
+    snapshot = Snapshot(
+        model=model.name,
+        as_of=END,
+        source="0" * 64,
+        split=Split(Window(AFTER, UNTIL), Window(UNTIL, END)),
+        partitions=(Pinned("2024-01", digest, digest, len(frame)),),
+        schema={name: "timestamp" if name == "at" else TYPES[str(frame[name].dtype)] for name in frame},
+    )
+    store.put_if_absent(snapshot.partition_key(snapshot.partitions[0]), body)
+    return snapshot
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """Return a store in a fresh folder."""
+    return LocalStore(tmp_path / "store")
