@@ -13,8 +13,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from include.evaluation import plots
 from include.evaluation.evidence import Evidence, Gain, Measured, Role, SliceScores
 from include.evaluation.metrics import sign
-from include.storage.content import put_content
-from include.storage.store import ObjectStore
 
 Rule = tuple[str, str, str]
 
@@ -90,11 +88,6 @@ def render_card(
             timeline=_timeline(evidence),
         )
     )
-
-
-def save_card(store: ObjectStore, model: str, html: str) -> str:
-    """Put a card under its digest, which is returned."""
-    return put_content(store, f"{model}/cards", ".html", html.encode())
 
 
 def _environment() -> Environment:

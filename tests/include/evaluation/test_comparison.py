@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.evaluation.bootstrap import draw
+from include.evaluation.comparison import Comparison, Levels, Scored, compare
+
+METRICS = ("roc_auc", "precision", "brier")
+N = 2000
+
+
+@pytest.fixture(scope="module")
+def rows() -> tuple[np.ndarray, dict, dict]:
+    rng = np.random.default_rng(0)
+    target = (rng.random(N) < 0.3).astype(float)
+    level = pd.Series(rng.choice(["a", "b", None], N, p=[0.6, 0.3, 0.1]))
+    level[:40] = "tiny"
+    target[:40] = 0.0
+    good = Scored(1 / (1 + np.exp(-(2 * target - 1 + rng.normal(size=N)))), 0.5)
+    worse = Scored(1 / (1 + np.exp(-(target - 0.5 + rng.normal(size=N)))), 0.5)
+    trivial = Scored(np.full(N, 0.3), 0.5)
+    return target, {"challenger": good, "incumbent": worse, "trivial": trivial}, {"level": Levels.of(level)}
+
+
+@pytest.fixture(scope="module")
+def found(rows: tuple) -> Comparison:
+    target, models, slices = rows
+    return compare(target, models, METRICS, slices, draw(np.arange(N), resamples=300, seed=1), positives=True)
+
+
+def gain(found: Comparison, metric: str, against: str, at: tuple[str, str] | None = None):
+    return next(g for g in found.gains if (g.metric, g.against, g.slice) == (metric, against, at))
+
+
+def test_a_gain_is_positive_when_the_challenger_is_better_whatever_the_metrics_direction(found) -> None:
+    for metric in METRICS:
+        one = gain(found, metric, "incumbent")
+        assert one.estimate > 0 and one.bound(0.95) > 0
+    assert found.scores["challenger"]["brier"].value < found.scores["incumbent"]["brier"].value
+
+
+def test_gains_and_losses_mirror_each_other(rows, found) -> None:
+    target, models, slices = rows
+    swapped = {"challenger": models["incumbent"], "incumbent": models["challenger"]}
+    back = compare(target, swapped, METRICS, slices, draw(np.arange(N), resamples=300, seed=1), positives=True)
+    assert gain(back, "roc_auc", "incumbent").bound(0.95) == pytest.approx(
+        -gain(found, "roc_auc", "incumbent").upper(0.95)
+    )
+
+
+def test_a_model_gains_exactly_nothing_over_itself(rows) -> None:
+    target, models, _ = rows
+    same = {"challenger": models["challenger"], "incumbent": models["challenger"]}
+    found = compare(target, same, METRICS, {}, draw(np.arange(N), resamples=300, seed=1), positives=True)
+    assert all(g.estimate == g.bound(0.95) == g.upper(0.95) == 0 for g in found.gains)
+
+
+def test_every_level_is_reported_missing_ones_too(found) -> None:
+    supports = {scores.level: scores.support for scores in found.slice_scores}
+    assert set(supports) == {"a", "b", "tiny", "(missing)"} and sum(supports.values()) == N
+
+
+def test_a_slice_with_one_class_is_said_to_be_undefined(found) -> None:
+    tiny = gain(found, "roc_auc", "incumbent", ("level", "tiny"))
+    assert tiny.estimate is None and tiny.undefined == "needs rows of both classes" and tiny.bound(0.95) is None
+    assert gain(found, "brier", "incumbent", ("level", "tiny")).estimate is not None
+
+
+def test_a_model_that_predicts_no_positive_has_no_precision(found) -> None:
+    assert found.scores["trivial"]["precision"].undefined == "no row is predicted positive"
+    assert gain(found, "precision", "trivial").undefined == "no row is predicted positive"
+
+
+def test_a_slice_with_hardly_any_positive_is_undefined_rather_than_certain(rows) -> None:
+    target, models, _ = rows
+    target = target.copy()
+    target[:40] = [1.0] + [0.0] * 39
+    slices = {"level": Levels(("rest", "rare"), (np.arange(N) < 40).astype(int))}
+    found = compare(target, models, METRICS, slices, draw(np.arange(N), resamples=300, seed=1), positives=True)
+    assert "too few rows" in gain(found, "roc_auc", "incumbent", ("level", "rare")).undefined
+
+
+def test_slices_gain_over_the_incumbent_or_else_over_the_baselines(rows, found) -> None:
+    assert {g.against for g in found.gains if g.slice} == {"incumbent"}
+    target, models, slices = rows
+    first = {role: scored for role, scored in models.items() if role != "incumbent"}
+    alone = compare(target, first, METRICS, slices, draw(np.arange(N), resamples=300, seed=1), positives=True)
+    assert {g.against for g in alone.gains if g.slice} == {"trivial"}
+
+
+def test_a_slice_of_all_rows_equals_the_whole(rows) -> None:
+    target, models, _ = rows
+    slices = {"all": Levels(("everything",), np.zeros(N, dtype=int))}
+    found = compare(target, models, METRICS, slices, draw(np.arange(N), resamples=300, seed=1), positives=True)
+    whole, part = gain(found, "roc_auc", "incumbent"), gain(found, "roc_auc", "incumbent", ("all", "everything"))
+    assert replace(part, slice=None) == whole
