@@ -116,12 +116,13 @@ class NotEnoughRows(DataError):
 class QualityError(RatchetError):
     """A critical expectation failed, or too many rows were set aside.
 
-    ``report`` is the digest of the stored report, and the name of its page.
+    ``report`` and ``page`` are the digests of the stored report and of its page.
     """
 
-    def __init__(self, message: str, *, report: str, **facts: object) -> None:
+    def __init__(self, message: str, *, report: str, page: str, **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.report = report
+        self.page = page
 
 
 class TrainingError(RatchetError):

@@ -47,8 +47,8 @@ class CheckReport:
         What did not hold and is only recorded, a sentence each.
     rows, set_aside : int
         How many rows were checked, and how many of them were set aside.
-    report : str
-        Digest of the stored report, ``<model>/checks/<digest>.json``; its page is ``<digest>.html`` beside it.
+    report, page : str
+        Digests of the stored report, ``<model>/checks/<report>.json``, and of its page, ``<model>/checks/<page>.html``.
     """
 
     snapshot: str
@@ -57,6 +57,7 @@ class CheckReport:
     rows: int
     set_aside: int
     report: str
+    page: str
 
     @property
     def passed(self) -> bool:
@@ -66,11 +67,6 @@ class CheckReport:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, small enough for XCom."""
         return {**asdict(self), "stops": list(self.stops), "warnings": list(self.warnings)}
-
-
-def page_key(model: str, report: str) -> str:
-    """Return where the store keeps the page of a report."""
-    return f"{model}/checks/{report}.html"
 
 
 def check(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot) -> CheckReport:
@@ -85,28 +81,28 @@ def check(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapsh
     ------
     QualityError
         When a critical expectation fails, an expectation can't be evaluated, or more rows than
-        ``quality.max_quarantined`` would be set aside. Report and page are stored by then; ``report`` names them.
+        ``quality.max_quarantined`` would be set aside. Report and page are stored by then; its ``report`` and ``page`` name them.
     ConfigError
         When an expectation names a column that is not there, or Great Expectations refuses its arguments.
     """
-    key = f"{model.name}/checks/index/{_identity(model, folder, snapshot)}.json"
+    folder_of_checks = f"{model.name}/checks"
+    key = f"{folder_of_checks}/index/{_identity(model, folder, snapshot)}.json"
     if store.exists(key):
-        digest = get_json(store, key)["report"]
-        log.info("%s: these rows were checked before: report %s", model.name, digest)
+        names = get_json(store, key)
+        log.info("%s: these rows were checked before", model.name)
     else:
-        report = _examine(store, model, folder, snapshot)
-        digest = put_content(store, f"{model.name}/checks", ".json", canonical_json(report))
-        page = render(json.loads(canonical_json(report)), digest)
-        store.put_if_absent(page_key(model.name, digest), page.encode())
-        digest = settle_json(store, key, {"report": digest})["report"]
-    found = load_report(store, model.name, digest)
+        body = canonical_json(_examine(store, model, folder, snapshot))
+        report = put_content(store, folder_of_checks, ".json", body)
+        page = put_content(store, folder_of_checks, ".html", render(json.loads(body), report).encode())
+        names = settle_json(store, key, {"report": report, "page": page})
+    found = load_report(store, model.name, names["report"])
     result = CheckReport(
         snapshot=found["goes_on_with"],
         stops=tuple(found["stops"]),
         warnings=tuple(found["warnings"]),
         rows=found["rows"]["checked"],
         set_aside=found["rows"]["set_aside"],
-        report=digest,
+        **names,
     )
     _say(model, found, result)
     return result
@@ -274,7 +270,8 @@ def _say(model: ModelConfig, report: Mapping[str, Any], result: CheckReport) -> 
         raise QualityError(
             "The rows are not fit to learn from.",
             report=result.report,
+            page=result.page,
             found="; ".join(result.stops),
             where=f"model {model.name}, as of {report['as_of']}",
-            remedy=f"read {page_key(model.name, result.report)} in the store; correct the source, or `quality` in model.yaml",
+            remedy=f"read {model.name}/checks/{result.page}.html in the store; correct the source, or `quality` in model.yaml",
         )

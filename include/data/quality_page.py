@@ -22,7 +22,7 @@ def render(report: Mapping[str, Any], digest: str) -> str:
     report : dict
         What `include.data.quality.check` stores.
     digest : str
-        The report's digest, which the page is stored under.
+        The report's digest, for the page to name it.
     """
     checks = sorted(
         report["checks"],

@@ -31,7 +31,7 @@ class Check(RatchetOperator):
         try:
             report = check(store, config, self.folder, Snapshot.load(store, config.name, self.handed["snapshot"]))
         except QualityError as error:
-            self.page = f"{config.name}/checks/{error.report}"
+            self.page = f"{config.name}/checks/{error.page}"
             raise
-        self.page = f"{config.name}/checks/{report.report}"
+        self.page = f"{config.name}/checks/{report.page}"
         return {**self.handed, "snapshot": report.snapshot, "report": report.report}
