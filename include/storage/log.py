@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import random
 import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
+_LONGEST_WAIT = 2.0  # seconds
 Decide = Callable[[tuple["Entry", ...]], tuple[str, dict[str, Any]] | None]
 
 
@@ -81,29 +84,29 @@ class Log:
         Entry or None
             What was written.
         """
-        while True:
-            entries = self.read()
-            decided = decide(entries)
-            if decided is None:
-                return None
+        entries = self.read()
+        losses = 0
+        while (decided := decide(entries)) is not None:
             kind, body = decided
-            stored = _seal(
-                {
-                    "number": len(entries),
-                    "previous": entries[-1].digest if entries else None,
-                    "kind": kind,
-                    "at": at,
-                    "nonce": secrets.token_hex(16),
-                    "body": body,
-                }
-            )
-            key = self._key(len(entries))
-            # A refused write can still be ours: its answer was lost and the client asked again. The nonce tells.
-            if self.store.put_if_absent(key, stored) or self.store.get(key) == stored:
-                entry = _open(stored, len(entries), where=f"{self.store.url}: {key}")
+            number, nonce = len(entries), secrets.token_hex(16)
+            previous = entries[-1].digest if entries else None
+            fields = {"number": number, "previous": previous, "kind": kind, "at": at, "nonce": nonce, "body": body}
+            stored, key = _seal(fields), self._key(number)
+            began = time.monotonic()
+            if self.store.put_if_absent(key, stored):
+                entry = _open(stored, number, where=f"{self.store.url}: {key}")
                 self._entries = (*entries, entry)
                 return entry
+            losses += 1
+            taken = time.monotonic() - began
+            # Spreads the writers, in proportion to how long a write takes here, so that most of them win at their next try.
+            time.sleep(min(random.random() * taken * 2**losses, _LONGEST_WAIT))  # noqa: S311
+            entries = self.read()
+            # A refused write can still be ours: its answer was lost and the client asked again.
+            if mine := [entry for entry in entries[number:] if entry.nonce == nonce]:
+                return mine[0]
             log.debug("%s: another writer was faster, deciding again", key)
+        return None
 
     def _key(self, number: int) -> str:
         return f"{self.prefix}/{number:08d}.json"
@@ -113,7 +116,7 @@ class Log:
         # A listing may miss what is written meanwhile, even an entry before one that it shows: it only says how far to read.
         newest = max(filter(self._is_entry, self.store.list(f"{self.prefix}/", after=after)), default="")
         numbers = list(itertools.takewhile(lambda number: self._key(number) <= newest, itertools.count(len(known))))
-        if self.store.parallel > 1 and len(numbers) > 1:
+        if 1 < self.store.parallel < len(numbers):
             with ThreadPoolExecutor(self.store.parallel) as pool:
                 entries = list(pool.map(self._entry, numbers))
         else:

@@ -15,6 +15,7 @@ from typing import Any
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
@@ -145,7 +146,7 @@ class S3Store:
             raise ObjectCorrupt(
                 "an object's bytes do not have the checksum that S3 keeps", found=error, where=where
             ) from error
-        except (HTTPClientError, IncompleteReadError) as error:
+        except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
             raise StoreUnavailable(
                 "S3 did not answer",
                 found=error,
