@@ -72,6 +72,8 @@ class CheckReport:
 def check(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot) -> CheckReport:
     """Check the rows of both windows; the same snapshot and expectations find the result that is there.
 
+    Every expectation judges all of these rows, with or without a label, also those that another one sets aside.
+
     Parameters
     ----------
     folder : Path

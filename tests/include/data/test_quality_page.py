@@ -87,6 +87,7 @@ def test_every_outcome_has_its_page_that_needs_nothing_from_elsewhere(status: st
     [
         ({"stops": ["a reason"], "warnings": ["another"]}, "The run stops"),
         ({"warnings": ["one"]}, "with 1 warning."),
+        ({"rows": {"checked": 200, "train": 150, "holdout": 50, "set_aside": 7}}, "goes on without 7 rows"),
         ({}, "nothing failed"),
     ],
 )
