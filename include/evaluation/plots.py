@@ -218,7 +218,7 @@ class Timeline:
 def timeline(rows: Sequence[tuple[str, str, str, str]]) -> Timeline:
     """Place windows, each (style, label, after, until) with ISO 8601 instants, on rows of their own."""
     spans = [(datetime.fromisoformat(after), datetime.fromisoformat(until)) for _, _, after, until in rows]
-    scale = Scale(min(a for a, _ in spans).timestamp(), max(b for _, b in spans).timestamp(), 130, 712)
+    scale = Scale(min(a for a, _ in spans).timestamp(), max(b for _, b in spans).timestamp(), 130, 684)
     windows = tuple(
         Window(
             number,
@@ -233,6 +233,6 @@ def timeline(rows: Sequence[tuple[str, str, str, str]]) -> Timeline:
     ticks: list[Tick] = []
     for instant in edges:
         at = scale(instant.timestamp())
-        if not ticks or at - ticks[-1].at > 62:
+        if not ticks or at - ticks[-1].at > 70:
             ticks.append(Tick(at, f"{instant.day} {instant:%b %Y}"))
     return Timeline(windows, tuple(ticks), 26.0 * len(rows) + 28)
