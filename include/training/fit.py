@@ -60,8 +60,8 @@ def fit_candidate(
     name : str
         A candidate, or ``trivial`` or ``simple``.
     threads : int
-        OpenMP and forest threads; BLAS gets one. The threads are no part of the key. Every estimator gives the same
-        bytes for the same number, and all but hist_gradient_boosting (which sums in another order) for any.
+        OpenMP and forest threads; BLAS gets one. The model file has the same bytes for any number, so that it is no
+        part of the key.
 
     Raises
     ------
@@ -238,6 +238,9 @@ def _fit(recipe: Recipe, settings: dict[str, Any], rows: _Rows, fitted: Any, thr
     if say and any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
         log.warning("%s: stopped before it converged; `scale: standard` or a larger `max_iter` helps", recipe.name)
     # How many threads fitted it is no property of a model, and must not be in its bytes.
-    if "n_jobs" in pipeline[-1].get_params(deep=False):
-        pipeline[-1].set_params(n_jobs=None)
+    estimator = pipeline[-1]
+    if "n_jobs" in estimator.get_params(deep=False):
+        estimator.set_params(n_jobs=None)
+    if hasattr(estimator, "_bin_mapper"):
+        estimator._bin_mapper.n_threads = None
     return pipeline

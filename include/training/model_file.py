@@ -103,8 +103,9 @@ def predict_scores(pipeline: Pipeline, frame: pd.DataFrame) -> np.ndarray[Any, A
             expected=", ".join(columns),
             found=f"no {', '.join(missing)}",
         )
-    # BLAS sums in another order with other numbers of threads; one thread keeps scores the same bytes everywhere.
-    with threadpool_limits(limits=1, user_api="blas"):
+    # With other numbers of threads BLAS sums in another order, and nearest neighbours break ties otherwise; one thread
+    # keeps scores the same bytes everywhere. Trees go through their rows in parallel and give the same for any number.
+    with threadpool_limits(limits=1, user_api=None if hasattr(pipeline[-1], "n_neighbors") else "blas"):
         if hasattr(pipeline, "predict_proba"):
             scores: np.ndarray[Any, Any] = pipeline.predict_proba(frame[columns])[:, 1]
         else:
