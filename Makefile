@@ -1,0 +1,65 @@
+# `make demo` on a fresh machine with Python 3.11, 3.12 or 3.13 does everything else itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command 'make requirements'
+
+# Without its bytecode caches Airflow takes seconds longer, in every process.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
+
+.PHONY: demo up test check lint clean requirements
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@echo 'make demo          retrain flight_delay over 2013 under a real Airflow and show the ledger'
+	@echo 'make up            Airflow for people, until Ctrl-C'
+	@echo 'make test          the tests: the fast ones, then those under a real scheduler'
+	@echo 'make check         what CI runs: lint, format, types, tests'
+	@echo 'make clean         remove what demo and up made: Airflow'"'"'s folder and the local store'
+	@echo 'make requirements  pin the dependencies that pyproject.toml names'
+
+demo: $(VENV)/installed
+	@$(BIN)/python -m include demo $(ARGS)
+
+up: $(VENV)/installed
+	@$(BIN)/python -m include up $(ARGS)
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -q -m 'not system'
+	$(BIN)/python -m pytest -q -m system
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+clean:
+	rm -rf .ratchet
+
+requirements: $(VENV)/installed
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+
+# Bytecode is left to the first import: compiling all of site-packages takes most of a minute, what is used a few seconds.
+install = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); \
+	else $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r $(1); fi
+
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Ratchet needs Python 3.11, 3.12 or 3.13, not " + sys.version.split()[0] + "; try: make $(MAKECMDGOALS) PYTHON=python3.12")'
+	@echo 'Creating $(VENV) ...'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || echo 'uv is not to be had; pip takes a few minutes longer.'
+	@touch $@
+
+$(VENV)/installed: requirements.txt | $(VENV)/created
+	@echo 'Installing the pinned requirements ...'
+	@$(call install,requirements.txt)
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt | $(VENV)/installed
+	@echo 'Installing the tools of development ...'
+	@$(call install,requirements-dev.txt)
+	@touch $@

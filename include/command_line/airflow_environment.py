@@ -1,0 +1,93 @@
+"""How the local Airflow of ``make demo`` and ``make up`` is configured: by environment variables, all of them here."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from include.config.settings import ROOT
+
+USER = "admin"
+_DROPPED = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "VIRTUAL_ENV")
+
+
+def airflow_environment(home: Path, port: int) -> dict[str, str]:
+    """Return the environment of every Airflow process.
+
+    Settings of another Airflow that the caller's environment may hold are left out; its connections and variables
+    (``AIRFLOW_CONN_*``, ``AIRFLOW_VAR_*``) and Ratchet's own settings go along.
+
+    Parameters
+    ----------
+    home : Path
+        Where Airflow keeps its database, logs and secrets.
+    port : int
+        The port of its API server on the loopback address.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
+    threads = os.environ.get("RATCHET_THREADS") or "1"
+    address = f"http://127.0.0.1:{port}"
+    return {
+        **kept,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        # Tasks share the cores: two runs with two threads each take three times as long as with one.
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__FERNET_KEY": _secret(home, "fernet_key", length=32),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": address,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__INSTANCE_NAME": "Ratchet",
+        "AIRFLOW__API__SECRET_KEY": _secret(home, "secret_key"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home, "jwt_secret"),
+        # Nothing wakes the scheduler; the shipped second is most of the time between two tasks.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+        # An API server that is busy for a while, as all are on their first request, is no reason to end a task.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
+    }
+
+
+def password(home: Path) -> str:
+    """Return the password of `USER`."""
+    return str(json.loads(_passwords(home).read_text())[USER])
+
+
+def _passwords(home: Path) -> Path:
+    return _once(home / "secrets" / "passwords.json", lambda: json.dumps({USER: secrets.token_urlsafe(12)}) + "\n")
+
+
+def _secret(home: Path, name: str, *, length: int = 64) -> str:
+    path = _once(home / "secrets" / name, lambda: base64.urlsafe_b64encode(secrets.token_bytes(length)).decode())
+    return path.read_text()
+
+
+def _once(path: Path, generate: Callable[[], str]) -> Path:
+    """Write a file that only its owner can read, unless it is there already."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(generate())
+        draft.replace(path)
+    return path

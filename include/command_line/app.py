@@ -1,0 +1,76 @@
+"""The commands that a person types."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from include.command_line.airflow_environment import USER, password
+from include.command_line.demo import demo as run_demo
+from include.command_line.local_airflow import free_port, local_airflow
+from include.command_line.lock import only_one
+from include.command_line.progress import ProgressLine
+from include.config.settings import ROOT
+from include.errors import RatchetError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+Home = Annotated[Path, typer.Option(help="The ignored folder for Airflow's database, logs and secrets.")]
+Port = Annotated[int, typer.Option(help="The port to use if it is free; another one otherwise.")]
+
+_FOLDER = ROOT / ".ratchet"
+
+
+@app.command()
+def demo(
+    model: Annotated[str, typer.Option(help="The model to retrain over its past.")] = "flight_delay",
+    at_once: Annotated[int, typer.Option(min=1, help="How many runs may be at work at the same time.")] = 2,
+    again: Annotated[
+        bool, typer.Option("--again", help="Run it even if nothing changed since it last succeeded.")
+    ] = False,
+    home: Home = _FOLDER,
+    port: Port = 8080,
+) -> None:
+    """Backfill a model's retraining under a local Airflow and show what the ledger then says."""
+    with only_one(home, what="make demo"):
+        line = ProgressLine()
+        if not run_demo(model, home=home / "airflow", port=port, at_once=at_once, again=again, line=line):
+            raise typer.Exit(1)
+
+
+@app.command()
+def up(home: Home = _FOLDER, port: Port = 8080) -> None:
+    """Run Airflow for people until Ctrl-C."""
+    line = ProgressLine()
+    with only_one(home, what="make up"):
+        chosen = free_port(port)
+        if chosen != port:
+            line.say(f"Port {port} is busy; Airflow gets port {chosen}.")
+        line.wait("Starting Airflow (about 20 seconds) ...")
+        with local_airflow(home / "airflow", port=chosen, triggerer=True) as airflow:
+            airflow.wait_ready()
+            line.say(
+                f"Airflow:   {airflow.address}\nuser:      {USER}\npassword:  {password(home / 'airflow')}\nCtrl-C ends it."
+            )
+            airflow.wait_end()
+
+
+def main() -> NoReturn:
+    """Run a command; every way out passes by what it started."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    try:
+        app()
+    except RatchetError as error:
+        sys.stderr.write(f"\n{error}\n")
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    sys.stderr.write("\nEnding everything that was started ...\n")
+    sys.exit(128 + number)

@@ -1,0 +1,155 @@
+"""Run a DAG over past dates as an Airflow backfill, and see it through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+
+from include.command_line.local_airflow import LocalAirflow
+from include.errors import RatchetError
+
+_ENDED = ("success", "failed")
+_ATTEMPTS = 30
+_AT_WORK = ("running", "up_for_retry", "deferred", "awaiting_input")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A try of a task that is at work or has failed."""
+
+    run: str
+    as_of: str
+    name: str
+    """The task's id, with its index if it is mapped."""
+    task: str
+    map_index: int
+    attempt: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a backfill stands."""
+
+    runs: dict[str, str]
+    """The state of each run, by its date."""
+    at_work: tuple[Task, ...]
+    failed: tuple[Task, ...]
+
+    @property
+    def ended(self) -> list[str]:
+        """The dates whose run has ended, well or not."""
+        return [date for date, state in self.runs.items() if state in _ENDED]
+
+    @property
+    def unsuccessful(self) -> list[str]:
+        """The dates whose run failed."""
+        return [date for date, state in self.runs.items() if state == "failed"]
+
+
+def backfill(
+    airflow: LocalAirflow, dag: str, start: datetime, end: datetime, *, at_once: int, show: Callable[[Progress], None]
+) -> Progress:
+    """Run ``dag`` at each of its dates from ``start`` to ``end``, those that ran before once more, and wait for all.
+
+    What an interrupted backfill left behind is ended first.
+
+    Parameters
+    ----------
+    airflow : LocalAirflow
+    dag : str
+    start, end : datetime
+        The first and the last date, both included.
+    at_once : int
+        How many runs may be at work at the same time.
+    show : callable
+        Is given the progress about twice a second.
+    """
+    _create(airflow, dag, start, end, at_once)
+    unpaused = False
+    while True:
+        airflow.check()
+        try:
+            if not unpaused:
+                airflow.api.patch(f"dags/{quote(dag)}", {"is_paused": False})
+                unpaused = True
+            progress = _progress(airflow, dag, start, end)
+        except (OSError, HTTPException) as error:
+            if isinstance(error, HTTPError) and error.code < 500:
+                raise
+            time.sleep(1)  # a busy API server; `check` says so when it has ended
+            continue
+        show(progress)
+        if progress.runs and len(progress.ended) == len(progress.runs):
+            return progress
+        time.sleep(0.5)
+
+
+def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_once: int) -> None:
+    body = {
+        "dag_id": dag,
+        "from_date": start.isoformat(),
+        "to_date": end.isoformat(),
+        "max_active_runs": at_once,
+        "reprocess_behavior": "completed",
+    }
+    for attempt in range(_ATTEMPTS):
+        try:
+            _end_what_is_left(airflow, dag)
+            airflow.api.post("backfills", body)
+            return
+        except HTTPError as error:
+            # SQLite turns down a reader that wants to write after somebody else has written, without waiting.
+            if error.code < 500 or attempt == _ATTEMPTS - 1:
+                raise RatchetError(
+                    f"Airflow refused the backfill of {dag}.",
+                    expected=f"dates of its schedule between {start:%Y-%m-%d} and {end:%Y-%m-%d}",
+                    found=f"{error.code} {error.read().decode(errors='replace')}",
+                ) from error
+        airflow.check()
+        time.sleep(0.5)
+
+
+def _end_what_is_left(airflow: LocalAirflow, dag: str) -> None:
+    """Cancel the DAG's open backfills: a finished one too stays open for up to 30 seconds, and then blocks the next."""
+    for left in airflow.api.get("backfills", dag_id=dag, active=True)["backfills"]:
+        airflow.api.put(f"backfills/{left['id']}/cancel")
+    unfinished = {"state": ["running", "queued"], "run_type": "backfill", "limit": 100}
+    for run in airflow.api.get(f"dags/{quote(dag)}/dagRuns", **unfinished)["dag_runs"]:
+        airflow.api.patch(f"dags/{quote(dag)}/dagRuns/{quote(run['dag_run_id'])}", {"state": "failed"})
+
+
+def _progress(airflow: LocalAirflow, dag: str, start: datetime, end: datetime) -> Progress:
+    dates = {"logical_date_gte": start.isoformat(), "logical_date_lte": end.isoformat(), "limit": 100}
+    runs = airflow.api.get(f"dags/{quote(dag)}/dagRuns", **dates, run_type="backfill", order_by="logical_date")[
+        "dag_runs"
+    ]
+    tasks = airflow.api.get(
+        f"dags/{quote(dag)}/dagRuns/~/taskInstances", **dates, state=[*_AT_WORK, "failed"], order_by="logical_date"
+    )["task_instances"]
+    known = {run["dag_run_id"]: run["logical_date"][:10] for run in runs}
+    mine = [_task(task, known[task["dag_run_id"]]) for task in tasks if task["dag_run_id"] in known]
+    return Progress(
+        runs={run["logical_date"][:10]: run["state"] for run in runs},
+        at_work=tuple(task for task in mine if task.state != "failed"),
+        failed=tuple(task for task in mine if task.state == "failed"),
+    )
+
+
+def _task(found: dict[str, Any], as_of: str) -> Task:
+    index = found["map_index"]
+    return Task(
+        run=found["dag_run_id"],
+        as_of=as_of,
+        name=found["task_id"] if index < 0 else f"{found['task_id']}[{found.get('rendered_map_index') or index}]",
+        task=found["task_id"],
+        map_index=index,
+        attempt=found["try_number"],
+        state=found["state"],
+    )

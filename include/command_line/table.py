@@ -1,0 +1,53 @@
+"""A model's ledger as a table for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from include.registry.timeline import Standing, Timeline
+
+
+def ledger_table(timeline: Timeline) -> str:
+    """Return a table with one line a version, by as-of."""
+    primary = next((s.decision.primary for s in timeline.standings if s.decision), {})
+    metric, confidence = primary.get("metric", "metric"), primary.get("confidence")
+    head = ["as of", "version", "outcome", metric, "against", metric, "gain", "", "champion"]
+    if confidence is not None:
+        head[7] = f"bounds, {confidence:.0%} each side"
+    in_force = timeline.champion
+    champions = {version for _, version in timeline.champions()}
+    rows = [_row(standing, champions, in_force) for standing in timeline.standings]
+    widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
+    lines = [_line(head, widths), "  ".join("-" * width for width in widths), *(_line(row, widths) for row in rows)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _row(standing: Standing, champions: set[str], in_force: str | None) -> list[str]:
+    decision = standing.decision
+    facts: dict[str, Any] = decision.primary if decision else {}
+    low, high = facts.get("low"), facts.get("high")
+    if standing.version == in_force:
+        mark = "in force"
+    elif standing.withdrawn:
+        mark = "withdrawn"
+    else:
+        mark = "was champion" if standing.version in champions else ""
+    return [
+        f"{standing.as_of:%Y-%m-%d}",
+        standing.version,
+        decision.outcome.value if decision else "(undecided)",
+        _number(facts.get("challenger")),
+        str(facts.get("against", "")),
+        _number(facts.get("other")),
+        _number(facts.get("gain"), sign=True),
+        "" if low is None and high is None else f"{_number(low, sign=True)} .. {_number(high, sign=True)}",
+        mark,
+    ]
+
+
+def _number(value: float | None, *, sign: bool = False) -> str:
+    return "?" if value is None else f"{value:+.4f}" if sign else f"{value:.4f}"
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
