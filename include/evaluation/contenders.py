@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.data.snapshots import Snapshot
-from include.errors import EvaluationError, ModelFileRefused
+from include.errors import DataError, EvaluationError, ModelFileRefused
 from include.evaluation.comparison import Scored, rounded
 from include.evaluation.evidence import Subject, Validation
 from include.storage.content import get_content, to_iso
@@ -54,7 +54,12 @@ def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Score
     who = f"{fit.candidate} ({fit.key[:12]})"
     try:
         score = np.asarray(predict_scores(pipeline, frame[list(fit.columns)]), dtype=float)
-    except (KeyError, TypeError, ValueError) as error:  # what scikit-learn answers to rows that it can't read
+    except (
+        DataError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # what scikit-learn answers to rows that it can't read
         raise CannotPredict(f"{who} can't predict the holdout rows: {error}") from error
     if not np.isfinite(score).all():
         raise CannotPredict(f"{who} gives no number for {int((~np.isfinite(score)).sum()):,} of {len(score):,} rows")
