@@ -90,8 +90,9 @@ def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -
         margin = rule.margin or 0.0
         name = f"{rule.metric} {'better than' if rule.rule == 'better' else 'not worse than'} the incumbent"
         gain = evidence.gain(rule.metric, "incumbent")
-        yield _bounded(name, gain, -margin, confidence, strict=rule.rule == "better")
-    baselines: tuple[Role, ...] = ("trivial", "simple")
+        yield _bounded(name, gain, 0.0 - margin, confidence, strict=rule.rule == "better")
+    # The baseline that says most comes first: of a first version, its verdict is the reason that people read.
+    baselines: tuple[Role, ...] = ("trivial", "simple") if challenger_is_simple else ("simple", "trivial")
     for baseline in baselines:
         name = f"{rule.metric} better than the {baseline} baseline"
         if baseline == "simple" and challenger_is_simple:

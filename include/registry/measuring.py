@@ -8,12 +8,13 @@ from pathlib import Path
 
 from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
+from include.evaluation.contenders import Contender
 from include.evaluation.evidence import Evidence
-from include.evaluation.measure import Contender, measure
+from include.evaluation.measure import measure
 from include.registry.ledger import Measure
 from include.registry.versions import Version
 from include.storage.store import ObjectStore
-from include.training.fit import load_fit
+from include.training.record import load_fit
 
 
 def measurer(store: ObjectStore, folder: Path, *, clock: Callable[[], float] = time.perf_counter) -> Measure:

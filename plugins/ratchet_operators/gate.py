@@ -31,8 +31,8 @@ class Gate(RatchetOperator, BranchMixIn):
         self.promote = promote
         self.keep = keep
 
-    def work(self, context: Context) -> dict[str, Any]:
-        """Return the outcome and its reason; both roads hang on it."""
+    def work(self, context: Context) -> None:
+        """Hand over the outcome and its reason, and leave by one of the roads."""
         from include.registry.cards import save_card
         from include.registry.ledger import Ledger
         from include.registry.measuring import measurer
@@ -46,5 +46,6 @@ class Gate(RatchetOperator, BranchMixIn):
         self.log.info("%s %s. %s", judgement.outcome, self.handed["version"], judgement.reason)
         self.page = f"{config.name}/cards/{save_card(store, config, measured, judgement)}"
         promoted = judgement.outcome is Outcome.PROMOTE and self.handed["mode"] == "enforce"
+        handed = {**self.handed, "outcome": judgement.outcome.value, "reason": judgement.reason}
+        context["ti"].xcom_push("return_value", handed)  # branching leaves by an exception: what is returned is lost
         self.do_branch(context, self.promote if promoted else self.keep)
-        return {**self.handed, "outcome": judgement.outcome.value, "reason": judgement.reason}

@@ -30,12 +30,12 @@ class Select(RatchetOperator):
     def work(self, context: Context) -> dict[str, Any]:
         """Return the version's id; in earnest, after putting on record that it exists."""
         from include.registry.ledger import Ledger
-        from include.registry.selection import select
+        from include.registry.selection import choose_challenger
         from include.storage.content import from_iso
 
         config, store = self.config, self.open_store()
         fits = {name: key for handed in self.fitted if handed for name, key in handed["fits"].items()}
-        version = select(store, config, from_iso(self.handed["as_of"]), fits)
+        version = choose_challenger(store, config, from_iso(self.handed["as_of"]), fits)
         if self.handed["mode"] == "enforce":
             Ledger(store, config.name).register(version, actor=actor_of(context), at=now())
         return {**self.handed, "version": version.id}

@@ -23,7 +23,7 @@ class Train(RatchetOperator):
     """
 
     def __init__(self, *, candidate: str, **kwargs: Any) -> None:
-        super().__init__(map_index_template="{{ task.candidate }}", **kwargs)
+        super().__init__(**kwargs)
         self.candidate = candidate
 
     def work(self, context: Context) -> dict[str, Any]:
