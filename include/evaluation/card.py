@@ -156,22 +156,20 @@ class Table:
     forest: plots.Forest
 
 
-def _bounds(gain: Gain | None) -> tuple[float, float] | None:
-    if gain is None or not gain.quantiles:
+def _interval(gain: Gain | None) -> tuple[float, float, float] | None:
+    if gain is None or gain.estimate is None:
         return None
     low, high = gain.bound(0.975), gain.upper(0.975)
-    return None if low is None or high is None else (low, high)
+    return None if low is None or high is None else (low, gain.estimate, high)
 
 
 def _table(heading: str, rows: Sequence[tuple[str, int, int | None, Mapping[Role, Measured], Gain | None]]) -> Table:
-    forest = plots.Forest.of([bounds for *_, gain in rows if (bounds := _bounds(gain)) is not None])
-    drawn = []
-    for name, support, positives, scores, gain in rows:
-        bounds = _bounds(gain)
-        interval = None
-        if gain is not None and gain.estimate is not None and bounds is not None:
-            interval = forest.interval(bounds[0], gain.estimate, bounds[1])
-        drawn.append(Row(name, support, positives, scores, gain, interval))
+    intervals = [_interval(gain) for *_, gain in rows]
+    forest = plots.Forest.of([interval for interval in intervals if interval is not None])
+    drawn = (
+        Row(*row, None if interval is None else forest.interval(*interval))
+        for row, interval in zip(rows, intervals, strict=True)
+    )
     return Table(heading, tuple(drawn), forest)
 
 

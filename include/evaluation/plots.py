@@ -155,12 +155,14 @@ class Forest:
     ticks: tuple[Tick, ...]
 
     @classmethod
-    def of(cls, bounds: Sequence[tuple[float, float]]) -> Forest:
-        """Choose a scale that shows zero and most intervals whole; a very wide one is cut at the edge."""
-        widest = sorted(max(abs(low), abs(high)) for low, high in bounds) or [1.0]
-        reach = min(widest[-1], 2 * widest[len(widest) // 2]) or 1e-3
-        low, high = (min([0.0, *(b[0] for b in bounds)]), max([0.0, *(b[1] for b in bounds)]))
-        scale = Scale(max(low, -reach) - 0.05 * reach, min(high, reach) + 0.05 * reach, 6, WIDTH - 6)
+    def of(cls, intervals: Sequence[tuple[float, float, float]]) -> Forest:
+        """Choose a scale for (low, estimate, high) that shows zero and every estimate; a very wide interval is cut."""
+        widest = sorted(max(abs(low), abs(high)) for low, _, high in intervals) or [1.0]
+        farthest = max((abs(estimate) for _, estimate, _ in intervals), default=0.0)
+        reach = max(1.2 * farthest, min(widest[-1], 2 * widest[len(widest) // 2])) or 1e-3
+        low = max(-reach, min([0.0, *(interval[0] for interval in intervals)]))
+        high = min(reach, max([0.0, *(interval[2] for interval in intervals)]))
+        scale = Scale(low - 0.05 * reach, high + 0.05 * reach, 6, WIDTH - 6)
         return cls(scale, scale(0), scale.ticks(4))
 
     def interval(self, low: float, estimate: float, high: float) -> Interval:
