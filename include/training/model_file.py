@@ -127,7 +127,7 @@ def _skops() -> Any:
 def _canonical(written: bytes) -> bytes:
     with ZipFile(io.BytesIO(written)) as archive:
         schema = json.loads(archive.read(_SCHEMA))
-        bodies = {name: archive.read(name) for name in archive.namelist() if name != _SCHEMA}
+        bodies = {name: _without_padding(archive.read(name)) for name in archive.namelist() if name != _SCHEMA}
     identities: dict[int, int] = {}
     members: dict[bytes, str] = {}
     for node in _nodes(schema):
@@ -146,6 +146,19 @@ def _canonical(written: bytes) -> bytes:
             entry.create_system = 3
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, body)
+    return out.getvalue()
+
+
+def _without_padding(body: bytes) -> bytes:
+    # The nodes of a tree have seven bytes between them that mean nothing and hold whatever was in memory.
+    array = np.load(io.BytesIO(body), allow_pickle=False) if body.startswith(b"\x93NUMPY") else None
+    if array is None or array.dtype.names is None:
+        return body
+    clean = np.zeros(array.shape, array.dtype)
+    for name in array.dtype.names:
+        clean[name] = array[name]
+    out = io.BytesIO()
+    np.save(out, clean, allow_pickle=False)
     return out.getvalue()
 
 
