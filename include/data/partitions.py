@@ -100,7 +100,7 @@ def ingest(
 ) -> Snapshot:
     """Bring the partitions that a run at ``as_of`` needs into the store, and pin them.
 
-    Read are those that are lacking, empty or were not complete when they were last read, and the newest ``data.recheck``
+    Read are those that are lacking, gaps (empty, but younger than the first data) or were not complete when they were last read, and the newest ``data.recheck``
     of the others. A slot is always read whole, also beyond ``as_of``: so what is stored does not depend on the order in
     which runs came; `read_rows` gives a run only what lies before its as-of.
 
@@ -164,8 +164,11 @@ def ingest(
 
 
 def _due(needed: Sequence[str], known: Mapping[str, Observation], data: Data) -> list[str]:
+    first = min((slot for slot, one in known.items() if one.rows), default="")
+
     def settled(slot: str) -> bool:
-        if slot not in known or not known[slot].rows:
+        # An empty slot is a gap that a late file may fill, unless it lies before all data.
+        if slot not in known or not (known[slot].rows or slot < first):
             return False
         return from_iso(known[slot].complete_to) >= _settled_at(slot, data.label_delay)
 

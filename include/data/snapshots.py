@@ -131,9 +131,11 @@ def coverage(snapshot: Snapshot, window: Window) -> Coverage:
     touching = [
         p for p in snapshot.partitions if bounds(p.slot)[0] <= window.until and bounds(p.slot)[1] > window.after
     ]
+    # A partition that begins as the window ends gives at most the rows of that instant: nobody misses it.
+    inside = [p for p in touching if bounds(p.slot)[0] < window.until]
     return Coverage(
-        slots=len(touching),
-        empty=tuple(p.slot for p in touching if not p.rows),
+        slots=len(inside),
+        empty=tuple(p.slot for p in inside if not p.rows),
         rows=sum(p.rows for p in touching),
-        begins_before_data=bool(touching) and not touching[0].rows,
+        begins_before_data=bool(inside) and not inside[0].rows,
     )

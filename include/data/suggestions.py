@@ -62,12 +62,8 @@ def _json_columns(lines: list[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _key(name: str) -> str:
-    return (
-        name
-        if re.fullmatch(r"[A-Za-z_]\w*", name)
-        and name.lower() not in ("y", "n", "yes", "no", "on", "off", "null", "true", "false")
-        else json.dumps(name)
-    )
+    plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in ("null", "true", "false")
+    return name if plain else json.dumps(name)
 
 
 def _spec(values: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
         departure_hour=local.dt.hour + local.dt.minute / 60,
         arrival_hour=frame["sched_arr_time"] // 100 + frame["sched_arr_time"] % 100 / 60,
         weekday=pd.Categorical(local.dt.day_name(), categories=_DAYS),
-        day_of_year=local.dt.dayofyear,
+        day_of_year=local.dt.day_of_year,
         wind_east=-frame["wind_speed"] * np.sin(direction),
         wind_north=-frame["wind_speed"] * np.cos(direction),
     )

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.data import partitions
+from include.data.frames import POSITION, SLOT, read_rows
+from include.data.partitions import Catalogue, ingest
+from include.data.snapshots import Snapshot, coverage
+from include.errors import DataError, NotEnoughRows, ObjectCorrupt, SchemaChanged, SourceError
+from include.storage.local import LocalStore
+from tests.faults import FaultyStore, Killed
+
+AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
+COLUMNS = {"id": {"type": "integer"}, "at": {"type": "timestamp"}, "x": {"type": "float"}, "y": {"type": "boolean"}}
+
+
+def lines(*months: int, year: int = 2026, change: str = "") -> str:
+    rows = [f"{m * 100 + d},{year}-{m:02d}-{d:02d}T10:00:00,{d}.5,{d % 2 == 0}" for m in months for d in (3, 9, 20)]
+    return "\n".join(["id,at,x,y", *rows, *([change] if change else [])]) + "\n"
+
+
+@pytest.fixture
+def model(model_of, folder):
+    (folder / "rows.csv").write_text(lines(1, 2, 3, 4))
+    return model_of({"kind": "files", "path": "rows.csv", "format": "csv", "columns": COLUMNS})
+
+
+@pytest.fixture
+def run(model, folder, read_at, doors, local_store):
+    def run(store: Any = local_store, as_of: datetime = AS_OF, at: datetime = read_at, model: Any = model) -> Snapshot:
+        return ingest(store, model, folder, as_of=as_of, at=at, connections=doors())
+
+    return run
+
+
+def test_a_snapshot_pins_the_partitions_that_its_windows_touch(run, local_store) -> None:
+    snapshot = run()
+    assert [(p.slot, p.rows) for p in snapshot.partitions] == [
+        ("2026-01", 3),
+        ("2026-02", 3),
+        ("2026-03", 3),
+        ("2026-04", 3),
+    ]
+    assert snapshot.schema == {"at": "timestamp", "id": "integer", "x": "float", "y": "boolean"}
+    assert Snapshot.load(local_store, "shop", snapshot.digest) == snapshot
+
+
+def test_repeating_an_ingestion_changes_nothing(run, local_store) -> None:
+    first = run()
+    before = sorted(local_store.list(""))
+    assert run() == first
+    assert sorted(local_store.list("")) == before
+
+
+def test_only_what_is_lacking_or_newest_is_read_again(run, folder, model) -> None:
+    first = run()
+    (folder / "rows.csv").write_text(lines(1, 2, 3, 4).replace("20.5", "9.5"))
+    again = run()
+    assert [a == b for a, b in zip(first.partitions, again.partitions, strict=True)] == [True, True, True, False]
+    all_of_them = model.model_copy(update={"data": model.data.model_copy(update={"recheck": 4})})
+    assert not {p.content for p in run(model=all_of_them).partitions} & {p.content for p in first.partitions}
+
+
+def test_a_corrected_partition_is_a_new_content_beside_the_old_one(run, folder, local_store, model) -> None:
+    before = run()
+    (folder / "rows.csv").write_text(lines(1, 2, 3, 4, change="999,2026-04-21T10:00:00,1.5,true"))
+    after = run()
+    assert [a.content == b.content for a, b in zip(before.partitions, after.partitions, strict=True)] == [True] * 3 + [
+        False
+    ]
+    assert local_store.exists(before.partition_key(before.partitions[3]))
+    assert len(read_rows(local_store, before, model, folder, window="both")) == 9
+    assert after.partitions[3].rows == 4
+
+
+def test_identity_of_a_partition_does_not_depend_on_the_file_that_its_rows_came_in(
+    run, folder, model_of, tmp_path, doors, read_at
+) -> None:
+    one = run()
+    header, *rows = lines(1, 2, 3, 4).splitlines()
+    (folder / "rows.csv").write_text("\n".join([header, *reversed(rows)]) + "\n")
+    assert run(LocalStore(tmp_path / "other")) == one
+
+
+def test_the_order_of_runs_does_not_change_what_they_pin(run, tmp_path) -> None:
+    dates = [AS_OF - timedelta(days=days) for days in (0, 9, 17)]
+    one, two = LocalStore(tmp_path / "one"), LocalStore(tmp_path / "two")
+    forwards = {date: run(one, date).digest for date in dates}
+    assert {date: run(two, date).digest for date in reversed(dates)} == forwards
+
+
+def test_a_partition_is_read_again_until_its_last_label_is_known(run, model, local_store) -> None:
+    delayed = model.model_copy(
+        update={"data": model.data.model_copy(update={"recheck": 0, "label_delay": model.data.windows.holdout})}
+    )
+
+    def log_length() -> int:
+        return len(Catalogue(local_store, "shop", snapshot.source).log.read())
+
+    snapshot = run(as_of=datetime(2026, 5, 3, tzinfo=UTC), at=datetime(2026, 5, 3, tzinfo=UTC), model=delayed)
+    assert log_length() == 1
+    run(as_of=datetime(2026, 5, 3, tzinfo=UTC), at=datetime(2026, 5, 9, tzinfo=UTC), model=delayed)
+    assert log_length() == 2
+    for _ in range(2):
+        run(as_of=datetime(2026, 5, 3, tzinfo=UTC), at=datetime(2026, 6, 9, tzinfo=UTC), model=delayed)
+        assert log_length() == 3
+
+
+def test_a_gap_is_asked_for_again_and_filled_when_its_rows_come_late(run, folder, model_of) -> None:
+    monthly = model_of({"kind": "files", "path": "%Y-%m.csv", "format": "csv", "columns": COLUMNS}, recheck=0)
+    for month in (1, 3, 4):
+        (folder / f"2026-{month:02d}.csv").write_text(lines(month))
+    assert [p.rows for p in run(model=monthly).partitions] == [3, 0, 3, 3]
+    (folder / "2026-02.csv").write_text(lines(2))
+    assert [p.rows for p in run(model=monthly).partitions] == [3, 3, 3, 3]
+
+
+def test_dated_files_hold_the_dates_of_the_declared_zone(run, folder, model_of) -> None:
+    daily = model_of(
+        {"kind": "files", "path": "%Y-%m-%d.csv", "format": "csv", "columns": COLUMNS},
+        timezone="America/New_York", partition="day", windows={"train": "1d", "holdout": "1d"},
+    )  # fmt: skip
+    (folder / "2026-03-30.csv").write_text("id,at,x,y\n1,2026-03-30 20:30:00,1.0,true\n")
+    (folder / "2026-03-31.csv").write_text("id,at,x,y\n2,2026-03-31 10:00:00,1.0,true\n")
+    as_of = datetime(2026, 4, 1, tzinfo=UTC)
+    (folder / "2026-03-29.csv").write_text("id,at,x,y\n3,2026-03-29 22:00:00,1.0,true\n")
+    snapshot = run(as_of=as_of, model=daily)
+    assert {p.slot: p.rows for p in snapshot.partitions} == {"2026-03-30": 1, "2026-03-31": 2, "2026-04-01": 0}
+    (folder / "2026-03-31.csv").write_text("id,at,x,y\n2,2026-04-02 10:00:00,1.0,true\n")
+    with pytest.raises(SourceError, match="another date"):
+        run(as_of=as_of, model=daily)
+
+
+def test_a_changed_schema_is_said_with_column_before_and_now(run, folder, model_of) -> None:
+    import pandas as pd
+
+    model = model_of({"kind": "files", "path": "rows.parquet", "format": "parquet"})
+    frame = pd.read_csv(folder / "rows.csv", parse_dates=["at"])
+    frame.to_parquet(folder / "rows.parquet")
+    run(model=model)
+    frame.assign(x="a").to_parquet(folder / "rows.parquet")
+    with pytest.raises(SchemaChanged, match=r"column `x`(.|\n)*float \(before\)(.|\n)*string \(now\)"):
+        run(model=model)
+    frame.assign(z=1).drop(columns="x").to_parquet(folder / "rows.parquet")
+    with pytest.raises(SchemaChanged, match="gone: x; new: z"):
+        run(model=model)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("103,2026-01-03T10:00:00,1.5,true", "same id"),
+        ("103,2026-01-04T10:00:00,1.5,true", "same id"),
+        (",2026-01-03T10:00:00,1.5,true", "without a value"),
+        ("7,,1.5,true", "without a value"),
+        ("7,9999-01-03T10:00:00,1.5,true", "beyond the years"),
+    ],
+)
+def test_rows_that_cannot_be_told_apart_or_placed_in_time_are_refused(run, folder, row, message) -> None:
+    (folder / "rows.csv").write_text(lines(1, 2, 3, 4, change=row))
+    with pytest.raises(SourceError, match=message):
+        run()
+
+
+def test_repeated_ids_are_found_when_the_event_time_is_part_of_them(run, folder, model_of) -> None:
+    model = model_of({"kind": "files", "path": "rows.csv", "format": "csv", "columns": COLUMNS}, row_id=["id", "at"])
+    run(model=model)
+    (folder / "rows.csv").write_text(lines(1, 2, 3, 4, change="403,2026-04-03T10:00:00,8.5,true"))
+    with pytest.raises(SourceError, match="same id"):
+        run(model=model)
+
+
+def test_levels_that_look_alike_are_reported_and_kept(run, folder, model_of, caplog, local_store) -> None:
+    model = model_of(
+        {"kind": "files", "path": "rows.csv", "format": "csv", "columns": {**COLUMNS, "c": {"type": "string"}}}
+    )
+    levels = ["Zürich", "Zu\u0308rich", "Zürich ", "Zü\u200brich", "Bern", "Bern"]
+    rows = [f"{n},2026-{1 + n % 3:02d}-03T10:00:00,1.5,true,{level}" for n, level in enumerate(levels)]
+    (folder / "rows.csv").write_text("\n".join(["id,at,x,y,c", *rows]))
+    snapshot = run(model=model)
+    assert "3 levels of column c look like another one" in caplog.text
+    assert "rich" not in caplog.text
+    assert set(read_rows(local_store, snapshot, model, folder, window="both")["c"]) == set(levels)
+
+
+def test_a_window_longer_than_the_data_is_a_warning_and_an_empty_one_an_error(run, folder, caplog) -> None:
+    (folder / "rows.csv").write_text(lines(2, 3))
+    snapshot = run()
+    assert "begins before the data" in caplog.text
+    assert coverage(snapshot, snapshot.split.train).begins_before_data
+    with pytest.raises(NotEnoughRows, match="holdout"):
+        run(as_of=datetime(2026, 6, 1, tzinfo=UTC))
+    with pytest.raises(NotEnoughRows, match="train"):
+        run(as_of=datetime(2026, 2, 28, tzinfo=UTC))
+    assert "has gaps" not in caplog.text.partition("begins")[0]
+
+
+def test_an_as_of_in_the_future_is_refused(run) -> None:
+    with pytest.raises(DataError, match="future"):
+        run(at=AS_OF - timedelta(seconds=1))
+
+
+def test_a_glob_that_finds_nothing_says_so(run, model_of) -> None:
+    with pytest.raises(SourceError, match="No file"):
+        run(model=model_of({"kind": "files", "path": "none/*.csv", "format": "csv", "columns": COLUMNS}))
+
+
+def test_ingestions_side_by_side_end_as_one(run, store, read_at) -> None:
+    digests: list[str] = []
+    threads = [threading.Thread(target=lambda: digests.append(run(store).digest)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(digests) == 4
+    assert len(set(digests)) == 1
+    assert len(Catalogue(store, "shop", run(store).source).log.verify()) == 1
+
+
+def test_an_ingestion_that_looked_earlier_never_hides_what_a_later_one_saw(run, local_store, read_at) -> None:
+    snapshot = run()
+    catalogue = Catalogue(local_store, "shop", snapshot.source)
+    stale = [partitions.Observation(**{**vars(catalogue.newest()["2026-03"]), "content": "0" * 64})]
+    assert catalogue.record(stale, {}, read_at - timedelta(hours=1)) is None
+    assert catalogue.record(stale, {}, read_at + timedelta(hours=1)) is not None
+
+
+@pytest.mark.parametrize("mode", ["before", "after"])
+def test_a_kill_at_any_call_of_the_store_leaves_nothing_that_a_repetition_does_not_mend(run, tmp_path, mode) -> None:
+    counted = FaultyStore(LocalStore(tmp_path / "whole"))
+    expected = run(counted).digest
+    for number in range(1, counted.calls + 1):
+        store = LocalStore(tmp_path / f"{number}")
+        with pytest.raises(Killed):
+            run(FaultyStore(store, fail_at=number, mode=mode))
+        assert run(store).digest == expected
+        assert sorted(store.list("")) == sorted(counted.list(""))
+
+
+def test_bytes_that_are_not_those_pinned_are_never_parsed(run, local_store, model, folder) -> None:
+    snapshot = run()
+    path = Path(local_store.root) / snapshot.partition_key(snapshot.partitions[1])
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(body)
+    with pytest.raises(ObjectCorrupt, match="2026-02"):
+        read_rows(local_store, snapshot, model, folder, window="train")
+
+
+def test_rows_of_a_window_are_named_by_slot_and_position(run, local_store, model, folder) -> None:
+    snapshot = run()
+    frame = read_rows(local_store, snapshot, model, folder, window="holdout", columns=["id"], positions=True)
+    assert list(frame[SLOT]) == ["2026-03"] * 3
+    assert list(frame[POSITION]) == [0, 1, 2]
+    assert list(frame["id"]) == [303, 309, 320]
