@@ -15,8 +15,9 @@ def save_card(store: ObjectStore, model: ModelConfig, comparison: Comparison, ju
     version = comparison.challenger
     page = render_card(
         comparison.evidence,
-        title=f"{model.name}: {model.description}",
-        verdict=f"{judgement.outcome}: {judgement.reason}",
+        title=model.description,
+        verdict=judgement.reason,
+        outcome=str(judgement.outcome),
         rules=[(verdict.rule, verdict.answer.value, verdict.reason) for verdict in judgement.verdicts],
         lineage={
             "version": version.id,

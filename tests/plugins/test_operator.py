@@ -1,0 +1,87 @@
+"""Operators are thin: they read the run, open the store, call include, and translate errors at Airflow's edge."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from worlds import FLIGHTS
+
+from include.errors import ConfigError, DataError, StoreUnavailable
+from ratchet_operators.operator import RatchetOperator, actor_of, as_of
+
+TRIGGERED = datetime(2014, 2, 1, tzinfo=UTC)
+
+
+def context(run_type: str = "manual", *, logical_date: datetime | None = None, **params: Any) -> Any:
+    run = SimpleNamespace(
+        run_type=run_type, logical_date=logical_date, run_after=TRIGGERED, dag_id="retrain_x", run_id="r",
+        triggering_user_name="ada",
+    )  # fmt: skip
+    return {"dag_run": run, "params": params}
+
+
+class Failing(RatchetOperator):
+    def __init__(self, *, error: Exception, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.error = error
+
+    def work(self, context: Any) -> None:
+        raise self.error
+
+
+def operator(**kwargs: Any) -> Failing:
+    return Failing(task_id="failing", model=FLIGHTS.to_json(), **kwargs)
+
+
+def test_bad_data_is_not_retried():
+    with pytest.raises(AirflowFailException, match="expected: seven"):
+        operator(error=DataError("Not so.", expected="seven")).execute({})
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("no answer"), ConnectionError("reset")])
+def test_a_passing_fault_is_left_to_airflows_retries(error):
+    with pytest.raises(type(error)) as caught:
+        operator(error=error).execute({})
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
+def test_scheduled_runs_and_backfills_stand_at_their_date_whatever_the_form_says(run_type):
+    date = datetime(2013, 7, 1, tzinfo=UTC)
+    assert as_of(context(run_type, logical_date=date, as_of="2014-01-01T00:00:00Z"), FLIGHTS) == date
+
+
+def test_a_run_by_hand_stands_at_the_forms_as_of():
+    date = datetime(2013, 7, 1, tzinfo=UTC)
+    assert as_of(context(as_of="2013-09-01T02:00:00+02:00", logical_date=date), FLIGHTS) == datetime(2013, 9, 1, tzinfo=UTC)
+    assert as_of(context(logical_date=date), FLIGHTS) == date
+    assert as_of(context(), FLIGHTS) == TRIGGERED
+
+
+@pytest.mark.parametrize("wanted", ["2015-01-01T00:00:00Z", "tomorrow"])
+def test_an_as_of_that_can_not_be_is_answered(wanted):
+    with pytest.raises(ConfigError, match="as-of"):
+        as_of(context(as_of=wanted), FLIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("run_type", "trigger"),
+    [("backfill", "backfill"), ("scheduled", "scheduled"), ("manual", "manual"), ("asset_triggered", "manual")],
+)
+def test_schedule_form_and_backfill_are_told_apart(run_type, trigger):
+    actor = actor_of(context(run_type, reason="new carrier"))
+    assert actor == {"trigger": trigger, "dag": "retrain_x", "run": "r", "user": "ada", "reason": "new carrier"}
+
+
+def test_a_configuration_changed_under_way_is_refused():
+    begun = operator(error=DataError("unused"))
+    begun.config
+    same = operator(error=DataError("unused"), handed={"config": begun.identity})
+    assert same.config == FLIGHTS
+    changed = operator(error=DataError("unused"), handed=[{"config": "0" * 64}])
+    with pytest.raises(ConfigError, match="changed while this run was under way"):
+        changed.config
