@@ -66,7 +66,9 @@ class Features(Section):
     def _something_to_see(self) -> Features:
         if self.numeric is None and self.categorical is None:
             raise ValueError("expected `numeric`, `categorical` or both")
-        both = set(self.numeric.columns if self.numeric else ()) & set(self.categorical.columns if self.categorical else ())
+        both = set(self.numeric.columns if self.numeric else ()) & set(
+            self.categorical.columns if self.categorical else ()
+        )
         if both:
             raise ValueError(f"expected each column once, found in numeric and categorical: {', '.join(sorted(both))}")
         return self
