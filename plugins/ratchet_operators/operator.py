@@ -42,8 +42,9 @@ class RatchetOperator(BaseOperator):
         self.handed = handed
 
     def execute(self, context: Context) -> Any:
-        """Do the work; what a retry can't help fails at once."""
+        """Check the configuration and do the work; what a retry can't help fails at once."""
         try:
+            self.config, self.identity = self._configure()
             return self.work(context)
         except StoreUnavailable:
             raise
@@ -54,9 +55,8 @@ class RatchetOperator(BaseOperator):
     def work(self, context: Context) -> Any:
         """Return what is handed over to the next task."""
 
-    @property
-    def config(self) -> ModelConfig:
-        """The configuration, checked against the one that this run began with."""
+    def _configure(self) -> tuple[ModelConfig, str]:
+        """Return the configuration and its identity, held against the one that this run began with."""
         from include.config.code import code_digest
         from include.storage.content import digest_json
 
@@ -71,13 +71,7 @@ class RatchetOperator(BaseOperator):
                     where=self.folder,
                     remedy="clear the run from its first task, so that all of it uses the new declaration",
                 )
-        self._identity = identity
-        return config
-
-    @property
-    def identity(self) -> str:
-        """The digest of the configuration and of the model's code."""
-        return self._identity
+        return config, identity
 
     @property
     def folder(self) -> Path:
