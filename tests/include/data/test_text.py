@@ -193,7 +193,7 @@ def test_nul_bytes_are_refused(write, name) -> None:
 
 
 def test_bytes_that_are_not_utf8_are_refused(write) -> None:
-    with pytest.raises(SourceError, match="UTF-?8"):
+    with pytest.raises(SourceError, match=r"UTF-?8"):
         rows_of(write("a,b\n1,é\n".encode("latin-1")), AB)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -51,4 +52,4 @@ def test_the_slots_of_a_window_are_those_that_hold_one_of_its_instants(as_of, le
     slots = window.slots(length)
     assert slots[0] == slot_of(window.after + timedelta(microseconds=1), length)
     assert slots[-1] == slot_of(window.until, length)
-    assert all(bounds(one)[1] == bounds(two)[0] for one, two in zip(slots, slots[1:], strict=False))
+    assert all(bounds(one)[1] == bounds(two)[0] for one, two in itertools.pairwise(slots))
