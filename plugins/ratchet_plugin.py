@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+from ratchet_operators import warm
 
 
 async def pages(scope: Any, receive: Any, send: Any) -> None:
@@ -18,7 +19,8 @@ async def pages(scope: Any, receive: Any, send: Any) -> None:
 
 
 class RatchetPlugin(AirflowPlugin):
-    """Pages under ``/ratchet``, read with the viewer's own rights."""
+    """Pages under ``/ratchet``, read with the viewer's own rights, and imports paid once for all tasks."""
 
     name = "ratchet"
     fastapi_apps: list[dict[str, Any]] = [{"name": "ratchet", "app": pages, "url_prefix": "/ratchet"}]  # noqa: RUF012 (Airflow's own attribute)
+    listeners: list[Any] = [warm]  # noqa: RUF012

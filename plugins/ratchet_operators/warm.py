@@ -1,0 +1,49 @@
+"""Import what tasks need once, in the process that they are forked from.
+
+Imports are most of what a small task costs: pandas, scikit-learn and Great Expectations take seconds, in each of a run's
+tasks anew. LocalExecutor forks its workers from the scheduler, and Celery from the worker's parent; what is imported there
+before the fork, every task has for free. `RATCHET_WARM=0` turns it off.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import time
+
+from airflow.listeners import hookimpl
+
+log = logging.getLogger(__name__)
+
+_PARENTS = ("scheduler", "celery")
+_MODULES = (
+    "airflow.sdk.execution_time.task_runner",
+    "great_expectations",
+    "include.data.partitions",
+    "include.data.quality",
+    "include.registry.cards",
+    "include.registry.measuring",
+    "include.registry.selection",
+    "include.training.fit",
+    "ratchet_operators",
+)
+
+
+@hookimpl
+def on_starting(component: object) -> None:
+    """Warm the process if tasks will be forked from it; Airflow calls this in every process that has a job."""
+    if len(sys.argv) > 1 and sys.argv[1] in _PARENTS and os.environ.get("RATCHET_WARM", "1") != "0":
+        warm()
+
+
+def warm() -> None:
+    """Import the modules; one that can't be imported is left to the task that needs it, which says why."""
+    started = time.perf_counter()
+    for module in _MODULES:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            log.warning("%s is not imported ahead: %s", module, error)
+    log.info("Modules that tasks need are imported (%.1f s)", time.perf_counter() - started)
