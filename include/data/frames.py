@@ -76,7 +76,7 @@ def read_rows(
     if missing := [name for name in needed if name not in snapshot.schema]:
         raise _no_column(missing[0], snapshot.schema, snapshot.model)
     parts = {
-        pinned: _read_partition(store, snapshot, pinned, needed, data.event_time)
+        pinned: read_partition(store, snapshot, pinned, needed)
         for pinned in snapshot.partitions
         if pinned.rows and any(_touches(pinned, one) for one in snapshot.split.windows(window))
     }
@@ -109,9 +109,8 @@ def _touches(pinned: Pinned, window: Window) -> bool:
     return start <= window.until and end > window.after
 
 
-def _read_partition(
-    store: ObjectStore, snapshot: Snapshot, pinned: Pinned, columns: list[str], event_time: str
-) -> pa.Table:
+def read_partition(store: ObjectStore, snapshot: Snapshot, pinned: Pinned, columns: Sequence[str]) -> pa.Table:
+    """Return the wanted columns of one partition, texts dictionary-encoded; raises `ObjectCorrupt` before parsing."""
     key = snapshot.partition_key(pinned)
     body = store.get(key)
     found = hashlib.sha256(body).hexdigest()
@@ -125,7 +124,7 @@ def _read_partition(
         )
     texts = [name for name in columns if snapshot.schema[name] == "string"]
     table = pq.read_table(
-        pa.BufferReader(body), columns=columns, read_dictionary=texts, page_checksum_verification=True
+        pa.BufferReader(body), columns=list(columns), read_dictionary=texts, page_checksum_verification=True
     )
     return table.replace_schema_metadata(None)
 

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +27,7 @@ from include.data.slots import bounds
 from include.data.snapshots import Pinned, Snapshot, coverage, partitions_folder
 from include.data.sources import read, source_digest
 from include.data.spool import Spool
-from include.data.windows import split_at
+from include.data.windows import Split, Window, split_at
 from include.errors import DataError, NotEnoughRows, ObjectCorrupt, SchemaChanged, SourceError
 from include.storage.content import from_iso, to_iso
 from include.storage.log import Entry, Log
@@ -127,6 +127,66 @@ def ingest(
     DataError
         When ``as_of`` lies after ``at``.
     """
+    split = split_at(as_of, model.data.windows, model.data.label_delay)
+    snapshot = _pin(store, model, folder, split, as_of=as_of, at=at, connections=connections)
+    _check_coverage(snapshot)
+    snapshot.save(store)
+    return snapshot
+
+
+def ingest_window(
+    store: ObjectStore, model: ModelConfig, folder: Path, window: Window, *, at: datetime, connections: Connections
+) -> Snapshot:
+    """Bring the partitions of one window into the store, and pin them: rows to predict, nothing to learn from.
+
+    The window is the snapshot's holdout, its training window is empty, and it may hold no row at all.
+
+    Raises
+    ------
+    SourceError, SchemaChanged
+        When rows are not as declared, or not as on record.
+    DataError
+        When the window ends after ``at``.
+    """
+    split = Split(train=Window(window.after, window.after), holdout=window)
+    snapshot = _pin(store, model, folder, split, as_of=window.until, at=at, connections=connections)
+    snapshot.save(store)
+    return snapshot
+
+
+def read_again(
+    scratch: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    snapshot: Snapshot,
+    *,
+    at: datetime,
+    connections: Connections,
+) -> Snapshot:
+    """Read a snapshot's partitions from the source once more, into another store; return what is pinned there.
+
+    Raises
+    ------
+    SourceError, SchemaChanged
+        When rows are not as declared, or no longer of the snapshot's schema.
+    """
+    slots = [pinned.slot for pinned in snapshot.partitions]
+    schema = cast(dict[str, ColumnType], snapshot.schema)
+    place = partitions_folder(snapshot.model, snapshot.source)
+    observations, _ = _observe(scratch, place, model, folder, slots, schema, at, connections)
+    return replace(snapshot, partitions=tuple(map(_pinned, observations)), excluded=None)
+
+
+def _pin(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    split: Split,
+    *,
+    as_of: datetime,
+    at: datetime,
+    connections: Connections,
+) -> Snapshot:
     data = model.data
     if as_of > at:
         raise DataError(
@@ -136,7 +196,6 @@ def ingest(
             where=f"model {model.name}",
             remedy="choose an earlier as-of",
         )
-    split = split_at(as_of, data.windows, data.label_delay)
     needed = split.slots(data.partition)
     source = source_digest(data, folder)
     catalogue = Catalogue(store, model.name, source)
@@ -148,19 +207,21 @@ def ingest(
         observations, schema = _observe(store, catalogue.folder, model, folder, due, recorded, at, connections)
         catalogue.record(observations, schema, at)
     newest = catalogue.newest()
-    pinned = tuple(Pinned(one.slot, one.content, one.file, one.rows) for one in map(newest.__getitem__, needed))
+    pinned = tuple(_pinned(newest[slot]) for slot in needed)
     snapshot = Snapshot(
         model.name, as_of.astimezone(UTC), source, split, pinned, cast(dict[str, str], catalogue.schema())
     )
-    _check_coverage(snapshot)
-    digest = snapshot.save(store)
     changed = sum(slot in known and known[slot].content != newest[slot].content for slot in due)
     log.info(
         "%s: snapshot %s pins %d partitions with %d rows; %d were read, %d of them new, %d corrected",
-        *(model.name, digest[:12], len(pinned), sum(one.rows for one in pinned)),
+        *(model.name, snapshot.digest[:12], len(pinned), sum(one.rows for one in pinned)),
         *(len(due), sum(slot not in known for slot in due), changed),
     )
     return snapshot
+
+
+def _pinned(one: Observation) -> Pinned:
+    return Pinned(one.slot, one.content, one.file, one.rows)
 
 
 def _due(needed: Sequence[str], known: Mapping[str, Observation], data: Data) -> list[str]:
