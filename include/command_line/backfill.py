@@ -16,6 +16,7 @@ from include.errors import RatchetError
 
 _ENDED = ("success", "failed")
 _ATTEMPTS = 30
+_PAUSE = 2.0  # seconds between two looks; each costs the tasks a twentieth of a core-second
 _AT_WORK = ("running", "up_for_retry", "deferred", "awaiting_input")
 
 
@@ -69,7 +70,7 @@ def backfill(
     at_once : int
         How many runs may be at work at the same time.
     show : callable
-        Is given the progress about twice a second.
+        Is given the progress every two seconds.
     """
     _create(airflow, dag, start, end, at_once)
     unpaused = False
@@ -88,7 +89,7 @@ def backfill(
         show(progress)
         if progress.runs and len(progress.ended) == len(progress.runs):
             return progress
-        time.sleep(0.5)
+        time.sleep(_PAUSE)
 
 
 def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_once: int) -> None:

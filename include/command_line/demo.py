@@ -17,6 +17,7 @@ from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError, nearest
 from include.registry.ledger import Ledger
+from include.registry.timeline import Standing
 from include.storage.opening import open_store
 
 
@@ -96,8 +97,19 @@ def _explain(progress: Progress, dag: str, logs: Path, line: ProgressLine) -> No
 def _conclude(ledger: Ledger, settings: Settings, line: ProgressLine) -> None:
     timeline = ledger.timeline()
     line.say(f"\n{ledger_table(timeline)}\n")
-    store = settings.store
-    if store.startswith("file:"):
-        store = unquote(urlparse(store).path)
-    line.say(f"Where to look next:\n  {store}/{ledger.model}  the ledger, the models, the evidence and the cards")
+    store = unquote(urlparse(settings.store).path) if settings.store.startswith("file:") else settings.store
+    line.say(f"Where to look next:\n  {store}/{ledger.model}  the ledger, the models, the evidence")
+    if timeline.champion and (card := _card_of(ledger, timeline[timeline.champion])):
+        line.say(f"  {store}/{card}  the champion's model card")
     line.say("  make up  Airflow for people: the graph, the trigger form, every log")
+
+
+def _card_of(ledger: Ledger, standing: Standing) -> str | None:
+    """Return the key of the card of a version's decision: the one that names both it and its evidence."""
+    assert standing.decision is not None  # noqa: S101 (a champion was decided on)
+    named = (standing.version.encode(), standing.decision.evidence.encode())
+    for key in ledger.store.list(f"{ledger.model}/cards/"):
+        page = ledger.store.get(key)
+        if all(name in page for name in named):
+            return key
+    return None
