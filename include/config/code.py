@@ -6,7 +6,7 @@ import ast
 import hashlib
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -51,10 +51,20 @@ def code_digest(folder: Path, module: str | None = None) -> str:
     module : str, optional
         Only this module and the neighbours that it imports, directly or not.
     """
+    return digest_json(file_digests(code_files(folder, module)))
+
+
+def code_files(folder: Path, module: str | None = None) -> dict[str, bytes]:
+    """Return the files that `code_digest` stands for, by name."""
     files = {path.stem: path for path in sorted(folder.glob("*.py"))}
     if module is not None:
         files = {name: files[name] for name in sorted(_reachable(files, module))}
-    return digest_json({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files.values()})
+    return {path.name: path.read_bytes() for path in files.values()}
+
+
+def file_digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the digest of each file, whose canonical JSON is what `code_digest` digests."""
+    return {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
 
 
 def _import(folder: Path, name: str) -> ModuleType:

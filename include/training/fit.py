@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import time
 import warnings
 from dataclasses import dataclass
@@ -24,9 +25,12 @@ from include.data.content import rows_digest
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.errors import TrainingError
-from include.storage.content import get_json, put_content, settle_json
+from include.storage.content import canonical_json, get_json, put_content, settle_json
 from include.storage.store import ObjectStore
+from include.training.domain import learn_domain
+from include.training.fingerprint import fingerprint
 from include.training.model_file import dump, predict_scores
+from include.training.origins import keep_code, keep_config
 from include.training.recipe import Recipe, recipe_of
 from include.training.record import CrossValidated, FitRecord, FittedRows, Trial
 from include.training.scoring import THRESHOLD, score_of
@@ -75,7 +79,9 @@ def fit_candidate(
         log.info("%s: fitted before, found by its key %s", name, key[:12])
         return FitRecord.from_json(get_json(store, place))
     started = time.perf_counter()
+    code = recipe.code(folder)
     rows = _read(store, model, folder, snapshot, recipe)
+    domain = learn_domain(recipe.features, rows.inputs)
     with threadpool_limits(limits={"openmp": threads, "blas": 1}):
         settings, cv, trials = recipe.settings, None, None
         if recipe.cv is not None:
@@ -102,9 +108,13 @@ def fit_candidate(
         cv=cv,
         trials=trials,
         seed=recipe.seed,
-        code=recipe.code(folder),
+        code=keep_code(store, model.name, code),
         libraries=recipe.libraries(),
         seconds=round(time.perf_counter() - started, 3),
+        config=keep_config(store, model),
+        domain=put_content(store, f"{model.name}/domains", ".json", canonical_json(domain.to_json())),
+        platform=f"{platform.system()} {platform.machine()}",
+        inputs=fingerprint(rows.inputs, recipe.features.columns),
     )
     settled = FitRecord.from_json(settle_json(store, place, record.to_json()))
     score = "" if cv is None else f"{cv.metric} {cv.mean:.4f} in cross-validation, "

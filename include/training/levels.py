@@ -63,7 +63,7 @@ class LevelEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         return self
 
     def _learn(self, column: pd.Series[Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int, list[str]]:
-        rows, texts = _texts(column)
+        rows, texts = texts_of(column)
         counts = np.bincount(rows + 1, minlength=len(texts) + 1)
         absent, counts = int(counts[0]), counts[1:]
         levels, which = np.unique(texts, return_inverse=True)
@@ -94,7 +94,7 @@ class LevelEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """Return an array, or a sparse matrix, of shape (n_rows, n_encoded)."""
         codes = np.empty(X.shape, dtype=np.int64)
         for position, name in enumerate(X.columns):
-            rows, texts = _texts(X[name])
+            rows, texts = texts_of(X[name])
             levels = self.levels_[position]
             table = np.full(len(texts) + 1, UNKNOWN, dtype=np.int64)
             if len(levels):
@@ -123,7 +123,7 @@ class LevelEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         return np.asarray([f"{column}={name}" for column, names in pairs for name in names], dtype=object)
 
 
-def _texts(column: pd.Series[Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def texts_of(column: pd.Series[Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return each row's number in the array of distinct texts (-1 for missing), and that array."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         rows, values = column.cat.codes.to_numpy(), column.cat.categories

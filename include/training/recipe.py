@@ -11,7 +11,7 @@ from typing import Any
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from include.config.code import code_digest
+from include.config.code import code_files, file_digests
 from include.config.model import ModelConfig
 from include.config.training import CrossValidation, Features, Search
 from include.data.snapshots import Snapshot
@@ -67,6 +67,10 @@ class Recipe:
 
     def key(self, folder: Path, snapshot: Snapshot) -> str:
         """Return the digest of everything that determines the fit: declaration, rows, code, libraries."""
+        return self.key_with(snapshot.digest, digest_json(file_digests(self.code(folder))), self.libraries())
+
+    def key_with(self, snapshot: str, code: str, libraries: dict[str, str]) -> str:
+        """Return the key of a fit on other rows, with other code or libraries, by their digests and versions."""
         declared = {
             name: value.model_dump(mode="json") if hasattr(value, "model_dump") else value
             for name, value in vars(self).items()
@@ -75,16 +79,16 @@ class Recipe:
             {
                 "meaning": MEANING,
                 "recipe": declared | {"row_id": list(self.row_id)},
-                "snapshot": snapshot.digest,
-                "code": self.code(folder),
-                "libraries": self.libraries(),
+                "snapshot": snapshot,
+                "code": code,
+                "libraries": libraries,
             }
         )
 
-    def code(self, folder: Path) -> str:
-        """Return the digest of the Python files behind ``features.derive``."""
+    def code(self, folder: Path) -> dict[str, bytes]:
+        """Return the Python files behind ``features.derive``, by name."""
         derive = self.features.derive
-        return digest_json({}) if derive is None else code_digest(folder, derive.partition(":")[0])
+        return {} if derive is None else code_files(folder, derive.partition(":")[0])
 
     def libraries(self) -> dict[str, str]:
         """Return the versions that a fit depends on."""

@@ -72,6 +72,14 @@ class FitRecord:
     """Digest of the model folder's Python files."""
     libraries: dict[str, str]
     seconds: float
+    config: str | None = None
+    """Digest of the declaration that it was fitted under. None, like the next two, of a fit from before they were kept."""
+    domain: str | None = None
+    """Digest of what its training rows looked like: `include.training.domain`."""
+    platform: str | None = None
+    """Operating system and processor, on which its model file has the same bytes again."""
+    inputs: dict[str, str] | None = None
+    """Digests of the input columns in the first training rows, by `fingerprint`; None in records from before there were any."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `from_json` reads back."""

@@ -1,0 +1,109 @@
+"""What a fit has seen of its inputs: ranges, levels, gaps. What lies outside is predicted by extrapolation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.config.training import Features
+from include.training.levels import texts_of
+from include.training.numbers import Numbers
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values of a numeric column."""
+
+    low: float | None
+    """None when no training row had a value."""
+    high: float | None
+    missing: float
+    """Share of training rows without a value; infinite counts as none."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The values of a categorical column."""
+
+    levels: tuple[str, ...]
+    missing: float
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The training rows' values, column by column; nothing is widened."""
+
+    numeric: dict[str, Range]
+    categorical: dict[str, Levels]
+
+    def outside(self, inputs: pd.DataFrame) -> dict[str, Mask]:
+        """Tell for each column which rows lie outside: beyond the range, of a level never seen, or first with a gap.
+
+        Parameters
+        ----------
+        inputs : pandas.DataFrame
+            With every column of the domain.
+
+        Returns
+        -------
+        dict of str to array of shape (n_rows,)
+        """
+        found: dict[str, Mask] = {}
+        for name, range_ in self.numeric.items():
+            values = _numbers(inputs[name])
+            gaps = np.isnan(values)
+            if range_.low is None or range_.high is None:
+                found[name] = ~gaps
+            else:
+                found[name] = (values < range_.low) | (values > range_.high) | (gaps & (range_.missing == 0))
+        for name, seen in self.categorical.items():
+            rows, texts = texts_of(inputs[name])
+            # A missing value has the number -1, which is the table's last place.
+            strange = np.append(~np.isin(texts, seen.levels), seen.missing == 0)
+            found[name] = strange[rows]
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Domain:
+        """Read what `to_json` wrote."""
+        return cls(
+            {name: Range(**one) for name, one in value["numeric"].items()},
+            {name: Levels(tuple(one["levels"]), one["missing"]) for name, one in value["categorical"].items()},
+        )
+
+
+def learn_domain(features: Features, inputs: pd.DataFrame) -> Domain:
+    """Return the domain of training rows."""
+    numeric = features.numeric.columns if features.numeric else ()
+    categorical = features.categorical.columns if features.categorical else ()
+    return Domain(
+        {name: _range(_numbers(inputs[name])) for name in numeric},
+        {name: _levels(inputs[name]) for name in categorical},
+    )
+
+
+def _range(values: NDArray[np.float64]) -> Range:
+    known = values[~np.isnan(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (None, None)
+    return Range(low, high, (len(values) - len(known)) / max(len(values), 1))
+
+
+def _levels(column: pd.Series[Any]) -> Levels:
+    rows, texts = texts_of(column)
+    seen = np.unique(rows[rows >= 0])
+    return Levels(tuple(sorted({str(text) for text in texts[seen]})), int((rows < 0).sum()) / max(len(rows), 1))
+
+
+def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
+    numbers: NDArray[np.float64] = Numbers().transform(column.to_frame())[:, 0]
+    return numbers
