@@ -167,6 +167,8 @@ def _primary_facts(policy: Gate, evidence: Evidence) -> dict[str, Any]:
         "metric": metric,
         "against": against,
         "challenger": challenger.value if challenger else None,
+        "challenger_low": challenger.low if challenger else None,
+        "challenger_high": challenger.high if challenger else None,
         "other": other.value if other else None,
         "gain": gain.estimate if gain else None,
         "low": gain.bound(policy.primary.confidence) if gain else None,

@@ -47,7 +47,7 @@ class Decision:
     policy: str
     config: str
     primary: dict[str, Any]
-    """The primary metric of challenger and incumbent, the gain between them and its bounds."""
+    """The primary metric of challenger (with its interval) and incumbent, the gain between them and its bounds."""
     actor: dict[str, Any]
     again: bool = False
     """Whether `settle` decided it again because its incumbent changed."""
