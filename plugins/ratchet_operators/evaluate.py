@@ -20,4 +20,5 @@ class Evaluate(RatchetOperator):
 
         config, store = self.config, self.open_store()
         measured = Ledger(store, config.name).measure(config, self.handed["version"], measurer(store, self.folder))
-        return {**self.handed, "incumbent": measured.incumbent, "evidence": measured.digest}
+        incumbent = measured.incumbent
+        return {**self.handed, "incumbent": incumbent.id if incumbent else None, "evidence": measured.digest}
