@@ -7,6 +7,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from include.config.section import Section
+from include.config.spans import Span
+
+LEAST_BLOCKS = 10
+"""Of fewer blocks of time no interval is given."""
 
 
 class Evaluation(Section):
@@ -20,6 +24,16 @@ class Evaluation(Section):
     """Bootstrap resamples behind every interval."""
     cluster: str | None = None
     """A column whose rows are not independent of each other and are resampled together, such as a customer."""
+    block: Span | None = None
+    """A stretch of event time, such as `1d`, whose rows are not independent of each other and are resampled together; it takes at least ten of them in the holdout."""
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Evaluation:
+        if self.block is not None and self.cluster is not None:
+            raise ValueError("expected `cluster` or `block`, not both: one of them says which rows are resampled together")
+        if self.block is not None and not self.block:
+            raise ValueError("expected a `block` longer than nothing")
+        return self
 
 
 class Primary(Section):
@@ -63,9 +77,16 @@ class Guard(Section):
     slice: str | None = None
     """A column of `evaluation.slices`: the guard then holds for each of its levels."""
     min_support: int = Field(default=100, ge=1)
-    """Levels with fewer holdout rows are reported as unverified."""
+    """Levels with fewer holdout rows are reported as unverified, as are those whose rows can't show a loss of this size."""
     required: bool = False
     """Whether an unverified level blocks promotion."""
+
+
+class Churn(Section):
+    """How many predictions may change when the challenger takes the incumbent's place."""
+
+    at_most: float = Field(ge=0)
+    """Classification: share of rows whose label changes. Regression: mean absolute change, as a share of the target's standard deviation."""
 
 
 class Gate(Section):
@@ -74,3 +95,4 @@ class Gate(Section):
     primary: Primary
     require: tuple[Require, ...] = ()
     guards: tuple[Guard, ...] = ()
+    churn: Churn | None = None

@@ -10,7 +10,7 @@ from croniter import croniter
 from pydantic import Field, field_validator, model_validator
 
 from include.config.data import Data, Quality
-from include.config.judging import Evaluation, Gate, Guard, Primary, Require
+from include.config.judging import LEAST_BLOCKS, Evaluation, Gate, Guard, Primary, Require
 from include.config.names import ESTIMATORS, METRICS
 from include.config.section import Section
 from include.config.training import Features, Training
@@ -83,6 +83,9 @@ class ModelConfig(Section):
                     f"a guard names the slice `{guard.slice}`, which `evaluation.slices` does not list "
                     f"(found there: {', '.join(self.evaluation.slices) or 'nothing'})"
                 )
+        block, holdout = self.evaluation.block, self.data.windows.holdout
+        if block is not None and holdout.about() < LEAST_BLOCKS * block.about():
+            raise ValueError(f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}")
         for metric in self.metrics:
             _known("metric", metric, {name for name, facts in METRICS.items() if facts.task == self.task}, self.task)
         for candidate in self.training.candidates:

@@ -1,4 +1,7 @@
-"""Bootstrap weights: one draw for every model, metric and slice, so that all differences are paired."""
+"""Bootstrap weights: one draw for every model, metric and slice, so that all differences are paired.
+
+What is resampled is a unit: a row, a cluster of rows, or a block of event time. Everything else is the same for all three.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtrit
+
+from include.config.judging import LEAST_BLOCKS
 
 Array = NDArray[Any]
 
-MAX_GROUPS = 10_000
-"""More units than this are resampled in random groups: the cost is then linear in rows, and the standard error of an
-interval's width that the grouping adds, 1 / sqrt(2 * groups), stays below one in a hundred."""
+MAX_GROUPS = 2_500
+"""More units than this are resampled in random groups: the cost is then linear in rows. The standard error that grouping
+adds to an interval's width, 1 / sqrt(2 * groups), is 1.4 %; 1,000 resamples leave 2.2 % open whatever the groups."""
+
+LEAST_UNITS = LEAST_BLOCKS
+"""Of fewer units than this no interval is given: their spread says too little about the spread of others."""
 
 _BATCH = 2_000
 
@@ -36,6 +45,15 @@ class Resampling:
     weights: Array
     units: int
 
+    def present(self, rows: Array | None = None) -> int:
+        """Return how many units, or groups of them, some rows lie in."""
+        return int(np.count_nonzero(self._counts(rows)))
+
+    def _counts(self, rows: Array | None) -> Array:
+        groups = self.group_of if rows is None else self.group_of[rows]
+        counts: Array = np.bincount(groups, minlength=len(self.weights))
+        return counts
+
     def sums(self, columns: list[Array], rows: Array | None = None) -> Array:
         """Sum per-row terms over the rows as they are, and over each resample of them.
 
@@ -52,8 +70,9 @@ class Resampling:
             The first entry of each line is the plain sum.
         """
         groups = self.group_of if rows is None else self.group_of[rows]
-        present, local = np.unique(groups, return_inverse=True)
-        grouped = np.stack([np.bincount(local, weights=column, minlength=len(present)) for column in columns])
+        present = np.flatnonzero(self._counts(rows))
+        grouped = np.stack([np.bincount(groups, weights=column, minlength=len(self.weights)) for column in columns])
+        grouped = grouped[:, present]
         sums = np.zeros((len(columns), 1 + self.weights.shape[1]))
         sums[:, 0] = [column.sum() for column in columns]
         for start in range(0, len(present), _BATCH):
@@ -80,7 +99,40 @@ def draw(unit_of: Array, *, resamples: int, seed: int) -> Resampling:
     # Sixteen random bits through a table: the first two moments of Poisson(1) to four digits, ten times faster.
     table = _poisson_table()
     drawn = rng.integers(0, len(table), size=(min(units, MAX_GROUPS), resamples), dtype=np.uint16)
-    return Resampling(group_of=group_of, weights=table[drawn], units=units)
+    return Resampling(group_of=group_of, weights=table.take(drawn), units=units)
+
+
+def blocks(seconds: Array, length: float) -> Array:
+    """Return the block of time that each row lies in, as units for `draw`.
+
+    Blocks that do not overlap (Carlstein 1986): whatever ties rows together must be over within one block.
+
+    Parameters
+    ----------
+    seconds : array of shape (n_rows,)
+        Event time counted from the holdout's start; a row at the end of a block belongs to it, as to a window.
+    length : float
+        Seconds of a block.
+    """
+    numbers = np.ceil(seconds / length).astype(int)
+    units: Array = np.unique(numbers, return_inverse=True)[1]
+    return units
+
+
+def expanded(probabilities: Array, units: int) -> Array:
+    """Return where to read the bootstrap distribution of few units, so that intervals cover as often as they say.
+
+    A percentile interval takes a normal quantile where Student's t is due, because the spread itself is estimated.
+    Reading the distribution further out mends that (Hesterberg 2015, "What Teachers Should Know About the Bootstrap",
+    The American Statistician 69, on expanded percentile intervals); with thousands of units nothing changes. His second
+    factor, sqrt(n / (n - 1)), is not needed here: that the number of drawn units varies has widened the interval by it.
+    """
+    return np.asarray(ndtr(widened(ndtri(probabilities), units)))
+
+
+def widened(z: Array, units: int) -> Array:
+    """Return how many bootstrap standard errors of ``units`` units stand for ``z`` standard errors of a normal."""
+    return np.asarray(np.sign(z) * -stdtrit(units - 1, ndtr(-np.abs(z))))
 
 
 def _poisson_table() -> Array:

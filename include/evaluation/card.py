@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.evaluation import plots
-from include.evaluation.evidence import Evidence, Gain, Measured, Role, SliceScores
+from include.evaluation.evidence import Churn, Evidence, Gain, Measured, Role, SliceScores
 from include.evaluation.metrics import sign
 
 Rule = tuple[str, str, str]
@@ -86,6 +86,8 @@ def render_card(
             slices=tuple(_slice(evidence, column, against) for column in _slice_columns(evidence)),
             importance=_importance(evidence),
             timeline=_timeline(evidence),
+            churn=_churn(evidence),
+            closed_form=next((gain.delong for gain in evidence.gains if gain.delong and gain.against == against), None),
         )
     )
 
@@ -100,6 +102,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"metric": metric_name, "number": _number, "gain": _signed, "day": _day, "short": _short}
     environment.globals |= {"width": plots.WIDTH, "shown_levels": SHOWN_LEVELS, "greater_is_better": _greater_is_better}
+    environment.globals["units_of"] = _units_of
     return environment
 
 
@@ -195,6 +198,17 @@ def _slice(evidence: Evidence, column: str, against: Role) -> Table:
         gain = evidence.gain(metric, against, (column, scores.level))
         rows.append((scores.level, scores.support, scores.positives, of_metric, gain))
     return _table(column, rows)
+
+
+def _units_of(unit: str) -> str:
+    if unit == "row":
+        return "rows"
+    return f"blocks of {unit}" if unit.endswith(" of time") else f"clusters by {unit}"
+
+
+def _churn(evidence: Evidence) -> tuple[Churn, ...]:
+    """Return the churn of all rows, then that of the levels, the most changed first."""
+    return tuple(sorted(evidence.churn, key=lambda one: (one.slice is not None, -(one.share.value or 0.0))))
 
 
 def _importance(evidence: Evidence) -> tuple[tuple[str, float, float, plots.Bar], ...]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.evaluation.bootstrap import Resampling
-from include.evaluation.evidence import PROBABILITIES, Gain, Measured, Role, SliceScores
+from include.evaluation.bootstrap import LEAST_UNITS, Resampling, expanded
+from include.evaluation.delong import delong_interval
+from include.evaluation.evidence import PROBABILITIES, Churn, Family, Gain, Measured, Role, SliceScores
 from include.evaluation.metrics import DEFINITIONS, SHARED, needed_terms, row_terms, sign
+from include.evaluation.simultaneous import critical_values
 
 Array = NDArray[Any]
 Scores = dict[Role, dict[str, Measured]]
@@ -54,6 +56,19 @@ class Comparison:
     scores: Scores
     gains: tuple[Gain, ...]
     slice_scores: tuple[SliceScores, ...]
+    families: tuple[Family, ...]
+    churn: tuple[Churn, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some rows, measured; ``deviations`` are the resampled gains over the incumbent, in standard errors."""
+
+    scores: Scores
+    gains: list[Gain]
+    churn: list[Churn]
+    deviations: dict[str, Array]
+    units: int
 
 
 def compare(
@@ -79,46 +94,97 @@ def compare(
     positives : bool
         Whether the target is 0 or 1, so that its ones are counted.
     """
-    opponents: list[Role] = [role for role in models if role != "challenger"]
-    scores, gains = _on_rows(target, models, opponents, metrics, None, None, resampling)
+    changed = _changed(target, models)
+    whole = _on_rows(target, models, changed, metrics, None, None, resampling)
+    gains, churn = whole.gains, whole.churn
     slice_scores: list[SliceScores] = []
-    sliced: list[Role] = ["incumbent"] if "incumbent" in models else opponents
-    shown = {role: scored for role, scored in models.items() if role == "challenger" or role in sliced}
+    families: list[Family] = []
+    shown = dict(models) if changed is None else {role: models[role] for role in ("challenger", "incumbent")}
     for column, levels in slices.items():
         order = np.argsort(levels.codes, kind="stable")
         counts = np.bincount(levels.codes, minlength=len(levels.names))
+        parts: list[tuple[int, _Part]] = []
         for level, rows in zip(levels.names, np.split(order, np.cumsum(counts)[:-1]), strict=True):
-            level_scores, level_gains = _on_rows(target, shown, sliced, metrics, (column, level), rows, resampling)
-            gains += level_gains
+            part = _on_rows(target, shown, changed, metrics, (column, level), rows, resampling)
+            parts.append((len(rows), part))
+            gains += part.gains
+            churn += part.churn
             count = int(target[rows].sum()) if positives else None
-            slice_scores.append(SliceScores(column, level, len(rows), count, level_scores))
-    return Comparison(scores, tuple(gains), tuple(slice_scores))
+            slice_scores.append(SliceScores(column, level, len(rows), count, part.scores))
+        parts.sort(key=lambda sized: -sized[0])  # stable: of equal ones, by name
+        families += [family for metric in metrics if (family := _family(metric, column, parts)) is not None]
+    return Comparison(whole.scores, tuple(gains), tuple(slice_scores), tuple(families), tuple(churn))
+
+
+def _changed(target: Array, models: Mapping[Role, Scored]) -> Array | None:
+    """Return how much each row's prediction changes from the incumbent's, or None without an incumbent."""
+    if "incumbent" not in models:
+        return None
+    ours, theirs = models["challenger"], models["incumbent"]
+    if ours.threshold is not None and theirs.threshold is not None:
+        flipped: Array = (ours.score >= ours.threshold) != (theirs.score >= theirs.threshold)
+        return flipped.astype(float)
+    spread = float(target.std())
+    return np.abs(ours.score - theirs.score) / spread if spread > 0 else np.full(len(target), np.nan)
+
+
+def _family(metric: str, column: str, parts: list[tuple[int, _Part]]) -> Family | None:
+    told = [part for _, part in parts if metric in part.deviations]
+    if not told:
+        return None
+    deviations = np.stack([part.deviations[metric] for part in told])
+    return Family(metric, column, critical_values(deviations, np.array([part.units for part in told])))
 
 
 def _on_rows(
     target: Array,
     models: Mapping[Role, Scored],
-    opponents: list[Role],
+    changed: Array | None,
     metrics: tuple[str, ...],
     at: tuple[str, str] | None,
     rows: Array | None,
     resampling: Resampling,
-) -> tuple[Scores, list[Gain]]:
-    values = _values(target, models, metrics, rows, resampling)
-    scores = {role: {metric: _measured(metric, values[role, metric]) for metric in metrics} for role in models}
-    support = len(target) if rows is None else len(rows)
-    gains = [
-        _gain(metric, role, at, support, values["challenger", metric], values[role, metric])
+) -> _Part:
+    columns = _terms(target, models, metrics, rows)
+    if changed is not None:
+        columns[None, "changed"] = changed if rows is None else changed[rows]
+        columns.setdefault((None, "rows"), np.ones(len(columns[None, "changed"])))
+    sums = dict(zip(columns, resampling.sums(list(columns.values()), rows), strict=True))
+    values = {
+        (role, metric): DEFINITIONS[metric].combine(
+            {term: sums[None if term in SHARED else role, term] for term in DEFINITIONS[metric].terms}
+        )
+        for role in models
         for metric in metrics
-        for role in opponents
-    ]
-    return scores, gains
+    }
+    units, support = resampling.present(rows), len(target) if rows is None else len(rows)
+    scores = {role: {metric: _measured(metric, values[role, metric], units) for metric in metrics} for role in models}
+    gains: list[Gain] = []
+    deviations: dict[str, Array] = {}
+    for metric in metrics:
+        ours = values["challenger", metric]
+        for role in models:
+            if role == "challenger":
+                continue
+            gain = _gain(metric, role, at, support, ours, values[role, metric], units)
+            if metric == "roc_auc" and at is None and gain.estimate is not None:
+                gain = replace(gain, delong=_delong(gain.estimate, columns, role))
+            if role == "incumbent" and at is not None and gain.error is not None and gain.estimate is not None:
+                off = sign(metric) * (ours - values[role, metric])[1:] - gain.estimate
+                deviations[metric] = off / gain.error if gain.error > 0 else np.zeros(len(off))
+            gains.append(gain)
+    churn = []
+    if changed is not None:
+        rows_in = sums[None, "rows"]
+        share = np.divide(sums[None, "changed"], rows_in, out=np.full(len(rows_in), np.nan), where=rows_in > 0)
+        churn.append(Churn(at, support, _interval(share, "every target is the same", units)))
+    return _Part(scores, gains, churn, deviations, units)
 
 
-def _values(
-    target: Array, models: Mapping[Role, Scored], metrics: tuple[str, ...], rows: Array | None, resampling: Resampling
-) -> dict[tuple[Role, str], Array]:
-    """Return each model's metrics, shape (1 + n_resamples,): first as measured, then resampled."""
+def _terms(
+    target: Array, models: Mapping[Role, Scored], metrics: tuple[str, ...], rows: Array | None
+) -> dict[tuple[Role | None, str], Array]:
+    """Return the per-row terms of each model, and under None those that all of them share."""
     wanted = needed_terms(metrics)
     centre = float(target.mean())
     here = target if rows is None else target[rows]
@@ -128,40 +194,56 @@ def _values(
         own = tuple(term for term in wanted if term not in SHARED or (None, term) not in columns)
         for term, column in row_terms(own, here, score, scored.threshold, centre).items():
             columns[None if term in SHARED else role, term] = column
-    sums = dict(zip(columns, resampling.sums(list(columns.values()), rows), strict=True))
-    return {
-        (role, metric): DEFINITIONS[metric].combine(
-            {term: sums[None if term in SHARED else role, term] for term in DEFINITIONS[metric].terms}
-        )
-        for role in models
-        for metric in metrics
-    }
+    return columns
 
 
-def _why_undefined(metric: str, values: Array) -> str | None:
-    reason = DEFINITIONS[metric].undefined
+def _delong(
+    gain: float, columns: Mapping[tuple[Role | None, str], Array], against: Role
+) -> tuple[float, float] | None:
+    positive = columns[None, "positive"] == 1
+    beating, beaten = (
+        (columns["challenger", term] - columns[against, term])[chosen]
+        for term, chosen in (("auc_positive", positive), ("auc_negative", ~positive))
+    )
+    found = delong_interval(gain, beating, beaten)
+    return None if found is None else (rounded(found[0]), rounded(found[1]))
+
+
+def _why_undefined(reason: str, values: Array, units: int) -> str | None:
     if np.isnan(values[0]):
         return reason
     defined = float(np.isfinite(values[1:]).mean())
     if defined < LEAST_DEFINED:
         return f"too few rows: in {1 - defined:.0%} of the resamples {reason}"
+    if units < LEAST_UNITS:
+        return f"too few to resample: {units}, where it takes {LEAST_UNITS}"
     return None
 
 
-def _measured(metric: str, values: Array) -> Measured:
-    if why := _why_undefined(metric, values):
+def _measured(metric: str, values: Array, units: int) -> Measured:
+    return _interval(values, DEFINITIONS[metric].undefined, units)
+
+
+def _interval(values: Array, reason: str, units: int) -> Measured:
+    if why := _why_undefined(reason, values, units):
         value = None if np.isnan(values[0]) else rounded(values[0])
         return Measured(value, None, None, why)
-    low, high = np.nanquantile(values[1:], [0.025, 0.975])
+    low, high = np.nanquantile(values[1:], expanded(np.array([0.025, 0.975]), units))
     return Measured(rounded(values[0]), rounded(low), rounded(high))
 
 
-def _gain(metric: str, against: Role, at: tuple[str, str] | None, support: int, ours: Array, theirs: Array) -> Gain:
-    if why := _why_undefined(metric, ours) or _why_undefined(metric, theirs):
+def _gain(
+    metric: str, against: Role, at: tuple[str, str] | None, support: int, ours: Array, theirs: Array, units: int
+) -> Gain:
+    reason = DEFINITIONS[metric].undefined
+    if why := _why_undefined(reason, ours, units) or _why_undefined(reason, theirs, units):
         return Gain(metric, against, at, support, None, (), why)
     gains = sign(metric) * (ours - theirs)
-    quantiles = np.nanquantile(gains[1:], PROBABILITIES)
-    pairs = tuple((p, rounded(q)) for p, q in zip(PROBABILITIES, quantiles, strict=True))
+    places = expanded(np.array(PROBABILITIES), units)
+    quantiles = np.nanquantile(gains[1:], places)
+    # A quantile beyond which not one resample is to be expected would be no more than the most extreme of them.
+    reached = np.minimum(places, 1 - places) * (len(gains) - 1) >= 1
+    pairs = tuple((p, rounded(q)) for p, q, told in zip(PROBABILITIES, quantiles, reached, strict=True) if told)
     return Gain(metric, against, at, support, rounded(gains[0]), pairs)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -12,9 +14,24 @@ Role = Literal["challenger", "incumbent", "trivial", "simple"]
 
 _LOWER = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35)
 PROBABILITIES: tuple[float, ...] = (*_LOWER, 0.5, *(round(1 - p, 4) for p in reversed(_LOWER)))
-"""Where the bootstrap distribution of each gain is kept."""
+"""Where the bootstrap distribution of each gain is kept, as far as the resamples reach."""
 
-_PROBIT = NormalDist().inv_cdf
+CONFIDENCES: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 0.9975, 0.999)
+"""Where the critical values of all levels of a slice are kept."""
+
+probit = NormalDist().inv_cdf
+"""Quantiles of the normal distribution."""
+
+
+def _between(points: Iterable[tuple[float, float]], probability: float) -> float | None:
+    """Read a distribution that is kept at some probabilities; between two of them it is taken as normal."""
+    tolerance = 1e-9
+    for (p0, v0), (p1, v1) in pairwise(points):
+        if p0 - tolerance <= probability <= p1 + tolerance:
+            z0, z1 = probit(p0), probit(p1)
+            share = min(1.0, max(0.0, (probit(min(p1, max(p0, probability))) - z0) / (z1 - z0)))
+            return v0 + share * (v1 - v0)
+    return None
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,8 @@ class Gain:
         Its bootstrap distribution at `PROBABILITIES`; empty when undefined.
     undefined : str or None
         Why there is no difference to speak of.
+    delong : (low, high) or None
+        For ROC AUC on all rows: the 95 % interval of DeLong's closed form, as a check of the bootstrap.
     """
 
     metric: str
@@ -55,11 +74,12 @@ class Gain:
     estimate: float | None
     quantiles: tuple[tuple[float, float], ...] = ()
     undefined: str | None = None
+    delong: tuple[float, float] | None = None
 
     def bound(self, confidence: float) -> float | None:
         """Return the one-sided lower bound: the gain is above it with this confidence.
 
-        None when the gain is undefined, or when the confidence is beyond what the resamples can speak of (0.9995).
+        None when the gain is undefined, or when the confidence is beyond what the resamples can speak of.
         """
         return self._quantile(1 - confidence)
 
@@ -67,15 +87,47 @@ class Gain:
         """Return the one-sided upper bound: the gain is below it with this confidence."""
         return self._quantile(confidence)
 
+    @property
+    def error(self) -> float | None:
+        """The standard error: what the 95 % bounds on both sides would have it be if the distribution were normal."""
+        low, high = self.bound(0.95), self.upper(0.95)
+        return None if low is None or high is None else (high - low) / (2 * probit(0.95))
+
     def _quantile(self, probability: float) -> float | None:
-        # Between two kept probabilities the distribution is taken as normal: linear in the normal quantile.
-        tolerance = 1e-9
-        for (p0, v0), (p1, v1) in zip(self.quantiles, self.quantiles[1:], strict=False):
-            if p0 - tolerance <= probability <= p1 + tolerance:
-                z0, z1 = _PROBIT(p0), _PROBIT(p1)
-                share = min(1.0, max(0.0, (_PROBIT(min(p1, max(p0, probability))) - z0) / (z1 - z0)))
-                return v0 + share * (v1 - v0)
-        return None
+        return _between(self.quantiles, probability)
+
+
+@dataclass(frozen=True)
+class Family:
+    """How far the gains over the incumbent on all levels of a slice column may be off at once, in standard errors.
+
+    Levels are counted from the one with most rows; of equal ones, by name. Those without a gain are left out. So the
+    levels with at least so many rows are the first so many of them, whatever a policy takes for enough.
+    """
+
+    metric: str
+    column: str
+    critical: tuple[tuple[float, ...], ...]
+    """For the first one, two, three ... levels: critical values at `CONFIDENCES`."""
+
+    def critical_value(self, levels: int, confidence: float) -> float | None:
+        """Return how many standard errors no level is off by with this confidence; None beyond what the resamples tell."""
+        if not 1 <= levels <= len(self.critical):
+            return None
+        return _between(zip(CONFIDENCES, self.critical[levels - 1], strict=False), confidence)
+
+
+@dataclass(frozen=True)
+class Churn:
+    """How much predictions change from the incumbent's to the challenger's.
+
+    Classification: the share of rows whose label changes, each model at its own threshold. Regression: the mean absolute
+    change, as a share of the target's standard deviation.
+    """
+
+    slice: tuple[str, str] | None
+    support: int
+    share: Measured
 
 
 @dataclass(frozen=True)
@@ -163,7 +215,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Units:
-    """What was resampled: ``count`` rows, or clusters of a column, in ``groups`` random groups when they are many."""
+    """What was resampled: ``count`` rows, clusters of a column or blocks of time, in random groups when they are many.
+
+    ``of`` is ``row``, a column's name, or such as ``1d of time``.
+    """
 
     of: str
     count: int
@@ -196,11 +251,17 @@ class Evidence:
     resamples: int
     units: Units
     seed: int
+    families: tuple[Family, ...] = ()
+    churn: tuple[Churn, ...] = ()
 
     def gain(self, metric: str, against: Role, slice: tuple[str, str] | None = None) -> Gain | None:
         """Return the gain in one metric on some rows, or None if it was not measured."""
         wanted = (metric, against, slice)
         return next((gain for gain in self.gains if (gain.metric, gain.against, gain.slice) == wanted), None)
+
+    def family(self, metric: str, column: str) -> Family | None:
+        """Return the critical values of a slice column's levels together, or None if they were not measured."""
+        return next((one for one in self.families if (one.metric, one.column) == (metric, column)), None)
 
     def levels(self, column: str) -> tuple[str, ...]:
         """Return the levels of a slice column that the holdout holds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -16,8 +16,8 @@ from include.config.model import ModelConfig
 from include.data.content import rows_digest
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
-from include.errors import DataError, EvaluationError
-from include.evaluation.bootstrap import draw
+from include.errors import DataError, EvaluationError, RatchetError
+from include.evaluation.bootstrap import blocks, draw
 from include.evaluation.comparison import Levels, Scored, compare
 from include.evaluation.contenders import (
     CannotPredict,
@@ -30,10 +30,11 @@ from include.evaluation.contenders import (
     subject_of,
 )
 from include.evaluation.curves import curves_of
-from include.evaluation.evidence import Cost, Evidence, Holdout, Role, Units
+from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Role, Units
 from include.evaluation.importance import permutation_importance
 from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
 from include.storage.store import ObjectStore
+from include.training.fingerprint import fingerprint
 from include.training.model_file import predict_scores
 from include.training.record import FitRecord
 
@@ -41,10 +42,14 @@ log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 
-EDITION = 1
+EDITION = 2
 """Part of what evidence is found by: raise it when the same inputs are to be measured differently."""
 
 MAX_LEVELS = 200
+DISAGREEMENT = 0.2
+"""Share by which the widths of two intervals may differ before a person is told; 200 resamples leave 5 % open."""
+NEGLIGIBLE = 0.0005
+"""A difference in AUC between widths that nobody need be told of."""
 
 
 class _Obstacle(NamedTuple):
@@ -146,7 +151,7 @@ def _measured(
     for role in [role for role in fits if role != "challenger"]:
         models[role] = score_rows(open_model(store, fits[role]), fits[role], frame)
     if incumbent is not None and obstacle is None:
-        obstacle = _overlaps(incumbent, snapshot)
+        obstacle = _overlaps(incumbent, snapshot) or _derived_otherwise(store, model, folder, challenger, incumbent)
     if incumbent is not None and obstacle is None:
         try:
             models["incumbent"] = score_incumbent(store, incumbent.fit, challenger.fit, frame)
@@ -154,7 +159,7 @@ def _measured(
         except CannotPredict as error:
             obstacle = _Obstacle(error.message, "Train the incumbent's recipe again on today's schema.")
 
-    units, of = _units(model, frame)
+    units, of = _units(model, frame, snapshot)
     resampling = draw(units, resamples=model.evaluation.resamples, seed=seed)
     log.info("Resampling %s units of one %s %d times", f"{resampling.units:,}", of, model.evaluation.resamples)
     slices = {column: _levels(frame[column]) for column in model.evaluation.slices}
@@ -182,7 +187,7 @@ def _measured(
         comparable=obstacle is None,
         incomparable_because=obstacle.because if obstacle else None,
         remedy=obstacle.remedy if obstacle else None,
-        notes=_notes(challenger, incumbent),
+        notes=tuple(_notes(found.gains, "incumbent" if "incumbent" in models else "simple", of)),
         metrics=model.metrics,
         scores=found.scores,
         gains=found.gains,
@@ -194,6 +199,8 @@ def _measured(
         resamples=model.evaluation.resamples,
         units=Units(of, resampling.units, len(resampling.weights)),
         seed=seed,
+        families=found.families,
+        churn=found.churn,
     )
 
 
@@ -207,8 +214,8 @@ def _rows(
 ) -> tuple[pd.DataFrame, _Obstacle | None]:
     """Read the holdout once, and say so if the incumbent can't read it."""
     judged = (*model.data.row_id, model.data.target, *model.evaluation.slices)
-    cluster = (model.evaluation.cluster,) if model.evaluation.cluster else ()
-    wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *cluster])
+    unit = (model.evaluation.cluster or model.data.event_time,)
+    wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *unit])
     lacking = [column for column in incumbent.fit.columns if column not in wanted] if incumbent else []
     if lacking:
         try:
@@ -227,10 +234,48 @@ def _overlaps(incumbent: Contender, snapshot: Snapshot) -> _Obstacle | None:
     return _Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.") if seen else None
 
 
-def _notes(challenger: Contender, incumbent: Contender | None) -> tuple[str, ...]:
-    if incumbent is None or incumbent.fit.code == challenger.fit.code:
-        return ()
-    return ("The model's Python files changed since the incumbent was fitted: it was given today's derived columns.",)
+def _derived_otherwise(
+    store: ObjectStore, model: ModelConfig, folder: Path, challenger: Contender, incumbent: Contender
+) -> _Obstacle | None:
+    """Say so if today's code gives the incumbent other inputs than it learned from.
+
+    Asked only when the code changed; a record without a fingerprint is then no proof that the inputs are the same.
+    """
+    fit = incumbent.fit
+    if fit.code == challenger.fit.code:
+        return None
+    remedy = "Give changed columns new names beside the old ones, or train the incumbent's recipe again with today's code."
+    changed = "the Python files behind `features.derive` changed since it was fitted, and"
+    if fit.inputs is None:
+        return _Obstacle(f"{changed} its record does not say what they gave it", remedy)
+    try:
+        learned = Snapshot.load(store, model.name, fit.snapshot)
+        frame = read_rows(store, learned, model, folder, window="train", columns=list(fit.inputs))
+    except RatchetError as error:
+        return _Obstacle(f"{changed} its training rows can't be derived again: {error.message}", remedy)
+    now = fingerprint(frame, list(fit.inputs))
+    if different := [column for column, digest in fit.inputs.items() if now[column] != digest]:
+        return _Obstacle(f"{changed} they now give it other values of {', '.join(different)}", remedy)
+    log.info("The Python files changed since %s was fitted, and derive the same inputs", incumbent.id)
+    return None
+
+
+def _notes(gains: tuple[Gain, ...], against: Role, of: str) -> Iterator[str]:
+    """Say so where the bootstrap and DeLong's closed form disagree by more than the resamples leave open."""
+    for gain in gains:
+        low, high = gain.bound(0.975), gain.upper(0.975)
+        if gain.against != against or gain.delong is None or low is None or high is None:
+            continue
+        width, closed = high - low, gain.delong[1] - gain.delong[0]
+        if abs(width - closed) <= DISAGREEMENT * max(width, closed, NEGLIGIBLE / DISAGREEMENT):
+            continue
+        facts = f"{low:+.4f} to {high:+.4f}, and by DeLong's closed form {gain.delong[0]:+.4f} to {gain.delong[1]:+.4f}"
+        why = (
+            "they should agree: there may be too few rows of one class to judge by"
+            if of == "row"
+            else f"the closed form takes every row for independent, the bootstrap only each {of}"
+        )
+        yield f"The 95 % interval of the gain in ROC AUC over the {gain.against} is {facts}; {why}."
 
 
 def _target(column: pd.Series[Any], fit: FitRecord) -> Array:
@@ -260,8 +305,11 @@ def _levels(column: pd.Series) -> Levels:
     return levels
 
 
-def _units(model: ModelConfig, frame: pd.DataFrame) -> tuple[Array, str]:
-    cluster = model.evaluation.cluster
+def _units(model: ModelConfig, frame: pd.DataFrame, snapshot: Snapshot) -> tuple[Array, str]:
+    cluster, block = model.evaluation.cluster, model.evaluation.block
+    if block is not None:
+        times = frame[model.data.event_time] - pd.Timestamp(snapshot.split.holdout.after)
+        return blocks(times.dt.total_seconds().to_numpy(), block.about().total_seconds()), f"{block} of time"
     if cluster is None:
         return np.arange(len(frame)), "row"
     codes, values = pd.factorize(frame[cluster])

@@ -96,7 +96,7 @@ def _log_loss(target: Array, score: Array) -> Array:
 
 
 def _ranking_terms(target: Array, score: Array) -> dict[str, Array]:
-    order = np.argsort(score, kind="stable")
+    order = np.argsort(score)  # in which order equal scores come makes no difference below
     ranked = score[order]
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
     tie = np.empty(len(score), dtype=np.intp)  # which group of equal scores each row is in, ascending

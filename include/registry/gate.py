@@ -1,7 +1,8 @@
 """The gate: a policy applied to evidence.
 
 A pure function of both. Every rule answers for itself, so that a person can read why; the outcome follows from the answers:
-one failed rule rejects, one open rule holds, and only when all pass is the challenger promoted.
+one failed rule rejects, one open rule holds, and only when all pass is the challenger promoted. Which errors that keeps
+in check, and how, is said in docs/gate.md.
 """
 
 from __future__ import annotations
@@ -11,10 +12,16 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from include.config.judging import Gate, Guard, Require
-from include.evaluation.evidence import Evidence, Gain, Measured, Role
+from include.config.judging import Gate, Guard
+from include.evaluation.evidence import Evidence, Gain, Measured, Role, probit
 from include.registry.timeline import Outcome
 from include.storage.content import digest_json
+
+POWER = 0.8
+"""How surely a gain of the size called detectable is detected, and a guard's levels pass when nothing changed for them."""
+
+HOPELESS = 100
+"""Where deciding takes more than this many times the rows there are, more of them are no advice."""
 
 
 class Answer(StrEnum):
@@ -25,7 +32,7 @@ class Answer(StrEnum):
     OPEN = "open"
     """The rows are too few to tell."""
     UNVERIFIED = "unverified"
-    """A slice below its least support that is not required."""
+    """A slice, not required, with too few rows to verify it by."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,9 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Ju
         if deciding := [verdict for verdict in verdicts if verdict.answer is answer]:
             more = f" ({len(deciding) - 1} more of this kind)" if len(deciding) > 1 else ""
             return Judgement(outcome, f"{deciding[0].rule}: {deciding[0].reason}{more}", verdicts, primary)
-    return Judgement(Outcome.PROMOTE, f"{verdicts[0].rule}: {verdicts[0].reason}", verdicts, primary)
+    unverified = sum(verdict.answer is Answer.UNVERIFIED for verdict in verdicts)
+    more = f" ({unverified} of the {len(verdicts)} rules have too few rows to be verified)" if unverified else ""
+    return Judgement(Outcome.PROMOTE, f"{verdicts[0].rule}: {verdicts[0].reason}{more}", verdicts, primary)
 
 
 def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Iterator[Verdict]:
@@ -100,14 +109,28 @@ def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -
         else:
             yield _bounded(name, evidence.gain(rule.metric, baseline), 0.0, confidence, strict=True)
     for require in policy.require:
-        yield _required(require, evidence)
+        at_least = require.at_least is not None
+        level = require.at_least if require.at_least is not None else require.at_most
+        assert level is not None  # noqa: S101 (held by the configuration)
+        measured = _measured(evidence, require.metric, "challenger")
+        yield _level(require.metric, measured, level, evidence.holdout.rows, at_least=at_least)
     if evidence.incumbent is not None:
+        # A guard may reject with its share of the error that all of them may make together.
+        surely = 1 - (1 - confidence) / max(1, len(policy.guards))
         for guard in policy.guards:
-            yield from _guarded(guard, evidence, confidence)
+            yield from _guarded(guard, evidence, confidence, surely)
+        if policy.churn is not None:
+            share = next((churn.share for churn in evidence.churn if churn.slice is None), None)
+            yield _level("prediction churn", share, policy.churn.at_most, evidence.holdout.rows, at_least=False)
 
 
-def _bounded(name: str, gain: Gain | None, least: float, confidence: float, *, strict: bool) -> Verdict:
-    """Ask whether the gain is above ``least``: by its bounds, never by its point."""
+def _bounded(
+    name: str, gain: Gain | None, least: float, confidence: float, *, strict: bool, surely: float | None = None
+) -> Verdict:
+    """Ask whether the gain is above ``least``: by its bounds, never by its point.
+
+    ``surely`` is the confidence that it takes to say that it is not; if left out, the same.
+    """
     if gain is None or gain.estimate is None:
         why = gain.undefined if gain is not None else "it was not measured"
         return Verdict(name, Answer.OPEN, f"no gain to judge by: {why}")
@@ -118,17 +141,51 @@ def _bounded(name: str, gain: Gain | None, least: float, confidence: float, *, s
     if low > least or (not strict and low == least):
         return Verdict(name, Answer.PASS, facts)
     # Of two identical models neither is worse: the bounds coincide at zero, and more rows would not tell them apart.
-    if high < least:
+    if high < least and (surely is None or _upper(gain, surely) < least):
         return Verdict(name, Answer.FAIL, facts)
-    return Verdict(name, Answer.OPEN, f"{facts}: not enough evidence yet")
+    return Verdict(name, Answer.OPEN, f"{facts}: not enough evidence yet; {_outlook(gain, least, low, high, confidence)}")
 
 
-def _required(require: Require, evidence: Evidence) -> Verdict:
-    at_least = require.at_least is not None
-    level = require.at_least if require.at_least is not None else require.at_most
-    assert level is not None  # noqa: S101 (held by the configuration)
-    name = f"{require.metric} {'at least' if at_least else 'at most'} {level:g}"
-    measured = _measured(evidence, require.metric, "challenger")
+def _outlook(gain: Gain, least: float, low: float, high: float, confidence: float) -> str:
+    """Say what gain these rows would have shown, and how many more would decide."""
+    more = more_rows(gain.estimate, least, low, high, gain.support)
+    advice = (
+        "more rows will not help: the estimate itself is at the margin"
+        if more is None
+        else f"if the estimate stays, about {more:,} more labelled rows decide"
+    )
+    detectable = least_detectable(gain, least, confidence)
+    if detectable is None:
+        return advice
+    return f"these rows show a gain of {detectable:+.4f} or more with {POWER:.0%} power; {advice}"
+
+
+def least_detectable(gain: Gain, least: float, confidence: float) -> float | None:
+    """Return the gain that would be shown to be above ``least`` on such rows with a probability of `POWER`."""
+    return None if gain.error is None else least + (probit(confidence) + probit(POWER)) * gain.error
+
+
+def more_rows(estimate: float | None, level: float, low: float, high: float, rows: int) -> int | None:
+    """Return about how many more rows would decide if the estimate stays; None if it is at the level itself.
+
+    The bound that is on the wrong side of ``level`` comes nearer to the estimate as one over the root of the rows.
+    """
+    if estimate is None or estimate == level:
+        return None
+    times = ((estimate - (low if estimate > level else high)) / (estimate - level)) ** 2
+    return None if times > HOPELESS else round(float(f"{max(0.0, times - 1) * rows:.2g}"))
+
+
+def _upper(gain: Gain, confidence: float) -> float:
+    """Return an upper bound; where the resamples don't reach, from the standard error."""
+    assert gain.estimate is not None  # noqa: S101 (held by the caller)
+    upper = gain.upper(confidence)
+    return gain.estimate + probit(confidence) * (gain.error or 0.0) if upper is None else upper
+
+
+def _level(what: str, measured: Measured | None, level: float, rows: int, *, at_least: bool) -> Verdict:
+    """Ask whether a value is on the right side of ``level``, by its interval."""
+    name = f"{what} {'at least' if at_least else 'at most'} {level:g}"
     if measured is None or measured.value is None or measured.low is None or measured.high is None:
         why = measured.undefined if measured is not None else "it was not measured"
         return Verdict(name, Answer.OPEN, f"no value to judge by: {why}")
@@ -136,32 +193,82 @@ def _required(require: Require, evidence: Evidence) -> Verdict:
     certain, impossible = (
         (measured.low >= level, measured.high < level) if at_least else (measured.high <= level, measured.low > level)
     )
-    answer = Answer.PASS if certain else Answer.FAIL if impossible else Answer.OPEN
-    return Verdict(name, answer, facts)
+    if certain or impossible:
+        return Verdict(name, Answer.PASS if certain else Answer.FAIL, facts)
+    more = more_rows(measured.value, level, measured.low, measured.high, rows)
+    advice = "more rows will not help" if more is None else f"about {more:,} more labelled rows decide if the value stays"
+    return Verdict(name, Answer.OPEN, f"{facts}; {advice}")
 
 
-def _guarded(guard: Guard, evidence: Evidence, confidence: float) -> Iterator[Verdict]:
+def _guarded(guard: Guard, evidence: Evidence, confidence: float, surely: float) -> Iterator[Verdict]:
     if guard.slice is None:
-        name = f"{guard.metric} loses at most {guard.max_loss:g}"
-        yield _bounded(name, evidence.gain(guard.metric, "incumbent"), -guard.max_loss, confidence, strict=False)
+        name, gain = f"{guard.metric} loses at most {guard.max_loss:g}", evidence.gain(guard.metric, "incumbent")
+        yield _bounded(name, gain, -guard.max_loss, confidence, strict=False, surely=surely)
         return
     levels = evidence.levels(guard.slice)
     if not levels:
         yield Verdict(f"{guard.metric} by {guard.slice}", Answer.OPEN, "the slice was not measured")
-    for level in levels:
-        gain = evidence.gain(guard.metric, "incumbent", (guard.slice, level))
+    gains = {level: evidence.gain(guard.metric, "incumbent", (guard.slice, level)) for level in levels}
+    together = sum(
+        gain is not None and gain.estimate is not None and gain.support >= guard.min_support for gain in gains.values()
+    )
+    family = evidence.family(guard.metric, guard.slice)
+
+    def critical(at: float) -> float:
+        """Return the critical value of the levels together; without resamples that tell it, by Bonferroni."""
+        known = family.critical_value(together, at) if family is not None else None
+        return probit(1 - (1 - at) / max(1, together)) if known is None else known
+
+    loss, unchanged = critical(surely), critical(POWER)
+    for level, gain in gains.items():
         name = f"{guard.metric} where {guard.slice} is {level} loses at most {guard.max_loss:g}"
-        if gain is not None and gain.support < guard.min_support:
-            answer = Answer.OPEN if guard.required else Answer.UNVERIFIED
-            yield Verdict(name, answer, f"{gain.support} rows, of {guard.min_support} that it takes to verify")
-        else:
-            yield _bounded(name, gain, -guard.max_loss, confidence, strict=False)
+        yield _guarded_level(name, guard, gain, confidence, loss, unchanged)
+
+
+def _guarded_level(
+    name: str, guard: Guard, gain: Gain | None, confidence: float, loss: float, unchanged: float
+) -> Verdict:
+    """Judge one level of a slice.
+
+    Parameters
+    ----------
+    loss : float
+        By how many standard errors no level's gain is underestimated.
+    unchanged : float
+        By how many of them, with `POWER`, no level whose models are equal seems to lose.
+    """
+    unverified = Answer.OPEN if guard.required else Answer.UNVERIFIED
+    if gain is None:
+        return Verdict(name, Answer.OPEN, "no gain to judge by: it was not measured")
+    if gain.support < guard.min_support:
+        return Verdict(name, unverified, f"{gain.support} rows, of {guard.min_support} that it takes to verify")
+    if gain.estimate is None or gain.error is None:
+        return Verdict(name, unverified, f"no gain to judge by: {gain.undefined or 'too few resamples'}")
+    verdict = _bounded(name, gain, -guard.max_loss, confidence, strict=False)
+    if verdict.answer is Answer.PASS:
+        return verdict
+    high = gain.estimate + loss * gain.error
+    facts = f"gain {gain.estimate:+.4f}, and with all levels at once below {high:+.4f}, may lose {guard.max_loss:g}"
+    if high < -guard.max_loss:
+        return Verdict(name, Answer.FAIL, facts)
+    needed = (probit(confidence) + unchanged) * gain.error
+    if needed <= guard.max_loss:
+        low = gain.bound(confidence)
+        assert low is not None  # noqa: S101 (there is an error)
+        return Verdict(name, Answer.OPEN, f"{facts}; {_outlook(gain, -guard.max_loss, low, high, confidence)}")
+    if high < 0:
+        return Verdict(name, Answer.OPEN, f"{facts}: it does lose, though these rows can't tell how much")
+    if guard.max_loss == 0:
+        return Verdict(name, unverified, f"{facts}: no number of rows verifies that nothing at all is lost")
+    rows = round(float(f"{gain.support * (needed / guard.max_loss) ** 2:.2g}"))
+    return Verdict(name, unverified, f"{facts}: {gain.support:,} rows, of about {rows:,} that it takes to verify")
 
 
 def _primary_facts(policy: Gate, evidence: Evidence) -> dict[str, Any]:
     metric = policy.primary.metric
     against: Role = "incumbent" if evidence.incumbent is not None else "simple"
     gain = evidence.gain(metric, against)
+    least = 0.0 - (policy.primary.margin or 0.0) if against == "incumbent" else 0.0
     challenger, other = _measured(evidence, metric, "challenger"), _measured(evidence, metric, against)
     return {
         "metric": metric,
@@ -174,6 +281,7 @@ def _primary_facts(policy: Gate, evidence: Evidence) -> dict[str, Any]:
         "low": gain.bound(policy.primary.confidence) if gain else None,
         "high": gain.upper(policy.primary.confidence) if gain else None,
         "confidence": policy.primary.confidence,
+        "least_detectable": least_detectable(gain, least, policy.primary.confidence) if gain else None,
     }
 
 

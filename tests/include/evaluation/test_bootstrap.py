@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from include.evaluation import bootstrap
-from include.evaluation.bootstrap import draw
+from include.evaluation.bootstrap import blocks, draw, expanded, widened
 from include.evaluation.metrics import DEFINITIONS, row_terms
 
 
@@ -96,3 +96,31 @@ def test_the_same_seed_draws_the_same_weights() -> None:
 def test_weights_have_mean_and_variance_one() -> None:
     weights = draw(np.arange(2000), resamples=1000, seed=8).weights
     assert weights.mean() == pytest.approx(1, abs=0.005) and weights.var() == pytest.approx(1, abs=0.01)
+
+
+def test_blocks_are_stretches_of_time_and_a_row_at_the_end_of_one_belongs_to_it() -> None:
+    assert blocks(np.array([1.0, 9.0, 10.0, 11.0, 40.0]), 10.0).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_intervals_of_few_units_are_wider_and_of_many_as_they_are() -> None:
+    from scipy.stats import t
+
+    assert widened(np.array([1.645]), 11)[0] == pytest.approx(t.isf(0.05, 10), rel=1e-3)
+    places = np.array([0.05, 0.5, 0.95])
+    assert expanded(places, 12)[0] < 0.04 and expanded(places, 12)[1] == 0.5
+    assert expanded(places, 12).sum() == pytest.approx(1.5)
+    np.testing.assert_allclose(expanded(places, 10_000), places, atol=1e-4)
+
+
+def test_bounds_of_twelve_days_hold_as_often_as_they_say() -> None:
+    """1,000 histories of twelve days with a gain of their own: a bound of 95 % misses in 5 % (Monte-Carlo error 0.7)."""
+    rng = np.random.default_rng(9)
+    missed = {"expanded": 0, "plain": 0}
+    for seed in range(1000):
+        day = rng.normal(size=12)
+        rows = np.repeat(day, 5) + 0.1 * rng.normal(size=60)
+        sums = draw(np.repeat(np.arange(12), 5), resamples=400, seed=seed).sums([rows, np.ones(60)])
+        means = sums[0, 1:] / np.maximum(sums[1, 1:], 1)
+        missed["expanded"] += np.quantile(means, expanded(np.array([0.05]), 12)[0]) > 0
+        missed["plain"] += np.quantile(means, 0.05) > 0
+    assert 36 <= missed["expanded"] <= 64 and missed["plain"] > missed["expanded"]

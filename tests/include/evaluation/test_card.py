@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from include.evaluation.card import render_card
-from include.evaluation.evidence import Curves, Evidence, Importance
+from include.evaluation.evidence import Churn, Curves, Evidence, Importance, Measured
 from tests.include.evaluation.examples import example_evidence
 
 HOSTILE = """</title></style><script>alert("x")</script><img src=x onerror='alert(1)'>{{ 7 * 7 }}"""
@@ -155,3 +155,14 @@ def test_text_has_contrast_in_both_themes(theme: str) -> None:
     for text, behind in pairs:
         light, dark = sorted((luminance(colours[text]), luminance(colours[behind])), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{text} on {behind}"
+
+
+def test_the_card_shows_what_changes_for_those_who_use_it() -> None:
+    churn = (
+        Churn(None, 1000, Measured(0.08, 0.07, 0.09)),
+        Churn(("origin", "EWR"), 400, Measured(0.02, 0.01, 0.03)),
+        Churn(("origin", "LGA"), 400, Measured(0.12, 0.1, 0.14)),
+    )
+    page = render_card(replace(example_evidence(), churn=churn), title="T", verdict="V", rules=(), lineage={})
+    assert page.index("0.0800") < page.index("origin: LGA") < page.index("origin: EWR")
+    assert "What changes" not in render_card(example_evidence(), title="T", verdict="V", rules=(), lineage={})

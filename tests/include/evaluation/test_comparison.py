@@ -97,4 +97,25 @@ def test_a_slice_of_all_rows_equals_the_whole(rows) -> None:
     slices = {"all": Levels(("everything",), np.zeros(N, dtype=int))}
     found = compare(target, models, METRICS, slices, draw(np.arange(N), resamples=300, seed=1), positives=True)
     whole, part = gain(found, "roc_auc", "incumbent"), gain(found, "roc_auc", "incumbent", ("all", "everything"))
-    assert replace(part, slice=None) == whole
+    assert replace(part, slice=None, delong=whole.delong) == whole
+
+
+def test_churn_is_nothing_between_equal_models_and_everything_between_opposites(rows) -> None:
+    target, models, slices = rows
+    theirs = models["incumbent"]
+    opposite = Scored(np.nextafter(1 - theirs.score, 0), 0.5)
+    for ours, share in ((theirs, 0.0), (opposite, 1.0)):
+        pair = {"challenger": ours, "incumbent": theirs}
+        found = compare(target, pair, ("brier",), slices, draw(np.arange(N), resamples=300, seed=1), positives=True)
+        assert {one.share.value for one in found.churn} == {share}
+        assert {one.slice for one in found.churn} == {None} | {("level", name) for name in ("a", "b", "tiny", "(missing)")}
+
+
+def test_levels_without_a_gain_take_no_part_in_what_all_levels_are_held_to(found) -> None:
+    families = {family.metric: len(family.critical) for family in found.families}
+    assert families["brier"] == 4 and families["roc_auc"] == 3
+
+
+def test_bounds_beyond_what_the_resamples_tell_are_not_given(found) -> None:
+    whole = gain(found, "roc_auc", "incumbent")
+    assert whole.bound(0.99) is not None and whole.bound(0.999) is None

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.config.model import ModelConfig
+from include.config.spans import Span
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.errors import EvaluationError
 from include.evaluation import contenders
 from include.evaluation.contenders import Contender
-from include.evaluation.evidence import Evidence
-from include.evaluation.measure import load_evidence, measure
+from include.evaluation.evidence import PROBABILITIES, Evidence, Gain
+from include.evaluation.measure import _notes, load_evidence, measure
 from include.storage.content import put_content
 from include.storage.local import LocalStore
 from include.training.fit import fit_candidate
@@ -248,10 +250,73 @@ def test_a_first_version_is_measured_against_the_baselines(world: World) -> None
     assert {gain.against for gain in evidence.gains} == {"trivial", "simple"}
 
 
-def test_files_that_changed_since_the_incumbent_are_noted(world: World) -> None:
-    assert world.measure()[0].notes == ()
-    changed = Contender("old", replace(world.incumbent.fit, key="f" * 64, code="e" * 64))
-    assert "changed" in world.measure(incumbent=changed)[0].notes[0]
+def other_code(world: World, **inputs: str) -> Contender:
+    fit = world.incumbent.fit
+    return Contender("old", replace(fit, key="f" * 64, code="e" * 64, inputs={**fit.inputs, **inputs}))
+
+
+def test_an_incumbent_is_compared_after_an_edit_that_changes_nothing_it_reads(world: World) -> None:
+    world.cut(0, 10, 18).save(world.store)
+    evidence, _ = world.measure(incumbent=other_code(world))
+    assert evidence.comparable and evidence.notes == ()
+
+
+def test_an_incumbent_whose_inputs_are_derived_otherwise_now_is_not_compared(world: World) -> None:
+    world.cut(0, 10, 18).save(world.store)
+    evidence, _ = world.measure(incumbent=other_code(world, weight="0" * 16))
+    assert not evidence.comparable and "other values of weight" in evidence.incomparable_because
+    assert "new names" in evidence.remedy
+
+
+@pytest.mark.parametrize("lost", ["fingerprint", "rows"])
+def test_an_incumbent_that_can_no_longer_be_checked_after_a_change_is_not_compared(world: World, lost: str) -> None:
+    old = other_code(world)
+    if lost == "fingerprint":
+        old = Contender("old", replace(old.fit, inputs=None))
+    evidence, _ = world.measure(incumbent=old)  # its snapshot was not saved
+    assert not evidence.comparable and "changed since it was fitted" in evidence.incomparable_because
+
+
+def test_blocks_of_time_are_the_units_when_declared(world: World) -> None:
+    evidence, _ = world.measure(model=declare(block="1d"))
+    assert (evidence.units.of, evidence.units.count) == ("1d of time", 12)
+    assert evidence.gain("roc_auc", "trivial").error > 0
+
+
+def test_too_few_units_give_no_interval_and_no_gain_to_rule_on(world: World) -> None:
+    model = declare(block="1d")
+    few = model.model_copy(update={"evaluation": model.evaluation.model_copy(update={"block": Span.parse("3d")})})
+    evidence, _ = world.measure(model=few)
+    assert evidence.units.count == 4
+    assert "too few to resample: 4" in evidence.gain("roc_auc", "incumbent").undefined
+
+
+def test_delongs_closed_form_is_kept_beside_the_bootstrap_and_agrees_on_independent_rows(world: World) -> None:
+    evidence, _ = world.measure(model=declare(resamples=1000))
+    gain = evidence.gain("roc_auc", "trivial")
+    assert gain.delong == pytest.approx((gain.bound(0.975), gain.upper(0.975)), abs=0.1 * 4 * gain.error)
+    assert evidence.notes == ()
+
+
+def test_a_disagreement_with_delong_is_said() -> None:
+    quantiles = tuple((p, 0.01 * NormalDist().inv_cdf(p)) for p in PROBABILITIES)
+    gain = Gain("roc_auc", "incumbent", None, 100, 0.0, quantiles, delong=(-0.01, 0.01))
+    assert "each 1d of time" in next(_notes((gain,), "incumbent", "1d of time"))
+    agreeing = replace(gain, delong=(-0.0196, 0.0196))
+    assert not list(_notes((agreeing,), "incumbent", "row"))
+
+
+def test_churn_is_the_share_of_labels_that_change(world: World) -> None:
+    evidence, _ = world.measure()
+    held = rows_of("classification").iloc[ROWS - HOLDOUT :]
+    new, old = (
+        contenders.predict_scores(contenders.open_model(world.store, one.fit), held[list(one.fit.columns)]) >= 0.5
+        for one in (world.challenger, world.incumbent)
+    )
+    whole, *levels = evidence.churn
+    assert whole.slice is None and whole.share.value == pytest.approx((new != old).mean())
+    assert sum(one.share.value * one.support for one in levels) == pytest.approx((new != old).sum())
+    assert world.measure(incumbent=None)[0].churn == ()
 
 
 def test_clusters_are_the_units_when_declared(world: World) -> None:
@@ -272,4 +337,5 @@ def test_a_regression_is_measured(tmp_path: Path) -> None:
     evidence, _ = World(tmp_path, "regression").measure(model=declare("regression", metrics=["r2", "mae", "mse"]))
     assert evidence.scores["challenger"]["r2"].value > 0.3 and evidence.holdout.positives is None
     assert evidence.gain("rmse", "trivial").bound(0.95) > 0
+    assert 0 < evidence.churn[0].share.value < 0.5
     assert evidence.curves["challenger"].residuals and not evidence.curves["challenger"].roc

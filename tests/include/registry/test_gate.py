@@ -6,7 +6,7 @@ import pytest
 from worlds import FLIGHTS, evidence, gain
 
 from include.config.judging import Gate
-from include.evaluation.evidence import Gain, Measured, SliceScores
+from include.evaluation.evidence import CONFIDENCES, Churn, Family, Gain, Measured, SliceScores, probit
 from include.registry.gate import Answer, judge, policy_digest
 from include.registry.timeline import Outcome
 
@@ -137,3 +137,101 @@ def test_an_undefined_gain_says_why():
 def test_a_policys_digest_changes_with_any_rule_and_with_nothing_else():
     assert policy_digest(policy()) == policy_digest(policy())
     assert policy_digest(policy()) != policy_digest(policy(primary={"metric": "roc_auc", "confidence": 0.9}))
+
+
+ORIGINS = tuple(f"A{number:02}" for number in range(30))
+
+
+def thirty(gains: dict[str, float] | None = None, *, error: float = 0.01, families: tuple[Family, ...] = ()) -> dict:
+    """Thirty levels of 500 rows each: nothing changes but in those given."""
+    at = {level: (gains or {}).get(level, 0.0) for level in ORIGINS}
+    return {
+        "extra": tuple(
+            gain("incumbent", change, slice=("origin", level), support=500, error=error) for level, change in at.items()
+        ),
+        "slice_scores": tuple(SliceScores("origin", level, 500, 100, {}) for level in ORIGINS),
+        "families": families,
+    }
+
+
+def guarded(max_loss: float, **facts) -> Gate:
+    return policy(guards=[{"metric": "roc_auc", "slice": "origin", "max_loss": max_loss, **facts}])
+
+
+BETTER = {**BASELINES, "incumbent": 0.6}
+
+
+def test_the_worst_of_thirty_equal_levels_does_not_reject():
+    """Two standard errors below what is accepted: alone it would fail, among thirty it is what chance gives."""
+    worst = thirty({"A07": -0.03 - 0.02})
+    assert outcome(guarded(0.03), 0.9, BETTER, **worst) is Outcome.HOLD
+    assert outcome(guarded(0.03), 0.9, BETTER, **thirty({"A07": -0.03 - 0.05})) is Outcome.REJECT
+
+
+def test_levels_that_move_together_are_judged_by_their_own_critical_value():
+    together = Family("roc_auc", "origin", tuple(tuple(map(probit, CONFIDENCES)) for _ in ORIGINS))
+    worst = thirty({"A07": -0.03 - 0.02}, families=(together,))
+    assert outcome(guarded(0.03), 0.9, BETTER, **worst) is Outcome.REJECT
+
+
+def test_levels_too_small_to_verify_are_said_to_be_and_do_not_hold_forever():
+    noisy = thirty(error=0.02)
+    assert outcome(guarded(0.03), 0.9, BETTER, **noisy) is Outcome.PROMOTE
+    assert outcome(guarded(0.03, required=True), 0.9, BETTER, **noisy) is Outcome.HOLD
+    judgement = judge(guarded(0.03), evidence(0.9, BETTER, incumbent="x", **noisy), challenger_is_simple=False)
+    unverified = [verdict for verdict in judgement.verdicts if verdict.answer is Answer.UNVERIFIED]
+    assert len(unverified) == 30 and "30 of the 33 rules" in judgement.reason
+    assert "500 rows, of about 3,800 that it takes to verify" in unverified[0].reason
+
+
+def test_a_level_that_surely_loses_holds_even_where_it_cannot_be_said_how_much():
+    losing = thirty({"A07": -0.07}, error=0.02)
+    judgement = judge(guarded(0.03), evidence(0.9, BETTER, incumbent="x", **losing), challenger_is_simple=False)
+    assert judgement.outcome is Outcome.HOLD and "it does lose" in judgement.reason
+
+
+def test_a_level_without_a_value_is_unverified_and_blocks_only_when_required():
+    blank = Gain("roc_auc", "incumbent", ("origin", "A00"), 500, None, (), "needs rows of both classes")
+    facts = thirty(error=0.001)
+    facts["extra"] = (blank, *facts["extra"][1:])
+    assert outcome(guarded(0.03), 0.9, BETTER, **facts) is Outcome.PROMOTE
+    assert outcome(guarded(0.03, required=True), 0.9, BETTER, **facts) is Outcome.HOLD
+
+
+def test_a_level_that_was_not_measured_fails_closed():
+    facts = thirty(error=0.001)
+    facts["extra"] = facts["extra"][1:]
+    assert outcome(guarded(0.03), 0.9, BETTER, **facts) is Outcome.HOLD
+
+
+def test_many_guards_reject_no_more_often_than_one():
+    """A loss that one guard rejects by a hair is held when ten of them share the error."""
+    extra = (gain("incumbent", -0.02 - 0.02, metric="recall"),)
+    one = {"metric": "recall", "max_loss": 0.02}
+    assert outcome(policy(guards=[one]), 0.75, BETTER, extra=extra) is Outcome.REJECT
+    others = [{"metric": "roc_auc", "max_loss": 0.1}] * 9
+    assert outcome(policy(guards=[one, *others]), 0.75, BETTER, extra=extra) is Outcome.HOLD
+
+
+def test_a_hold_says_what_was_detectable_and_how_many_more_rows_decide():
+    judgement = judge(policy(), evidence(0.71, {**BASELINES, "incumbent": 0.7}, incumbent="x"), challenger_is_simple=False)
+    assert "a gain of +0.0249 or more with 80% power" in judgement.reason
+    assert "about 17,000 more labelled rows decide" in judgement.reason  # the bound is 1.645 gains away: 2.7 times the rows
+    assert judgement.primary["least_detectable"] == pytest.approx(2.486 * 0.01, abs=1e-4)
+
+
+def test_at_the_margin_more_rows_will_not_help():
+    at_margin = evidence(0.7001, {**BASELINES, "incumbent": 0.7}, incumbent="x")
+    assert "more rows will not help" in judge(policy(), at_margin, challenger_is_simple=False).reason
+
+
+@pytest.mark.parametrize(("at_most", "expected"), [(0.1, Outcome.PROMOTE), (0.05, Outcome.HOLD), (0.02, Outcome.REJECT)])
+def test_churn_is_held_to_its_limit_by_its_interval(at_most, expected):
+    churn = (Churn(None, 10_000, Measured(0.05, 0.04, 0.06)),)
+    assert outcome(policy(churn={"at_most": at_most}), 0.75, BETTER, churn=churn) is expected
+
+
+def test_churn_that_was_not_measured_fails_closed_and_a_first_version_changes_nothing():
+    rule = policy(churn={"at_most": 0.1})
+    assert outcome(rule, 0.75, BETTER) is Outcome.HOLD
+    assert outcome(rule, 0.75, BASELINES) is Outcome.PROMOTE
