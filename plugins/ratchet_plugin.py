@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from ratchet_operators import warm
+from ratchet_ui.files import address
 
 
 async def pages(scope: Any, receive: Any, send: Any) -> None:
@@ -20,8 +20,19 @@ async def pages(scope: Any, receive: Any, send: Any) -> None:
 
 
 class RatchetPlugin(AirflowPlugin):
-    """Pages under ``/ratchet``, read with the viewer's own rights, and imports paid once for all tasks."""
+    """The Models page in Airflow's menu, and the pages under ``/ratchet``, read with the viewer's own rights."""
 
     name = "ratchet"
     fastapi_apps: list[dict[str, Any]] = [{"name": "ratchet", "app": pages, "url_prefix": "/ratchet"}]  # noqa: RUF012 (Airflow's own attribute)
-    listeners: list[Any] = [warm]  # noqa: RUF012
+    react_apps: list[dict[str, Any]] = [  # noqa: RUF012 (Airflow's own attribute)
+        {
+            "name": "Models",
+            "url_route": "models",
+            "destination": "nav",
+            "nav_top_level": True,
+            # Relative to the page's <base>, so that Airflow may live under a path of its own.
+            "bundle_url": f"ratchet/{address('models.js')}",
+            "icon": f"ratchet/{address('light.svg')}",
+            "icon_dark_mode": f"ratchet/{address('dark.svg')}",
+        }
+    ]

@@ -24,9 +24,9 @@ from include.config.data import Expectation
 from include.config.model import ModelConfig
 from include.data import expectations as gx
 from include.data.frames import POSITION, SLOT, read_rows
-from include.data.quality_page import render
+from include.data.quality_page import key_of_page, render
 from include.data.snapshots import Snapshot
-from include.errors import ObjectMissing, QualityError
+from include.errors import QualityError
 from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
 from include.storage.store import ObjectStore
 
@@ -98,7 +98,7 @@ def check(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapsh
         page = put_content(store, folder_of_checks, ".html", render(json.loads(body), report).encode())
         names = settle_json(store, key, {"report": report, "page": page})
     found = load_report(store, model.name, names["report"])
-    settle_json(store, _key_of(model, found["goes_on_with"]), names)
+    settle_json(store, key_of_page(model, found["goes_on_with"]), names)
     result = CheckReport(
         snapshot=found["goes_on_with"],
         stops=tuple(found["stops"]),
@@ -115,19 +115,6 @@ def load_report(store: ObjectStore, model: str, report: str) -> dict[str, Any]:
     """Return a stored report; raises `ObjectMissing`, `ObjectCorrupt`."""
     value: dict[str, Any] = json.loads(get_content(store, f"{model}/checks", ".json", report))
     return value
-
-
-def page_of(store: ObjectStore, model: ModelConfig, snapshot: str) -> str | None:
-    """Return the digest of the page of the check that let a snapshot go on, or None if there was none."""
-    try:
-        return str(get_json(store, _key_of(model, snapshot))["page"])
-    except ObjectMissing:
-        return None
-
-
-def _key_of(model: ModelConfig, snapshot: str) -> str:
-    quality = digest_json(model.quality.model_dump(mode="json"))
-    return f"{model.name}/checks/passed/{snapshot}-{quality[:12]}.json"
 
 
 def _identity(model: ModelConfig, folder: Path, snapshot: Snapshot) -> str:

@@ -9,6 +9,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from include.config.model import ModelConfig
+from include.errors import ObjectMissing
+from include.storage.content import digest_json, get_json
+from include.storage.store import ObjectStore
+
 _MOST_BARS = 92
 _WIDTH, _HEIGHT = 920.0, 170.0
 _ORDER = ("error", "failed", "set_aside", "passed")
@@ -133,3 +138,17 @@ def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(f"[{_value(inner)}]" if isinstance(inner, list | tuple) else _value(inner) for inner in value)
     return str(value)
+
+
+def page_of(store: ObjectStore, model: ModelConfig, snapshot: str) -> str | None:
+    """Return the digest of the page of the check that let a snapshot go on, or None if there was none."""
+    try:
+        return str(get_json(store, key_of_page(model, snapshot))["page"])
+    except ObjectMissing:
+        return None
+
+
+def key_of_page(model: ModelConfig, snapshot: str) -> str:
+    """Return where the names of report and page are kept for the snapshot that they let go on."""
+    quality = digest_json(model.quality.model_dump(mode="json"))
+    return f"{model.name}/checks/passed/{snapshot}-{quality[:12]}.json"

@@ -12,8 +12,13 @@ from include.storage.store import ObjectStore
 
 def save_card(store: ObjectStore, model: ModelConfig, comparison: Comparison, judgement: Judgement) -> str:
     """Draw the card, keep it in the store, and return its digest."""
+    return put_content(store, f"{model.name}/cards", ".html", draw_card(model, comparison, judgement).encode())
+
+
+def draw_card(model: ModelConfig, comparison: Comparison, judgement: Judgement) -> str:
+    """Return the card's page; the same comparison and judgement give the same text."""
     version = comparison.challenger
-    page = render_card(
+    return render_card(
         comparison.evidence,
         title=model.description,
         verdict=judgement.reason,
@@ -29,4 +34,3 @@ def save_card(store: ObjectStore, model: ModelConfig, comparison: Comparison, ju
             "incumbent": comparison.incumbent.id if comparison.incumbent else "none",
         },
     )
-    return put_content(store, f"{model.name}/cards", ".html", page.encode())

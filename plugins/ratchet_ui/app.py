@@ -1,49 +1,141 @@
-"""Serve the pages that tasks wrote, quality reports and model cards, to those who may read the model's DAG."""
+"""The routes under ``/ratchet``: all of them only read, and every one asks Airflow who is asking."""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, NoReturn
 
-from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.core_api.security import GetUserDep, get_user
-from fastapi import Depends, FastAPI, HTTPException, Path
-from fastapi.responses import HTMLResponse
+from fastapi import FastAPI, HTTPException, Path, Query, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
 from include.config.settings import Settings
 from include.errors import ObjectMissing, RatchetError
+from include.registry.cards import draw_card
+from include.registry.history import Chapter, History
 from include.storage.content import get_content
-from include.storage.opening import open_store
-from ratchet_operators.connections import s3_client
+from ratchet_ui.access import ASKED_OF_EVERY_ROUTE, Viewer, ViewerDep
+from ratchet_ui.files import FILES
+from ratchet_ui.pages import draw_comparison, draw_model, draw_models, draw_version
+from ratchet_ui.shelf import Shelf, shelf
 
-app = FastAPI(title="Ratchet", dependencies=[Depends(get_user)], docs_url=None, redoc_url=None, openapi_url=None)
+app = FastAPI(title="Ratchet", dependencies=ASKED_OF_EVERY_ROUTE, docs_url=None, redoc_url=None, openapi_url=None)
 
-# The pages hold no script and load nothing; should a value ever slip through the templates' escaping, it can't act.
+# The pages hold no script; should a value ever slip through the templates' escaping, it can't act.
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "private, max-age=86400, immutable",
+    "Cache-Control": "private, no-cache",
 }
-_NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+_FOR_GOOD = {**_HEADERS, "Cache-Control": "private, max-age=86400, immutable"}
+_NOT_THERE = "There is no such page, or you may not read this model's DAG."
+
+Model = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,62}$")]
+Version = Annotated[str, Path(pattern="^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}$")]
+Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+
+
+@app.exception_handler(RatchetError)
+def unavailable(_: Request, error: Exception) -> JSONResponse:
+    """Say why the store gave no answer."""
+    return JSONResponse({"detail": error.args[0] if error.args else type(error).__name__}, 503)
+
+
+@app.get("/models", response_class=HTMLResponse)
+def models(request: Request, viewer: ViewerDep) -> HTMLResponse:
+    """Return the overview of all models that the viewer may read."""
+    return _page(draw_models(_shelf(), viewer, _root(request), now=datetime.now(UTC)))
+
+
+@app.get("/models/{model}", response_class=HTMLResponse)
+def model(
+    request: Request, viewer: ViewerDep, model: Model, page: Annotated[int, Query(ge=1, le=10_000)] = 1
+) -> HTMLResponse:
+    """Return one model: its champions, its metric over time, its versions."""
+    _may_read(viewer, model)
+    return _page(draw_model(_shelf(), viewer, model, _root(request), page=page, now=datetime.now(UTC)))
+
+
+@app.get("/models/{model}/versions/{version}", response_class=HTMLResponse)
+def version(request: Request, viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
+    """Return one version: verdict, rules, card, quality, lineage."""
+    chapter = _chapter(viewer, model, version)
+    return _page(draw_version(_shelf(), viewer, model, chapter, _root(request)))
+
+
+@app.get("/models/{model}/versions/{version}/card", response_class=HTMLResponse)
+def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
+    """Return the model card of a version, drawn from the evidence of the decision that stands."""
+    dossier = _shelf().dossier(model, _chapter(viewer, model, version))
+    if dossier.config is None or dossier.comparison is None or dossier.judgement is None:
+        raise HTTPException(404, "Nothing was decided on this version yet, so it has no card.")
+    return _page(draw_card(dossier.config, dossier.comparison, dossier.judgement))
+
+
+@app.get("/models/{model}/compare", response_class=HTMLResponse)
+def compare(
+    request: Request, viewer: ViewerDep, model: Model, version: Annotated[list[str], Query(max_length=1000)]
+) -> HTMLResponse:
+    """Return two versions side by side, the older one first."""
+    if len(set(version)) != 2:
+        raise HTTPException(422, f"Choose two versions to compare; {len(set(version))} are chosen.")
+    one, other = sorted(
+        (_chapter(viewer, model, one) for one in set(version)), key=lambda chapter: chapter.standing.order
+    )
+    return _page(draw_comparison(_shelf(), model, one, other, _root(request)))
+
+
+@app.get("/static/{digest}/{name}")
+def file(digest: Annotated[str, Path(pattern="^[0-9a-f]{16}$")], name: str) -> FileResponse:
+    """Return a file of the page itself: those of a fixed list and no other."""
+    if name not in FILES:
+        raise HTTPException(404, "There is no such file.")
+    path, kind = FILES[name]
+    return FileResponse(path, media_type=kind, headers=_FOR_GOOD)
 
 
 @app.get("/{model}/{folder}/{digest}", response_class=HTMLResponse)
 def page(
-    user: GetUserDep,
-    model: Annotated[str, Path(pattern=_NAME.pattern)],
-    folder: Annotated[str, Path(pattern="^(checks|cards)$")],
-    digest: Annotated[str, Path(pattern="^[0-9a-f]{64}$")],
+    viewer: ViewerDep,
+    model: Model,
+    folder: Annotated[str, Path(pattern="^(checks|cards|reproductions)$")],
+    digest: Digest,
 ) -> HTMLResponse:
-    """Return one page, its bytes verified."""
-    if f"retrain_{model}" not in get_auth_manager().get_authorized_dag_ids(user=user, method="GET"):
-        raise HTTPException(404, "There is no such page, or you may not read this model's DAG.")
-    settings = Settings.from_environment()
-    store = open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
+    """Return a page that a task wrote, a quality report or a model card, its bytes verified."""
+    _may_read(viewer, model)
     try:
-        body = get_content(store, f"{model}/{folder}", ".html", digest)
+        body = get_content(_shelf().store, f"{model}/{folder}", ".html", digest)
     except ObjectMissing:
-        raise HTTPException(404, "There is no such page, or you may not read this model's DAG.") from None
-    except RatchetError as error:
-        raise HTTPException(503, error.message) from error
-    return HTMLResponse(body, headers=_HEADERS)
+        _not_there()
+    return HTMLResponse(body, headers=_FOR_GOOD)
+
+
+def _shelf() -> Shelf:
+    return shelf(Settings.from_environment())
+
+
+def _page(text: str) -> HTMLResponse:
+    return HTMLResponse(text, headers=_HEADERS)
+
+
+def _root(request: Request) -> str:
+    """Return the path under which Airflow itself is reached."""
+    return str(request.scope.get("root_path", "")).removesuffix("/ratchet")
+
+
+def _may_read(viewer: Viewer, model: str) -> None:
+    if not viewer.may_read(model):
+        _not_there()
+
+
+def _chapter(viewer: Viewer, model: str, version: str) -> Chapter:
+    _may_read(viewer, model)
+    told: History = _shelf().read(model)[1]
+    try:
+        return told[version]
+    except KeyError:
+        _not_there()
+
+
+def _not_there() -> NoReturn:
+    raise HTTPException(404, _NOT_THERE)

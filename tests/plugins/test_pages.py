@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from include.storage.content import put_content
 from include.storage.local import LocalStore
+from ratchet_ui import access
 from ratchet_ui import app as pages
 
 
@@ -23,13 +25,13 @@ class Readers:
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("RATCHET_STORE", (tmp_path / "store").as_uri())
-    monkeypatch.setattr(pages, "get_auth_manager", Readers)
     digest = put_content(LocalStore(tmp_path / "store"), "flight_delay/cards", ".html", b"<p>card</p>")
     return f"/flight_delay/cards/{digest}"
 
 
 @pytest.fixture
-def client() -> TestClient:
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    monkeypatch.setattr(access, "get_auth_manager", Readers)
     pages.app.dependency_overrides[get_user] = lambda: "ada"
     yield TestClient(pages.app)
     pages.app.dependency_overrides.clear()

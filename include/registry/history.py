@@ -1,0 +1,175 @@
+"""What a ledger's events tell a reader: each version's fate, who was in force from when to when, and what needs a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from croniter import croniter
+
+from include.config.model import ModelConfig
+from include.evaluation.card import metric_name
+from include.registry.timeline import Outcome, Standing, Timeline, Trigger
+
+STALE_AFTER = 3
+"""A champion that this many scheduled retrainings did not replace is worth a look."""
+
+
+class Fate(StrEnum):
+    """What became of a version, in the words that people read."""
+
+    PROMOTED = "promoted"
+    HELD = "held"
+    REJECTED = "rejected"
+    INCOMPARABLE = "incomparable"
+    WITHDRAWN = "withdrawn"
+    UNDECIDED = "undecided"
+
+
+_FATES = {
+    Outcome.PROMOTE: Fate.PROMOTED,
+    Outcome.HOLD: Fate.HELD,
+    Outcome.REJECT: Fate.REJECTED,
+    Outcome.INCOMPARABLE: Fate.INCOMPARABLE,
+}
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One version in the history of its model."""
+
+    standing: Standing
+    fate: Fate
+    until: datetime | None
+    """For a version in line: the as-of from which another one is in force. None for the champion and for all that never were."""
+    champion: bool
+
+    @property
+    def id(self) -> str:
+        """The version's id."""
+        return self.standing.version
+
+    @property
+    def as_of(self) -> datetime:
+        """The instant that its run stood at."""
+        return self.standing.as_of
+
+    @property
+    def backfilled(self) -> bool:
+        """Whether a backfill made it, rather than a scheduled run or a person."""
+        return self.standing.trigger is Trigger.BACKFILL
+
+    @property
+    def metric(self) -> str | None:
+        """The primary metric that it was decided by."""
+        return None if self.standing.decision is None else str(self.standing.decision.primary["metric"])
+
+    @property
+    def score(self) -> tuple[float | None, float | None, float | None]:
+        """The primary metric on its own holdout: value, and the ends of its 95 % interval."""
+        primary = {} if self.standing.decision is None else self.standing.decision.primary
+        return primary.get("challenger"), primary.get("challenger_low"), primary.get("challenger_high")
+
+    @property
+    def verdict(self) -> str:
+        """What was decided and why, in one sentence."""
+        decision = self.standing.decision
+        if decision is None:
+            return "Nothing was decided yet: its run is under way, or ended before the gate."
+        metric = str(decision.primary["metric"])
+        reason = decision.reason.replace(metric, metric_name(metric), 1).rstrip(".")
+        if self.standing.withdrawn is not None:
+            return (
+                f"Withdrawn: {self.standing.withdrawn.rstrip('.')}. It had been {_FATES[decision.outcome]}: {reason}."
+            )
+        return f"{self.fate.capitalize()}: {reason}."
+
+
+@dataclass(frozen=True)
+class History:
+    """All versions of a model in their order, the oldest first."""
+
+    model: str
+    chapters: tuple[Chapter, ...]
+
+    @property
+    def champion(self) -> Chapter | None:
+        """The version in force at the end of time."""
+        return next((chapter for chapter in reversed(self.chapters) if chapter.champion), None)
+
+    @property
+    def newest(self) -> Chapter | None:
+        """The version of the newest as-of, whatever became of it."""
+        return self.chapters[-1] if self.chapters else None
+
+    def __getitem__(self, version: str) -> Chapter:
+        for chapter in self.chapters:
+            if chapter.id == version:
+                return chapter
+        raise KeyError(version)
+
+
+def history(model: str, timeline: Timeline) -> History:
+    """Tell a model's history from its timeline."""
+    chapters: list[Chapter] = []
+    until: datetime | None = None
+    champion_seen = False
+    for standing in reversed(timeline.standings):
+        chapters.append(
+            Chapter(
+                standing,
+                _fate(standing),
+                until if standing.in_line else None,
+                champion=standing.in_line and not champion_seen,
+            )
+        )
+        if standing.in_line:
+            until, champion_seen = standing.as_of, True
+    return History(model, tuple(reversed(chapters)))
+
+
+def _fate(standing: Standing) -> Fate:
+    if standing.withdrawn is not None:
+        return Fate.WITHDRAWN
+    return Fate.UNDECIDED if standing.decision is None else _FATES[standing.decision.outcome]
+
+
+def reigns(of: History) -> Iterator[tuple[Chapter, datetime, datetime | None]]:
+    """Yield who was in force from when until when; a version that another one of its own as-of replaced never was."""
+    for chapter in of.chapters:
+        if chapter.standing.in_line and chapter.until != chapter.as_of:
+            yield chapter, chapter.as_of, chapter.until
+
+
+def scheduled_since(model: ModelConfig, instant: datetime, now: datetime, *, at_most: int) -> int:
+    """Count the scheduled retrainings after ``instant`` and before ``now``, up to ``at_most``."""
+    cron = model.schedule.retrain
+    if cron is None:
+        return 0
+    end = min(now, model.schedule.end or now)
+    dates = croniter("0 0 1 */3 *" if cron == "@quarterly" else cron, max(instant, model.schedule.start))
+    count = 0
+    while count < at_most and dates.get_next(datetime) <= end:
+        count += 1
+    return count
+
+
+def needs(model: ModelConfig, of: History, now: datetime) -> Iterator[str]:
+    """Yield what a person should look at, a sentence each."""
+    champion = of.champion
+    if champion is None:
+        if of.chapters:
+            yield f"It has {len(of.chapters)} version{'s' if len(of.chapters) > 1 else ''} but no champion: none was promoted, or those that were are withdrawn."
+        return
+    if scheduled_since(model, champion.as_of, now, at_most=STALE_AFTER) < STALE_AFTER:
+        return
+    newer = [chapter for chapter in of.chapters if chapter.as_of > champion.as_of]
+    if newer:
+        yield (
+            f"Its champion stands since {champion.as_of:%-d %B %Y}: {len(newer)} newer version{'s' if len(newer) > 1 else ''} "
+            f"did not replace it, the last one {newer[-1].fate}."
+        )
+    else:
+        yield f"Its champion stands since {champion.as_of:%-d %B %Y}, and no version was trained since."

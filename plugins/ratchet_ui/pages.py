@@ -1,0 +1,342 @@
+"""Draw the pages: what a room of include/ found, through a template."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from include.config.model import ModelConfig
+from include.errors import RatchetError
+from include.evaluation.card import ROLES, metric_name
+from include.evaluation.evidence import Evidence, Gain, Measured
+from include.evaluation.plots import WIDTH, Forest, Interval
+from include.registry import charts
+from include.registry.differences import differences
+from include.registry.dossier import Dossier
+from include.registry.history import Chapter, History, needs
+from include.storage.log import Entry
+from ratchet_ui.access import Viewer
+from ratchet_ui.files import address
+from ratchet_ui.shelf import Shelf
+
+VERSIONS_ON_A_PAGE = 50
+
+
+@dataclass(frozen=True)
+class Action:
+    """A DAG that can be triggered from a page, by the first part of its id."""
+
+    family: str
+    label: str
+    help: str
+
+
+ON_MODELS = (
+    Action("retrain", "Retrain", "Train and judge a challenger as of a date of your choice."),
+    Action("score", "Score", "Predict with the champion in force at a date."),
+)
+ON_VERSIONS = (
+    Action("rollback", "Roll back", "Withdraw this version; the champion before it is back in force."),
+    Action("quarantine", "Quarantine", "Withdraw this version for good."),
+    Action("reproduce", "Reproduce", "Train this version again from its recorded inputs and compare the bytes."),
+)
+
+
+@dataclass(frozen=True)
+class Button:
+    """An action that this viewer may take here."""
+
+    action: Action
+    dag: str
+    conf: str
+    """JSON of the form's fields that the page knows already."""
+
+
+def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime) -> str:
+    """Draw the overview."""
+    declared, broken = shelf.declared()
+    seen = [model for name, model in declared.items() if viewer.may_read(name)]
+    told = shelf.histories([model.name for model in seen])
+    rows: list[tuple[ModelConfig, History, str]] = []
+    attention: list[tuple[str, str, str]] = []
+    if broken and viewer.may_see_import_errors():
+        attention += [("broken", one.name, one.error.args[0]) for one in broken]
+    for model in seen:
+        found = told[model.name]
+        if isinstance(found, RatchetError):
+            attention.append(("unreadable", model.name, f"Its ledger can't be read: {found.message}"))
+            found = History(model.name, ())
+        rows.append((model, found, charts.sparkline(found)))
+        attention += [("stale", model.name, sentence) for sentence in needs(model, found, now)]
+    dags = [f"retrain_{model.name}" for model in seen]
+    return _draw("models.html", root, rows=rows, attention=attention, dags=dags, now=now)
+
+
+def draw_model(shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int, now: datetime) -> str:
+    """Draw one model."""
+    config = shelf.declared()[0].get(model)
+    told = shelf.read(model)[1]
+    newest_first = told.chapters[::-1]
+    begin = (page - 1) * VERSIONS_ON_A_PAGE
+    return _draw(
+        "model.html",
+        root,
+        model=model,
+        config=config,
+        told=told,
+        attention=[("stale", model, sentence) for sentence in needs(config, told, now)] if config else [],
+        history_chart=charts.history_chart(told),
+        trend=charts.trend_chart(told),
+        chapters=newest_first[begin : begin + VERSIONS_ON_A_PAGE],
+        page=page,
+        pages=max(1, -(-len(newest_first) // VERSIONS_ON_A_PAGE)),
+        buttons=_buttons(viewer, ON_MODELS, model, {}),
+        dags=[f"retrain_{model}"],
+        now=now,
+    )
+
+
+def draw_version(shelf: Shelf, viewer: Viewer, model: str, chapter: Chapter, root: str) -> str:
+    """Draw one version."""
+    dossier = shelf.dossier(model, chapter)
+    entries, told = shelf.read(model)
+    events = [entry for entry in entries if entry.body.get("version") == chapter.id]
+    given = {"version": chapter.id, "model": model, "as_of": chapter.as_of.isoformat()}
+    return _draw(
+        "version.html",
+        root,
+        model=model,
+        chapter=chapter,
+        dossier=dossier,
+        evidence=dossier.evidence,
+        scores=None if dossier.evidence is None else _scores(dossier.evidence),
+        roles=ROLES,
+        events=events,
+        run=_run(events),
+        champion=told.champion,
+        snippet=_snippet(shelf, model, chapter),
+        raw=_raw(dossier, events),
+        buttons=_buttons(viewer, ON_VERSIONS, model, given),
+    )
+
+
+def draw_comparison(shelf: Shelf, model: str, one: Chapter, other: Chapter, root: str) -> str:
+    """Draw two versions side by side, the older one first."""
+    mine, theirs = shelf.dossier(model, one), shelf.dossier(model, other)
+    return _draw(
+        "compare.html",
+        root,
+        model=model,
+        one=one,
+        other=other,
+        differences=differences(mine, theirs),
+        paired=_paired(one, other, mine, theirs),
+        metrics=_metrics_of_both(mine.evidence, theirs.evidence),
+    )
+
+
+def _buttons(viewer: Viewer, actions: tuple[Action, ...], model: str, given: dict[str, str]) -> list[Button]:
+    dags = [(action, f"{action.family}_{model}") for action in actions]
+    return [Button(action, dag, json.dumps(given)) for action, dag in dags if viewer.may_trigger(dag)]
+
+
+def _run(events: list[Entry]) -> dict[str, str] | None:
+    """Return the Airflow run that decided on a version, or else the one that registered it."""
+    actors = [entry.body["actor"] for entry in reversed(events) if entry.kind in ("decided", "registered")]
+    return next((actor for actor in actors if "run" in actor and "dag" in actor), None)
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of a table of gains."""
+
+    name: str
+    support: int
+    scores: dict[str, Measured]
+    gain: Gain | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Lines that share one scale; gains are those over ``against``."""
+
+    against: str
+    roles: tuple[str, ...]
+    rows: tuple[ScoreRow, ...]
+    forest: Forest
+
+
+def _table(
+    against: str, roles: tuple[str, ...], lines: list[tuple[str, int, dict[str, Measured], Gain | None]]
+) -> ScoreTable:
+    drawn = [_ends(gain) for *_, gain in lines]
+    forest = Forest.of([ends for ends in drawn if ends is not None])
+    rows = tuple(
+        ScoreRow(*line, None if e is None else forest.interval(*e)) for line, e in zip(lines, drawn, strict=True)
+    )
+    return ScoreTable(against, roles, rows, forest)
+
+
+def _scores(evidence: Evidence) -> ScoreTable:
+    """Return every metric of every role on the version's own holdout."""
+    against = "incumbent" if "incumbent" in evidence.scores else "simple"
+    roles = tuple(role for role in ROLES if role in evidence.scores)
+    return _table(
+        against,
+        roles,
+        [
+            (
+                metric_name(metric),
+                evidence.holdout.rows,
+                {role: evidence.scores[role][metric] for role in roles},
+                evidence.gain(metric, against),  # type: ignore[arg-type] # one of the two words above
+            )
+            for metric in evidence.metrics
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two versions measured on identical rows: the newer as challenger, the older as its incumbent."""
+
+    holdout_rows: int
+    metrics: ScoreTable
+    slices: tuple[tuple[str, ScoreTable], ...]
+
+
+def _paired(one: Chapter, other: Chapter, mine: Dossier, theirs: Dossier) -> Paired | None:
+    """Return the evidence between two versions, if one was measured against the other."""
+    for newer, older in ((theirs, one), (mine, other)):
+        evidence = newer.evidence
+        if evidence is None or evidence.incumbent != older.id or not evidence.comparable:
+            continue
+        roles = ("incumbent", "challenger")
+        primary = evidence.metrics[0]
+        columns = dict.fromkeys(found.column for found in evidence.slice_scores)
+        slices = []
+        for column in columns:
+            levels = sorted((s for s in evidence.slice_scores if s.column == column), key=lambda s: -s.support)[:12]
+            lines = [
+                (
+                    level.level,
+                    level.support,
+                    {str(role): level.scores[role][primary] for role in level.scores},
+                    evidence.gain(primary, "incumbent", (column, level.level)),
+                )
+                for level in levels
+            ]
+            slices.append((column, _table("incumbent", roles, lines)))
+        metrics = _scores(evidence)
+        return Paired(
+            evidence.holdout.rows, ScoreTable("incumbent", roles, metrics.rows, metrics.forest), tuple(slices)
+        )
+    return None
+
+
+def _metrics_of_both(
+    mine: Evidence | None, theirs: Evidence | None
+) -> list[tuple[str, Measured | None, Measured | None]]:
+    """Return each version's metrics on its own holdout."""
+    ours = {} if mine is None else mine.scores["challenger"]
+    others = {} if theirs is None else theirs.scores["challenger"]
+    return [(metric_name(name), ours.get(name), others.get(name)) for name in dict.fromkeys([*ours, *others])]
+
+
+def _ends(gain: Gain | None) -> tuple[float, float, float] | None:
+    if gain is None or gain.estimate is None:
+        return None
+    low, high = gain.bound(0.975), gain.upper(0.975)
+    return None if low is None or high is None else (low, gain.estimate, high)
+
+
+def _snippet(shelf: Shelf, model: str, chapter: Chapter) -> str:
+    return f"""from include.registry.versions import load_version
+from include.storage.content import get_content
+from include.storage.opening import open_store
+from include.training.model_file import load
+
+store = open_store("{shelf.settings.store}")
+version = load_version(store, "{model}", "{chapter.id}")
+body = get_content(store, "{model}/models", ".skops", version.model_file)
+pipeline = load(body, version.model_file)  # its digest and every type in it are checked"""
+
+
+def _raw(dossier: Dossier, events: list[Entry]) -> list[tuple[str, str]]:
+    parts = {
+        "Events": [vars(entry) for entry in events],
+        "Version": dossier.version.to_json(),
+        "Fit": dossier.fit.to_json(),
+        "Snapshot": dossier.snapshot.to_json(),
+        "Configuration": None if dossier.config is None else dossier.config.to_json(),
+    }
+    return [(name, json.dumps(value, indent=2)) for name, value in parts.items() if value is not None]
+
+
+def _draw(template: str, root: str, **facts: Any) -> str:
+    return _environment().get_template(template).render(root=root, at=f"{root}/ratchet", **facts)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "metric": metric_name,
+        "number": _number,
+        "gain": _signed,
+        "day": _day,
+        "short": _short,
+        "age": _age,
+        "segment": lambda text: quote(text, safe=""),
+    }
+    environment.globals |= {"style": address("pages.css"), "interval_width": WIDTH, "chart": charts}
+    return environment
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "\N{EN DASH}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+
+
+def _signed(value: float | None) -> str:
+    if value is None:
+        return "\N{EN DASH}"
+    text = _number(abs(value))
+    return text if float(text.replace(",", "")) == 0 else ("+" if value > 0 else "\N{MINUS SIGN}") + text
+
+
+def _day(instant: datetime | str) -> str:
+    when = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+    clock = f", {when:%H:%M} UTC" if (when.hour, when.minute) != (0, 0) else ""
+    return f"{when.day} {when:%b %Y}{clock}"
+
+
+def _short(version: str) -> str:
+    """Return what tells versions apart for the eye: the digest's beginning."""
+    return version.rpartition("-")[2][:10]
+
+
+def _age(instant: datetime, now: datetime) -> str:
+    days = (now - instant).days
+    for size, unit in ((365.25, "year"), (30.44, "month"), (1, "day")):
+        if days >= 2 * size or (unit == "day" and days >= 1):
+            count = int(days / size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "today" if days >= 0 else "in the future"

@@ -1,0 +1,117 @@
+"""What the pages read, kept in memory as far as it can never change, and never more than a bounded amount of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from include.config.load import BrokenModel, load_models
+from include.config.model import ModelConfig
+from include.config.settings import Settings
+from include.errors import RatchetError
+from include.registry.dossier import Dossier, gather
+from include.registry.history import Chapter, History, history
+from include.registry.ledger import Ledger
+from include.storage.log import Entry
+from include.storage.opening import open_store
+from ratchet_operators.connections import s3_client
+
+LEDGERS, DOSSIERS, DECLARATIONS = 500, 64, 1000
+
+Found = TypeVar("Found")
+
+
+class Kept:
+    """The values that were asked for last, by their key."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Found]) -> Found:
+        """Return the value of a key, made if it is not there; two threads may make it twice, and one is kept."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]  # type: ignore[no-any-return]
+        made = make()
+        with self._lock:
+            value = self._values.setdefault(key, made)
+            self._values.move_to_end(key)
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
+        return value  # type: ignore[no-any-return]
+
+
+class LedgerReader:
+    """One model's ledger, read on from where it was read last."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._told: tuple[int, History] | None = None
+
+    def read(self) -> tuple[tuple[Entry, ...], History]:
+        """Return the events and the history that they tell; told again only when there is a new event."""
+        with self._lock:
+            entries = self._ledger.entries()
+            if self._told is None or self._told[0] != len(entries):
+                self._told = len(entries), history(self._ledger.model, self._ledger.timeline())
+            return entries, self._told[1]
+
+
+class Shelf:
+    """The declared models and what the store holds about them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
+        self._ledgers = Kept(LEDGERS)
+        self._dossiers = Kept(DOSSIERS)
+        self._declarations = Kept(DECLARATIONS)
+
+    def declared(self) -> tuple[dict[str, ModelConfig], list[BrokenModel]]:
+        """Return the models by name, and the broken ones; a file is read again when it changed."""
+        models: dict[str, ModelConfig] = {}
+        broken: list[BrokenModel] = []
+        for path in sorted(self.settings.models.glob("*/model.yaml")):
+            name, facts = path.parent.name, path.stat()
+            good, bad = self._declarations.get(
+                (name, facts.st_mtime_ns, facts.st_size),
+                lambda name=name: load_models(self.settings.models, only=name),  # type: ignore[misc]
+            )
+            models |= {model.name: model for model in good}
+            broken += bad
+        return models, broken
+
+    def read(self, model: str) -> tuple[tuple[Entry, ...], History]:
+        """Return a model's events and history; raises `StoreError`."""
+        return self._ledgers.get(model, lambda: LedgerReader(Ledger(self.store, model))).read()
+
+    def histories(self, models: list[str]) -> dict[str, History | RatchetError]:
+        """Return the history of each model; one that can't be read does not hide the others."""
+
+        def told(model: str) -> History | RatchetError:
+            try:
+                return self.read(model)[1]
+            except RatchetError as error:
+                return error
+
+        with ThreadPoolExecutor(max(1, self.store.parallel)) as pool:
+            return dict(zip(models, pool.map(told, models), strict=True))
+
+    def dossier(self, model: str, chapter: Chapter) -> Dossier:
+        """Return what is on record about a version."""
+        key = (model, chapter.id, chapter.standing.decided)
+        return self._dossiers.get(key, lambda: gather(self.store, model, chapter.standing))
+
+
+@lru_cache(maxsize=2)
+def shelf(settings: Settings) -> Shelf:
+    """Return the shelf of a deployment."""
+    return Shelf(settings)
