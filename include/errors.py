@@ -17,7 +17,8 @@
     ├── TrainingError          a candidate can't be fitted, or none could be selected
     ├── ModelFileRefused       a model file is damaged or holds a type that is not permitted
     ├── EvaluationError        evidence can't be measured
-    └── RegistryError          an operation on the ledger that the laws do not allow
+    ├── RegistryError          an operation on the ledger that the laws do not allow
+    └── NotReproduced          a version, trained again from its record, is another model
 
 Each message says what was expected, what was found, where, and what to do next.
 """
@@ -139,6 +140,10 @@ class EvaluationError(RatchetError):
 
 class RegistryError(RatchetError):
     """An operation on the ledger that the laws do not allow."""
+
+
+class NotReproduced(RatchetError):  # noqa: N818  # named as the rest of the error tree
+    """A version, trained again from its record, is another model, or its record is not sound."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

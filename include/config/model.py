@@ -6,18 +6,17 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
-from croniter import croniter
 from pydantic import Field, field_validator, model_validator
 
 from include.config.data import Data, Quality
 from include.config.judging import LEAST_BLOCKS, Evaluation, Gate, Guard, Primary, Require
 from include.config.names import ESTIMATORS, METRICS
 from include.config.section import Section
+from include.config.ticks import PRESETS, is_cron
 from include.config.training import Features, Training
 from include.errors import nearest
 
 BASELINES = ("trivial", "simple")
-_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 
 
 class Schedule(Section):
@@ -25,16 +24,18 @@ class Schedule(Section):
 
     retrain: str | None = None
     """A cron expression or an Airflow preset such as `@monthly`; each run stands at its logical date. Left out: only by hand."""
+    score: str | None = None
+    """The same for batch predictions; each run predicts the rows between the tick before its logical date and that date. Left out: only by hand, one partition at a time."""
     start: datetime
     """The first date that a scheduled run or a backfill may stand at."""
     end: datetime | None = None
     """The last one; left out for a model that goes on."""
 
-    @field_validator("retrain")
+    @field_validator("retrain", "score")
     @classmethod
     def _cron(cls, text: str | None) -> str | None:
-        if text is not None and text not in _PRESETS and not croniter.is_valid(text):
-            raise ValueError(f"expected a cron expression of five fields or one of {', '.join(_PRESETS)}")
+        if text is not None and not is_cron(text):
+            raise ValueError(f"expected a cron expression of five fields or one of {', '.join(PRESETS)}")
         return text
 
     @field_validator("start", "end", mode="before")

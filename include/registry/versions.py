@@ -46,9 +46,8 @@ def save_version(
     store: ObjectStore, model: ModelConfig, as_of: datetime, fit: FitRecord, baselines: dict[str, FitRecord]
 ) -> Version:
     """Give the selected fit its version; repeated with the same inputs, find the same one."""
-    digest = digest_json({"model": model.name, "as_of": to_iso(as_of), "fit": fit.key})
     version = Version(
-        id=f"{as_of:%Y%m%dT%H%M%SZ}-{digest[:10]}",
+        id=id_of(model.name, as_of, fit.key),
         model=model.name,
         as_of=as_of,
         snapshot=fit.snapshot,
@@ -59,6 +58,12 @@ def save_version(
         baselines={name: record.key for name, record in sorted(baselines.items())},
     )
     return Version.from_json(settle_json(store, _key(model.name, version.id), version.to_json()))
+
+
+def id_of(model: str, as_of: datetime, fit: str) -> str:
+    """Return the id of the version that the fit of this key is, as of an instant."""
+    digest = digest_json({"model": model, "as_of": to_iso(as_of), "fit": fit})
+    return f"{as_of:%Y%m%dT%H%M%SZ}-{digest[:10]}"
 
 
 def load_version(store: ObjectStore, model: str, version: str) -> Version:

@@ -1,26 +1,46 @@
 """Ratchet's operators: one a word of the chain, each a thin shell around a function of ``include``."""
 
 from ratchet_operators.check import Check
-from ratchet_operators.declared import declared_models, form, retrain_schedule
+from ratchet_operators.declared import (
+    declared_models,
+    form,
+    reproduce_form,
+    retrain_schedule,
+    rollback_form,
+    score_form,
+    score_schedule,
+)
 from ratchet_operators.evaluate import Evaluate
 from ratchet_operators.gate import Gate
 from ratchet_operators.ingest import Ingest
 from ratchet_operators.promote import KeepChampion, Promote
+from ratchet_operators.reproduce import Reproduce
+from ratchet_operators.score import IngestInterval, Score
 from ratchet_operators.select import Select
 from ratchet_operators.settle import Settle
 from ratchet_operators.train import Train
+from ratchet_operators.withdraw import AnnounceChampion, Withdraw
 
 __all__ = [
+    "AnnounceChampion",
     "Check",
     "Evaluate",
     "Gate",
     "Ingest",
+    "IngestInterval",
     "KeepChampion",
     "Promote",
+    "Reproduce",
+    "Score",
     "Select",
     "Settle",
     "Train",
+    "Withdraw",
     "declared_models",
     "form",
+    "reproduce_form",
     "retrain_schedule",
+    "rollback_form",
+    "score_form",
+    "score_schedule",
 ]

@@ -11,7 +11,7 @@ from include.config.model import ModelConfig
 from include.config.settings import Settings
 
 
-def declared_models(family: str, *, module: dict[str, Any]) -> list[ModelConfig]:
+def declared_models(family: str, *, module: dict[str, Any] | None = None) -> list[ModelConfig]:
     """Return the models to build DAGs ``<family>_<model>`` for.
 
     A task parses only its own DAG. Models that can't be used become one import error of the DAG file, which says what to
@@ -21,20 +21,30 @@ def declared_models(family: str, *, module: dict[str, Any]) -> list[ModelConfig]
     ----------
     family : str
         The first part of the DAG ids.
-    module : dict
-        The DAG file's ``globals()``, where Airflow finds what can't be loaded.
+    module : dict, optional
+        The DAG file's ``globals()``, where Airflow finds what can't be loaded; given by one file, so that it is said once.
     """
     wanted = get_parsing_context().dag_id
-    only = wanted.removeprefix(f"{family}_") if wanted and wanted.startswith(f"{family}_") else None
+    if wanted and not wanted.startswith(f"{family}_"):
+        return []
+    only = wanted.removeprefix(f"{family}_") if wanted else None
     models, broken = load_models(Settings.from_environment().models, only=only)
-    if broken:
+    if broken and module is not None:
         module["models_that_need_a_look"] = _Broken(broken)
     return models
 
 
 def retrain_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
     """Return the timetable under which a run's logical date is the instant that it stands at."""
-    cron = model.schedule.retrain
+    return _timetable(model.schedule.retrain)
+
+
+def score_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
+    """Return the timetable under which a run's logical date is the end of the interval that it scores."""
+    return _timetable(model.schedule.score)
+
+
+def _timetable(cron: str | None) -> CronTriggerTimetable | None:
     return CronTriggerTimetable(cron, timezone="UTC") if cron else None
 
 
@@ -66,7 +76,10 @@ def form(model: ModelConfig) -> dict[str, Param]:
             "enforce",
             type="string",
             enum=["enforce", "dry_run"],
-            values_display={"enforce": "Enforce: decide and put it on record", "dry_run": "Dry run: only say what would be decided"},
+            values_display={
+                "enforce": "Enforce: decide and put it on record",
+                "dry_run": "Dry run: only say what would be decided",
+            },
             title="Gate",
             section="What to do with it",
         ),
@@ -79,6 +92,54 @@ def form(model: ModelConfig) -> dict[str, Param]:
             section="What to do with it",
         ),
     }
+
+
+def score_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the trigger form of a model's batch predictions; valid as it opens."""
+    end = model.schedule.end
+    return {
+        "as_of": Param(
+            end.isoformat() if end else None,
+            type=["null", "string"],
+            format="date-time",
+            title="As of",
+            description="The newest interval that is over by then is scored, with the champion as of its start. Empty: now. "
+            "A scheduled run and a backfill score the interval that ends at their own date.",
+            section="What to score",
+        )
+    }
+
+
+def rollback_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the form of a rollback; it can be sent once a reason is typed."""
+    return {
+        "version": _version("Taken out of force for good. Empty: the champion."),
+        "reason": Param(
+            type="string",
+            minLength=3,
+            maxLength=500,
+            title="Reason",
+            description="Goes into the ledger beside your name; it can't be changed later.",
+            section="Why",
+        ),
+    }
+
+
+def reproduce_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the form of a reproduction; valid as it opens."""
+    return {"version": _version("Trained again from its record and compared. Empty: the champion.")}
+
+
+def _version(description: str) -> Param:
+    # Free text: which versions there are is in the store, and parsing reads nothing but YAML. The task offers the nearest.
+    return Param(
+        None,
+        type=["null", "string"],
+        pattern=r"^\s*([0-9]{8}T[0-9]{6}Z-[0-9a-f]{10})?\s*$",
+        title="Version",
+        description=f"{description} Such as 20130901T000000Z-0123456789; the Models page and the log list them.",
+        section="Which version",
+    )
 
 
 class _Broken(DAG):

@@ -130,6 +130,6 @@ def as_of(context: Context, config: ModelConfig) -> datetime:
             "The form's as-of lies in the future.",
             expected=f"at or before {run.run_after:%Y-%m-%d %H:%M}, when the run was triggered",
             found=wanted,
-            where=f"DAG retrain_{config.name}, field as_of",
+            where=f"DAG {run.dag_id}, field as_of",
         )
     return instant

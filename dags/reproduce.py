@@ -1,0 +1,30 @@
+"""Train a version again from its record alone, and say whether it is the same model.
+
+**reproduce** takes the declaration, the rows, the code and the seed that are on record, makes the fit again where the old
+one can't be found, and compares: the model file byte for byte, or else the predictions on the holdout. It names what is not
+as it was: rows that the source gives otherwise now, settings, library versions, code. It fails if the model is another one.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from ratchet_operators import Reproduce, declared_models, reproduce_form
+
+for model in declared_models("reproduce"):
+    with DAG(
+        dag_id=f"reproduce_{model.name}",
+        description=f"Train a version again: {model.description}",
+        doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
+        schedule=None,
+        params=reproduce_form(model),
+        tags=["ratchet", model.name],
+        default_args={
+            "owner": model.owner,
+            "model": model.to_json(),
+            "retries": 2,
+            "retry_delay": timedelta(seconds=20),
+            "retry_exponential_backoff": True,
+        },
+    ):
+        Reproduce(task_id="reproduce")

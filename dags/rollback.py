@@ -1,0 +1,31 @@
+"""Take a version out of force, for good; the champion before it is in force at once.
+
+**withdraw** puts the withdrawal on record with your name and reason, and says what is in force then. **announce** wakes
+whoever schedules on the champion, if it changed. Nothing is measured or decided again here: what was decided against the
+withdrawn version is settled by the next retraining.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from ratchet_operators import AnnounceChampion, Withdraw, declared_models, rollback_form
+
+for model in declared_models("rollback"):
+    with DAG(
+        dag_id=f"rollback_{model.name}",
+        description=f"Withdraw a version: {model.description}",
+        doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
+        schedule=None,
+        params=rollback_form(model),
+        tags=["ratchet", model.name],
+        default_args={
+            "owner": model.owner,
+            "model": model.to_json(),
+            "retries": 2,
+            "retry_delay": timedelta(seconds=20),
+            "retry_exponential_backoff": True,
+        },
+    ):
+        withdraw = Withdraw(task_id="withdraw")
+        announce = AnnounceChampion(task_id="announce", handed=withdraw.output)

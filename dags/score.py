@@ -1,0 +1,35 @@
+"""Predict the rows of each interval with the champion that was in force before any of them happened.
+
+**ingest** brings in the rows between the tick before the run's date and that date, with or without labels, and **score**
+predicts them, flags those that are unlike anything the champion was fitted on, and publishes the scores all at once. Scored
+again, they are the same bytes; scored by another champion, after a rollback or a late backfill, they stand beside the old
+ones and are in force.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from ratchet_operators import IngestInterval, Score, declared_models, score_form, score_schedule
+
+for model in declared_models("score"):
+    with DAG(
+        dag_id=f"score_{model.name}",
+        description=f"Batch predictions: {model.description}",
+        doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
+        schedule=score_schedule(model),
+        start_date=model.schedule.start,
+        end_date=model.schedule.end,
+        catchup=False,
+        params=score_form(model),
+        tags=["ratchet", model.name],
+        default_args={
+            "owner": model.owner,
+            "model": model.to_json(),
+            "retries": 2,
+            "retry_delay": timedelta(seconds=20),
+            "retry_exponential_backoff": True,
+        },
+    ):
+        ingest = IngestInterval(task_id="ingest")
+        score = Score(task_id="score", handed=ingest.output)

@@ -1,0 +1,124 @@
+"""A person takes a version out of force, and knows what is in force then."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from include.errors import RegistryError, nearest
+from include.registry.ledger import Ledger
+from include.registry.timeline import Timeline, Trigger, fold
+from include.storage.log import Entry
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What a withdrawal did."""
+
+    version: str
+    before: str | None
+    """The champion before it."""
+    champion: str | None
+    """The champion since; None if no promoted version is left."""
+    stale: tuple[str, ...]
+    """Backfilled versions that were decided against the withdrawn one; the next run of `settle` decides them again."""
+
+
+def find_version(timeline: Timeline, wanted: str | None) -> str:
+    """Return the version that a form names; the champion, if it names none.
+
+    Raises
+    ------
+    RegistryError
+        When there is none of that name; says which there are, newest first, and the nearest.
+    """
+    known = [standing.version for standing in reversed(timeline.standings)]
+    if wanted is None or not wanted.strip():
+        if timeline.champion is None:
+            raise RegistryError(
+                "There is no champion.",
+                expected="the id of a version, or a champion to take if none is given",
+                found=_listed(known),
+            )
+        return timeline.champion
+    if (version := wanted.strip()) in known:
+        return version
+    close = nearest(version, known)
+    raise RegistryError(
+        f"There is no version {version}.",
+        expected=f"one of {_listed(known)}; or none, for the champion {timeline.champion}",
+        found=version,
+        remedy=f"did you mean {close}?" if close else None,
+    )
+
+
+def roll_back(ledger: Ledger, wanted: str | None, reason: str, *, actor: dict[str, Any], at: datetime) -> RolledBack:
+    """Withdraw a version; the champion before it is in force with the same event.
+
+    Bound to the run that asks: repeated by the same run it finds its own withdrawal, so that "the champion" is never
+    taken twice. What was decided against the version is left as it is: `settle` measures it again in the next retraining,
+    and a person who rolls back gets exactly the champion that is named here, at once.
+
+    Parameters
+    ----------
+    wanted : str or None
+        The version; None for the champion.
+    actor : dict
+        With the ``run`` that asks.
+
+    Raises
+    ------
+    RegistryError
+        When there is no such version, it is withdrawn already, or no reason is given.
+    """
+    own = _withdrawal(ledger.entries(), actor)
+    if own is None:
+        timeline = ledger.timeline()
+        version = find_version(timeline, wanted)
+        if (known := timeline[version].withdrawn) is not None:
+            raise RegistryError(
+                f"{version} is withdrawn already.",
+                found=f"reason then: {known}",
+                remedy=f"nothing to do; the champion is {timeline.champion}",
+            )
+        ledger.withdraw(version, reason, actor=actor, at=at)
+        own = _withdrawal(ledger.entries(), actor)
+        if own is None:
+            raise RegistryError(f"Somebody else has just withdrawn {version}.", found="a withdrawal by another run")
+    entries = ledger.entries()
+    version = own.body["version"]
+    before, after = fold(entries[: own.number]), fold(entries[: own.number + 1])
+    stale = tuple(
+        standing.version
+        for standing in after.standings
+        if standing.decision is not None
+        and standing.trigger is Trigger.BACKFILL
+        and standing.decision.incumbent == version
+    )
+    log.info("%s is withdrawn for good: %s", version, own.body["reason"])
+    if before.champion != after.champion:
+        log.info("in force is now: %s", after.champion or "no version at all")
+    else:
+        log.info("it was not in force; the champion is still %s", after.champion)
+    if stale:
+        log.info("decided against it, to be decided again by the next retraining: %s", _listed(stale))
+    return RolledBack(version, before.champion, after.champion, stale)
+
+
+def _withdrawal(entries: tuple[Entry, ...], actor: dict[str, Any]) -> Entry | None:
+    def by_us(entry: Entry) -> bool:
+        who = entry.body["actor"]
+        return entry.kind == "withdrawn" and (who.get("dag"), who.get("run")) == (actor["dag"], actor["run"])
+
+    return next(filter(by_us, entries), None)
+
+
+def _listed(versions: tuple[str, ...] | list[str]) -> str:
+    more = f" and {len(versions) - _SHOWN} older" if len(versions) > _SHOWN else ""
+    return (", ".join(versions[:_SHOWN]) or "no version") + more

@@ -1,0 +1,123 @@
+"""What is not as it was: settings, libraries, code, platform, and records that do not agree with each other."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from include.config.code import file_digests
+from include.config.data import PythonSource
+from include.config.model import ModelConfig
+from include.data.snapshots import Snapshot
+from include.data.sources import source_digest
+from include.errors import ObjectMissing, RatchetError
+from include.registry.versions import Version, id_of
+from include.reproduction.report import Difference, Kind
+from include.storage.content import get_content
+from include.storage.store import ObjectStore
+from include.training.origins import listed_code
+from include.training.recipe import Recipe
+from include.training.record import FitRecord
+
+_SECTIONS = ("task", "data", "quality", "features", "training")
+_NOTHING = "nothing"
+
+
+def of_settings(then: ModelConfig, now: ModelConfig) -> Iterator[Difference]:
+    """Compare the parts of two declarations that say how a model comes about."""
+    old, new = _leaves(_about_fits(then)), _leaves(_about_fits(now))
+    for name in sorted({*old, *new}):
+        if old.get(name, _NOTHING) != new.get(name, _NOTHING):
+            yield Difference(
+                Kind.SETTING, name, str(old.get(name, _NOTHING)), str(new.get(name, _NOTHING)), bears=False
+            )
+
+
+def of_libraries(fit: FitRecord, recipe: Recipe) -> Iterator[Difference]:
+    """Compare the versions that a fit was made with and those installed here."""
+    yield from _of_table(Kind.LIBRARY, fit.libraries, recipe.libraries(), bears=True)
+
+
+def of_platform(fit: FitRecord) -> Iterator[Difference]:
+    """Compare operating system and processor."""
+    here = f"{platform.system()} {platform.machine()}"
+    if fit.platform != here:
+        yield Difference(Kind.PLATFORM, "of the fit", str(fit.platform), here, bears=True)
+
+
+def of_code(
+    store: ObjectStore, fit: FitRecord, recipe: Recipe, snapshot: Snapshot, config: ModelConfig, folder: Path
+) -> Iterator[Difference]:
+    """Compare the model's Python files, and the reader of its source, with those of today."""
+    recorded = {name: digest[:12] for name, digest in listed_code(store, fit).items()}
+    here = {name: digest[:12] for name, digest in file_digests(recipe.code(folder)).items()}
+    yield from _of_table(Kind.CODE, recorded, here, bears=False)
+    source = config.data.source
+    if isinstance(source, PythonSource) and (now := source_digest(config.data, folder)) != snapshot.source:
+        name = f"{source.reader.partition(':')[0]}.py, or what it imports"
+        yield Difference(Kind.CODE, name, snapshot.source[:12], now[:12], bears=False)
+
+
+def of_records(
+    store: ObjectStore, version: Version, fit: FitRecord, recipe: Recipe, registered_file: str
+) -> Iterator[Difference]:
+    """Hold the ledger, the version, its fit and the declaration against each other; none may say otherwise."""
+    derived = id_of(version.model, version.as_of, version.fit)
+    facts: dict[str, tuple[Any, Any]] = {
+        "id of the version": (version.id, derived),
+        "key of the fit": (version.fit, fit.key),
+        "snapshot": (version.snapshot, fit.snapshot),
+        "seed": (fit.seed, recipe.seed),
+        "estimator": (fit.estimator, recipe.estimator),
+        "columns": (list(fit.columns), list(recipe.features.columns)),
+        "model file of the version": (registered_file, version.model_file),
+        "model file of the fit": (registered_file, fit.model_file),
+    }
+    if recipe.search is None:
+        facts["params"] = (fit.params, recipe.settings)
+    found = [
+        Difference(Kind.RECORD, name, _short(recorded), _short(other), bears=True)
+        for name, (recorded, other) in facts.items()
+        if recorded != other
+    ]
+    key = recipe.key_with(fit.snapshot, fit.code, fit.libraries)
+    if not found and key != fit.key:
+        name = "of the fit: libraries, code or declaration were changed after it was made"
+        found.append(Difference(Kind.RECORD, name, _short(fit.key), _short(key), bears=True))
+    yield from found
+    try:
+        get_content(store, f"{fit.model}/models", ".skops", version.model_file)
+    except ObjectMissing:
+        yield Difference(Kind.RECORD, "model file", _short(version.model_file), "missing", bears=True)
+    except RatchetError:
+        yield Difference(Kind.RECORD, "model file", _short(version.model_file), "damaged", bears=True)
+
+
+def _of_table(kind: Kind, then: Mapping[str, str], now: Mapping[str, str], *, bears: bool) -> Iterator[Difference]:
+    for name in sorted({*then, *now}):
+        if then.get(name) != now.get(name):
+            yield Difference(kind, name, then.get(name, _NOTHING), now.get(name, _NOTHING), bears=bears)
+
+
+def _about_fits(config: ModelConfig) -> dict[str, Any]:
+    value = config.to_json()
+    metric = value["gate"]["primary"]["metric"]
+    return {name: value[name] for name in _SECTIONS} | {"gate": {"primary": {"metric": metric}}}
+
+
+def _leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """Return the values of nested sections by their path: ``training.candidates[0].params.max_iter``."""
+    if isinstance(value, dict) and value:
+        parts = [(f"{name}.{key}" if name else key, one) for key, one in value.items()]
+    elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        parts = [(f"{name}[{number}]", one) for number, one in enumerate(value)]
+    else:
+        return {name: value}
+    return {path: leaf for part, one in parts for path, leaf in _leaves(one, part).items()}
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] if len(text) == 64 and " " not in text else text

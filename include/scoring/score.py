@@ -1,0 +1,117 @@
+"""Predict the rows of one interval with the champion that was in force before any of them happened."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime
+from pathlib import Path
+
+from include.config.data import Slot
+from include.config.model import ModelConfig
+from include.config.ticks import interval_until
+from include.data.frames import read_rows
+from include.data.snapshots import Snapshot
+from include.data.windows import Window
+from include.evaluation.contenders import open_model, score_rows
+from include.registry.ledger import Ledger
+from include.registry.versions import load_version
+from include.scoring.publication import Manifest, Publication
+from include.scoring.scores import Scores, scores_of
+from include.storage.content import get_content, to_iso
+from include.storage.store import ObjectStore
+from include.training.domain import Domain
+from include.training.origins import code_of, config_of
+from include.training.record import load_fit
+
+log = logging.getLogger(__name__)
+
+_TICKS = {Slot.HOUR: "@hourly", Slot.DAY: "@daily", Slot.MONTH: "@monthly"}
+
+
+def interval_at(model: ModelConfig, instant: datetime) -> Window:
+    """Return the newest interval that is over at ``instant``: between two ticks of ``schedule.score``.
+
+    Without such a schedule an interval is as long as a partition.
+    """
+    return Window(*interval_until(model.schedule.score or _TICKS[model.data.partition], instant))
+
+
+def score(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, *, at: datetime) -> Manifest | None:
+    """Predict the rows of a snapshot's holdout window, and publish the scores as those of that interval.
+
+    The version is ``champion_as_of`` the interval's start: it was in force before any of the rows happened, so none of
+    them can have been in its training, whatever the lengths of interval and holdout. Rows without a target are predicted
+    like all others, and columns are derived by the code that the version was fitted with. Repeated, the same bytes are
+    found in force. If another champion as of then lands meanwhile, the rows are scored again, by that one.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    snapshot : Snapshot
+        From `include.data.partitions.ingest_window`.
+    at : datetime
+        The instant that goes on record.
+
+    Returns
+    -------
+    Manifest or None
+        What is in force for the interval; None if there was no champion.
+
+    Raises
+    ------
+    NotEnoughRows
+        When the interval holds no row.
+    EvaluationError, DataError, ModelFileRefused
+        When the version can't predict these rows.
+    """
+    interval = snapshot.split.holdout
+    ledger, publication = Ledger(store, model.name), Publication(store, model.name, interval)
+
+    def champion() -> str | None:
+        return ledger.timeline().champion_as_of(interval.after)
+
+    while (version := champion()) is not None:
+        scores = _predict(store, model, folder, snapshot, version)
+        manifest = Manifest(
+            version=version,
+            **interval.to_json(),
+            rows=scores.table.num_rows,
+            outside=scores.outside,
+            columns=scores.columns,
+            scores=publication.put(scores.table),
+            snapshot=snapshot.digest,
+        )
+        if publication.publish(manifest, still_wanted=lambda scored=version: champion() == scored, at=at):  # type: ignore[misc] # mypy can't type a bound default
+            _say(model, manifest)
+            return manifest
+        log.info("%s is no longer the champion as of %s: scoring again", version, to_iso(interval.after))
+    return None
+
+
+def _predict(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, version: str) -> Scores:
+    fit = load_fit(store, model.name, load_version(store, model.name, version).fit)
+    features = config_of(store, fit).features
+    assert fit.domain is not None  # noqa: S101 (kept together with the declaration)
+    domain = Domain.from_json(json.loads(get_content(store, f"{model.name}/domains", ".json", fit.domain)))
+    data = model.data
+    columns = list(dict.fromkeys([*data.row_id, data.event_time, *fit.columns]))
+    then = model.model_copy(update={"features": features})
+    with code_of(store, fit, features.derive, folder) as code:
+        frame = read_rows(store, snapshot, then, code, window="holdout", columns=columns, labelled=False)
+    scored = score_rows(open_model(store, fit), fit, frame)
+    return scores_of(data, frame, scored.score, fit, version, domain)
+
+
+def _say(model: ModelConfig, manifest: Manifest) -> None:
+    log.info(
+        "%s: %s rows after %s until %s scored by %s",
+        *(model.name, f"{manifest.rows:,}", manifest.after, manifest.until, manifest.version),
+    )
+    if manifest.outside:
+        by_column = ", ".join(f"{name} {count:,}" for name, count in sorted(manifest.columns.items()))
+        log.warning(
+            "%s: %s rows (%.1f %%) lie outside what %s was fitted on and are flagged: %s",
+            *(model.name, f"{manifest.outside:,}", 100 * manifest.outside / manifest.rows, manifest.version, by_column),
+        )

@@ -1,0 +1,80 @@
+"""Predictions as a table: one row for each input row, said by which version, and whether the row was of a known kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from include.config.data import Data
+from include.errors import ConfigError
+from include.training.domain import Domain
+from include.training.record import FitRecord
+
+PREDICTION, LABEL, VERSION, OUTSIDE = "prediction", "label", "version", "out_of_domain"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The table, and how many of its rows lie outside the domain: at all, and by column."""
+
+    table: pa.Table
+    outside: int
+    columns: dict[str, int]
+
+
+def scores_of(
+    data: Data,
+    frame: pd.DataFrame,
+    scored: np.ndarray[tuple[int], np.dtype[np.float64]],
+    fit: FitRecord,
+    version: str,
+    domain: Domain,
+) -> Scores:
+    """Put predictions beside the rows that they are of.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The rows in canonical order, with id, event time and the fit's input columns.
+    scored : array of shape (n_rows,)
+        Probability of the positive class, or the predicted value.
+
+    Returns
+    -------
+    Scores
+        Columns: the row id, the event time, ``prediction``, ``label`` (classification: whether the prediction reaches the
+        fit's threshold, as the target's own two values), ``version``, ``out_of_domain``.
+    """
+    keys = list(dict.fromkeys([*data.row_id, data.event_time]))
+    if taken := [name for name in keys if name in (PREDICTION, LABEL, VERSION, OUTSIDE)]:
+        raise ConfigError(
+            f"A column of the rows is called `{taken[0]}`, as one of the scores is.",
+            expected=f"other names than {PREDICTION}, {LABEL}, {VERSION} and {OUTSIDE}",
+            where="data.row_id and data.event_time",
+            remedy="rename it where the rows come from",
+        )
+    table = _plain(pa.Table.from_pandas(frame[keys], preserve_index=False))
+    table = table.append_column(PREDICTION, pa.array(scored))
+    if fit.classes is not None and fit.threshold is not None:
+        positive = scored >= fit.threshold
+        negative_class, positive_class = fit.classes
+        values = pa.array([negative_class, positive_class])
+        table = table.append_column(LABEL, values.take(pa.array(positive.astype(np.int8))))
+    outside = domain.outside(frame)
+    flags = np.zeros(len(frame), dtype=bool)
+    for mask in outside.values():
+        flags |= mask
+    table = table.append_column(VERSION, pa.array([version] * len(frame), pa.string()))
+    table = table.append_column(OUTSIDE, pa.array(flags))
+    return Scores(table, int(flags.sum()), {name: int(mask.sum()) for name, mask in outside.items() if mask.any()})
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Return texts as texts: which levels a category lists, and in which width, is no part of the scores."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table[field.name].cast(pa.string()))
+    return table.replace_schema_metadata(None)

@@ -1,0 +1,69 @@
+"""Predict the rows of one interval with the champion as of its start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowSkipException
+
+from ratchet_operators.connections import AirflowConnections
+from ratchet_operators.operator import RatchetOperator, as_of, now
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class IngestInterval(RatchetOperator):
+    """Bring in the rows between the last two ticks of ``schedule.score``, with or without labels, and pin them."""
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return the snapshot that names the rows, and the interval."""
+        from include.data.partitions import ingest_window
+        from include.scoring.score import interval_at
+
+        config = self.config
+        interval = interval_at(config, as_of(context, config))
+        snapshot = ingest_window(
+            self.open_store(), config, self.folder, interval, at=now(), connections=AirflowConnections()
+        )
+        return {"config": self.identity, "snapshot": snapshot.digest, **interval.to_json()}
+
+
+class Score(RatchetOperator):
+    """Publish the scores of an interval, and tell whoever schedules on ``ratchet://<model>/scores``."""
+
+    def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(model=model, outlets=[scores_asset(str(model["name"]))], **kwargs)
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return what was published; skipped, without an asset event, if there was no champion or no row."""
+        from include.data.snapshots import Snapshot
+        from include.errors import NotEnoughRows
+        from include.scoring.score import score
+
+        config, store = self.config, self.open_store()
+        snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
+        try:
+            published = score(store, config, self.folder, snapshot, at=now())
+        except NotEnoughRows as none:
+            raise AirflowSkipException(f"There is nothing to score. {none.message}") from none
+        if published is None:
+            raise AirflowSkipException(
+                f"{config.name} had no champion yet as of {self.handed['after']}, where this interval begins. "
+                f"Run retrain_{config.name} for that date or an earlier one; then clear this task."
+            )
+        facts: dict[str, Any] = {
+            "version": published.version,
+            "after": published.after,
+            "until": published.until,
+            "rows": published.rows,
+            "out_of_domain": published.outside,
+        }
+        context["outlet_events"][scores_asset(config.name)].extra = dict(facts)
+        return {**self.handed, **facts, "scores": published.scores}
+
+
+def scores_asset(model: str) -> Asset:
+    """Return the asset that stands for a model's batch predictions."""
+    return Asset(name=f"{model}_scores", uri=f"ratchet://{model}/scores")

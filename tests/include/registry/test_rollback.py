@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+from worlds import NOW, World
+
+from include.errors import RegistryError
+from include.registry.ledger import Ledger
+from include.registry.rollback import find_version, roll_back
+
+
+def actor(run: str) -> dict[str, str]:
+    return {"trigger": "manual", "dag": "rollback_flight_delay", "run": run, "user": "ada"}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def ledger(world: World) -> Ledger:
+    """Three versions, the last one in force; the third was decided by a backfill against the second."""
+    ledger = Ledger(world.store, world.model.name)
+    for month, quality in ((5, 0.7), (6, 0.8), (7, 0.9)):
+        version = world.version(month, quality)
+        by = {"trigger": "backfill", "dag": "retrain_flight_delay", "run": f"{month}"}
+        ledger.register(version, actor=by, at=NOW)
+        ledger.decide(world.model, version.id, measure=world.measure, actor=by, at=NOW)
+    assert [standing.in_line for standing in ledger.timeline().standings] == [True, True, True]
+    return ledger
+
+
+def versions(ledger: Ledger) -> list[str]:
+    return [standing.version for standing in ledger.timeline().standings]
+
+
+def test_without_a_name_the_champion_is_withdrawn_and_the_one_before_it_is_in_force(ledger: Ledger) -> None:
+    first, second, third = versions(ledger)
+    done = roll_back(ledger, None, "wrong units", actor=actor("r"), at=NOW)
+    assert (done.version, done.before, done.champion) == (third, third, second)
+    assert ledger.timeline().champion == second
+    assert ledger.timeline()[third].withdrawn == "wrong units"
+    assert ledger.entries()[-1].body["actor"]["user"] == "ada"
+    assert first
+
+
+def test_repeated_by_the_same_run_it_finds_what_it_did(ledger: Ledger) -> None:
+    done = roll_back(ledger, None, "wrong units", actor=actor("r"), at=NOW)
+    count = len(ledger.entries())
+    assert roll_back(ledger, None, "wrong units", actor=actor("r"), at=NOW) == done
+    assert len(ledger.entries()) == count
+    assert roll_back(ledger, None, "worse still", actor=actor("s"), at=NOW).version == versions(ledger)[1]
+
+
+def test_a_version_that_is_not_in_force_can_be_quarantined_and_the_champion_stays(ledger: Ledger) -> None:
+    _, second, third = versions(ledger)
+    done = roll_back(ledger, second, "leaked label", actor=actor("r"), at=NOW)
+    assert (done.before, done.champion) == (third, third)
+    assert done.stale == (third,)
+
+
+def test_a_withdrawn_version_never_comes_back(ledger: Ledger, world: World) -> None:
+    third = versions(ledger)[2]
+    roll_back(ledger, third, "wrong units", actor=actor("r"), at=NOW)
+    ledger.decide(world.model, third, measure=world.measure, actor=actor("again"), at=NOW)
+    ledger.settle(measure=world.measure, actor=actor("again"), at=NOW)
+    assert ledger.timeline().champion == versions(ledger)[1]
+    with pytest.raises(RegistryError, match="withdrawn already"):
+        roll_back(ledger, third, "once more", actor=actor("s"), at=NOW)
+
+
+def test_the_last_promoted_version_can_be_withdrawn_and_then_none_is_in_force(ledger: Ledger) -> None:
+    for run in "abc":
+        done = roll_back(ledger, None, "start over", actor=actor(run), at=NOW)
+    assert done.champion is None
+    with pytest.raises(RegistryError, match="no champion"):
+        roll_back(ledger, None, "start over", actor=actor("d"), at=NOW)
+
+
+def test_a_misspelt_version_is_answered_with_the_nearest_and_all_there_are(ledger: Ledger) -> None:
+    _, second, third = versions(ledger)
+    with pytest.raises(RegistryError) as caught:
+        find_version(ledger.timeline(), second[:-1] + "x")
+    assert f"did you mean {second}" in str(caught.value)
+    assert third in str(caught.value)
+
+
+def test_a_withdrawal_needs_a_reason(ledger: Ledger) -> None:
+    with pytest.raises(RegistryError, match="reason"):
+        roll_back(ledger, None, "  ", actor=actor("r"), at=NOW)
+    assert versions(ledger)[2] == ledger.timeline().champion
