@@ -18,9 +18,9 @@ from include.config.names import SIMPLE_BASELINE
 from include.errors import RegistryError
 from include.evaluation.evidence import Evidence
 from include.registry.gate import Judgement, judge, policy_digest
-from include.registry.timeline import Decision, Standing, Timeline, Trigger, fold
+from include.registry.timeline import Decision, Standing, Timeline, Trigger, apply, fold
 from include.registry.versions import Version, load_version
-from include.storage.content import canonical_json, get_content, put_content, to_iso
+from include.storage.content import canonical_json, from_iso, get_content, put_content, to_iso
 from include.storage.log import Entry, Log
 from include.storage.store import ObjectStore
 
@@ -64,9 +64,34 @@ class Ledger:
         """Return the events, their chain verified."""
         return self._log.read()
 
-    def timeline(self) -> Timeline:
-        """Return what the events mean."""
-        return fold(self.entries())
+    def timeline(self, *, recorded_by: datetime | None = None) -> Timeline:
+        """Return what the events mean.
+
+        Parameters
+        ----------
+        recorded_by : datetime, optional
+            Only what was on record then. Its ``champion`` is the version that was in force in fact at that instant, whereas
+            ``champion_as_of`` of the whole timeline is the one that stands for that instant by all that is known now.
+        """
+        entries = self.entries()
+        if recorded_by is not None:
+            known = [number for number, entry in enumerate(entries, 1) if from_iso(entry.at) <= recorded_by]
+            entries = entries[: known[-1] if known else 0]
+        return fold(entries)
+
+    def in_fact(self) -> list[tuple[datetime, str | None]]:
+        """Return who was in force in fact from when: the recorded instants at which the champion changed, with the new one."""
+        changes: list[tuple[datetime, str | None]] = []
+        standings: dict[str, Standing] = {}
+        for entry in self.entries():
+            apply(entry, standings)
+            if entry.kind == "registered":
+                continue
+            in_line = [standing for standing in standings.values() if standing.in_line]
+            champion = max(in_line, key=lambda standing: standing.order).version if in_line else None
+            if champion != (changes[-1][1] if changes else None):
+                changes.append((from_iso(entry.at), champion))
+        return changes
 
     def verify(self) -> int:
         """Read every event from the store again and return how many there are; raises `ChainBroken`."""
@@ -123,7 +148,7 @@ class Ledger:
             before, incumbent = timeline[version].decision, timeline.incumbent_of(version)
             assert before is not None  # noqa: S101 (only decided versions are named)
             log.info("%s was decided against %s, but %s is now before it", version, before.incumbent, incumbent)
-            model = self._config(before.config)
+            model = self.config(before.config)
             return "decided", self._decide(model, version, incumbent, before.config, measure, actor, again=True).to_json()
 
         while (entry := self._log.append(first_changed, at=to_iso(at))) is not None:
@@ -191,5 +216,6 @@ class Ledger:
             again=again,
         )
 
-    def _config(self, digest: str) -> ModelConfig:
+    def config(self, digest: str) -> ModelConfig:
+        """Return the configuration that a decision names."""
         return ModelConfig.model_validate_json(get_content(self.store, f"{self.model}/configs", ".json", digest))

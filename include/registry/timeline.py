@@ -150,22 +150,27 @@ def fold(entries: Iterable[Entry]) -> Timeline:
     """
     standings: dict[str, Standing] = {}
     for entry in entries:
-        body = entry.body
-        name = body["version"]
-        if entry.kind == "registered":
-            standings.setdefault(
-                name, Standing(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]))
-            )
-        elif entry.kind == "decided":
-            standings[name] = replace(standings[name], decision=Decision.from_json(body), decided=entry.number)
-        elif entry.kind == "withdrawn":
-            standings[name] = replace(standings[name], withdrawn=body["reason"])
-        else:
-            raise RegistryError(
-                "The ledger holds an event that this release does not know.",
-                expected="registered, decided or withdrawn",
-                found=entry.kind,
-                where=f"event {entry.number}",
-                remedy="use the release of Ratchet that wrote it, or a newer one",
-            )
+        apply(entry, standings)
     return Timeline(tuple(sorted(standings.values(), key=lambda standing: standing.order)))
+
+
+def apply(entry: Entry, standings: dict[str, Standing]) -> None:
+    """Let one event change where its version stands."""
+    body = entry.body
+    name = body["version"]
+    if entry.kind == "registered":
+        standings.setdefault(
+            name, Standing(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]))
+        )
+    elif entry.kind == "decided":
+        standings[name] = replace(standings[name], decision=Decision.from_json(body), decided=entry.number)
+    elif entry.kind == "withdrawn":
+        standings[name] = replace(standings[name], withdrawn=body["reason"])
+    else:
+        raise RegistryError(
+            "The ledger holds an event that this release does not know.",
+            expected="registered, decided or withdrawn",
+            found=entry.kind,
+            where=f"event {entry.number}",
+            remedy="use the release of Ratchet that wrote it, or a newer one",
+        )

@@ -1,0 +1,91 @@
+"""What another policy would have made of all past evidence.
+
+Nothing is read but the ledger, the versions and the evidence; nothing is measured or put on record. Under another policy
+another version may have been the incumbent. If the challenger was once measured against that one, its evidence is in the
+store and is used; if not, the answer for it is unknown, and said to be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include.config.judging import Gate
+from include.evaluation.measure import load_evidence
+from include.registry.gate import Judgement
+from include.registry.ledger import Comparison, Ledger
+from include.registry.timeline import Decision, Outcome
+from include.registry.versions import load_version
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One version as the ledger has it, and as another policy would have it."""
+
+    version: str
+    recorded: Outcome
+    incumbent: str | None
+    """Who would have been before it."""
+    outcome: Outcome | None
+    """None where it was never measured against that incumbent."""
+    reason: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the other policy is known to say something else."""
+        return self.outcome is not None and self.outcome is not self.recorded
+
+
+def rejudge(ledger: Ledger) -> list[Replayed]:
+    """Judge every decision on record again, from its own evidence and by its own policy; none should differ."""
+    again = []
+    for entry in ledger.entries():
+        if entry.kind == "decided":
+            decision = Decision.from_json(entry.body)
+            judgement = _judge(ledger, decision, ledger.config(decision.config).gate)
+            again.append(
+                Replayed(decision.version, decision.outcome, decision.incumbent, judgement.outcome, judgement.reason)
+            )
+    return again
+
+
+def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
+    """Walk the versions in their order and decide on each by ``policy``.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    policy : Gate
+        The rules; a metric that they name and that was not measured then leaves its rule open, so it holds.
+
+    Returns
+    -------
+    list of Replayed
+        One for every version that was decided on and is not withdrawn, in their order.
+    """
+    measured = {
+        (entry.body["version"], entry.body["incumbent"]): Decision.from_json(entry.body)
+        for entry in ledger.entries()
+        if entry.kind == "decided"
+    }
+    replayed: list[Replayed] = []
+    incumbent: str | None = None
+    for standing in ledger.timeline().standings:
+        if standing.decision is None or standing.withdrawn is not None:
+            continue
+        version, recorded = standing.version, standing.decision.outcome
+        if (known := measured.get((version, incumbent))) is None:
+            reason = f"It was never measured against {incumbent or 'the baselines alone'}; a backfill of its date would."
+            replayed.append(Replayed(version, recorded, incumbent, None, reason))
+            continue
+        judgement = _judge(ledger, known, policy)
+        replayed.append(Replayed(version, recorded, incumbent, judgement.outcome, judgement.reason))
+        if judgement.outcome is Outcome.PROMOTE:
+            incumbent = version
+    return replayed
+
+
+def _judge(ledger: Ledger, decision: Decision, policy: Gate) -> Judgement:
+    challenger = load_version(ledger.store, ledger.model, decision.version)
+    incumbent = load_version(ledger.store, ledger.model, decision.incumbent) if decision.incumbent else None
+    evidence = load_evidence(ledger.store, ledger.model, decision.evidence)
+    return Comparison(challenger, incumbent, evidence, decision.evidence).judge(policy)
