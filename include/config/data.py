@@ -141,6 +141,8 @@ class Data(Section):
     """What event times without a zone mean, as an IANA name such as `America/New_York`."""
     recheck: int = Field(default=1, ge=0)
     """How many of the newest partitions each run reads again, for late corrections."""
+    corrections: Literal["as_now_known", "as_known_then"] = "as_now_known"
+    """Which content of a partition that was corrected later a run reads: the newest, or the one that was known at its as-of (the first on record if none was)."""
 
     @field_validator("row_id", mode="before")
     @classmethod

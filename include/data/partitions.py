@@ -69,6 +69,13 @@ class Catalogue:
         """Return the newest observation of every slot."""
         return {slot: observation for slot, (observation, _) in _newest(self.log.read()).items()}
 
+    def known_by(self, instant: datetime) -> dict[str, Observation]:
+        """Return of every slot what was on record at ``instant``; the first observation of those that were read later."""
+        entries = self.log.read()
+        first = {value["slot"]: Observation(**value) for entry in reversed(entries) for value in entry.body["partitions"]}
+        known = _newest(entry for entry in entries if from_iso(entry.at) <= instant)
+        return first | {slot: observation for slot, (observation, _) in known.items()}
+
     def record(self, observations: Sequence[Observation], schema: Mapping[str, str], at: datetime) -> Entry | None:
         """Put on record what is news; None if nothing is.
 
@@ -207,7 +214,10 @@ def _pin(
         observations, schema = _observe(store, catalogue.folder, model, folder, due, recorded, at, connections)
         catalogue.record(observations, schema, at)
     newest = catalogue.newest()
-    pinned = tuple(_pinned(newest[slot]) for slot in needed)
+    chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(as_of)
+    if behind := [slot for slot in needed if chosen[slot].content != newest[slot].content]:
+        log.info("%s: as known at as-of, before later corrections: %s", model.name, ", ".join(behind))
+    pinned = tuple(_pinned(chosen[slot]) for slot in needed)
     snapshot = Snapshot(
         model.name, as_of.astimezone(UTC), source, split, pinned, cast(dict[str, str], catalogue.schema())
     )

@@ -259,3 +259,17 @@ def test_rows_of_a_window_are_named_by_slot_and_position(run, local_store, model
     assert list(frame[SLOT]) == ["2026-03"] * 3
     assert list(frame[POSITION]) == [0, 1, 2]
     assert list(frame["id"]) == [303, 309, 320]
+
+
+def test_a_late_correction_changes_what_is_read_as_now_known_and_not_what_was_known_then(run, folder, model) -> None:
+    then = model.model_copy(update={"data": model.data.model_copy(update={"corrections": "as_known_then"})})
+    first, later = AS_OF + timedelta(days=40), AS_OF + timedelta(days=50)
+    as_of = AS_OF + timedelta(days=45)
+    before = run(as_of=as_of, at=as_of, model=then)
+    assert run(as_of=as_of, at=as_of) == before
+    (folder / "rows.csv").write_text(lines(1, 2, 3, 4, change="999,2026-04-21T10:00:00,1.5,true"))
+    everything = {"recheck": 4}
+    now_known = run(as_of=as_of, at=later, model=model.model_copy(update={"data": model.data.model_copy(update=everything)}))
+    assert now_known.digest != before.digest
+    assert run(as_of=as_of, at=later, model=then) == before
+    assert run(as_of=first, at=later, model=then).partitions[-2].rows == 3  # not on record then: the first on record
