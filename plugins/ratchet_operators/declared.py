@@ -135,7 +135,7 @@ def _version(description: str) -> Param:
     return Param(
         None,
         type=["null", "string"],
-        pattern=r"^\s*([0-9]{8}T[0-9]{6}Z-[0-9a-f]{10})?\s*$",
+        maxLength=100,
         title="Version",
         description=f"{description} Such as 20130901T000000Z-0123456789; the Models page and the log list them.",
         section="Which version",

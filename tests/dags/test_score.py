@@ -1,0 +1,90 @@
+"""Scores, rollbacks and reproductions: short graphs, forms that can be sent when they say enough."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+DESCRIBE = """
+from airflow.exceptions import ParamValidationError
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+def facts(dag):
+    try:
+        params = dag.params.validate()
+    except ParamValidationError as error:
+        params = f"not valid: {error}"
+    return {
+        "graph": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
+        "params": params,
+        "schedule": getattr(dag.timetable, "expression", None),
+        "outlets": {task.task_id: [asset.uri for asset in task.outlets] for task in dag.tasks if task.outlets},
+        "retries": sorted({task.retries for task in dag.tasks}),
+        "doc": dag.doc_md,
+    }
+names = ["score_flight_delay", "rollback_flight_delay", "reproduce_flight_delay"]
+answer({"errors": bag.import_errors, **{name.partition("_")[0]: facts(bag.dags[name]) for name in names}})
+"""
+
+FILLED = """
+import copy
+from airflow.exceptions import ParamValidationError
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+def valid(name, filled):
+    params = copy.deepcopy(bag.dags[name].params)
+    try:
+        params.update(filled)
+        params.validate()
+    except ParamValidationError:
+        return False
+    return True
+answer([valid(name, filled) for name, filled in json.loads(sys.argv[1])])
+"""
+
+
+@pytest.fixture(scope="module")
+def described(in_airflow: Callable[..., Any]) -> Any:
+    found = in_airflow(DESCRIBE)
+    assert found["errors"] == {}
+    return found
+
+
+def test_the_graphs(described: Any) -> None:
+    assert described["score"]["graph"] == {"ingest": ["score"], "score": []}
+    assert described["rollback"]["graph"] == {"withdraw": ["announce"], "announce": []}
+    assert described["reproduce"]["graph"] == {"reproduce": []}
+    for family in ("score", "rollback", "reproduce"):
+        assert described[family]["retries"] == [2]
+        assert "more than 15 minutes late" in described[family]["doc"]
+
+
+def test_only_scores_are_scheduled(described: Any) -> None:
+    assert described["score"]["schedule"] == "0 0 1 * *"
+    assert described["rollback"]["schedule"] is described["reproduce"]["schedule"] is None
+
+
+def test_scores_and_a_changed_champion_are_asset_events(described: Any) -> None:
+    assert described["score"]["outlets"] == {"score": ["ratchet://flight_delay/scores"]}
+    assert described["rollback"]["outlets"] == {"announce": ["ratchet://flight_delay/champion"]}
+
+
+def test_the_forms_of_score_and_reproduce_are_valid_as_they_open(described: Any) -> None:
+    assert described["score"]["params"] == {"as_of": "2014-01-01T00:00:00+00:00"}
+    assert described["reproduce"]["params"] == {"version": None}
+
+
+def test_a_rollback_asks_for_a_reason_and_takes_a_version(described: Any, in_airflow: Callable[..., Any]) -> None:
+    assert described["rollback"]["params"].startswith("not valid")
+    version = "20130901T000000Z-0123456789"
+    cases = [
+        ({"reason": "wrong units"}, True),
+        ({"reason": "wrong units", "version": version}, True),
+        ({"reason": "no"}, False),
+        ({"reason": None}, False),
+        ({"version": version}, False),
+    ]
+
+    filled = json.dumps([("rollback_flight_delay", form) for form, _ in cases])
+    assert in_airflow(FILLED, filled) == [valid for _, valid in cases]

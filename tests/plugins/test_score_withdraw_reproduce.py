@@ -1,0 +1,133 @@
+"""Scoring, rolling back and reproducing as their DAGs do it: by the operators, in the order of the graph."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from chain_run import declare, month, run_chain
+
+from include.registry.ledger import Ledger
+from include.registry.versions import load_version
+from include.storage.local import LocalStore
+from ratchet_operators import AnnounceChampion, IngestInterval, Reproduce, Score, Withdraw
+
+
+class Deployment:
+    """A model with two champions, under settings as a worker has them."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder, self.store = root / "models" / "parcels", LocalStore(root / "store")
+        self.model = declare(self.folder)
+        self.events: dict[str, Any] = {}
+
+    @property
+    def champion(self) -> str | None:
+        return Ledger(self.store, "parcels").timeline().champion
+
+    def run(
+        self,
+        operator: Any,
+        *,
+        run_id: str = "r",
+        logical_date: datetime | None = None,
+        handed: Any = None,
+        **params: Any,
+    ) -> Any:
+        task = operator(task_id="task", model=self.model.to_json(), handed=handed)
+        run = SimpleNamespace(
+            run_type="backfill" if logical_date else "manual", logical_date=logical_date, run_after=month(13),
+            dag_id="dag", run_id=run_id, triggering_user_name="ada",
+        )  # fmt: skip
+        events: Any = defaultdict(SimpleNamespace)
+        self.page = None
+        try:
+            return task.execute({"dag_run": run, "params": params, "outlet_events": events})
+        finally:
+            self.events = {asset.uri: event.extra for asset, event in events.items()}
+            self.page = getattr(task, "page", None)
+
+    def score(self, number: int) -> Any:
+        pinned = self.run(IngestInterval, logical_date=month(number))
+        return self.run(Score, logical_date=month(number), handed=pinned)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    deployment = Deployment(tmp_path_factory.mktemp("deployment"))
+    for number in (4, 7):
+        run_chain(deployment.store, deployment.model, deployment.folder, month(number))
+    return deployment
+
+
+@pytest.fixture
+def deployment(made: Deployment, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    monkeypatch.setenv("RATCHET_STORE", made.store.url)
+    monkeypatch.setenv("RATCHET_MODELS", str(made.folder.parent))
+    return made
+
+
+def test_scores_are_handed_over_as_small_facts_and_go_out_as_an_event(deployment: Deployment) -> None:
+    done = deployment.score(6)
+    facts = {"version": done["version"], "after": "2024-05-01T00:00:00Z", "until": "2024-06-01T00:00:00Z"}
+    facts |= {"rows": done["rows"], "out_of_domain": done["out_of_domain"]}
+    assert deployment.events == {"ratchet://parcels/scores": facts}
+    assert done["rows"] > 100 and len(done["scores"]) == 64
+
+
+def test_before_the_first_champion_a_run_is_skipped_and_says_what_to_do(deployment: Deployment) -> None:
+    with pytest.raises(AirflowSkipException, match="Run retrain_parcels"):
+        deployment.score(4)
+    assert deployment.events == {}
+
+
+def test_an_interval_without_rows_is_skipped(deployment: Deployment) -> None:
+    with pytest.raises(AirflowSkipException, match="nothing to score"):
+        deployment.score(15)
+
+
+def test_the_champion_is_reproduced_and_the_page_linked(deployment: Deployment) -> None:
+    done = deployment.run(Reproduce, version=None)
+    assert (done["version"], done["outcome"], done["differences"]) == (deployment.champion, "IDENTICAL", 0)
+    assert deployment.page is not None
+    assert deployment.store.exists(f"{deployment.page}.html")
+
+
+def test_a_version_that_does_not_reproduce_fails_for_good_with_its_page_linked(deployment: Deployment) -> None:
+    assert deployment.champion is not None
+    key = load_version(deployment.store, "parcels", deployment.champion).fit
+    fit = deployment.store.root / f"parcels/fits/{key}.json"
+    record = fit.read_bytes()
+    fit.chmod(0o644)
+    fit.write_bytes(record.replace(b'"seed":', b'"seed":9'))
+    try:
+        with pytest.raises(AirflowFailException, match="record seed"):
+            deployment.run(Reproduce, version=deployment.champion)
+    finally:
+        fit.write_bytes(record)
+    assert deployment.page is not None
+    assert b"record" in deployment.store.get(f"{deployment.page}.html")
+
+
+def test_a_misspelt_version_fails_for_good_with_the_nearest(deployment: Deployment) -> None:
+    assert deployment.champion is not None
+    with pytest.raises(AirflowFailException, match=f"did you mean {deployment.champion}"):
+        deployment.run(Reproduce, version=deployment.champion[:-1])
+
+
+def test_a_rollback_puts_the_champion_before_in_force_once_and_announces_it(deployment: Deployment) -> None:
+    withdrawn = deployment.champion
+    done = deployment.run(Withdraw, run_id="rollback", version=None, reason="wrong units")
+    assert (done["withdrawn"], done["champion"]) == (withdrawn, deployment.champion)
+    assert deployment.champion not in (None, withdrawn)
+    assert deployment.run(Withdraw, run_id="rollback", version=None, reason="wrong units") == done
+    deployment.run(AnnounceChampion, run_id="rollback", handed=done)
+    event = {"version": deployment.champion, "withdrawn": withdrawn}
+    assert deployment.events == {"ratchet://parcels/champion": event}
+    with pytest.raises(AirflowSkipException, match="the champion is still"):
+        deployment.run(AnnounceChampion, handed={**done, "champion": done["before"]})
