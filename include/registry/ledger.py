@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +17,9 @@ from include.config.model import ModelConfig
 from include.config.names import SIMPLE_BASELINE
 from include.errors import RegistryError
 from include.evaluation.evidence import Evidence
+from include.evaluation.measure import load_evidence
 from include.registry.gate import Judgement, judge, policy_digest
-from include.registry.timeline import Decision, Standing, Timeline, Trigger, apply, fold
+from include.registry.timeline import Decision, Outcome, Standing, Timeline, apply, fold
 from include.registry.versions import Version, load_version
 from include.storage.content import canonical_json, from_iso, get_content, put_content, to_iso
 from include.storage.log import Entry, Log
@@ -124,7 +125,7 @@ class Ledger:
             standing, incumbent = timeline[version], timeline.incumbent_of(version)
             if (known := standing.decision) is not None:
                 same = (known.incumbent, known.policy, known.config) == (incumbent, policy_digest(model.gate), config)
-                if same or standing.trigger is not Trigger.BACKFILL:
+                if same or not standing.may_change:
                     return None
             return "decided", self._decide(model, version, incumbent, config, measure, actor).to_json()
 
@@ -155,6 +156,50 @@ class Ledger:
             again.append(Decision.from_json(entry.body))
         return again
 
+    def reconsider(
+        self, model: ModelConfig, version: str, *, as_of: datetime, measure: Measure, actor: dict[str, Any], at: datetime
+    ) -> Decision:
+        """Decide again on a held version by rows that have matured since, without training.
+
+        Promoted, it is in force from ``as_of`` on, not from its own: nobody could have known earlier. The incumbent is the
+        champion before ``as_of``.
+
+        Raises
+        ------
+        RegistryError
+            When the version is not held, or ``as_of`` is not later than the rows that it was held on.
+        """
+        config = put_content(self.store, f"{self.model}/configs", ".json", canonical_json(model.to_json()))
+
+        def unless_reconsidered(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            timeline = fold(entries)
+            standing = timeline[version]
+            if standing.decision is not None and standing.decision.as_of == to_iso(as_of):
+                return None
+            if standing.decision is None or standing.decision.outcome is not Outcome.HOLD or standing.withdrawn is not None:
+                state = standing.decision.outcome if standing.decision else "not decided on"
+                raise RegistryError(
+                    "Only a held version can be reconsidered.",
+                    expected="HOLD",
+                    found="withdrawn" if standing.withdrawn is not None else state,
+                    where=version,
+                )
+            if as_of <= standing.since:
+                raise RegistryError(
+                    "Nothing can have matured since.",
+                    expected=f"an as-of after {to_iso(standing.since)}, at which it was held",
+                    found=to_iso(as_of),
+                    where=version,
+                )
+            incumbent = timeline.incumbent_of(version, since=as_of)
+            decision = self._decide(model, version, incumbent, config, measure, actor)
+            return "decided", replace(decision, as_of=to_iso(as_of)).to_json()
+
+        self._log.append(unless_reconsidered, at=to_iso(at))
+        decision = self.timeline()[version].decision
+        assert decision is not None  # noqa: S101 (just read or written)
+        return decision
+
     def withdraw(self, version: str, reason: str, *, actor: dict[str, Any], at: datetime) -> Timeline:
         """Take a version out of force for good; the champion before it is back in force.
 
@@ -183,6 +228,13 @@ class Ledger:
         challenger = load_version(self.store, self.model, version)
         incumbent = timeline.incumbent_of(version) if version in timeline else timeline.champion_as_of(challenger.as_of)
         return self._measure(model, challenger, incumbent, measure)
+
+    def compare(self, decision: Decision) -> Comparison:
+        """Return what a decision on record was made on."""
+        challenger = load_version(self.store, self.model, decision.version)
+        incumbent = load_version(self.store, self.model, decision.incumbent) if decision.incumbent else None
+        evidence = load_evidence(self.store, self.model, decision.evidence)
+        return Comparison(challenger, incumbent, evidence, decision.evidence)
 
     def _measure(
         self, model: ModelConfig, challenger: Version, incumbent: str | None, measure: Measure

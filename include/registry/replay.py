@@ -10,11 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from include.config.judging import Gate
-from include.evaluation.measure import load_evidence
-from include.registry.gate import Judgement
-from include.registry.ledger import Comparison, Ledger
+from include.registry.ledger import Ledger
 from include.registry.timeline import Decision, Outcome
-from include.registry.versions import load_version
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ def rejudge(ledger: Ledger) -> list[Replayed]:
     for entry in ledger.entries():
         if entry.kind == "decided":
             decision = Decision.from_json(entry.body)
-            judgement = _judge(ledger, decision, ledger.config(decision.config).gate)
+            judgement = ledger.compare(decision).judge(ledger.config(decision.config).gate)
             again.append(
                 Replayed(decision.version, decision.outcome, decision.incumbent, judgement.outcome, judgement.reason)
             )
@@ -77,15 +74,9 @@ def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
             reason = f"It was never measured against {incumbent or 'the baselines alone'}; a backfill of its date would."
             replayed.append(Replayed(version, recorded, incumbent, None, reason))
             continue
-        judgement = _judge(ledger, known, policy)
+        judgement = ledger.compare(known).judge(policy)
         replayed.append(Replayed(version, recorded, incumbent, judgement.outcome, judgement.reason))
         if judgement.outcome is Outcome.PROMOTE:
             incumbent = version
     return replayed
 
-
-def _judge(ledger: Ledger, decision: Decision, policy: Gate) -> Judgement:
-    challenger = load_version(ledger.store, ledger.model, decision.version)
-    incumbent = load_version(ledger.store, ledger.model, decision.incumbent) if decision.incumbent else None
-    evidence = load_evidence(ledger.store, ledger.model, decision.evidence)
-    return Comparison(challenger, incumbent, evidence, decision.evidence).judge(policy)

@@ -51,6 +51,8 @@ class Decision:
     actor: dict[str, Any]
     again: bool = False
     """Whether `settle` decided it again because its incumbent changed."""
+    as_of: str | None = None
+    """The instant whose rows it was decided on, if that is later than the version's own: a held version reconsidered."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the event's body."""
@@ -79,8 +81,19 @@ class Standing:
 
     @property
     def order(self) -> tuple[datetime, int]:
-        """Its place among the versions."""
-        return self.as_of, self.registered
+        """Its place among the versions: from when it can be in force, then when it was registered."""
+        return self.since, self.registered
+
+    @property
+    def since(self) -> datetime:
+        """Its as-of; for a version that was reconsidered, the as-of of the rows that it was then decided on."""
+        later = self.decision.as_of if self.decision is not None else None
+        return self.as_of if later is None else from_iso(later)
+
+    @property
+    def may_change(self) -> bool:
+        """Whether `settle` may decide it again: what a live run decided, or reconsidered, is a fact."""
+        return self.decision is not None and self.trigger is Trigger.BACKFILL and self.decision.as_of is None
 
     @property
     def in_line(self) -> bool:
@@ -108,15 +121,22 @@ class Timeline:
     def __contains__(self, version: object) -> bool:
         return any(standing.version == version for standing in self.standings)
 
-    def incumbent_of(self, version: str) -> str | None:
-        """Return the version that a challenger is to be measured against, or None for the first."""
-        order = self[version].order
-        before = [standing for standing in self.standings if standing.in_line and standing.order < order]
+    def incumbent_of(self, version: str, *, since: datetime | None = None) -> str | None:
+        """Return the version that a challenger is to be measured against, or None for the first.
+
+        Parameters
+        ----------
+        since : datetime, optional
+            The instant from which it would be in force, if that is not its own as-of.
+        """
+        standing = self[version]
+        order = standing.order if since is None else (since, standing.registered)
+        before = [other for other in self.standings if other.in_line and other.order < order]
         return before[-1].version if before else None
 
     def champion_as_of(self, instant: datetime) -> str | None:
         """Return the promoted, not withdrawn version with the greatest as-of at or before ``instant``."""
-        before = [standing for standing in self.standings if standing.in_line and standing.as_of <= instant]
+        before = [standing for standing in self.standings if standing.in_line and standing.since <= instant]
         return before[-1].version if before else None
 
     @property
@@ -126,14 +146,14 @@ class Timeline:
 
     def champions(self) -> list[tuple[datetime, str]]:
         """Return who is in force from when: the instants at which the champion changes, with the new one."""
-        return [(s.as_of, s.version) for s in self.standings if s.in_line and self.champion_as_of(s.as_of) == s.version]
+        return [(s.since, s.version) for s in self.standings if s.in_line and self.champion_as_of(s.since) == s.version]
 
     def first_to_decide_again(self) -> str | None:
         """Return the earliest version whose backfilled decision names an incumbent that is no longer the one before it."""
         incumbent: str | None = None
         for standing in self.standings:
             decision = standing.decision
-            if decision is not None and standing.trigger is Trigger.BACKFILL and decision.incumbent != incumbent:
+            if decision is not None and standing.may_change and decision.incumbent != incumbent:
                 return standing.version
             if standing.in_line:
                 incumbent = standing.version

@@ -1,9 +1,11 @@
 """Ratchet's operators: one a word of the chain, each a thin shell around a function of ``include``."""
 
+from ratchet_operators.announce import AnnounceChampion
 from ratchet_operators.check import Check
 from ratchet_operators.declared import (
     declared_models,
     form,
+    reconsider_form,
     reproduce_form,
     retrain_schedule,
     rollback_form,
@@ -14,12 +16,13 @@ from ratchet_operators.evaluate import Evaluate
 from ratchet_operators.gate import Gate
 from ratchet_operators.ingest import Ingest
 from ratchet_operators.promote import KeepChampion, Promote
+from ratchet_operators.reconsider import Reconsider
 from ratchet_operators.reproduce import Reproduce
 from ratchet_operators.score import IngestInterval, Score
 from ratchet_operators.select import Select
 from ratchet_operators.settle import Settle
 from ratchet_operators.train import Train
-from ratchet_operators.withdraw import AnnounceChampion, Withdraw
+from ratchet_operators.withdraw import Withdraw
 
 __all__ = [
     "AnnounceChampion",
@@ -30,6 +33,7 @@ __all__ = [
     "IngestInterval",
     "KeepChampion",
     "Promote",
+    "Reconsider",
     "Reproduce",
     "Score",
     "Select",
@@ -38,6 +42,7 @@ __all__ = [
     "Withdraw",
     "declared_models",
     "form",
+    "reconsider_form",
     "reproduce_form",
     "retrain_schedule",
     "rollback_form",

@@ -125,6 +125,21 @@ def rollback_form(model: ModelConfig) -> dict[str, Param]:
     }
 
 
+def reconsider_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the form of a second look at a held version; valid as it opens."""
+    fields = form(model)
+    as_of = fields["as_of"].dump()
+    as_of["schema"] |= {
+        "description": "The instant to stand at: every row whose label was known by then counts. Empty: now.",
+        "section": "Which version",
+    }
+    return {
+        "version": _version("Judged again by all rows that have matured since. Empty: the newest that is held."),
+        "as_of": Param(as_of["value"], **as_of["schema"]),
+        "reason": fields["reason"],
+    }
+
+
 def reproduce_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a reproduction; valid as it opens."""
     return {"version": _version("Trained again from its record and compared. Empty: the champion.")}

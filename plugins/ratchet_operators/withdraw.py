@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowSkipException
-
 from ratchet_operators.operator import RatchetOperator, actor_of, now
-from ratchet_operators.promote import champion_asset
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,21 +28,3 @@ class Withdraw(RatchetOperator):
             "champion": done.champion,
             "stale": len(done.stale),
         }
-
-
-class AnnounceChampion(RatchetOperator):
-    """Tell whoever schedules on ``ratchet://<model>/champion`` that another version is in force."""
-
-    def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(model=model, outlets=[champion_asset(str(model["name"]))], **kwargs)
-
-    def work(self, context: Context) -> dict[str, Any]:
-        """Return what was handed over; skipped, without an asset event, if the champion is the same as before."""
-        before, champion = self.handed["before"], self.handed["champion"]
-        if champion == before:
-            raise AirflowSkipException(
-                f"{self.handed['withdrawn']} was not in force; the champion is still {champion}."
-            )
-        event = context["outlet_events"][champion_asset(self.config.name)]
-        event.extra = {"version": champion, "withdrawn": self.handed["withdrawn"]}
-        return {**self.handed}

@@ -127,7 +127,7 @@ def test_a_rollback_puts_the_champion_before_in_force_once_and_announces_it(depl
     assert deployment.champion not in (None, withdrawn)
     assert deployment.run(Withdraw, run_id="rollback", version=None, reason="wrong units") == done
     deployment.run(AnnounceChampion, run_id="rollback", handed=done)
-    event = {"version": deployment.champion, "withdrawn": withdrawn}
+    event = {"version": deployment.champion, "before": withdrawn}
     assert deployment.events == {"ratchet://parcels/champion": event}
-    with pytest.raises(AirflowSkipException, match="the champion is still"):
+    with pytest.raises(AirflowSkipException, match="The champion is still"):
         deployment.run(AnnounceChampion, handed={**done, "champion": done["before"]})
