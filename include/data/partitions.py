@@ -72,7 +72,9 @@ class Catalogue:
     def known_by(self, instant: datetime) -> dict[str, Observation]:
         """Return of every slot what was on record at ``instant``; the first observation of those that were read later."""
         entries = self.log.read()
-        first = {value["slot"]: Observation(**value) for entry in reversed(entries) for value in entry.body["partitions"]}
+        first = {
+            value["slot"]: Observation(**value) for entry in reversed(entries) for value in entry.body["partitions"]
+        }
         known = _newest(entry for entry in entries if from_iso(entry.at) <= instant)
         return first | {slot: observation for slot, (observation, _) in known.items()}
 

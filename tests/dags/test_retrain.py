@@ -59,7 +59,10 @@ def test_a_broken_model_is_an_import_error_that_says_what_to_mend_and_the_others
 ) -> None:
     shutil.copytree(MODELS / "flight_delay", tmp_path / "flight_delay")
     text = (MODELS / "flight_delay" / "model.yaml").read_text()
-    for name, broken in (("typo", text.replace("label_delay", "label_dely")), ("cron", text.replace("@monthly", "61 * * * *"))):
+    for name, broken in (
+        ("typo", text.replace("label_delay", "label_dely")),
+        ("cron", text.replace("@monthly", "61 * * * *")),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.yaml").write_text(broken.replace("name: flight_delay", f"name: {name}"))
     found = in_airflow(DESCRIBE, RATCHET_MODELS=str(tmp_path))
@@ -103,5 +106,7 @@ def test_a_task_parses_only_its_own_model(in_airflow: Callable[..., Any], tmp_pa
     script = 'answer(sorted(DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags))'
     families = ("reproduce", "retrain", "rollback", "score")
     settings = {"RATCHET_MODELS": str(tmp_path)}
-    assert in_airflow(script, **settings) == sorted(f"{family}_{name}" for family in families for name in ("one", "other"))
+    assert in_airflow(script, **settings) == sorted(
+        f"{family}_{name}" for family in families for name in ("one", "other")
+    )
     assert in_airflow(script, **settings, _AIRFLOW_PARSING_CONTEXT_DAG_ID="retrain_one") == ["retrain_one"]

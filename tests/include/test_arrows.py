@@ -9,7 +9,18 @@ import pytest
 
 from include.config.settings import ROOT
 
-ROOMS = ["errors", "storage", "config", "data", "training", "evaluation", "registry", "scoring", "reproduction", "command_line"]
+ROOMS = [
+    "errors",
+    "storage",
+    "config",
+    "data",
+    "training",
+    "evaluation",
+    "registry",
+    "scoring",
+    "reproduction",
+    "command_line",
+]
 FILES = sorted((ROOT / "include").rglob("*.py"))
 
 
