@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS = 1
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: demo up test check lint clean requirements
+.PHONY: demo up test check lint clean requirements screenshots
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -19,6 +19,7 @@ help:
 	@echo 'make up            Airflow for people, until Ctrl-C'
 	@echo 'make test          the tests: the fast ones, then those under a real scheduler'
 	@echo 'make check         what CI runs: lint, format, types, tests'
+	@echo 'make screenshots   the pictures in docs/images, of what make demo left'
 	@echo 'make clean         remove what demo and up made: Airflow'"'"'s folder and the local store'
 	@echo 'make requirements  pin the dependencies that pyproject.toml names'
 
@@ -31,6 +32,9 @@ up: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -m 'not system'
 	$(BIN)/python -m pytest -q -m system
+
+screenshots: $(VENV)/installed-dev
+	$(BIN)/python tests/browser/screenshots.py $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

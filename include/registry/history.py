@@ -161,15 +161,15 @@ def needs(model: ModelConfig, of: History, now: datetime) -> Iterator[str]:
     champion = of.champion
     if champion is None:
         if of.chapters:
-            yield f"It has {len(of.chapters)} version{'s' if len(of.chapters) > 1 else ''} but no champion: none was promoted, or those that were are withdrawn."
+            yield f"it has {len(of.chapters)} version{'s' if len(of.chapters) > 1 else ''} but no champion: none was promoted, or those that were are withdrawn."
         return
     if scheduled_since(model, champion.as_of, now, at_most=STALE_AFTER) < STALE_AFTER:
         return
     newer = [chapter for chapter in of.chapters if chapter.as_of > champion.as_of]
     if newer:
         yield (
-            f"Its champion stands since {champion.as_of:%-d %B %Y}: {len(newer)} newer version{'s' if len(newer) > 1 else ''} "
+            f"its champion stands since {champion.as_of:%-d %B %Y}: {len(newer)} newer version{'s' if len(newer) > 1 else ''} "
             f"did not replace it, the last one {newer[-1].fate}."
         )
     else:
-        yield f"Its champion stands since {champion.as_of:%-d %B %Y}, and no version was trained since."
+        yield f"its champion stands since {champion.as_of:%-d %B %Y}, and no version was trained since."

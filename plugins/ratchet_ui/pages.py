@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from include.config.model import ModelConfig
 from include.errors import RatchetError
@@ -71,7 +72,7 @@ def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime) -> st
     for model in seen:
         found = told[model.name]
         if isinstance(found, RatchetError):
-            attention.append(("unreadable", model.name, f"Its ledger can't be read: {found.message}"))
+            attention.append(("unreadable", model.name, f"its ledger can't be read: {found.message}"))
             found = History(model.name, ())
         rows.append((model, found, charts.sparkline(found)))
         attention += [("stale", model.name, sentence) for sentence in needs(model, found, now)]
@@ -82,7 +83,7 @@ def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime) -> st
 def draw_model(shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int, now: datetime) -> str:
     """Draw one model."""
     config = shelf.declared()[0].get(model)
-    told = shelf.read(model)[1]
+    entries, told = shelf.read(model)
     newest_first = told.chapters[::-1]
     begin = (page - 1) * VERSIONS_ON_A_PAGE
     return _draw(
@@ -92,8 +93,7 @@ def draw_model(shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int
         config=config,
         told=told,
         attention=[("stale", model, sentence) for sentence in needs(config, told, now)] if config else [],
-        history_chart=charts.history_chart(told),
-        trend=charts.trend_chart(told),
+        charts=shelf.drawn.get((model, len(entries), root), lambda: _charts(told, root)),
         chapters=newest_first[begin : begin + VERSIONS_ON_A_PAGE],
         page=page,
         pages=max(1, -(-len(newest_first) // VERSIONS_ON_A_PAGE)),
@@ -101,6 +101,12 @@ def draw_model(shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int
         dags=[f"retrain_{model}"],
         now=now,
     )
+
+
+def _charts(told: History, root: str) -> Markup:
+    """Draw a history's pictures, which only a new event changes."""
+    facts = {"told": told, "history_chart": charts.history_chart(told), "trend": charts.trend_chart(told)}
+    return Markup(_draw("charts.html", root, link=f"{root}/ratchet/models/{told.model}", **facts))  # noqa: S704 (a template's own output)
 
 
 def draw_version(shelf: Shelf, viewer: Viewer, model: str, chapter: Chapter, root: str) -> str:
@@ -303,7 +309,7 @@ def _environment() -> Environment:
         "age": _age,
         "segment": lambda text: quote(text, safe=""),
     }
-    environment.globals |= {"style": address("pages.css"), "interval_width": WIDTH, "chart": charts}
+    environment.globals |= {"style": address("pages.css"), "interval_width": WIDTH}
     return environment
 
 

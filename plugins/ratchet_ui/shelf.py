@@ -20,7 +20,7 @@ from include.storage.log import Entry
 from include.storage.opening import open_store
 from ratchet_operators.connections import s3_client
 
-LEDGERS, DOSSIERS, DECLARATIONS = 500, 64, 1000
+LEDGERS, DOSSIERS, DECLARATIONS, DRAWINGS = 500, 64, 1000, 64
 
 Found = TypeVar("Found")
 
@@ -74,6 +74,8 @@ class Shelf:
         self._ledgers = Kept(LEDGERS)
         self._dossiers = Kept(DOSSIERS)
         self._declarations = Kept(DECLARATIONS)
+        self.drawn = Kept(DRAWINGS)
+        """What was drawn of a history, by its model and number of events."""
 
     def declared(self) -> tuple[dict[str, ModelConfig], list[BrokenModel]]:
         """Return the models by name, and the broken ones; a file is read again when it changed."""

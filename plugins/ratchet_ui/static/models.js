@@ -120,7 +120,7 @@ async function showApprovals(main) {
     const at = ["dags", task.dag_id, "runs", task.dag_run_id, "tasks", task.task_id].map(encodeURIComponent).join("/");
     const link = element("a", { href: `${BASE}/${at}/required_actions` }, task.dag_id.replace(/^retrain_/, ""));
     needs.querySelector("ul").prepend(
-      element("li", { class: "approval" }, element("span", { class: "badge approval" }, "approval"), element("p", {}, link, ` ${subject}`)),
+      element("li", { class: "approval" }, element("span", { class: "badge approval" }, "approval"), element("p", {}, link, `: ${subject}`)),
     );
     needs.querySelector("[data-nothing]")?.remove();
     needs.removeAttribute("data-calm");

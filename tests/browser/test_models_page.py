@@ -1,0 +1,167 @@
+"""The Models page in a real browser inside a real Airflow: clicked through, read by role, and held to WCAG by axe-core."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from airflow_site import LONG, Site
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+MODELS = "/plugin/models"
+MODEL = f"{MODELS}/flight_delay"
+
+
+def ready(page: Any) -> Any:
+    """Wait until the page is drawn and Airflow's API was asked; return its content."""
+    page.locator("main.ratchet[data-ready]").wait_for(state="attached")
+    return page.locator("main.ratchet")
+
+
+def paths(site: Site) -> dict[str, str]:
+    first, fifth = site.versions[0], site.versions[4]
+    return {
+        "overview": MODELS,
+        "model": MODEL,
+        "no version yet": f"{MODELS}/{LONG}",
+        "version": f"{MODEL}/versions/{first}",
+        "two measured against each other": f"{MODEL}/compare?version={first}&version={site.versions[3]}",
+        "two that were not": f"{MODEL}/compare?version={first}&version={fifth}",
+    }
+
+
+def test_from_airflows_menu_to_a_version_and_back_by_clicks(site, page_of):
+    page = page_of("vera", "/")
+    page.get_by_role("link", name="Models").click()
+    ready(page)
+    page.get_by_role("row").get_by_role("link", name="flight_delay", exact=True).click()
+    page.wait_for_url(f"**{MODEL}")
+    ready(page).get_by_role("table").get_by_role("link", name="1 May 2013", exact=True).click()
+    page.wait_for_url(f"**{MODEL}/versions/{site.versions[0]}")
+    assert ready(page).locator(".verdict").inner_text().startswith("Promoted: ROC AUC better than")
+    page.go_back()
+    page.wait_for_url(f"**{MODEL}")
+    ready(page).get_by_role("heading", name="Champion timeline").wait_for()
+
+
+def test_what_needs_a_person_comes_first(page_of):
+    needs = ready(page_of("vera", MODELS)).locator(".needs")
+    text = needs.inner_text()
+    assert "did you mean `label_delay`?" in text
+    assert "its champion stands since" in text
+    heading = page_of("vera", MODELS).locator("main.ratchet h2").first
+    assert heading.inner_text() == "Needs you"
+
+
+def test_withdrawn_and_backfilled_versions_are_told_apart_and_the_champion_is_the_one_before(site, page_of):
+    main = ready(page_of("vera", MODEL))
+    marks = main.locator(".history .mark")
+    assert marks.count() == 9
+    assert main.locator(".history .mark.withdrawn").count() == 1
+    assert main.locator(".history .mark.backfilled").count() == 4
+    champion = main.locator(".rows tr.champion a").first.get_attribute("href")
+    assert main.locator(".history .reign.now").get_attribute("href") == champion
+
+
+def test_a_mark_tells_its_evidence_under_the_pointer_and_under_the_keyboard(page_of):
+    page = page_of("vera", MODEL)
+    mark = ready(page).locator(".trend .mark").first
+    mark.hover()
+    assert re.search(r"1 May 2013 · promoted.*backfilled\s+ROC AUC 0\.70", page.locator(".tip").inner_text())
+    page.mouse.move(5, 5)
+    mark.focus()
+    assert page.locator(".tip").is_visible()
+
+
+def test_two_versions_are_chosen_and_compared(site, page_of):
+    page = page_of("vera", MODEL)
+    main = ready(page)
+    button = main.get_by_role("button", name="Compare two")
+    assert button.is_disabled()
+    for version in (site.versions[1], site.versions[0]):
+        main.get_by_label(f"Compare version {version}").check()
+    button.click()
+    page.wait_for_url("**/compare?**")
+    main = ready(page)
+    main.get_by_role("heading", name="On identical rows").wait_for()
+    assert "max_iter" in main.inner_text() and "distance" not in main.inner_text()
+
+
+def test_a_viewer_has_no_buttons_and_a_user_triggers_with_the_forms_own_fields(site, page_of):
+    assert ready(page_of("vera", MODEL)).locator("[data-trigger]").count() == 0
+    page = page_of("uma", MODEL)
+    ready(page).get_by_role("button", name="Retrain").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("As of (UTC)").fill("2013-06-01T00:00:00")
+    dialog.get_by_label("Mode").select_option("dry_run")
+    dialog.get_by_label("hist_gradient_boosting").uncheck()
+    dialog.get_by_role("button", name="Retrain").click()
+    page.wait_for_url("**/dags/retrain_flight_delay/runs/**")
+    runs = json.loads(site.ask("/api/v2/dags/retrain_flight_delay/dagRuns?order_by=-run_after&limit=1", user="uma")[2])[
+        "dag_runs"
+    ]
+    conf = runs[0]["conf"]
+    assert (conf["as_of"], conf["mode"], conf["candidates"]) == (
+        "2013-06-01T00:00:00Z",
+        "dry_run",
+        ["logistic_regression"],
+    )
+    assert runs[0]["triggering_user_name"] == "uma"
+
+
+def test_what_airflow_refuses_is_said_and_nothing_is_lost(page_of):
+    page = page_of("uma", MODEL)
+    ready(page).get_by_role("button", name="Retrain").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("logistic_regression").uncheck()
+    dialog.get_by_label("hist_gradient_boosting").uncheck()
+    dialog.get_by_role("button", name="Retrain").click()
+    dialog.get_by_role("alert").filter(has_text=re.compile(".{10}")).wait_for()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_a_page_that_is_not_there_says_so_and_leads_back(page_of):
+    page = page_of("vera", f"{MODELS}/nothing_here")
+    page.get_by_text("There is no such page").wait_for()
+    page.get_by_role("link", name="All models").click()
+    page.wait_for_url(f"**{MODELS}")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_screen(site, page_of, width):
+    for name, path in paths(site).items():
+        main = ready(page_of("vera", path, width=width))
+        assert main.evaluate("node => node.scrollWidth <= node.clientWidth + 1"), name
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_core_finds_nothing_serious(site, page_of, axe, theme):
+    found: dict[str, Any] = {}
+    for name, path in paths(site).items():
+        page = page_of("uma", path, theme=theme)
+        ready(page)
+        if name == "model":
+            page.get_by_role("button", name="Retrain").click()
+            page.get_by_role("dialog").wait_for()
+        page.evaluate(axe)
+        # Only what is ours: the host of the page's shadow root.
+        host = "[...document.querySelectorAll('div')].find(node => node.shadowRoot?.querySelector('main.ratchet'))"
+        violations = page.evaluate(f"axe.run({host}).then(found => found.violations)")
+        serious = [v for v in violations if v["impact"] in ("serious", "critical")]
+        if serious:
+            found[name] = [
+                (v["id"], [node["html"][:200] + str(node["any"][:1])[:300] for node in v["nodes"]][:3]) for v in serious
+            ]
+    assert not found, json.dumps(found, indent=1)
+
+
+def test_the_plain_pages_say_the_same_without_any_script(site, page_of):
+    page = page_of("vera", "/ratchet/models")
+    page.get_by_role("row").get_by_role("link", name="flight_delay", exact=True).click()
+    page.get_by_role("table").get_by_role("link", name="1 May 2013", exact=True).click()
+    assert page.locator(".verdict").inner_text().startswith("Promoted")
+    assert page.locator("script").count() == 0
