@@ -1,0 +1,68 @@
+"""The promises of docs/gate.md, on few pairs; docs/gate-error.md has them on a thousand.
+
+Seeds are fixed. Tolerances are three Monte-Carlo standard errors of the promised share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+from benchmarks.gate_error import CONFIDENCE, Line, equal, planted, sliced, tied
+
+
+def shares(one: Callable[[int], dict[str, float]], pairs: int) -> dict[str, float]:
+    found = [one(seed) for seed in range(pairs)]
+    return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+
+
+def slack(promised: float, pairs: int) -> float:
+    return 3 * (promised * (1 - promised) / pairs) ** 0.5
+
+
+@pytest.fixture(scope="module")
+def same() -> dict[str, float]:
+    return shares(partial(equal, n=400), 120)
+
+
+def test_equal_models_are_promoted_and_rejected_no_more_often_than_alpha(same) -> None:
+    assert same["promoted"] <= 0.05 + slack(0.05, 120)
+    assert same["rejected"] <= 0.05 + slack(0.05, 120)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say(same) -> None:
+    for name in ("covered", "covered_recall", "closed_form"):
+        assert same[name] == pytest.approx(0.95, abs=0.01 + slack(0.95, 120))
+
+
+def test_the_least_detectable_gain_is_promoted_and_the_same_loss_at_the_margin_is_not(same) -> None:
+    least = float(ndtri(CONFIDENCE) + ndtri(0.8)) * same["error"]
+    better = shares(partial(planted, n=400, gain=least, margin=None), 100)
+    assert better["promoted"] == pytest.approx(0.8, abs=slack(0.8, 100))
+    worse = shares(partial(planted, n=400, gain=-least, margin=least), 100)
+    assert worse["promoted"] <= 0.05 + slack(0.05, 100)
+
+
+def test_a_weak_slice_of_three_percent_rejects_while_the_whole_rises() -> None:
+    weak = shares(partial(sliced, n=30_000, levels=5, weak=0.03, loss=0.15, gain=0.02), 8)
+    assert weak["overall_rises"] == weak["rejected"] == 1.0
+
+
+def test_thirty_levels_at_their_limit_reject_by_chance_no_more_often_than_alpha() -> None:
+    noise = shares(partial(sliced, n=6000, levels=30, weak=0.0, loss=0.03, gain=-0.03), 12)
+    assert noise["rejected"] <= 0.05 + slack(0.05, 12)
+    assert noise["naive"] > 0.5  # each by its own bound: one minus 0.95 to the thirtieth is 0.79
+
+
+def test_days_that_favour_one_model_deceive_rows_and_not_days() -> None:
+    by = {of: shares(partial(tied, n=6000, days=30, of=of), 50)["promoted"] for of in ("row", "day")}
+    assert by["row"] > 0.12 and by["day"] <= 0.05 + slack(0.05, 50)
+
+
+def test_a_promise_is_kept_within_the_error_of_the_simulation_and_not_beyond() -> None:
+    kept = [Line("", 1, 1000, share, 0, 0.05, "").kept for share in (0.0, 0.05, 0.07, 0.08)]
+    assert kept == [True, True, True, False]
