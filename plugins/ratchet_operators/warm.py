@@ -40,8 +40,11 @@ def on_starting(component: object) -> None:
 
 def warm() -> None:
     """Import the modules; one that can't be imported is left to the task that needs it, which says why."""
+    missing = [module for module in _MODULES if module not in sys.modules]
+    if not missing:
+        return  # a task, forked from a warm parent
     started = time.perf_counter()
-    for module in _MODULES:
+    for module in missing:
         try:
             importlib.import_module(module)
         except ImportError as error:
