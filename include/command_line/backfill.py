@@ -55,7 +55,14 @@ class Progress:
 
 
 def backfill(
-    airflow: LocalAirflow, dag: str, start: datetime, end: datetime, *, at_once: int, show: Callable[[Progress], None]
+    airflow: LocalAirflow,
+    dag: str,
+    start: datetime,
+    end: datetime,
+    *,
+    at_once: int,
+    show: Callable[[Progress], None],
+    backwards: bool = False,
 ) -> Progress:
     """Run ``dag`` at each of its dates from ``start`` to ``end``, those that ran before once more, and wait for all.
 
@@ -71,8 +78,10 @@ def backfill(
         How many runs may be at work at the same time.
     show : callable
         Is given the progress every two seconds.
+    backwards : bool
+        Whether to run the newest date first.
     """
-    _create(airflow, dag, start, end, at_once)
+    _create(airflow, dag, start, end, at_once, backwards)
     unpaused = False
     while True:
         airflow.check()
@@ -92,12 +101,15 @@ def backfill(
         time.sleep(_PAUSE)
 
 
-def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_once: int) -> None:
+def _create(
+    airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_once: int, backwards: bool
+) -> None:
     body = {
         "dag_id": dag,
         "from_date": start.isoformat(),
         "to_date": end.isoformat(),
         "max_active_runs": at_once,
+        "run_backwards": backwards,
         "reprocess_behavior": "completed",
     }
     for attempt in range(_ATTEMPTS):

@@ -126,8 +126,16 @@ MOMENTS: dict[str, Callable[[Command], object]] = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("migrating", signal.SIGTERM),
+        ("starting", signal.SIGINT),
+        ("starting, all at work", signal.SIGKILL),
+        ("in a task", signal.SIGINT),
+        ("in a task", signal.SIGKILL),
+    ],
+)
 def test_nothing_is_left_of_a_demo_that_is_ended(start, moment: str, number: signal.Signals):
     command = start("demo")
     command.until(lambda: MOMENTS[moment](command))

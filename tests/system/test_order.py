@@ -1,0 +1,60 @@
+"""Eight months of flights under a real scheduler, four runs at a time: forwards and backwards end in the same place."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.command_line.backfill import backfill
+from include.command_line.local_airflow import free_port, local_airflow
+from include.registry.ledger import Ledger
+from include.registry.replay import rejudge
+from include.storage.content import digest
+from include.storage.local import LocalStore
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
+
+FIRST, LAST = datetime(2013, 5, 1, tzinfo=UTC), datetime(2013, 12, 1, tzinfo=UTC)
+
+
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *, backwards: bool) -> LocalStore:
+    """Backfill the retraining, then the scores, into a store of its own."""
+    monkeypatch.setenv("RATCHET_STORE", (folder / "store").as_uri())
+    with local_airflow(folder / "home", port=free_port(8080), triggerer=False) as airflow:
+        for dag in ("retrain_flight_delay", "score_flight_delay"):
+            airflow.wait_ready(dag)
+            progress = backfill(airflow, dag, FIRST, LAST, at_once=4, backwards=backwards, show=lambda progress: None)
+            assert len(progress.runs) == 8
+            assert not progress.unsuccessful, progress.failed
+    return LocalStore(folder / "store")
+
+
+def timeline(store: LocalStore) -> list[Any]:
+    ledger = Ledger(store, "flight_delay")
+    assert ledger.verify() == len(ledger.entries())
+    assert not any(replayed.differs for replayed in rejudge(ledger))
+    return [
+        (s.version, s.decision.outcome, s.decision.incumbent, s.decision.reason, s.decision.primary)
+        for s in ledger.timeline().standings
+        if s.decision
+    ]
+
+
+def bytes_of(store: LocalStore, folder: str) -> dict[str, str]:
+    return {key: digest(store.get(key)) for key in store.list(f"flight_delay/{folder}/") if "/log/" not in key}
+
+
+def test_forwards_and_backwards_give_the_same_timeline_and_the_same_scores_byte_for_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forwards = run(tmp_path / "forwards", monkeypatch, backwards=False)
+    backwards = run(tmp_path / "backwards", monkeypatch, backwards=True)
+
+    assert len(timeline(forwards)) == 8
+    assert timeline(forwards) == timeline(backwards)
+    assert len({outcome for _, outcome, *_ in timeline(forwards)}) > 1
+    for folder in ("models", "versions", "snapshots", "scores"):
+        assert bytes_of(forwards, folder) == bytes_of(backwards, folder) != {}, folder
