@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS = 1
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: demo up test check lint clean requirements screenshots
+.PHONY: demo up docs test check lint clean requirements screenshots
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -20,11 +20,15 @@ help:
 	@echo 'make test          the tests: the fast ones, then those under a real scheduler'
 	@echo 'make check         what CI runs: lint, format, types, tests'
 	@echo 'make screenshots   the pictures in docs/images, of what make demo left'
+	@echo 'make docs          draw docs/model-yaml.md from the code'
 	@echo 'make clean         remove what demo and up made: Airflow'"'"'s folder and the local store'
 	@echo 'make requirements  pin the dependencies that pyproject.toml names'
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m include demo $(ARGS)
+
+docs: $(VENV)/installed
+	@$(BIN)/python -m include docs
 
 up: $(VENV)/installed
 	@$(BIN)/python -m include up $(ARGS)

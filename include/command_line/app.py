@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from include.command_line import questions
 from include.command_line.airflow_environment import USER, password
 from include.command_line.demo import demo as run_demo
 from include.command_line.local_airflow import free_port, local_airflow
 from include.command_line.lock import only_one
 from include.command_line.progress import ProgressLine
+from include.config.reference import markdown
 from include.config.settings import ROOT
 from include.errors import RatchetError
 
@@ -57,6 +60,33 @@ def up(home: Home = _FOLDER, port: Port = 8080) -> None:
                 f"Airflow:   {airflow.address}\nuser:      {USER}\npassword:  {password(home / 'airflow')}\nCtrl-C ends it."
             )
             airflow.wait_end()
+
+
+Model = Annotated[str, typer.Argument(help="The model's name.")]
+
+
+@app.command()
+def history(
+    model: Model,
+    at: Annotated[datetime | None, typer.Option(help="Answer for this instant (UTC) only.")] = None,
+) -> None:
+    """Show a model's versions, and who was champion when: by all that is known now, and in fact."""
+    typer.echo(questions.history(model, at.replace(tzinfo=UTC) if at else None))
+
+
+@app.command()
+def replay(
+    model: Model,
+    policy: Annotated[Path | None, typer.Option(help="A YAML file with another `gate`.", exists=True)] = None,
+) -> None:
+    """Say what another policy would have done with all past evidence; without one, check that each decision is reproduced."""
+    typer.echo(questions.what_if(model, policy))
+
+
+@app.command()
+def docs() -> None:
+    """Draw docs/model-yaml.md from the code that validates it."""
+    (ROOT / "docs" / "model-yaml.md").write_text(markdown())
 
 
 def main() -> NoReturn:

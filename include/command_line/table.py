@@ -17,6 +17,11 @@ def ledger_table(timeline: Timeline) -> str:
     in_force = timeline.champion
     champions = {version for _, version in timeline.champions()}
     rows = [_row(standing, champions, in_force) for standing in timeline.standings]
+    return draw(head, rows)
+
+
+def draw(head: list[str], rows: list[list[str]]) -> str:
+    """Return a table as lines of text."""
     widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
     lines = [_line(head, widths), "  ".join("-" * width for width in widths), *(_line(row, widths) for row in rows)]
     return "\n".join(line.rstrip() for line in lines)
