@@ -105,6 +105,8 @@ def draw_model(shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int
 
 def _charts(told: History, root: str) -> Markup:
     """Draw a history's pictures, which only a new event changes."""
+    if not told.chapters:
+        return Markup()
     facts = {"told": told, "history_chart": charts.history_chart(told), "trend": charts.trend_chart(told)}
     return Markup(_draw("charts.html", root, link=f"{root}/ratchet/models/{told.model}", **facts))  # noqa: S704 (a template's own output)
 

@@ -37,7 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             text.replace("label_delay", "label_dely") if name == "broken" else text
         )
     store = LocalStore(folder / "store")
-    versions = tell(store, load_model(models / "flight_delay" / "model.yaml"), versions=9, withdraw=2)
+    versions = tell(store, load_model(models / "flight_delay" / "model.yaml"), versions=9, withdraw=8)
     passwords = home / "secrets" / "passwords.json"
     passwords.parent.mkdir(parents=True)
     passwords.write_text(json.dumps({user: f"{user}-password" for user in ROLES}))
@@ -68,7 +68,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         _wait(
             process,
             logs,
-            lambda: all(running.ask(f"/api/v2/dags/{dag}", user="admin")[0] == 200 for dag in wanted_dags),
+            lambda: all(running.ask(f"/api/v2/dags/{dag}/details", user="admin")[0] == 200 for dag in wanted_dags),
         )
         yield running
     finally:

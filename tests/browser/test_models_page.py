@@ -28,7 +28,7 @@ def paths(site: Site) -> dict[str, str]:
         "model": MODEL,
         "no version yet": f"{MODELS}/{LONG}",
         "version": f"{MODEL}/versions/{first}",
-        "two measured against each other": f"{MODEL}/compare?version={first}&version={site.versions[3]}",
+        "two measured against each other": f"{MODEL}/compare?version={first}&version={site.versions[1]}",
         "two that were not": f"{MODEL}/compare?version={first}&version={fifth}",
     }
 
@@ -44,6 +44,9 @@ def test_from_airflows_menu_to_a_version_and_back_by_clicks(site, page_of):
     assert ready(page).locator(".verdict").inner_text().startswith("Promoted: ROC AUC better than")
     page.go_back()
     page.wait_for_url(f"**{MODEL}")
+    ready(page).locator(".history .mark").last.click()
+    page.wait_for_url(f"**{MODEL}/versions/**")
+    page.go_back()
     ready(page).get_by_role("heading", name="Champion timeline").wait_for()
 
 
@@ -96,7 +99,7 @@ def test_a_viewer_has_no_buttons_and_a_user_triggers_with_the_forms_own_fields(s
     ready(page).get_by_role("button", name="Retrain").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("As of (UTC)").fill("2013-06-01T00:00:00")
-    dialog.get_by_label("Mode").select_option("dry_run")
+    dialog.get_by_label("Gate").select_option("dry_run")
     dialog.get_by_label("hist_gradient_boosting").uncheck()
     dialog.get_by_role("button", name="Retrain").click()
     page.wait_for_url("**/dags/retrain_flight_delay/runs/**")

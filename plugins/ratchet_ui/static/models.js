@@ -39,12 +39,12 @@ function inside(href) {
 
 function keepLinksInside(main, navigate) {
   for (const link of main.querySelectorAll("a[href]")) {
-    const path = link.target ? null : inside(link.getAttribute("href"));
+    const path = link.getAttribute("target") ? null : inside(link.getAttribute("href"));
     if (path) link.setAttribute("href", BASE + path);
   }
   main.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[href]");
-    if (!link || link.target || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!link || link.getAttribute("target") || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const url = new URL(link.getAttribute("href"), location.href);
     if (!url.pathname.startsWith(`${HERE}`) && !url.pathname.startsWith(`${BASE}/dags/`)) return;
     event.preventDefault();

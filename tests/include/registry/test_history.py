@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from histories import tell
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import FLIGHTS, NOW, MemoryStore
 
@@ -39,6 +39,7 @@ def test_a_withdrawn_version_is_told_as_withdrawn_and_the_one_before_it_is_in_fo
     assert of.chapters[2].verdict.startswith("Withdrawn: late feed.")
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 14), st.data())
 def test_reigns_say_what_the_timeline_says(versions, data):
     withdraw = data.draw(st.none() | st.integers(0, versions - 1)) if versions else None
