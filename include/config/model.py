@@ -9,11 +9,12 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from include.config.data import Data, Quality
+from include.config.features import Features
 from include.config.judging import LEAST_BLOCKS, Evaluation, Gate, Guard, Primary, Require
-from include.config.names import ESTIMATORS, METRICS
+from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
 from include.config.section import Section
 from include.config.ticks import PRESETS, is_cron
-from include.config.training import Features, Training
+from include.config.training import Training
 from include.errors import nearest
 
 BASELINES = ("trivial", "simple")
@@ -89,10 +90,14 @@ class ModelConfig(Section):
             raise ValueError(f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}")
         for metric in self.metrics:
             _known("metric", metric, {name for name, facts in METRICS.items() if facts.task == self.task}, self.task)
+        able = {name for name, facts in ESTIMATORS.items() if self.task in facts.tasks} | set(ENSEMBLES)
         for candidate in self.training.candidates:
-            _known("estimator", candidate.estimator, {name for name, facts in ESTIMATORS.items() if self.task in facts.tasks}, self.task)
-        if self.task == "regression" and (self.training.imbalance != "none" or self.training.cv.kind == "stratified"):
-            raise ValueError("`imbalance` and stratified folds are for classification")
+            if "." not in candidate.estimator:
+                _known("estimator", candidate.estimator, able, self.task)
+        if self.data.target in self.training.columns:
+            raise ValueError(f"`training` weighs or groups rows by the target `{self.data.target}`")
+        if self.task == "regression" and (found := self.training.for_classes_only):
+            raise ValueError(f"`{found[0]}` is for classification")
         return self
 
     @property

@@ -42,21 +42,40 @@ class EstimatorFacts(NamedTuple):
 
 _BOTH = ("classification", "regression")
 
+_CLASSES = ("classification",)
+_VALUES = ("regression",)
+
 ESTIMATORS: dict[str, EstimatorFacts] = {
-    "logistic_regression": EstimatorFacts(("classification",)),
-    "linear_regression": EstimatorFacts(("regression",)),
-    "ridge": EstimatorFacts(("regression",)),
-    "elastic_net": EstimatorFacts(("regression",)),
+    "logistic_regression": EstimatorFacts(_CLASSES),
+    "linear_regression": EstimatorFacts(_VALUES),
+    "ridge": EstimatorFacts(_VALUES),
+    "lasso": EstimatorFacts(_VALUES),
+    "elastic_net": EstimatorFacts(_VALUES),
+    "bayesian_ridge": EstimatorFacts(_VALUES),
+    "huber": EstimatorFacts(_VALUES),
+    "quantile": EstimatorFacts(_VALUES),
+    "poisson": EstimatorFacts(_VALUES),
+    "gamma": EstimatorFacts(_VALUES),
+    "sgd": EstimatorFacts(_BOTH, early_stopping=True),
+    "linear_discriminant": EstimatorFacts(_CLASSES, weights=False),
+    "quadratic_discriminant": EstimatorFacts(_CLASSES, weights=False),
     "linear_svm": EstimatorFacts(_BOTH),
-    "naive_bayes": EstimatorFacts(("classification",)),
+    "svm": EstimatorFacts(_BOTH),
+    "naive_bayes": EstimatorFacts(_CLASSES),
+    "bernoulli_naive_bayes": EstimatorFacts(_CLASSES),
     "k_neighbors": EstimatorFacts(_BOTH, weights=False),
     "decision_tree": EstimatorFacts(_BOTH),
     "random_forest": EstimatorFacts(_BOTH),
     "extra_trees": EstimatorFacts(_BOTH),
+    "ada_boost": EstimatorFacts(_BOTH),
+    "gradient_boosting": EstimatorFacts(_BOTH),
     "hist_gradient_boosting": EstimatorFacts(_BOTH, early_stopping=True),
     "mlp": EstimatorFacts(_BOTH, early_stopping=True),
 }
 """What can be fitted, by task."""
+
+ENSEMBLES: tuple[str, ...] = ("voting", "stacking")
+"""What joins other candidates."""
 
 SIMPLE_BASELINE: dict[str, str] = {"classification": "logistic_regression", "regression": "ridge"}
 """The simple, interpretable estimator that every challenger of another kind must beat."""

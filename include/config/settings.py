@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class Settings:
     """``RATCHET_MODELS``: the folder with one folder a model; ``include/models`` if unset."""
     threads: int
     """``RATCHET_THREADS``: how many threads one task may compute with; 1 if unset, since tasks share the cores."""
+    permitted_types: frozenset[str] = frozenset()
+    """``RATCHET_PERMITTED_TYPES``: dotted paths of classes, separated by commas or blanks, that a model file may hold besides Ratchet's own list. Reading a file builds objects of these classes and hands them their state: name only what is safe with any state."""
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -49,9 +52,18 @@ class Settings:
                 found=threads,
                 where="environment variable RATCHET_THREADS",
             )
+        permitted = frozenset(re.split(r"[,\s]+", os.environ.get("RATCHET_PERMITTED_TYPES", ""))) - {""}
+        if strange := sorted(name for name in permitted if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", name)):
+            raise ConfigError(
+                "A type that model files may hold is not understood.",
+                expected="dotted paths such as package.module.Class, separated by commas",
+                found=strange[0],
+                where="environment variable RATCHET_PERMITTED_TYPES",
+            )
         return cls(
             store=store,
             store_connection=os.environ.get("RATCHET_STORE_CONNECTION") or None,
             models=Path(os.environ.get("RATCHET_MODELS") or ROOT / "include" / "models"),
             threads=int(threads),
+            permitted_types=permitted,
         )

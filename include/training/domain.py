@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.config.training import Features
+from include.config.features import Features
 from include.training.levels import texts_of
 from include.training.numbers import Numbers
 
@@ -84,11 +84,9 @@ class Domain:
 
 def learn_domain(features: Features, inputs: pd.DataFrame) -> Domain:
     """Return the domain of training rows."""
-    numeric = features.numeric.columns if features.numeric else ()
-    categorical = features.categorical.columns if features.categorical else ()
     return Domain(
-        {name: _range(_numbers(inputs[name])) for name in numeric},
-        {name: _levels(inputs[name]) for name in categorical},
+        {name: _range(_numbers(inputs[name])) for group in features.numeric for name in group.columns},
+        {name: _levels(inputs[name]) for group in features.categorical for name in group.columns},
     )
 
 

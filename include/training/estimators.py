@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from sklearn.base import is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
+    AdaBoostClassifier,
+    AdaBoostRegressor,
     ExtraTreesClassifier,
     ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge
-from sklearn.naive_bayes import GaussianNB
+from sklearn.linear_model import (
+    BayesianRidge,
+    ElasticNet,
+    GammaRegressor,
+    HuberRegressor,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    QuantileRegressor,
+    Ridge,
+    SGDClassifier,
+    SGDRegressor,
+)
+from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.svm import LinearSVC, LinearSVR
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn.utils import get_tags
+from sklearn.utils.validation import has_fit_parameter
 
 from include.config.training import Range, Values
 from include.errors import ConfigError, nearest
+from include.training.permitted import permitted
 
 Space = dict[str, Range | Values]
 
@@ -47,6 +70,10 @@ class Estimator:
     """Takes levels as numbers."""
     sparse: bool = False
     """Takes sparse matrices, and gains by it."""
+    weights: bool = True
+    """Can count rows more or less than others."""
+    margins: bool = False
+    """A classifier whose margins are turned into probabilities by Platt's sigmoid."""
 
 
 _TREE_SPACE: Space = {
@@ -68,25 +95,93 @@ _REGISTRY: dict[str, Estimator] = {
     ),
     "linear_regression": Estimator({"regression": LinearRegression}),
     "ridge": Estimator({"regression": Ridge}, space={"alpha": Range(low=1e-3, high=1e3, log=True)}),
+    "lasso": Estimator(
+        {"regression": Lasso}, params={"max_iter": 10_000}, space={"alpha": Range(low=1e-4, high=1e1, log=True)}
+    ),
     "elastic_net": Estimator(
         {"regression": ElasticNet},
         params={"max_iter": 10_000},
         space={"alpha": Range(low=1e-4, high=1e1, log=True), "l1_ratio": (0.1, 0.5, 0.9, 1.0)},
+    ),
+    "bayesian_ridge": Estimator(
+        {"regression": BayesianRidge},
+        space={"alpha_1": Range(low=1e-8, high=1e-2, log=True), "lambda_1": Range(low=1e-8, high=1e-2, log=True)},
+    ),
+    "huber": Estimator(
+        {"regression": HuberRegressor},
+        params={"max_iter": 1000},
+        space={"epsilon": Range(low=1.05, high=3), "alpha": Range(low=1e-6, high=1e1, log=True)},
+    ),
+    "quantile": Estimator(
+        {"regression": QuantileRegressor},
+        # scikit-learn's own penalty of 1 leaves hardly any column a coefficient.
+        params={"alpha": 1e-3},
+        space={"alpha": Range(low=1e-5, high=1, log=True)},
+    ),
+    "poisson": Estimator(
+        {"regression": PoissonRegressor},
+        params={"max_iter": 1000},
+        space={"alpha": Range(low=1e-6, high=1e1, log=True)},
+        sparse=True,
+    ),
+    "gamma": Estimator(
+        {"regression": GammaRegressor},
+        params={"max_iter": 1000},
+        space={"alpha": Range(low=1e-6, high=1e1, log=True)},
+        sparse=True,
+    ),
+    "sgd": Estimator(
+        {"classification": SGDClassifier, "regression": SGDRegressor},
+        params={"average": True},
+        space={
+            "alpha": Range(low=1e-6, high=1e-1, log=True),
+            "penalty": ("l2", "l1", "elasticnet"),
+            "learning_rate": ("optimal", "invscaling"),
+            "eta0": Range(low=1e-3, high=1e-1, log=True),
+        },
+        sparse=True,
+    ),
+    "linear_discriminant": Estimator(
+        {"classification": LinearDiscriminantAnalysis},
+        params={"solver": "lsqr"},
+        space={"shrinkage": Range(low=0, high=1)},
+        weights=False,
+    ),
+    "quadratic_discriminant": Estimator(
+        {"classification": QuadraticDiscriminantAnalysis},
+        # One-hot columns are collinear: without any regularisation there is no inverse.
+        params={"reg_param": 1e-3},
+        space={"reg_param": Range(low=1e-6, high=1, log=True)},
+        weights=False,
     ),
     "linear_svm": Estimator(
         {"classification": LinearSVC, "regression": LinearSVR},
         params={"max_iter": 10_000, "dual": "auto"},
         space={"C": Range(low=1e-3, high=1e2, log=True)},
         sparse=True,
+        margins=True,
+    ),
+    "svm": Estimator(
+        {"classification": SVC, "regression": SVR},
+        space={
+            "C": Range(low=1e-2, high=1e3, log=True),
+            "gamma": Range(low=1e-4, high=1e1, log=True),
+            "kernel": ("rbf", "poly", "sigmoid"),
+        },
+        margins=True,
     ),
     "naive_bayes": Estimator(
         {"classification": GaussianNB}, space={"var_smoothing": Range(low=1e-12, high=1e-1, log=True)}
+    ),
+    "bernoulli_naive_bayes": Estimator(
+        {"classification": BernoulliNB}, space={"alpha": Range(low=1e-3, high=1e1, log=True)}, sparse=True
     ),
     "k_neighbors": Estimator(
         {"classification": KNeighborsClassifier, "regression": KNeighborsRegressor},
         # The other algorithms keep a tree that a model file can't hold; it gains nothing in so many dimensions.
         params={"algorithm": "brute"},
         space={"n_neighbors": Range(low=3, high=100, log=True, integer=True), "weights": ("uniform", "distance")},
+        weights=False,
     ),
     "decision_tree": Estimator(
         {"classification": DecisionTreeClassifier, "regression": DecisionTreeRegressor},
@@ -105,6 +200,23 @@ _REGISTRY: dict[str, Estimator] = {
         params=_TREE_PARAMS,
         space=_TREE_SPACE,
         missing=True,
+    ),
+    "ada_boost": Estimator(
+        {"classification": AdaBoostClassifier, "regression": AdaBoostRegressor},
+        space={
+            "learning_rate": Range(low=0.02, high=2, log=True),
+            "n_estimators": Range(low=25, high=400, log=True, integer=True),
+        },
+    ),
+    "gradient_boosting": Estimator(
+        {"classification": GradientBoostingClassifier, "regression": GradientBoostingRegressor},
+        space={
+            "learning_rate": Range(low=0.02, high=0.3, log=True),
+            "max_depth": Range(low=2, high=8, integer=True),
+            "n_estimators": Range(low=50, high=400, log=True, integer=True),
+            "subsample": (0.5, 0.8, 1.0),
+            "min_samples_leaf": Range(low=1, high=100, log=True, integer=True),
+        },
     ),
     "hist_gradient_boosting": Estimator(
         {"classification": HistGradientBoostingClassifier, "regression": HistGradientBoostingRegressor},
@@ -134,7 +246,9 @@ _OURS = {"random_state", "n_jobs", "early_stopping", "categorical_features", "ve
 
 
 def find_estimator(name: str, task: str) -> Estimator:
-    """Return what stands behind a short name; raises `ConfigError` when it is unknown or not for this task."""
+    """Return what stands behind a name; raises `ConfigError` when it is unknown, not permitted or not for this task."""
+    if "." in name:
+        return _by_path(name, task)
     found = _REGISTRY.get(name)
     if found is not None and task in found.classes:
         return found
@@ -169,17 +283,19 @@ def build_estimator(
 
     Notes
     -----
-    A linear SVM has no probabilities: its margins are turned into some by Platt's sigmoid, fitted to margins of rows
-    that the margin's own model did not see (three folds inside the fitted rows).
+    A support vector machine has no probabilities: its margins are turned into some by Platt's sigmoid, fitted to
+    margins of rows that the margin's own model did not see (three folds inside the fitted rows).
     """
     kind = find_estimator(name, task)
     estimator = kind.classes[task]()
     known = estimator.get_params(deep=False)
     settings = kind.params | params | {"random_state": seed, "n_jobs": threads, "early_stopping": early_stopping}
+    if name == "sgd" and task == "classification":
+        settings["loss"] = "log_loss"  # the loss with probabilities
     if native and kind.native:
         settings["categorical_features"] = native
     estimator.set_params(**{key: value for key, value in settings.items() if key in known})
-    if name == "linear_svm" and task == "classification":
+    if kind.margins and task == "classification":
         return CalibratedClassifierCV(estimator, method="sigmoid", ensemble=False, cv=3)
     return estimator
 
@@ -198,3 +314,38 @@ def check_settings(name: str, task: str, params: dict[str, Any]) -> None:
                 where="training.candidates: params or search.space",
                 remedy=own or (f"did you mean `{close}`?" if close else None),
             )
+
+
+def _by_path(path: str, task: str) -> Estimator:
+    """Return the class that a dotted path names, with what it says of itself."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"there is no class `{path}`", found=error, remedy="correct the path, or install the library"
+        ) from error
+    if not isinstance(found, type) or not hasattr(found, "get_params"):
+        raise ConfigError(f"`{path}` does not work like scikit-learn's classes", expected="a class with `get_params`")
+    kept = f"{found.__module__}.{found.__qualname__}"
+    if kept not in permitted()["ObjectNode"]:
+        raise ConfigError(
+            f"`{path}` is not among the types that a model file may hold",
+            expected="a type of `include.training.permitted`, or one that the deployment permits",
+            found=kept,
+            remedy=f"who runs this deployment can add it: RATCHET_PERMITTED_TYPES={kept}",
+        )
+    try:
+        made = found()
+    except TypeError as error:
+        raise ConfigError(f"`{path}` can't be made without arguments", found=error) from error
+    if not (is_classifier(made) if task == "classification" else is_regressor(made)):
+        raise ConfigError(f"`{path}` is no estimator for {task}")
+    tags = get_tags(made).input_tags
+    return Estimator(
+        {task: found},
+        missing=bool(tags.allow_nan),
+        sparse=bool(tags.sparse),
+        weights=has_fit_parameter(made, "sample_weight"),
+        margins=not hasattr(made, "predict_proba"),
+    )

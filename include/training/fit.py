@@ -5,54 +5,44 @@ from __future__ import annotations
 import logging
 import platform
 import time
-import warnings
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import Pipeline
-from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
 from include.config.model import ModelConfig
 from include.config.names import METRICS
-from include.config.spans import Span
 from include.config.training import CrossValidation
 from include.data.content import rows_digest
-from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.errors import TrainingError
 from include.storage.content import canonical_json, get_json, put_content, settle_json
 from include.storage.store import ObjectStore
 from include.training.domain import learn_domain
 from include.training.fingerprint import fingerprint
-from include.training.model_file import dump, predict_scores
+from include.training.fitting import divide, find_threshold, fit_model
+from include.training.model_file import dump
 from include.training.origins import keep_code, keep_config
 from include.training.recipe import Recipe, recipe_of
 from include.training.record import CrossValidated, FitRecord, FittedRows, Trial
-from include.training.scoring import THRESHOLD, score_of
+from include.training.responses import positive, probabilities, values
+from include.training.rows import Rows, read_training_rows
+from include.training.scoring import BY_LABEL, THRESHOLD, score_of
 from include.training.search import best_of, search
-from include.training.target import as_numbers, find_classes
-from include.training.validation import Fold, folds
+from include.training.selection import select_best
+from include.training.validation import Fold
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    frame: pd.DataFrame
-    inputs: pd.DataFrame
-    target: np.ndarray[Any, Any]
-    classes: tuple[Any, ...] | None
 
 
 def fit_candidate(
     store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, name: str, *, threads: int = 1
 ) -> FitRecord:
     """Return the record of one fit, found again by its key or made now.
+
+    What joins other candidates needs their records, and finds or makes them in the same way.
 
     The model file is put first and the record last, so that a fit that is killed leaves nothing that anyone finds; of two
     that run at once the first record stands.
@@ -80,15 +70,25 @@ def fit_candidate(
         return FitRecord.from_json(get_json(store, place))
     started = time.perf_counter()
     code = recipe.code(folder)
-    rows = _read(store, model, folder, snapshot, recipe)
-    domain = learn_domain(recipe.features, rows.inputs)
+    joined: list[FitRecord] = []
+    if recipe.members:
+        fits = [fit_candidate(store, model, folder, snapshot, one.name, threads=threads) for one in recipe.members]
+        joined = select_best(fits, recipe.best)
+        chosen = [one.candidate for one in joined]
+        recipe = replace(recipe, members=tuple(one for one in recipe.members if one.name in chosen))
+        log.info("%s: joins %s", name, ", ".join(chosen))
+    rows = read_training_rows(store, model, folder, snapshot, recipe)
+    domain = learn_domain(recipe.features, rows.frame)
     with threadpool_limits(limits={"openmp": threads, "blas": 1}):
         settings, cv, trials = recipe.settings, None, None
+        if recipe.members:
+            settings = {one.candidate: one.params for one in joined}
         if recipe.cv is not None:
-            settings, cv, trials = _compared(recipe, recipe.cv, rows, threads)
+            settings, cv, trials = _compared(recipe, settings, recipe.cv, rows, threads)
         fitting = time.perf_counter()
-        pipeline = _fit(recipe, settings, rows, None, threads, say=True)
-        log.info("%s: fitted on all %s rows (%.1f s)", name, f"{len(rows.target):,}", time.perf_counter() - fitting)
+        pipeline = fit_model(recipe, settings, rows, threads=threads, say=True)
+        threshold = _threshold(recipe, settings, rows, threads)
+        log.info("%s: fitted on all %s rows (%.1f s)", name, f"{len(rows):,}", time.perf_counter() - fitting)
         body = dump(pipeline)
     train = snapshot.split.train
     record = FitRecord(
@@ -99,12 +99,12 @@ def fit_candidate(
         params=settings,
         task=recipe.task,
         snapshot=snapshot.digest,
-        train=FittedRows(train.after, train.until, len(rows.target), rows_digest(rows.frame, model.data.row_id)),
+        train=FittedRows(train.after, train.until, len(rows), rows_digest(rows.frame, model.data.row_id)),
         model_file=put_content(store, f"{model.name}/models", ".skops", body),
         model_bytes=len(body),
-        threshold=None if rows.classes is None else THRESHOLD,
+        threshold=threshold,
         classes=rows.classes,
-        columns=recipe.features.columns,
+        columns=recipe.inputs,
         cv=cv,
         trials=trials,
         seed=recipe.seed,
@@ -114,7 +114,8 @@ def fit_candidate(
         config=keep_config(store, model),
         domain=put_content(store, f"{model.name}/domains", ".json", canonical_json(domain.to_json())),
         platform=f"{platform.system()} {platform.machine()}",
-        inputs=fingerprint(rows.inputs, recipe.features.columns),
+        inputs=fingerprint(rows.frame, recipe.inputs),
+        members=tuple(one.key for one in joined) or None,
     )
     settled = FitRecord.from_json(settle_json(store, place, record.to_json()))
     score = "" if cv is None else f"{cv.metric} {cv.mean:.4f} in cross-validation, "
@@ -123,54 +124,39 @@ def fit_candidate(
     return settled
 
 
-def _read(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, recipe: Recipe) -> _Rows:
-    frame = read_rows(store, snapshot, model, folder, window="train", columns=list(recipe.columns))
-    inputs = frame[list(recipe.features.columns)]
-    for name in recipe.features.numeric.columns if recipe.features.numeric else ():
-        if not pd.api.types.is_numeric_dtype(inputs[name].dtype):
-            raise TrainingError(
-                f"the column `{name}` is no number",
-                expected="integer, float or boolean",
-                found=str(inputs[name].dtype),
-                where="features.numeric",
-                remedy="name it under `features.categorical`, or turn it into a number in `features.derive`",
-            )
-    if empty := [str(name) for name in inputs if inputs[name].isna().all()]:
-        log.warning(
-            "%s: no training row has a value of %s; nothing can be learned from it", recipe.name, ", ".join(empty)
-        )
-    classes = find_classes(frame[recipe.target]) if recipe.task == "classification" else None
-    target = as_numbers(frame[recipe.target], classes)
-    share = "" if classes is None else f", {target.mean():.1%} positive"
-    log.info("%s: %s rows, %d columns%s", recipe.name, f"{len(target):,}", inputs.shape[1], share)
-    return _Rows(frame, inputs, target, classes)
-
-
 def _compared(
-    recipe: Recipe, cv: CrossValidation, rows: _Rows, threads: int
+    recipe: Recipe, settings: dict[str, Any], cv: CrossValidation, rows: Rows, threads: int
 ) -> tuple[dict[str, Any], CrossValidated, tuple[Trial, ...] | None]:
     """Return the settings to fit, their score on the folds that all candidates share, and what a search tried."""
-    divided = _divide(recipe, cv, rows)
+    divided = divide(recipe, cv, rows)
     if recipe.search is None:
-        return recipe.settings, _validate(recipe, recipe.settings, rows, divided, threads, say=True), None
+        return settings, _validate(recipe, settings, rows, divided, threads, say=True), None
     own = recipe.search.cv
-    tuning = divided if own is None or own == cv else _divide(recipe, own, rows)
+    tuning = divided if own is None or own == cv else divide(recipe, own, rows)
     tried = 0
 
-    def evaluate(settings: dict[str, Any]) -> Trial:
+    def evaluate(settings: dict[str, Any], share: float) -> Trial:
         nonlocal tried
         tried += 1
         started = time.perf_counter()
-        scored = _validate(recipe, settings, rows, tuning, threads, say=False)
+        scored = _validate(recipe, settings, rows, _thinned(tuning, rows, share, recipe.seed), threads, say=False)
         seconds = round(time.perf_counter() - started, 3)
         chosen = {name: settings[name] for name in recipe.space if name in settings}
+        part = "" if share == 1 else f" on {share:.1%} of the rows"
         log.info(
-            "%s: trial %d: %s %.4f with %s (%.1f s)", recipe.name, tried, scored.metric, scored.mean, chosen, seconds
+            "%s: trial %d%s: %s %.4f with %s (%.1f s)",
+            recipe.name,
+            tried,
+            part,
+            scored.metric,
+            scored.mean,
+            chosen,
+            seconds,
         )
-        return Trial(settings, scored, seconds)
+        return Trial(settings, scored, seconds, share)
 
     greater = METRICS[recipe.metric].greater_is_better
-    trials = search(recipe.search, recipe.space, recipe.settings, evaluate, greater_is_better=greater, seed=recipe.seed)
+    trials = search(recipe.search, recipe.space, settings, evaluate, greater_is_better=greater, seed=recipe.seed)
     best = best_of(trials, greater_is_better=greater)
     log.info("%s: best of %d trials: %s %.4f", recipe.name, len(trials), best.cv.metric, best.cv.mean)
     if tuning is divided:
@@ -178,31 +164,30 @@ def _compared(
     return best.params, _validate(recipe, best.params, rows, divided, threads, say=True), trials
 
 
-def _divide(recipe: Recipe, cv: CrossValidation, rows: _Rows) -> list[Fold]:
-    return list(
-        folds(
-            cv,
-            times=rows.frame[recipe.event_time],
-            target=rows.target,
-            groups=None if cv.group is None else rows.frame[cv.group],
-            label_delay=Span.parse(recipe.label_delay),
-            seed=recipe.seed,
-        )
-    )
+def _thinned(divided: list[Fold], rows: Rows, share: float, seed: int) -> list[Fold]:
+    """Return folds with a share of their fitted rows, drawn at random from each class; they validate on the same rows."""
+    if share == 1:
+        return divided
+    rng = np.random.default_rng(seed)
+    thinned = []
+    for fitted, validating in divided:
+        labels = rows.target[fitted] if rows.classes is not None else np.zeros(len(fitted))
+        parts = [fitted[labels == label] for label in np.unique(labels)]
+        drawn = [rng.choice(part, max(2, round(share * len(part))), replace=False) for part in parts if len(part) > 1]
+        thinned.append((np.sort(np.concatenate(drawn or [fitted])), validating))
+    return thinned
 
 
 def _validate(
-    recipe: Recipe, settings: dict[str, Any], rows: _Rows, divided: list[Fold], threads: int, *, say: bool
+    recipe: Recipe, settings: dict[str, Any], rows: Rows, divided: list[Fold], threads: int, *, say: bool
 ) -> CrossValidated:
     scores: list[float | None] = []
     for number, (fitted, validating) in enumerate(divided, start=1):
         started = time.perf_counter()
         score = None
         # A fold's rows may all be of one class when the other is rare; the fold then says nothing.
-        if recipe.task == "regression" or len(np.unique(rows.target[fitted])) == 2:
-            pipeline = _fit(recipe, settings, rows, fitted, threads, say=False)
-            predicted = predict_scores(pipeline, rows.inputs.iloc[validating])
-            score = score_of(recipe.metric, rows.target[validating], predicted)
+        if recipe.task == "regression" or len(np.unique(rows.target[fitted])) > 1:
+            score = _score(recipe, settings, rows.at(fitted), rows.at(validating), threads)
         scores.append(score)
         if say:
             said = "undefined" if score is None else f"{score:.4f}"
@@ -229,28 +214,18 @@ def _validate(
     return CrossValidated(recipe.metric, float(np.mean(known)), float(np.std(known)), tuple(scores))
 
 
-def _fit(recipe: Recipe, settings: dict[str, Any], rows: _Rows, fitted: Any, threads: int, *, say: bool) -> Pipeline:
-    inputs = rows.inputs if fitted is None else rows.inputs.iloc[fitted]
-    target = rows.target if fitted is None else rows.target[fitted]
-    weights = {"estimator__sample_weight": compute_sample_weight("balanced", target)} if recipe.weights else {}
-    pipeline = recipe.pipeline(settings, threads)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            pipeline.fit(inputs, target, **weights)
-        except ValueError as error:
-            raise TrainingError(
-                f"`{recipe.estimator}` can't be fitted",
-                found=str(error).partition("\n")[0],
-                where=f"{recipe.model}: candidate {recipe.name}, {len(target):,} rows",
-                remedy="correct its `params` or `search.space`, or what `features` gives it",
-            ) from error
-    if say and any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
-        log.warning("%s: stopped before it converged; `scale: standard` or a larger `max_iter` helps", recipe.name)
-    # How many threads fitted it is no property of a model, and must not be in its bytes.
-    estimator = pipeline[-1]
-    if "n_jobs" in estimator.get_params(deep=False):
-        estimator.set_params(n_jobs=None)
-    if hasattr(estimator, "_bin_mapper"):
-        estimator._bin_mapper.n_threads = None
-    return pipeline
+def _score(recipe: Recipe, settings: dict[str, Any], fitted: Rows, validating: Rows, threads: int) -> float | None:
+    model = fit_model(recipe, settings, fitted, threads=threads)
+    if fitted.classes is None:
+        return score_of(recipe.metric, validating.target, values(model, validating.frame))
+    scores = positive(probabilities(model, validating.frame, len(fitted.classes)))
+    # Only metrics of labels need a threshold, which costs as many fits as there are folds.
+    threshold = _threshold(recipe, settings, fitted, threads) if recipe.metric in BY_LABEL else None
+    return score_of(recipe.metric, validating.target, scores, THRESHOLD if threshold is None else threshold)
+
+
+def _threshold(recipe: Recipe, settings: dict[str, Any], rows: Rows, threads: int) -> float | None:
+    """Return the threshold; None for regression, and for more than two classes, of which the likeliest is predicted."""
+    if recipe.threshold is not None:
+        return find_threshold(recipe, settings, rows, threads=threads)
+    return THRESHOLD if len(rows.classes or ()) == 2 else None

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from include.errors import DataError, ModelFileRefused, TrainingError
-from include.training.permitted import PERMITTED
-from include.training.tree_bounds import check_trees
+from include.training.permitted import permitted
+from include.training.responses import positive, probabilities, values
+from include.training.tree_bounds import check_bounds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,17 +79,20 @@ def load(body: bytes, digest: str) -> Pipeline:
     from sklearn.pipeline import Pipeline
 
     try:
-        pipeline = _skops().loads(body, trusted=sorted(set().union(*PERMITTED.values())))
+        pipeline = _skops().loads(body, trusted=sorted(set().union(*permitted().values())))
     except Exception as broken:  # a crafted schema can fail in any way; all of them mean the same
         raise ModelFileRefused("the model file can't be put together", found=type(broken).__name__) from broken
     if type(pipeline) is not Pipeline:
         raise ModelFileRefused("the model file holds no pipeline", expected="Pipeline", found=type(pipeline).__name__)
-    check_trees(pipeline)
+    check_bounds(pipeline)
     return pipeline
 
 
 def predict_scores(pipeline: Pipeline, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
     """Return the probability of the positive class, or the predicted value, for each row.
+
+    Of more than two classes the probability of each: an array of shape (n_rows, n_classes), in the order of
+    `FitRecord.classes`.
 
     Raises
     ------
@@ -103,14 +106,9 @@ def predict_scores(pipeline: Pipeline, frame: pd.DataFrame) -> np.ndarray[Any, A
             expected=", ".join(columns),
             found=f"no {', '.join(missing)}",
         )
-    # With other numbers of threads BLAS sums in another order, and nearest neighbours break ties otherwise; one thread
-    # keeps scores the same bytes everywhere. Trees go through their rows in parallel and give the same for any number.
-    with threadpool_limits(limits=1, user_api=None if hasattr(pipeline[-1], "n_neighbors") else "blas"):
-        if hasattr(pipeline, "predict_proba"):
-            scores: np.ndarray[Any, Any] = pipeline.predict_proba(frame[columns])[:, 1]
-        else:
-            scores = pipeline.predict(frame[columns])
-    return np.asarray(scores, dtype=np.float64).reshape(-1)
+    if hasattr(pipeline, "predict_proba"):
+        return positive(probabilities(pipeline, frame))
+    return values(pipeline, frame)
 
 
 @cache
@@ -218,9 +216,10 @@ def _check_types(schema: Any) -> set[str]:
     if not isinstance(schema, dict) or schema.get("protocol") != PROTOCOL or "__loader__" not in schema:
         raise _refused("the schema is of another protocol", expected=PROTOCOL)
     used: set[str] = set()
+    types = permitted()
     for node in _nodes(schema):
         loader, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
-        if not isinstance(loader, str) or name not in PERMITTED.get(loader, frozenset()):
+        if not isinstance(loader, str) or name not in types.get(loader, frozenset()):
             raise _refused(
                 "it names a type that is not permitted",
                 found=f"{name} ({loader})",

@@ -22,7 +22,7 @@ class Numbers(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: i
 
     def transform(self, X: pd.DataFrame) -> np.ndarray[Any, Any]:
         """Return an array of shape (n_rows, n_columns)."""
-        matrix = np.empty(X.shape, dtype=np.float64)
+        matrix = np.empty(X.shape, dtype=np.float64, order="F")  # as pandas hands out its columns
         for position, name in enumerate(X.columns):
             matrix[:, position] = X[name].to_numpy(dtype=np.float64, na_value=np.nan)
         matrix[np.isinf(matrix)] = np.nan

@@ -57,5 +57,9 @@ class OutlierBounds(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
         if self.action == "clip":
             clipped: np.ndarray[Any, Any] = np.clip(X, self.lower_, self.upper_)
             return clipped
-        beyond = np.less(X, self.lower_) | np.greater(X, self.upper_)
-        return np.where(beyond, np.nan, X)
+        return np.where(self.beyond(X), np.nan, X)
+
+    def beyond(self, X: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return which values are outliers."""
+        outside: np.ndarray[Any, Any] = np.less(X, self.lower_) | np.greater(X, self.upper_)
+        return outside

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from include.config.settings import Settings
+
 _OBJECTS = """
+    include.training.calibrated.Calibrated
+    include.training.crossing.CrossedLevels
+    include.training.dates.DateParts
+    include.training.group_thresholds.GroupThresholds
+    include.training.joined.JoinedClassifier
+    include.training.joined.JoinedRegressor
+    include.training.kept_columns.FilledColumns
+    include.training.kept_columns.KeptColumns
     include.training.levels.LevelEncoder
+    include.training.mixture.Mixture
     include.training.numbers.Numbers
     include.training.outliers.OutlierBounds
+    include.training.skew.SignedLog
+    include.training.texts.Texts
+    include.training.model_of_models.WholeRows
     sklearn._loss.link.Interval
     sklearn._loss.link.IdentityLink
     sklearn._loss.link.LogitLink
     sklearn._loss.link.LogLink
+    sklearn._loss.link.MultinomialLogit
     sklearn._loss.loss.AbsoluteError
     sklearn._loss.loss.HalfBinomialLoss
     sklearn._loss.loss.HalfGammaLoss
+    sklearn._loss.loss.HalfMultinomialLoss
     sklearn._loss.loss.HalfPoissonLoss
     sklearn._loss.loss.HalfSquaredError
     sklearn._loss.loss.PinballLoss
@@ -20,22 +36,40 @@ _OBJECTS = """
     sklearn.calibration._CalibratedClassifier
     sklearn.calibration._SigmoidCalibration
     sklearn.compose._column_transformer.ColumnTransformer
+    sklearn.discriminant_analysis.LinearDiscriminantAnalysis
+    sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis
     sklearn.dummy.DummyClassifier
     sklearn.dummy.DummyRegressor
     sklearn.ensemble._forest.ExtraTreesClassifier
     sklearn.ensemble._forest.ExtraTreesRegressor
     sklearn.ensemble._forest.RandomForestClassifier
     sklearn.ensemble._forest.RandomForestRegressor
+    sklearn.ensemble._gb.GradientBoostingClassifier
+    sklearn.ensemble._gb.GradientBoostingRegressor
     sklearn.ensemble._hist_gradient_boosting.binning._BinMapper
     sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier
     sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor
     sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
+    sklearn.ensemble._weight_boosting.AdaBoostClassifier
+    sklearn.ensemble._weight_boosting.AdaBoostRegressor
+    sklearn.feature_extraction.text.TfidfTransformer
+    sklearn.feature_extraction.text.TfidfVectorizer
     sklearn.impute._base.MissingIndicator
     sklearn.impute._base.SimpleImputer
+    sklearn.isotonic.IsotonicRegression
     sklearn.linear_model._base.LinearRegression
+    sklearn.linear_model._bayes.BayesianRidge
     sklearn.linear_model._coordinate_descent.ElasticNet
+    sklearn.linear_model._coordinate_descent.Lasso
+    sklearn.linear_model._glm.glm.GammaRegressor
+    sklearn.linear_model._glm.glm.PoissonRegressor
+    sklearn.linear_model._huber.HuberRegressor
     sklearn.linear_model._logistic.LogisticRegression
+    sklearn.linear_model._quantile.QuantileRegressor
     sklearn.linear_model._ridge.Ridge
+    sklearn.linear_model._stochastic_gradient.SGDClassifier
+    sklearn.linear_model._stochastic_gradient.SGDRegressor
+    sklearn.naive_bayes.BernoulliNB
     sklearn.naive_bayes.GaussianNB
     sklearn.neighbors._classification.KNeighborsClassifier
     sklearn.neighbors._regression.KNeighborsRegressor
@@ -45,21 +79,26 @@ _OBJECTS = """
     sklearn.neural_network._stochastic_optimizers.SGDOptimizer
     sklearn.pipeline.Pipeline
     sklearn.preprocessing._data.MinMaxScaler
+    sklearn.preprocessing._data.PowerTransformer
     sklearn.preprocessing._data.RobustScaler
     sklearn.preprocessing._data.StandardScaler
     sklearn.preprocessing._encoders.OrdinalEncoder
     sklearn.preprocessing._function_transformer.FunctionTransformer
     sklearn.preprocessing._label.LabelBinarizer
     sklearn.preprocessing._label.LabelEncoder
+    sklearn.preprocessing._polynomial.PolynomialFeatures
+    sklearn.preprocessing._target_encoder.TargetEncoder
     sklearn.svm._classes.LinearSVC
     sklearn.svm._classes.LinearSVR
+    sklearn.svm._classes.SVC
+    sklearn.svm._classes.SVR
     sklearn.tree._classes.DecisionTreeClassifier
     sklearn.tree._classes.DecisionTreeRegressor
     sklearn.tree._classes.ExtraTreeClassifier
     sklearn.tree._classes.ExtraTreeRegressor
 """
 
-_LOSSES = "CyAbsoluteError CyHalfBinomialLoss CyHalfGammaLoss CyHalfPoissonLoss CyHalfSquaredError CyPinballLoss"
+_LOSSES = "CyAbsoluteError CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss CyHalfPoissonLoss CyHalfSquaredError CyPinballLoss"
 
 PERMITTED: dict[str, frozenset[str]] = {
     "ObjectNode": frozenset(_OBJECTS.split()),
@@ -80,3 +119,9 @@ PERMITTED: dict[str, frozenset[str]] = {
     "JsonNode": frozenset({"builtins.str"}),
 }
 """For each reader of skops, the types that it may build; bound methods and stored constructor calls are not among them."""
+
+
+def permitted() -> dict[str, frozenset[str]]:
+    """Return `PERMITTED` together with the objects that the deployment adds: ``RATCHET_PERMITTED_TYPES``."""
+    added = Settings.from_environment().permitted_types
+    return PERMITTED | {"ObjectNode": PERMITTED["ObjectNode"] | added}

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 
 from include.config.code import code_files, file_digests
+from include.config.features import Features
 from include.config.model import ModelConfig
-from include.config.training import CrossValidation, Features, Search
+from include.config.names import ENSEMBLES
+from include.config.section import Section
+from include.config.training import Candidate, CrossValidation, Imbalance, Mitigation, RowWeights, Search, Threshold
 from include.data.snapshots import Snapshot
 from include.errors import ConfigError, nearest
 from include.storage.content import digest_json
 from include.training.estimators import CONSTANT, Space, build_estimator, check_settings, find_estimator
-from include.training.preparation import native_positions, preparation
+from include.training.preparation import preparation
 from include.training.scoring import check_metric
 
-MEANING = 1
+MEANING = 2
 """Raise it when the same declaration starts to give another model, so that earlier fits are not taken for it."""
 
 
@@ -44,25 +46,54 @@ class Recipe:
     cv: CrossValidation | None
     """None for a baseline, which takes no part in the choice of the challenger."""
     metric: str
-    weights: bool
-    """Whether both classes count the same in sum."""
     seed: int
+    cross_fitting: CrossValidation
+    """How fitted rows are divided for what is learned from scores of rows not learned from."""
+    imbalance: Imbalance
+    weights: RowWeights | None = None
+    threshold: Threshold | None = None
+    calibration: str = "none"
+    fairness: Mitigation | None = None
+    members: tuple[Recipe, ...] = ()
+    """The candidates to join, for an estimator that does."""
+    best: int | None = None
+    """How many of the members to join; all of them if None."""
+
+    @property
+    def reads_groups(self) -> bool:
+        """Whether a row's group must be known to score it."""
+        return self.fairness is not None and self.fairness.method == "group_thresholds"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that a row needs to be scored, each once."""
+        groups = [self.fairness.column] if self.fairness is not None and self.reads_groups else []
+        return tuple(dict.fromkeys([*self.features.columns, *groups, *(c for one in self.members for c in one.inputs)]))
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns to read, each once."""
-        groups = [cv.group for cv in (self.cv, self.search.cv if self.search else None) if cv and cv.group]
-        return tuple(dict.fromkeys([*self.features.columns, self.target, self.event_time, *self.row_id, *groups]))
+        divisions = [self.cv, self.search.cv if self.search else None, self.cross_fitting]
+        groups = [cv.group for cv in divisions if cv and cv.group]
+        weights = [self.weights.column] if self.weights and self.weights.column else []
+        fairness = [self.fairness.column] if self.fairness else []
+        joined = [column for one in self.members for column in one.columns]
+        own = [self.target, self.event_time, *self.row_id, *groups, *weights, *fairness]
+        return tuple(dict.fromkeys([*self.inputs, *own, *joined]))
 
     @property
     def space(self) -> Space:
         """Where the search looks."""
         declared = self.search.space if self.search else None
+        if self.members:
+            return {}
         return find_estimator(self.estimator, self.task).space if declared is None else dict(declared)
 
     @property
     def settings(self) -> dict[str, Any]:
         """The estimator's settings before any search, Ratchet's own defaults included."""
+        if self.members:
+            return {}
         return find_estimator(self.estimator, self.task).params | self.params
 
     def key(self, folder: Path, snapshot: Snapshot) -> str:
@@ -71,14 +102,10 @@ class Recipe:
 
     def key_with(self, snapshot: str, code: str, libraries: dict[str, str]) -> str:
         """Return the key of a fit on other rows, with other code or libraries, by their digests and versions."""
-        declared = {
-            name: value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-            for name, value in vars(self).items()
-        }
         return digest_json(
             {
                 "meaning": MEANING,
-                "recipe": declared | {"row_id": list(self.row_id)},
+                "recipe": _plain(self),
                 "snapshot": snapshot,
                 "code": code,
                 "libraries": libraries,
@@ -95,25 +122,63 @@ class Recipe:
         names = ["numpy", "pandas", "scikit-learn", "scipy", "skops"]
         if self.search is not None and self.search.method == "bayesian":
             names.append("optuna")
-        return {"python": platform.python_version()} | {name: version(name) for name in names}
+        if self.imbalance.method not in ("none", "class_weight"):
+            names.append("imbalanced-learn")
+        if self.fairness is not None and self.fairness.method != "reweighing":
+            names.append("fairlearn")
+        if "." in self.estimator:
+            names += packages_distributions().get(self.estimator.partition(".")[0], [])
+        own = {"python": platform.python_version()} | {name: version(name) for name in names}
+        for member in self.members:
+            own |= member.libraries()
+        return own
 
-    def pipeline(self, settings: dict[str, Any], threads: int) -> Pipeline:
-        """Return preparation and estimator in one, not fitted yet."""
+    @property
+    def native(self) -> bool:
+        """Whether levels go to the estimator as numbers: selection and SMOTE would take those for quantities."""
         kind = find_estimator(self.estimator, self.task)
+        return kind.native and not self.features.select and self.imbalance.method != "smote" and not self._reduced
+
+    def preparation(self, classes: int) -> ColumnTransformer:
+        """Return the first half of the pipeline, not fitted yet."""
         if self.estimator == CONSTANT:
-            prepare = ColumnTransformer([("nothing", "drop", list(self.features.columns))])
-        else:
-            prepare = preparation(self.features, missing=kind.missing, native=kind.native, sparse=kind.sparse)
-        estimator = build_estimator(
+            return ColumnTransformer([("nothing", "drop", list(self.features.columns))])
+        kind = find_estimator(self.estimator, self.task)
+        return preparation(
+            self.features,
+            missing=kind.missing
+            and not self.features.select
+            and self.imbalance.method in ("none", "class_weight")
+            and not self._reduced,
+            native=self.native,
+            sparse=kind.sparse and not self._reduced,
+            target="continuous" if self.task == "regression" else "binary" if classes == 2 else "multiclass",
+            seed=self.seed,
+        )
+
+    def build(self, settings: dict[str, Any], threads: int, native: list[int]) -> Any:
+        """Return the estimator, not fitted yet."""
+        return build_estimator(
             self.estimator,
             self.task,
             settings,
             seed=self.seed,
             threads=threads,
             early_stopping=self.early_stopping,
-            native=native_positions(self.features),
+            native=native,
         )
-        return Pipeline([("prepare", prepare), ("estimator", estimator)])
+
+    @property
+    def _reduced(self) -> bool:
+        return self.fairness is not None and self.fairness.method == "exponentiated_gradient"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Section):
+        return value.model_dump(mode="json")
+    if isinstance(value, Recipe):
+        return {name: _plain(part) for name, part in vars(value).items()}
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 def recipe_of(model: ModelConfig, name: str) -> Recipe:
@@ -129,50 +194,63 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
     """
     training, features = model.training, model.features
     classification = model.task == "classification"
-    search, early_stopping, cv = None, False, None
-    params: dict[str, Any] = {}
+    own: dict[str, Any] = {"params": {}, "early_stopping": False, "search": None, "cv": None}
+    imbalance = training.imbalance
     if name == "trivial":
-        estimator, params = CONSTANT, {"strategy": "prior" if classification else "mean"}
+        own |= {"estimator": CONSTANT, "params": {"strategy": "prior" if classification else "mean"}}
+        features, imbalance = features.model_copy(update={"select": ()}), Imbalance(method="none")
     elif name == "simple":
-        estimator = "logistic_regression" if classification else "ridge"
+        own |= {"estimator": "logistic_regression" if classification else "ridge"}
         features = _scaled(features)
     else:
-        candidates = {candidate.name: candidate for candidate in training.candidates}
-        if name not in candidates:
-            close = nearest(name, candidates)
-            raise ConfigError(
-                f"there is no candidate `{name}`",
-                expected=", ".join([*candidates, "trivial", "simple"]),
-                where=f"{model.name}: training.candidates",
-                remedy=f"did you mean `{close}`?" if close else None,
-            )
-        chosen = candidates[name]
-        estimator, params, search = chosen.estimator, dict(chosen.params), chosen.search
-        early_stopping, cv = chosen.early_stopping, training.cv
+        chosen = _candidate(model, name)
+        own |= {"estimator": chosen.estimator, "params": dict(chosen.params), "search": chosen.search}
+        own |= {"early_stopping": chosen.early_stopping, "cv": training.cv}
+        own |= {"calibration": chosen.calibration, "fairness": chosen.fairness}
+        if chosen.estimator in ENSEMBLES:
+            names = [one.name for one in training.candidates if one.estimator not in ENSEMBLES]
+            joined = [recipe_of(model, member) for member in chosen.members or names]
+            own |= {"members": tuple(joined), "best": chosen.best}
     check_metric(model.gate.primary.metric, model.task)
     recipe = Recipe(
         model=model.name,
         name=name,
         task=model.task,
-        estimator=estimator,
-        params=params,
-        early_stopping=early_stopping,
-        search=search,
         features=features,
         target=model.data.target,
         event_time=model.data.event_time,
         row_id=model.data.row_id,
         label_delay=str(model.data.label_delay),
-        cv=cv,
         metric=model.gate.primary.metric,
-        weights=training.imbalance == "class_weight" and name != "trivial",
         seed=training.seed,
+        cross_fitting=training.cross_fitting or training.cv,
+        imbalance=imbalance,
+        weights=None if name == "trivial" else training.weights,
+        threshold=training.threshold,
+        **own,
     )
-    check_settings(estimator, model.task, params if search is None else params | recipe.space)
+    if not recipe.members:
+        check_settings(recipe.estimator, model.task, recipe.params | (recipe.space if recipe.search else {}))
     return recipe
 
 
+def _candidate(model: ModelConfig, name: str) -> Candidate:
+    candidates = {candidate.name: candidate for candidate in model.training.candidates}
+    if name in candidates:
+        return candidates[name]
+    close = nearest(name, candidates)
+    raise ConfigError(
+        f"there is no candidate `{name}`",
+        expected=", ".join([*candidates, "trivial", "simple"]),
+        where=f"{model.name}: training.candidates",
+        remedy=f"did you mean `{close}`?" if close else None,
+    )
+
+
 def _scaled(features: Features) -> Features:
-    if features.numeric is None or features.numeric.scale != "none":
-        return features
-    return features.model_copy(update={"numeric": features.numeric.model_copy(update={"scale": "standard"})})
+    def scaled(groups: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(
+            group.model_copy(update={"scale": "standard"}) if group.scale == "none" else group for group in groups
+        )
+
+    return features.model_copy(update={"numeric": scaled(features.numeric), "dates": scaled(features.dates)})

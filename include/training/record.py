@@ -39,6 +39,8 @@ class Trial:
     params: dict[str, Any]
     cv: CrossValidated
     seconds: float
+    share: float = 1.0
+    """How many of each fold's fitted rows it was given."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ class FitRecord:
     """Digest of the model file's bytes."""
     model_bytes: int
     threshold: float | None
-    """The score from which a row counts as positive; None for regression."""
+    """The score from which a row counts as positive; None for regression, and for more than two classes."""
     classes: tuple[Any, ...] | None
-    """The target's two values, the negative first; None for regression."""
+    """The target's values in order; of two the negative is first. None for regression."""
     columns: tuple[str, ...]
     """The columns that the pipeline reads."""
     cv: CrossValidated | None
@@ -80,6 +82,8 @@ class FitRecord:
     """Operating system and processor, on which its model file has the same bytes again."""
     inputs: dict[str, str] | None = None
     """Digests of the input columns in the first training rows, by `fingerprint`; None in records from before there were any."""
+    members: tuple[str, ...] | None = None
+    """The keys of the fits that it joins; None for what joins none."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `from_json` reads back."""
@@ -98,6 +102,7 @@ class FitRecord:
                 "train": FittedRows(**train | instants),
                 "classes": _tuple(value["classes"]),
                 "columns": tuple(value["columns"]),
+                "members": _tuple(value.get("members")),
                 "cv": _cross_validated(value["cv"]),
                 "trials": None
                 if value["trials"] is None

@@ -25,35 +25,56 @@ _BY_SCORE: dict[str, Callable[..., float]] = {
     "mae": metrics.mean_absolute_error,
     "r2": metrics.r2_score,
 }
-_BY_LABEL: dict[str, Callable[..., float]] = {
-    "f1": lambda target, label: metrics.f1_score(target, label, zero_division=np.nan),
-    "precision": lambda target, label: metrics.precision_score(target, label, zero_division=np.nan),
-    "recall": lambda target, label: metrics.recall_score(target, label, zero_division=np.nan),
-    "accuracy": metrics.accuracy_score,
-    "balanced_accuracy": metrics.balanced_accuracy_score,
+BY_LABEL: dict[str, Callable[..., float]] = {
+    "f1": lambda target, label, **how: metrics.f1_score(target, label, **how),
+    "precision": lambda target, label, **how: metrics.precision_score(target, label, **how),
+    "recall": lambda target, label, **how: metrics.recall_score(target, label, **how),
+    "accuracy": lambda target, label, **how: metrics.accuracy_score(target, label),
+    "balanced_accuracy": lambda target, label, **how: metrics.balanced_accuracy_score(target, label),
 }
-_BOTH_CLASSES = {"roc_auc", "average_precision", "balanced_accuracy"}
+"""Metrics of labels, which a threshold makes of scores."""
+_EVERY_CLASS = {"roc_auc", "average_precision", "balanced_accuracy"}
 
 
-def score_of(metric: str, target: Array, score: Array) -> float | None:
+def score_of(metric: str, target: Array, score: Array, threshold: float = THRESHOLD) -> float | None:
     """Return a metric of scores, or None where it is undefined.
 
     Parameters
     ----------
     metric : str
-        A name in `include.config.names.METRICS`.
+        A name in `include.config.names.METRICS`. Of more than two classes it is the mean over classes, each against
+        the others, where it knows two only; labels are then the likeliest classes.
     target : array of shape (n_rows,)
-        0 and 1, or values.
-    score : array of shape (n_rows,)
-        Probabilities of the class 1, or predicted values.
+        Classes as numbers from zero, or values.
+    score : array of shape (n_rows,), or (n_rows, n_classes)
+        Probabilities of the class 1, or of each of more than two classes, or predicted values.
+    threshold : float
+        From which probability of two classes on a row counts as positive.
     """
-    if metric in _BOTH_CLASSES and len(np.unique(target)) < 2:
+    classes = score.shape[1] if score.ndim == 2 else 2
+    if metric in _EVERY_CLASS and len(np.unique(target)) < classes:
         return None
     if metric == "r2" and np.ptp(target) == 0:
         return None
-    by_label = _BY_LABEL.get(metric)
-    value = float(by_label(target, score >= THRESHOLD) if by_label else _BY_SCORE[metric](target, score))
-    return value if np.isfinite(value) else None
+    if score.ndim == 2:
+        value = _of_many(metric, target, score)
+    elif metric in BY_LABEL:
+        value = BY_LABEL[metric](target, score >= threshold, zero_division=np.nan)
+    else:
+        value = _BY_SCORE[metric](target, score)
+    return float(value) if np.isfinite(value) else None
+
+
+def _of_many(metric: str, target: Array, score: Array) -> float:
+    classes = np.arange(score.shape[1])
+    if metric in BY_LABEL:
+        return BY_LABEL[metric](target, score.argmax(axis=1), average="macro", labels=classes, zero_division=0)
+    if metric == "log_loss":
+        return float(metrics.log_loss(target, score, labels=classes))
+    own = target[:, None] == classes
+    if metric == "brier":
+        return float(np.mean(((score - own) ** 2).sum(axis=1)))
+    return float(np.mean([_BY_SCORE[metric](own[:, number], score[:, number]) for number in classes]))
 
 
 def check_metric(metric: str, task: str) -> None:

@@ -1,10 +1,12 @@
-"""Search for settings: grid, random, or Bayesian by Optuna's tree-structured Parzen estimator."""
+"""Search for settings: grid, random, successive halving, or Bayesian by Optuna's tree-structured Parzen estimator."""
 
 from __future__ import annotations
 
 import itertools
+import logging
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,12 @@ from include.config.training import Range, Search, Values
 from include.errors import ConfigError
 from include.training.record import Trial
 
+log = logging.getLogger(__name__)
+
 Settings = dict[str, Any]
-Evaluate = Callable[[Settings], Trial]
+Evaluate = Callable[[Settings, float], Trial]
+"""Scores settings on a share of the fitted rows."""
+_FACTOR = 3
 
 
 def search(
@@ -25,17 +31,21 @@ def search(
     *,
     greater_is_better: bool,
     seed: int,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Trial, ...]:
     """Try settings and return every trial in its order.
 
-    Random and Bayesian search try the declared settings first, so that a search never ends with worse than those.
+    All but a grid try the declared settings first, so that a search never ends with worse than those. One trial at least
+    is made of all rows, however few minutes there are.
 
     Parameters
     ----------
     space : dict
         The values of each setting; the most important first where it is an estimator's own space.
-    evaluate : function of settings to Trial
-        Scores settings by cross-validation.
+    evaluate : function of settings and share to Trial
+        Scores settings by cross-validation, fitted to a share of the rows.
+    clock : function
+        Seconds, for `Search.minutes`.
 
     Raises
     ------
@@ -49,19 +59,67 @@ def search(
             where="search",
             remedy="this estimator has no settings worth a search: remove `search`, or declare `space`",
         )
+    deadline = math.inf if method.minutes is None else clock() + 60 * method.minutes
+
+    def over() -> bool:
+        return clock() >= deadline
+
+    if method.method == "bayesian":
+        trials = _bayesian(
+            method.trials, space, declared, evaluate, over, greater_is_better=greater_is_better, seed=seed
+        )
+        return _said(trials, method.trials)
     if method.method == "grid":
-        grid = _grid(space, method.trials, declared_space=method.space is not None)
-        return tuple(evaluate(declared | settings) for settings in grid)
-    if method.method == "random":
+        settings = list(_grid(space, method.trials, declared_space=method.space is not None))
+    else:
         rng = np.random.default_rng(seed)
         drawn = ({name: _draw(values, rng) for name, values in space.items()} for _ in range(method.trials - 1))
-        return tuple(evaluate(declared | settings) for settings in itertools.chain([{}], drawn))
-    return _bayesian(method.trials, space, declared, evaluate, greater_is_better=greater_is_better, seed=seed)
+        settings = [{}, *drawn]
+    tried = [declared | one for one in settings]
+    if method.method == "halving":
+        return _halving(tried, evaluate, over, greater_is_better=greater_is_better)
+    return _said(_each(tried, evaluate, over), len(tried))
+
+
+def _each(tried: Iterable[Settings], evaluate: Evaluate, over: Callable[[], bool], share: float = 1.0) -> list[Trial]:
+    trials: list[Trial] = []
+    for settings in tried:
+        if trials and over():
+            break
+        trials.append(evaluate(settings, share))
+    return trials
+
+
+def _said(trials: list[Trial], wanted: int) -> tuple[Trial, ...]:
+    if len(trials) < wanted:
+        log.info("search: the minutes are over after %d of %d trials", len(trials), wanted)
+    return tuple(trials)
+
+
+def _halving(
+    tried: list[Settings], evaluate: Evaluate, over: Callable[[], bool], *, greater_is_better: bool
+) -> tuple[Trial, ...]:
+    """Try all on few rows and the best third on three times as many (Jamieson and Talwalkar, 2016)."""
+    declared, rounds = tried[0], int(math.log(len(tried) + 0.5, _FACTOR))
+    trials: list[Trial] = []
+    for left in range(rounds, -1, -1):
+        if left and trials and over():
+            log.info("search: the minutes are over with %d rounds to go", left + 1)
+            continue
+        made = _each(tried, evaluate, over, share=float(_FACTOR) ** -left)
+        trials += made
+        ordered = sorted(made, key=lambda trial: -trial.cv.mean if greater_is_better else trial.cv.mean)
+        best = [trial.params for trial in ordered[: max(1, len(tried) // _FACTOR)]]
+        # The declared settings go all the way, or the search might end with worse.
+        tried = best if declared in best else [*best, declared]
+    return tuple(trials)
 
 
 def best_of(trials: tuple[Trial, ...], *, greater_is_better: bool) -> Trial:
-    """Return the trial with the best mean; of equals the first."""
-    return (max if greater_is_better else min)(trials, key=lambda trial: trial.cv.mean)
+    """Return the trial with the best mean among those that were given the most rows; of equals the first."""
+    most = max(trial.share for trial in trials)
+    whole = [trial for trial in trials if trial.share == most]
+    return (max if greater_is_better else min)(whole, key=lambda trial: trial.cv.mean)
 
 
 def _grid(space: dict[str, Range | Values], trials: int, *, declared_space: bool) -> Iterator[Settings]:
@@ -106,28 +164,31 @@ def _bayesian(
     space: dict[str, Range | Values],
     declared: Settings,
     evaluate: Evaluate,
+    over: Callable[[], bool],
     *,
     greater_is_better: bool,
     seed: int,
-) -> tuple[Trial, ...]:
+) -> list[Trial]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         direction="maximize" if greater_is_better else "minimize", sampler=optuna.samplers.TPESampler(seed=seed)
     )
-    done = [evaluate(declared)]
+    done = [evaluate(declared, 1.0)]
     for _ in range(trials - 1):
+        if over():
+            break
         asked = study.ask(_distributions(space))
         # Optuna's choices must be plain values: a list such as [64, 32] is named by its place.
         settings = {
             name: asked.params[name] if isinstance(values, Range) else values[asked.params[name]]
             for name, values in space.items()
         }
-        trial = evaluate(declared | settings)
+        trial = evaluate(declared | settings, 1.0)
         study.tell(asked, trial.cv.mean)
         done.append(trial)
-    return tuple(done)
+    return done
 
 
 def _distributions(space: dict[str, Range | Values]) -> dict[str, Any]:

@@ -17,10 +17,22 @@ def select(records: Iterable[FitRecord]) -> FitRecord:
     TrainingError
         When there is none, or they were not compared on one metric and one snapshot.
     """
+    return select_best(records, 1)[0]
+
+
+def select_best(records: Iterable[FitRecord], count: int | None) -> list[FitRecord]:
+    """Return so many of the fits, or all of them, the best first; of equals the first in order.
+
+    Raises
+    ------
+    TrainingError
+        As `select`.
+    """
     compared = [(record, record.cv) for record in records if record.cv is not None]
     if not compared:
         raise TrainingError("no candidate was fitted", remedy="look at the training tasks' logs")
     if len({(record.snapshot, cv.metric) for record, cv in compared}) > 1:
         raise TrainingError("candidates of different snapshots or metrics can't be compared")
     greater = METRICS[compared[0][1].metric].greater_is_better
-    return (max if greater else min)(compared, key=lambda pair: pair[1].mean)[0]
+    ordered = sorted(compared, key=lambda pair: -pair[1].mean if greater else pair[1].mean)
+    return [record for record, _ in ordered][:count]

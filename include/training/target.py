@@ -9,29 +9,36 @@ import pandas as pd
 
 from include.errors import TrainingError
 
+MOST_CLASSES = 100
+"""More different values are no classes but an id or a number."""
+
 
 def find_classes(column: pd.Series[Any]) -> tuple[Any, ...]:
-    """Return the target's two values as plain Python values, the negative (first in order) first.
+    """Return the target's values as plain Python values in order; of two the first is the negative.
 
     Raises
     ------
     TrainingError
-        When there are not exactly two.
+        When there are fewer than two, or more than `MOST_CLASSES`.
     """
     values = _values(column)
-    if len(values) == 2:
+    if 2 <= len(values) <= MOST_CLASSES:
         return values
     if len(values) < 2:
-        remedy = "widen `data.windows.train` until both classes are in it, or check how the source makes the target"
+        remedy = "widen `data.windows.train` until every class is in it, or check how the source makes the target"
     else:
-        remedy = "more than two classes are not supported yet: make a target of two, or one model for each class"
+        remedy = "`task: regression` predicts numbers; of an id nothing can be learned"
     raise TrainingError(
-        "the target does not have two classes", expected=2, found=len(values), where=str(column.name), remedy=remedy
+        "the target does not have two classes or more" if len(values) < 2 else "the target has too many classes",
+        expected=f"2 to {MOST_CLASSES}",
+        found=len(values),
+        where=str(column.name),
+        remedy=remedy,
     )
 
 
 def as_numbers(column: pd.Series[Any], classes: tuple[Any, ...] | None) -> np.ndarray[Any, Any]:
-    """Return the target as 0 and 1 (classification, the second of ``classes`` being 1) or as floats (regression).
+    """Return the target as places in ``classes`` (classification) or as floats (regression).
 
     Raises
     ------
@@ -59,8 +66,7 @@ def as_numbers(column: pd.Series[Any], classes: tuple[Any, ...] | None) -> np.nd
             where=str(column.name),
         )
     plain = column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column
-    positive: np.ndarray[Any, Any] = (plain == classes[1]).to_numpy(dtype=np.int64)
-    return positive
+    return np.asarray(pd.Index(classes, dtype=object).get_indexer(pd.Index(plain, dtype=object)), dtype=np.int64)
 
 
 def _values(column: pd.Series[Any]) -> tuple[Any, ...]:

@@ -18,6 +18,11 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.storage.local import LocalStore
+from include.training.fitting import fit_model
+from include.training.model_file import dump, load
+from include.training.recipe import recipe_of
+from include.training.rows import Rows
+from include.training.target import as_numbers, find_classes
 
 AFTER, UNTIL, END = (datetime(2024, 1, day, tzinfo=UTC) for day in (1, 21, 28))
 TYPES = {"object": "string", "str": "string", "bool": "boolean", "int64": "integer", "float64": "float"}
@@ -57,6 +62,9 @@ def frame_of(task: str = "classification", rows: int = 400, seed: int = 0) -> pd
     colour = rng.choice(["red", "green", "blue", "grey"], rows, p=[0.5, 0.3, 0.15, 0.05])
     size, weight = rng.normal(size=rows), rng.normal(size=rows) * 10
     signal = size + 2 * (colour == "red") + rng.normal(size=rows)
+    # Values above zero, as counts and durations are, for the estimators that need them.
+    targets = {"classification": signal > 1, "regression": signal - signal.min() + 0.1}
+    targets["many"] = np.array(["high", "low", "middle"])[np.digitize(signal, [0.5, 2])]
     return pd.DataFrame(
         {
             "at": pd.to_datetime(AFTER) + pd.to_timedelta(seconds, unit="s"),
@@ -64,7 +72,7 @@ def frame_of(task: str = "classification", rows: int = 400, seed: int = 0) -> pd
             "size": np.where(rng.random(rows) < 0.1, np.nan, size),
             "weight": weight,
             "colour": np.where(rng.random(rows) < 0.1, None, colour),
-            "target": signal > 1 if task == "classification" else signal,
+            "target": targets[task],
         }
     )
 
@@ -94,3 +102,17 @@ def snapshot_of(store: LocalStore, model: ModelConfig, frame: pd.DataFrame) -> S
 def store(tmp_path: Path) -> LocalStore:
     """Return a store in a fresh folder."""
     return LocalStore(tmp_path / "store")
+
+
+def rows_of(model: ModelConfig, frame: pd.DataFrame) -> Rows:
+    """Return rows as a fit is given them, without a store."""
+    classes = find_classes(frame["target"]) if model.task == "classification" else None
+    return Rows(frame, as_numbers(frame["target"], classes), classes)
+
+
+def fit_at_once(model: ModelConfig, frame: pd.DataFrame, name: str | None = None) -> Any:
+    """Return the pipeline of a candidate, the first if not named, after a turn through a model file."""
+    recipe = recipe_of(model, name or model.candidate_names[0])
+    settings = {one.name: one.settings for one in recipe.members} if recipe.members else recipe.settings
+    body = dump(fit_model(recipe, settings, rows_of(model, frame)))
+    return load(body, hashlib.sha256(body).hexdigest())

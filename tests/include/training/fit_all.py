@@ -16,6 +16,8 @@ QUICK = {
     "mlp": {"max_iter": 10, "hidden_layer_sizes": [8]},
     "random_forest": {"n_estimators": 8},
     "extra_trees": {"n_estimators": 8},
+    "gradient_boosting": {"n_estimators": 20},
+    "ada_boost": {"n_estimators": 10},
     "hist_gradient_boosting": {"max_iter": 10},
 }
 FEATURES = {

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from include.config.training import Features
+from include.config.features import Features
 from include.training.domain import Domain, learn_domain
 
 FEATURES = Features.model_validate(

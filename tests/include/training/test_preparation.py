@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.config.training import Features
+from include.config.features import Features
 from include.training.outliers import OutlierBounds
 from include.training.preparation import preparation
 

@@ -15,9 +15,9 @@ SPACE = {
 
 
 def run(method: str, trials: int, space: dict | None = None, declared: dict | None = None, seed: int = 0) -> tuple:
-    def evaluate(settings: dict) -> Trial:
+    def evaluate(settings: dict, share: float) -> Trial:
         score = -abs(settings.get("x", 10) - 1) - abs(settings.get("n", 9) - 5)
-        return Trial(settings, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0)
+        return Trial(settings, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0, share)
 
     declared_search = Search(method=method, trials=trials, space=space)
     return search(declared_search, space or SPACE, declared or {}, evaluate, greater_is_better=True, seed=seed)
@@ -60,4 +60,4 @@ def test_a_grid_over_an_estimator_s_own_space_takes_the_most_important_settings_
 def test_nothing_to_search_is_said() -> None:
     declared = Search(method="random")
     with pytest.raises(ConfigError, match="nothing to search"):
-        search(declared, {}, {}, lambda settings: None, greater_is_better=True, seed=0)  # type: ignore[arg-type,return-value]
+        search(declared, {}, {}, lambda settings, share: None, greater_is_better=True, seed=0)  # type: ignore[arg-type,return-value]

@@ -1,0 +1,259 @@
+"""Fit a recipe to rows. Everything that is learned is learned here, from the rows given and no others."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+
+from include.config.spans import Span
+from include.config.training import CrossValidation
+from include.errors import TrainingError
+from include.training.calibrated import Calibrated, fit_curves
+from include.training.column_choice import choose_columns
+from include.training.estimators import CONSTANT, find_estimator
+from include.training.group_thresholds import GroupThresholds, find_rules, group_names
+from include.training.joined import JoinedClassifier, JoinedRegressor, fit_final
+from include.training.mixture import reduce
+from include.training.model_of_models import estimators_in, over
+from include.training.preparation import native_positions
+from include.training.recipe import Recipe
+from include.training.responses import Array, margins, positive, probabilities, values
+from include.training.row_drops import learned_rows
+from include.training.rows import Rows
+from include.training.thresholds import choose_threshold
+from include.training.validation import Fold, folds
+from include.training.weighing import balancing_weights, declared_weights, resample, reweighing
+
+log = logging.getLogger(__name__)
+
+Fit = Callable[[Rows], Pipeline]
+_MOST_GROUPS = 50
+
+
+def fit_model(recipe: Recipe, settings: dict[str, Any], rows: Rows, *, threads: int = 1, say: bool = False) -> Pipeline:
+    """Fit a recipe, and what stands on its scores.
+
+    Rows are dropped and resampled, columns chosen, curves and thresholds learned among ``rows``. None of the parts that do
+    so, other than what they learned for scoring, is in the pipeline.
+
+    Parameters
+    ----------
+    settings : dict
+        Of the estimator; of each member by its name for what joins others.
+    say : bool
+        Log what a person should know of the fit.
+
+    Raises
+    ------
+    TrainingError
+        When the rows can't be learned from with these settings.
+    """
+    return _layers(recipe, settings, threads, say)(rows)
+
+
+def find_threshold(recipe: Recipe, settings: dict[str, Any], rows: Rows, *, threads: int = 1) -> float:
+    """Choose the threshold on scores of rows that their model did not learn from."""
+    if recipe.threshold is None:
+        raise ValueError("no threshold is declared")
+    if len(rows.classes or ()) != 2:
+        raise TrainingError(
+            "a threshold divides two classes",
+            found=f"{len(rows.classes or ())} classes",
+            where="training.threshold",
+            remedy="remove it: of more classes the likeliest is predicted",
+        )
+    fit = _layers(recipe, settings, threads, say=False)
+    at, scores = _held_out(recipe, rows, fit, lambda model, part: positive(probabilities(model, part.frame, 2)))
+    return choose_threshold(recipe.threshold, rows.target[at], scores)
+
+
+def divide(recipe: Recipe, cv: CrossValidation, rows: Rows) -> list[Fold]:
+    """Return the folds that a recipe's declaration makes of rows."""
+    return list(
+        folds(
+            cv,
+            times=rows.frame[recipe.event_time],
+            target=rows.target,
+            groups=None if cv.group is None else rows.frame[cv.group],
+            label_delay=Span.parse(recipe.label_delay),
+            seed=recipe.seed,
+        )
+    )
+
+
+def _layers(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool) -> Fit:
+    fit: Fit
+    if recipe.members:
+        fit = partial(_joined, recipe, settings, threads)
+    else:
+        fit = partial(_single, recipe, settings, threads, say)
+    if recipe.calibration != "none":
+        fit = partial(_calibrated, recipe, fit)
+    if recipe.reads_groups:
+        fit = partial(_cut_by_group, recipe, fit)
+    return fit
+
+
+def _single(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, rows: Rows) -> Pipeline:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            pipeline = _prepared_and_fitted(recipe, settings, threads, say, rows)
+        except ValueError as error:
+            raise TrainingError(
+                f"`{recipe.estimator}` can't be fitted",
+                found=str(error).partition("\n")[0],
+                where=f"{recipe.model}: candidate {recipe.name}, {len(rows):,} rows",
+                remedy="correct its `params` or `search.space`, or what `features` gives it",
+            ) from error
+    if say and any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
+        log.warning("%s: stopped before it converged; `scale: standard` or a larger `max_iter` helps", recipe.name)
+    if recipe.task == "classification" and not hasattr(pipeline, "predict_proba"):
+        raise TrainingError(
+            f"`{recipe.estimator}` gives no probabilities with these settings",
+            where=f"{recipe.model}: candidate {recipe.name}",
+            remedy="another `loss` in its `params`",
+        )
+    for estimator in estimators_in(pipeline):
+        # How many threads fitted it is no property of a model, and must not be in its bytes.
+        if "n_jobs" in estimator.get_params(deep=False):
+            estimator.set_params(n_jobs=None)
+        if hasattr(estimator, "_bin_mapper"):
+            estimator._bin_mapper.n_threads = None
+    return pipeline
+
+
+def _prepared_and_fitted(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, rows: Rows) -> Pipeline:
+    if recipe.estimator != CONSTANT:
+        learned = learned_rows(recipe.features, rows.frame)
+        if say and not learned.all():
+            log.info("%s: learns from %s of %s rows", recipe.name, f"{learned.sum():,}", f"{len(rows):,}")
+        rows = rows if learned.all() else rows.at(np.flatnonzero(learned))
+    prepare = recipe.preparation(2 if rows.classes is None else len(rows.classes))
+    matrix = prepare.fit_transform(rows.frame[list(recipe.features.columns)], rows.target)
+    steps: list[tuple[str, Any]] = [("prepare", prepare)]
+    for number, step in enumerate(recipe.features.select, start=1):
+        kept = choose_columns(step, matrix, rows.target, recipe.task, seed=recipe.seed, threads=threads)
+        if say:
+            log.info("%s: %s keeps %d of %d columns", recipe.name, step.method, kept.mask.sum(), len(kept.mask))
+        matrix = kept.transform(matrix)
+        steps.append((f"select_{number}", kept))
+    native = native_positions(prepare) if recipe.native else []
+    estimator = recipe.build(settings, threads, native)
+    if recipe.fairness is not None and recipe.fairness.method == "exponentiated_gradient":
+        _needs_two_classes(rows, "exponentiated_gradient")
+        fitted: Any = reduce(estimator, matrix, rows.target, _groups(recipe, rows), recipe.fairness)
+        return Pipeline([*steps, ("estimator", fitted)])
+    weights = _weights(recipe, rows)
+    matrix, target, origin = resample(recipe.imbalance, matrix, rows.target, seed=recipe.seed)
+    given = {}
+    if weights is not None and origin is not None:
+        if not find_estimator(recipe.estimator, recipe.task).weights:
+            raise TrainingError(f"`{recipe.estimator}` can't weigh rows", remedy="remove it, or what weighs rows")
+        given["sample_weight"] = weights[origin]
+    estimator.fit(matrix, target, **given)
+    return Pipeline([*steps, ("estimator", estimator)])
+
+
+def _weights(recipe: Recipe, rows: Rows) -> Array | None:
+    factors = []
+    if recipe.imbalance.method == "class_weight":
+        factors.append(balancing_weights(rows.target))
+    if recipe.weights is not None:
+        factors.append(declared_weights(recipe.weights, rows.frame, recipe.event_time))
+    if recipe.fairness is not None and recipe.fairness.method == "reweighing":
+        factors.append(reweighing(rows.target, _groups(recipe, rows)))
+    return np.asarray(np.prod(factors, axis=0)) if factors else None
+
+
+def _joined(recipe: Recipe, settings: dict[str, Any], threads: int, rows: Rows) -> Pipeline:
+    fits = [_layers(member, settings[member.name], threads, say=False) for member in recipe.members]
+    classes = None if rows.classes is None else len(rows.classes)
+    final = None
+    if recipe.estimator == "stacking":
+
+        def answer(model: Any, part: Rows) -> Array:
+            return values(model, part.frame) if classes is None else probabilities(model, part.frame, classes)
+
+        held = [_held_out(recipe, rows, fit, answer) for fit in fits]
+        final = fit_final([known for _, known in held], rows.target[held[0][0]], classes=classes)
+    members = [fit(rows) for fit in fits]
+    if classes is None:
+        return over(JoinedRegressor(members, final), recipe.inputs)
+    return over(JoinedClassifier(members, final, classes), recipe.inputs)
+
+
+def _calibrated(recipe: Recipe, fit: Fit, rows: Rows) -> Pipeline:
+    classes = len(rows.classes or ())
+    at, scores = _held_out(recipe, rows, fit, lambda model, part: margins(model, part.frame))
+    curves = fit_curves(recipe.calibration, scores, rows.target[at], classes)
+    return over(Calibrated(fit(rows), curves, classes), recipe.inputs)
+
+
+def _cut_by_group(recipe: Recipe, fit: Fit, rows: Rows) -> Pipeline:
+    if recipe.fairness is None:
+        raise ValueError("no fairness is declared")
+    _needs_two_classes(rows, "group_thresholds")
+    at, scores = _held_out(recipe, rows, fit, lambda model, part: probabilities(model, part.frame, 2)[:, 1])
+    try:
+        groups, rules = find_rules(scores, rows.target[at], _groups(recipe, rows)[at], recipe.fairness)
+    except ValueError as error:
+        raise TrainingError(
+            "no thresholds can be found for the groups",
+            found=str(error).partition("\n")[0],
+            where=f"{recipe.model}: candidate {recipe.name}",
+            remedy="a group that has rows of one class only can't be compared: join groups in `features.derive`",
+        ) from error
+    return over(GroupThresholds(fit(rows), recipe.fairness.column, groups, rules), recipe.inputs)
+
+
+def _held_out(recipe: Recipe, rows: Rows, fit: Fit, answer: Callable[[Any, Rows], Array]) -> tuple[Array, Array]:
+    """Return the positions of rows that a fold held out, and what the fold's model says of them."""
+    found = []
+    for fitted, held in divide(recipe, recipe.cross_fitting, rows):
+        part = rows.at(fitted)
+        # A fold that lacks a class can't say anything of it.
+        if rows.classes is None or len(np.unique(part.target)) == len(rows.classes):
+            found.append((held, answer(fit(part), rows.at(held))))
+    if not found:
+        raise TrainingError(
+            "no fold holds every class",
+            found=f"{len(rows):,} rows",
+            where=f"{recipe.model}: candidate {recipe.name}, training.cross_fitting",
+            remedy="`cross_fitting: {kind: stratified, folds: 3}`, fewer `folds` or a longer `data.windows.train`",
+        )
+    at, said = np.concatenate([held for held, _ in found]), np.concatenate([said for _, said in found])
+    order = np.argsort(at, kind="stable")
+    return at[order], said[order]
+
+
+def _groups(recipe: Recipe, rows: Rows) -> Array:
+    if recipe.fairness is None:
+        raise ValueError("no fairness is declared")
+    groups = group_names(rows.frame[recipe.fairness.column])
+    if (count := len(np.unique(groups))) > _MOST_GROUPS:
+        raise TrainingError(
+            f"`{recipe.fairness.column}` has too many groups to treat alike",
+            expected=f"at most {_MOST_GROUPS}",
+            found=count,
+            where="fairness.column",
+            remedy="make a column of fewer groups in `features.derive`, such as ranges of age",
+        )
+    return groups
+
+
+def _needs_two_classes(rows: Rows, method: str) -> None:
+    if len(rows.classes or ()) != 2:
+        raise TrainingError(
+            f"`{method}` is for two classes",
+            found=f"{len(rows.classes or ())} classes",
+            where="fairness.method",
+            remedy="`reweighing` does for more",
+        )
