@@ -47,9 +47,9 @@ for model in declared_models("retrain", module=globals()):
     ):
         ingest = Ingest(task_id="ingest")
         check = Check(task_id="check", handed=ingest.output)
-        train = Train.partial(
-            task_id="train", map_index_template="{{ task.candidate }}", handed=check.output
-        ).expand(candidate=[*model.candidate_names, "baselines"])
+        train = Train.partial(task_id="train", map_index_template="{{ task.candidate }}", handed=check.output).expand(
+            candidate=[*model.candidate_names, "baselines"]
+        )
         select = Select(task_id="select", handed=check.output, fitted=train.output, trigger_rule="none_failed")
         evaluate = Evaluate(task_id="evaluate", handed=select.output)
         gate = Gate(task_id="gate", handed=evaluate.output, promote="promote", keep="keep_champion")

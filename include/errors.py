@@ -3,7 +3,6 @@
     RatchetError
     ├── ConfigError            model.yaml, settings or a form value says something it may not
     │   └── CodeError          a function named in model.yaml is missing or broken
-    ├── DependencyMissing      an optional library is not installed
     ├── StoreError
     │   ├── StoreUnavailable   the store did not answer; the only error that a retry can help
     │   ├── ObjectMissing      a key that should be there is not
@@ -65,10 +64,6 @@ class ConfigError(RatchetError):
 
 class CodeError(ConfigError):
     """A function named in model.yaml is missing or broken."""
-
-
-class DependencyMissing(RatchetError):
-    """An optional library is not installed."""
 
 
 class StoreError(RatchetError):

@@ -79,7 +79,9 @@ class World:
         quality = {"trivial": 0.5, "simple": 0.55}
         if incumbent is not None:
             quality["incumbent"] = self.quality[incumbent.id]
-        made = evidence(self.quality[version.id], quality, version=version, incumbent=incumbent.id if incumbent else None)
+        made = evidence(
+            self.quality[version.id], quality, version=version, incumbent=incumbent.id if incumbent else None
+        )
         key = digest_json(made.to_json())
         self.store.put_if_absent(f"{model.name}/evidence/{key}.json", canonical_json(made.to_json()))
         return made, key

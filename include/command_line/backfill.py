@@ -101,9 +101,7 @@ def backfill(
         time.sleep(_PAUSE)
 
 
-def _create(
-    airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_once: int, backwards: bool
-) -> None:
+def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_once: int, backwards: bool) -> None:
     body = {
         "dag_id": dag,
         "from_date": start.isoformat(),

@@ -41,9 +41,15 @@ def history(model: str, instant: datetime | None) -> str:
     timeline = ledger.timeline()
     if instant is not None:
         stands, fact = timeline.champion_as_of(instant), ledger.timeline(recorded_by=instant).champion
-        return f"as of {instant:%Y-%m-%d %H:%M}: {stands or 'no champion'}\nin force then in fact: {fact or 'no champion'}"
-    as_of = draw(["as of", "champion from then on, by all that is known now"], [[_day(t), v] for t, v in timeline.champions()])
-    fact = draw(["recorded", "in force from then on, in fact"], [[_second(t), v or "none"] for t, v in ledger.in_fact()])
+        return (
+            f"as of {instant:%Y-%m-%d %H:%M}: {stands or 'no champion'}\nin force then in fact: {fact or 'no champion'}"
+        )
+    as_of = draw(
+        ["as of", "champion from then on, by all that is known now"], [[_day(t), v] for t, v in timeline.champions()]
+    )
+    fact = draw(
+        ["recorded", "in force from then on, in fact"], [[_second(t), v or "none"] for t, v in ledger.in_fact()]
+    )
     return f"{ledger_table(timeline)}\n\n{as_of}\n\n{fact}"
 
 

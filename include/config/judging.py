@@ -30,7 +30,9 @@ class Evaluation(Section):
     @model_validator(mode="after")
     def _one_unit(self) -> Evaluation:
         if self.block is not None and self.cluster is not None:
-            raise ValueError("expected `cluster` or `block`, not both: one of them says which rows are resampled together")
+            raise ValueError(
+                "expected `cluster` or `block`, not both: one of them says which rows are resampled together"
+            )
         if self.block is not None and not self.block:
             raise ValueError("expected a `block` longer than nothing")
         return self

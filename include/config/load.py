@@ -66,7 +66,9 @@ def load_model(path: Path) -> ModelConfig:
         raise ConfigError("The file can't be read.", expected="UTF-8 text", found=str(error), where=where) from error
     value, lines = read_yaml(text, where)
     if not isinstance(value, dict):
-        raise ConfigError("The file declares no model.", expected="`name: ...` and the other keys", found=value, where=where)
+        raise ConfigError(
+            "The file declares no model.", expected="`name: ...` and the other keys", found=value, where=where
+        )
     try:
         model = ModelConfig.model_validate(value)
     except ValidationError as error:

@@ -87,7 +87,9 @@ class ModelConfig(Section):
                 )
         block, holdout = self.evaluation.block, self.data.windows.holdout
         if block is not None and holdout.about() < LEAST_BLOCKS * block.about():
-            raise ValueError(f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}")
+            raise ValueError(
+                f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}"
+            )
         for metric in self.metrics:
             _known("metric", metric, {name for name, facts in METRICS.items() if facts.task == self.task}, self.task)
         able = {name for name, facts in ESTIMATORS.items() if self.task in facts.tasks} | set(ENSEMBLES)

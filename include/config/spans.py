@@ -42,7 +42,15 @@ class Span:
     @property
     def _delta(self) -> relativedelta:
         count, unit = _SPAN.match(self.text).groups()  # type: ignore[union-attr]
-        names = {"y": "years", "mo": "months", "w": "weeks", "d": "days", "h": "hours", "min": "minutes", "s": "seconds"}
+        names = {
+            "y": "years",
+            "mo": "months",
+            "w": "weeks",
+            "d": "days",
+            "h": "hours",
+            "min": "minutes",
+            "s": "seconds",
+        }
         return relativedelta(**{names[unit]: int(count)})
 
     def __radd__(self, instant: datetime) -> datetime:

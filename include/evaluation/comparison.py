@@ -197,9 +197,7 @@ def _terms(
     return columns
 
 
-def _delong(
-    gain: float, columns: Mapping[tuple[Role | None, str], Array], against: Role
-) -> tuple[float, float] | None:
+def _delong(gain: float, columns: Mapping[tuple[Role | None, str], Array], against: Role) -> tuple[float, float] | None:
     positive = columns[None, "positive"] == 1
     beating, beaten = (
         (columns["challenger", term] - columns[against, term])[chosen]

@@ -244,7 +244,9 @@ def _derived_otherwise(
     fit = incumbent.fit
     if fit.code == challenger.fit.code:
         return None
-    remedy = "Give changed columns new names beside the old ones, or train the incumbent's recipe again with today's code."
+    remedy = (
+        "Give changed columns new names beside the old ones, or train the incumbent's recipe again with today's code."
+    )
     changed = "the Python files behind `features.derive` changed since it was fitted, and"
     if fit.inputs is None:
         return _Obstacle(f"{changed} its record does not say what they gave it", remedy)

@@ -143,7 +143,9 @@ def _bounded(
     # Of two identical models neither is worse: the bounds coincide at zero, and more rows would not tell them apart.
     if high < least and (surely is None or _upper(gain, surely) < least):
         return Verdict(name, Answer.FAIL, facts)
-    return Verdict(name, Answer.OPEN, f"{facts}: not enough evidence yet; {_outlook(gain, least, low, high, confidence)}")
+    return Verdict(
+        name, Answer.OPEN, f"{facts}: not enough evidence yet; {_outlook(gain, least, low, high, confidence)}"
+    )
 
 
 def _outlook(gain: Gain, least: float, low: float, high: float, confidence: float) -> str:
@@ -196,7 +198,9 @@ def _level(what: str, measured: Measured | None, level: float, rows: int, *, at_
     if certain or impossible:
         return Verdict(name, Answer.PASS if certain else Answer.FAIL, facts)
     more = more_rows(measured.value, level, measured.low, measured.high, rows)
-    advice = "more rows will not help" if more is None else f"about {more:,} more labelled rows decide if the value stays"
+    advice = (
+        "more rows will not help" if more is None else f"about {more:,} more labelled rows decide if the value stays"
+    )
     return Verdict(name, Answer.OPEN, f"{facts}; {advice}")
 
 

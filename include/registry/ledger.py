@@ -104,7 +104,12 @@ class Ledger:
         def unless_known(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
             if version.id in fold(entries):
                 return None
-            body = {"version": version.id, "as_of": to_iso(version.as_of), "model_file": version.model_file, "actor": actor}
+            body = {
+                "version": version.id,
+                "as_of": to_iso(version.as_of),
+                "model_file": version.model_file,
+                "actor": actor,
+            }
             return "registered", body
 
         self._log.append(unless_known, at=to_iso(at))
@@ -150,14 +155,23 @@ class Ledger:
             assert before is not None  # noqa: S101 (only decided versions are named)
             log.info("%s was decided against %s, but %s is now before it", version, before.incumbent, incumbent)
             model = self.config(before.config)
-            return "decided", self._decide(model, version, incumbent, before.config, measure, actor, again=True).to_json()
+            return "decided", self._decide(
+                model, version, incumbent, before.config, measure, actor, again=True
+            ).to_json()
 
         while (entry := self._log.append(first_changed, at=to_iso(at))) is not None:
             again.append(Decision.from_json(entry.body))
         return again
 
     def reconsider(
-        self, model: ModelConfig, version: str, *, as_of: datetime, measure: Measure, actor: dict[str, Any], at: datetime
+        self,
+        model: ModelConfig,
+        version: str,
+        *,
+        as_of: datetime,
+        measure: Measure,
+        actor: dict[str, Any],
+        at: datetime,
     ) -> Decision:
         """Decide again on a held version by rows that have matured since, without training.
 
@@ -176,7 +190,11 @@ class Ledger:
             standing = timeline[version]
             if standing.decision is not None and standing.decision.as_of == to_iso(as_of):
                 return None
-            if standing.decision is None or standing.decision.outcome is not Outcome.HOLD or standing.withdrawn is not None:
+            if (
+                standing.decision is None
+                or standing.decision.outcome is not Outcome.HOLD
+                or standing.withdrawn is not None
+            ):
                 state = standing.decision.outcome if standing.decision else "not decided on"
                 raise RegistryError(
                     "Only a held version can be reconsidered.",
@@ -236,9 +254,7 @@ class Ledger:
         evidence = load_evidence(self.store, self.model, decision.evidence)
         return Comparison(challenger, incumbent, evidence, decision.evidence)
 
-    def _measure(
-        self, model: ModelConfig, challenger: Version, incumbent: str | None, measure: Measure
-    ) -> Comparison:
+    def _measure(self, model: ModelConfig, challenger: Version, incumbent: str | None, measure: Measure) -> Comparison:
         opponent = load_version(self.store, self.model, incumbent) if incumbent else None
         return Comparison(challenger, opponent, *measure(model, challenger, opponent))
 

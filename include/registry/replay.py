@@ -71,7 +71,9 @@ def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
             continue
         version, recorded = standing.version, standing.decision.outcome
         if (known := measured.get((version, incumbent))) is None:
-            reason = f"It was never measured against {incumbent or 'the baselines alone'}; a backfill of its date would."
+            reason = (
+                f"It was never measured against {incumbent or 'the baselines alone'}; a backfill of its date would."
+            )
             replayed.append(Replayed(version, recorded, incumbent, None, reason))
             continue
         judgement = ledger.compare(known).judge(policy)
@@ -79,4 +81,3 @@ def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
         if judgement.outcome is Outcome.PROMOTE:
             incumbent = version
     return replayed
-

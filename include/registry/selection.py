@@ -35,7 +35,13 @@ def choose_challenger(store: ObjectStore, model: ModelConfig, as_of: datetime, f
     candidates = [records[name] for name in model.candidate_names if name in records]
     for record in candidates:
         if record.cv is not None:
-            log.info("%s: %s %.4f (+/- %.4f) in validation", record.candidate, record.cv.metric, record.cv.mean, record.cv.std)
+            log.info(
+                "%s: %s %.4f (+/- %.4f) in validation",
+                record.candidate,
+                record.cv.metric,
+                record.cv.mean,
+                record.cv.std,
+            )
     best = select(candidates)
     version = save_version(store, model, as_of, best, {name: records[name] for name in BASELINES})
     log.info("challenger: %s, fitted by %s", version.id, best.candidate)

@@ -57,7 +57,9 @@ def test_scheduled_runs_and_backfills_stand_at_their_date_whatever_the_form_says
 
 def test_a_run_by_hand_stands_at_the_forms_as_of():
     date = datetime(2013, 7, 1, tzinfo=UTC)
-    assert as_of(context(as_of="2013-09-01T02:00:00+02:00", logical_date=date), FLIGHTS) == datetime(2013, 9, 1, tzinfo=UTC)
+    assert as_of(context(as_of="2013-09-01T02:00:00+02:00", logical_date=date), FLIGHTS) == datetime(
+        2013, 9, 1, tzinfo=UTC
+    )
     assert as_of(context(logical_date=date), FLIGHTS) == date
     assert as_of(context(), FLIGHTS) == TRIGGERED
 

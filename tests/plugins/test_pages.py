@@ -54,7 +54,10 @@ def test_without_a_token_there_is_no_answer(page: str) -> None:
     assert TestClient(pages.app).get(page).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/flight_delay/ledger/" + "0" * 64, "/flight_delay/cards/..%2f..%2fx", "/../cards/x", "/docs", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path",
+    ["/flight_delay/ledger/" + "0" * 64, "/flight_delay/cards/..%2f..%2fx", "/../cards/x", "/docs", "/openapi.json"],
+)
 def test_nothing_but_pages_can_be_asked_for(client: TestClient, path: str) -> None:
     assert client.get(path).status_code in (404, 422)
 

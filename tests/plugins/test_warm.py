@@ -20,7 +20,12 @@ print("WARM" if "sklearn" in sys.modules and "great_expectations" in sys.modules
 
 @pytest.mark.parametrize(
     ("command", "setting", "expected"),
-    [("scheduler", "1", "WARM"), ("scheduler", "0", "COLD"), ("triggerer", "1", "COLD"), ("dag-processor", "1", "COLD")],
+    [
+        ("scheduler", "1", "WARM"),
+        ("scheduler", "0", "COLD"),
+        ("triggerer", "1", "COLD"),
+        ("dag-processor", "1", "COLD"),
+    ],
 )
 def test_only_the_parent_of_tasks_is_warmed(command, setting, expected, tmp_path):
     environment = {

@@ -40,7 +40,9 @@ def test_history_tells_what_stands_from_what_was_in_force_in_fact(ledger: Ledger
 
 def test_replay_counts_what_would_differ(ledger: Ledger, tmp_path: Path) -> None:
     assert "3 decisions: 0 would differ, 0 can't be told" in what_if("flight_delay", None)
-    (tmp_path / "gate.yaml").write_text("gate: {primary: {metric: roc_auc}, require: [{metric: roc_auc, at_least: 0.61}]}")
+    (tmp_path / "gate.yaml").write_text(
+        "gate: {primary: {metric: roc_auc}, require: [{metric: roc_auc, at_least: 0.61}]}"
+    )
     assert "2 decisions: 1 would differ, 0 can't be told" in what_if("flight_delay", tmp_path / "gate.yaml")
 
 

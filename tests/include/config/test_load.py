@@ -43,7 +43,11 @@ def mistake(tmp_path: Path, before: str, after: str) -> str:
         ("numeric:\n    columns: [distance", "numeric:\n    columns: [late, distance", "a model would see the answer"),
         ("timezone: America/New_York", "timezone: America/New_Yrok", "expected an IANA time zone"),
         ("task: classification", "task: clasification", "did you mean `classification`?"),
-        ("windows: {train: 4mo, holdout: 1mo}", "windows: {train: 4mo}", "field data.windows.holdout: expected this field"),
+        (
+            "windows: {train: 4mo, holdout: 1mo}",
+            "windows: {train: 4mo}",
+            "field data.windows.holdout: expected this field",
+        ),
         ("start: 2013-05-01", "start: 2014-05-01", "expected `end` at or after `start`"),
         ("name: flight_delay", "name: flight_delays", "A model's name and its folder's name differ"),
     ],
@@ -80,7 +84,9 @@ def test_configuration_survives_its_json_form(tmp_path):
 
 
 def test_yaml_means_what_it_says():
-    value, _ = read_yaml("country: NO\nzip: 010\nrate: 1e-3\nwhen: 2013-05-01\nyes: yes\nn: ~\nx: -1.5\ni: 7\nb: true", "x")
+    value, _ = read_yaml(
+        "country: NO\nzip: 010\nrate: 1e-3\nwhen: 2013-05-01\nyes: yes\nn: ~\nx: -1.5\ni: 7\nb: true", "x"
+    )
     assert value == {
         "country": "NO", "zip": "010", "rate": 0.001, "when": "2013-05-01", "yes": "yes", "n": None, "x": -1.5, "i": 7, "b": True,
     }  # fmt: skip
@@ -102,7 +108,9 @@ def test_yaml_can_not_build_objects():
         read_yaml("a: !!python/object/apply:os.system ['true']", "model.yaml")
 
 
-@pytest.mark.parametrize(("name", "value"), [("RATCHET_STORE", "ftp://x"), ("RATCHET_STORE", "store"), ("RATCHET_THREADS", "0")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("RATCHET_STORE", "ftp://x"), ("RATCHET_STORE", "store"), ("RATCHET_THREADS", "0")]
+)
 def test_a_setting_that_is_not_understood_is_named(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=name):

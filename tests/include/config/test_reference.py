@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jsonschema
+
 from include.config.load import load_models
 from include.config.reference import json_schema, markdown
 from include.config.settings import ROOT

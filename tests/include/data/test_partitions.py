@@ -269,7 +269,9 @@ def test_a_late_correction_changes_what_is_read_as_now_known_and_not_what_was_kn
     assert run(as_of=as_of, at=as_of) == before
     (folder / "rows.csv").write_text(lines(1, 2, 3, 4, change="999,2026-04-21T10:00:00,1.5,true"))
     everything = {"recheck": 4}
-    now_known = run(as_of=as_of, at=later, model=model.model_copy(update={"data": model.data.model_copy(update=everything)}))
+    now_known = run(
+        as_of=as_of, at=later, model=model.model_copy(update={"data": model.data.model_copy(update=everything)})
+    )
     assert now_known.digest != before.digest
     assert run(as_of=as_of, at=later, model=then) == before
     assert run(as_of=first, at=later, model=then).partitions[-2].rows == 3  # not on record then: the first on record

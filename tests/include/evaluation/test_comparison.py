@@ -108,7 +108,9 @@ def test_churn_is_nothing_between_equal_models_and_everything_between_opposites(
         pair = {"challenger": ours, "incumbent": theirs}
         found = compare(target, pair, ("brier",), slices, draw(np.arange(N), resamples=300, seed=1), positives=True)
         assert {one.share.value for one in found.churn} == {share}
-        assert {one.slice for one in found.churn} == {None} | {("level", name) for name in ("a", "b", "tiny", "(missing)")}
+        assert {one.slice for one in found.churn} == {None} | {
+            ("level", name) for name in ("a", "b", "tiny", "(missing)")
+        }
 
 
 def test_levels_without_a_gain_take_no_part_in_what_all_levels_are_held_to(found) -> None:

@@ -30,7 +30,9 @@ def test_the_bound_decides_not_the_point(challenger, expected):
     assert outcome(policy(), challenger, {**BASELINES, "incumbent": 0.70}) is expected
 
 
-@pytest.mark.parametrize(("challenger", "expected"), [(0.65, Outcome.PROMOTE), (0.605, Outcome.HOLD), (0.55, Outcome.REJECT)])
+@pytest.mark.parametrize(
+    ("challenger", "expected"), [(0.65, Outcome.PROMOTE), (0.605, Outcome.HOLD), (0.55, Outcome.REJECT)]
+)
 def test_a_first_version_must_beat_the_simple_baseline_by_the_same_statistics(challenger, expected):
     assert outcome(policy(), challenger, BASELINES) is expected
 
@@ -65,7 +67,12 @@ def test_a_confidence_beyond_what_the_resamples_can_say_fails_closed():
 
 def test_an_incumbent_that_cannot_be_compared_is_said_out_loud():
     made = evidence(
-        0.9, {**BASELINES}, incumbent="old", comparable=False, incomparable_because="it lacks `dest`", remedy="Backfill it."
+        0.9,
+        {**BASELINES},
+        incumbent="old",
+        comparable=False,
+        incomparable_because="it lacks `dest`",
+        remedy="Backfill it.",
     )
     judgement = judge(policy(), made, challenger_is_simple=False)
     assert judgement.outcome is Outcome.INCOMPARABLE
@@ -84,12 +91,13 @@ def test_a_metric_without_a_value_fails_closed():
     made.scores["challenger"]["recall"] = Measured(None, None, None, "no positive row")
     judgement = judge(rule, made, challenger_is_simple=False)
     assert judgement.outcome is Outcome.HOLD
-    assert [v.answer for v in judgement.verdicts if "recall" in v.rule or "brier" in v.rule] == [Answer.OPEN, Answer.OPEN]
+    assert [v.answer for v in judgement.verdicts if "recall" in v.rule or "brier" in v.rule] == [
+        Answer.OPEN,
+        Answer.OPEN,
+    ]
 
 
-@pytest.mark.parametrize(
-    ("loss", "expected"), [(0.0, Outcome.PROMOTE), (0.02, Outcome.HOLD), (0.09, Outcome.REJECT)]
-)
+@pytest.mark.parametrize(("loss", "expected"), [(0.0, Outcome.PROMOTE), (0.02, Outcome.HOLD), (0.09, Outcome.REJECT)])
 def test_a_guard_is_a_non_inferiority_test(loss, expected):
     rule = policy(guards=[{"metric": "recall", "max_loss": 0.02}])
     extra = (gain("incumbent", -loss, metric="recall"),)
@@ -214,9 +222,13 @@ def test_many_guards_reject_no_more_often_than_one():
 
 
 def test_a_hold_says_what_was_detectable_and_how_many_more_rows_decide():
-    judgement = judge(policy(), evidence(0.71, {**BASELINES, "incumbent": 0.7}, incumbent="x"), challenger_is_simple=False)
+    judgement = judge(
+        policy(), evidence(0.71, {**BASELINES, "incumbent": 0.7}, incumbent="x"), challenger_is_simple=False
+    )
     assert "a gain of +0.0249 or more with 80% power" in judgement.reason
-    assert "about 17,000 more labelled rows decide" in judgement.reason  # the bound is 1.645 gains away: 2.7 times the rows
+    assert (
+        "about 17,000 more labelled rows decide" in judgement.reason
+    )  # the bound is 1.645 gains away: 2.7 times the rows
     assert judgement.primary["least_detectable"] == pytest.approx(2.486 * 0.01, abs=1e-4)
 
 
@@ -225,7 +237,9 @@ def test_at_the_margin_more_rows_will_not_help():
     assert "more rows will not help" in judge(policy(), at_margin, challenger_is_simple=False).reason
 
 
-@pytest.mark.parametrize(("at_most", "expected"), [(0.1, Outcome.PROMOTE), (0.05, Outcome.HOLD), (0.02, Outcome.REJECT)])
+@pytest.mark.parametrize(
+    ("at_most", "expected"), [(0.1, Outcome.PROMOTE), (0.05, Outcome.HOLD), (0.02, Outcome.REJECT)]
+)
 def test_churn_is_held_to_its_limit_by_its_interval(at_most, expected):
     churn = (Churn(None, 10_000, Measured(0.05, 0.04, 0.06)),)
     assert outcome(policy(churn={"at_most": at_most}), 0.75, BETTER, churn=churn) is expected

@@ -50,7 +50,9 @@ def test_a_stricter_policy_says_what_it_would_have_done_and_what_it_can_not_know
     assert recorded == [Outcome.PROMOTE, Outcome.HOLD, Outcome.PROMOTE, Outcome.HOLD]
     outcomes = [r.outcome for r in replay(ledger, strict)]
     assert outcomes[:3] == [Outcome.PROMOTE, Outcome.HOLD, Outcome.PROMOTE]
-    impossible = Gate.model_validate({"primary": {"metric": "roc_auc"}, "require": [{"metric": "roc_auc", "at_least": 0.99}]})
+    impossible = Gate.model_validate(
+        {"primary": {"metric": "roc_auc"}, "require": [{"metric": "roc_auc", "at_least": 0.99}]}
+    )
     answers = replay(ledger, impossible)
     assert answers[0].outcome is Outcome.REJECT
     assert [r.outcome for r in answers[1:]] == [None, None, None]

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from worlds import NOW, World
 
 from include.errors import RegistryError
@@ -27,7 +26,9 @@ def run(world: World, ledger: Ledger, month: int, quality: float, trigger: str =
 
 
 def shape(timeline: Timeline) -> list:
-    return [(s.version, s.decision and (s.decision.outcome, s.decision.incumbent), s.withdrawn) for s in timeline.standings]
+    return [
+        (s.version, s.decision and (s.decision.outcome, s.decision.incumbent), s.withdrawn) for s in timeline.standings
+    ]
 
 
 def sequential(qualities: list[tuple[int, float]]) -> Timeline:
@@ -79,7 +80,9 @@ def test_what_a_live_run_decided_is_never_rewritten(history, month, quality, ran
         for step in run(world, ledger, *entry):
             step()
     assert ledger.timeline()[fact.version].decision == fact
-    assert [e.body for e in ledger.entries() if e.kind == "decided" and e.body["version"] == fact.version] == [fact.to_json()]
+    assert [e.body for e in ledger.entries() if e.kind == "decided" and e.body["version"] == fact.version] == [
+        fact.to_json()
+    ]
 
 
 def test_a_backfill_never_demotes_a_newer_champion():

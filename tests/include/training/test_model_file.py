@@ -75,7 +75,9 @@ def test_any_flipped_byte_and_any_wrong_digest_are_refused() -> None:
         load(GOOD, "0" * 64)
 
 
-@pytest.mark.parametrize("object_", [os.system, print, skops.io.dump, {"k": zipfile.ZipFile}], ids=["system", "print", "dump", "type"])
+@pytest.mark.parametrize(
+    "object_", [os.system, print, skops.io.dump, {"k": zipfile.ZipFile}], ids=["system", "print", "dump", "type"]
+)
 def test_a_file_of_skops_with_a_foreign_type_is_refused(object_: Any) -> None:
     with pytest.raises(ModelFileRefused, match="not permitted"):
         loaded(model_file._canonical(skops.io.dumps(object_)))
