@@ -137,7 +137,7 @@ class RegistryError(RatchetError):
     """An operation on the ledger that the laws do not allow."""
 
 
-class NotReproduced(RatchetError):  # noqa: N818  # named as the rest of the error tree
+class NotReproduced(RatchetError):  # named as the rest of the error tree
     """A version, trained again from its record, is another model, or its record is not sound."""
 
 

@@ -34,7 +34,7 @@ class Contender:
     fit: FitRecord
 
 
-class CannotPredict(EvaluationError):  # noqa: N818  # named as the rest of the error tree
+class CannotPredict(EvaluationError):  # named as the rest of the error tree
     """A model gives no usable scores for the holdout rows."""
 
 
