@@ -25,10 +25,51 @@ FEATURES = {
     "categorical": {"columns": ["colour"], "encode": "native"},
 }
 
+FOLDS = {"kind": "stratified", "folds": 2}
+EVERY_STEP = {
+    "numeric": {"columns": ["size", "weight"], "skew": "power", "scale": "robust", "degree": 2},
+    "categorical": [{"columns": ["colour"], "encode": "target"}],
+    "dates": {"columns": ["at"], "parts": ["hour", "weekday"], "cyclic": True},
+    "text": {"columns": ["note"], "unit": "character"},
+    "select": [
+        {"method": "variance"},
+        {"method": "k_best", "k": 9, "score": "mutual_information"},
+        {"method": "model"},
+    ],
+}
+EVERY_LAYER = [
+    {"estimator": "random_forest", "params": {"n_estimators": 8}, "calibration": "isotonic"},
+    {"estimator": "k_neighbors", "search": {"method": "halving", "trials": 3}},
+    {"estimator": "naive_bayes", "fairness": {"method": "group_thresholds", "column": "colour"}},
+    {"estimator": "stacking", "members": ["random_forest", "k_neighbors"]},
+]
+
+
+def options(threads: int) -> dict[str, list]:
+    """Return the same of models that use what the estimators' own loop does not."""
+    frame = frame_of(rows=400).assign(note=[f"note {number % 7}" for number in range(400)])
+    reduced = {
+        "estimator": "decision_tree",
+        "fairness": {"method": "exponentiated_gradient", "column": "colour", "rounds": 5},
+    }
+    found = {}
+    for name, parts in (
+        ("smote", {"candidates": EVERY_LAYER, "imbalance": "smote"}),
+        ("reduced", {"candidates": [reduced]}),
+    ):
+        model = declare(features=EVERY_STEP, training=parts | {"cv": FOLDS})
+        with tempfile.TemporaryDirectory() as folder:
+            store = LocalStore(Path(folder))
+            snapshot = snapshot_of(store, model, frame)
+            for candidate in model.candidate_names:
+                record = fit_candidate(store, model, Path(folder), snapshot, candidate, threads=threads)
+                found[f"{name}/{candidate}"] = [record.key, record.model_file, record.cv and record.cv.mean]
+    return found
+
 
 def main(threads: int) -> None:
     """Print {task/candidate: digest}."""
-    digests = {}
+    digests = options(threads)
     for task in ("classification", "regression"):
         names = [name for name, facts in ESTIMATORS.items() if task in facts.tasks]
         candidates = [
