@@ -35,6 +35,16 @@ def digest_json(value: Any) -> str:
     return digest(canonical_json(value))
 
 
+def read_json(body: bytes) -> Any:
+    """Read what `canonical_json` wrote; a whole number beyond 2^53 was a float, and is one again."""
+    return json.loads(body, parse_int=_whole)
+
+
+def _whole(text: str) -> int | float:
+    number = int(text)
+    return number if abs(number) < 2**53 else float(text)
+
+
 def put_json(store: ObjectStore, key: str, value: Any) -> None:
     """Put a JSON value whose key determines it; putting the same value again changes nothing.
 
@@ -63,7 +73,7 @@ def get_json(store: ObjectStore, key: str) -> Any:
     """Return the JSON value under ``key``; raises `ObjectMissing`, `ObjectCorrupt`."""
     body = store.get(key)
     try:
-        return json.loads(body)
+        return read_json(body)
     except ValueError as error:
         raise ObjectCorrupt("an object is not JSON", found=error, where=f"{store.url}: {key}") from error
 

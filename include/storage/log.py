@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import random
 import secrets
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.errors import ChainBroken, ObjectMissing
-from include.storage.content import canonical_json, digest
+from include.storage.content import canonical_json, digest, read_json
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -168,7 +167,7 @@ def _open(stored: bytes, number: int, *, where: str) -> Entry:
     try:
         if stored[:_SEAL_LENGTH] != _SEAL % sealed.encode():
             raise ValueError("bytes and digest do not agree")
-        entry = Entry(**json.loads(content), digest=sealed)
+        entry = Entry(**read_json(content), digest=sealed)
         if entry.number != number or (entry.previous is None) != (number == 0):
             raise ValueError(f"it says that it is entry {entry.number} after {entry.previous}")
     except (ValueError, TypeError) as error:

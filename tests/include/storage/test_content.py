@@ -19,6 +19,7 @@ from include.storage.content import (
     get_json,
     put_content,
     put_json,
+    read_json,
     settle_json,
     to_iso,
 )
@@ -97,3 +98,9 @@ def test_an_instant_without_a_zone_is_refused() -> None:
         to_iso(datetime(2013, 7, 1))
     with pytest.raises(ValueError, match="time zone"):
         from_iso("2013-07-01T00:00:00")
+
+
+def test_a_great_number_is_read_back_as_the_float_that_it_was() -> None:
+    value = {"mse": 2.268243416812117e16, "rows": 2**53 - 1}
+    assert read_json(canonical_json(value)) == value
+    assert canonical_json(read_json(canonical_json(value))) == canonical_json(value)
