@@ -74,5 +74,5 @@ def _part(times: Any, part: str) -> np.ndarray[Any, Any]:
     elif part == "week":
         values = times.isocalendar().week
     else:
-        values = getattr(times, {"day_of_year": "dayofyear"}.get(part, part))
+        values = getattr(times, {"weekday": "day_of_week"}.get(part, part))
     return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))

@@ -24,7 +24,7 @@ def facts(dag):
         "retries": sorted({task.retries for task in dag.tasks}),
         "doc": dag.doc_md,
     }
-names = ["score_flight_delay", "rollback_flight_delay", "reproduce_flight_delay"]
+names = ["score_flight_delay", "rollback_flight_delay", "reproduce_flight_delay", "reconsider_flight_delay"]
 answer({"errors": bag.import_errors, **{name.partition("_")[0]: facts(bag.dags[name]) for name in names}})
 """
 
@@ -55,7 +55,13 @@ def test_the_graphs(described: Any) -> None:
     assert described["score"]["graph"] == {"ingest": ["score"], "score": []}
     assert described["rollback"]["graph"] == {"withdraw": ["announce"], "announce": []}
     assert described["reproduce"]["graph"] == {"reproduce": []}
-    for family in ("score", "rollback", "reproduce"):
+    assert described["reconsider"]["graph"] == {
+        "reconsider": ["announce", "settle"],
+        "announce": ["settle"],
+        "settle": [],
+    }
+    assert described["reconsider"]["params"] == {"version": None, "as_of": "2014-01-01T00:00:00+00:00", "reason": None}
+    for family in ("score", "rollback", "reproduce", "reconsider"):
         assert described[family]["retries"] == [2]
         assert "more than 15 minutes late" in described[family]["doc"]
 
