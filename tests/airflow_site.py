@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -21,6 +22,7 @@ class Site:
     address: str
     tokens: dict[str, str]
     store: LocalStore
+    models: Path
     versions: list[str]
 
     def ask(

@@ -86,7 +86,8 @@ def test_every_file_of_the_page_asks_as_well(site):
 @pytest.mark.parametrize(("user", "status"), [(None, 401), ("vera", 403), ("uma", 200), ("admin", 200)])
 def test_the_server_decides_who_may_trigger_whatever_the_page_shows(site, user, status):
     body = {"logical_date": None, "conf": {"mode": "dry_run"}}
-    assert site.ask(RUNS, method="POST", user=user, body=body)[0] == status
+    found = site.ask(RUNS, method="POST", user=user, body=body)
+    assert found[0] == status, found[2]
 
 
 def test_a_foreign_page_can_not_trigger(site):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -50,6 +52,17 @@ def test_from_airflows_menu_to_a_version_and_back_by_clicks(site, page_of):
     ready(page).get_by_role("heading", name="Champion timeline").wait_for()
 
 
+@pytest.fixture
+def broken(site: Site) -> Iterator[None]:
+    """Declare a model with a typing error for the length of one test."""
+    shutil.copytree(site.models / "flight_delay", site.models / "broken")
+    path = site.models / "broken" / "model.yaml"
+    path.write_text(path.read_text().replace("name: flight_delay", "name: broken").replace("label_delay", "label_dely"))
+    yield
+    shutil.rmtree(site.models / "broken")
+
+
+@pytest.mark.usefixtures("broken")
 def test_what_needs_a_person_comes_first(page_of):
     needs = ready(page_of("vera", MODELS)).locator(".needs")
     text = needs.inner_text()
@@ -102,7 +115,8 @@ def test_a_viewer_has_no_buttons_and_a_user_triggers_with_the_forms_own_fields(s
     dialog.get_by_label("Gate").select_option("dry_run")
     dialog.get_by_label("hist_gradient_boosting").uncheck()
     dialog.get_by_role("button", name="Retrain").click()
-    page.wait_for_url("**/dags/retrain_flight_delay/runs/**")
+    dialog.wait_for(state="detached")
+    page.wait_for_url("**/dags/retrain_flight_delay/runs/**", wait_until="commit")
     runs = json.loads(site.ask("/api/v2/dags/retrain_flight_delay/dagRuns?order_by=-run_after&limit=1", user="uma")[2])[
         "dag_runs"
     ]

@@ -165,7 +165,8 @@ function field(name, param, given) {
     if (types.includes("boolean")) return input.checked;
     if (input.value === "") return null;
     if (input.type === "number") return Number(input.value);
-    return schema.format === "date-time" ? `${input.value}Z` : input.value;
+    // Browsers leave zero seconds out; the form's declaration wants them.
+    return schema.format === "date-time" ? new Date(`${input.value}Z`).toISOString().replace(".000Z", "Z") : input.value;
   };
   return { body: element("div", {}, element("label", { for: id }, utc), input, help), read };
 }
