@@ -130,7 +130,11 @@ def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_
 def _end_what_is_left(airflow: LocalAirflow, dag: str) -> None:
     """Cancel the DAG's open backfills: a finished one too stays open for up to 30 seconds, and then blocks the next."""
     for left in airflow.api.get("backfills", dag_id=dag, active=True)["backfills"]:
-        airflow.api.put(f"backfills/{left['id']}/cancel")
+        try:
+            airflow.api.put(f"backfills/{left['id']}/cancel")
+        except HTTPError as error:
+            if error.code != 409:  # it has ended by itself since it was listed
+                raise
     unfinished = {"state": ["running", "queued"], "run_type": "backfill", "limit": 100}
     for run in airflow.api.get(f"dags/{quote(dag)}/dagRuns", **unfinished)["dag_runs"]:
         airflow.api.patch(f"dags/{quote(dag)}/dagRuns/{quote(run['dag_run_id'])}", {"state": "failed"})
