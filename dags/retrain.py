@@ -25,7 +25,7 @@ from ratchet_operators import (
     retrain_schedule,
 )
 
-for model in declared_models("retrain", module=globals()):
+for model in declared_models("retrain"):
     with DAG(
         dag_id=f"retrain_{model.name}",
         description=model.description,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException
@@ -130,14 +131,22 @@ def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_
 def _end_what_is_left(airflow: LocalAirflow, dag: str) -> None:
     """Cancel the DAG's open backfills: a finished one too stays open for up to 30 seconds, and then blocks the next."""
     for left in airflow.api.get("backfills", dag_id=dag, active=True)["backfills"]:
-        try:
+        with _gone_meanwhile():
             airflow.api.put(f"backfills/{left['id']}/cancel")
-        except HTTPError as error:
-            if error.code != 409:  # it has ended by itself since it was listed
-                raise
     unfinished = {"state": ["running", "queued"], "run_type": "backfill", "limit": 100}
     for run in airflow.api.get(f"dags/{quote(dag)}/dagRuns", **unfinished)["dag_runs"]:
-        airflow.api.patch(f"dags/{quote(dag)}/dagRuns/{quote(run['dag_run_id'])}", {"state": "failed"})
+        with _gone_meanwhile():
+            airflow.api.patch(f"dags/{quote(dag)}/dagRuns/{quote(run['dag_run_id'])}", {"state": "failed"})
+
+
+@contextmanager
+def _gone_meanwhile() -> Iterator[None]:
+    """Pass over what has ended (409) or is no more (404) since it was listed."""
+    try:
+        yield
+    except HTTPError as error:
+        if error.code not in (404, 409):
+            raise
 
 
 def _progress(airflow: LocalAirflow, dag: str, start: datetime, end: datetime) -> Progress:

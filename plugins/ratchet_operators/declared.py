@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from airflow.sdk import CronTriggerTimetable, Param, get_parsing_context
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context
-
-from include.config.load import BrokenModel, load_models
+from include.config.load import load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
+from include.errors import ConfigError
 
 
-def declared_models(family: str, *, module: dict[str, Any] | None = None) -> list[ModelConfig]:
-    """Return the models to build DAGs ``<family>_<model>`` for.
+def declared_models(family: str) -> list[ModelConfig]:
+    """Return the models to build DAGs ``<family>_<model>`` for; those that can't be used are left out.
 
-    A task parses only its own DAG. Models that can't be used become one import error of the DAG file, which says what to
-    mend, while the others load.
+    A task parses only its own DAG. What is wrong with a model is said by `refuse_broken_models`, in a file of its own:
+    Airflow takes every DAG of a file with an import error out of service.
 
     Parameters
     ----------
     family : str
         The first part of the DAG ids.
-    module : dict, optional
-        The DAG file's ``globals()``, where Airflow finds what can't be loaded; given by one file, so that it is said once.
     """
     wanted = get_parsing_context().dag_id
     if wanted and not wanted.startswith(f"{family}_"):
         return []
     only = wanted.removeprefix(f"{family}_") if wanted else None
-    models, broken = load_models(Settings.from_environment().models, only=only)
-    if broken and module is not None:
-        module["models_that_need_a_look"] = _Broken(broken)
-    return models
+    return load_models(Settings.from_environment().models, only=only)[0]
+
+
+def refuse_broken_models() -> None:
+    """Raise `ConfigError` with what is wrong in any model.yaml, which Airflow then shows as an import error."""
+    if get_parsing_context().dag_id:
+        return
+    _, broken = load_models(Settings.from_environment().models)
+    if broken:
+        raise ConfigError("\n\n".join(str(model.error) for model in broken))
 
 
 def retrain_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
@@ -155,17 +158,3 @@ def _version(description: str) -> Param:
         description=f"{description} Such as 20130901T000000Z-0123456789; the Models page and the log list them.",
         section="Which version",
     )
-
-
-class _Broken(DAG):
-    """Stands in the DAG file for models that can't be used; Airflow shows its refusal as an import error."""
-
-    def __init__(self, broken: list[BrokenModel]) -> None:
-        super().__init__("models_that_need_a_look", schedule=None)
-        self._message = "\n\n".join(str(model.error) for model in broken)
-
-    def validate(self) -> NoReturn:
-        """Refuse, with what is wrong in each file."""
-        from include.errors import ConfigError
-
-        raise ConfigError(self._message)

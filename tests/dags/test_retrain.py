@@ -67,7 +67,8 @@ def test_a_broken_model_is_an_import_error_that_says_what_to_mend_and_the_others
         (tmp_path / name / "model.yaml").write_text(broken.replace("name: flight_delay", f"name: {name}"))
     found = in_airflow(DESCRIBE, RATCHET_MODELS=str(tmp_path))
     assert found["dags"] == ["retrain_flight_delay"]
-    (message,) = found["errors"].values()
+    ((file, message),) = found["errors"].items()
+    assert file.endswith("declarations.py"), "a file with an import error takes all of its DAGs out of service"
     assert "typo/model.yaml" in message and "did you mean `label_delay`?" in message
     assert "cron/model.yaml" in message and "expected a cron expression" in message
 
