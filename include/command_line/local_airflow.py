@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -136,6 +137,26 @@ def local_airflow(home: Path, *, port: int, triggerer: bool) -> Iterator[LocalAi
             keeper.end_session(process.pid)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def forget_interrupted(home: Path) -> None:
+    """Close what an interrupted backfill left open in the local database, while no Airflow runs on it.
+
+    Cancelling it later, through the API, deletes runs under the scheduler that has just read them, and ends it.
+    """
+    database = home / "airflow.db"
+    if not database.exists():
+        return
+    with closing(sqlite3.connect(database)) as connection, connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'backfill'").fetchone():
+            return
+        left = "run_type = 'backfill' AND state IN ('queued', 'running')"
+        connection.execute(
+            "UPDATE task_instance SET state = 'failed' WHERE state NOT IN ('success', 'skipped', 'failed', 'removed') "  # noqa: S608 (constants)
+            f"AND EXISTS (SELECT 1 FROM dag_run AS run WHERE run.dag_id = task_instance.dag_id AND run.run_id = task_instance.run_id AND {left.replace('state', 'run.state')})"
+        )
+        connection.execute(f"UPDATE dag_run SET state = 'failed' WHERE {left}")  # noqa: S608 (constants)
+        connection.execute("UPDATE backfill SET completed_at = created_at WHERE completed_at IS NULL")
 
 
 def _migrated(home: Path) -> Path:
