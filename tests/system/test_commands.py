@@ -237,8 +237,6 @@ def test_a_demo_that_is_interrupted_is_completed_by_the_next_and_repeating_it_ch
     assert not second.seen
     assert timeline.champion in second.said()
 
-    again = start("demo", "--again")
-    assert again.end() == 0, again.said()
     assert Ledger(open_store((completed.home / "store").as_uri()), "flight_delay").entries() == entries
 
 
