@@ -34,7 +34,7 @@ up: $(VENV)/installed
 	@$(BIN)/python -m include up $(ARGS)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q -m 'not system'
+	$(BIN)/python -m pytest -q -n 2 -m 'not system'
 	$(BIN)/python -m pytest -q -m system
 
 screenshots: $(VENV)/installed-dev

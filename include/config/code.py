@@ -5,14 +5,35 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
+import importlib.abc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from include.errors import CodeError, nearest
 from include.storage.content import digest_json
+
+_PACKAGE = "ratchet_model_"
+
+
+class _FromSource(SourceFileLoader):
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        # Python takes bytecode for current when second and size of its source agree, which an edit may leave as they
+        # were; a source without stats is always compiled.
+        raise OSError
+
+
+class _ModelFiles(importlib.abc.MetaPathFinder):
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if path is None or not name.startswith(_PACKAGE):
+            return None
+        return FileFinder(path[0], (_FromSource, SOURCE_SUFFIXES)).find_spec(name)
+
+
+sys.meta_path.insert(0, _ModelFiles())
 
 
 def load_function(folder: Path, name: str) -> Callable[..., Any]:
@@ -80,12 +101,11 @@ def _import(folder: Path, name: str) -> ModuleType:
             remedy=f"did you mean `{close}`?" if close else "write the file, or correct model.yaml",
         )
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
-    package_name = f"ratchet_model_{folder.name}_{place}_{code_digest(folder)[:8]}"
+    package_name = f"{_PACKAGE}{folder.name}_{place}_{code_digest(folder)[:8]}"
     if package_name not in sys.modules:
         package = ModuleType(package_name)
         package.__path__ = [str(folder)]
         sys.modules[package_name] = package
-    importlib.invalidate_caches()
     try:
         return importlib.import_module(f"{package_name}.{name}")
     except Exception as error:  # the team's own code may raise anything, at import as well
