@@ -5,6 +5,7 @@
     │   └── CodeError          a function named in model.yaml is missing or broken
     ├── StoreError
     │   ├── StoreUnavailable   the store did not answer; the only error that a retry can help
+    │   ├── StoreUnfit         the store lets two writers of one object win
     │   ├── ObjectMissing      a key that should be there is not
     │   ├── ObjectCorrupt      bytes do not have the digest that they are named by
     │   └── ChainBroken        a log has a gap, a fork or a changed entry
@@ -72,6 +73,10 @@ class StoreError(RatchetError):
 
 class StoreUnavailable(StoreError):
     """The store did not answer; trying again later can help."""
+
+
+class StoreUnfit(StoreError):
+    """The store lets two writers of one object win, so that it can't keep a ledger."""
 
 
 class ObjectMissing(StoreError):

@@ -13,7 +13,7 @@ from include.storage.store import ObjectStore
 
 
 def open_store(url: str, *, s3_client: Callable[[], Any] | None = None) -> ObjectStore:
-    """Return the store at ``url``; nothing is read or written yet.
+    """Return the store at ``url``; nothing is read or written yet, and a server that can't keep a ledger is refused at the first write.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def open_store(url: str, *, s3_client: Callable[[], Any] | None = None) -> Objec
         if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
             return LocalStore(Path(unquote(parts.path)))
         if parts.scheme == "s3" and parts.netloc:
-            from include.storage.s3 import S3Store
+            from include.storage.probe import ProbedS3Store
 
-            return S3Store((s3_client or _client)(), parts.netloc, parts.path.strip("/"))
+            return ProbedS3Store((s3_client or _client)(), parts.netloc, parts.path.strip("/"))
     raise ConfigError(
         "the store's address can't be used",
         expected="file:///absolute/folder or s3://bucket/prefix",

@@ -1,0 +1,80 @@
+"""Whether an S3 server keeps the promise that the ledger stands on: of racing conditional writes, one wins."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from include.errors import StoreUnfit
+from include.storage.content import canonical_json
+from include.storage.s3 import S3Store
+
+log = logging.getLogger(__name__)
+
+ROUNDS = 4
+RACERS = 8  # fewer than the connections that a client keeps, so that all of them really race
+# No model's name starts with an underscore.
+MARKER = "_store/conditional-put.json"
+
+
+class ProbedS3Store(S3Store):
+    """An `S3Store` that, before its first write, holds its server to `ObjectStore.put_if_absent`.
+
+    Some servers take ``If-None-Match`` and ignore it, and some look first and write later, so that two writers win: on those,
+    a ledger would lose events without a word. A store that passed keeps a marker, and is not probed again. Reading needs no
+    probe, and no right to write.
+    """
+
+    _fit = False
+
+    def put_if_absent(self, key: str, body: bytes | Path) -> bool:
+        """Write ``body`` under ``key`` unless something is there already; see `ObjectStore.put_if_absent`.
+
+        Raises
+        ------
+        StoreUnfit
+            When the server let more than one writer of a key win.
+        """
+        if not self._fit:
+            if not self.exists(MARKER):
+                self._probe()
+                super().put_if_absent(MARKER, canonical_json({"racers": RACERS, "rounds": ROUNDS}))
+            self._fit = True
+        return super().put_if_absent(key, body)
+
+    def _probe(self) -> None:
+        name = secrets.token_hex(8)
+        with ThreadPoolExecutor(RACERS) as racers:
+            for number in range(ROUNDS):
+                key, start = f"_store/probes/{name}-{number}", threading.Barrier(RACERS)
+                bodies = [f"writer {writer}".encode() for writer in range(RACERS)]
+                told = list(racers.map(lambda body, key=key, start=start: self._race(key, body, start), bodies))
+                won = [body for body, first in zip(bodies, told, strict=True) if first]
+                # A True may be lost on the way, so that none was told that it won; what stands must not change even then.
+                stands = self.get(key)
+                late = super().put_if_absent(key, b"late")
+                if len(won) > 1 or late or (won and won != [stands]) or self.get(key) != stands:
+                    self._refuse(len(won), late=late)
+        log.info("%s keeps conditional writes: %d races of %d writers had one winner each", self.url, ROUNDS, RACERS)
+
+    def _race(self, key: str, body: bytes, start: threading.Barrier) -> bool:
+        start.wait()
+        return super().put_if_absent(key, body)
+
+    def _refuse(self, winners: int, *, late: bool) -> None:
+        if late:
+            found = "a later writer was told that it wrote an object that was there already: the server ignores the condition"
+        elif winners > 1:
+            found = f"{winners} writers were told that they won: the server looks first and writes later"
+        else:
+            found = "a writer that was refused has written"
+        raise StoreUnfit(
+            "This S3 server can't keep the ledger: events would be lost.",
+            expected=f"one winner of {RACERS} racing writes with `If-None-Match: *`",
+            found=found,
+            where=f"{self.url} at {self.client.meta.endpoint_url}",
+            remedy="use Amazon S3, or a server (and a release of it) whose conditional PUT is atomic; docs/compose.md names one",
+        )
