@@ -84,14 +84,20 @@ class Ledger:
         """Return who was in force in fact from when: the recorded instants at which the champion changed, with the new one."""
         changes: list[tuple[datetime, str | None]] = []
         standings: dict[str, Standing] = {}
+        champion: Standing | None = None
         for entry in self.entries():
             apply(entry, standings)
-            if entry.kind == "registered":
-                continue
-            in_line = [standing for standing in standings.values() if standing.in_line]
-            champion = max(in_line, key=lambda standing: standing.order).version if in_line else None
-            if champion != (changes[-1][1] if changes else None):
-                changes.append((from_iso(entry.at), champion))
+            changed = standings[entry.body["version"]]
+            if (
+                champion is not None and changed.version == champion.version
+            ):  # only its own fall makes all others stand again
+                in_line = (standing for standing in standings.values() if standing.in_line)
+                champion = max(in_line, key=lambda standing: standing.order, default=None)
+            elif changed.in_line and (champion is None or changed.order > champion.order):
+                champion = changed
+            name = None if champion is None else champion.version
+            if name != (changes[-1][1] if changes else None):
+                changes.append((from_iso(entry.at), name))
         return changes
 
     def verify(self) -> int:

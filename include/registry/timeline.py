@@ -146,7 +146,9 @@ class Timeline:
 
     def champions(self) -> list[tuple[datetime, str]]:
         """Return who is in force from when: the instants at which the champion changes, with the new one."""
-        return [(s.since, s.version) for s in self.standings if s.in_line and self.champion_as_of(s.since) == s.version]
+        in_line = [standing for standing in self.standings if standing.in_line]
+        last = {standing.since: standing.version for standing in in_line}  # of several at one instant the last stands
+        return list(last.items())
 
     def first_to_decide_again(self) -> str | None:
         """Return the earliest version whose backfilled decision names an incumbent that is no longer the one before it."""

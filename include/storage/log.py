@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from include.errors import ChainBroken, ObjectMissing
+from include.errors import ChainBroken, ObjectMissing, StoreUnavailable
 from include.storage.content import canonical_json, digest, read_json
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 2.0  # seconds
+_PACK = 256  # entries
 Decide = Callable[[tuple["Entry", ...]], tuple[str, dict[str, Any]] | None]
 
 
@@ -43,6 +44,9 @@ class Log:
 
     Whoever loses the race for a number reads what won and decides again. Entries never change, so an instance reads each
     one once. Nothing in a log can tell that its newest entries were removed; whoever must know keeps the last digest.
+
+    Whoever writes the last of 256 entries also writes all of them as one object, so that a long log is read in few calls.
+    Such a pack is a cache: one that is missing or does not fit is passed over, and `verify` holds each against its entries.
     """
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
@@ -58,13 +62,27 @@ class Log:
         ChainBroken
             Naming the first entry that is missing, changed or forked.
         """
-        self._entries += self._read_from(self._entries)
+        known = self._entries or self._read_packs()
+        self._entries = known + self._read_from(known)
         return self._entries
 
     def verify(self) -> tuple[Entry, ...]:
-        """Read every entry from the store again, verify the chain and return it; raises `ChainBroken`."""
-        self._entries = self._read_from(())
-        return self._entries
+        """Read every entry, and every pack, from the store again, verify the chain and return it; raises `ChainBroken`."""
+        entries = self._read_from(())
+        for key in self.store.list(f"{self.prefix}/packs/"):
+            start = self._number(key)
+            packed = entries[start : start + _PACK]
+            if self.store.get(key) != _pack(packed):
+                raise ChainBroken(
+                    "entries of the log and their pack do not agree",
+                    number=start + min(len(packed), _PACK - 1),
+                    expected=f"{_PACK} entries from {start} on, as in the pack",
+                    found=f"{len(packed)} entries that form a chain",
+                    where=f"{self.store.url}: {key}",
+                    remedy="one of the two was changed or removed: restore it from a backup; without its pack a log is only slower to read",
+                )
+        self._entries = entries
+        return entries
 
     def append(self, decide: Decide, *, at: str) -> Entry | None:
         """Write the entry that ``decide`` wants, on top of exactly the entries that it has seen.
@@ -95,6 +113,8 @@ class Log:
             if self.store.put_if_absent(key, stored):
                 entry = _open(stored, number, where=f"{self.store.url}: {key}")
                 self._entries = (*entries, entry)
+                if len(self._entries) % _PACK == 0:
+                    self._write_packs()
                 return entry
             losses += 1
             taken = time.monotonic() - began
@@ -109,6 +129,38 @@ class Log:
 
     def _key(self, number: int) -> str:
         return f"{self.prefix}/{number:08d}.json"
+
+    def _write_packs(self) -> None:
+        try:
+            there = set(self.store.list(f"{self.prefix}/packs/"))
+            for start in range(0, len(self._entries), _PACK):  # also those that a killed writer left out
+                if (key := f"{self.prefix}/packs/{start:08d}.jsonl") not in there:
+                    self.store.put_if_absent(key, _pack(self._entries[start : start + _PACK]))
+        except StoreUnavailable as error:  # the entry stands, and whoever reads can do without its pack
+            log.warning("The log is not packed: %s", error)
+
+    @staticmethod
+    def _number(key: str) -> int:
+        return int(key.rpartition("/")[2].partition(".")[0])
+
+    def _read_packs(self) -> tuple[Entry, ...]:
+        """Return the entries that packs hold from the first on, as far as they form a chain."""
+        keys = list(self.store.list(f"{self.prefix}/packs/"))
+        if self.store.parallel > 1:
+            with ThreadPoolExecutor(self.store.parallel) as pool:
+                packs = list(pool.map(self.store.get, keys))
+        else:
+            packs = [self.store.get(key) for key in keys]
+        entries: list[Entry] = []
+        for key, stored in zip(keys, packs, strict=True):
+            try:
+                found = [_open(line, len(entries) + n, where=key) for n, line in enumerate(stored.split(b"\n"))]
+                self._check_chain([*entries[-1:], *found])
+            except ChainBroken as error:
+                log.warning("A pack is passed over: %s", error)
+                break
+            entries += found
+        return tuple(entries)
 
     def _read_from(self, known: tuple[Entry, ...]) -> tuple[Entry, ...]:
         after = self._key(len(known) - 1) if known else None
@@ -159,6 +211,11 @@ def _seal(fields: dict[str, Any]) -> bytes:
     """Return the stored form: canonical JSON of the fields, with their digest in front so that bytes can be checked as they are."""
     content = canonical_json(fields)
     return _SEAL % digest(content).encode() + content[1:]
+
+
+def _pack(entries: tuple[Entry, ...]) -> bytes:
+    """Return the stored forms of entries as lines."""
+    return b"\n".join(_seal({key: value for key, value in vars(entry).items() if key != "digest"}) for entry in entries)
 
 
 def _open(stored: bytes, number: int, *, where: str) -> Entry:

@@ -75,13 +75,13 @@ def test_entries_already_read_are_not_read_again(local_store: LocalStore) -> Non
     counting = FaultyStore(local_store)
     log = Log(counting, "model/ledger")
     log.read()
-    assert counting.calls == 1 + 5
+    assert counting.calls == 2 + 5  # a listing of packs and one of entries
     filled_by_another = Log(local_store, "model/ledger")
     filled_by_another.append(lambda entries: ("registered", {}), at=AT)
     assert len(log.read()) == 6
-    assert counting.calls == 6 + 2
+    assert counting.calls == 7 + 2
     log.verify()
-    assert counting.calls == 8 + 7
+    assert counting.calls == 9 + 8
 
 
 def test_who_loses_a_race_decides_again_on_what_won(store: ObjectStore) -> None:
@@ -292,6 +292,51 @@ def test_a_log_shared_by_three_instances_is_one_list(
             assert entry.number == len(expected)
             expected.append((kind, body))
     assert content(Log(store, "model/ledger").verify()) == expected
+
+
+@pytest.fixture
+def packs_of_eight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("include.storage.log._PACK", 8)
+
+
+def test_a_long_log_is_read_in_few_calls(local_store: LocalStore, packs_of_eight: None) -> None:
+    written = filled(local_store, 2 * 8 + 3).read()
+    counting = FaultyStore(local_store)
+    assert Log(counting, "model/ledger").read() == written
+    assert counting.calls == 2 + 2 + 3  # two listings, two packs and the rest
+
+
+def test_a_pack_that_a_killed_writer_left_out_is_written_by_the_next(
+    local_store: LocalStore, packs_of_eight: None
+) -> None:
+    pack = local_store.root / "model/ledger/packs/00000000.jsonl"
+    log = filled(local_store, 2 * 8 - 1)
+    pack.unlink()
+    assert len(Log(local_store, "model/ledger").read()) == 2 * 8 - 1
+    log.append(lambda seen: ("registered", {}), at=AT)
+    assert pack.exists()
+    assert len(Log(local_store, "model/ledger").verify()) == 2 * 8
+
+
+def test_a_changed_pack_is_passed_over_and_named_when_the_log_is_verified(
+    local_store: LocalStore, packs_of_eight: None
+) -> None:
+    written = filled(local_store, 12).read()
+    pack = local_store.root / "model/ledger/packs/00000000.jsonl"
+    pack.write_bytes(pack.read_bytes().replace(b"registered", b"withdrawn", 1))
+    assert Log(local_store, "model/ledger").read() == written
+    with pytest.raises(ChainBroken, match="pack do not agree"):
+        Log(local_store, "model/ledger").verify()
+
+
+def test_newest_entries_that_were_removed_are_missed_where_they_were_packed(
+    local_store: LocalStore, packs_of_eight: None
+) -> None:
+    filled(local_store, 8)
+    path_of(local_store, 7).unlink()
+    with pytest.raises(ChainBroken) as caught:
+        Log(local_store, "model/ledger").verify()
+    assert caught.value.number == 7
 
 
 def test_ten_thousand_entries_are_read_within_a_second(local_store: LocalStore) -> None:
