@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException
@@ -65,9 +64,7 @@ def backfill(
     show: Callable[[Progress], None],
     backwards: bool = False,
 ) -> Progress:
-    """Run ``dag`` at each of its dates from ``start`` to ``end``, those that ran before once more, and wait for all.
-
-    What an interrupted backfill left behind is ended first.
+    """Run ``dag``, which is paused, at each of its dates from ``start`` to ``end``, those that ran before once more; wait for all.
 
     Parameters
     ----------
@@ -113,7 +110,6 @@ def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_
     }
     for attempt in range(_ATTEMPTS):
         try:
-            _end_what_is_left(airflow, dag)
             airflow.api.post("backfills", body)
             return
         except HTTPError as error:
@@ -126,27 +122,6 @@ def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_
                 ) from error
         airflow.check()
         time.sleep(0.5)
-
-
-def _end_what_is_left(airflow: LocalAirflow, dag: str) -> None:
-    """Cancel the DAG's open backfills: a finished one too stays open for up to 30 seconds, and then blocks the next."""
-    for left in airflow.api.get("backfills", dag_id=dag, active=True)["backfills"]:
-        with _gone_meanwhile():
-            airflow.api.put(f"backfills/{left['id']}/cancel")
-    unfinished = {"state": ["running", "queued"], "run_type": "backfill", "limit": 100}
-    for run in airflow.api.get(f"dags/{quote(dag)}/dagRuns", **unfinished)["dag_runs"]:
-        with _gone_meanwhile():
-            airflow.api.patch(f"dags/{quote(dag)}/dagRuns/{quote(run['dag_run_id'])}", {"state": "failed"})
-
-
-@contextmanager
-def _gone_meanwhile() -> Iterator[None]:
-    """Pass over what has ended (409) or is no more (404) since it was listed."""
-    try:
-        yield
-    except HTTPError as error:
-        if error.code not in (404, 409):
-            raise
 
 
 def _progress(airflow: LocalAirflow, dag: str, start: datetime, end: datetime) -> Progress:

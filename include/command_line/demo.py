@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from include.command_line.backfill import Progress, backfill
-from include.command_line.local_airflow import forget_interrupted, free_port, local_airflow
+from include.command_line.local_airflow import free_port, local_airflow, make_way
 from include.command_line.progress import ProgressLine
 from include.command_line.receipt import inputs_digest, is_current, leave
 from include.command_line.table import ledger_table
@@ -54,7 +54,7 @@ def demo(name: str, *, home: Path, port: int, at_once: int, again: bool, line: P
     if chosen != port:
         line.say(f"Port {port} is busy; Airflow gets port {chosen}.")
     line.wait(f"Starting Airflow on http://127.0.0.1:{chosen} (about 20 seconds) ...")
-    forget_interrupted(home)
+    make_way(home, dag)
     with local_airflow(home, port=chosen, triggerer=False) as airflow:
         airflow.wait_ready(dag)
         line.say(

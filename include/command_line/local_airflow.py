@@ -139,10 +139,11 @@ def local_airflow(home: Path, *, port: int, triggerer: bool) -> Iterator[LocalAi
             signal.signal(number, handler)
 
 
-def forget_interrupted(home: Path) -> None:
-    """Close what an interrupted backfill left open in the local database, while no Airflow runs on it.
+def make_way(home: Path, dag: str) -> None:
+    """Pause a DAG and close what an interrupted backfill left open, in the local database and while no Airflow runs on it.
 
-    Cancelling it later, through the API, deletes runs under the scheduler that has just read them, and ends it.
+    On SQLite, Airflow neither creates nor cancels a backfill safely beside a scheduler that is at work on the same runs: a
+    refused write makes it delete them, which ends the scheduler. Of a paused DAG the scheduler touches no run.
     """
     database = home / "airflow.db"
     if not database.exists():
@@ -157,6 +158,7 @@ def forget_interrupted(home: Path) -> None:
         )
         connection.execute(f"UPDATE dag_run SET state = 'failed' WHERE {left}")  # noqa: S608 (constants)
         connection.execute("UPDATE backfill SET completed_at = created_at WHERE completed_at IS NULL")
+        connection.execute("UPDATE dag SET is_paused = 1 WHERE dag_id = ?", (dag,))
 
 
 def _migrated(home: Path) -> Path:
