@@ -237,6 +237,8 @@ def test_a_demo_that_is_interrupted_is_completed_by_the_next_and_repeating_it_ch
     assert not second.seen
     assert timeline.champion in second.said()
 
+    repeated = start("demo", "--again")
+    assert repeated.end() == 0, repeated.said()
     assert Ledger(open_store((completed.home / "store").as_uri()), "flight_delay").entries() == entries
 
 
