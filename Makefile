@@ -52,6 +52,7 @@ clean:
 
 requirements: $(VENV)/installed
 	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) pyproject.toml --extra cluster -c requirements.txt -o requirements-cluster.txt
 	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 
 # Bytecode is left to the first import: compiling all of site-packages takes most of a minute, what is used a few seconds.

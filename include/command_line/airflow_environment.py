@@ -1,4 +1,7 @@
-"""How the local Airflow of ``make demo`` and ``make up`` is configured: by environment variables, all of them here."""
+"""How the local Airflow of ``make demo`` and ``make up`` is configured: by environment variables.
+
+Those that every set-up shares are in ``airflow.env``, the rest here.
+"""
 
 from __future__ import annotations
 
@@ -30,23 +33,20 @@ def airflow_environment(home: Path, port: int) -> dict[str, str]:
         The port of its API server on the loopback address.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
-    threads = os.environ.get("RATCHET_THREADS") or "1"
+    threads = os.environ.get("RATCHET_THREADS")
     address = f"http://127.0.0.1:{port}"
     return {
         **kept,
+        **shared_settings(),
+        **({"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads} if threads else {}),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
-        # Tasks share the cores: two runs with two threads each take three times as long as with one.
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
-        "AIRFLOW__CORE__FERNET_KEY": _secret(home, "fernet_key", length=32),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
@@ -56,15 +56,31 @@ def airflow_environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": address,
         "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__API__INSTANCE_NAME": "Ratchet",
+        **secret_settings(home),
+    }
+
+
+def shared_settings() -> dict[str, str]:
+    """Return the settings in ``airflow.env``, which docker-compose.yaml and Kubernetes take from there as well."""
+    lines = (line.strip() for line in (ROOT / "airflow.env").read_text().splitlines())
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def secret_settings(home: Path) -> dict[str, str]:
+    """Return Airflow's keys, which are made up and kept under ``home/secrets`` when they are first asked for."""
+    return {
+        "AIRFLOW__CORE__FERNET_KEY": _secret(home, "fernet_key", length=32),
         "AIRFLOW__API__SECRET_KEY": _secret(home, "secret_key"),
         "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home, "jwt_secret"),
-        # Nothing wakes the scheduler; the shipped second is most of the time between two tasks.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
-        # An API server that is busy for a while, as all are on their first request, is no reason to end a task.
-        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
-        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
     }
+
+
+def keep_password(home: Path, chosen: str | None) -> None:
+    """Keep ``chosen`` as the password of `USER`; without one, what is kept stays, or one is made up."""
+    path = _passwords(home)
+    if chosen and json.loads(path.read_text()) != {USER: chosen}:
+        path.unlink()
+        _once(path, lambda: json.dumps({USER: chosen}) + "\n")
 
 
 def password(home: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -15,9 +17,10 @@ from include.command_line.airflow_environment import USER, password
 from include.command_line.demo import demo as run_demo
 from include.command_line.local_airflow import free_port, local_airflow
 from include.command_line.lock import only_one
+from include.command_line.prepare import prepare as prepare_containers
 from include.command_line.progress import ProgressLine
 from include.config.reference import markdown
-from include.config.settings import ROOT
+from include.config.settings import ROOT, Settings
 from include.errors import RatchetError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -81,6 +84,13 @@ def replay(
 ) -> None:
     """Say what another policy would have done with all past evidence; without one, check that each decision is reproduced."""
     typer.echo(questions.what_if(model, policy))
+
+
+@app.command(hidden=True)
+def prepare() -> None:
+    """Make what docker-compose.yaml needs before Airflow starts; its first container runs this."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    prepare_containers(ROOT, Settings.from_environment().store, os.environ)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from include.config.settings import ROOT
 from include.storage.content import digest_json
 from include.storage.log import Entry
 
-_PARTS = ("dags", "plugins", "include", "requirements.txt")
+_PARTS = ("dags", "plugins", "include", "airflow.env", "requirements.txt")
 
 
 def inputs_digest(models: Path, store_url: str) -> str:

@@ -31,19 +31,24 @@ class ProbedS3Store(S3Store):
     _fit = False
 
     def put_if_absent(self, key: str, body: bytes | Path) -> bool:
-        """Write ``body`` under ``key`` unless something is there already; see `ObjectStore.put_if_absent`.
+        """Write ``body`` under ``key`` unless something is there already; raises `StoreUnfit` as `require_fit` does."""
+        self.require_fit()
+        return super().put_if_absent(key, body)
+
+    def require_fit(self) -> None:
+        """Probe the server unless that was done before.
 
         Raises
         ------
         StoreUnfit
             When the server let more than one writer of a key win.
         """
-        if not self._fit:
-            if not self.exists(MARKER):
-                self._probe()
-                super().put_if_absent(MARKER, canonical_json({"racers": RACERS, "rounds": ROUNDS}))
-            self._fit = True
-        return super().put_if_absent(key, body)
+        if self._fit:
+            return
+        if not self.exists(MARKER):
+            self._probe()
+            super().put_if_absent(MARKER, canonical_json({"racers": RACERS, "rounds": ROUNDS}))
+        self._fit = True
 
     def _probe(self) -> None:
         name = secrets.token_hex(8)

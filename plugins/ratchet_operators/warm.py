@@ -1,8 +1,9 @@
 """Import what tasks need once, in the process that they are forked from.
 
 Imports are most of what a small task costs: pandas, scikit-learn and Great Expectations take seconds, in each of a run's
-tasks anew. LocalExecutor forks its workers from the scheduler, and Celery from the worker's parent; what is imported there
-before the fork, every task has for free. `RATCHET_WARM=0` turns it off.
+tasks anew. LocalExecutor forks its workers from the scheduler, and Celery from the worker's parent, which has no job that
+would call the listener and imports `warm_worker` instead; what is imported there before the fork, every task has for free.
+`RATCHET_WARM=0` turns it off.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from airflow.listeners import hookimpl
 
 log = logging.getLogger(__name__)
 
-_PARENTS = ("scheduler", "celery")
 _MODULES = (
     "airflow.sdk.execution_time.task_runner",
     "great_expectations",
@@ -34,12 +34,14 @@ _MODULES = (
 @hookimpl
 def on_starting(component: object) -> None:
     """Warm the process if tasks will be forked from it; Airflow calls this in every process that has a job."""
-    if len(sys.argv) > 1 and sys.argv[1] in _PARENTS and os.environ.get("RATCHET_WARM", "1") != "0":
+    if sys.argv[1:2] == ["scheduler"]:
         warm()
 
 
 def warm() -> None:
-    """Import the modules; one that can't be imported is left to the task that needs it, which says why."""
+    """Import the modules, unless that is turned off; one that can't be imported is left to the task that needs it, which says why."""
+    if os.environ.get("RATCHET_WARM", "1") == "0":
+        return
     missing = [module for module in _MODULES if module not in sys.modules]
     if not missing:
         return  # a task, forked from a warm parent

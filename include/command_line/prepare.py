@@ -1,0 +1,92 @@
+"""What docker-compose needs before Airflow starts: secrets, a bucket, and a store that can keep a ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from include.command_line.airflow_environment import keep_password, secret_settings
+from include.errors import ConfigError, StoreUnavailable
+from include.storage.opening import open_store
+from include.storage.probe import ProbedS3Store
+
+log = logging.getLogger(__name__)
+
+# As docker-compose.yaml and .env.example have them.
+_KNOWN = {
+    "POSTGRES_PASSWORD": "ratchet",
+    "REDIS_PASSWORD": "ratchet",
+    "AWS_SECRET_ACCESS_KEY": "ratchet-localhost",
+}
+_ATTEMPTS = 30
+
+
+def prepare(home: Path, store: str, environment: Mapping[str, str]) -> None:
+    """Make what is missing; what is there stays as it is.
+
+    Parameters
+    ----------
+    home : Path
+        Airflow's folder, whose ``secrets`` all components share.
+    store : str
+        The address of the store.
+    environment : mapping
+        ``RATCHET_BIND``, the address on which Airflow is published; the passwords between the containers; and
+        ``AIRFLOW_ADMIN_PASSWORD``, which takes the place of a password that would be made up.
+
+    Raises
+    ------
+    ConfigError
+        When other machines could reach Airflow, and a password is one that everybody knows.
+    StoreUnfit
+        When the store's server lets two writers of one object win.
+    """
+    _refuse_known_passwords(environment)
+    secret_settings(home)
+    keep_password(home, environment.get("AIRFLOW_ADMIN_PASSWORD") or None)
+    if store.startswith("s3://"):
+        _prepare_bucket(store)
+
+
+def _refuse_known_passwords(environment: Mapping[str, str]) -> None:
+    bind = environment.get("RATCHET_BIND") or "127.0.0.1"
+    with contextlib.suppress(ValueError):
+        if bind == "localhost" or ip_address(bind).is_loopback:
+            return
+    if known := [name for name, value in _KNOWN.items() if environment.get(name, value) == value]:
+        raise ConfigError(
+            f"Airflow would be published on {bind} with passwords that everybody knows.",
+            expected="passwords of your own wherever other machines can reach it",
+            found=", ".join(known).replace("AWS_SECRET_ACCESS_KEY", "STORE_SECRET_KEY"),
+            where=".env",
+            remedy="copy .env.example to .env and set them there, or leave RATCHET_BIND at 127.0.0.1",
+        )
+
+
+def _prepare_bucket(url: str) -> None:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client, bucket = boto3.client("s3"), urlsplit(url).netloc
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            client.create_bucket(Bucket=bucket)
+            log.info("bucket %s is made", bucket)
+            break
+        except (BotoCoreError, ClientError) as error:
+            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+            if code in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                break
+            if attempt == _ATTEMPTS:
+                raise StoreUnavailable(
+                    "The bucket can't be made.", expected="a store that answers", found=error, where=url
+                ) from error
+            time.sleep(1)
+    store = open_store(url, s3_client=lambda: client)
+    if isinstance(store, ProbedS3Store):
+        store.require_fit()
