@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from ratchet_operators import AnnounceChampion, Reconsider, Settle, declared_models, reconsider_form
+from ratchet_operators import AnnounceChampion, Reconsider, Settle, assign_resources, declared_models, reconsider_form
 
 for model in declared_models("reconsider"):
     with DAG(
@@ -27,8 +27,9 @@ for model in declared_models("reconsider"):
             "retry_delay": timedelta(seconds=20),
             "retry_exponential_backoff": True,
         },
-    ):
+    ) as dag:
         reconsider = Reconsider(task_id="reconsider")
         announce = AnnounceChampion(task_id="announce", handed=reconsider.output)
         settle = Settle(task_id="settle", handed=reconsider.output, trigger_rule="none_failed")
         announce >> settle
+        assign_resources(dag, model)

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from ratchet_operators import Reproduce, declared_models, reproduce_form
+from ratchet_operators import Reproduce, assign_resources, declared_models, reproduce_form
 
 for model in declared_models("reproduce"):
     with DAG(
@@ -26,5 +26,6 @@ for model in declared_models("reproduce"):
             "retry_delay": timedelta(seconds=20),
             "retry_exponential_backoff": True,
         },
-    ):
+    ) as dag:
         Reproduce(task_id="reproduce")
+        assign_resources(dag, model)

@@ -20,6 +20,7 @@ from ratchet_operators import (
     Select,
     Settle,
     Train,
+    assign_resources,
     declared_models,
     form,
     retrain_schedule,
@@ -44,7 +45,7 @@ for model in declared_models("retrain"):
             "retry_delay": timedelta(seconds=20),
             "retry_exponential_backoff": True,
         },
-    ):
+    ) as dag:
         ingest = Ingest(task_id="ingest")
         check = Check(task_id="check", handed=ingest.output)
         train = Train.partial(task_id="train", map_index_template="{{ task.candidate }}", handed=check.output).expand(
@@ -57,3 +58,4 @@ for model in declared_models("retrain"):
         keep_champion = KeepChampion(task_id="keep_champion", handed=gate.output)
         settle = Settle(task_id="settle", handed=gate.output, trigger_rule="none_failed")
         [promote, keep_champion] >> settle
+        assign_resources(dag, model)

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from ratchet_operators import AnnounceChampion, Withdraw, declared_models, rollback_form
+from ratchet_operators import AnnounceChampion, Withdraw, assign_resources, declared_models, rollback_form
 
 for model in declared_models("rollback"):
     with DAG(
@@ -26,6 +26,7 @@ for model in declared_models("rollback"):
             "retry_delay": timedelta(seconds=20),
             "retry_exponential_backoff": True,
         },
-    ):
+    ) as dag:
         withdraw = Withdraw(task_id="withdraw")
         announce = AnnounceChampion(task_id="announce", handed=withdraw.output)
+        assign_resources(dag, model)

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from ratchet_operators import IngestInterval, Score, declared_models, score_form, score_schedule
+from ratchet_operators import IngestInterval, Score, assign_resources, declared_models, score_form, score_schedule
 
 for model in declared_models("score"):
     with DAG(
@@ -30,6 +30,7 @@ for model in declared_models("score"):
             "retry_delay": timedelta(seconds=20),
             "retry_exponential_backoff": True,
         },
-    ):
+    ) as dag:
         ingest = IngestInterval(task_id="ingest")
         score = Score(task_id="score", handed=ingest.output)
+        assign_resources(dag, model)

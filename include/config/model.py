@@ -12,6 +12,7 @@ from include.config.data import Data, Quality
 from include.config.features import Features
 from include.config.judging import LEAST_BLOCKS, Evaluation, Gate, Guard, Primary, Require
 from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
+from include.config.resources import Resources
 from include.config.section import Section
 from include.config.ticks import PRESETS, is_cron
 from include.config.training import Training
@@ -74,6 +75,7 @@ class ModelConfig(Section):
     training: Training
     evaluation: Evaluation = Evaluation()
     gate: Gate
+    resources: Resources = Resources()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> ModelConfig:

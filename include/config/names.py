@@ -143,3 +143,23 @@ EXPECTATIONS: frozenset[str] = ROW_EXPECTATIONS | frozenset(
     }
 )
 """Great Expectations that a data frame can answer; those that need a SQL database are not among them."""
+
+TASKS: frozenset[str] = frozenset(
+    {
+        "announce",
+        "check",
+        "evaluate",
+        "gate",
+        "ingest",
+        "keep_champion",
+        "promote",
+        "reconsider",
+        "reproduce",
+        "score",
+        "select",
+        "settle",
+        "train",
+        "withdraw",
+    }
+)
+"""The tasks of a model's DAGs."""

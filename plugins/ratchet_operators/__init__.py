@@ -19,6 +19,7 @@ from ratchet_operators.ingest import Ingest
 from ratchet_operators.promote import KeepChampion, Promote
 from ratchet_operators.reconsider import Reconsider
 from ratchet_operators.reproduce import Reproduce
+from ratchet_operators.resources import assign_resources
 from ratchet_operators.score import IngestInterval, Score
 from ratchet_operators.select import Select
 from ratchet_operators.settle import Settle
@@ -41,6 +42,7 @@ __all__ = [
     "Settle",
     "Train",
     "Withdraw",
+    "assign_resources",
     "declared_models",
     "form",
     "reconsider_form",
