@@ -130,8 +130,8 @@ class Data(Section):
     """The column that says when a row happened."""
     row_id: tuple[str, ...] = Field(min_length=1)
     """The columns that together name one row."""
-    target: str
-    """The column to predict."""
+    target: str | None = None
+    """The column to predict; left out for `task: clustering`, which has none."""
     partition: Slot
     """How much event time one stored partition holds: `hour`, `day` or `month`."""
     label_delay: Span = Span("0s")
@@ -143,6 +143,11 @@ class Data(Section):
     """How many of the newest partitions each run reads again, for late corrections."""
     corrections: Literal["as_now_known", "as_known_then"] = "as_now_known"
     """Which content of a partition that was corrected later a run reads: the newest, or the one that was known at its as-of (the first on record if none was)."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The column to predict, or none."""
+        return () if self.target is None else (self.target,)
 
     @field_validator("row_id", mode="before")
     @classmethod

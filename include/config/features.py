@@ -181,6 +181,12 @@ class Features(Section):
         return self
 
     @property
+    def for_targets_only(self) -> list[str]:
+        """What is declared that learns from the target."""
+        encoded = ["encode: target"] if any(group.encode == "target" for group in self.categorical) else []
+        return encoded + [f"select: {step.method}" for step in self.select if step.method != "variance"]
+
+    @property
     def groups(self) -> tuple[Group, ...]:
         """All groups of columns: numeric, categorical, dates, text."""
         return (*self.numeric, *self.categorical, *self.dates, *self.text)

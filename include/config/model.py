@@ -67,7 +67,8 @@ class ModelConfig(Section):
     """The question that the model answers, in one sentence."""
     owner: str
     """The team to ask."""
-    task: Literal["classification", "regression"]
+    task: Literal["classification", "regression", "clustering"]
+    """What is predicted: one of some classes, a number, or which of some groups of like rows, found without a target."""
     schedule: Schedule
     data: Data
     quality: Quality = Quality()
@@ -79,6 +80,8 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> ModelConfig:
+        if (self.task == "clustering") != (self.data.target is None):
+            raise ValueError("expected `data.target` for every task but clustering, which has none")
         if self.data.target in self.features.columns:
             raise ValueError(f"`features` holds the target `{self.data.target}`: a model would see the answer")
         for guard in self.gate.guards:
@@ -94,14 +97,17 @@ class ModelConfig(Section):
             )
         for metric in self.metrics:
             _known("metric", metric, {name for name, facts in METRICS.items() if facts.task == self.task}, self.task)
-        able = {name for name, facts in ESTIMATORS.items() if self.task in facts.tasks} | set(ENSEMBLES)
+        able = {name for name, facts in ESTIMATORS.items() if self.task in facts.tasks}
+        able |= set() if self.task == "clustering" else set(ENSEMBLES)
         for candidate in self.training.candidates:
             if "." not in candidate.estimator:
                 _known("estimator", candidate.estimator, able, self.task)
         if self.data.target in self.training.columns:
             raise ValueError(f"`training` weighs or groups rows by the target `{self.data.target}`")
-        if self.task == "regression" and (found := self.training.for_classes_only):
+        if self.task != "classification" and (found := self.training.for_classes_only):
             raise ValueError(f"`{found[0]}` is for classification")
+        if self.task == "clustering" and (found := self.features.for_targets_only):
+            raise ValueError(f"`{found[0]}` learns from a target, which clustering does not have")
         return self
 
     @property

@@ -26,6 +26,10 @@ METRICS: dict[str, MetricFacts] = {
     "rmse": MetricFacts("regression", False),
     "mae": MetricFacts("regression", False),
     "r2": MetricFacts("regression", True),
+    "silhouette": MetricFacts("clustering", True),
+    "davies_bouldin": MetricFacts("clustering", False),
+    "calinski_harabasz": MetricFacts("clustering", True),
+    "stability": MetricFacts("clustering", True),
 }
 """What can be measured, by task, and which direction is good."""
 
@@ -44,6 +48,7 @@ _BOTH = ("classification", "regression")
 
 _CLASSES = ("classification",)
 _VALUES = ("regression",)
+_GROUPS = ("clustering",)
 
 ESTIMATORS: dict[str, EstimatorFacts] = {
     "logistic_regression": EstimatorFacts(_CLASSES),
@@ -71,13 +76,20 @@ ESTIMATORS: dict[str, EstimatorFacts] = {
     "gradient_boosting": EstimatorFacts(_BOTH),
     "hist_gradient_boosting": EstimatorFacts(_BOTH, early_stopping=True),
     "mlp": EstimatorFacts(_BOTH, early_stopping=True),
+    "k_means": EstimatorFacts(_GROUPS),
+    "gaussian_mixture": EstimatorFacts(_GROUPS, weights=False),
+    "hdbscan": EstimatorFacts(_GROUPS, weights=False),
 }
 """What can be fitted, by task."""
 
 ENSEMBLES: tuple[str, ...] = ("voting", "stacking")
 """What joins other candidates."""
 
-SIMPLE_BASELINE: dict[str, str] = {"classification": "logistic_regression", "regression": "ridge"}
+SIMPLE_BASELINE: dict[str, str] = {
+    "classification": "logistic_regression",
+    "regression": "ridge",
+    "clustering": "k_means",
+}
 """The simple, interpretable estimator that every challenger of another kind must beat."""
 
 ROW_EXPECTATIONS: frozenset[str] = frozenset(

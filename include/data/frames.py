@@ -72,7 +72,8 @@ def read_rows(
     raw = list(snapshot.schema)
     if columns is not None and set(columns) <= set(raw):
         raw, derive = list(columns), None
-    needed = list(dict.fromkeys([*raw, data.event_time, *([data.target] if labelled else [])]))
+    labelled = labelled and data.target is not None
+    needed = list(dict.fromkeys([*raw, data.event_time, *(data.labels if labelled else ())]))
     if missing := [name for name in needed if name not in snapshot.schema]:
         raise _no_column(missing[0], snapshot.schema, snapshot.model)
     parts = {
@@ -205,7 +206,7 @@ def _with_gaps(column: pa.ChunkedArray) -> pd.Series[Any]:
 
 
 def _derived(
-    frame: pd.DataFrame, derive: Callable[..., Any], name: str, *, target: str, keep: Sequence[str]
+    frame: pd.DataFrame, derive: Callable[..., Any], name: str, *, target: str | None, keep: Sequence[str]
 ) -> pd.DataFrame:
     """Return ``frame`` with the columns that ``derive`` adds or replaces; it never sees the target."""
     hidden = frame[[column for column in (target, *keep) if column in frame]]
@@ -275,12 +276,13 @@ def _no_column(column: str, known: Any, model: str) -> DataError:
     )
 
 
-def _nothing_in(snapshot: Snapshot, window: Window, name: str, target: str) -> NotEnoughRows:
+def _nothing_in(snapshot: Snapshot, window: Window, name: str, target: str | None) -> NotEnoughRows:
     facts = coverage(snapshot, window)
     what = "holds no row with a label" if facts.rows else "holds no row"
+    rows = "rows" if target is None else f"rows with a value of `{target}`"
     return NotEnoughRows(
         f"The {name} window {what}.",
-        expected=f"rows with a value of `{target}` after {window.after:%Y-%m-%d %H:%M} until {window.until:%Y-%m-%d %H:%M} UTC",
+        expected=f"{rows} after {window.after:%Y-%m-%d %H:%M} until {window.until:%Y-%m-%d %H:%M} UTC",
         found=f"{facts.rows} rows in {facts.slots} partitions that touch the window, {len(facts.empty)} of them empty",
         where=f"model {snapshot.model}, as of {snapshot.as_of:%Y-%m-%d %H:%M} UTC",
         remedy="choose an as-of at which the source has data, or shorten `data.windows`",

@@ -136,7 +136,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
     built = gx.build(declared, where) if declared else []
     needed = gx.columns_needed(declared)
     raw = needed is not None and set(needed) <= set(snapshot.schema)
-    shown = {*(needed or ()), *model.features.columns, model.data.target, model.data.event_time}
+    shown = {*(needed or ()), *model.features.columns, *model.data.labels, model.data.event_time}
     frame = read_rows(
         store,
         snapshot,

@@ -108,7 +108,7 @@ def _ranges(slots: Sequence[str]) -> list[tuple[datetime, datetime]]:
 
 
 def _check_rows(table: pa.Table, data: Data, where: str) -> None:
-    for name in dict.fromkeys([data.event_time, *data.row_id, data.target]):
+    for name in dict.fromkeys([data.event_time, *data.row_id, *data.labels]):
         if name not in table.column_names:
             raise SourceError(
                 f"The source gives no column `{name}`.",

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.evaluation import plots
-from include.evaluation.evidence import Churn, Evidence, Gain, Measured, Role, SliceScores
+from include.evaluation.evidence import Churn, Cluster, Evidence, Gain, Measured, Role, SliceScores
 from include.evaluation.metrics import sign
 
 Rule = tuple[str, str, str]
@@ -32,6 +32,8 @@ NAMES = {
     "rmse": "Root mean squared error",
     "mae": "Mean absolute error",
     "r2": "R²",
+    "davies_bouldin": "Davies-Bouldin index",
+    "calinski_harabasz": "Calinski-Harabasz index",
 }
 SHOWN_LEVELS = 16
 
@@ -87,6 +89,7 @@ def render_card(
             importance=_importance(evidence),
             timeline=_timeline(evidence),
             churn=_churn(evidence),
+            clusters=_clusters(evidence),
             closed_form=next((gain.delong for gain in evidence.gains if gain.delong and gain.against == against), None),
         )
     )
@@ -211,6 +214,12 @@ def _churn(evidence: Evidence) -> tuple[Churn, ...]:
     return tuple(sorted(evidence.churn, key=lambda one: (one.slice is not None, -(one.share.value or 0.0))))
 
 
+def _clusters(evidence: Evidence) -> tuple[tuple[Cluster, plots.Bar], ...]:
+    """Return all rows and the clusters, each with its share of the rows."""
+    drawn = plots.bars([(one.rows / evidence.holdout.rows, 0.0) for one in evidence.clusters])
+    return tuple(zip(evidence.clusters, drawn, strict=True))
+
+
 def _importance(evidence: Evidence) -> tuple[tuple[str, float, float, plots.Bar], ...]:
     known = [(one.column, one.loss, one.spread or 0.0) for one in evidence.importance if one.loss is not None]
     bars = plots.bars([(loss, spread) for _, loss, spread in known])
@@ -229,6 +238,8 @@ def _timeline(evidence: Evidence) -> plots.Timeline:
 def _plots(evidence: Evidence) -> list[plots.Plot]:
     order: tuple[Role, ...] = ("simple", "incumbent", "challenger")  # the challenger is drawn last, on top
     curves = [(role, ROLES[role], evidence.curves[role]) for role in order if role in evidence.curves]
+    if "challenger" not in evidence.curves:
+        return []
     ours = evidence.curves["challenger"]
     found = []
     if ours.roc:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,37 @@ LEAST_DEFINED = 0.95
 
 @dataclass(frozen=True)
 class Scored:
-    """One model's scores for the holdout rows, and the score from which a row counts as positive."""
+    """One model's answers for the holdout rows.
+
+    Parameters
+    ----------
+    score : array of shape (n_rows,)
+        Probabilities of the positive class, values, or numbers of clusters.
+    threshold : float or None
+        The score from which a row counts as positive.
+    labels : array of shape (n_rows,), optional
+        What each row is said to be, where that is not a matter of the threshold.
+    terms : dict of str to array of shape (n_rows,)
+        Per-row terms of metrics that follow from more than target and score.
+    slice_terms : dict of str to array of shape (n_rows,)
+        The same for parts of the rows.
+    draws : dict of str to array of shape (1 + n_resamples,)
+        Metrics that are resampled otherwise than by rows: the value, and draws from its distribution.
+    """
 
     score: Array
     threshold: float | None
+    labels: Array | None = None
+    terms: Mapping[str, Array] = field(default_factory=dict)
+    slice_terms: Mapping[str, Array] = field(default_factory=dict)
+    draws: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def said(self) -> Array | None:
+        """What each row is said to be; None for a regression."""
+        if self.labels is not None:
+            return self.labels
+        return None if self.threshold is None else self.score >= self.threshold
 
 
 @dataclass(frozen=True)
@@ -120,12 +147,15 @@ def _changed(target: Array, models: Mapping[Role, Scored]) -> Array | None:
     """Return how much each row's prediction changes from the incumbent's, or None without an incumbent."""
     if "incumbent" not in models:
         return None
-    ours, theirs = models["challenger"], models["incumbent"]
-    if ours.threshold is not None and theirs.threshold is not None:
-        flipped: Array = (ours.score >= ours.threshold) != (theirs.score >= theirs.threshold)
-        return flipped.astype(float)
+    ours, theirs = models["challenger"].said, models["incumbent"].said
+    if ours is not None and theirs is not None:
+        return np.asarray(ours != theirs, dtype=float)
     spread = float(target.std())
-    return np.abs(ours.score - theirs.score) / spread if spread > 0 else np.full(len(target), np.nan)
+    return (
+        np.abs(models["challenger"].score - models["incumbent"].score) / spread
+        if spread > 0
+        else np.full(len(target), np.nan)
+    )
 
 
 def _family(metric: str, column: str, parts: list[tuple[int, _Part]]) -> Family | None:
@@ -150,15 +180,21 @@ def _on_rows(
         columns[None, "changed"] = changed if rows is None else changed[rows]
         columns.setdefault((None, "rows"), np.ones(len(columns[None, "changed"])))
     sums = dict(zip(columns, resampling.sums(list(columns.values()), rows), strict=True))
-    values = {
-        (role, metric): DEFINITIONS[metric].combine(
-            {term: sums[None if term in SHARED else role, term] for term in DEFINITIONS[metric].terms}
-        )
-        for role in models
-        for metric in metrics
-    }
+    values: dict[tuple[Role, str], Array] = {}
+    for role, metric in ((role, metric) for role in models for metric in metrics):
+        definition = DEFINITIONS[metric]
+        if definition.whole and at is not None:
+            values[role, metric] = np.full(1 + resampling.weights.shape[1], np.nan)
+        elif metric in models[role].draws:
+            values[role, metric] = models[role].draws[metric]
+        else:
+            terms = {term: sums[None if term in SHARED else role, term] for term in definition.terms}
+            values[role, metric] = definition.combine(terms)
     units, support = resampling.present(rows), len(target) if rows is None else len(rows)
-    scores = {role: {metric: _measured(metric, values[role, metric], units) for metric in metrics} for role in models}
+    scores = {
+        role: {metric: _interval(values[role, metric], _reason(metric, at), units) for metric in metrics}
+        for role in models
+    }
     gains: list[Gain] = []
     deviations: dict[str, Array] = {}
     for metric in metrics:
@@ -185,6 +221,7 @@ def _terms(
     target: Array, models: Mapping[Role, Scored], metrics: tuple[str, ...], rows: Array | None
 ) -> dict[tuple[Role | None, str], Array]:
     """Return the per-row terms of each model, and under None those that all of them share."""
+    metrics = tuple(name for name in metrics if rows is None or not DEFINITIONS[name].whole)
     wanted = needed_terms(metrics)
     centre = float(target.mean())
     here = target if rows is None else target[rows]
@@ -192,7 +229,10 @@ def _terms(
     for role, scored in models.items():
         score = scored.score if rows is None else scored.score[rows]
         own = tuple(term for term in wanted if term not in SHARED or (None, term) not in columns)
-        for term, column in row_terms(own, here, score, scored.threshold, centre).items():
+        known = scored.terms if rows is None else scored.slice_terms
+        given = {term: known[term] if rows is None else known[term][rows] for term in own if term in known}
+        rest = tuple(term for term in own if term not in given)
+        for term, column in (given | row_terms(rest, here, score, scored.threshold, centre)).items():
             columns[None if term in SHARED else role, term] = column
     return columns
 
@@ -218,8 +258,9 @@ def _why_undefined(reason: str, values: Array, units: int) -> str | None:
     return None
 
 
-def _measured(metric: str, values: Array, units: int) -> Measured:
-    return _interval(values, DEFINITIONS[metric].undefined, units)
+def _reason(metric: str, at: tuple[str, str] | None) -> str:
+    whole = at is not None and DEFINITIONS[metric].whole
+    return "it is of all rows together" if whole else DEFINITIONS[metric].undefined
 
 
 def _interval(values: Array, reason: str, units: int) -> Measured:
@@ -233,7 +274,7 @@ def _interval(values: Array, reason: str, units: int) -> Measured:
 def _gain(
     metric: str, against: Role, at: tuple[str, str] | None, support: int, ours: Array, theirs: Array, units: int
 ) -> Gain:
-    reason = DEFINITIONS[metric].undefined
+    reason = _reason(metric, at)
     if why := _why_undefined(reason, ours, units) or _why_undefined(reason, theirs, units):
         return Gain(metric, against, at, support, None, (), why)
     gains = sign(metric) * (ours - theirs)

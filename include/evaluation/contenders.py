@@ -40,7 +40,12 @@ class CannotPredict(EvaluationError):  # named as the rest of the error tree
 
 def open_model(store: ObjectStore, fit: FitRecord) -> Pipeline:
     """Load the model file of a fit; raises `ModelFileRefused`, `ObjectMissing`, `ObjectCorrupt`."""
-    return load(get_content(store, f"{fit.model}/models", ".skops", fit.model_file), fit.model_file)
+    return load_model_file(store, fit.model, fit.model_file)
+
+
+def load_model_file(store: ObjectStore, model: str, digest: str) -> Pipeline:
+    """Load a model file by its digest; raises as `open_model` does."""
+    return load(get_content(store, f"{model}/models", ".skops", digest), digest)
 
 
 def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Scored:

@@ -122,7 +122,8 @@ class Churn:
     """How much predictions change from the incumbent's to the challenger's.
 
     Classification: the share of rows whose label changes, each model at its own threshold. Regression: the mean absolute
-    change, as a share of the target's standard deviation.
+    change, as a share of the target's standard deviation. Clustering: the share of rows that change cluster, where the
+    clusters of the two models are paired so that as few as possible do.
     """
 
     slice: tuple[str, str] | None
@@ -189,11 +190,26 @@ class Curves:
     (left edge, right edge, rows).
     """
 
-    calibration: tuple[tuple[float, ...], ...]
+    calibration: tuple[tuple[float, ...], ...] = ()
     roc: tuple[tuple[float, float], ...] = ()
     precision_recall: tuple[tuple[float, float], ...] = ()
     confusion: tuple[int, int, int, int] | None = None
     residuals: tuple[tuple[float, float, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the rows of one of the challenger's clusters are like.
+
+    ``number`` is None for all rows together, -1 for those in no cluster. ``silhouette`` is their mean; ``means`` are of
+    numbers and ``modes`` the most frequent of other values, both by input column.
+    """
+
+    number: int | None
+    rows: int
+    silhouette: float | None
+    means: dict[str, float | None]
+    modes: dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -230,7 +246,7 @@ class Evidence:
     """Everything measured about a challenger against the incumbent and the baselines on identical holdout rows."""
 
     model: str
-    task: Literal["classification", "regression"]
+    task: Literal["classification", "regression", "clustering"]
     version: str
     as_of: str
     incumbent: str | None
@@ -253,6 +269,8 @@ class Evidence:
     seed: int
     families: tuple[Family, ...] = ()
     churn: tuple[Churn, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    """Of a clustering: all rows first, then the challenger's clusters, the largest first."""
 
     def gain(self, metric: str, against: Role, slice: tuple[str, str] | None = None) -> Gain | None:
         """Return the gain in one metric on some rows, or None if it was not measured."""

@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import cast
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from include.config.model import ModelConfig
 from include.data.content import rows_digest
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
-from include.errors import DataError, EvaluationError, RatchetError
-from include.evaluation.bootstrap import blocks, draw
-from include.evaluation.comparison import Levels, Scored, compare
+from include.errors import EvaluationError, RatchetError
+from include.evaluation.bootstrap import draw
+from include.evaluation.clustering import describe_clusters, with_clusters
+from include.evaluation.comparison import Scored, compare
 from include.evaluation.contenders import (
     CannotPredict,
     Contender,
@@ -30,33 +28,25 @@ from include.evaluation.contenders import (
     subject_of,
 )
 from include.evaluation.curves import curves_of
-from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Role, Units
+from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Importance, Role, Units
 from include.evaluation.importance import permutation_importance
+from include.evaluation.judged_rows import Obstacle, levels_of, read_judged_rows, target_of, units_of
 from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
 from include.storage.store import ObjectStore
 from include.training.fingerprint import fingerprint
 from include.training.model_file import predict_scores
 from include.training.record import FitRecord
+from include.training.responses import prepared
 
 log = logging.getLogger(__name__)
-
-Array = NDArray[Any]
 
 EDITION = 2
 """Part of what evidence is found by: raise it when the same inputs are to be measured differently."""
 
-MAX_LEVELS = 200
 DISAGREEMENT = 0.2
 """Share by which the widths of two intervals may differ before a person is told; 200 resamples leave 5 % open."""
 NEGLIGIBLE = 0.0005
 """A difference in AUC between widths that nobody need be told of."""
-
-
-class _Obstacle(NamedTuple):
-    """What keeps the incumbent from being compared."""
-
-    because: str
-    remedy: str
 
 
 def measure(
@@ -143,8 +133,8 @@ def _measured(
     for role, fit in fits.items():
         if seen := overlap(fit, snapshot):
             raise EvaluationError(f"The {role} can't be measured: {seen}.", where=f"fit {fit.key[:12]}")
-    frame, obstacle = _rows(store, model, folder, snapshot, fits, incumbent)
-    target = _target(frame[model.data.target], challenger.fit)
+    frame, obstacle = read_judged_rows(store, model, folder, snapshot, fits, incumbent)
+    target = target_of(frame, model, challenger.fit)
     log.info("Scoring %s holdout rows", f"{len(frame):,}")
     pipeline = open_model(store, challenger.fit)
     models: dict[Role, Scored] = {"challenger": score_rows(pipeline, challenger.fit, frame)}
@@ -157,19 +147,32 @@ def _measured(
             models["incumbent"] = score_incumbent(store, incumbent.fit, challenger.fit, frame)
             fits["incumbent"] = incumbent.fit
         except CannotPredict as error:
-            obstacle = _Obstacle(error.message, "Train the incumbent's recipe again on today's schema.")
+            obstacle = Obstacle(error.message, "Train the incumbent's recipe again on today's schema.")
 
-    units, of = _units(model, frame, snapshot)
+    units, of = units_of(model, frame, snapshot)
     resampling = draw(units, resamples=model.evaluation.resamples, seed=seed)
     log.info("Resampling %s units of one %s %d times", f"{resampling.units:,}", of, model.evaluation.resamples)
-    slices = {column: _levels(frame[column]) for column in model.evaluation.slices}
-    binary = model.task == "classification"
+    binary, clustering = model.task == "classification", model.task == "clustering"
+    if clustering:
+        models = with_clusters(
+            store,
+            frame,
+            prepared(open_model(store, fits["simple"]), frame),
+            models,
+            fits,
+            metrics=model.metrics,
+            resamples=model.evaluation.resamples,
+            seed=seed,
+        )
+    slices = {column: levels_of(frame[column]) for column in model.evaluation.slices}
     found = compare(target, models, model.metrics, slices, resampling, positives=binary)
     columns, threshold = challenger.fit.columns, challenger.fit.threshold
     inputs, primary = frame[list(columns)], model.metrics[0]
-    importance = permutation_importance(
-        lambda rows: predict_scores(pipeline, rows), inputs, target, columns, primary, threshold, seed=seed
-    )
+    importance: tuple[Importance, ...] = ()
+    if not clustering:
+        importance = permutation_importance(
+            lambda rows: predict_scores(pipeline, rows), inputs, target, columns, primary, threshold, seed=seed
+        )
     log.info("Measured %s: %s is %s", challenger.id, primary, found.scores["challenger"][primary].value)
     return Evidence(
         model=model.name,
@@ -193,7 +196,9 @@ def _measured(
         gains=found.gains,
         slice_scores=found.slice_scores,
         subjects={role: subject_of(fit) for role, fit in fits.items()},
-        curves={role: curves_of(model.task, target, scored) for role, scored in models.items() if role != "trivial"},
+        curves={}
+        if model.task == "clustering"
+        else {role: curves_of(model.task, target, scored) for role, scored in models.items() if role != "trivial"},
         importance=importance,
         cost=Cost(latency(pipeline, challenger.fit, frame, clock), challenger.fit.model_bytes),
         resamples=model.evaluation.resamples,
@@ -201,42 +206,18 @@ def _measured(
         seed=seed,
         families=found.families,
         churn=found.churn,
+        clusters=describe_clusters(frame, columns, models["challenger"]) if clustering else (),
     )
 
 
-def _rows(
-    store: ObjectStore,
-    model: ModelConfig,
-    folder: Path,
-    snapshot: Snapshot,
-    fits: dict[Role, FitRecord],
-    incumbent: Contender | None,
-) -> tuple[pd.DataFrame, _Obstacle | None]:
-    """Read the holdout once, and say so if the incumbent can't read it."""
-    judged = (*model.data.row_id, model.data.target, *model.evaluation.slices)
-    unit = (model.evaluation.cluster or model.data.event_time,)
-    wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *unit])
-    lacking = [column for column in incumbent.fit.columns if column not in wanted] if incumbent else []
-    if lacking:
-        try:
-            return read_rows(store, snapshot, model, folder, window="holdout", columns=[*wanted, *lacking]), None
-        except DataError as error:
-            log.warning("The incumbent can't read these rows: %s", error.message)
-    frame = read_rows(store, snapshot, model, folder, window="holdout", columns=list(wanted))
-    if not lacking:
-        return frame, None
-    because = f"the rows no longer have what it reads: {', '.join(lacking)}"
-    return frame, _Obstacle(because, "Let `features.derive` or the source give these columns again.")
-
-
-def _overlaps(incumbent: Contender, snapshot: Snapshot) -> _Obstacle | None:
+def _overlaps(incumbent: Contender, snapshot: Snapshot) -> Obstacle | None:
     seen = overlap(incumbent.fit, snapshot)
-    return _Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.") if seen else None
+    return Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.") if seen else None
 
 
 def _derived_otherwise(
     store: ObjectStore, model: ModelConfig, folder: Path, challenger: Contender, incumbent: Contender
-) -> _Obstacle | None:
+) -> Obstacle | None:
     """Say so if today's code gives the incumbent other inputs than it learned from.
 
     Asked only when the code changed; a record without a fingerprint is then no proof that the inputs are the same.
@@ -249,15 +230,15 @@ def _derived_otherwise(
     )
     changed = "the Python files behind `features.derive` changed since it was fitted, and"
     if fit.inputs is None:
-        return _Obstacle(f"{changed} its record does not say what they gave it", remedy)
+        return Obstacle(f"{changed} its record does not say what they gave it", remedy)
     try:
         learned = Snapshot.load(store, model.name, fit.snapshot)
         frame = read_rows(store, learned, model, folder, window="train", columns=list(fit.inputs))
     except RatchetError as error:
-        return _Obstacle(f"{changed} its training rows can't be derived again: {error.message}", remedy)
+        return Obstacle(f"{changed} its training rows can't be derived again: {error.message}", remedy)
     now = fingerprint(frame, list(fit.inputs))
     if different := [column for column, digest in fit.inputs.items() if now[column] != digest]:
-        return _Obstacle(f"{changed} they now give it other values of {', '.join(different)}", remedy)
+        return Obstacle(f"{changed} they now give it other values of {', '.join(different)}", remedy)
     log.info("The Python files changed since %s was fitted, and derive the same inputs", incumbent.id)
     return None
 
@@ -278,43 +259,3 @@ def _notes(gains: tuple[Gain, ...], against: Role, of: str) -> Iterator[str]:
             else f"the closed form takes every row for independent, the bootstrap only each {of}"
         )
         yield f"The 95 % interval of the gain in ROC AUC over the {gain.against} is {facts}; {why}."
-
-
-def _target(column: pd.Series[Any], fit: FitRecord) -> Array:
-    if fit.classes is None:
-        return column.to_numpy(dtype=float)
-    if unknown := sorted({str(value) for value in column.unique() if value not in fit.classes}):
-        raise EvaluationError(
-            "The holdout holds classes that the challenger never saw.",
-            expected=" or ".join(str(value) for value in fit.classes),
-            found=", ".join(unknown[:5]),
-            where=f"column {column.name}",
-        )
-    target: Array = (column == fit.classes[1]).to_numpy(dtype=float)
-    return target
-
-
-def _levels(column: pd.Series) -> Levels:
-    levels = Levels.of(column)
-    if len(levels.names) > MAX_LEVELS:
-        raise EvaluationError(
-            "A slice column has too many levels to look at one by one.",
-            expected=f"at most {MAX_LEVELS}",
-            found=f"{len(levels.names):,}",
-            where=f"`evaluation.slices`: {column.name}",
-            remedy="derive a coarser column in `features.derive` and slice by that",
-        )
-    return levels
-
-
-def _units(model: ModelConfig, frame: pd.DataFrame, snapshot: Snapshot) -> tuple[Array, str]:
-    cluster, block = model.evaluation.cluster, model.evaluation.block
-    if block is not None:
-        times = frame[model.data.event_time] - pd.Timestamp(snapshot.split.holdout.after)
-        return blocks(times.dt.total_seconds().to_numpy(), block.about().total_seconds()), f"{block} of time"
-    if cluster is None:
-        return np.arange(len(frame)), "row"
-    codes, values = pd.factorize(frame[cluster])
-    alone = codes < 0  # a row without a cluster stands for itself
-    codes[alone] = len(values) + np.arange(int(alone.sum()))
-    return codes, cluster

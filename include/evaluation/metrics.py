@@ -36,11 +36,14 @@ class Metric:
         The metric of those sums; NaN where it has no value.
     undefined : str
         Why it may have no value.
+    whole : bool
+        Whether it is of all rows together, and of no part of them.
     """
 
     terms: tuple[str, ...]
     combine: Callable[[Sums], Array]
     undefined: str = ""
+    whole: bool = False
 
 
 def sign(name: str) -> int:
@@ -159,6 +162,7 @@ def _r2(s: Sums) -> Array:
 _COUNTS = ("positive", "negative")
 _BOTH = "needs rows of both classes"
 _NO_POSITIVE = "no row is positive"
+_CLUSTERS = "the rows lie in fewer than two clusters"
 
 DEFINITIONS: dict[str, Metric] = {
     "roc_auc": Metric((*_COUNTS, "auc_positive", "auc_negative"), _roc_auc, _BOTH),
@@ -184,5 +188,13 @@ DEFINITIONS: dict[str, Metric] = {
     "rmse": Metric(("rows", "squared_error"), lambda s: np.sqrt(_ratio(s["squared_error"], s["rows"]))),
     "mae": Metric(("rows", "absolute_error"), lambda s: _ratio(s["absolute_error"], s["rows"])),
     "r2": Metric(("rows", "target", "target_squared", "squared_error"), _r2, "every target is the same"),
+    "silhouette": Metric(("sampled", "silhouette"), lambda s: _ratio(s["silhouette"], s["sampled"]), _CLUSTERS),
+    "davies_bouldin": Metric(
+        ("rows", "davies_bouldin"), lambda s: _ratio(s["davies_bouldin"], s["rows"]), _CLUSTERS, whole=True
+    ),
+    "calinski_harabasz": Metric(
+        ("rows", "calinski_harabasz"), lambda s: _ratio(s["calinski_harabasz"], s["rows"]), _CLUSTERS, whole=True
+    ),
+    "stability": Metric((), lambda s: np.full(1, np.nan), "no refits are on record with its fit", whole=True),
 }
 """How each name of `METRICS` is computed."""

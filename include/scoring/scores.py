@@ -40,12 +40,12 @@ def scores_of(
     frame : pandas.DataFrame
         The rows in canonical order, with id, event time and the fit's input columns.
     scored : array of shape (n_rows,)
-        Probability of the positive class, or the predicted value.
+        Probability of the positive class, the predicted value, or the number of the cluster.
 
     Returns
     -------
     Scores
-        Columns: the row id, the event time, ``prediction``, ``label`` (classification: whether the prediction reaches the
+        Columns: the row id, the event time, ``prediction`` (clustering: a whole number, -1 in no cluster), ``label`` (classification: whether the prediction reaches the
         fit's threshold, as the target's own two values), ``version``, ``out_of_domain``.
     """
     keys = list(dict.fromkeys([*data.row_id, data.event_time]))
@@ -57,7 +57,8 @@ def scores_of(
             remedy="rename it where the rows come from",
         )
     table = _plain(pa.Table.from_pandas(frame[keys], preserve_index=False))
-    table = table.append_column(PREDICTION, pa.array(scored))
+    whole = fit.task == "clustering"
+    table = table.append_column(PREDICTION, pa.array(scored.astype(np.int64) if whole else scored))
     if fit.classes is not None and fit.threshold is not None:
         positive = scored >= fit.threshold
         negative_class, positive_class = fit.classes

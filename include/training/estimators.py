@@ -8,6 +8,7 @@ from typing import Any
 
 from sklearn.base import is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
@@ -36,6 +37,7 @@ from sklearn.linear_model import (
     SGDClassifier,
     SGDRegressor,
 )
+from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -46,12 +48,13 @@ from sklearn.utils.validation import has_fit_parameter
 
 from include.config.training import Range, Values
 from include.errors import ConfigError, nearest
+from include.training.clusters import ChanceClusters, DensityClusters, finds_clusters
 from include.training.permitted import permitted
 
 Space = dict[str, Range | Values]
 
 CONSTANT = "constant"
-"""The trivial baseline: the share of positives, or the mean, whatever the row."""
+"""The trivial baseline: the share of positives, or the mean, whatever the row; clusters by chance."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,10 @@ _TREE_PARAMS = {"min_samples_leaf": 5}
 
 _REGISTRY: dict[str, Estimator] = {
     CONSTANT: Estimator(
-        {"classification": DummyClassifier, "regression": DummyRegressor}, params={}, missing=True, sparse=True
+        {"classification": DummyClassifier, "regression": DummyRegressor, "clustering": ChanceClusters},
+        params={},
+        missing=True,
+        sparse=True,
     ),
     "logistic_regression": Estimator(
         {"classification": LogisticRegression},
@@ -239,6 +245,30 @@ _REGISTRY: dict[str, Estimator] = {
         },
         sparse=True,
     ),
+    "k_means": Estimator(
+        {"clustering": KMeans},
+        params={"n_init": 10},
+        space={"n_clusters": Range(low=2, high=12, integer=True)},
+    ),
+    "gaussian_mixture": Estimator(
+        {"clustering": GaussianMixture},
+        # scikit-learn's own single start often ends in a poor place.
+        params={"n_components": 8, "n_init": 5, "reg_covar": 1e-4},
+        space={
+            "n_components": Range(low=2, high=12, integer=True),
+            "covariance_type": ("full", "tied", "diag", "spherical"),
+        },
+        weights=False,
+    ),
+    "hdbscan": Estimator(
+        {"clustering": DensityClusters},
+        params={"copy": True},
+        space={
+            "min_cluster_size": Range(low=5, high=200, log=True, integer=True),
+            "min_samples": Range(low=2, high=50, log=True, integer=True),
+        },
+        weights=False,
+    ),
 }
 
 _OURS = {"random_state", "n_jobs", "early_stopping", "categorical_features", "verbose", "warm_start"}
@@ -339,8 +369,14 @@ def _by_path(path: str, task: str) -> Estimator:
         made = found()
     except TypeError as error:
         raise ConfigError(f"`{path}` can't be made without arguments", found=error) from error
-    if not (is_classifier(made) if task == "classification" else is_regressor(made)):
+    if not {"classification": is_classifier, "regression": is_regressor, "clustering": finds_clusters}[task](made):
         raise ConfigError(f"`{path}` is no estimator for {task}")
+    if task == "clustering" and not hasattr(made, "predict"):
+        raise ConfigError(
+            f"`{path}` can't say which cluster a new row is in",
+            expected="a class with `predict`",
+            remedy="`hdbscan` is there by its short name, with a rule for new rows",
+        )
     tags = get_tags(made).input_tags
     return Estimator(
         {task: found},

@@ -20,6 +20,7 @@ from include.data.snapshots import Snapshot
 from include.errors import TrainingError
 from include.storage.content import canonical_json, get_json, put_content, settle_json
 from include.storage.store import ObjectStore
+from include.training.cluster_metrics import agreement, value_of
 from include.training.domain import learn_domain
 from include.training.fingerprint import fingerprint
 from include.training.fitting import divide, find_threshold, fit_model
@@ -27,7 +28,8 @@ from include.training.model_file import dump
 from include.training.origins import keep_code, keep_config
 from include.training.recipe import Recipe, recipe_of
 from include.training.record import CrossValidated, FitRecord, FittedRows, Trial
-from include.training.responses import positive, probabilities, values
+from include.training.refits import refit
+from include.training.responses import clusters, positive, prepared, probabilities, values
 from include.training.rows import Rows, read_training_rows
 from include.training.scoring import BY_LABEL, THRESHOLD, score_of
 from include.training.search import best_of, search
@@ -90,6 +92,10 @@ def fit_candidate(
         threshold = _threshold(recipe, settings, rows, threads)
         log.info("%s: fitted on all %s rows (%.1f s)", name, f"{len(rows):,}", time.perf_counter() - fitting)
         body = dump(pipeline)
+        refits = [
+            put_content(store, f"{model.name}/models", ".skops", dump(one))
+            for one in refit(recipe, settings, rows, recipe.refits, threads=threads)
+        ]
     train = snapshot.split.train
     record = FitRecord(
         key=key,
@@ -116,6 +122,7 @@ def fit_candidate(
         platform=f"{platform.system()} {platform.machine()}",
         inputs=fingerprint(rows.frame, recipe.inputs),
         members=tuple(one.key for one in joined) or None,
+        refits=tuple(refits) or None,
     )
     settled = FitRecord.from_json(settle_json(store, place, record.to_json()))
     score = "" if cv is None else f"{cv.metric} {cv.mean:.4f} in cross-validation, "
@@ -186,7 +193,7 @@ def _validate(
         started = time.perf_counter()
         score = None
         # A fold's rows may all be of one class when the other is rare; the fold then says nothing.
-        if recipe.task == "regression" or len(np.unique(rows.target[fitted])) > 1:
+        if recipe.task != "classification" or len(np.unique(rows.target[fitted])) > 1:
             score = _score(recipe, settings, rows.at(fitted), rows.at(validating), threads)
         scores.append(score)
         if say:
@@ -216,6 +223,12 @@ def _validate(
 
 def _score(recipe: Recipe, settings: dict[str, Any], fitted: Rows, validating: Rows, threads: int) -> float | None:
     model = fit_model(recipe, settings, fitted, threads=threads)
+    if recipe.task == "clustering":
+        labels = clusters(model, validating.frame)
+        if recipe.metric == "stability":
+            (again,) = refit(recipe, settings, fitted, 1, threads=threads)
+            return agreement(labels, clusters(again, validating.frame))
+        return value_of(recipe.metric, prepared(model, validating.frame), labels, seed=recipe.seed)
     if fitted.classes is None:
         return score_of(recipe.metric, validating.target, values(model, validating.frame))
     scores = positive(probabilities(model, validating.frame, len(fitted.classes)))

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from include.config.spans import Span
 from include.config.training import CrossValidation
 from include.errors import TrainingError
 from include.training.calibrated import Calibrated, fit_curves
+from include.training.clusters import forget_rows
 from include.training.column_choice import choose_columns
 from include.training.estimators import CONSTANT, find_estimator
 from include.training.group_thresholds import GroupThresholds, find_rules, group_names
@@ -158,7 +160,13 @@ def _prepared_and_fitted(recipe: Recipe, settings: dict[str, Any], threads: int,
         if not find_estimator(recipe.estimator, recipe.task).weights:
             raise TrainingError(f"`{recipe.estimator}` can't weigh rows", remedy="remove it, or what weighs rows")
         given["sample_weight"] = weights[origin]
-    estimator.fit(matrix, target, **given)
+    if recipe.task == "clustering":
+        # k-means sums its centres thread by thread: their last bits would tell how many there were.
+        with threadpool_limits(1):
+            estimator.fit(matrix, **given)
+        forget_rows(estimator)
+    else:
+        estimator.fit(matrix, target, **given)
     return Pipeline([*steps, ("estimator", estimator)])
 
 

@@ -19,8 +19,9 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 
 from include.errors import DataError, ModelFileRefused, TrainingError
+from include.training.clusters import finds_clusters
 from include.training.permitted import permitted
-from include.training.responses import positive, probabilities, values
+from include.training.responses import clusters, positive, probabilities, values
 from include.training.tree_bounds import check_bounds
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def load(body: bytes, digest: str) -> Pipeline:
 
 
 def predict_scores(pipeline: Pipeline, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """Return the probability of the positive class, or the predicted value, for each row.
+    """Return the probability of the positive class, the predicted value, or the number of the cluster, for each row.
 
     Of more than two classes the probability of each: an array of shape (n_rows, n_classes), in the order of
     `FitRecord.classes`.
@@ -106,6 +107,8 @@ def predict_scores(pipeline: Pipeline, frame: pd.DataFrame) -> np.ndarray[Any, A
             expected=", ".join(columns),
             found=f"no {', '.join(missing)}",
         )
+    if finds_clusters(pipeline[-1]):
+        return clusters(pipeline, frame)
     if hasattr(pipeline, "predict_proba"):
         return positive(probabilities(pipeline, frame))
     return values(pipeline, frame)

@@ -6,6 +6,8 @@ from include.config.settings import Settings
 
 _OBJECTS = """
     include.training.calibrated.Calibrated
+    include.training.clusters.ChanceClusters
+    include.training.clusters.DensityClusters
     include.training.crossing.CrossedLevels
     include.training.dates.DateParts
     include.training.group_thresholds.GroupThresholds
@@ -35,6 +37,7 @@ _OBJECTS = """
     sklearn.calibration.CalibratedClassifierCV
     sklearn.calibration._CalibratedClassifier
     sklearn.calibration._SigmoidCalibration
+    sklearn.cluster._kmeans.KMeans
     sklearn.compose._column_transformer.ColumnTransformer
     sklearn.discriminant_analysis.LinearDiscriminantAnalysis
     sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis
@@ -69,6 +72,7 @@ _OBJECTS = """
     sklearn.linear_model._ridge.Ridge
     sklearn.linear_model._stochastic_gradient.SGDClassifier
     sklearn.linear_model._stochastic_gradient.SGDRegressor
+    sklearn.mixture._gaussian_mixture.GaussianMixture
     sklearn.naive_bayes.BernoulliNB
     sklearn.naive_bayes.GaussianNB
     sklearn.neighbors._classification.KNeighborsClassifier

@@ -13,7 +13,7 @@ from sklearn.compose import ColumnTransformer
 from include.config.code import code_files, file_digests
 from include.config.features import Features
 from include.config.model import ModelConfig
-from include.config.names import ENSEMBLES
+from include.config.names import ENSEMBLES, SIMPLE_BASELINE
 from include.config.section import Section
 from include.config.training import Candidate, CrossValidation, Imbalance, Mitigation, RowWeights, Search, Threshold
 from include.data.snapshots import Snapshot
@@ -25,6 +25,17 @@ from include.training.scoring import check_metric
 
 MEANING = 2
 """Raise it when the same declaration starts to give another model, so that earlier fits are not taken for it."""
+
+
+REFITS = 10
+"""How often a clustering is fitted again to tell its stability."""
+
+_TRIVIAL: dict[str, dict[str, Any]] = {
+    "classification": {"strategy": "prior"},
+    "regression": {"strategy": "mean"},
+    "clustering": {},
+}
+_CLUSTERS = Search(method="grid", trials=7, space={"n_clusters": tuple(range(2, 9))})
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Recipe:
     early_stopping: bool
     search: Search | None
     features: Features
-    target: str
+    target: str | None
     event_time: str
     row_id: tuple[str, ...]
     label_delay: str
@@ -58,6 +69,8 @@ class Recipe:
     """The candidates to join, for an estimator that does."""
     best: int | None = None
     """How many of the members to join; all of them if None."""
+    refits: int = 0
+    """How many more fits to resamples of the rows are kept, for the stability of clusters."""
 
     @property
     def reads_groups(self) -> bool:
@@ -78,7 +91,7 @@ class Recipe:
         weights = [self.weights.column] if self.weights and self.weights.column else []
         fairness = [self.fairness.column] if self.fairness else []
         joined = [column for one in self.members for column in one.columns]
-        own = [self.target, self.event_time, *self.row_id, *groups, *weights, *fairness]
+        own = [*([self.target] if self.target else []), self.event_time, *self.row_id, *groups, *weights, *fairness]
         return tuple(dict.fromkeys([*self.inputs, *own, *joined]))
 
     @property
@@ -185,7 +198,8 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
     """Return the recipe of a candidate, or of the baseline ``trivial`` or ``simple``.
 
     ``simple`` is a logistic or ridge regression on the same features, scaled in any case: without, it would be a weak
-    opponent for no good reason.
+    opponent for no good reason. For clustering it is k-means, with as many of two to eight clusters as validate best, on
+    features as they are declared: there the scale of columns is a part of the question. ``trivial`` then clusters by chance.
 
     Raises
     ------
@@ -193,15 +207,17 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         When there is no such candidate, or it names an estimator, setting or metric that does not exist.
     """
     training, features = model.training, model.features
-    classification = model.task == "classification"
     own: dict[str, Any] = {"params": {}, "early_stopping": False, "search": None, "cv": None}
     imbalance = training.imbalance
     if name == "trivial":
-        own |= {"estimator": CONSTANT, "params": {"strategy": "prior" if classification else "mean"}}
+        own |= {"estimator": CONSTANT, "params": dict(_TRIVIAL[model.task])}
         features, imbalance = features.model_copy(update={"select": ()}), Imbalance(method="none")
     elif name == "simple":
-        own |= {"estimator": "logistic_regression" if classification else "ridge"}
-        features = _scaled(features)
+        own |= {"estimator": SIMPLE_BASELINE[model.task]}
+        if model.task == "clustering":
+            own |= {"search": _CLUSTERS, "cv": training.cv}
+        else:
+            features = _scaled(features)
     else:
         chosen = _candidate(model, name)
         own |= {"estimator": chosen.estimator, "params": dict(chosen.params), "search": chosen.search}
@@ -227,6 +243,7 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         imbalance=imbalance,
         weights=None if name == "trivial" else training.weights,
         threshold=training.threshold,
+        refits=REFITS if "stability" in model.metrics else 0,
         **own,
     )
     if not recipe.members:

@@ -67,7 +67,7 @@ class FitRecord:
     columns: tuple[str, ...]
     """The columns that the pipeline reads."""
     cv: CrossValidated | None
-    """None for a baseline: it takes no part in the choice of the challenger."""
+    """None for a baseline, which takes no part in the choice of the challenger; but the number of its clusters is chosen."""
     trials: tuple[Trial, ...] | None
     seed: int
     code: str
@@ -84,6 +84,8 @@ class FitRecord:
     """Digests of the input columns in the first training rows, by `fingerprint`; None in records from before there were any."""
     members: tuple[str, ...] | None = None
     """The keys of the fits that it joins; None for what joins none."""
+    refits: tuple[str, ...] | None = None
+    """Digests of the model files of the same recipe fitted to resamples of its rows; None where none are kept."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `from_json` reads back."""
@@ -103,6 +105,7 @@ class FitRecord:
                 "classes": _tuple(value["classes"]),
                 "columns": tuple(value["columns"]),
                 "members": _tuple(value.get("members")),
+                "refits": _tuple(value.get("refits")),
                 "cv": _cross_validated(value["cv"]),
                 "trials": None
                 if value["trials"] is None

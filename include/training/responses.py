@@ -51,6 +51,17 @@ def values(model: Any, frame: pd.DataFrame) -> Array:
     return _answer(model, "predict", frame).reshape(-1)
 
 
+def clusters(model: Any, frame: pd.DataFrame) -> Array:
+    """Return the number of each row's cluster, -1 for a row that is in none."""
+    return _answer(model, "predict", frame).reshape(-1).astype(np.int64)
+
+
+def prepared(model: Any, frame: pd.DataFrame) -> Array:
+    """Return the rows as a pipeline's estimator is given them: an array of shape (n_rows, n_columns)."""
+    matrix = model[:-1].transform(frame[list(model.feature_names_in_)])
+    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float64)
+
+
 def _answer(model: Any, method: str, frame: pd.DataFrame) -> Array:
     # With other numbers of threads BLAS sums in another order, and nearest neighbours break ties otherwise; one thread
     # keeps scores the same bytes everywhere. Trees go through their rows in parallel and give the same for any number.

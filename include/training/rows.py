@@ -28,7 +28,7 @@ class Rows:
 
     frame: pd.DataFrame
     target: np.ndarray[Any, Any]
-    """Classes as numbers from zero, or values."""
+    """Classes as numbers from zero, or values; nothing but zeros where there is no target."""
     classes: tuple[Any, ...] | None
 
     def at(self, positions: np.ndarray[Any, Any]) -> Rows:
@@ -56,6 +56,9 @@ def read_training_rows(
         log.warning(
             "%s: no training row has a value of %s; nothing can be learned from it", recipe.name, ", ".join(empty)
         )
+    if recipe.target is None:
+        log.info("%s: %s rows, %d columns", recipe.name, f"{len(frame):,}", inputs.shape[1])
+        return Rows(frame, np.zeros(len(frame)), None)
     classes = find_classes(frame[recipe.target]) if recipe.task == "classification" else None
     target = as_numbers(frame[recipe.target], classes)
     share = ""

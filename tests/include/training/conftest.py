@@ -25,6 +25,7 @@ from include.training.rows import Rows
 from include.training.target import as_numbers, find_classes
 
 AFTER, UNTIL, END = (datetime(2024, 1, day, tzinfo=UTC) for day in (1, 21, 28))
+PRIMARY = {"classification": "roc_auc", "regression": "rmse", "clustering": "silhouette"}
 TYPES = {"object": "string", "str": "string", "bool": "boolean", "int64": "integer", "float64": "float"}
 
 
@@ -50,8 +51,10 @@ def declare(task: str = "classification", **parts: Any) -> ModelConfig:
             "categorical": {"columns": ["colour"]},
         },
         "training": {"candidates": [{"estimator": "logistic_regression"}], "cv": {"kind": "time_series", "folds": 2}},
-        "gate": {"primary": {"metric": "roc_auc" if task == "classification" else "rmse"}},
+        "gate": {"primary": {"metric": PRIMARY[task]}},
     }
+    if task == "clustering":
+        del sections["data"]["target"]
     return ModelConfig.model_validate(sections | parts)
 
 
@@ -64,6 +67,9 @@ def frame_of(task: str = "classification", rows: int = 400, seed: int = 0) -> pd
     signal = size + 2 * (colour == "red") + rng.normal(size=rows)
     # Values above zero, as counts and durations are, for the estimators that need them.
     targets = {"classification": signal > 1, "regression": signal - signal.min() + 0.1}
+    targets["clustering"] = np.zeros(rows)  # not read
+    if task == "clustering":
+        size, weight = size + 6 * (colour == "red"), weight + 60 * (signal > 1)
     targets["many"] = np.array(["high", "low", "middle"])[np.digitize(signal, [0.5, 2])]
     return pd.DataFrame(
         {
@@ -106,6 +112,8 @@ def store(tmp_path: Path) -> LocalStore:
 
 def rows_of(model: ModelConfig, frame: pd.DataFrame) -> Rows:
     """Return rows as a fit is given them, without a store."""
+    if model.task == "clustering":
+        return Rows(frame, np.zeros(len(frame)), None)
     classes = find_classes(frame["target"]) if model.task == "classification" else None
     return Rows(frame, as_numbers(frame["target"], classes), classes)
 

@@ -70,7 +70,7 @@ def options(threads: int) -> dict[str, list]:
 def main(threads: int) -> None:
     """Print {task/candidate: digest}."""
     digests = options(threads)
-    for task in ("classification", "regression"):
+    for task in ("classification", "regression", "clustering"):
         names = [name for name, facts in ESTIMATORS.items() if task in facts.tasks]
         candidates = [
             {"estimator": name, "params": QUICK.get(name, {}), "early_stopping": ESTIMATORS[name].early_stopping}

@@ -1,0 +1,106 @@
+"""The rows that models are judged on: read once, with their target, their slices, and what is resampled together."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.config.model import ModelConfig
+from include.data.frames import read_rows
+from include.data.snapshots import Snapshot
+from include.errors import DataError, EvaluationError
+from include.evaluation.bootstrap import blocks
+from include.evaluation.comparison import Levels
+from include.evaluation.contenders import Contender
+from include.evaluation.evidence import Role
+from include.storage.store import ObjectStore
+from include.training.record import FitRecord
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+
+MAX_LEVELS = 200
+
+
+class Obstacle(NamedTuple):
+    """What keeps the incumbent from being compared."""
+
+    because: str
+    remedy: str
+
+
+def read_judged_rows(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    snapshot: Snapshot,
+    fits: dict[Role, FitRecord],
+    incumbent: Contender | None,
+) -> tuple[pd.DataFrame, Obstacle | None]:
+    """Read the holdout once, and say so if the incumbent can't read it."""
+    judged = (*model.data.row_id, *model.data.labels, *model.evaluation.slices)
+    unit = (model.evaluation.cluster or model.data.event_time,)
+    wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *unit])
+    lacking = [column for column in incumbent.fit.columns if column not in wanted] if incumbent else []
+    if lacking:
+        try:
+            return read_rows(store, snapshot, model, folder, window="holdout", columns=[*wanted, *lacking]), None
+        except DataError as error:
+            log.warning("The incumbent can't read these rows: %s", error.message)
+    frame = read_rows(store, snapshot, model, folder, window="holdout", columns=list(wanted))
+    if not lacking:
+        return frame, None
+    because = f"the rows no longer have what it reads: {', '.join(lacking)}"
+    return frame, Obstacle(because, "Let `features.derive` or the source give these columns again.")
+
+
+def target_of(frame: pd.DataFrame, model: ModelConfig, fit: FitRecord) -> Array:
+    """Return 0 and 1, or values; zeros where there is no target. Raises `EvaluationError` for a class never seen."""
+    if model.data.target is None:
+        return np.zeros(len(frame))
+    column = frame[model.data.target]
+    if fit.classes is None:
+        return column.to_numpy(dtype=float)
+    if unknown := sorted({str(value) for value in column.unique() if value not in fit.classes}):
+        raise EvaluationError(
+            "The holdout holds classes that the challenger never saw.",
+            expected=" or ".join(str(value) for value in fit.classes),
+            found=", ".join(unknown[:5]),
+            where=f"column {column.name}",
+        )
+    target: Array = (column == fit.classes[1]).to_numpy(dtype=float)
+    return target
+
+
+def levels_of(column: pd.Series) -> Levels:
+    """Return the levels of a slice column; raises `EvaluationError` for more than `MAX_LEVELS`."""
+    levels = Levels.of(column)
+    if len(levels.names) > MAX_LEVELS:
+        raise EvaluationError(
+            "A slice column has too many levels to look at one by one.",
+            expected=f"at most {MAX_LEVELS}",
+            found=f"{len(levels.names):,}",
+            where=f"`evaluation.slices`: {column.name}",
+            remedy="derive a coarser column in `features.derive` and slice by that",
+        )
+    return levels
+
+
+def units_of(model: ModelConfig, frame: pd.DataFrame, snapshot: Snapshot) -> tuple[Array, str]:
+    """Return which unit each row is resampled with, and what a unit is."""
+    cluster, block = model.evaluation.cluster, model.evaluation.block
+    if block is not None:
+        times = frame[model.data.event_time] - pd.Timestamp(snapshot.split.holdout.after)
+        return blocks(times.dt.total_seconds().to_numpy(), block.about().total_seconds()), f"{block} of time"
+    if cluster is None:
+        return np.arange(len(frame)), "row"
+    codes, values = pd.factorize(frame[cluster])
+    alone = codes < 0  # a row without a cluster stands for itself
+    codes[alone] = len(values) + np.arange(int(alone.sum()))
+    return codes, cluster
