@@ -19,7 +19,7 @@ USER = "admin"
 _DROPPED = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "VIRTUAL_ENV")
 
 
-def airflow_environment(home: Path, port: int) -> dict[str, str]:
+def airflow_environment(home: Path, port: int, database: str | None = None) -> dict[str, str]:
     """Return the environment of every Airflow process.
 
     Settings of another Airflow that the caller's environment may hold are left out; its connections and variables
@@ -31,6 +31,8 @@ def airflow_environment(home: Path, port: int) -> dict[str, str]:
         Where Airflow keeps its database, logs and secrets.
     port : int
         The port of its API server on the loopback address.
+    database : str, optional
+        SQLAlchemy's address of another database than an SQLite file in ``home``.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
     threads = os.environ.get("RATCHET_THREADS")
@@ -50,7 +52,7 @@ def airflow_environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database or f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),

@@ -93,7 +93,7 @@ class LocalAirflow:
 
 
 @contextmanager
-def local_airflow(home: Path, *, port: int, triggerer: bool) -> Iterator[LocalAirflow]:
+def local_airflow(home: Path, *, port: int, triggerer: bool, database: str | None = None) -> Iterator[LocalAirflow]:
     """Start Airflow; on leaving, by whatever way, end every process of it.
 
     Parameters
@@ -104,10 +104,12 @@ def local_airflow(home: Path, *, port: int, triggerer: bool) -> Iterator[LocalAi
         A free port.
     triggerer : bool
         Whether to start a triggerer, which deferred tasks need.
+    database : str, optional
+        SQLAlchemy's address of another database than an SQLite file in ``home``.
     """
     logs = home / "logs" / "components"
     logs.mkdir(parents=True, exist_ok=True)
-    environment = airflow_environment(home, port)
+    environment = airflow_environment(home, port, database)
     airflow = [sys.executable, "-m", "airflow"]
     components = _COMPONENTS | (_TRIGGERER if triggerer else {})
     wanted = {

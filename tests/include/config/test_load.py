@@ -49,6 +49,9 @@ def mistake(tmp_path: Path, before: str, after: str) -> str:
             "field data.windows.holdout: expected this field",
         ),
         ("start: 2013-05-01", "start: 2014-05-01", "expected `end` at or after `start`"),
+        ("slices: [origin", "block: 7d\n  slices: [origin", "expected at least 10 blocks of `evaluation.block`"),
+        ("slices: [origin", "block: 0d\n  slices: [origin", "expected a `block` longer than nothing"),
+        ("slices: [origin", "block: 1d\n  cluster: dest\n  slices: [origin", "expected `cluster` or `block`, not both"),
         ("name: flight_delay", "name: flight_delays", "A model's name and its folder's name differ"),
     ],
 )

@@ -1,0 +1,25 @@
+"""The page that benchmarks write their figures into: docs/performance.md, each between its own marks."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+LIBRARIES = ("apache-airflow", "pandas", "scikit-learn", "great-expectations")
+
+
+def put(part: str, text: str) -> None:
+    """Write the figures of one benchmark between ``<!-- part -->`` and ``<!-- end -->``."""
+    page = PAGE.read_text()
+    start = page.index(f"<!-- {part} -->\n") + len(f"<!-- {part} -->\n")
+    PAGE.write_text(page[:start] + text + "\n" + page[page.index("<!-- end -->", start) :])
+
+
+def machine() -> str:
+    """Say what was measured on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}, {libraries}."
