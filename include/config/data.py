@@ -132,6 +132,8 @@ class Data(Section):
     """The columns that together name one row."""
     target: str | None = None
     """The column to predict; left out for `task: clustering`, which has none."""
+    entity: str | None = None
+    """A column that says what a row is about, such as a patient, if none may be in both training and holdout: a tripwire then holds that."""
     partition: Slot
     """How much event time one stored partition holds: `hour`, `day` or `month`."""
     label_delay: Span = Span("0s")

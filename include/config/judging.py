@@ -26,6 +26,8 @@ class Evaluation(Section):
     """A column whose rows are not independent of each other and are resampled together, such as a customer."""
     block: Span | None = None
     """A stretch of event time, such as `1d`, whose rows are not independent of each other and are resampled together; it takes at least ten of them in the holdout."""
+    trusted: tuple[str, ...] = ()
+    """Columns of `features` that may predict the target almost perfectly by themselves, because they are known when the model is asked: the tripwire `single_column` passes over them."""
 
     @model_validator(mode="after")
     def _one_unit(self) -> Evaluation:

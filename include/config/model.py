@@ -90,6 +90,8 @@ class ModelConfig(Section):
                     f"a guard names the slice `{guard.slice}`, which `evaluation.slices` does not list "
                     f"(found there: {', '.join(self.evaluation.slices) or 'nothing'})"
                 )
+        for column in self.evaluation.trusted:
+            _known("column of `features`", column, set(self.features.columns), "`evaluation.trusted`")
         block, holdout = self.evaluation.block, self.data.windows.holdout
         if block is not None and holdout.about() < LEAST_BLOCKS * block.about():
             raise ValueError(

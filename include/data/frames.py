@@ -105,6 +105,14 @@ def read_rows(
     return _select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
 
 
+def derive_columns(frame: pd.DataFrame, model: ModelConfig, folder: Path) -> pd.DataFrame:
+    """Return raw rows with what the model's ``features.derive`` makes of them; raises `DataError` as `read_rows`."""
+    name = model.features.derive
+    if name is None:
+        return frame
+    return _derived(frame, load_function(folder, name), name, target=model.data.target, keep=[SLOT, POSITION])
+
+
 def _touches(pinned: Pinned, window: Window) -> bool:
     start, end = bounds(pinned.slot)
     return start <= window.until and end > window.after

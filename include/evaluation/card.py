@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from include.evaluation import plots
 from include.evaluation.evidence import Churn, Cluster, Evidence, Gain, Measured, Role, SliceScores
 from include.evaluation.metrics import sign
+from include.leaks.tripwire import QUESTIONS
 
 Rule = tuple[str, str, str]
 
@@ -105,7 +106,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"metric": metric_name, "number": _number, "gain": _signed, "day": _day, "short": _short}
     environment.globals |= {"width": plots.WIDTH, "shown_levels": SHOWN_LEVELS, "greater_is_better": _greater_is_better}
-    environment.globals["units_of"] = _units_of
+    environment.globals |= {"units_of": _units_of, "tripwire_questions": QUESTIONS}
     return environment
 
 

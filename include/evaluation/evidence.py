@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from include.leaks.tripwire import Tripwire
+
 Role = Literal["challenger", "incumbent", "trivial", "simple"]
 
 _LOWER = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35)
@@ -271,6 +273,8 @@ class Evidence:
     churn: tuple[Churn, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     """Of a clustering: all rows first, then the challenger's clusters, the largest first."""
+    tripwires: tuple[Tripwire, ...] | None = None
+    """None in evidence from before they were asked."""
 
     def gain(self, metric: str, against: Role, slice: tuple[str, str] | None = None) -> Gain | None:
         """Return the gain in one metric on some rows, or None if it was not measured."""

@@ -45,7 +45,7 @@ def read_judged_rows(
 ) -> tuple[pd.DataFrame, Obstacle | None]:
     """Read the holdout once, and say so if the incumbent can't read it."""
     judged = (*model.data.row_id, *model.data.labels, *model.evaluation.slices)
-    unit = (model.evaluation.cluster or model.data.event_time,)
+    unit = (model.evaluation.cluster or model.data.event_time, *([model.data.entity] if model.data.entity else []))
     wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *unit])
     lacking = [column for column in incumbent.fit.columns if column not in wanted] if incumbent else []
     if lacking:

@@ -31,6 +31,8 @@ from include.evaluation.curves import curves_of
 from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Importance, Role, Units
 from include.evaluation.importance import permutation_importance
 from include.evaluation.judged_rows import Obstacle, levels_of, read_judged_rows, target_of, units_of
+from include.leaks.watch import EDITION as TRIPWIRES
+from include.leaks.watch import watch
 from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
 from include.storage.store import ObjectStore
 from include.training.fingerprint import fingerprint
@@ -40,7 +42,7 @@ from include.training.responses import prepared
 
 log = logging.getLogger(__name__)
 
-EDITION = 2
+EDITION = 3
 """Part of what evidence is found by: raise it when the same inputs are to be measured differently."""
 
 DISAGREEMENT = 0.2
@@ -92,13 +94,14 @@ def measure(
         When the challenger or a baseline can't be measured.
     """
     question = {
-        "edition": EDITION,
+        "edition": [EDITION, TRIPWIRES],
         "challenger": [challenger.id, challenger.fit.key],
         "incumbent": [incumbent.id, incumbent.fit.key] if incumbent else None,
         "baselines": {role: fit.key for role, fit in baselines.items()},
         "snapshot": snapshot.digest,
         "metrics": list(model.metrics),
         "evaluation": model.evaluation.model_dump(mode="json"),
+        "entity": model.data.entity,
     }
     index = f"{model.name}/evidence/index/{digest_json(question)}.json"
     if store.exists(index):
@@ -107,7 +110,7 @@ def measure(
         return load_evidence(store, model.name, digest), digest
     with threadpool_limits(limits=threads):
         seed = int(digest_json(question)[:12], 16)
-        evidence = _measured(store, model, folder, challenger, incumbent, baselines, snapshot, clock, seed)
+        evidence = _measured(store, model, folder, challenger, incumbent, baselines, snapshot, clock, seed, threads)
     digest = put_content(store, f"{model.name}/evidence", ".json", canonical_json(evidence.to_json()))
     settled = settle_json(store, index, {"evidence": digest})["evidence"]
     return load_evidence(store, model.name, settled), settled
@@ -128,6 +131,7 @@ def _measured(
     snapshot: Snapshot,
     clock: Callable[[], float],
     seed: int,
+    threads: int,
 ) -> Evidence:
     fits: dict[Role, FitRecord] = {"challenger": challenger.fit, **cast("dict[Role, FitRecord]", baselines)}
     for role, fit in fits.items():
@@ -173,6 +177,7 @@ def _measured(
         importance = permutation_importance(
             lambda rows: predict_scores(pipeline, rows), inputs, target, columns, primary, threshold, seed=seed
         )
+    tripwires = watch(store, model, folder, challenger.fit, pipeline, snapshot, frame, threads=threads)
     log.info("Measured %s: %s is %s", challenger.id, primary, found.scores["challenger"][primary].value)
     return Evidence(
         model=model.name,
@@ -207,6 +212,7 @@ def _measured(
         families=found.families,
         churn=found.churn,
         clusters=describe_clusters(frame, columns, models["challenger"]) if clustering else (),
+        tripwires=tripwires,
     )
 
 

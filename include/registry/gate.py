@@ -77,13 +77,16 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Ju
     -------
     Judgement
     """
-    primary = _primary_facts(policy, evidence)
+    primary, leaks = _primary_facts(policy, evidence), tuple(_leaks(evidence))
     if not evidence.comparable:
         reason = f"{evidence.incumbent} can't be compared: {evidence.incomparable_because}."
         if evidence.remedy:
             reason += f" {evidence.remedy}"
-        return Judgement(Outcome.INCOMPARABLE, reason, (Verdict("comparable", Answer.FAIL, reason),), primary)
+        verdicts = (Verdict("comparable", Answer.FAIL, reason), *leaks)
+        return Judgement(Outcome.INCOMPARABLE, reason, verdicts, primary)
     verdicts = tuple(_verdicts(policy, evidence, challenger_is_simple=challenger_is_simple))
+    # What leaks makes every other measurement worthless, and is the reason to give; that nothing leaks is none.
+    verdicts = verdicts + leaks if all(verdict.answer is Answer.PASS for verdict in leaks) else leaks + verdicts
     for answer, outcome in ((Answer.FAIL, Outcome.REJECT), (Answer.OPEN, Outcome.HOLD)):
         if deciding := [verdict for verdict in verdicts if verdict.answer is answer]:
             more = f" ({len(deciding) - 1} more of this kind)" if len(deciding) > 1 else ""
@@ -122,6 +125,19 @@ def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -
         if policy.churn is not None:
             share = next((churn.share for churn in evidence.churn if churn.slice is None), None)
             yield _level("prediction churn", share, policy.churn.at_most, evidence.holdout.rows, at_least=False)
+
+
+def _leaks(evidence: Evidence) -> Iterator[Verdict]:
+    """Rule on the tripwires, whatever the policy: one that tripped rejects, one that could not be asked holds."""
+    if evidence.tripwires is None:
+        return  # evidence from before there were any: it is judged by what it has
+    asked = [wire for wire in evidence.tripwires if wire.state != "not_asked"]
+    for wire in asked:
+        if wire.state != "clear":
+            answer = Answer.FAIL if wire.state == "tripped" else Answer.OPEN
+            yield Verdict(f"leak tripwire {wire.name}", answer, wire.reason)
+    if all(wire.state == "clear" for wire in asked):
+        yield Verdict("no leak", Answer.PASS, f"none of {len(asked)} tripwires tripped")
 
 
 def _bounded(

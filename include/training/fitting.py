@@ -132,7 +132,16 @@ def _single(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, r
     return pipeline
 
 
-def _prepared_and_fitted(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, rows: Rows) -> Pipeline:
+def learn_preparation(
+    recipe: Recipe, rows: Rows, *, threads: int = 1, say: bool = False
+) -> tuple[list[tuple[str, Any]], Any, Rows]:
+    """Learn the first half of a recipe's pipeline: how columns are prepared, and which of them are kept.
+
+    Returns
+    -------
+    (steps, matrix, rows)
+        The fitted steps by name, what they make of the rows, and the rows that were learned from: some may be dropped.
+    """
     if recipe.estimator != CONSTANT:
         learned = learned_rows(recipe.features, rows.frame)
         if say and not learned.all():
@@ -147,7 +156,12 @@ def _prepared_and_fitted(recipe: Recipe, settings: dict[str, Any], threads: int,
             log.info("%s: %s keeps %d of %d columns", recipe.name, step.method, kept.mask.sum(), len(kept.mask))
         matrix = kept.transform(matrix)
         steps.append((f"select_{number}", kept))
-    native = native_positions(prepare) if recipe.native else []
+    return steps, matrix, rows
+
+
+def _prepared_and_fitted(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, rows: Rows) -> Pipeline:
+    steps, matrix, rows = learn_preparation(recipe, rows, threads=threads, say=say)
+    native = native_positions(steps[0][1]) if recipe.native else []
     estimator = recipe.build(settings, threads, native)
     if recipe.fairness is not None and recipe.fairness.method == "exponentiated_gradient":
         _needs_two_classes(rows, "exponentiated_gradient")

@@ -49,7 +49,13 @@ def read_training_rows(
     TrainingError
         When a column is not of its group's kind, or the target is none.
     """
-    frame = read_rows(store, snapshot, model, folder, window="train", columns=list(recipe.columns))
+    return training_rows(
+        read_rows(store, snapshot, model, folder, window="train", columns=list(recipe.columns)), recipe
+    )
+
+
+def training_rows(frame: pd.DataFrame, recipe: Recipe) -> Rows:
+    """Return rows that have the columns of a recipe as a fit is given them; raises `TrainingError` as above."""
     inputs = frame[list(recipe.inputs)]
     _check_kinds(recipe.features, inputs)
     if empty := [str(name) for name in inputs if inputs[name].isna().all()]:

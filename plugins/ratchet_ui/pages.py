@@ -18,6 +18,7 @@ from include.errors import RatchetError
 from include.evaluation.card import ROLES, metric_name
 from include.evaluation.evidence import Evidence, Gain, Measured
 from include.evaluation.plots import WIDTH, Forest, Interval
+from include.leaks.tripwire import QUESTIONS
 from include.registry import charts
 from include.registry.differences import differences
 from include.registry.dossier import Dossier
@@ -311,7 +312,7 @@ def _environment() -> Environment:
         "age": _age,
         "segment": lambda text: quote(text, safe=""),
     }
-    environment.globals |= {"style": address("pages.css"), "interval_width": WIDTH}
+    environment.globals |= {"style": address("pages.css"), "interval_width": WIDTH, "tripwire_questions": QUESTIONS}
     return environment
 
 

@@ -15,6 +15,7 @@ ROOMS = [
     "config",
     "data",
     "training",
+    "leaks",
     "evaluation",
     "registry",
     "scoring",

@@ -94,6 +94,7 @@ class World:
         self.store = LocalStore(root / "store")
         self.model = declare(task)
         self.snapshot = self.cut(0, 18, 30)
+        self.snapshot.save(self.store)
         self.candidate = self.model.candidate_names[0]
         self.challenger = Contender("new", self.fit(self.candidate))
         self.baselines = {name: self.fit(name) for name in ("trivial", "simple")}

@@ -1,0 +1,60 @@
+"""Rows and entities that are in training and holdout at once: they are judged on what was learned by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.leaks.tripwire import Tripwire
+
+_NAME = "shared_rows"
+
+
+def shared_rows(
+    learned: pd.DataFrame, judged: pd.DataFrame, row_id: Sequence[str], entity: str | None = None
+) -> Tripwire:
+    """Look for rows of the holdout among those learned from, by digests of 64 bits of their ids.
+
+    Parameters
+    ----------
+    learned, judged : DataFrame
+        Training and holdout rows, with the columns of the ids.
+    entity : str, optional
+        A column that says what a row is about, no value of which may be on both sides; a missing value is about nothing.
+    """
+    rows = _on_both_sides(learned[list(row_id)], judged[list(row_id)])
+    looked = f"{len(learned):,} training and {len(judged):,} holdout rows by {', '.join(row_id)}"
+    if rows:
+        return Tripwire(
+            _NAME,
+            "tripped",
+            f"{rows:,} of {len(judged):,} holdout rows have an id ({', '.join(row_id)}) that training rows have as well",
+            "A model recognises such a row instead of predicting it, and looks better than it will be. If they are the same "
+            "rows, remove the repeated ones where they come from; if the same thing was seen at several times, add the time "
+            "to `data.row_id`, and name the thing as `data.entity` if knowing it from training would give the answer away",
+        )
+    if entity is None:
+        return Tripwire(_NAME, "clear", f"none is shared, of {looked}")
+    shared = _on_both_sides(learned[[entity]].dropna(), judged[[entity]].dropna())
+    if shared:
+        return Tripwire(
+            _NAME,
+            "tripped",
+            f"{shared:,} holdout rows are about the same `{entity}` as training rows",
+            f"You declared `data.entity: {entity}`: what was learned about one of them must not be asked of it again. Leave "
+            "those that training rows are about out of the holdout in the source, or remove `data.entity` if the model is "
+            f"to be used on a `{entity}` that it knows",
+        )
+    return Tripwire(_NAME, "clear", f"none is shared, nor any `{entity}`, of {looked}")
+
+
+def row_digests(frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Return a digest of 64 bits for each row; whether its texts are categories makes no difference."""
+    return pd.util.hash_pandas_object(frame, index=False).to_numpy()
+
+
+def _on_both_sides(learned: pd.DataFrame, judged: pd.DataFrame) -> int:
+    return int(np.isin(row_digests(judged), row_digests(learned)).sum())

@@ -1,0 +1,45 @@
+"""A tripwire: one question about one kind of leak, asked of every training, with its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["clear", "tripped", "unknown", "not_asked"]
+
+
+@dataclass(frozen=True)
+class Tripwire:
+    """What one tripwire found.
+
+    Attributes
+    ----------
+    name : str
+        A name of `QUESTIONS`.
+    state : {"clear", "tripped", "unknown", "not_asked"}
+        ``unknown``: it could not be looked at, and nothing may be taken for granted; ``not_asked``: it has no meaning here.
+    found : str
+        What was looked at and what it showed: counts, columns and values of metrics, never the rows themselves.
+    lesson : str or None
+        Why it is a leak and what to do; for what is not clear.
+    """
+
+    name: str
+    state: State
+    found: str
+    lesson: str | None = None
+
+    @property
+    def reason(self) -> str:
+        """What was found, and the lesson if there is one."""
+        return self.found if self.lesson is None else f"{self.found}. {self.lesson}"
+
+
+QUESTIONS: dict[str, str] = {
+    "shared_rows": "Is any row, or what it is about, in both training and holdout?",
+    "single_column": "Does a single column give the answer away?",
+    "shuffled_labels": "Does the recipe find skill where there is none, in shuffled labels?",
+    "later_rows": "Do features change when later rows are taken away?",
+    "preparation": "Has any preparation learned from more than training rows?",
+}
+"""The tripwires by name, as a person would ask them."""

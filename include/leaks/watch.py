@@ -1,0 +1,138 @@
+"""The tripwires of one training: asked once, on record for good."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from include.config.model import ModelConfig
+from include.data.content import rows_digest
+from include.data.frames import derive_columns, read_rows
+from include.data.snapshots import Snapshot
+from include.leaks.later_rows import later_rows
+from include.leaks.preparation import of_members, preparation_of_training_rows
+from include.leaks.shared import shared_rows
+from include.leaks.shuffled import shuffled_labels
+from include.leaks.single_column import single_column
+from include.leaks.tripwire import Tripwire
+from include.storage.content import digest_json, get_json, settle_json
+from include.storage.store import ObjectStore
+from include.training.fitting import fit_model
+from include.training.origins import code_of, config_of
+from include.training.recipe import recipe_of
+from include.training.record import FitRecord
+from include.training.rows import Rows, training_rows
+
+log = logging.getLogger(__name__)
+
+EDITION = 1
+"""Part of what the answers are found by: raise it when the same training is to be asked differently."""
+
+
+def watch(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    fit: FitRecord,
+    pipeline: Pipeline,
+    snapshot: Snapshot,
+    judged: pd.DataFrame,
+    *,
+    threads: int = 1,
+) -> tuple[Tripwire, ...]:
+    """Ask every tripwire of one fit, or find what it answered before.
+
+    The recipe, and the code behind ``features.derive``, are those that the fit was made with; which entities must not be
+    shared and which columns are trusted is what the model declares now.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    pipeline : Pipeline
+        The fit's model, as loaded from its file.
+    snapshot : Snapshot
+        Whose holdout the fit is judged on.
+    judged : DataFrame
+        The holdout's rows, with the columns of ``data.row_id`` and ``data.entity``.
+    """
+    question = {
+        "edition": EDITION,
+        "fit": fit.key,
+        "model_file": fit.model_file,
+        "snapshot": snapshot.digest,
+        "row_id": list(model.data.row_id),
+        "entity": model.data.entity,
+        "trusted": sorted(model.evaluation.trusted),
+    }
+    place = f"{model.name}/tripwires/{digest_json(question)}.json"
+    if not store.exists(place):
+        with threadpool_limits(limits={"openmp": threads, "blas": 1}):
+            asked = _asked(store, model, folder, fit, pipeline, judged, threads)
+        settle_json(store, place, {"tripwires": [asdict(wire) for wire in asked]})
+    found = tuple(Tripwire(**wire) for wire in get_json(store, place)["tripwires"])
+    for wire in found:
+        level = logging.INFO if wire.state in ("clear", "not_asked") else logging.ERROR
+        log.log(level, "tripwire %s: %s: %s", wire.name, wire.state.replace("_", " "), wire.reason)
+    return found
+
+
+def _asked(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    fit: FitRecord,
+    pipeline: Pipeline,
+    judged: pd.DataFrame,
+    threads: int,
+) -> list[Tripwire]:
+    declared = config_of(store, fit)
+    recipe = of_members(recipe_of(declared, fit.candidate), fit.params)
+    learned = Snapshot.load(store, model.name, fit.snapshot)
+    with code_of(store, fit, declared.features.derive, folder) as code:
+        raw = read_rows(store, learned, declared, code, window="train", columns=list(learned.schema))
+        derive = partial(derive_columns, model=declared, folder=code)
+        whole = derive(raw)
+        rows = training_rows(whole[list(recipe.columns)], recipe)
+        identity = list(dict.fromkeys([*model.data.row_id, *([model.data.entity] if model.data.entity else [])]))
+        return [
+            shared_rows(whole[identity], judged[identity], model.data.row_id, model.data.entity),
+            *_of_target(model, fit, rows, partial(fit_model, recipe, fit.params, threads=threads)),
+            later_rows(raw, whole, derive if declared.features.derive else None),
+            _prepared(fit, rows.frame, declared)
+            or preparation_of_training_rows(pipeline, recipe, rows, threads=threads),
+        ]
+
+
+def _of_target(model: ModelConfig, fit: FitRecord, rows: Rows, again: Callable[[Rows], Any]) -> list[Tripwire]:
+    """Ask what speaks of a target, where there is one."""
+    if model.data.target is None:
+        reason = "there is no target that could be given away"
+        return [Tripwire(name, "not_asked", reason) for name in ("single_column", "shuffled_labels")]
+    seed = int(fit.key[:8], 16)
+    return [
+        single_column(rows, fit.columns, trusted=model.evaluation.trusted, seed=seed),
+        shuffled_labels(rows, again, seed=seed),
+    ]
+
+
+def _prepared(fit: FitRecord, frame: pd.DataFrame, declared: ModelConfig) -> Tripwire | None:
+    """Say so if the rows are not those that the fit's record names."""
+    found = rows_digest(frame, declared.data.row_id)
+    if (len(frame), found) == (fit.train.rows, fit.train.rows_digest):
+        return None
+    return Tripwire(
+        "preparation",
+        "tripped",
+        f"the record of the fit names {fit.train.rows:,} rows ({fit.train.rows_digest[:12]}), and the training window has "
+        f"{len(frame):,} ({found[:12]})",
+        "It was fitted to other rows than those of its training window. Train it again with the task `train`",
+    )
