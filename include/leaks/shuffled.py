@@ -89,10 +89,12 @@ def _ranked(said: Array, wanted: Array, classes: tuple[Any, ...] | None) -> tupl
     if np.ptp(said) == 0:
         return (0.0 if classes is None else 0.5), 0.0
     ranks, count = rankdata(said), len(said)
+    # What one half has in common with the other by chance helps both ways at once, so that two halves tell no more than one.
+    error = np.sqrt(2)
     if classes is None:
         correlation = float(np.corrcoef(ranks, rankdata(wanted))[0, 1])
-        return correlation, correlation * float(np.sqrt(count - 1))
+        return correlation, correlation * float(np.sqrt(count - 1) / error)
     positive = int(wanted.sum())
     negative = count - positive
     auc = (float(ranks[wanted].sum()) - positive * (positive + 1) / 2) / (positive * negative)
-    return auc, (auc - 0.5) / float(np.sqrt((count + 1) / (12 * positive * negative)))
+    return auc, (auc - 0.5) / float(error * np.sqrt((count + 1) / (12 * positive * negative)))
