@@ -1,16 +1,25 @@
 """Decide again on a held version, by rows that have matured since; nothing is trained.
 
 **reconsider** brings in and checks every row that neither the held version nor the champion was fitted on and that has its
-label by now, measures both on them, and puts the decision on record: promoted, the version is in force from this as-of on.
+label by now, and measures both on them. **approve** asks a person where the policy says so, and **decide** puts the decision
+on record: promoted, the version is in force from this as-of on.
 **announce** wakes whoever schedules on the champion, if it changed, and **settle** decides again what a backfill had decided
 against another champion.
 """
 
-from datetime import timedelta
-
 from airflow.sdk import DAG
 
-from ratchet_operators import AnnounceChampion, Reconsider, Settle, assign_resources, declared_models, reconsider_form
+from ratchet_operators import (
+    AnnounceChampion,
+    Approve,
+    DecideAgain,
+    Reconsider,
+    Settle,
+    assign_resources,
+    declared_models,
+    defaults,
+    reconsider_form,
+)
 
 for model in declared_models("reconsider"):
     with DAG(
@@ -20,16 +29,17 @@ for model in declared_models("reconsider"):
         schedule=None,
         params=reconsider_form(model),
         tags=["ratchet", model.name],
-        default_args={
-            "owner": model.owner,
-            "model": model.to_json(),
-            "retries": 2,
-            "retry_delay": timedelta(seconds=20),
-            "retry_exponential_backoff": True,
-        },
+        default_args=defaults(model),
     ) as dag:
-        reconsider = Reconsider(task_id="reconsider")
-        announce = AnnounceChampion(task_id="announce", handed=reconsider.output)
-        settle = Settle(task_id="settle", handed=reconsider.output, trigger_rule="none_failed")
+        reconsider = Reconsider(task_id="reconsider", decide="decide", approve="approve")
+        approve = Approve(task_id="approve", handed=reconsider.output, approved="decide", kept="decide")
+        decide = DecideAgain(
+            task_id="decide",
+            handed=reconsider.output,
+            answered=approve.output,
+            trigger_rule="none_failed_min_one_success",
+        )
+        announce = AnnounceChampion(task_id="announce", handed=decide.output)
+        settle = Settle(task_id="settle", handed=decide.output, trigger_rule="none_failed")
         announce >> settle
         assign_resources(dag, model)

@@ -5,11 +5,9 @@ one can't be found, and compares: the model file byte for byte, or else the pred
 as it was: rows that the source gives otherwise now, settings, library versions, code. It fails if the model is another one.
 """
 
-from datetime import timedelta
-
 from airflow.sdk import DAG
 
-from ratchet_operators import Reproduce, assign_resources, declared_models, reproduce_form
+from ratchet_operators import Reproduce, assign_resources, declared_models, defaults, reproduce_form
 
 for model in declared_models("reproduce"):
     with DAG(
@@ -19,13 +17,7 @@ for model in declared_models("reproduce"):
         schedule=None,
         params=reproduce_form(model),
         tags=["ratchet", model.name],
-        default_args={
-            "owner": model.owner,
-            "model": model.to_json(),
-            "retries": 2,
-            "retry_delay": timedelta(seconds=20),
-            "retry_exponential_backoff": True,
-        },
+        default_args=defaults(model),
     ) as dag:
         Reproduce(task_id="reproduce")
         assign_resources(dag, model)

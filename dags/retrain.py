@@ -3,14 +3,14 @@
 **ingest** brings in the rows that were known at as-of, **check** holds them against what their team expects,
 **train** fits each candidate and the baselines side by side, **select** chooses the challenger by validation score,
 **evaluate** measures it against the champion on identical rows that neither has seen, **gate** applies the model's policy,
-**promote** or **keep_champion** puts the decision on record, and **settle** makes the order of backfills not matter.
+**approve** asks a person where the policy says so, **promote** or **keep_champion** puts the decision on record, and
+**settle** makes the order of backfills not matter.
 """
-
-from datetime import timedelta
 
 from airflow.sdk import DAG
 
 from ratchet_operators import (
+    Approve,
     Check,
     Evaluate,
     Gate,
@@ -22,6 +22,7 @@ from ratchet_operators import (
     Train,
     assign_resources,
     declared_models,
+    defaults,
     form,
     retrain_schedule,
 )
@@ -38,13 +39,7 @@ for model in declared_models("retrain"):
         max_active_runs=1,
         params=form(model),
         tags=["ratchet", model.name],
-        default_args={
-            "owner": model.owner,
-            "model": model.to_json(),
-            "retries": 2,
-            "retry_delay": timedelta(seconds=20),
-            "retry_exponential_backoff": True,
-        },
+        default_args=defaults(model),
     ) as dag:
         ingest = Ingest(task_id="ingest")
         check = Check(task_id="check", handed=ingest.output)
@@ -53,9 +48,11 @@ for model in declared_models("retrain"):
         )
         select = Select(task_id="select", handed=check.output, fitted=train.output, trigger_rule="none_failed")
         evaluate = Evaluate(task_id="evaluate", handed=select.output)
-        gate = Gate(task_id="gate", handed=evaluate.output, promote="promote", keep="keep_champion")
-        promote = Promote(task_id="promote", handed=gate.output)
-        keep_champion = KeepChampion(task_id="keep_champion", handed=gate.output)
+        gate = Gate(task_id="gate", handed=evaluate.output, promote="promote", approve="approve", keep="keep_champion")
+        approve = Approve(task_id="approve", handed=gate.output, approved="promote", kept="keep_champion")
+        decided = {"handed": gate.output, "answered": approve.output, "trigger_rule": "none_failed_min_one_success"}
+        promote = Promote(task_id="promote", **decided)
+        keep_champion = KeepChampion(task_id="keep_champion", **decided)
         settle = Settle(task_id="settle", handed=gate.output, trigger_rule="none_failed")
         [promote, keep_champion] >> settle
         assign_resources(dag, model)

@@ -5,11 +5,9 @@ whoever schedules on the champion, if it changed. Nothing is measured or decided
 withdrawn version is settled by the next retraining.
 """
 
-from datetime import timedelta
-
 from airflow.sdk import DAG
 
-from ratchet_operators import AnnounceChampion, Withdraw, assign_resources, declared_models, rollback_form
+from ratchet_operators import AnnounceChampion, Withdraw, assign_resources, declared_models, defaults, rollback_form
 
 for model in declared_models("rollback"):
     with DAG(
@@ -19,13 +17,7 @@ for model in declared_models("rollback"):
         schedule=None,
         params=rollback_form(model),
         tags=["ratchet", model.name],
-        default_args={
-            "owner": model.owner,
-            "model": model.to_json(),
-            "retries": 2,
-            "retry_delay": timedelta(seconds=20),
-            "retry_exponential_backoff": True,
-        },
+        default_args=defaults(model),
     ) as dag:
         withdraw = Withdraw(task_id="withdraw")
         announce = AnnounceChampion(task_id="announce", handed=withdraw.output)

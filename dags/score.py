@@ -6,11 +6,17 @@ again, they are the same bytes; scored by another champion, after a rollback or 
 ones and are in force.
 """
 
-from datetime import timedelta
-
 from airflow.sdk import DAG
 
-from ratchet_operators import IngestInterval, Score, assign_resources, declared_models, score_form, score_schedule
+from ratchet_operators import (
+    IngestInterval,
+    Score,
+    assign_resources,
+    declared_models,
+    defaults,
+    score_form,
+    score_schedule,
+)
 
 for model in declared_models("score"):
     with DAG(
@@ -23,13 +29,7 @@ for model in declared_models("score"):
         catchup=False,
         params=score_form(model),
         tags=["ratchet", model.name],
-        default_args={
-            "owner": model.owner,
-            "model": model.to_json(),
-            "retries": 2,
-            "retry_delay": timedelta(seconds=20),
-            "retry_exponential_backoff": True,
-        },
+        default_args=defaults(model),
     ) as dag:
         ingest = IngestInterval(task_id="ingest")
         score = Score(task_id="score", handed=ingest.output)

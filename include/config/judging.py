@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from include.config.section import Section
 from include.config.spans import Span
@@ -93,6 +93,32 @@ class Churn(Section):
     """Classification: share of rows whose label changes. Regression: mean absolute change, as a share of the target's standard deviation."""
 
 
+When = Literal["never", "always", "when_held"]
+
+
+class Approval(Section):
+    """Which challengers wait for a person, through Airflow's form under *Required actions*."""
+
+    when: When = "never"
+    """`when_held`: a person is asked about those that the gate holds, and may promote them. `always`: about those that it would promote as well."""
+    within: Span = Span("1d")
+    """How long an answer is waited for; then the champion stays. The model's next scheduled run waits as long."""
+    by: tuple[str, ...] = ()
+    """Who may answer, by their user ids in Airflow. Empty: whoever may edit the DAG."""
+    override: bool = False
+    """Whether a person is also asked about those that the gate rejects or can't compare; promoted, that is on record for ever."""
+    backfills: bool = False
+    """Whether the runs of a backfill ask as well. If not, the gate alone decides on them, as on a machine's own history."""
+
+    @model_validator(mode="after")
+    def _asked_at_all(self) -> Approval:
+        if self.when == "never" and (self.by or self.override or self.backfills):
+            raise ValueError("expected `when: always` or `when: when_held`, since nobody is asked with `when: never`")
+        if not self.within:
+            raise ValueError("expected a `within` longer than nothing")
+        return self
+
+
 class Gate(Section):
     """The policy: which evidence moves a model forward."""
 
@@ -100,3 +126,10 @@ class Gate(Section):
     require: tuple[Require, ...] = ()
     guards: tuple[Guard, ...] = ()
     churn: Churn | None = None
+    approval: Annotated[
+        Approval,
+        BeforeValidator(
+            lambda value: {"when": value} if isinstance(value, str) else value, json_schema_input_type=When | Approval
+        ),
+    ] = Approval()
+    """`never`, `always`, `when_held`, or more about it: see Approval."""

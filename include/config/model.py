@@ -12,6 +12,7 @@ from include.config.data import Data, Quality
 from include.config.features import Features
 from include.config.judging import LEAST_BLOCKS, Evaluation, Gate, Guard, Primary, Require
 from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
+from include.config.notify import Notification
 from include.config.resources import Resources
 from include.config.section import Section
 from include.config.ticks import PRESETS, is_cron
@@ -77,6 +78,8 @@ class ModelConfig(Section):
     evaluation: Evaluation = Evaluation()
     gate: Gate
     resources: Resources = Resources()
+    notify: tuple[Notification, ...] = ()
+    """Whom to tell what became of a run."""
 
     @model_validator(mode="after")
     def _parts_agree(self) -> ModelConfig:

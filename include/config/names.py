@@ -159,7 +159,9 @@ EXPECTATIONS: frozenset[str] = ROW_EXPECTATIONS | frozenset(
 TASKS: frozenset[str] = frozenset(
     {
         "announce",
+        "approve",
         "check",
+        "decide",
         "evaluate",
         "gate",
         "ingest",

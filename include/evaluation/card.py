@@ -85,7 +85,7 @@ def render_card(
             primary=evidence.metrics[0],
             primary_gain=evidence.gain(evidence.metrics[0], against),
             comparison=_comparison(evidence, against),
-            plots=tuple(_plots(evidence)),
+            plots=tuple(plots_of(evidence)),
             slices=tuple(_slice(evidence, column, against) for column in _slice_columns(evidence)),
             importance=_importance(evidence),
             timeline=_timeline(evidence),
@@ -236,7 +236,8 @@ def _timeline(evidence: Evidence) -> plots.Timeline:
     return plots.timeline(rows)
 
 
-def _plots(evidence: Evidence) -> list[plots.Plot]:
+def plots_of(evidence: Evidence) -> list[plots.Plot]:
+    """Return the plots that tell most of a task: curves, calibration, errors."""
     order: tuple[Role, ...] = ("simple", "incumbent", "challenger")  # the challenger is drawn last, on top
     curves = [(role, ROLES[role], evidence.curves[role]) for role in order if role in evidence.curves]
     if "challenger" not in evidence.curves:

@@ -6,6 +6,7 @@ from include.config.model import ModelConfig
 from include.evaluation.card import render_card
 from include.registry.gate import Judgement
 from include.registry.ledger import Comparison
+from include.registry.timeline import Decision
 from include.storage.content import put_content
 from include.storage.store import ObjectStore
 
@@ -15,14 +16,23 @@ def save_card(store: ObjectStore, model: ModelConfig, comparison: Comparison, ju
     return put_content(store, f"{model.name}/cards", ".html", draw_card(model, comparison, judgement).encode())
 
 
-def draw_card(model: ModelConfig, comparison: Comparison, judgement: Judgement) -> str:
-    """Return the card's page; the same comparison and judgement give the same text."""
+def draw_card(
+    model: ModelConfig, comparison: Comparison, judgement: Judgement, decision: Decision | None = None
+) -> str:
+    """Return the card's page; the same arguments give the same text.
+
+    Parameters
+    ----------
+    decision : Decision, optional
+        What stands on record, if a person had a say in it; the verdict is the gate's own otherwise.
+    """
     version = comparison.challenger
+    told = judgement if decision is None else decision
     return render_card(
         comparison.evidence,
         title=model.description,
-        verdict=judgement.reason,
-        outcome=str(judgement.outcome),
+        verdict=told.reason,
+        outcome=str(told.outcome),
         rules=[(verdict.rule, verdict.answer.value, verdict.reason) for verdict in judgement.verdicts],
         lineage={
             "version": version.id,

@@ -62,6 +62,11 @@ class Chapter:
         return self.standing.trigger is Trigger.BACKFILL
 
     @property
+    def overridden(self) -> bool:
+        """Whether a person promoted it although the gate alone would not have."""
+        return self.standing.decision is not None and self.standing.decision.overrides
+
+    @property
     def metric(self) -> str | None:
         """The primary metric that it was decided by."""
         return None if self.standing.decision is None else str(self.standing.decision.primary["metric"])
@@ -77,7 +82,7 @@ class Chapter:
         """What was decided and why, in one sentence."""
         decision = self.standing.decision
         if decision is None:
-            return "Nothing was decided yet: its run is under way, or ended before the gate."
+            return "Nothing was decided yet: its run is under way, waits for an approval, or ended before the gate."
         metric = str(decision.primary["metric"])
         reason = decision.reason.replace(metric, metric_name(metric), 1).rstrip(".")
         if self.standing.withdrawn is not None:
@@ -156,20 +161,23 @@ def scheduled_since(model: ModelConfig, instant: datetime, now: datetime, *, at_
     return count
 
 
-def needs(model: ModelConfig, of: History, now: datetime) -> Iterator[str]:
-    """Yield what a person should look at, a sentence each."""
+def needs(model: ModelConfig, of: History, now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield what a person should look at: what kind of thing it is, and a sentence."""
     champion = of.champion
     if champion is None:
         if of.chapters:
-            yield f"it has {len(of.chapters)} version{'s' if len(of.chapters) > 1 else ''} but no champion: none was promoted, or those that were are withdrawn."
+            many = "s" if len(of.chapters) > 1 else ""
+            sentence = f"it has {len(of.chapters)} version{many} but no champion: none was promoted, or those that were are withdrawn."
+            yield "no champion", sentence
         return
     if scheduled_since(model, champion.as_of, now, at_most=STALE_AFTER) < STALE_AFTER:
         return
     newer = [chapter for chapter in of.chapters if chapter.as_of > champion.as_of]
     if newer:
         yield (
+            "stale",
             f"its champion stands since {champion.as_of:%-d %B %Y}: {len(newer)} newer version{'s' if len(newer) > 1 else ''} "
-            f"did not replace it, the last one {newer[-1].fate}."
+            f"did not replace it, the last one {newer[-1].fate}.",
         )
     else:
-        yield f"its champion stands since {champion.as_of:%-d %B %Y}, and no version was trained since."
+        yield "stale", f"its champion stands since {champion.as_of:%-d %B %Y}, and no version was trained since."

@@ -18,8 +18,9 @@ from include.config.names import SIMPLE_BASELINE
 from include.errors import RegistryError
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
+from include.registry.approval import Reply, conclude, trigger_of
 from include.registry.gate import Judgement, judge, policy_digest
-from include.registry.timeline import Decision, Outcome, Standing, Timeline, apply, fold
+from include.registry.timeline import Decision, Standing, Timeline, Trigger, apply, fold, require_held
 from include.registry.versions import Version, load_version
 from include.storage.content import canonical_json, from_iso, get_content, put_content, to_iso
 from include.storage.log import Entry, Log
@@ -122,12 +123,24 @@ class Ledger:
         return self.timeline()[version.id]
 
     def decide(
-        self, model: ModelConfig, version: str, *, measure: Measure, actor: dict[str, Any], at: datetime
+        self,
+        model: ModelConfig,
+        version: str,
+        *,
+        measure: Measure,
+        actor: dict[str, Any],
+        at: datetime,
+        reply: Reply | None = None,
     ) -> Decision:
         """Measure a version against its incumbent, apply the policy, and put the decision on record.
 
-        What a scheduled or manual run decided is a fact of history and returned as it stands. A backfilled decision is
-        made again when its incumbent, the policy or the configuration is no longer the one that it names.
+        What a scheduled or manual run or a person decided is a fact of history and returned as it stands. A backfilled
+        decision is made again when its incumbent, the policy or the configuration is no longer the one that it names.
+
+        Parameters
+        ----------
+        reply : Reply, optional
+            What came of asking a person; it counts for the question that they were asked, and for no other.
         """
         config = put_content(self.store, f"{self.model}/configs", ".json", canonical_json(model.to_json()))
 
@@ -138,7 +151,10 @@ class Ledger:
                 same = (known.incumbent, known.policy, known.config) == (incumbent, policy_digest(model.gate), config)
                 if same or not standing.may_change:
                     return None
-            return "decided", self._decide(model, version, incumbent, config, measure, actor).to_json()
+            decision = self._decide(
+                model, version, incumbent, config, measure, actor, trigger=trigger_of(standing), reply=reply
+            )
+            return "decided", decision.to_json()
 
         self._log.append(unless_decided, at=to_iso(at))
         decision = self.timeline()[version].decision
@@ -157,13 +173,14 @@ class Ledger:
             version = timeline.first_to_decide_again()
             if version is None:
                 return None
-            before, incumbent = timeline[version].decision, timeline.incumbent_of(version)
+            standing, incumbent = timeline[version], timeline.incumbent_of(version)
+            before = standing.decision
             assert before is not None  # noqa: S101 (only decided versions are named)
             log.info("%s was decided against %s, but %s is now before it", version, before.incumbent, incumbent)
-            model = self.config(before.config)
-            return "decided", self._decide(
-                model, version, incumbent, before.config, measure, actor, again=True
-            ).to_json()
+            decision = self._decide(
+                self.config(before.config), version, incumbent, before.config, measure, actor, trigger=standing.trigger
+            )
+            return "decided", replace(decision, again=True).to_json()
 
         while (entry := self._log.append(first_changed, at=to_iso(at))) is not None:
             again.append(Decision.from_json(entry.body))
@@ -178,6 +195,7 @@ class Ledger:
         measure: Measure,
         actor: dict[str, Any],
         at: datetime,
+        reply: Reply | None = None,
     ) -> Decision:
         """Decide again on a held version by rows that have matured since, without training.
 
@@ -196,27 +214,11 @@ class Ledger:
             standing = timeline[version]
             if standing.decision is not None and standing.decision.as_of == to_iso(as_of):
                 return None
-            if (
-                standing.decision is None
-                or standing.decision.outcome is not Outcome.HOLD
-                or standing.withdrawn is not None
-            ):
-                state = standing.decision.outcome if standing.decision else "not decided on"
-                raise RegistryError(
-                    "Only a held version can be reconsidered.",
-                    expected="HOLD",
-                    found="withdrawn" if standing.withdrawn is not None else state,
-                    where=version,
-                )
-            if as_of <= standing.since:
-                raise RegistryError(
-                    "Nothing can have matured since.",
-                    expected=f"an as-of after {to_iso(standing.since)}, at which it was held",
-                    found=to_iso(as_of),
-                    where=version,
-                )
+            require_held(standing, as_of)
             incumbent = timeline.incumbent_of(version, since=as_of)
-            decision = self._decide(model, version, incumbent, config, measure, actor)
+            decision = self._decide(
+                model, version, incumbent, config, measure, actor, trigger=Trigger.MANUAL, reply=reply
+            )
             return "decided", replace(decision, as_of=to_iso(as_of)).to_json()
 
         self._log.append(unless_reconsidered, at=to_iso(at))
@@ -243,22 +245,35 @@ class Ledger:
         self._log.append(unless_withdrawn, at=to_iso(at))
         return self.timeline()
 
-    def measure(self, model: ModelConfig, version: str, measure: Measure) -> Comparison:
+    def measure(
+        self, model: ModelConfig, version: str, measure: Measure, *, since: datetime | None = None
+    ) -> Comparison:
         """Measure a version against the incumbent that it has now, without putting anything on record.
 
         A version that is not registered, in a dry run, is measured as if it were registered next.
+
+        Parameters
+        ----------
+        since : datetime, optional
+            The instant from which it would be in force, if that is not its own as-of.
         """
         timeline = self.timeline()
         challenger = load_version(self.store, self.model, version)
-        incumbent = timeline.incumbent_of(version) if version in timeline else timeline.champion_as_of(challenger.as_of)
+        if version in timeline:
+            incumbent = timeline.incumbent_of(version, since=since)
+        else:
+            incumbent = timeline.champion_as_of(challenger.as_of)
         return self._measure(model, challenger, incumbent, measure)
 
     def compare(self, decision: Decision) -> Comparison:
         """Return what a decision on record was made on."""
-        challenger = load_version(self.store, self.model, decision.version)
-        incumbent = load_version(self.store, self.model, decision.incumbent) if decision.incumbent else None
-        evidence = load_evidence(self.store, self.model, decision.evidence)
-        return Comparison(challenger, incumbent, evidence, decision.evidence)
+        return self.comparison(decision.version, decision.incumbent, decision.evidence)
+
+    def comparison(self, version: str, incumbent: str | None, evidence: str) -> Comparison:
+        """Return what was measured of a version, by the evidence's digest."""
+        challenger = load_version(self.store, self.model, version)
+        opponent = load_version(self.store, self.model, incumbent) if incumbent else None
+        return Comparison(challenger, opponent, load_evidence(self.store, self.model, evidence), evidence)
 
     def _measure(self, model: ModelConfig, challenger: Version, incumbent: str | None, measure: Measure) -> Comparison:
         opponent = load_version(self.store, self.model, incumbent) if incumbent else None
@@ -273,21 +288,25 @@ class Ledger:
         measure: Measure,
         actor: dict[str, Any],
         *,
-        again: bool = False,
+        trigger: Trigger,
+        reply: Reply | None = None,
     ) -> Decision:
         comparison = self._measure(model, load_version(self.store, self.model, version), incumbent, measure)
         judgement = comparison.judge(model.gate)
+        outcome, reason, approval = conclude(
+            judgement, model.gate, trigger=trigger, reply=reply, evidence=comparison.digest, incumbent=incumbent
+        )
         return Decision(
             version=version,
-            outcome=judgement.outcome,
-            reason=judgement.reason,
+            outcome=outcome,
+            reason=reason,
             incumbent=incumbent,
             evidence=comparison.digest,
             policy=policy_digest(model.gate),
             config=config,
             primary=judgement.primary,
             actor=actor,
-            again=again,
+            approval=approval,
         )
 
     def config(self, digest: str) -> ModelConfig:

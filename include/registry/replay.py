@@ -2,7 +2,8 @@
 
 Nothing is read but the ledger, the versions and the evidence; nothing is measured or put on record. Under another policy
 another version may have been the incumbent. If the challenger was once measured against that one, its evidence is in the
-store and is used; if not, the answer for it is unknown, and said to be.
+store and is used; if not, the answer for it is unknown, and said to be. So is what a person would have answered who was
+never asked; an answer that was given to the same question counts again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from include.config.judging import Gate
+from include.registry.approval import Answer, asks, conclude, reply_of, trigger_of
 from include.registry.ledger import Ledger
 from include.registry.timeline import Decision, Outcome
 
@@ -23,7 +25,7 @@ class Replayed:
     incumbent: str | None
     """Who would have been before it."""
     outcome: Outcome | None
-    """None where it was never measured against that incumbent."""
+    """None where it was never measured against that incumbent, or a person would decide who was not asked."""
     reason: str
 
     @property
@@ -35,13 +37,20 @@ class Replayed:
 def rejudge(ledger: Ledger) -> list[Replayed]:
     """Judge every decision on record again, from its own evidence and by its own policy; none should differ."""
     again = []
+    timeline = ledger.timeline()
     for entry in ledger.entries():
         if entry.kind == "decided":
             decision = Decision.from_json(entry.body)
-            judgement = ledger.compare(decision).judge(ledger.config(decision.config).gate)
-            again.append(
-                Replayed(decision.version, decision.outcome, decision.incumbent, judgement.outcome, judgement.reason)
+            policy = ledger.config(decision.config).gate
+            outcome, reason, _ = conclude(
+                ledger.compare(decision).judge(policy),
+                policy,
+                trigger=trigger_of(timeline[decision.version], decision),
+                reply=reply_of(decision),
+                evidence=decision.evidence,
+                incumbent=decision.incumbent,
             )
+            again.append(Replayed(decision.version, decision.outcome, decision.incumbent, outcome, reason))
     return again
 
 
@@ -76,8 +85,13 @@ def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
             )
             replayed.append(Replayed(version, recorded, incumbent, None, reason))
             continue
-        judgement = ledger.compare(known).judge(policy)
-        replayed.append(Replayed(version, recorded, incumbent, judgement.outcome, judgement.reason))
-        if judgement.outcome is Outcome.PROMOTE:
+        judgement, trigger = ledger.compare(known).judge(policy), trigger_of(standing, known)
+        reply = reply_of(known) if asks(policy.approval, judgement.outcome, trigger) else None
+        outcome, reason, approval = conclude(
+            judgement, policy, trigger=trigger, reply=reply, evidence=known.evidence, incumbent=incumbent
+        )
+        unknown = approval is not None and approval["answer"] == Answer.UNASKED and known.approval is None
+        replayed.append(Replayed(version, recorded, incumbent, None if unknown else outcome, reason))
+        if outcome is Outcome.PROMOTE:
             incumbent = version
     return replayed

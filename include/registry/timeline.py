@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from include.errors import RegistryError
-from include.storage.content import from_iso
+from include.storage.content import from_iso, to_iso
 from include.storage.log import Entry
 
 
@@ -53,6 +53,23 @@ class Decision:
     """Whether `settle` decided it again because its incumbent changed."""
     as_of: str | None = None
     """The instant whose rows it was decided on, if that is later than the version's own: a held version reconsidered."""
+    approval: dict[str, Any] | None = None
+    """Where a person was to decide: what the gate alone said, and who answered what, when, why and to which question."""
+
+    @property
+    def by_gate(self) -> Outcome:
+        """What the gate alone said."""
+        return self.outcome if self.approval is None else Outcome(self.approval["gate"])
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person's answer made it: such a decision is a fact, like that of a live run."""
+        return self.approval is not None and self.approval["answer"] in ("approved", "rejected")
+
+    @property
+    def overrides(self) -> bool:
+        """Whether a person promoted what the gate alone would not have."""
+        return self.outcome is Outcome.PROMOTE and self.by_gate is not Outcome.PROMOTE
 
     def to_json(self) -> dict[str, Any]:
         """Return the event's body."""
@@ -92,8 +109,11 @@ class Standing:
 
     @property
     def may_change(self) -> bool:
-        """Whether `settle` may decide it again: what a live run decided, or reconsidered, is a fact."""
-        return self.decision is not None and self.trigger is Trigger.BACKFILL and self.decision.as_of is None
+        """Whether `settle` may decide it again: what a live run or a person decided, or reconsidered, is a fact."""
+        decision = self.decision
+        if decision is None or decision.as_of is not None or decision.by_person:
+            return False
+        return self.trigger is Trigger.BACKFILL
 
     @property
     def in_line(self) -> bool:
@@ -201,3 +221,23 @@ def apply(entry: Entry, standings: dict[str, Standing]) -> None:
 def _changed(standing: Standing, **changes: Any) -> Standing:
     # dataclasses.replace does the same and takes most of the time of a long fold.
     return Standing(**{**vars(standing), **changes})
+
+
+def require_held(standing: Standing, as_of: datetime) -> None:
+    """Raise `RegistryError` unless a version is held, on rows older than ``as_of``: only such a one is reconsidered."""
+    decision = standing.decision
+    if decision is None or decision.outcome is not Outcome.HOLD or standing.withdrawn is not None:
+        state = decision.outcome if decision else "not decided on"
+        raise RegistryError(
+            "Only a held version can be reconsidered.",
+            expected="HOLD",
+            found="withdrawn" if standing.withdrawn is not None else state,
+            where=standing.version,
+        )
+    if as_of <= standing.since:
+        raise RegistryError(
+            "Nothing can have matured since.",
+            expected=f"an as-of after {to_iso(standing.since)}, at which it was held",
+            found=to_iso(as_of),
+            where=standing.version,
+        )

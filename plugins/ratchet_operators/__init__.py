@@ -1,9 +1,11 @@
 """Ratchet's operators: one a word of the chain, each a thin shell around a function of ``include``."""
 
 from ratchet_operators.announce import AnnounceChampion
+from ratchet_operators.approve import Approve
 from ratchet_operators.check import Check
 from ratchet_operators.declared import (
     declared_models,
+    defaults,
     form,
     reconsider_form,
     refuse_broken_models,
@@ -17,7 +19,7 @@ from ratchet_operators.evaluate import Evaluate
 from ratchet_operators.gate import Gate
 from ratchet_operators.ingest import Ingest
 from ratchet_operators.promote import KeepChampion, Promote
-from ratchet_operators.reconsider import Reconsider
+from ratchet_operators.reconsider import DecideAgain, Reconsider
 from ratchet_operators.reproduce import Reproduce
 from ratchet_operators.resources import assign_resources
 from ratchet_operators.score import IngestInterval, Score
@@ -28,7 +30,9 @@ from ratchet_operators.withdraw import Withdraw
 
 __all__ = [
     "AnnounceChampion",
+    "Approve",
     "Check",
+    "DecideAgain",
     "Evaluate",
     "Gate",
     "Ingest",
@@ -44,6 +48,7 @@ __all__ = [
     "Withdraw",
     "assign_resources",
     "declared_models",
+    "defaults",
     "form",
     "reconsider_form",
     "refuse_broken_models",

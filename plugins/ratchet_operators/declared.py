@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from airflow.sdk import CronTriggerTimetable, Param, get_parsing_context
 
 from include.config.load import load_models
@@ -35,6 +38,17 @@ def refuse_broken_models() -> None:
     _, broken = load_models(Settings.from_environment().models)
     if broken:
         raise ConfigError("\n\n".join(str(model.error) for model in broken))
+
+
+def defaults(model: ModelConfig) -> dict[str, Any]:
+    """Return what all tasks of a model's DAGs share: its declaration, and how often they are tried."""
+    return {
+        "owner": model.owner,
+        "model": model.to_json(),
+        "retries": 2,
+        "retry_delay": timedelta(seconds=20),
+        "retry_exponential_backoff": True,
+    }
 
 
 def retrain_schedule(model: ModelConfig) -> CronTriggerTimetable | None:

@@ -1,4 +1,4 @@
-"""Apply the policy to the evidence and send the run down one of two roads."""
+"""Apply the policy to the evidence and send the run down one of three roads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BranchMixIn
 
 from ratchet_operators.links import PageLink
-from ratchet_operators.operator import RatchetOperator
+from ratchet_operators.operator import RatchetOperator, actor_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,32 +20,42 @@ class Gate(RatchetOperator, BranchMixIn):
 
     Parameters
     ----------
-    promote, keep : str
-        The ids of the tasks to go on with.
+    promote, approve, keep : str
+        The ids of the tasks to go on with: the gate promotes, a person decides, or the champion stays.
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Model card"),)
 
-    def __init__(self, *, promote: str, keep: str, **kwargs: Any) -> None:
+    def __init__(self, *, promote: str, approve: str, keep: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.promote = promote
+        self.approve = approve
         self.keep = keep
 
     def work(self, context: Context) -> None:
         """Hand over the outcome and its reason, and leave by one of the roads."""
+        from include.registry.approval import asks
         from include.registry.cards import save_card
         from include.registry.ledger import Ledger
         from include.registry.measuring import measurer
-        from include.registry.timeline import Outcome
+        from include.registry.timeline import Outcome, Trigger
 
         config, store = self.config, self.open_store()
-        measured = Ledger(store, config.name).measure(config, self.handed["version"], measurer(store, self.folder))
+        ledger, version = Ledger(store, config.name), self.handed["version"]
+        measured = ledger.measure(config, version, measurer(store, self.folder))
         judgement = measured.judge(config.gate)
         for verdict in judgement.verdicts:
             self.log.info("%-10s %s: %s", verdict.answer, verdict.rule, verdict.reason)
-        self.log.info("%s %s. %s", judgement.outcome, self.handed["version"], judgement.reason)
+        self.log.info("%s %s. %s", judgement.outcome, version, judgement.reason)
         self.page = f"{config.name}/cards/{save_card(store, config, measured, judgement)}"
-        promoted = judgement.outcome is Outcome.PROMOTE and self.handed["mode"] == "enforce"
+        incumbent = measured.incumbent.id if measured.incumbent else None
         handed = {**self.handed, "outcome": judgement.outcome.value, "reason": judgement.reason}
+        handed |= {"incumbent": incumbent, "evidence": measured.digest, "card": self.page}
         context["ti"].xcom_push("return_value", handed)  # branching leaves by an exception: what is returned is lost
-        self.do_branch(context, self.promote if promoted else self.keep)
+        dry = self.handed["mode"] == "dry_run"
+        trigger = Trigger(actor_of(context)["trigger"]) if dry else ledger.timeline()[version].trigger
+        road = self.promote if judgement.outcome is Outcome.PROMOTE else self.keep
+        if asks(config.gate.approval, judgement.outcome, trigger):
+            self.log.info("The policy has a person decide on this.")
+            road = self.approve
+        self.do_branch(context, self.keep if dry else road)

@@ -21,8 +21,17 @@ class PageLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the address of the page, or nothing if the task wrote none."""
-        from airflow.configuration import conf
-
         page = getattr(operator, "page", None)
-        prefix = urlparse(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-        return f"{prefix}/ratchet/{page}" if page else ""
+        return f"{root()}/ratchet/{page}" if page else ""
+
+
+def root() -> str:
+    """Return the path under which Airflow is reached."""
+    return urlparse(base_url()).path.rstrip("/")
+
+
+def base_url() -> str:
+    """Return the address under which Airflow is reached; empty if the deployment does not set it."""
+    from airflow.configuration import conf
+
+    return str(conf.get("api", "base_url", fallback="") or "").rstrip("/")

@@ -12,7 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include.config.model import ModelConfig
 from include.config.settings import Settings
-from include.errors import ConfigError, RatchetError, StoreUnavailable
+from include.errors import ConfigError, QualityError, RatchetError, SchemaChanged, SourceError, StoreUnavailable
+from ratchet_operators.notify import News, told_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from include.storage.store import ObjectStore
+
+_REFUSED = (QualityError, SchemaChanged, SourceError)
 
 
 class RatchetOperator(BaseOperator):
@@ -36,8 +39,13 @@ class RatchetOperator(BaseOperator):
     template_fields: Sequence[str] = ("handed",)
     ui_color = "#eef2f7"
 
+    news: News | None = None
+    """What a task has to tell the people whom its model names, set while it runs."""
+
     def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        people = told_to(model)
+        callbacks = {f"on_{state}_callback": people for state in ("success", "skipped", "failure")} if people else {}
+        super().__init__(**{**callbacks, **kwargs})
         self.model = model
         self.handed = handed
 
@@ -49,6 +57,8 @@ class RatchetOperator(BaseOperator):
         except StoreUnavailable:
             raise
         except RatchetError as error:
+            page = f"ratchet/{page}" if (page := getattr(self, "page", None)) else None
+            self.news = News("refused" if isinstance(error, _REFUSED) else "alarm", error.message, page=page)
             raise AirflowFailException(str(error)) from error
 
     @abstractmethod

@@ -7,19 +7,36 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ratchet_operators.notify import News, version_page
 from ratchet_operators.operator import RatchetOperator, actor_of, now
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.sdk import Context
 
+    from include.config.notify import Event
     from include.registry.timeline import Decision
 
 
 class _Decide(RatchetOperator):
-    """Decide on a version; decided again when the incumbent is no longer the one that it was measured against."""
+    """Decide on a version; decided again when the incumbent is no longer the one that it was measured against.
+
+    Parameters
+    ----------
+    answered : dict or None
+        What a person answered, if one was asked (templated).
+    """
+
+    template_fields: Sequence[str] = ("handed", "answered")
+
+    def __init__(self, *, answered: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.answered = answered
 
     def decide(self, context: Context) -> Decision:
         """Return the decision that stands in the ledger."""
+        from include.registry.approval import Reply
         from include.registry.ledger import Ledger
         from include.registry.measuring import measurer
 
@@ -30,10 +47,12 @@ class _Decide(RatchetOperator):
             measure=measurer(store, self.folder),
             actor=actor_of(context),
             at=now(),
+            reply=Reply.from_json(self.answered) if self.answered else None,
         )
         if decision.incumbent != self.handed["incumbent"]:
             self.log.info("the incumbent is now %s: measured and decided again", decision.incumbent)
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
+        self.news = news_of_decision(config.name, decision)
         return decision
 
 
@@ -49,7 +68,7 @@ class Promote(_Decide):
 
         decision = self.decide(context)
         if decision.outcome is not Outcome.PROMOTE:
-            raise AirflowSkipException(f"Decided again as {decision.outcome}: {decision.reason}")
+            raise AirflowSkipException(f"Decided as {decision.outcome} after all: {decision.reason}")
         context["outlet_events"][champion_asset(str(self.model["name"]))].extra = {
             "version": decision.version,
             "as_of": self.handed["as_of"],
@@ -68,6 +87,13 @@ class KeepChampion(_Decide):
             self.log.info("Dry run: would be %s. %s", self.handed["outcome"], self.handed["reason"])
             return {**self.handed}
         return {**self.handed, "outcome": self.decide(context).outcome.value}
+
+
+def news_of_decision(model: str, decision: Decision) -> News:
+    """Return what there is to tell of a decision."""
+    event: Event = {"PROMOTE": "promoted", "HOLD": "held"}.get(decision.outcome, "rejected")  # type: ignore[assignment] # three of its words
+    sentence = f"{decision.version}, {decision.outcome}: {decision.reason}"
+    return News(event, sentence, decision.version, version_page(model, decision.version))
 
 
 def champion_asset(model: str) -> Asset:

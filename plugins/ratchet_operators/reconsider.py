@@ -1,58 +1,132 @@
-"""Decide again on a held version, by rows that have matured since."""
+"""A second look at a held version, by rows that have matured since, without training."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import BranchMixIn
+
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.links import PageLink
 from ratchet_operators.operator import RatchetOperator, actor_of, as_of, now
+from ratchet_operators.promote import news_of_decision
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
 
     from airflow.sdk import BaseOperatorLink, Context
 
     from include.data.snapshots import Snapshot
     from include.data.windows import Window
+    from include.registry.ledger import Measure
 
 
-class Reconsider(RatchetOperator):
-    """Bring and check the rows that matured since, measure the held version on them, and put the decision on record."""
+class _Look(RatchetOperator):
+    """Measure on every row that neither the held version nor the champion was fitted on and that matured by an instant."""
 
-    operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Model card"),)
-
-    def work(self, context: Context) -> dict[str, Any]:
-        """Return the outcome, and the champion before and after."""
+    def measurer(self, instant: datetime) -> Measure:
+        """Return what brings and checks those rows, and measures both on them."""
         from include.data.partitions import ingest_window
         from include.data.quality import check
         from include.data.snapshots import Snapshot
-        from include.registry.cards import save_card
-        from include.registry.ledger import Ledger
         from include.registry.measuring import measurer
-        from include.registry.reconsideration import find_held
-        from include.storage.content import to_iso
 
         config, store = self.config, self.open_store()
-        instant, ledger = as_of(context, config), Ledger(store, config.name)
-        version = find_held(ledger.timeline(), context["params"].get("version"))
 
         def bring(window: Window) -> Snapshot:
             snapshot = ingest_window(store, config, self.folder, window, at=now(), connections=AirflowConnections())
             report = check(store, config, self.folder, snapshot)
             return Snapshot.load(store, config.name, report.snapshot)
 
-        measure = measurer(store, self.folder, as_of=instant, bring=bring)
-        before = ledger.timeline().champion
-        decision = ledger.reconsider(config, version, as_of=instant, measure=measure, actor=actor_of(context), at=now())
-        comparison = ledger.compare(decision)
-        self.page = f"{config.name}/cards/{save_card(store, config, comparison, comparison.judge(config.gate))}"
-        self.log.info("%s %s as of %s. %s", decision.outcome, version, to_iso(instant), decision.reason)
-        return {
+        return measurer(store, self.folder, as_of=instant, bring=bring)
+
+
+class Reconsider(_Look, BranchMixIn):
+    """Bring and check the rows that matured since, measure the held version on them, and ask a person if the policy says so.
+
+    Parameters
+    ----------
+    decide, approve : str
+        The ids of the tasks to go on with: the gate decides, or a person.
+    """
+
+    operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Model card"),)
+
+    def __init__(self, *, decide: str, approve: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.decide = decide
+        self.approve = approve
+
+    def work(self, context: Context) -> None:
+        """Hand over what was measured, and leave by one of the roads."""
+        from include.registry.approval import asks
+        from include.registry.cards import save_card
+        from include.registry.ledger import Ledger
+        from include.registry.reconsideration import find_held
+        from include.registry.timeline import Trigger, require_held
+        from include.storage.content import to_iso
+
+        config, store = self.config, self.open_store()
+        instant, ledger = as_of(context, config), Ledger(store, config.name)
+        timeline = ledger.timeline()
+        version = find_held(timeline, context["params"].get("version"))
+        decision = timeline[version].decision
+        if decision is None or decision.as_of != to_iso(instant):  # else it is this run's own, cleared
+            require_held(timeline[version], instant)
+        comparison = ledger.measure(config, version, self.measurer(instant), since=instant)
+        judgement = comparison.judge(config.gate)
+        self.page = f"{config.name}/cards/{save_card(store, config, comparison, judgement)}"
+        self.log.info("%s %s as of %s. %s", judgement.outcome, version, to_iso(instant), judgement.reason)
+        handed = {
             "config": self.identity,
             "mode": "enforce",
             "version": version,
-            "outcome": decision.outcome.value,
-            "before": before,
-            "champion": ledger.timeline().champion,
+            "second_look": to_iso(instant),
+            "incumbent": comparison.incumbent.id if comparison.incumbent else None,
+            "evidence": comparison.digest,
+            "outcome": judgement.outcome.value,
+            "card": self.page,
         }
+        context["ti"].xcom_push("return_value", handed)  # branching leaves by an exception: what is returned is lost
+        person = asks(config.gate.approval, judgement.outcome, Trigger.MANUAL)
+        self.do_branch(context, self.approve if person else self.decide)
+
+
+class DecideAgain(_Look):
+    """Put the second decision on record; measured again if the incumbent is no longer the one that it was measured against.
+
+    Parameters
+    ----------
+    answered : dict or None
+        What a person answered, if one was asked (templated).
+    """
+
+    template_fields: Sequence[str] = ("handed", "answered")
+
+    def __init__(self, *, answered: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.answered = answered
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return the outcome, and the champion before and after."""
+        from include.registry.approval import Reply
+        from include.registry.ledger import Ledger
+        from include.storage.content import from_iso
+
+        config, store = self.config, self.open_store()
+        instant, ledger = from_iso(self.handed["second_look"]), Ledger(store, config.name)
+        before = ledger.timeline().champion
+        decision = ledger.reconsider(
+            config,
+            self.handed["version"],
+            as_of=instant,
+            measure=self.measurer(instant),
+            actor=actor_of(context),
+            at=now(),
+            reply=Reply.from_json(self.answered) if self.answered else None,
+        )
+        self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
+        self.news = news_of_decision(config.name, decision)
+        champion = ledger.timeline().champion
+        return {**self.handed, "outcome": decision.outcome.value, "before": before, "champion": champion}

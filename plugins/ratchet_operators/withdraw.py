@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratchet_operators.notify import News, version_page
 from ratchet_operators.operator import RatchetOperator, actor_of, now
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ class Withdraw(RatchetOperator):
         ledger = Ledger(self.open_store(), self.config.name)
         params = context["params"]
         done = roll_back(ledger, params.get("version"), params["reason"], actor=actor_of(context), at=now())
+        by = f" by {who}" if (who := actor_of(context).get("user")) else ""
+        sentence = f"{done.version} was withdrawn{by}: {params['reason']}. In force is {done.champion or 'no version'}."
+        self.news = News("alarm", sentence, done.version, version_page(self.config.name, done.version))
         return {
             "config": self.identity,
             "withdrawn": done.version,

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Annotated, NoReturn
 
 from fastapi import FastAPI, HTTPException, Path, Query, Request
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from include.config.settings import Settings
 from include.errors import ObjectMissing, RatchetError
+from include.evaluation.measure import load_evidence
+from include.evaluation.pictures import PICTURES
 from include.registry.cards import draw_card
 from include.registry.history import Chapter, History
 from include.storage.content import get_content
@@ -66,10 +68,11 @@ def version(request: Request, viewer: ViewerDep, model: Model, version: Version)
 @app.get("/models/{model}/versions/{version}/card", response_class=HTMLResponse)
 def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     """Return the model card of a version, drawn from the evidence of the decision that stands."""
-    dossier = _shelf().dossier(model, _chapter(viewer, model, version))
+    chapter = _chapter(viewer, model, version)
+    dossier = _shelf().dossier(model, chapter)
     if dossier.config is None or dossier.comparison is None or dossier.judgement is None:
         raise HTTPException(404, "Nothing was decided on this version yet, so it has no card.")
-    return _page(draw_card(dossier.config, dossier.comparison, dossier.judgement))
+    return _page(draw_card(dossier.config, dossier.comparison, dossier.judgement, chapter.standing.decision))
 
 
 @app.get("/models/{model}/compare", response_class=HTMLResponse)
@@ -92,6 +95,19 @@ def file(digest: Annotated[str, Path(pattern="^[0-9a-f]{16}$")], name: str) -> F
         raise HTTPException(404, "There is no such file.")
     path, kind = FILES[name]
     return FileResponse(path, media_type=kind, headers=_FOR_GOOD)
+
+
+@app.get("/{model}/evidence/{digest}/{picture}.svg")
+def picture(
+    viewer: ViewerDep, model: Model, digest: Digest, picture: Annotated[str, Path(pattern=f"^({'|'.join(PICTURES)})$")]
+) -> Response:
+    """Return a picture of evidence, which Airflow's approval form shows."""
+    _may_read(viewer, model)
+    try:
+        evidence = load_evidence(_shelf().store, model, digest)
+    except ObjectMissing:
+        _not_there()
+    return Response(PICTURES[picture](evidence), media_type="image/svg+xml", headers=_FOR_GOOD)
 
 
 @app.get("/{model}/{folder}/{digest}", response_class=HTMLResponse)

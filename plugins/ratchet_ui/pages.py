@@ -16,7 +16,7 @@ from markupsafe import Markup
 from include.config.model import ModelConfig
 from include.errors import RatchetError
 from include.evaluation.card import ROLES, metric_name
-from include.evaluation.evidence import Evidence, Gain, Measured
+from include.evaluation.evidence import Churn, Evidence, Gain, Measured
 from include.evaluation.plots import WIDTH, Forest, Interval
 from include.leaks.tripwire import QUESTIONS
 from include.registry import charts
@@ -29,6 +29,8 @@ from ratchet_ui.files import address
 from ratchet_ui.shelf import Shelf
 
 VERSIONS_ON_A_PAGE = 50
+LEVELS = 12
+"""How many levels of one slice are shown."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,16 @@ ON_MODELS = (
     Action("retrain", "Retrain", "Train and judge a challenger as of a date of your choice."),
     Action("score", "Score", "Predict with the champion in force at a date."),
 )
-ON_VERSIONS = (
-    Action("rollback", "Roll back", "Withdraw this version; the champion before it is back in force."),
-    Action("quarantine", "Quarantine", "Withdraw this version for good."),
-    Action("reproduce", "Reproduce", "Train this version again from its recorded inputs and compare the bytes."),
-)
+ROLL_BACK = Action("rollback", "Roll back", "Withdraw this version; the champion before it is back in force.")
+QUARANTINE = Action("rollback", "Quarantine", "Withdraw this version for good, so that it can never come into force.")
+REPRODUCE = Action("reproduce", "Reproduce", "Train this version again from its recorded inputs and compare the bytes.")
+
+
+def on_version(chapter: Chapter) -> tuple[Action, ...]:
+    """Return what can be done with a version: one that was never promoted can't be rolled back, a withdrawn one is."""
+    if chapter.standing.withdrawn is not None:
+        return (REPRODUCE,)
+    return (ROLL_BACK if chapter.standing.in_line else QUARANTINE, REPRODUCE)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime) -> st
     declared, broken = shelf.declared()
     seen = [model for name, model in declared.items() if viewer.may_read(name)]
     told = shelf.histories([model.name for model in seen])
-    rows: list[tuple[ModelConfig, History, str]] = []
+    rows: list[tuple[ModelConfig, History, str, list[str]]] = []
     attention: list[tuple[str, str, str]] = []
     if broken and viewer.may_see_import_errors():
         attention += [("broken", one.name, one.error.args[0]) for one in broken]
@@ -75,9 +82,10 @@ def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime) -> st
         if isinstance(found, RatchetError):
             attention.append(("unreadable", model.name, f"its ledger can't be read: {found.message}"))
             found = History(model.name, ())
-        rows.append((model, found, charts.sparkline(found)))
-        attention += [("stale", model.name, sentence) for sentence in needs(model, found, now)]
-    dags = [f"retrain_{model.name}" for model in seen]
+        attention += [(kind, model.name, sentence) for kind, sentence in needs(model, found, now)]
+        alarms = [kind for kind, name, _ in attention if name == model.name]
+        rows.append((model, found, charts.sparkline(found), alarms))
+    dags = [dag for model in seen for dag in _dags_that_ask(model.name)]
     return _draw("models.html", root, rows=rows, attention=attention, dags=dags, now=now)
 
 
@@ -93,15 +101,20 @@ def draw_model(shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int
         model=model,
         config=config,
         told=told,
-        attention=[("stale", model, sentence) for sentence in needs(config, told, now)] if config else [],
+        attention=[(kind, model, sentence) for kind, sentence in needs(config, told, now)] if config else [],
         charts=shelf.drawn.get((model, len(entries), root), lambda: _charts(told, root)),
         chapters=newest_first[begin : begin + VERSIONS_ON_A_PAGE],
         page=page,
         pages=max(1, -(-len(newest_first) // VERSIONS_ON_A_PAGE)),
         buttons=_buttons(viewer, ON_MODELS, model, {}),
-        dags=[f"retrain_{model}"],
+        dags=_dags_that_ask(model),
         now=now,
     )
+
+
+def _dags_that_ask(model: str) -> list[str]:
+    """Return the DAGs whose runs may wait for a person."""
+    return [f"retrain_{model}", f"reconsider_{model}"]
 
 
 def _charts(told: History, root: str) -> Markup:
@@ -130,9 +143,10 @@ def draw_version(shelf: Shelf, viewer: Viewer, model: str, chapter: Chapter, roo
         events=events,
         run=_run(events),
         champion=told.champion,
+        dags=_dags_that_ask(model),
         snippet=_snippet(shelf, model, chapter),
         raw=_raw(dossier, events),
-        buttons=_buttons(viewer, ON_VERSIONS, model, given),
+        buttons=_buttons(viewer, on_version(chapter), model, given),
     )
 
 
@@ -147,6 +161,7 @@ def draw_comparison(shelf: Shelf, model: str, one: Chapter, other: Chapter, root
         other=other,
         differences=differences(mine, theirs),
         paired=_paired(one, other, mine, theirs),
+        classification=mine.fit.task == "classification",
         metrics=_metrics_of_both(mine.evidence, theirs.evidence),
     )
 
@@ -220,6 +235,8 @@ class Paired:
     holdout_rows: int
     metrics: ScoreTable
     slices: tuple[tuple[str, ScoreTable], ...]
+    churn: tuple[Churn, ...]
+    """How many predictions change from the older to the newer: on all rows, then by level, the most changed first."""
 
 
 def _paired(one: Chapter, other: Chapter, mine: Dossier, theirs: Dossier) -> Paired | None:
@@ -233,7 +250,7 @@ def _paired(one: Chapter, other: Chapter, mine: Dossier, theirs: Dossier) -> Pai
         columns = dict.fromkeys(found.column for found in evidence.slice_scores)
         slices = []
         for column in columns:
-            levels = sorted((s for s in evidence.slice_scores if s.column == column), key=lambda s: -s.support)[:12]
+            levels = sorted((s for s in evidence.slice_scores if s.column == column), key=lambda s: -s.support)[:LEVELS]
             lines = [
                 (
                     level.level,
@@ -245,9 +262,9 @@ def _paired(one: Chapter, other: Chapter, mine: Dossier, theirs: Dossier) -> Pai
             ]
             slices.append((column, _table("incumbent", roles, lines)))
         metrics = _scores(evidence)
-        return Paired(
-            evidence.holdout.rows, ScoreTable("incumbent", roles, metrics.rows, metrics.forest), tuple(slices)
-        )
+        churn = sorted(evidence.churn, key=lambda one: (one.slice is not None, -(one.share.value or 0.0)))
+        table = ScoreTable("incumbent", roles, metrics.rows, metrics.forest)
+        return Paired(evidence.holdout.rows, table, tuple(slices), tuple(churn[: LEVELS + 1]))
     return None
 
 

@@ -23,11 +23,16 @@ RUNS = "/api/v2/dags/retrain_flight_delay/dagRuns"
 def addresses(site: Site) -> dict[str, str]:
     """One address that exists for every route; a route with a parameter that is unknown here fails the tests."""
     page = put_content(site.store, "flight_delay/cards", ".html", b"<p>card</p>")
-    known = {"model": "flight_delay", "version": site.versions[0], "folder": "cards"}
+    known = {"model": "flight_delay", "version": site.versions[0], "folder": "cards", "picture": "gains"}
+    measured = next(site.store.list("flight_delay/evidence/")).rpartition("/")[2].removesuffix(".json")
     queries = {"/models/{model}/compare": f"?version={site.versions[0]}&version={site.versions[4]}"}
     files = {"/static/{digest}/{name}": "/" + address("models.js")}
     return {
-        route: "/ratchet" + (files.get(route) or route.format(**known, digest=page) + queries.get(route, ""))
+        route: "/ratchet"
+        + (
+            files.get(route)
+            or route.format(**known, digest=measured if "evidence" in route else page) + queries.get(route, "")
+        )
         for route in ROUTES
     }
 

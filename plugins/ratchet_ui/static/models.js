@@ -110,6 +110,36 @@ async function showNextRuns(main) {
   }
 }
 
+// DAGs whose newest run failed: an alarm in the model's row, and in what needs a person.
+async function showFailures(main) {
+  const needs = main.querySelector("[data-approvals]");
+  const dags = new Set((needs?.dataset.approvals ?? "").split(" ").filter(Boolean));
+  if (!dags.size) return;
+  const models = new Set([...dags].map(modelOf));
+  const found = await ask("/api/v2/dags?tags=ratchet&last_dag_run_state=failed&limit=100");
+  for (const { dag_id: dag } of found.dags) {
+    const model = modelOf(dag);
+    if (!models.has(model)) continue;
+    const link = element("a", { href: `${BASE}/dags/${encodeURIComponent(dag)}` }, dag);
+    raise(needs, "failed", false, link, ": its newest run failed.");
+    const cell = main.querySelector(`[data-alarms="${model}"]`);
+    cell?.prepend(element("span", { class: "badge failed" }, `${dag.slice(0, -model.length - 1)} failed`), " ");
+    cell?.querySelector(".quiet")?.setAttribute("hidden", "");
+  }
+}
+
+function modelOf(dag) {
+  return dag.replace(/^[a-z]+_/, "");
+}
+
+// One more thing that needs a person, before or after the others.
+function raise(needs, kind, first, ...sentence) {
+  const list = needs.querySelector("ul");
+  list[first ? "prepend" : "append"](element("li", { class: kind }, element("span", { class: `badge ${kind}` }, kind), element("p", {}, ...sentence)));
+  needs.querySelector("[data-nothing]")?.remove();
+  needs.removeAttribute("data-calm");
+}
+
 async function showApprovals(main) {
   const needs = main.querySelector("[data-approvals]");
   const dags = new Set((needs?.dataset.approvals ?? "").split(" ").filter(Boolean));
@@ -118,12 +148,7 @@ async function showApprovals(main) {
   for (const { task_instance: task, subject } of waiting.hitl_details) {
     if (!dags.has(task.dag_id) || !["awaiting_input", "deferred"].includes(task.state)) continue;
     const at = ["dags", task.dag_id, "runs", task.dag_run_id, "tasks", task.task_id].map(encodeURIComponent).join("/");
-    const link = element("a", { href: `${BASE}/${at}/required_actions` }, task.dag_id.replace(/^retrain_/, ""));
-    needs.querySelector("ul").prepend(
-      element("li", { class: "approval" }, element("span", { class: "badge approval" }, "approval"), element("p", {}, link, `: ${subject}`)),
-    );
-    needs.querySelector("[data-nothing]")?.remove();
-    needs.removeAttribute("data-calm");
+    raise(needs, "approval", true, element("a", { href: `${BASE}/${at}/required_actions` }, modelOf(task.dag_id)), `: ${subject}`);
   }
 }
 
@@ -263,7 +288,7 @@ async function show(root, path, navigate, current) {
   offerActions(main, navigate);
   root.host.scrollIntoView?.({ block: "start" });
   // What Airflow's API knows comes after the page is there; without it the page still says all the rest.
-  await Promise.allSettled([showNextRuns(main), showApprovals(main)]);
+  await Promise.allSettled([showNextRuns(main), showApprovals(main), showFailures(main)]);
   main.dataset.ready = "";
 }
 

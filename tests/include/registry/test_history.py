@@ -56,7 +56,8 @@ def test_verdicts_are_one_sentence_that_names_the_metric_as_people_do():
 
 def test_a_champion_that_three_scheduled_retrainings_did_not_replace_needs_a_look():
     _, of = told(4)
-    (sentence,) = needs(FLIGHTS, of, NOW)
+    ((kind, sentence),) = needs(FLIGHTS, of, NOW)
+    assert kind == "stale"
     assert (
         sentence == "its champion stands since 30 June 2013: 1 newer version did not replace it, the last one rejected."
     )
@@ -64,7 +65,7 @@ def test_a_champion_that_three_scheduled_retrainings_did_not_replace_needs_a_loo
 
 
 def test_versions_without_a_champion_need_a_look_but_a_model_without_versions_does_not():
-    assert ["no champion" in sentence for sentence in needs(FLIGHTS, told(1, withdraw=0)[1], NOW)] == [True]
+    assert [kind for kind, _ in needs(FLIGHTS, told(1, withdraw=0)[1], NOW)] == ["no champion"]
     assert not list(needs(FLIGHTS, History("flight_delay", ()), NOW))
 
 

@@ -1,0 +1,31 @@
+"""Whom to tell what, and by which Airflow connection."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from pydantic import Field, model_validator
+
+from include.config.section import Section
+
+Event = Literal["promoted", "held", "rejected", "refused", "waiting", "alarm"]
+EVENTS: tuple[Event, ...] = get_args(Event)
+
+
+class Notification(Section):
+    """One channel, through Airflow's own notifier for it; a message is one sentence and a link."""
+
+    via: Literal["slack", "smtp", "webhook"]
+    """`slack`: an incoming webhook. `smtp`: mail. `webhook`: a POST of JSON with `event`, `model`, `version`, `sentence`, `link`."""
+    connection: str = Field(min_length=1)
+    """The Airflow connection: of type `slackwebhook`, `smtp` or `http`."""
+    to: tuple[str, ...] = ()
+    """For `smtp`: the addresses."""
+    on: tuple[Event, ...] = EVENTS
+    """What is told: a version `promoted`, `held` or `rejected`; rows `refused` by a check or their source; an approval `waiting`; an `alarm`: a run that failed otherwise, a version withdrawn."""
+
+    @model_validator(mode="after")
+    def _addressed(self) -> Notification:
+        if (self.via == "smtp") != bool(self.to):
+            raise ValueError("expected `to` with `via: smtp`, and only there")
+        return self
