@@ -12,13 +12,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from include.command_line import questions
+from include.command_line import declaration, questions, registry
 from include.command_line.airflow_environment import USER, password
 from include.command_line.demo import demo as run_demo
 from include.command_line.local_airflow import free_port, local_airflow
 from include.command_line.lock import only_one
 from include.command_line.prepare import prepare as prepare_containers
 from include.command_line.progress import ProgressLine
+from include.command_line.table import ledger_table
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
 from include.errors import RatchetError
@@ -66,15 +67,66 @@ def up(home: Home = _FOLDER, port: Port = 8080) -> None:
 
 
 Model = Annotated[str, typer.Argument(help="The model's name.")]
+Version = Annotated[str, typer.Argument(help="A version's id.")]
+Yaml = Annotated[Path, typer.Argument(help="The model.yaml.", exists=True, dir_okay=False)]
+At = Annotated[datetime | None, typer.Option(help="Answer for this instant (UTC) only.")]
+
+
+@app.command()
+def models() -> None:
+    """List the declared models: champion, metric, last outcome, what needs a look."""
+    typer.echo(registry.models(datetime.now(UTC)))
+
+
+@app.command()
+def champion(model: Model, at: At = None) -> None:
+    """Say which version is in force, and why."""
+    typer.echo(registry.champion(model, registry.instant_of(at)))
+
+
+@app.command()
+def versions(model: Model) -> None:
+    """List a model's versions by as-of, with outcome and gain."""
+    typer.echo(ledger_table(questions.ledger_of(model).timeline()))
+
+
+@app.command()
+def compare(model: Model, one: Version, other: Version) -> None:
+    """Show two versions side by side: metrics on the same rows, and only what differs between them."""
+    typer.echo(registry.compare(model, one, other))
+
+
+@app.command()
+def verify(model: Model) -> None:
+    """Read the ledger and what it names again from the store, and say whether all of it is sound."""
+    if not registry.verify(model, typer.echo):
+        raise typer.Exit(1)
+
+
+@app.command()
+def lint(path: Yaml) -> None:
+    """Check a model.yaml and the functions that it names."""
+    typer.echo(declaration.lint(path))
+
+
+@app.command()
+def plan(
+    path: Yaml,
+    against: Annotated[
+        Path | None, typer.Option(help="Compare with this file, and not with what is on record.", exists=True)
+    ] = None,
+) -> None:
+    """Say what a model.yaml would change: DAGs, versions, evidence, policy. Nothing is changed by asking."""
+    typer.echo(declaration.plan(path, against))
 
 
 @app.command()
 def history(
     model: Model,
-    at: Annotated[datetime | None, typer.Option(help="Answer for this instant (UTC) only.")] = None,
+    at: At = None,
 ) -> None:
     """Show a model's versions, and who was champion when: by all that is known now, and in fact."""
-    typer.echo(questions.history(model, at.replace(tzinfo=UTC) if at else None))
+    typer.echo(questions.history(model, registry.instant_of(at)))
 
 
 @app.command()

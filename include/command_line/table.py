@@ -40,17 +40,25 @@ def _row(standing: Standing, champions: set[str], in_force: str | None) -> list[
     return [
         f"{standing.as_of:%Y-%m-%d}",
         standing.version,
-        decision.outcome.value if decision else "(undecided)",
-        _number(facts.get("challenger")),
+        _outcome(standing),
+        number(facts.get("challenger")),
         str(facts.get("against", "")),
-        _number(facts.get("other")),
-        _number(facts.get("gain"), sign=True),
-        "" if low is None and high is None else f"{_number(low, sign=True)} .. {_number(high, sign=True)}",
+        number(facts.get("other")),
+        number(facts.get("gain"), sign=True),
+        "" if low is None and high is None else f"{number(low, sign=True)} .. {number(high, sign=True)}",
         mark,
     ]
 
 
-def _number(value: float | None, *, sign: bool = False) -> str:
+def _outcome(standing: Standing) -> str:
+    decision = standing.decision
+    if decision is None:
+        return "(undecided)"
+    return f"{decision.outcome} (gate: {decision.by_gate})" if decision.overrides else decision.outcome.value
+
+
+def number(value: float | None, *, sign: bool = False) -> str:
+    """Return a metric to four digits; a question mark where there is none."""
     return "?" if value is None else f"{value:+.4f}" if sign else f"{value:.4f}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from include.config.model import ModelConfig
 from include.registry.dossier import Dossier
 from include.storage.content import to_iso
 
@@ -31,6 +32,11 @@ def differences(one: Dossier, other: Dossier) -> dict[str, tuple[Difference, ...
     }
     found = {name: _between(read(one), read(other)) for name, read in facts.items()}
     return {name: rows for name, rows in found.items() if rows}
+
+
+def between(one: ModelConfig, other: ModelConfig) -> tuple[Difference, ...]:
+    """Return the fields of two declarations that are not the same, by their path."""
+    return _between(_flat(one.to_json()), _flat(other.to_json()))
 
 
 def _between(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Difference, ...]:

@@ -56,7 +56,9 @@ def test_the_graphs(described: Any) -> None:
     assert described["rollback"]["graph"] == {"withdraw": ["announce"], "announce": []}
     assert described["reproduce"]["graph"] == {"reproduce": []}
     assert described["reconsider"]["graph"] == {
-        "reconsider": ["announce", "settle"],
+        "reconsider": ["approve", "decide"],
+        "approve": ["decide"],
+        "decide": ["announce", "settle"],
         "announce": ["settle"],
         "settle": [],
     }

@@ -1,0 +1,171 @@
+"""What the registry holds, for a terminal: models, champions, versions, two of them side by side, and whether all is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from include.command_line.questions import ledger_of
+from include.command_line.table import draw, number
+from include.config.load import load_models
+from include.config.settings import Settings
+from include.errors import RatchetError
+from include.evaluation.evidence import Evidence
+from include.registry.differences import differences
+from include.registry.dossier import Dossier, gather
+from include.registry.history import History, history, needs
+from include.registry.ledger import Ledger
+from include.registry.replay import rejudge
+from include.registry.rollback import find_version
+from include.registry.timeline import Standing
+from include.registry.versions import load_version
+from include.storage.content import get_content
+from include.storage.opening import open_store
+
+
+def models(now: datetime) -> str:
+    """Return every declared model with its champion and what needs a look.
+
+    Parameters
+    ----------
+    now : datetime
+        The instant that ages are counted to.
+    """
+    settings = Settings.from_environment()
+    store = open_store(settings.store)
+    declared, broken = load_models(settings.models)
+    rows = []
+    for model in declared:
+        try:
+            told = history(model.name, Ledger(store, model.name).timeline())
+        except RatchetError as error:
+            rows.append([model.name, model.task, "?", "", "", "", f"unreadable: {error.message}"])
+            continue
+        rows.append([model.name, model.task, *_in_force(told), ", ".join(kind for kind, _ in needs(model, told, now))])
+    rows += [[one.name, "?", "", "", "", "", "broken: see `lint`"] for one in broken]
+    return draw(["model", "task", "champion", "metric", "value", "last outcome", "needs a look"], rows)
+
+
+def _in_force(told: History) -> list[str]:
+    champion, newest = told.champion, told.newest
+    last = newest.fate.value if newest else "no version yet"
+    if champion is None:
+        return ["none", "", "", last]
+    return [champion.id, champion.metric or "", number(champion.score[0]), last]
+
+
+def champion(model: str, instant: datetime | None) -> str:
+    """Return the champion, now or as of an instant, and why it is.
+
+    Parameters
+    ----------
+    instant : datetime, optional
+        Ask for the champion as of then.
+    """
+    timeline = ledger_of(model).timeline()
+    version = timeline.champion if instant is None else timeline.champion_as_of(instant)
+    if version is None:
+        return f"{model} has no champion" + ("." if instant is None else f" as of {instant:%Y-%m-%d %H:%M}.")
+    decision = timeline[version].decision
+    assert decision is not None  # noqa: S101 (a champion was decided on)
+    over = " It was promoted over the gate." if decision.overrides else ""
+    return f"{version}\n{decision.reason}{over}"
+
+
+def compare(model: str, one: str, other: str) -> str:
+    """Return what differs between two versions, and what was measured between them; the older one first."""
+    ledger = ledger_of(model)
+    timeline = ledger.timeline()
+    pair = sorted(
+        (timeline[find_version(timeline, name)] for name in (one, other)), key=lambda standing: standing.order
+    )
+    older, newer = (gather(ledger.store, model, standing) for standing in pair)
+    parts = ["\n".join(_told(standing) for standing in pair), _measured(pair, older, newer)]
+    for name, rows in differences(older, newer).items():
+        parts.append(
+            draw([name, *(f"{s.as_of:%Y-%m-%d}" for s in pair)], [[r.name, r.one or "-", r.other or "-"] for r in rows])
+        )
+    return "\n\n".join(parts)
+
+
+def _told(standing: Standing) -> str:
+    state = "withdrawn" if standing.withdrawn else standing.decision.outcome if standing.decision else "undecided"
+    return f"{standing.version}  {state}"
+
+
+def _measured(pair: list[Standing], older: Dossier, newer: Dossier) -> str:
+    for evidence, against in ((newer.evidence, pair[0]), (older.evidence, pair[1])):
+        if evidence is not None and evidence.incumbent == against.version and evidence.comparable:
+            return _paired(evidence)
+    return "These two were never measured on the same rows, so their metrics must not be subtracted."
+
+
+def _paired(evidence: Evidence) -> str:
+    rows = []
+    for metric in evidence.metrics:
+        gain = evidence.gain(metric, "incumbent")
+        scores = [evidence.scores[role][metric].value for role in ("incumbent", "challenger")]
+        bounds = (
+            ""
+            if gain is None or gain.estimate is None
+            else f"{number(gain.bound(0.975), sign=True)} .. {number(gain.upper(0.975), sign=True)}"
+        )
+        rows.append([metric, *map(number, scores), number(gain.estimate if gain else None, sign=True), bounds])
+    head = [f"on the same {evidence.holdout.rows:,} rows", "older", "newer", "gain", "95% interval"]
+    churn = next((one.share.value for one in evidence.churn if one.slice is None), None)
+    if churn is None:
+        return draw(head, rows)
+    what = (
+        "of the labels change"
+        if evidence.task == "classification"
+        else "of the target's standard deviation, on average"
+    )
+    return f"{draw(head, rows)}\n\nprediction churn: {churn:.2%} {what}"
+
+
+def verify(model: str, say: Callable[[str], None]) -> bool:
+    """Read everything that the ledger of a model names from the store again, and tell whether all of it is sound.
+
+    Parameters
+    ----------
+    say : callable
+        Takes a line for each thing that was looked at.
+    """
+    ledger = ledger_of(model)
+    sound = True
+    for what, look in _looks(ledger):
+        try:
+            say(f"  ok     {what}: {look()}")
+        except RatchetError as error:
+            sound = False
+            say(f"  wrong  {what}: {error}")
+    return sound
+
+
+def _looks(ledger: Ledger) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "the chain", lambda: f"{ledger.verify()} events, each follows from the one before"
+    for standing in ledger.timeline().standings:
+        yield standing.version, lambda version=standing.version: _file(ledger, version)  # type: ignore[misc]
+    yield "the decisions", lambda: _decisions(ledger)
+
+
+def _file(ledger: Ledger, version: str) -> str:
+    record = load_version(ledger.store, ledger.model, version)
+    return f"its model file has the digest it is named by, {len(get_content(ledger.store, f'{ledger.model}/models', '.skops', record.model_file)):,} bytes"
+
+
+def _decisions(ledger: Ledger) -> str:
+    found = rejudge(ledger)
+    differing = [one.version for one in found if one.differs]
+    if differing:
+        raise RatchetError(
+            "A decision does not follow from its evidence and policy.",
+            found=", ".join(differing),
+            remedy="`python -m include replay` shows both outcomes; look for who could write to the store",
+        )
+    return f"{len(found)}, each follows from its evidence, its policy and the answer of a person, if there was one"
+
+
+def instant_of(at: datetime | None) -> datetime | None:
+    """Read an option's instant as UTC."""
+    return at.replace(tzinfo=UTC) if at else None
