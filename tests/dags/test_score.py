@@ -20,7 +20,7 @@ def facts(dag):
         "graph": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
         "params": params,
         "schedule": getattr(dag.timetable, "expression", None),
-        "outlets": {task.task_id: [asset.uri for asset in task.outlets] for task in dag.tasks if task.outlets},
+        "outlets": {task.task_id: [getattr(asset, "uri", asset.name) for asset in task.outlets] for task in dag.tasks if task.outlets},
         "retries": sorted({task.retries for task in dag.tasks}),
         "doc": dag.doc_md,
     }
