@@ -41,7 +41,7 @@ class Settle(RatchetOperator):
         champion = ledger.timeline().champion
         self.log.info("champion of %s: %s; decisions made again: %d", config.name, champion, len(again))
         if again and champion != before:
-            extra = {"version": champion, "before": before}
+            extra: dict[str, Any] = {"version": champion, "before": before}
             context["outlet_events"][_settled(config.name)].add(champion_asset(config.name), extra=extra)
             sentence = (
                 f"{champion or 'No version'} is in force instead of {before}, since decisions of a backfill settled."
