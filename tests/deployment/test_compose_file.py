@@ -1,0 +1,128 @@
+"""docker-compose.yaml promises: nobody but this machine gets in, containers may do little, tasks are let to end, health is visible."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from include.command_line.airflow_environment import password, shared_settings
+from include.command_line.prepare import prepare
+from include.config.settings import ROOT
+from include.errors import ConfigError
+
+DECLARED: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
+SERVICES: dict[str, Any] = DECLARED["services"]
+AIRFLOW = {name: service for name, service in SERVICES.items() if name.startswith("airflow-")}
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer", "celery worker")
+
+
+def test_it_has_every_component_and_each_shows_its_health() -> None:
+    commands = {service["command"] for name, service in AIRFLOW.items() if name != "airflow-init"}
+    assert commands == set(COMPONENTS)
+    without = {
+        name for name, service in SERVICES.items() if "healthcheck" not in service and not service.get("profiles")
+    }
+    assert without == {"airflow-init"}
+
+
+def test_nothing_is_published_but_on_this_machine() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert ports
+    assert all(port.startswith("${RATCHET_BIND:-127.0.0.1}:") for port in ports)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_has_an_init_and_no_more_rights_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["init"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert set(service.get("cap_add", ())) <= {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+    if name in AIRFLOW:
+        assert service["user"] == "50000:0"
+        assert "cap_add" not in service
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name not in AIRFLOW])
+def test_an_image_is_pinned(name: str) -> None:
+    assert re.search(r":v?\d+(\.\d+)*$", SERVICES[name]["image"])
+
+
+def test_the_image_is_that_of_the_pinned_airflow() -> None:
+    pinned = re.search(r"^apache-airflow==(.+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert pinned
+    assert f"\nFROM apache/airflow:{pinned[1]}-python3.11\n" in (ROOT / "Dockerfile").read_text()
+    ours = set((ROOT / "requirements.txt").read_text().splitlines())
+    assert ours <= set((ROOT / "requirements-cluster.txt").read_text().splitlines()), "make requirements"
+
+
+def test_settings_of_every_set_up_are_in_one_place() -> None:
+    shared = shared_settings()
+    assert shared["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"] == "0.1"
+    assert int(shared["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"]) > 3
+    for service in AIRFLOW.values():
+        assert service["env_file"] == "airflow.env"
+        assert not set(service["environment"]) & set(shared)
+
+
+def test_a_worker_lets_its_tasks_end() -> None:
+    assert AIRFLOW["airflow-worker"]["stop_grace_period"] == "${WORKER_GRACE:-10m}"
+
+
+def test_every_variable_has_a_value_that_works_and_is_in_the_example() -> None:
+    text = (ROOT / "docker-compose.yaml").read_text()
+    used = set(re.findall(r"(?<!\$)\$\{(\w+)", text))
+    assert used == set(re.findall(r"(?<!\$)\$\{(\w+):-[^}]*\}", text))
+    example = (ROOT / ".env.example").read_text()
+    assert used - {"RATCHET_IMAGE"} == set(re.findall(r"^#(\w+)=", example, re.MULTILINE)) - {"COMPOSE_PROFILES"}
+    assert all(line.startswith("#") or not line for line in example.splitlines()), "a copy of it changes nothing"
+
+
+def test_compose_reads_it(tmp_path: Path) -> None:
+    command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+    if not shutil.which(command[0]) or subprocess.run([*command, "version"], capture_output=True).returncode:
+        pytest.skip("neither `docker compose` nor `docker-compose` is installed")
+    for files in (["docker-compose.yaml"], ["docker-compose.yaml", "docker-compose.develop.yaml"]):
+        chosen = [part for file in files for part in ("-f", file)]
+        done = subprocess.run([*command, *chosen, "config", "--quiet"], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+PASSWORDS = {"POSTGRES_PASSWORD": "a1", "REDIS_PASSWORD": "b2", "AWS_SECRET_ACCESS_KEY": "c3"}
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0", "192.168.1.7", "::", "airflow.example.com"])
+def test_a_known_password_is_refused_wherever_other_machines_reach_it(tmp_path: Path, bind: str) -> None:
+    for name, known in (("POSTGRES_PASSWORD", "ratchet"), ("AWS_SECRET_ACCESS_KEY", "ratchet-localhost")):
+        with pytest.raises(ConfigError, match="passwords that everybody knows"):
+            prepare(tmp_path, "file:///store", {"RATCHET_BIND": bind, **PASSWORDS, name: known})
+        assert not (tmp_path / "secrets").exists()
+    prepare(tmp_path, "file:///store", {"RATCHET_BIND": bind, **PASSWORDS})
+
+
+def test_keys_and_password_are_made_at_first_start_and_stay(tmp_path: Path) -> None:
+    prepare(tmp_path, "file:///store", {})
+    first = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert set(first) == {"fernet_key", "jwt_secret", "secret_key", "passwords.json"}
+    assert len(password(tmp_path)) >= 12
+    prepare(tmp_path, "file:///store", {"RATCHET_BIND": "127.0.0.1"})
+    assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == first
+    prepare(tmp_path, "file:///store", {"AIRFLOW_ADMIN_PASSWORD": "chosen"})
+    assert password(tmp_path) == "chosen"
+    commands = " ".join(
+        str(value) for name, value in AIRFLOW["airflow-worker"]["environment"].items() if name.endswith("_CMD")
+    )
+    assert all(f"secrets/{name}" in commands for name in ("fernet_key", "jwt_secret", "secret_key"))
+
+
+def test_the_root_is_a_bundle_whose_dag_files_are_those_in_dags() -> None:
+    from airflow.utils.file import list_py_file_paths
+
+    found = {Path(path).relative_to(ROOT) for path in list_py_file_paths(str(ROOT), safe_mode=False)}
+    assert found == {path.relative_to(ROOT) for path in (ROOT / "dags").glob("*.py")}

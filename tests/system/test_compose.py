@@ -1,0 +1,171 @@
+"""docker-compose.yaml, really brought up: two workers share a backfill, one is killed, and the ledger is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from include.command_line.airflow_api import AirflowApi
+from include.command_line.backfill import Progress, backfill
+from include.command_line.local_airflow import free_port
+from include.config.load import load_model
+from include.config.settings import ROOT
+from include.registry.ledger import Ledger
+from include.storage.local import LocalStore
+from tests.chain_run import run_chain
+
+pytestmark = [pytest.mark.system, pytest.mark.compose, pytest.mark.timeout(3600)]
+
+FIRST, LAST = datetime(2013, 5, 1, tzinfo=UTC), datetime(2013, 7, 1, tzinfo=UTC)
+READ = """
+import json, os, sys
+sys.path.append("/opt/airflow/plugins")
+from include.registry.ledger import Ledger
+from include.storage.opening import open_store
+from ratchet_operators.connections import s3_client
+client = s3_client(os.environ["RATCHET_STORE_CONNECTION"])
+ledger = Ledger(open_store(os.environ["RATCHET_STORE"], s3_client=lambda: client), "flight_delay")
+assert ledger.verify() == len(ledger.entries())
+print("ANSWER" + json.dumps({
+    "registered": [entry.body["version"] for entry in ledger.entries() if entry.kind == "registered"],
+    "timeline": [[s.version, s.decision.outcome, s.decision.incumbent] for s in ledger.timeline().standings],
+}, default=str))
+"""
+
+
+def compose_command() -> list[str] | None:
+    """Return the command of whichever Compose is installed."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) and _quiet([*command, "version"]):
+            return command
+    return None
+
+
+def _quiet(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, cwd=ROOT, timeout=1200).returncode == 0
+
+
+@dataclass
+class Composed:
+    """Containers of a project of their own."""
+
+    command: list[str]
+    environment: dict[str, str]
+    api: AirflowApi
+
+    def __call__(self, *arguments: str, **more: Any) -> str:
+        done = subprocess.run(
+            [*self.command, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, **more
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def check(self) -> None:
+        """As `backfill` wants it; containers that end are started again by the engine."""
+
+    def workers(self) -> set[str]:
+        """Return the ids of the workers' containers that run; a container's host name is the start of its id."""
+        return set(self("ps", "-q", "airflow-worker").split())
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+    if not shutil.which("docker") or not _quiet(["docker", "info"]):
+        pytest.skip("no container engine answers (docker info)")
+    command = compose_command()
+    if command is None:
+        pytest.skip("neither `docker compose` nor `docker-compose` is installed")
+    # A killed worker is noticed within minutes as shipped; a test need not wait that long.
+    faster = tmp_path_factory.mktemp("compose") / "faster.yaml"
+    faster.write_text(
+        "services: {airflow-scheduler: {environment: {AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT: 90}}}\n"
+    )
+    name, port = f"ratchet-test-{secrets.token_hex(3)}", free_port(18080)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "RATCHET", "COMPOSE"))}
+    environment = {
+        **kept,
+        "AIRFLOW_PORT": str(port),
+        "AIRFLOW_ADMIN_PASSWORD": secrets.token_urlsafe(12),
+        "RATCHET_IMAGE": f"{name}:local",
+        "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "1" if command[0] == "docker" else "0"),
+    }
+    api = AirflowApi(port, "admin", environment["AIRFLOW_ADMIN_PASSWORD"], since=time.time())
+    files = ["-f", "docker-compose.yaml", "-f", str(faster)]
+    made = Composed([*command, "-p", name, *files], environment, api)
+    declared = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+    base = (ROOT / "Dockerfile").read_text().partition("\nFROM ")[2].split()[0]
+    for image in (base, *(declared[service]["image"] for service in ("postgres", "redis", "object-store"))):
+        if not _quiet(["docker", "image", "inspect", image]) and not _quiet(["docker", "pull", "--quiet", image]):
+            pytest.skip(f"the image {image} is neither here nor to be had from its registry")
+    made("build", "airflow-init", timeout=1800)
+    try:
+        made("up", "--detach", "--scale", "airflow-worker=2", timeout=1200)
+        yield made
+    finally:
+        made("down", "--volumes", "--timeout", "10", timeout=300)
+        subprocess.run(["docker", "image", "rm", environment["RATCHET_IMAGE"]], capture_output=True)
+
+
+def wait_until(true: Any, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(2)
+
+
+def at_work(composed: Composed) -> dict[str, set[str]]:
+    """Return which tasks each worker's container runs now."""
+    running = composed.api.get("dags/~/dagRuns/~/taskInstances", state=["running"], limit=100)["task_instances"]
+    return {
+        worker: {task["task_id"] for task in running if task["hostname"] and worker.startswith(task["hostname"])}
+        for worker in composed.workers()
+    }
+
+
+def reference(folder: Path) -> list[list[Any]]:
+    """Return the timeline that the same chain makes here without Airflow, one month after the other."""
+    store, models = LocalStore(folder / "store"), ROOT / "include" / "models" / "flight_delay"
+    model = load_model(models / "model.yaml")
+    for month in range(FIRST.month, LAST.month + 1):
+        run_chain(store, model, models, FIRST.replace(month=month))
+    return [
+        [s.version, s.decision.outcome, s.decision.incumbent] for s in Ledger(store, model.name).timeline().standings
+    ]
+
+
+def test_a_worker_killed_in_mid_run_changes_nothing_in_the_ledger(composed: Composed, tmp_path: Path) -> None:
+    wait_until(lambda: composed.api.is_ready() and composed.api.is_parsed("retrain_flight_delay"), 600)
+    wait_until(lambda: len(composed.workers()) == 2, 300)
+    shared: set[str] = set()
+    killed: list[str] = []
+
+    def kill_in_the_middle(progress: Progress) -> None:
+        tasks = at_work(composed)
+        shared.update(worker for worker, running in tasks.items() if running)
+        if not killed and len(shared) == 2:
+            for worker, running in tasks.items():
+                if "train" in running and not killed:
+                    subprocess.run(["docker", "kill", worker], check=True, capture_output=True)
+                    killed.append(worker)
+
+    progress = backfill(composed, "retrain_flight_delay", FIRST, LAST, at_once=2, show=kill_in_the_middle)  # type: ignore[arg-type]
+    assert len(killed) == 1, "both workers had tasks, and one was killed while it trained"
+    assert not progress.unsuccessful, progress.failed
+    assert len(progress.runs) == 3
+
+    answer = composed("exec", "-T", "airflow-scheduler", "python", "-c", READ).rpartition("ANSWER")[2]
+    found = json.loads(answer)
+    assert len(found["registered"]) == len(set(found["registered"])) == 3
+    assert found["timeline"] == reference(tmp_path)
