@@ -24,6 +24,8 @@ class Settings:
     """``RATCHET_MODELS``: the folder with one folder a model; ``include/models`` if unset."""
     threads: int
     """``RATCHET_THREADS``: how many threads one task may compute with; 1 if unset, since tasks share the cores."""
+    dask: str | None = None
+    """``RATCHET_DASK``: the address of a Dask scheduler, such as ``tcp://dask-scheduler:8786``, to whose workers the trials of grid, random and halving searches go; in the task itself if unset."""
     permitted_types: frozenset[str] = frozenset()
     """``RATCHET_PERMITTED_TYPES``: dotted paths of classes, separated by commas or blanks, that a model file may hold besides Ratchet's own list. Reading a file builds objects of these classes and hands them their state: name only what is safe with any state."""
 
@@ -65,5 +67,6 @@ class Settings:
             store_connection=os.environ.get("RATCHET_STORE_CONNECTION") or None,
             models=Path(os.environ.get("RATCHET_MODELS") or ROOT / "include" / "models"),
             threads=int(threads),
+            dask=os.environ.get("RATCHET_DASK") or None,
             permitted_types=permitted,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from include.errors import TrainingError
 from include.storage.content import canonical_json, get_json, put_content, settle_json
 from include.storage.store import ObjectStore
 from include.training.cluster_metrics import agreement, value_of
+from include.training.dask_cluster import open_cluster
 from include.training.domain import learn_domain
 from include.training.fingerprint import fingerprint
 from include.training.fitting import divide, find_threshold, fit_model
@@ -40,7 +42,14 @@ log = logging.getLogger(__name__)
 
 
 def fit_candidate(
-    store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, name: str, *, threads: int = 1
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    snapshot: Snapshot,
+    name: str,
+    *,
+    threads: int = 1,
+    cluster: str | None = None,
 ) -> FitRecord:
     """Return the record of one fit, found again by its key or made now.
 
@@ -58,6 +67,8 @@ def fit_candidate(
     threads : int
         OpenMP and forest threads; BLAS gets one. The model file has the same bytes for any number, so that it is no
         part of the key.
+    cluster : str, optional
+        Address of a Dask scheduler, to whose workers the trials of a search go; what they find is the same.
 
     Raises
     ------
@@ -74,7 +85,10 @@ def fit_candidate(
     code = recipe.code(folder)
     joined: list[FitRecord] = []
     if recipe.members:
-        fits = [fit_candidate(store, model, folder, snapshot, one.name, threads=threads) for one in recipe.members]
+        fits = [
+            fit_candidate(store, model, folder, snapshot, one.name, threads=threads, cluster=cluster)
+            for one in recipe.members
+        ]
         joined = select_best(fits, recipe.best)
         chosen = [one.candidate for one in joined]
         recipe = replace(recipe, members=tuple(one for one in recipe.members if one.name in chosen))
@@ -86,7 +100,7 @@ def fit_candidate(
         if recipe.members:
             settings = {one.candidate: one.params for one in joined}
         if recipe.cv is not None:
-            settings, cv, trials = _compared(recipe, settings, recipe.cv, rows, threads)
+            settings, cv, trials = _compared(recipe, settings, recipe.cv, rows, threads, cluster)
         fitting = time.perf_counter()
         pipeline = fit_model(recipe, settings, rows, threads=threads, say=True)
         threshold = _threshold(recipe, settings, rows, threads)
@@ -132,7 +146,7 @@ def fit_candidate(
 
 
 def _compared(
-    recipe: Recipe, settings: dict[str, Any], cv: CrossValidation, rows: Rows, threads: int
+    recipe: Recipe, settings: dict[str, Any], cv: CrossValidation, rows: Rows, threads: int, cluster: str | None
 ) -> tuple[dict[str, Any], CrossValidated, tuple[Trial, ...] | None]:
     """Return the settings to fit, their score on the folds that all candidates share, and what a search tried."""
     divided = divide(recipe, cv, rows)
@@ -142,33 +156,48 @@ def _compared(
     tuning = divided if own is None or own == cv else divide(recipe, own, rows)
     tried = 0
 
-    def evaluate(settings: dict[str, Any], share: float) -> Trial:
+    def evaluate(each: list[dict[str, Any]], share: float) -> list[Trial]:
         nonlocal tried
-        tried += 1
-        started = time.perf_counter()
-        scored = _validate(recipe, settings, rows, _thinned(tuning, rows, share, recipe.seed), threads, say=False)
-        seconds = round(time.perf_counter() - started, 3)
-        chosen = {name: settings[name] for name in recipe.space if name in settings}
-        part = "" if share == 1 else f" on {share:.1%} of the rows"
-        log.info(
-            "%s: trial %d%s: %s %.4f with %s (%.1f s)",
-            recipe.name,
-            tried,
-            part,
-            scored.metric,
-            scored.mean,
-            chosen,
-            seconds,
-        )
-        return Trial(settings, scored, seconds, share)
+        thinned = _thinned(tuning, rows, share, recipe.seed)
+        if there is None or len(each) == 1:
+            trials = [_trial(settings, recipe, rows, thinned, threads, share) for settings in each]
+        else:
+            trials = there.map(_trial, each, recipe, rows, thinned, threads, share)
+        for trial in trials:
+            tried += 1
+            chosen = {name: trial.params[name] for name in recipe.space if name in trial.params}
+            part = "" if share == 1 else f" on {share:.1%} of the rows"
+            said = (recipe.name, tried, part, trial.cv.metric, trial.cv.mean, chosen, trial.seconds)
+            log.info("%s: trial %d%s: %s %.4f with %s (%.1f s)", *said)
+        return trials
 
     greater = METRICS[recipe.metric].greater_is_better
-    trials = search(recipe.search, recipe.space, settings, evaluate, greater_is_better=greater, seed=recipe.seed)
+    spread = cluster is not None and recipe.search.method != "bayesian"
+    with open_cluster(cluster) if cluster and spread else nullcontext() as there:
+        trials = search(
+            recipe.search,
+            recipe.space,
+            settings,
+            evaluate,
+            greater_is_better=greater,
+            seed=recipe.seed,
+            at_once=there.size if there else 1,
+        )
     best = best_of(trials, greater_is_better=greater)
     log.info("%s: best of %d trials: %s %.4f", recipe.name, len(trials), best.cv.metric, best.cv.mean)
     if tuning is divided:
         return best.params, best.cv, trials
     return best.params, _validate(recipe, best.params, rows, divided, threads, say=True), trials
+
+
+def _trial(
+    settings: dict[str, Any], recipe: Recipe, rows: Rows, divided: list[Fold], threads: int, share: float
+) -> Trial:
+    """Score settings; wherever this runs, it has the threads that a task has."""
+    started = time.perf_counter()
+    with threadpool_limits(limits={"openmp": threads, "blas": 1}):
+        scored = _validate(recipe, settings, rows, divided, threads, say=False)
+    return Trial(settings, scored, round(time.perf_counter() - started, 3), share)
 
 
 def _thinned(divided: list[Fold], rows: Rows, share: float, seed: int) -> list[Fold]:

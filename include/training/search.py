@@ -6,7 +6,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from include.training.record import Trial
 log = logging.getLogger(__name__)
 
 Settings = dict[str, Any]
-Evaluate = Callable[[Settings, float], Trial]
-"""Scores settings on a share of the fitted rows."""
+Evaluate = Callable[[list[Settings], float], list[Trial]]
+"""Scores each of some settings on a share of the fitted rows."""
 _FACTOR = 3
 
 
@@ -31,6 +31,7 @@ def search(
     *,
     greater_is_better: bool,
     seed: int,
+    at_once: int = 1,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Trial, ...]:
     """Try settings and return every trial in its order.
@@ -42,8 +43,10 @@ def search(
     ----------
     space : dict
         The values of each setting; the most important first where it is an estimator's own space.
-    evaluate : function of settings and share to Trial
+    evaluate : function of a list of settings and a share to a list of Trial
         Scores settings by cross-validation, fitted to a share of the rows.
+    at_once : int
+        How many settings to hand over at a time; the Bayesian search learns from each trial before the next, and hands over one.
     clock : function
         Seconds, for `Search.minutes`.
 
@@ -77,16 +80,18 @@ def search(
         settings = [{}, *drawn]
     tried = [declared | one for one in settings]
     if method.method == "halving":
-        return _halving(tried, evaluate, over, greater_is_better=greater_is_better)
-    return _said(_each(tried, evaluate, over), len(tried))
+        return _halving(tried, evaluate, over, at_once, greater_is_better=greater_is_better)
+    return _said(_each(tried, evaluate, over, at_once), len(tried))
 
 
-def _each(tried: Iterable[Settings], evaluate: Evaluate, over: Callable[[], bool], share: float = 1.0) -> list[Trial]:
+def _each(
+    tried: list[Settings], evaluate: Evaluate, over: Callable[[], bool], at_once: int, share: float = 1.0
+) -> list[Trial]:
     trials: list[Trial] = []
-    for settings in tried:
+    for start in range(0, len(tried), at_once):
         if trials and over():
             break
-        trials.append(evaluate(settings, share))
+        trials += evaluate(tried[start : start + at_once], share)
     return trials
 
 
@@ -97,7 +102,7 @@ def _said(trials: list[Trial], wanted: int) -> tuple[Trial, ...]:
 
 
 def _halving(
-    tried: list[Settings], evaluate: Evaluate, over: Callable[[], bool], *, greater_is_better: bool
+    tried: list[Settings], evaluate: Evaluate, over: Callable[[], bool], at_once: int, *, greater_is_better: bool
 ) -> tuple[Trial, ...]:
     """Try all on few rows and the best third on three times as many (Jamieson and Talwalkar, 2016)."""
     declared, rounds = tried[0], int(math.log(len(tried) + 0.5, _FACTOR))
@@ -106,7 +111,7 @@ def _halving(
         if left and trials and over():
             log.info("search: the minutes are over with %d rounds to go", left + 1)
             continue
-        made = _each(tried, evaluate, over, share=float(_FACTOR) ** -left)
+        made = _each(tried, evaluate, over, at_once, share=float(_FACTOR) ** -left)
         trials += made
         ordered = sorted(made, key=lambda trial: -trial.cv.mean if greater_is_better else trial.cv.mean)
         best = [trial.params for trial in ordered[: max(1, len(tried) // _FACTOR)]]
@@ -175,7 +180,7 @@ def _bayesian(
     study = optuna.create_study(
         direction="maximize" if greater_is_better else "minimize", sampler=optuna.samplers.TPESampler(seed=seed)
     )
-    done = [evaluate(declared, 1.0)]
+    done = evaluate([declared], 1.0)
     for _ in range(trials - 1):
         if over():
             break
@@ -185,7 +190,7 @@ def _bayesian(
             name: asked.params[name] if isinstance(values, Range) else values[asked.params[name]]
             for name, values in space.items()
         }
-        trial = evaluate(declared | settings, 1.0)
+        (trial,) = evaluate([declared | settings], 1.0)
         study.tell(asked, trial.cv.mean)
         done.append(trial)
     return done

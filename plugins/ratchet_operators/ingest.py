@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ratchet_operators.connections import AirflowConnections
+from ratchet_operators.numbers import report_rows
 from ratchet_operators.operator import RatchetOperator, as_of, now
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ class Ingest(RatchetOperator):
         snapshot = ingest(
             self.open_store(), config, self.folder, as_of=instant, at=now(), connections=AirflowConnections()
         )
+        rows = sum(pinned.rows for pinned in snapshot.partitions)
+        report_rows(config.name, rows)
         return {
             "as_of": to_iso(instant),
             "config": self.identity,
             "snapshot": snapshot.digest,
-            "rows": sum(pinned.rows for pinned in snapshot.partitions),
+            "rows": rows,
             "candidates": list(params.get("candidates") or config.candidate_names),
             "mode": params.get("mode") or "enforce",
         }

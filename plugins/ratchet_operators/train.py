@@ -37,7 +37,12 @@ class Train(RatchetOperator):
             raise AirflowSkipException(f"{self.candidate} was not chosen for this run.")
         store = self.open_store()
         snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
-        threads = Settings.from_environment().threads
+        settings = Settings.from_environment()
         names = BASELINES if self.candidate == "baselines" else (self.candidate,)
-        fits = {name: fit_candidate(store, config, self.folder, snapshot, name, threads=threads).key for name in names}
+        fits = {
+            name: fit_candidate(
+                store, config, self.folder, snapshot, name, threads=settings.threads, cluster=settings.dask
+            ).key
+            for name in names
+        }
         return {"config": self.identity, "fits": fits}

@@ -15,7 +15,10 @@ SPACE = {
 
 
 def run(method: str, trials: int, space: dict | None = None, declared: dict | None = None, seed: int = 0) -> tuple:
-    def evaluate(settings: dict, share: float) -> Trial:
+    def evaluate(each: list, share: float) -> list[Trial]:
+        return [trial(settings, share) for settings in each]
+
+    def trial(settings: dict, share: float) -> Trial:
         score = -abs(settings.get("x", 10) - 1) - abs(settings.get("n", 9) - 5)
         return Trial(settings, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0, share)
 

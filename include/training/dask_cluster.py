@@ -1,0 +1,78 @@
+"""A Dask cluster as the place of a search's trials, through joblib's backend for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from include.errors import ConfigError, TrainingError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_PATIENCE = 30  # seconds until a scheduler that does not answer is given up
+_WHERE = "environment variable RATCHET_DASK"
+
+
+class Cluster:
+    """The workers of a Dask cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    size : int
+        How many calls are at work at the same time.
+    """
+
+    def __init__(self, client: Any, size: int) -> None:
+        self._client = client
+        self.size = size
+
+    def map(self, function: Callable[..., T], each: list[Any], *shared: Any) -> list[T]:
+        """Return ``function(one, *shared)`` of each one, in their order; what is shared is sent to a worker once."""
+        from joblib import Parallel, delayed, parallel_config
+
+        sent = [one for one in shared if not isinstance(one, int | float | str)]
+        with parallel_config(backend="dask", client=self._client, scatter=sent, n_jobs=-1):
+            return list(Parallel()(delayed(function)(one, *shared) for one in each))
+
+
+@contextmanager
+def open_cluster(address: str) -> Iterator[Cluster]:
+    """Connect to the scheduler of a Dask cluster whose workers have Ratchet on their path.
+
+    Raises
+    ------
+    ConfigError
+        When Dask is not installed here.
+    TrainingError
+        When the scheduler does not answer, or has no workers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ConfigError(
+            "Search trials can't go to a Dask cluster.",
+            expected="the package `distributed`, of the cluster's own version",
+            found="it is not installed",
+            where=_WHERE,
+            remedy="install the extra `dask` (`pip install distributed`) where tasks run, or unset RATCHET_DASK",
+        ) from error
+    try:
+        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            "The Dask cluster can't be reached.",
+            expected="the address of its scheduler, such as tcp://dask-scheduler:8786",
+            found=f"{address}: {error}",
+            where=_WHERE,
+            remedy="start the cluster, correct the address, or unset RATCHET_DASK to search in the task itself",
+        ) from error
+    with client:
+        size = sum(client.nthreads().values())
+        if not size:
+            raise TrainingError("The Dask cluster has no workers.", found=address, where=_WHERE, remedy="start some")
+        log.info("trials go to a Dask cluster, %d at a time: %s", size, address)
+        yield Cluster(client, size)

@@ -1,0 +1,78 @@
+"""The Helm values give the code what it needs: the same settings, the image's places, secrets by reference, no rights to spare."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from include.command_line.airflow_environment import shared_settings
+from include.config.settings import ROOT, Settings
+
+VALUES: dict[str, Any] = yaml.safe_load((ROOT / "kubernetes" / "values.yaml").read_text())
+ENVIRONMENT = {variable["name"]: variable["value"] for variable in VALUES["env"]}
+PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
+
+
+def test_the_settings_are_those_of_every_set_up() -> None:
+    shared = shared_settings()
+    assert {name: value for name, value in ENVIRONMENT.items() if name in shared} == shared
+    assert all(isinstance(value, str) for value in ENVIRONMENT.values()), "Kubernetes takes texts only"
+
+
+def test_the_code_is_found_where_the_image_has_it() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"ENV PYTHONPATH={ENVIRONMENT['PYTHONPATH']}\n" in dockerfile
+    for folder in ("dags", "plugins", "include"):
+        assert f"COPY --chown=airflow:0 {folder} {ENVIRONMENT['PYTHONPATH']}/{folder}\n" in dockerfile
+    assert VALUES["config"]["core"]["dags_folder"] == f"{ENVIRONMENT['PYTHONPATH']}/dags"
+    assert dockerfile.partition("FROM apache/airflow:")[2].startswith(f"{VALUES['airflowVersion']}-")
+    assert "apache-airflow-providers-cncf-kubernetes==" in (ROOT / "requirements-cluster.txt").read_text()
+
+
+def test_every_setting_of_ours_is_one_that_the_code_reads() -> None:
+    sources = "".join(path.read_text() for folder in ("include", "plugins") for path in (ROOT / folder).rglob("*.py"))
+    ours = [name for name in ENVIRONMENT if name.startswith("RATCHET_")]
+    assert {"RATCHET_STORE", "RATCHET_STORE_CONNECTION"} <= set(ours)
+    assert all(f'"{name}"' in sources for name in ours)
+
+
+def test_the_store_is_one_that_pods_share_and_its_connection_comes_from_a_secret(monkeypatch: Any) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.from_environment()
+    assert settings.store.startswith("s3://")
+    connections = {secret["envName"]: secret for secret in VALUES["secret"]}
+    name = f"AIRFLOW_CONN_{(settings.store_connection or '').upper()}"
+    assert connections[name]["secretName"] in PAGE
+    assert name not in ENVIRONMENT
+
+
+def test_every_secret_that_is_named_is_made_on_the_page_and_none_is_in_the_file() -> None:
+    named = {secret["secretName"] for secret in VALUES["secret"]} | {VALUES["data"]["metadataSecretName"]}
+    named |= {value for name, value in VALUES.items() if name.endswith("SecretName")}
+    assert set(re.findall(r"create secret generic (\S+)", PAGE)) == named
+    text = (ROOT / "kubernetes" / "values.yaml").read_text()
+    assert "://" not in text.replace("s3://your-bucket", "").replace("postgresql+psycopg2://...", ""), (
+        "an address may hold a password"
+    )
+    assert not re.search(r"(?i)(password|aws_secret_access_key)\W", text)
+
+
+def test_a_pod_has_no_rights_that_it_does_not_need_and_time_to_end() -> None:
+    security = VALUES["securityContexts"]
+    assert security["pod"]["runAsNonRoot"] is True
+    assert security["containers"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert VALUES["workers"]["terminationGracePeriodSeconds"] >= 600
+    assert VALUES["executor"] == "KubernetesExecutor"
+
+
+def test_the_example_of_resources_is_valid() -> None:
+    from include.config.resources import Resources
+
+    (text,) = re.findall(r"```yaml\n(resources:.*?)```", PAGE, re.DOTALL)
+    resources = Resources.model_validate(yaml.safe_load(text)["resources"])
+    train = resources.of("train")
+    assert (train.pool, train.queue, train.priority) == ("training", "large", 5)
+    assert train.pod and train.pod.memory == "16Gi"
