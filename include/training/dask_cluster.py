@@ -51,7 +51,7 @@ def open_cluster(address: str) -> Iterator[Cluster]:
         When the scheduler does not answer, or has no workers.
     """
     try:
-        from distributed import Client
+        import distributed
     except ImportError as error:
         raise ConfigError(
             "Search trials can't go to a Dask cluster.",
@@ -60,8 +60,9 @@ def open_cluster(address: str) -> Iterator[Cluster]:
             where=_WHERE,
             remedy="install the extra `dask` (`pip install distributed`) where tasks run, or unset RATCHET_DASK",
         ) from error
+    connect: Any = distributed.Client
     try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+        client = connect(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise TrainingError(
             "The Dask cluster can't be reached.",
