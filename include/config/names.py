@@ -160,7 +160,9 @@ TASKS: frozenset[str] = frozenset(
     {
         "announce",
         "approve",
+        "approve",
         "check",
+        "decide",
         "decide",
         "evaluate",
         "gate",
