@@ -160,9 +160,7 @@ TASKS: frozenset[str] = frozenset(
     {
         "announce",
         "approve",
-        "approve",
         "check",
-        "decide",
         "decide",
         "evaluate",
         "gate",
