@@ -10,7 +10,7 @@ from include.command_line.table import draw, number
 from include.config.load import load_models
 from include.config.settings import Settings
 from include.errors import RatchetError
-from include.evaluation.evidence import Evidence
+from include.evaluation.evidence import CHURN_OF, Evidence
 from include.registry.differences import differences
 from include.registry.dossier import Dossier, gather
 from include.registry.history import History, history, needs
@@ -115,12 +115,7 @@ def _paired(evidence: Evidence) -> str:
     churn = next((one.share.value for one in evidence.churn if one.slice is None), None)
     if churn is None:
         return draw(head, rows)
-    what = (
-        "of the labels change"
-        if evidence.task == "classification"
-        else "of the target's standard deviation, on average"
-    )
-    return f"{draw(head, rows)}\n\nprediction churn: {churn:.2%} {what}"
+    return f"{draw(head, rows)}\n\nprediction churn: {churn:.2%} {CHURN_OF[evidence.task]}"
 
 
 def verify(model: str, say: Callable[[str], None]) -> bool:

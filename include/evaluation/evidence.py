@@ -119,6 +119,14 @@ class Family:
         return _between(zip(CONFIDENCES, self.critical[levels - 1], strict=False), confidence)
 
 
+CHURN_OF = {
+    "classification": "of the rows get another label",
+    "clustering": "of the rows change cluster",
+    "regression": "of the target's standard deviation, on average",
+}
+"""What a share of prediction churn is a share of, by task."""
+
+
 @dataclass(frozen=True)
 class Churn:
     """How much predictions change from the incumbent's to the challenger's.

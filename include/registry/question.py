@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from include.config.model import ModelConfig
 from include.evaluation.card import metric_name
-from include.evaluation.evidence import Evidence, Gain, Measured, Role
+from include.evaluation.evidence import CHURN_OF, Evidence, Gain, Measured, Role
 from include.registry.gate import Judgement
 from include.registry.ledger import Comparison
 from include.storage.content import to_iso
@@ -53,15 +53,25 @@ def ask(model: ModelConfig, comparison: Comparison, judgement: Judgement, *, at:
         " · ".join(links),
         *_rules(judgement),
         *_metrics(evidence),
-        f"![Gains with their 95 % intervals]({at}/{model.name}/evidence/{comparison.digest}/gains.svg)",
+        _picture("Gains with their 95 % intervals", f"{at}/{model.name}/evidence/{comparison.digest}/gains.svg"),
         *_levels(evidence),
         *_churn(evidence),
-        f"![Curves of challenger and champion]({at}/{model.name}/evidence/{comparison.digest}/curves.svg)",
+        *_curves(evidence, f"{at}/{model.name}/evidence/{comparison.digest}/curves.svg"),
         f"As of {to_iso(version.as_of)}, on {evidence.holdout.rows:,} rows. Your answer is bound to evidence "
         f"`{comparison.digest[:12]}` and to the incumbent `{incumbent.id if incumbent else 'none'}`: if another version "
         f"comes into force before it meanwhile, an approval is void. {until}",
     ]
     return Question(subject, "\n\n".join(parts))
+
+
+def _picture(what: str, address: str) -> str:
+    # The form shows pictures small; a click shows them whole.
+    return f"[![{what}]({address})]({address})"
+
+
+def _curves(evidence: Evidence, address: str) -> Iterator[str]:
+    if "challenger" in evidence.curves:  # a clustering has none
+        yield _picture("Curves of challenger and champion", address)
 
 
 def _rules(judgement: Judgement) -> Iterator[str]:
@@ -98,8 +108,7 @@ def _levels(evidence: Evidence) -> Iterator[str]:
 def _churn(evidence: Evidence) -> Iterator[str]:
     for churn in evidence.churn:
         if churn.slice is None and churn.share.value is not None:
-            what = "of the labels change" if evidence.task == "classification" else "of the target's spread"
-            yield f"**Prediction churn**: {churn.share.value:.2%} {what}, {_value(churn.share)}."
+            yield f"**Prediction churn**: {churn.share.value:.2%} {CHURN_OF[evidence.task]}, {_value(churn.share)}."
 
 
 def _value(measured: Measured | None) -> str:

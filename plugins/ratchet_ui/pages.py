@@ -16,7 +16,7 @@ from markupsafe import Markup
 from include.config.model import ModelConfig
 from include.errors import RatchetError
 from include.evaluation.card import ROLES, metric_name
-from include.evaluation.evidence import Churn, Evidence, Gain, Measured
+from include.evaluation.evidence import CHURN_OF, Churn, Evidence, Gain, Measured
 from include.evaluation.plots import WIDTH, Forest, Interval
 from include.leaks.tripwire import QUESTIONS
 from include.registry import charts
@@ -161,7 +161,7 @@ def draw_comparison(shelf: Shelf, model: str, one: Chapter, other: Chapter, root
         other=other,
         differences=differences(mine, theirs),
         paired=_paired(one, other, mine, theirs),
-        classification=mine.fit.task == "classification",
+        churn_of=CHURN_OF[mine.fit.task],
         metrics=_metrics_of_both(mine.evidence, theirs.evidence),
     )
 

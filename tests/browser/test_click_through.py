@@ -12,13 +12,14 @@ import pytest
 from airflow_site import Site
 from chain_run import declare
 
+from include.command_line import local_airflow as local
 from include.command_line.airflow_environment import USER, password
 from include.command_line.local_airflow import free_port, local_airflow
 from include.registry.ledger import Ledger
 from include.registry.timeline import Outcome, Standing
 from include.storage.local import LocalStore
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 MODELS = "/plugin/models"
 PATIENCE = 240
@@ -35,6 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RATCHET_STORE", (folder / "store").as_uri())
         patch.setenv("RATCHET_MODELS", str(models))
+        patch.setattr(local, "PATIENCE", 4 * PATIENCE)
         with local_airflow(home, port=free_port(8130), triggerer=False) as airflow:
             for dag in ("retrain_parcels", "retrain_letters", "rollback_parcels"):
                 airflow.wait_ready(dag)
@@ -55,112 +57,108 @@ def until(found: Callable[[], Any], what: str) -> Any:
     return answer
 
 
-def ready(page: Any) -> Any:
-    page.locator("main.ratchet[data-ready]").wait_for(state="attached")
-    return page.locator("main.ratchet")
-
-
 class Story:
-    """What a person does, and what the ledger then says."""
+    """What a person does in one window, and what the ledger then says."""
 
-    def __init__(self, site: Site, page_of: Callable[..., Any]) -> None:
-        self.site, self.page_of = site, page_of
+    def __init__(self, site: Site, page: Any) -> None:
+        self.site, self.page = site, page
+        page.set_default_timeout(PATIENCE * 1000)
 
-    def standings(self, model: str) -> tuple[Standing, ...]:
-        return Ledger(self.site.store, model).timeline().standings
+    def see(self, path: str) -> Any:
+        """Go to a page of ours; return its content once Airflow's API was asked, too."""
+        self.page.goto(self.site.address + MODELS + path)
+        self.page.locator("main.ratchet[data-ready]").wait_for(state="attached")
+        return self.page.locator("main.ratchet")
 
-    def retrain(self, model: str, as_of: str) -> Any:
-        """Trigger from the form on the model's page; the browser is then at the run."""
-        page = self.page_of(USER, f"{MODELS}/{model}")
-        ready(page).get_by_role("button", name="Retrain").click()
-        dialog = page.get_by_role("dialog")
-        dialog.get_by_label("As of (UTC)").fill(f"{as_of}T00:00:00")
-        dialog.get_by_role("button", name="Retrain").click()
-        page.wait_for_url(f"**/dags/retrain_{model}/runs/**", wait_until="commit")
-        return page
+    def champion(self, model: str) -> str:
+        """Return the version that the model's page shows to be in force, in its table and on its timeline."""
+        main = self.see(f"/{model}")
+        row = main.locator("tr.champion a").first.get_attribute("href")
+        assert main.locator(".history .reign.now").get_attribute("href") == row
+        return str(row).rpartition("/")[2]
+
+    def send(self, button: str, **fields: str) -> None:
+        """Open the form behind a button of the page, fill it in and send it; the window is then at the run."""
+        self.page.get_by_role("button", name=button).click()
+        dialog = self.page.get_by_role("dialog")
+        for label, text in fields.items():
+            dialog.get_by_label(label.replace("_", " ")).fill(text)
+        dialog.get_by_role("button", name=button).click()
+        self.page.wait_for_url("**/runs/**", wait_until="commit")
+
+    def retrain(self, model: str, as_of: str) -> None:
+        self.see(f"/{model}")
+        self.send("Retrain", As_of=f"{as_of}T00:00:00")
 
     def answer(self, model: str, word: str, reason: str) -> None:
         """Follow the approval that waits on the overview to Airflow's form, look at the evidence, and answer."""
-
-        def waiting() -> Any:
-            page = self.page_of(USER, MODELS)
-            link = ready(page).locator(".needs li.approval").get_by_role("link", name=model)
-            return (page, link) if link.count() else None
-
-        page, link = until(waiting, "an approval")
-        link.click()
-        page.wait_for_url("**/required_actions**", wait_until="commit")
-        page.get_by_role("img", name="Gains with their 95 % intervals").wait_for()
-        until(
-            lambda: page.evaluate(
-                "[...document.images].filter(i => i.alt.startsWith('Gains')).every(i => i.naturalWidth > 100)"
-            ),
-            "the picture of the gains",
-        )
-        assert "ROC AUC" in page.locator("table").first.inner_text()
-        button = page.get_by_role("button", name=word, exact=True)
+        asked = f"/api/v2/dags/retrain_{model}/dagRuns/~/hitlDetails?response_received=false&state=awaiting_input"
+        until(lambda: json.loads(self.site.ask(asked, user=USER)[2])["hitl_details"], "an approval")
+        needs = self.see("").locator(".needs li.approval")
+        needs.get_by_role("link", name=model).click()
+        self.page.wait_for_url("**/required_actions**", wait_until="commit")
+        self.page.get_by_role("img", name="Gains with their 95 % intervals").wait_for()
+        drawn = "[...document.images].filter(i => i.alt.startsWith('Gains')).every(i => i.naturalWidth > 100)"
+        until(lambda: self.page.evaluate(drawn), "the picture of the gains")
+        self.page.get_by_role("cell", name="ROC AUC").first.wait_for()
+        button = self.page.get_by_role("button", name=word, exact=True)
         assert button.is_disabled(), "an answer takes a reason"
-        page.get_by_role("textbox").last.fill(reason)
+        self.page.get_by_role("textbox").last.fill(reason)
         button.click()
 
     def decided(self, model: str, count: int) -> Standing:
         """Wait until so many versions are decided on; return the newest."""
-        until(
-            lambda: len([s for s in self.standings(model) if s.decision]) == count,
-            f"decision number {count} on {model}",
-        )
-        return self.standings(model)[-1]
+
+        def enough() -> Standing | None:
+            standings = Ledger(self.site.store, model).timeline().standings
+            return standings[-1] if len([s for s in standings if s.decision]) == count else None
+
+        found: Standing = until(enough, f"decision number {count} on {model}")
+        assert found.decision is not None
+        return found
 
 
 def test_train_be_asked_answer_or_not_and_roll_back(site: Site, page_of: Callable[..., Any]) -> None:
-    story = Story(site, page_of)
+    story = Story(site, page_of(USER, MODELS))
 
-    # Trigger from the form, and watch the run until it waits; beside it, one that nobody will answer.
-    assert "No version yet" in ready(page_of(USER, f"{MODELS}/parcels")).inner_text()
-    run = story.retrain("parcels", "2024-04-01")
+    # Trigger from the form, one that nobody will answer and one that is watched until it waits.
+    assert "No version yet" in story.see("/parcels").inner_text()
     story.retrain("letters", "2024-04-01")
-    run.get_by_text(re.compile("awaiting input|required action", re.IGNORECASE)).first.wait_for(timeout=PATIENCE * 1000)
+    story.retrain("parcels", "2024-04-01")
+    story.page.get_by_text(re.compile("awaiting input|required action", re.IGNORECASE)).first.wait_for()
 
     # Approve: the new version is on the page, in force, with who said so.
     story.answer("parcels", "Approve", "as good as we hoped")
     first = story.decided("parcels", 1)
     assert first.decision is not None and first.decision.outcome is Outcome.PROMOTE
-    page = page_of(USER, f"{MODELS}/parcels/versions/{first.version}")
-    assert "Promoted: approved by" in ready(page).locator(".verdict").inner_text()
-    assert "as good as we hoped" in ready(page).inner_text()
-    assert ready(page).locator(".head .badge").inner_text() == "champion"
+    main = story.see(f"/parcels/versions/{first.version}")
+    assert f"Promoted: approved by {USER}" in main.locator(".verdict").inner_text()
+    assert "as good as we hoped" in main.locator(".events").inner_text()
+    assert story.champion("parcels") == first.version
 
-    # Reject: it stays as it was.
+    # Reject: the champion stays.
     story.retrain("parcels", "2024-07-01")
     story.answer("parcels", "Reject", "the carriers moved")
     second = story.decided("parcels", 2)
     assert second.decision is not None and second.decision.outcome is Outcome.REJECT
     assert second.decision.approval is not None and second.decision.approval["note"] == "the carriers moved"
-    main = ready(page_of(USER, f"{MODELS}/parcels"))
-    assert first.version in (main.locator("tr.champion a").first.get_attribute("href") or "")
+    assert story.champion("parcels") == first.version
 
-    # Nobody answered: held, and there is no champion.
+    # Nobody answered: held, and no champion.
     timed_out = story.decided("letters", 1)
     assert timed_out.decision is not None and timed_out.decision.outcome is Outcome.HOLD
-    page = page_of(USER, f"{MODELS}/letters/versions/{timed_out.version}")
-    assert "nobody answered in time" in ready(page).locator(".verdict").inner_text()
+    verdict = story.see(f"/letters/versions/{timed_out.version}").locator(".verdict")
+    assert "nobody answered in time" in verdict.inner_text()
 
     # Approve another one, take it back by a click, and the earlier champion is in force.
     story.retrain("parcels", "2024-08-01")
     story.answer("parcels", "Approve", "the new carriers are in it")
     third = story.decided("parcels", 3)
-    page = page_of(USER, f"{MODELS}/parcels/versions/{third.version}")
-    ready(page).get_by_role("button", name="Roll back").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Reason").fill("complaints from the depot")
-    dialog.get_by_role("button", name="Roll back").click()
-    page.wait_for_url("**/dags/rollback_parcels/runs/**", wait_until="commit")
-    until(lambda: story.standings("parcels")[-1].withdrawn, "the withdrawal")
-    main = ready(page_of(USER, f"{MODELS}/parcels"))
-    assert first.version in (main.locator("tr.champion a").first.get_attribute("href") or "")
-    assert main.locator(".history .reign.now").get_attribute("href") == main.locator(
-        "tr.champion a"
-    ).first.get_attribute("href")
-    withdrawn = ready(page_of(USER, f"{MODELS}/parcels/versions/{third.version}"))
+    assert story.champion("parcels") == third.version
+    story.see(f"/parcels/versions/{third.version}")
+    story.send("Roll back", Reason="complaints from the depot")
+    until(lambda: Ledger(site.store, "parcels").timeline()[third.version].withdrawn, "the withdrawal")
+    assert story.champion("parcels") == first.version
+    withdrawn = story.see(f"/parcels/versions/{third.version}")
     assert "complaints from the depot" in withdrawn.locator(".verdict").inner_text()
     assert withdrawn.get_by_role("button", name="Roll back").count() == 0

@@ -108,7 +108,7 @@ def test_two_versions_side_by_side_tell_how_many_predictions_change(place: Place
     place.append("decided", replace(decision, evidence=key).to_json())
     text = place.text(f"/models/{NAME}/compare?version={first}&version={second}")
     assert text.index("0.0123") < text.index("origin: JFK") < text.index("0.0456")
-    assert "the share of rows with another label" in text
+    assert "what share of the rows get another label" in text
 
 
 @pytest.mark.parametrize("picture", ["gains", "curves"])
