@@ -21,7 +21,7 @@ from ratchet_operators import (
     reconsider_form,
 )
 
-for model in declared_models("reconsider"):
+for model in declared_models("reconsider", timed=True):
     with DAG(
         dag_id=f"reconsider_{model.name}",
         description=f"Decide again on a held version: {model.description}",

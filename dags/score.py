@@ -18,7 +18,7 @@ from ratchet_operators import (
     score_schedule,
 )
 
-for model in declared_models("score"):
+for model in declared_models("score", timed=True):
     with DAG(
         dag_id=f"score_{model.name}",
         description=f"Batch predictions: {model.description}",

@@ -15,6 +15,7 @@ import typer
 from include.command_line import declaration, questions, registry
 from include.command_line.airflow_environment import USER, password
 from include.command_line.demo import demo as run_demo
+from include.command_line.draft import draft
 from include.command_line.local_airflow import free_port, local_airflow
 from include.command_line.lock import only_one
 from include.command_line.prepare import prepare as prepare_containers
@@ -118,6 +119,26 @@ def plan(
 ) -> None:
     """Say what a model.yaml would change: DAGs, versions, evidence, policy. Nothing is changed by asking."""
     typer.echo(declaration.plan(path, against))
+
+
+@app.command()
+def new(
+    model: Annotated[str, typer.Argument(help="What to call the model: lower case letters, digits, underscores.")],
+    file: Annotated[Path, typer.Argument(help="A CSV file with a header; it is copied.", exists=True, dir_okay=False)],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    event_time: Annotated[
+        str | None, typer.Option(help="The column that says when a row happened; none for a table without time.")
+    ] = None,
+) -> None:
+    """Draft include/models/<model>/model.yaml from a CSV file, for you to read and correct."""
+    made = draft(Settings.from_environment().models, model, file, target, event_time)
+    typer.echo(f"{made.path}: {made.task} of `{target}`")
+    told = {"numbers": made.numeric, "levels": made.categorical, "left out, as they name rows": made.left_out}
+    for what, columns in told.items():
+        if columns:
+            typer.echo(f"  {what}: {', '.join(columns)}")
+    typer.echo(f"  a row is named by {f'`{made.row_id}`' if made.row_id else 'its values'}")
+    typer.echo("Take out of `features` what is not known when the model is asked. Then: make up")
 
 
 @app.command()

@@ -13,6 +13,9 @@ from include.config.section import Section
 from include.config.spans import Span
 from include.errors import nearest
 
+LOT, ROW = "(lot)", "(row)"
+"""Columns that stand for event time and id in a table that has none."""
+
 ColumnType = Literal["string", "integer", "float", "boolean", "timestamp", "date"]
 
 
@@ -81,16 +84,9 @@ class SqlSource(Section):
     connection: str
     """The Airflow connection to ask."""
     query: str
-    """A SELECT with the bounds `:start` (inclusive) and `:end` (exclusive) on event time; they come as the column has them: with a zone, or without one in `timezone`."""
+    """A SELECT with the bounds `:start` (inclusive) and `:end` (exclusive) on event time; they come as the column has them: with a zone, or without one in `timezone`. Without them for a table that has no event time."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns that the database driver leaves open, such as times in SQLite, or a column that is often empty."""
-
-    @field_validator("query")
-    @classmethod
-    def _bounded(cls, query: str) -> str:
-        if ":start" not in query or ":end" not in query:
-            raise ValueError("expected the bounds `:start` and `:end`, such as `WHERE t >= :start AND t < :end`")
-        return query
 
 
 class PythonSource(Section):
@@ -98,7 +94,7 @@ class PythonSource(Section):
 
     kind: Literal["python"]
     reader: str = Field(pattern=r"^[A-Za-z_]\w*:[A-Za-z_]\w*$")
-    """`module:function` in the model's folder; called as `function(start, end)`, it yields pandas or Arrow tables."""
+    """`module:function` in the model's folder; called as `function(start, end)`, or `function()` for a table without event time, it yields pandas or Arrow tables."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns that the first table may leave open, such as one that is often empty."""
 
@@ -126,19 +122,22 @@ class Data(Section):
     """The rows of a model."""
 
     source: Source
-    event_time: str
-    """The column that says when a row happened."""
-    row_id: tuple[str, ...] = Field(min_length=1)
-    """The columns that together name one row."""
+    event_time: str = LOT
+    """The column that says when a row happened. Left out for a table without time, which each run reads as a whole: the holdout is then drawn by lot, from a digest of each row's id."""
+    row_id: tuple[str, ...] = ()
+    """The columns that together name one row; required with `event_time`. Left out for a table without time, a row is named by the digest of its values."""
     target: str | None = None
     """The column to predict; left out for `task: clustering`, which has none."""
     entity: str | None = None
-    """A column that says what a row is about, such as a patient, if none may be in both training and holdout: a tripwire then holds that."""
-    partition: Slot
+    """A column that says what a row is about, such as a patient, if none may be in both training and holdout: a tripwire then holds that. In a table without time, all rows about one of them have the same lot."""
+    partition: Slot = Slot.MONTH
     """How much event time one stored partition holds: `hour`, `day` or `month`."""
     label_delay: Span = Span("0s")
     """How long after its event time a row's target is known."""
-    windows: Windows
+    windows: Windows | None = None
+    """Required with `event_time`, and only there."""
+    holdout: float | None = Field(default=None, gt=0, lt=1)
+    """The share of rows in the holdout of a table without time; 0.25 if left out."""
     timezone: str = "UTC"
     """What event times without a zone mean, as an IANA name such as `America/New_York`."""
     recheck: int = Field(default=1, ge=0)
@@ -151,10 +150,49 @@ class Data(Section):
         """The column to predict, or none."""
         return () if self.target is None else (self.target,)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_table(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("event_time", LOT) == LOT:
+            return {"row_id": (ROW,), "holdout": 0.25, **value}
+        return value
+
     @field_validator("row_id", mode="before")
     @classmethod
     def _one_or_more(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _timed_or_not(self) -> Data:
+        query = self.source.query if isinstance(self.source, SqlSource) else None
+        if not self.timeless:
+            if self.windows is None:
+                raise ValueError("expected `windows` with `event_time`")
+            if not self.row_id:
+                raise ValueError("expected `row_id` with `event_time`")
+            if self.holdout is not None:
+                raise ValueError(
+                    "expected the holdout's length in `windows.holdout`; `holdout` is for a table without time"
+                )
+            if query is not None and (":start" not in query or ":end" not in query):
+                raise ValueError(
+                    "expected the bounds `:start` and `:end` in the query, such as `WHERE t >= :start AND t < :end`"
+                )
+            return self
+        if self.windows is not None:
+            raise ValueError("expected `event_time` with `windows`; without time the share `holdout` says what is kept")
+        if self.label_delay:
+            raise ValueError("expected no `label_delay` without `event_time`: every row has its label")
+        if isinstance(self.source, FilesSource) and "%" in self.source.path:
+            raise ValueError("expected a path without date parts where there is no `event_time`")
+        if query is not None and (":start" in query or ":end" in query):
+            raise ValueError("expected a query without `:start` and `:end` where there is no `event_time`")
+        return self
+
+    @property
+    def timeless(self) -> bool:
+        """Whether the rows are a table without event time."""
+        return self.event_time == LOT
 
     @field_validator("timezone")
     @classmethod

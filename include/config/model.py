@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from include.config.data import Data, Quality
+from include.config.data import LOT, Data, Quality
 from include.config.features import Features
 from include.config.judging import LEAST_BLOCKS, Evaluation, Gate, Guard, Primary, Require
 from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
@@ -81,10 +81,24 @@ class ModelConfig(Section):
     notify: tuple[Notification, ...] = ()
     """Whom to tell what became of a run."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _folds_at_random(cls, value: Any) -> Any:
+        """Compare candidates on folds at random where rows have no time, unless something else is said."""
+        data, training = (value.get("data"), value.get("training")) if isinstance(value, dict) else (None, None)
+        if not isinstance(data, dict) or not isinstance(training, dict) or "cv" in training:
+            return value
+        if data.get("event_time", LOT) != LOT:
+            return value
+        kind = "stratified" if value.get("task") == "classification" else "k_fold"
+        return {**value, "training": {**training, "cv": {"kind": kind, "folds": 5}}}
+
     @model_validator(mode="after")
     def _parts_agree(self) -> ModelConfig:
         if (self.task == "clustering") != (self.data.target is None):
             raise ValueError("expected `data.target` for every task but clustering, which has none")
+        if self.data.timeless:
+            self._without_time()
         if self.data.target in self.features.columns:
             raise ValueError(f"`features` holds the target `{self.data.target}`: a model would see the answer")
         for guard in self.gate.guards:
@@ -95,8 +109,9 @@ class ModelConfig(Section):
                 )
         for column in self.evaluation.trusted:
             _known("column of `features`", column, set(self.features.columns), "`evaluation.trusted`")
-        block, holdout = self.evaluation.block, self.data.windows.holdout
-        if block is not None and holdout.about() < LEAST_BLOCKS * block.about():
+        block, windows = self.evaluation.block, self.data.windows
+        holdout = None if windows is None else windows.holdout
+        if block is not None and holdout is not None and holdout.about() < LEAST_BLOCKS * block.about():
             raise ValueError(
                 f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}"
             )
@@ -114,6 +129,19 @@ class ModelConfig(Section):
         if self.task == "clustering" and (found := self.features.for_targets_only):
             raise ValueError(f"`{found[0]}` learns from a target, which clustering does not have")
         return self
+
+    def _without_time(self) -> None:
+        """Answer what needs event time."""
+        training = self.training
+        divisions = [training.cv, training.cross_fitting, *(c.search.cv for c in training.candidates if c.search)]
+        declared = {
+            "cv: {kind: time_series}": any(cv is not None and cv.kind == "time_series" for cv in divisions),
+            "weights: {half_life: ...}": training.weights is not None and bool(training.weights.half_life),
+            "evaluation.block": self.evaluation.block is not None,
+            "schedule.score": self.schedule.score is not None,
+        }
+        if found := [name for name, there in declared.items() if there]:
+            raise ValueError(f"`{found[0]}` needs `data.event_time`, which this table does not have")
 
     @property
     def candidate_names(self) -> list[str]:

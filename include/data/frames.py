@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.config.code import load_function
+from include.config.data import LOT, ROW
 from include.config.model import ModelConfig
 from include.data.slots import bounds
 from include.data.snapshots import Pinned, Snapshot, coverage
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SLOT, POSITION = "__slot__", "__position__"
 """Columns that `read_rows` adds on request: a row's partition, and its place there counted from zero."""
+_NOT_FOR_DERIVE = (SLOT, POSITION, LOT, ROW)
 _EXACT = 2**53
 
 
@@ -99,7 +101,7 @@ def read_rows(
     names = [*raw, *((SLOT, POSITION) if positions else ())]
     frame = _to_frame(pa.concat_tables(kept).select(names))
     if derive is not None:
-        frame = _derived(frame, load_function(folder, derive), derive, target=data.target, keep=[SLOT, POSITION])
+        frame = _derived(frame, load_function(folder, derive), derive, target=data.target, keep=_NOT_FOR_DERIVE)
     if columns is None:
         return frame
     return _select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
@@ -110,7 +112,7 @@ def derive_columns(frame: pd.DataFrame, model: ModelConfig, folder: Path) -> pd.
     name = model.features.derive
     if name is None:
         return frame
-    return _derived(frame, load_function(folder, name), name, target=model.data.target, keep=[SLOT, POSITION])
+    return _derived(frame, load_function(folder, name), name, target=model.data.target, keep=_NOT_FOR_DERIVE)
 
 
 def _touches(pinned: Pinned, window: Window) -> bool:

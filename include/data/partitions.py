@@ -23,10 +23,12 @@ from include.data.columns import ARROW, word_of
 from include.data.connections import Connections
 from include.data.content import in_canonical_order, table_digest
 from include.data.lookalikes import LookAlikes
+from include.data.lots import lot_split
 from include.data.slots import bounds
 from include.data.snapshots import Pinned, Snapshot, coverage, partitions_folder
 from include.data.sources import read, source_digest
 from include.data.spool import Spool
+from include.data.tables import named
 from include.data.windows import Split, Window, split_at
 from include.errors import DataError, NotEnoughRows, ObjectCorrupt, SchemaChanged, SourceError
 from include.storage.content import from_iso, to_iso
@@ -136,11 +138,18 @@ def ingest(
     DataError
         When ``as_of`` lies after ``at``.
     """
-    split = split_at(as_of, model.data.windows, model.data.label_delay)
-    snapshot = _pin(store, model, folder, split, as_of=as_of, at=at, connections=connections)
+    snapshot = _pin(store, model, folder, _split(model.data, as_of), as_of=as_of, at=at, connections=connections)
     _check_coverage(snapshot)
+    if model.data.timeless:
+        snapshot = named(store, snapshot)
     snapshot.save(store)
     return snapshot
+
+
+def _split(data: Data, as_of: datetime) -> Split:
+    if data.windows is None:
+        return lot_split(data.holdout or 0.0)
+    return split_at(as_of, data.windows, data.label_delay)
 
 
 def ingest_window(
@@ -245,6 +254,8 @@ def _due(needed: Sequence[str], known: Mapping[str, Observation], data: Data) ->
             return False
         return from_iso(known[slot].complete_to) >= _settled_at(slot, data.label_delay)
 
+    if data.timeless:
+        return list(needed)  # nothing but reading tells whether a table has changed
     recheck = set(needed[len(needed) - data.recheck :]) if data.recheck else set()
     return [slot for slot in needed if slot in recheck or not settled(slot)]
 

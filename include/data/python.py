@@ -15,8 +15,10 @@ from include.data.columns import reason
 from include.errors import SourceError
 
 
-def read_python(source: PythonSource, ranges: Sequence[tuple[datetime, datetime]], folder: Path) -> Iterator[pa.Table]:
-    """Yield the tables of the reader, called once for each range of event time.
+def read_python(
+    source: PythonSource, ranges: Sequence[tuple[datetime, datetime]] | None, folder: Path
+) -> Iterator[pa.Table]:
+    """Yield the tables of the reader, called once for each range of event time; once without any, for a table without time.
 
     What the reader itself raises goes through as it is: it may be a passing fault that a retry helps.
 
@@ -26,8 +28,8 @@ def read_python(source: PythonSource, ranges: Sequence[tuple[datetime, datetime]
         When it yields something that is no table, or a column that mixes types.
     """
     read = load_function(folder, source.reader)
-    for start, end in ranges:
-        given = read(start, end)
+    for bounds in [()] if ranges is None else ranges:
+        given = read(*bounds)
         tables: Iterable[object] = [given] if isinstance(given, pd.DataFrame | pa.Table | pa.RecordBatch) else given
         for table in tables:
             yield _arrow(table, source.reader)

@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from include.config.model import ModelConfig
+from include.data.lots import said
+from include.data.windows import Window
 from include.errors import ObjectMissing
 from include.storage.content import digest_json, get_json
 from include.storage.store import ObjectStore
@@ -54,8 +56,14 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["between"] = _between
     environment.filters.update(count=_count, ordered=_ordered, share=_share, value=_value)
     return environment.get_template("quality.html")
+
+
+def _between(window: Mapping[str, str]) -> str:
+    bounds = Window.from_json(dict(window))
+    return said(bounds.after, bounds.until) or f"after {window['after']}, until {window['until']}"
 
 
 def chart(coverage: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.config.code import code_digest
-from include.config.data import ColumnType, Data, FilesSource, PythonSource, SqlSource
+from include.config.data import LOT, ROW, ColumnType, Data, FilesSource, PythonSource, SqlSource
 from include.data.columns import Conformer, plausible
 from include.data.connections import Connections
 from include.data.files import File, find_files
+from include.data.lots import Lots
 from include.data.python import read_python
 from include.data.slots import bounds
 from include.data.sql import read_sql
@@ -31,6 +32,8 @@ def source_digest(data: Data, folder: Path) -> str:
     source = data.source
     code = code_digest(folder, source.reader.partition(":")[0]) if isinstance(source, PythonSource) else None
     settings = data.model_dump(mode="json", include={"source", "event_time", "row_id", "partition", "timezone"})
+    if data.timeless:
+        settings["entity"] = data.entity  # it says which side a row is on
     return digest_json({**settings, "code": code})
 
 
@@ -60,10 +63,15 @@ def read(
         declared: Mapping[str, ColumnType] = {name: column.type for name, column in source.columns.items()}
     else:
         declared = source.types
-    conform = Conformer(declared, recorded, data.timezone)
+    given = {name: word for name, word in recorded.items() if not data.timeless or name not in (LOT, ROW)}
+    conform = Conformer(declared, given, data.timezone)
+    lots = Lots(data) if data.timeless else None
     for table, where, file in _tables(data, folder, slots, connections):
         for first in range(0, table.num_rows, BATCH):
             part = conform(table.slice(first, BATCH), where)
+            if lots is not None:
+                _check_names(part, [*data.row_id, *([data.entity] if data.entity else [])], where)
+                part = lots(part)
             _check_rows(part, data, where)
             if file is not None and file.start is not None and file.end is not None:
                 _check_dates(part[data.event_time], file, file.start, file.end)
@@ -74,11 +82,12 @@ def _tables(
     data: Data, folder: Path, slots: Sequence[str], connections: Connections
 ) -> Iterator[tuple[pa.Table, str, File | None]]:
     source = data.source
+    ranges = None if data.timeless else _ranges(slots)
     if isinstance(source, PythonSource):
-        for table in read_python(source, _ranges(slots), folder):
+        for table in read_python(source, ranges, folder):
             yield table, source.reader, None
     elif isinstance(source, SqlSource):
-        for table in read_sql(source, _ranges(slots), data.event_time, data.timezone, connections):
+        for table in read_sql(source, ranges, data.event_time, data.timezone, connections):
             yield table, f"query through connection {source.connection}", None
     else:
         for file in find_files(source, slots, data.timezone, folder, connections):
@@ -107,15 +116,19 @@ def _ranges(slots: Sequence[str]) -> list[tuple[datetime, datetime]]:
     return ranges
 
 
-def _check_rows(table: pa.Table, data: Data, where: str) -> None:
-    for name in dict.fromkeys([data.event_time, *data.row_id, *data.labels]):
-        if name not in table.column_names:
+def _check_names(table: pa.Table, names: Sequence[str], where: str) -> None:
+    for name in dict.fromkeys(names):
+        if name not in table.column_names and name != ROW:
             raise SourceError(
                 f"The source gives no column `{name}`.",
-                expected="every column that `event_time`, `row_id` and `target` name",
+                expected="every column that `event_time`, `row_id`, `entity` and `target` name",
                 found=", ".join(table.column_names),
                 where=where,
             )
+
+
+def _check_rows(table: pa.Table, data: Data, where: str) -> None:
+    _check_names(table, [data.event_time, *data.row_id, *([data.entity] if data.entity else []), *data.labels], where)
     if table.schema.field(data.event_time).type != pa.timestamp("us", "UTC"):
         raise SourceError(
             f"The event time `{data.event_time}` is no timestamp.",

@@ -21,12 +21,12 @@ ROWS = 20_000
 
 def read_sql(
     source: SqlSource,
-    ranges: Sequence[tuple[datetime, datetime]],
+    ranges: Sequence[tuple[datetime, datetime]] | None,
     event_time: str,
     timezone: str,
     connections: Connections,
 ) -> Iterator[pa.Table]:
-    """Yield the query's rows, a few thousand at a time, for each range of event time.
+    """Yield the query's rows, a few thousand at a time, for each range of event time; all of them for a table without time.
 
     Raises
     ------
@@ -40,7 +40,11 @@ def read_sql(
     try:
         with engine.connect() as connection:
             streaming = connection.execution_options(stream_results=True, max_row_buffer=ROWS)
-            for start, end in ranges:
+            if ranges is None:
+                result = streaming.execute(sa.text(source.query))
+                for rows in result.partitions(ROWS):
+                    yield _table(list(result.keys()), rows, where)
+            for start, end in ranges or ():
                 yield from _rows(streaming, source, start, end, event_time, timezone, where)
     except DBAPIError as error:
         if error.connection_invalidated or error.statement is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from include.data.lots import by_lot, said
 from include.evaluation import plots
 from include.evaluation.evidence import Churn, Cluster, Evidence, Gain, Measured, Role, SliceScores
 from include.evaluation.metrics import sign
@@ -106,7 +107,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"metric": metric_name, "number": _number, "gain": _signed, "day": _day, "short": _short}
     environment.globals |= {"width": plots.WIDTH, "shown_levels": SHOWN_LEVELS, "greater_is_better": _greater_is_better}
-    environment.globals |= {"units_of": _units_of, "tripwire_questions": QUESTIONS}
+    environment.globals |= {"units_of": _units_of, "between": _between, "tripwire_questions": QUESTIONS}
     return environment
 
 
@@ -227,7 +228,15 @@ def _importance(evidence: Evidence) -> tuple[tuple[str, float, float, plots.Bar]
     return tuple((column, loss, spread, bar) for (column, loss, spread), bar in zip(known, bars, strict=True))
 
 
-def _timeline(evidence: Evidence) -> plots.Timeline:
+def _between(after: str, until: str) -> str:
+    """Return how a person would call a window: by its days, or by its share of a table without time."""
+    lots = said(datetime.fromisoformat(after), datetime.fromisoformat(until))
+    return lots or f"after {_day(after)} until {_day(until)}"
+
+
+def _timeline(evidence: Evidence) -> plots.Timeline | None:
+    if by_lot(datetime.fromisoformat(evidence.holdout.after)):
+        return None
     challenger = evidence.subjects["challenger"]
     rows = [("challenger", "Challenger learned", challenger.train_after, challenger.train_until)]
     if incumbent := evidence.subjects.get("incumbent"):

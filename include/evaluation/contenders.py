@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from include.data.lots import by_lot
 from include.data.snapshots import Snapshot
 from include.errors import DataError, EvaluationError, ModelFileRefused
 from include.evaluation.comparison import Scored, rounded
@@ -89,6 +90,8 @@ def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
     until, after = fit.train.until, snapshot.split.holdout.after
     if until <= after:
         return None
+    if by_lot(after):
+        return "it was fitted with a smaller `data.holdout`, to rows that are in the holdout now"
     return f"it was fitted on rows until {to_iso(until)}, and the holdout begins at {to_iso(after)}"
 
 

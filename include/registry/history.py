@@ -172,6 +172,8 @@ def needs(model: ModelConfig, of: History, now: datetime) -> Iterator[tuple[str,
         return
     if scheduled_since(model, champion.as_of, now, at_most=STALE_AFTER) < STALE_AFTER:
         return
+    if model.data.timeless and champion is of.chapters[-1]:
+        return  # however old, it is of the table as it still is, or its next run says so
     newer = [chapter for chapter in of.chapters if chapter.as_of > champion.as_of]
     if newer:
         yield (

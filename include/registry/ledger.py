@@ -22,7 +22,7 @@ from include.registry.approval import Reply, conclude, trigger_of
 from include.registry.gate import Judgement, judge, policy_digest
 from include.registry.timeline import Decision, Standing, Timeline, Trigger, apply, fold, require_held
 from include.registry.versions import Version, load_version
-from include.storage.content import canonical_json, from_iso, get_content, put_content, to_iso
+from include.storage.content import canonical_json, digest_json, from_iso, get_content, put_content, to_iso
 from include.storage.log import Entry, Log
 from include.storage.store import ObjectStore
 
@@ -121,6 +121,13 @@ class Ledger:
 
         self._log.append(unless_known, at=to_iso(at))
         return self.timeline()[version.id]
+
+    def stands(self, model: ModelConfig, version: str) -> Decision | None:
+        """Return the decision on a version if it was made by this configuration, and so by its policy; None otherwise."""
+        timeline = self.timeline()
+        decision = timeline[version].decision if version in timeline else None
+        config = digest_json(model.to_json())
+        return decision if decision is not None and decision.config == config else None
 
     def decide(
         self,

@@ -13,7 +13,7 @@ from include.config.settings import Settings
 from include.errors import ConfigError
 
 
-def declared_models(family: str) -> list[ModelConfig]:
+def declared_models(family: str, *, timed: bool = False) -> list[ModelConfig]:
     """Return the models to build DAGs ``<family>_<model>`` for; those that can't be used are left out.
 
     A task parses only its own DAG. What is wrong with a model is said by `refuse_broken_models`, in a file of its own:
@@ -23,12 +23,15 @@ def declared_models(family: str) -> list[ModelConfig]:
     ----------
     family : str
         The first part of the DAG ids.
+    timed : bool
+        Leave out tables without event time, which have no intervals to score and no rows that mature.
     """
     wanted = get_parsing_context().dag_id
     if wanted and not wanted.startswith(f"{family}_"):
         return []
     only = wanted.removeprefix(f"{family}_") if wanted else None
-    return load_models(Settings.from_environment().models, only=only)[0]
+    models = load_models(Settings.from_environment().models, only=only)[0]
+    return [model for model in models if not (timed and model.data.timeless)]
 
 
 def refuse_broken_models() -> None:

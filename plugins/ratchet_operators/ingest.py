@@ -16,7 +16,10 @@ class Ingest(RatchetOperator):
     """Read the partitions that the windows need and the store lacks; hand over the snapshot that names them."""
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return as-of, snapshot, number of rows, and what the form asked for."""
+        """Return as-of, snapshot, number of rows, and what the form asked for.
+
+        The as-of of a table without event time is the one that names what it holds; ``looked`` is that of the run.
+        """
         from include.data.partitions import ingest
         from include.storage.content import to_iso
 
@@ -28,7 +31,8 @@ class Ingest(RatchetOperator):
         rows = sum(pinned.rows for pinned in snapshot.partitions)
         report_rows(config.name, rows)
         return {
-            "as_of": to_iso(instant),
+            "as_of": to_iso(snapshot.as_of),
+            "looked": to_iso(instant),
             "config": self.identity,
             "snapshot": snapshot.digest,
             "rows": rows,

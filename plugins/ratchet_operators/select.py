@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowSkipException
+
 from ratchet_operators.operator import RatchetOperator, actor_of, now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
+
+
+NOTHING_NEW = "NOTHING_NEW"
+"""The outcome of a run that found the table of a version that is decided on."""
 
 
 class Select(RatchetOperator):
@@ -28,7 +34,10 @@ class Select(RatchetOperator):
         self.fitted = fitted
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return the version's id; in earnest, after putting on record that it exists."""
+        """Return the version's id; in earnest, after putting on record that it exists.
+
+        Skipped, and all tasks after it, if an unchanged table leads to a version that is decided on by these very rules.
+        """
         from include.registry.ledger import Ledger
         from include.registry.selection import choose_challenger
         from include.storage.content import from_iso
@@ -36,6 +45,15 @@ class Select(RatchetOperator):
         config, store = self.config, self.open_store()
         fits = {name: key for handed in self.fitted if handed for name, key in handed["fits"].items()}
         version = choose_challenger(store, config, from_iso(self.handed["as_of"]), fits)
+        ledger = Ledger(store, config.name)
+        unchanged = self.handed.get("looked", self.handed["as_of"]) != self.handed["as_of"]
+        if unchanged and (stands := ledger.stands(config, version.id)):
+            handed = {**self.handed, "version": version.id, "outcome": NOTHING_NEW}
+            context["ti"].xcom_push("return_value", handed)
+            raise AirflowSkipException(
+                f"Nothing new: the table is what it was as of {self.handed['as_of']}, and so is all else that goes into "
+                f"a version. {version.id} stands: {stands.outcome}."
+            )
         if self.handed["mode"] == "enforce":
-            Ledger(store, config.name).register(version, actor=actor_of(context), at=now())
+            ledger.register(version, actor=actor_of(context), at=now())
         return {**self.handed, "version": version.id}

@@ -31,6 +31,8 @@ class Settle(RatchetOperator):
         from include.registry.measuring import measurer
 
         config, store = self.config, self.open_store()
+        if self.handed is None:
+            raise AirflowSkipException("Nothing new was decided.")
         if self.handed["mode"] == "dry_run":
             raise AirflowSkipException("A dry run leaves no record.")
         ledger = Ledger(store, config.name)

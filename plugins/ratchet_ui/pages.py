@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from include.config.model import ModelConfig
+from include.data.lots import said
 from include.errors import RatchetError
 from include.evaluation.card import ROLES, metric_name
 from include.evaluation.evidence import CHURN_OF, Churn, Evidence, Gain, Measured
@@ -106,7 +107,8 @@ def draw_model(shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int
         chapters=newest_first[begin : begin + VERSIONS_ON_A_PAGE],
         page=page,
         pages=max(1, -(-len(newest_first) // VERSIONS_ON_A_PAGE)),
-        buttons=_buttons(viewer, ON_MODELS, model, {}),
+        buttons=_buttons(viewer, ON_MODELS[:1] if config and config.data.timeless else ON_MODELS, model, {}),
+        look=shelf.last_look(model) if config is not None and config.data.timeless else None,
         dags=_dags_that_ask(model),
         now=now,
     )
@@ -329,7 +331,12 @@ def _environment() -> Environment:
         "age": _age,
         "segment": lambda text: quote(text, safe=""),
     }
-    environment.globals |= {"style": address("pages.css"), "interval_width": WIDTH, "tripwire_questions": QUESTIONS}
+    environment.globals |= {
+        "style": address("pages.css"),
+        "interval_width": WIDTH,
+        "between": _between,
+        "tripwire_questions": QUESTIONS,
+    }
     return environment
 
 
@@ -346,6 +353,12 @@ def _signed(value: float | None) -> str:
         return "\N{EN DASH}"
     text = _number(abs(value))
     return text if float(text.replace(",", "")) == 0 else ("+" if value > 0 else "\N{MINUS SIGN}") + text
+
+
+def _between(window: Any) -> str:
+    """Return how a person would call a window: by its days, or by its share of a table without time."""
+    bounds = [datetime.fromisoformat(b) if isinstance(b, str) else b for b in (window.after, window.until)]
+    return said(*bounds) or f"after {_day(bounds[0])} until {_day(bounds[1])}"
 
 
 def _day(instant: datetime | str) -> str:

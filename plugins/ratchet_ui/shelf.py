@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from include.config.load import BrokenModel, load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
+from include.data.tables import Look, looks
 from include.errors import RatchetError
 from include.registry.dossier import Dossier, gather
 from include.registry.history import Chapter, History, history
@@ -106,6 +107,10 @@ class Shelf:
 
         with ThreadPoolExecutor(max(1, self.store.parallel)) as pool:
             return dict(zip(models, pool.map(told, models), strict=True))
+
+    def last_look(self, model: str) -> Look | None:
+        """Return the newest look at a table without event time; raises `StoreError`."""
+        return max(looks(self.store, model), key=lambda look: look.as_of, default=None)
 
     def dossier(self, model: str, chapter: Chapter) -> Dossier:
         """Return what is on record about a version."""
