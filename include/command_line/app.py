@@ -133,7 +133,7 @@ def new(
     """Draft include/models/<model>/model.yaml from a CSV file, for you to read and correct."""
     made = draft(Settings.from_environment().models, model, file, target, event_time)
     typer.echo(f"{made.path}: {made.task} of `{target}`")
-    told = {"numbers": made.numeric, "levels": made.categorical, "left out, as they name rows": made.left_out}
+    told = {"numbers": made.numeric, "levels": made.categorical, "left out": made.left_out}
     for what, columns in told.items():
         if columns:
             typer.echo(f"  {what}: {', '.join(columns)}")
