@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from include.config.free_values import FreeSettings, Marked
 from include.config.names import ENSEMBLES, ESTIMATORS
 from include.config.section import Section
 from include.config.spans import Span
@@ -53,7 +54,7 @@ class Range(Section):
         return self
 
 
-Values = Annotated[tuple[Any, ...], Field(min_length=1)]
+Values = Annotated[tuple[Any, ...], Field(min_length=1), *Marked]
 
 
 class Search(Section):
@@ -95,7 +96,7 @@ class Candidate(Section):
     """A short name, such as `logistic_regression`; `voting` or `stacking` of other candidates; or the dotted path of a class that works like scikit-learn's, if the deployment permits its type (`RATCHET_PERMITTED_TYPES`)."""
     name: str = Field(default="", pattern=r"^[a-z0-9_]*$")
     """What it is called in tables and graphs; the estimator's name if left out."""
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: FreeSettings = Field(default_factory=dict)
     """Settings of the estimator, by scikit-learn's names."""
     search: Search | None = None
     early_stopping: bool = False

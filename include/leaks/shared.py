@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from include.config.data import ROW
 from include.leaks.tripwire import Tripwire
 
 _NAME = "shared_rows"
@@ -26,7 +27,8 @@ def shared_rows(
         A column that says what a row is about, no value of which may be on both sides; a missing value is about nothing.
     """
     rows = _on_both_sides(learned[list(row_id)], judged[list(row_id)])
-    looked = f"{len(learned):,} training and {len(judged):,} holdout rows by {', '.join(row_id)}"
+    named = "the digest of their values" if tuple(row_id) == (ROW,) else ", ".join(row_id)
+    looked = f"{len(learned):,} training and {len(judged):,} holdout rows by {named}"
     if rows:
         return Tripwire(
             _NAME,

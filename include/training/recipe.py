@@ -12,6 +12,7 @@ from sklearn.compose import ColumnTransformer
 
 from include.config.code import code_files, file_digests
 from include.config.features import Features
+from include.config.free_values import marked
 from include.config.model import ModelConfig
 from include.config.names import ENSEMBLES, SIMPLE_BASELINE
 from include.config.section import Section
@@ -23,7 +24,7 @@ from include.training.estimators import CONSTANT, Space, build_estimator, check_
 from include.training.preparation import preparation
 from include.training.scoring import check_metric
 
-MEANING = 2
+MEANING = 3
 """Raise it when the same declaration starts to give another model, so that earlier fits are not taken for it."""
 
 
@@ -100,7 +101,10 @@ class Recipe:
         declared = self.search.space if self.search else None
         if self.members:
             return {}
-        return find_estimator(self.estimator, self.task).space if declared is None else dict(declared)
+        if declared is None:
+            return find_estimator(self.estimator, self.task).space
+        # In an order of its own: the declaration that is kept for a retraining has its names sorted.
+        return dict(sorted(declared.items()))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -191,7 +195,7 @@ def _plain(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, Recipe):
         return {name: _plain(part) for name, part in vars(value).items()}
-    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+    return [_plain(part) for part in value] if isinstance(value, tuple) else marked(value)
 
 
 def recipe_of(model: ModelConfig, name: str) -> Recipe:

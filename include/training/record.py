@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from include.config.free_values import marked, unmarked
 from include.storage.content import from_iso, get_json, to_iso
 from include.storage.store import ObjectStore
 
@@ -90,6 +91,8 @@ class FitRecord:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `from_json` reads back."""
         value = asdict(self)
+        for settings in (value, *(value["trials"] or ())):
+            settings["params"] = marked(settings["params"])
         value["train"] |= {"after": to_iso(self.train.after), "until": to_iso(self.train.until)}
         return value
 
@@ -102,6 +105,7 @@ class FitRecord:
             **value
             | {
                 "train": FittedRows(**train | instants),
+                "params": unmarked(value["params"]),
                 "classes": _tuple(value["classes"]),
                 "columns": tuple(value["columns"]),
                 "members": _tuple(value.get("members")),
@@ -109,7 +113,10 @@ class FitRecord:
                 "cv": _cross_validated(value["cv"]),
                 "trials": None
                 if value["trials"] is None
-                else tuple(Trial(**trial | {"cv": _cross_validated(trial["cv"])}) for trial in value["trials"]),
+                else tuple(
+                    Trial(**trial | {"params": unmarked(trial["params"]), "cv": _cross_validated(trial["cv"])})
+                    for trial in value["trials"]
+                ),
             }
         )
 

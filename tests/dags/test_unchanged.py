@@ -24,9 +24,7 @@ answer({"runs": told, "dags": sorted(bag.dags)})
 """
 
 
-def test_an_unchanged_table_skips_all_that_would_make_a_version(
-    in_airflow: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_an_unchanged_table_skips_all_that_would_make_a_version(in_airflow: Callable[..., Any], tmp_path: Path) -> None:
     rows = [f"{size},{['red', 'blue'][size % 2]},{'yes' if size % 10 > 4 else 'no'}" for size in range(300)]
     (tmp_path / "cups.csv").write_text("\n".join(["size,colour,sold", *rows]))
     draft(tmp_path / "models", "cups", tmp_path / "cups.csv", "sold")

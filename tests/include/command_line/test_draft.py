@@ -11,7 +11,8 @@ from include.config.load import load_model
 from include.errors import ConfigError
 
 ROWS = ["number,at,shop,weight of it,note,left"] + [
-    f"{i:03d},2025-01-{1 + i % 28:02d}T10:00:00Z,{['a', 'b'][i % 2]},{i * 0.5},note {i},{i % 3 == 0}" for i in range(250)
+    f"{i:03d},2025-01-{1 + i % 28:02d}T10:00:00Z,{['a', 'b'][i % 2]},{i * 0.5},note {i},{i % 3 == 0}"
+    for i in range(250)
 ]
 
 

@@ -11,7 +11,7 @@ from sklearn.datasets import load_diabetes
 
 from include.config.names import ESTIMATORS
 from include.errors import ConfigError, TrainingError
-from include.storage.content import get_content
+from include.storage.content import canonical_json, get_content, read_json
 from include.storage.local import LocalStore
 from include.training.fit import fit_candidate
 from include.training.model_file import load, predict_scores
@@ -253,3 +253,27 @@ def test_the_best_candidate_is_selected_in_the_metric_s_direction(store: LocalSt
     assert select(reversed(fits)).candidate == "ridge"
     with pytest.raises(TrainingError, match="no candidate"):
         select([fit_candidate(store, model, tmp_path, snapshot, "trivial")])
+
+
+def test_a_whole_float_and_a_whole_number_are_two_recipes(store: LocalStore, tmp_path: Path) -> None:
+    keys = set()
+    for features in (1.0, 1):
+        forest = {"estimator": "decision_tree", "params": {"max_features": features}}
+        model = declare(training={"candidates": [forest], "cv": {"kind": "time_series", "folds": 1}})
+        record = fit_candidate(store, model, tmp_path, snapshot_of(store, model, frame_of()), "decision_tree")
+        found = FitRecord.from_json(read_json(canonical_json(record.to_json())))
+        assert type(found.params["max_features"]) is type(features)
+        keys.add(record.key)
+    assert len(keys) == 2
+
+
+def test_the_order_in_which_a_space_is_written_makes_no_difference(store: LocalStore, tmp_path: Path) -> None:
+    trials = []
+    for names in (("min_samples_leaf", "max_depth"), ("max_depth", "min_samples_leaf")):
+        space = {name: {"low": 1, "high": 20, "integer": True} for name in names}
+        tree = {"estimator": "decision_tree", "search": {"method": "random", "trials": 4, "space": space}}
+        model = declare(training={"candidates": [tree], "cv": {"kind": "time_series", "folds": 1}})
+        fresh = LocalStore(tmp_path / names[0])
+        record = fit_candidate(fresh, model, tmp_path, snapshot_of(fresh, model, frame_of()), "decision_tree")
+        trials.append([trial.params for trial in record.trials or ()])
+    assert trials[0] == trials[1]
