@@ -13,7 +13,7 @@ from include.storage.local import LocalStore
 RUN = """
 import pendulum
 told = []
-for date in ("2025-06-01", "2025-07-01"):
+for date in ("2026-06-01T00:00:00+00:00", "2026-07-01T00:00:00+00:00"):
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     run = bag.dags["retrain_cups"].test(logical_date=pendulum.parse(date), run_conf={"as_of": date})
     told.append({
@@ -27,7 +27,10 @@ answer({"runs": told, "dags": sorted(bag.dags)})
 def test_an_unchanged_table_skips_all_that_would_make_a_version(in_airflow: Callable[..., Any], tmp_path: Path) -> None:
     rows = [f"{size},{['red', 'blue'][size % 2]},{'yes' if size % 10 > 4 else 'no'}" for size in range(300)]
     (tmp_path / "cups.csv").write_text("\n".join(["size,colour,sold", *rows]))
-    draft(tmp_path / "models", "cups", tmp_path / "cups.csv", "sold")
+    made = draft(tmp_path / "models", "cups", tmp_path / "cups.csv", "sold")
+    slow = ("random_forest", "hist_gradient_boosting")
+    lines = [line for line in made.path.read_text().splitlines() if not any(name in line for name in slow)]
+    made.path.write_text("\n".join(lines))
     settings = {"RATCHET_MODELS": str(tmp_path / "models"), "RATCHET_STORE": (tmp_path / "store").as_uri()}
     found = in_airflow(RUN, **settings)
     first, second = found["runs"]
