@@ -64,7 +64,7 @@ def read_rows(
     Raises
     ------
     NotEnoughRows
-        When a window holds no row.
+        When a window holds no row, unless it has no length.
     ObjectCorrupt
         When stored bytes are not those that the snapshot pins; nothing is parsed then.
     DataError
@@ -96,7 +96,9 @@ def read_rows(
             part = part.filter(pc.is_valid(part[data.target])) if labelled else part
             rows += part.num_rows
             kept.append(part)
-        if not rows:
+        if (
+            not rows and one.after < one.until
+        ):  # rows to predict, or to look at again, have a training window of no length
             raise _nothing_in(snapshot, one, "train" if one == snapshot.split.train else "holdout", data.target)
     names = [*raw, *((SLOT, POSITION) if positions else ())]
     frame = _to_frame(pa.concat_tables(kept).select(names))
