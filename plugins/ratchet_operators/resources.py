@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from include.config.resources import Pod
+from include.config.resources import Pod, Resources
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 def assign_resources(dag: DAG, model: ModelConfig) -> None:
     """Set pool, queue, priority and pod of each task, mapped ones included; call it when the DAG has all of its tasks."""
+    if model.resources == Resources():
+        return
     for task in dag.tasks:
         wanted = model.resources.of(task.task_id)
         given: dict[str, Any] = {
