@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from include.config.section import Section
 from include.config.spans import Span
 
 LEAST_BLOCKS = 10
 """Of fewer blocks of time no interval is given."""
+
+
+class BusinessCost(Section):
+    """What predictions cost, in any one unit; a gain is below zero. The metric `cost` is the mean over rows."""
+
+    matrix: dict[str, dict[str, float]] | None = None
+    """For classes: what a row costs by the class that it is of, and then by the class that it is said to be; what is left out costs nothing."""
+    function: str | None = Field(default=None, pattern=r"^[A-Za-z_]\w*:[A-Za-z_]\w*$")
+    """`module:function` in the model's folder; called as `function(rows, actual, predicted)`, it returns a cost for each row."""
+    columns: tuple[str, ...] = ()
+    """The columns of `rows` that the function reads."""
+
+    @field_validator("matrix", mode="before")
+    @classmethod
+    def _named(cls, matrix: Any) -> Any:
+        if not isinstance(matrix, dict):
+            return matrix
+        return {
+            str(a): {str(b): c for b, c in row.items()} if isinstance(row, dict) else row for a, row in matrix.items()
+        }
+
+    @model_validator(mode="after")
+    def _one(self) -> BusinessCost:
+        if (self.matrix is None) == (self.function is None):
+            raise ValueError("expected either `matrix` or `function`")
+        if self.matrix is not None and self.columns:
+            raise ValueError("expected `columns` with `function` only")
+        return self
 
 
 class Evaluation(Section):
@@ -20,6 +48,10 @@ class Evaluation(Section):
     """Metrics by their short names; those that the gate names are measured as well."""
     slices: tuple[str, ...] = ()
     """Columns whose levels are looked at one by one."""
+    quantile: float = Field(default=0.5, gt=0, lt=1)
+    """For the metric `pinball`: the share of targets that are to lie below the prediction."""
+    cost: BusinessCost | None = None
+    """For the metric `cost`."""
     resamples: int = Field(default=1000, ge=200, le=20000)
     """Bootstrap resamples behind every interval."""
     cluster: str | None = None

@@ -116,7 +116,15 @@ class ModelConfig(Section):
                 f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}"
             )
         for metric in self.metrics:
-            _known("metric", metric, {name for name, facts in METRICS.items() if facts.task == self.task}, self.task)
+            _known("metric", metric, {name for name, facts in METRICS.items() if self.task in facts.task}, self.task)
+        if ("cost" in self.metrics) != (self.evaluation.cost is not None):
+            raise ValueError("expected `evaluation.cost` together with the metric `cost`")
+        if self.gate.primary.metric == "cost":
+            raise ValueError(
+                "`cost` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it"
+            )
+        if self.task == "regression" and self.evaluation.cost is not None and self.evaluation.cost.matrix is not None:
+            raise ValueError("`evaluation.cost.matrix` is of classes; give `function`")
         able = {name for name, facts in ESTIMATORS.items() if self.task in facts.tasks}
         able |= set() if self.task == "clustering" else set(ENSEMBLES)
         for candidate in self.training.candidates:

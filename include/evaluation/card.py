@@ -25,6 +25,11 @@ ROLES: dict[Role, str] = {
     "trivial": "Trivial baseline",
 }
 NAMES = {
+    "f1_macro": "F1, macro",
+    "f1_weighted": "F1, weighted",
+    "mape": "Mean absolute percentage error",
+    "pinball": "Pinball loss",
+    "cost": "Cost per row",
     "roc_auc": "ROC AUC",
     "average_precision": "Average precision",
     "f1": "F1",
@@ -276,13 +281,17 @@ def plots_of(evidence: Evidence) -> list[plots.Plot]:
             )
         )
     compared = [(role, name, curve.calibration) for role, name, curve in curves if role != "simple"]
-    binary = evidence.task == "classification"
+    axes = ("Mean prediction", "Mean target")
+    if evidence.task == "classification":
+        axes = ("Predicted probability", "Share of positives")
+    if ours.matrix:
+        axes = ("Probability of the likeliest class", "Share that is of it")
     found.append(
         plots.calibration(
             "calibration",
             "Calibration",
             "Ten groups of rows by predicted value, with 95 % intervals; a model that means what it says is on the diagonal.",
-            ("Predicted probability", "Share of positives") if binary else ("Mean prediction", "Mean target"),
+            axes,
             compared,
         )
     )

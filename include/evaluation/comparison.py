@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from include.evaluation.bootstrap import LEAST_UNITS, Resampling, expanded
 from include.evaluation.delong import delong_interval
 from include.evaluation.evidence import PROBABILITIES, Churn, Family, Gain, Measured, Role, SliceScores
-from include.evaluation.metrics import DEFINITIONS, SHARED, needed_terms, row_terms, sign
+from include.evaluation.many_classes import classes_in, definition, is_shared, terms_of
+from include.evaluation.metrics import DEFINITIONS, sign
 from include.evaluation.simultaneous import critical_values
 
 Array = NDArray[Any]
@@ -30,7 +31,8 @@ class Scored:
     Parameters
     ----------
     score : array of shape (n_rows,)
-        Probabilities of the positive class, values, or numbers of clusters.
+        Probabilities of the positive class, values, or numbers of clusters; of more than two classes the probability of
+        each, of shape (n_rows, n_classes).
     threshold : float or None
         The score from which a row counts as positive.
     labels : array of shape (n_rows,), optional
@@ -55,6 +57,8 @@ class Scored:
         """What each row is said to be; None for a regression."""
         if self.labels is not None:
             return self.labels
+        if self.score.ndim == 2:
+            return np.asarray(self.score.argmax(axis=1))
         return None if self.threshold is None else self.score >= self.threshold
 
 
@@ -180,19 +184,20 @@ def _on_rows(
         columns[None, "changed"] = changed if rows is None else changed[rows]
         columns.setdefault((None, "rows"), np.ones(len(columns[None, "changed"])))
     sums = dict(zip(columns, resampling.sums(list(columns.values()), rows), strict=True))
+    classes = classes_in(models["challenger"].score)
     values: dict[tuple[Role, str], Array] = {}
     for role, metric in ((role, metric) for role in models for metric in metrics):
-        definition = DEFINITIONS[metric]
-        if definition.whole and at is not None:
+        defined = definition(metric, classes)
+        if defined.whole and at is not None:
             values[role, metric] = np.full(1 + resampling.weights.shape[1], np.nan)
         elif metric in models[role].draws:
             values[role, metric] = models[role].draws[metric]
         else:
-            terms = {term: sums[None if term in SHARED else role, term] for term in definition.terms}
-            values[role, metric] = definition.combine(terms)
+            terms = {term: sums[None if is_shared(term) else role, term] for term in defined.terms}
+            values[role, metric] = defined.combine(terms)
     units, support = resampling.present(rows), len(target) if rows is None else len(rows)
     scores = {
-        role: {metric: _interval(values[role, metric], _reason(metric, at), units) for metric in metrics}
+        role: {metric: _interval(values[role, metric], _reason(metric, at, classes), units) for metric in metrics}
         for role in models
     }
     gains: list[Gain] = []
@@ -202,8 +207,8 @@ def _on_rows(
         for role in models:
             if role == "challenger":
                 continue
-            gain = _gain(metric, role, at, support, ours, values[role, metric], units)
-            if metric == "roc_auc" and at is None and gain.estimate is not None:
+            gain = _gain(metric, role, at, support, ours, values[role, metric], units, _reason(metric, at, classes))
+            if metric == "roc_auc" and classes is None and at is None and gain.estimate is not None:
                 gain = replace(gain, delong=_delong(gain.estimate, columns, role))
             if role == "incumbent" and at is not None and gain.error is not None and gain.estimate is not None:
                 off = sign(metric) * (ours - values[role, metric])[1:] - gain.estimate
@@ -222,18 +227,19 @@ def _terms(
 ) -> dict[tuple[Role | None, str], Array]:
     """Return the per-row terms of each model, and under None those that all of them share."""
     metrics = tuple(name for name in metrics if rows is None or not DEFINITIONS[name].whole)
-    wanted = needed_terms(metrics)
+    classes = classes_in(models["challenger"].score)
+    wanted = tuple(dict.fromkeys(term for metric in metrics for term in definition(metric, classes).terms))
     centre = float(target.mean())
     here = target if rows is None else target[rows]
     columns: dict[tuple[Role | None, str], Array] = {}
     for role, scored in models.items():
         score = scored.score if rows is None else scored.score[rows]
-        own = tuple(term for term in wanted if term not in SHARED or (None, term) not in columns)
+        own = tuple(term for term in wanted if not is_shared(term) or (None, term) not in columns)
         known = scored.terms if rows is None else scored.slice_terms
         given = {term: known[term] if rows is None else known[term][rows] for term in own if term in known}
         rest = tuple(term for term in own if term not in given)
-        for term, column in (given | row_terms(rest, here, score, scored.threshold, centre)).items():
-            columns[None if term in SHARED else role, term] = column
+        for term, column in (given | terms_of(rest, here, score, scored.threshold, centre)).items():
+            columns[None if is_shared(term) else role, term] = column
     return columns
 
 
@@ -258,9 +264,9 @@ def _why_undefined(reason: str, values: Array, units: int) -> str | None:
     return None
 
 
-def _reason(metric: str, at: tuple[str, str] | None) -> str:
-    whole = at is not None and DEFINITIONS[metric].whole
-    return "it is of all rows together" if whole else DEFINITIONS[metric].undefined
+def _reason(metric: str, at: tuple[str, str] | None, classes: int | None) -> str:
+    defined = definition(metric, classes)
+    return "it is of all rows together" if at is not None and defined.whole else defined.undefined
 
 
 def _interval(values: Array, reason: str, units: int) -> Measured:
@@ -272,9 +278,15 @@ def _interval(values: Array, reason: str, units: int) -> Measured:
 
 
 def _gain(
-    metric: str, against: Role, at: tuple[str, str] | None, support: int, ours: Array, theirs: Array, units: int
+    metric: str,
+    against: Role,
+    at: tuple[str, str] | None,
+    support: int,
+    ours: Array,
+    theirs: Array,
+    units: int,
+    reason: str,
 ) -> Gain:
-    reason = _reason(metric, at)
     if why := _why_undefined(reason, ours, units) or _why_undefined(reason, theirs, units):
         return Gain(metric, against, at, support, None, (), why)
     gains = sign(metric) * (ours - theirs)

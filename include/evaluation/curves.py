@@ -32,6 +32,14 @@ def curves_of(task: Literal["classification", "regression"], target: Array, scor
         bars = zip(edges[:-1], edges[1:], counts, strict=True)
         residuals = tuple((rounded(left), rounded(right), int(count)) for left, right, count in bars)
         return Curves(calibration=_calibration(target, scored.score, binary=False), residuals=residuals)
+    if scored.score.ndim == 2:
+        said, classes = scored.score.argmax(axis=1), scored.score.shape[1]
+        counts = np.bincount(target.astype(np.int64) * classes + said, minlength=classes**2).reshape(classes, classes)
+        right = (said == target).astype(float)
+        return Curves(
+            calibration=_calibration(right, scored.score.max(axis=1), binary=True),
+            matrix=tuple(tuple(int(count) for count in row) for row in counts),
+        )
     positive = scored.score >= (0.5 if scored.threshold is None else scored.threshold)
     tp, fp = int(target[positive].sum()), int((1 - target[positive]).sum())
     p = int(target.sum())

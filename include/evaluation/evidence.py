@@ -205,6 +205,8 @@ class Curves:
     precision_recall: tuple[tuple[float, float], ...] = ()
     confusion: tuple[int, int, int, int] | None = None
     residuals: tuple[tuple[float, float, int], ...] = ()
+    matrix: tuple[tuple[int, ...], ...] = ()
+    """Of more than two classes: rows by the class that they are of, and then by the likeliest."""
 
 
 @dataclass(frozen=True)
@@ -279,6 +281,8 @@ class Evidence:
     seed: int
     families: tuple[Family, ...] = ()
     churn: tuple[Churn, ...] = ()
+    classes: tuple[str, ...] = ()
+    """The target's classes, in the order of ``Curves.matrix``."""
     clusters: tuple[Cluster, ...] = ()
     """Of a clustering: all rows first, then the challenger's clusters, the largest first."""
     tripwires: tuple[Tripwire, ...] | None = None

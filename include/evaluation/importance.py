@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from include.evaluation.comparison import rounded
 from include.evaluation.evidence import Importance
-from include.evaluation.metrics import DEFINITIONS, row_terms, sign
+from include.evaluation.many_classes import value_of
+from include.evaluation.metrics import sign
 
 Array = NDArray[Any]
 
@@ -29,6 +30,7 @@ def permutation_importance(
     threshold: float | None,
     *,
     seed: int,
+    quantile: float = 0.5,
 ) -> tuple[Importance, ...]:
     """Shuffle one column at a time among a sample of rows and measure the loss.
 
@@ -42,8 +44,7 @@ def permutation_importance(
     sample, answers = frame.iloc[rows], target[rows]
 
     def value(score: Array) -> float:
-        terms = row_terms(DEFINITIONS[metric].terms, answers, score, threshold, centre=float(answers.mean()))
-        return float(DEFINITIONS[metric].combine({name: np.array([term.sum()]) for name, term in terms.items()})[0])
+        return value_of(metric, answers, score, threshold, quantile)
 
     whole = value(predict(sample))
     # All repeats of a column are predicted at once: a pipeline's fixed cost is most of a small prediction.

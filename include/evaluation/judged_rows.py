@@ -20,6 +20,7 @@ from include.evaluation.contenders import Contender
 from include.evaluation.evidence import Role
 from include.storage.store import ObjectStore
 from include.training.record import FitRecord
+from include.training.target import as_numbers
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ def read_judged_rows(
     """Read the holdout once, and say so if the incumbent can't read it."""
     judged = (*model.data.row_id, *model.data.labels, *model.evaluation.slices)
     unit = (model.evaluation.cluster or model.data.event_time, *([model.data.entity] if model.data.entity else []))
-    wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *unit])
+    priced = model.evaluation.cost.columns if model.evaluation.cost else ()
+    wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *unit, *priced])
     lacking = [column for column in incumbent.fit.columns if column not in wanted] if incumbent else []
     if lacking:
         try:
@@ -61,7 +63,7 @@ def read_judged_rows(
 
 
 def target_of(frame: pd.DataFrame, model: ModelConfig, fit: FitRecord) -> Array:
-    """Return 0 and 1, or values; zeros where there is no target. Raises `EvaluationError` for a class never seen."""
+    """Return places of classes, 0 and 1 of two, or values; zeros where there is no target. Raises `EvaluationError` for a class never seen."""
     if model.data.target is None:
         return np.zeros(len(frame))
     column = frame[model.data.target]
@@ -74,8 +76,7 @@ def target_of(frame: pd.DataFrame, model: ModelConfig, fit: FitRecord) -> Array:
             found=", ".join(unknown[:5]),
             where=f"column {column.name}",
         )
-    target: Array = (column == fit.classes[1]).to_numpy(dtype=float)
-    return target
+    return as_numbers(column, fit.classes).astype(float)
 
 
 def levels_of(column: pd.Series) -> Levels:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import pandas as pd
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from include.config.code import code_digest
 from include.config.model import ModelConfig
 from include.data.content import rows_digest
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError, RatchetError
 from include.evaluation.bootstrap import draw
+from include.evaluation.business_cost import costs_of
 from include.evaluation.clustering import describe_clusters, with_clusters
 from include.evaluation.comparison import Scored, compare
 from include.evaluation.contenders import (
@@ -31,6 +36,7 @@ from include.evaluation.curves import curves_of
 from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Importance, Role, Units
 from include.evaluation.importance import permutation_importance
 from include.evaluation.judged_rows import Obstacle, levels_of, read_judged_rows, target_of, units_of
+from include.evaluation.many_classes import pinball
 from include.leaks.watch import EDITION as TRIPWIRES
 from include.leaks.watch import watch
 from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
@@ -102,6 +108,7 @@ def measure(
         "metrics": list(model.metrics),
         "evaluation": model.evaluation.model_dump(mode="json"),
         "entity": model.data.entity,
+        "cost": _code_of_costs(model, folder),
     }
     index = f"{model.name}/evidence/index/{digest_json(question)}.json"
     if store.exists(index):
@@ -156,7 +163,11 @@ def _measured(
     units, of = units_of(model, frame, snapshot)
     resampling = draw(units, resamples=model.evaluation.resamples, seed=seed)
     log.info("Resampling %s units of one %s %d times", f"{resampling.units:,}", of, model.evaluation.resamples)
-    binary, clustering = model.task == "classification", model.task == "clustering"
+    classes = challenger.fit.classes
+    binary, clustering = classes is not None and len(classes) == 2, model.task == "clustering"
+    models = {
+        role: _with_declared_terms(model, folder, frame, target, scored, classes) for role, scored in models.items()
+    }
     if clustering:
         models = with_clusters(
             store,
@@ -175,7 +186,14 @@ def _measured(
     importance: tuple[Importance, ...] = ()
     if not clustering:
         importance = permutation_importance(
-            lambda rows: predict_scores(pipeline, rows), inputs, target, columns, primary, threshold, seed=seed
+            lambda rows: predict_scores(pipeline, rows),
+            inputs,
+            target,
+            columns,
+            primary,
+            threshold,
+            seed=seed,
+            quantile=model.evaluation.quantile,
         )
     tripwires = watch(store, model, folder, challenger.fit, pipeline, snapshot, frame, threads=threads)
     log.info("Measured %s: %s is %s", challenger.id, primary, found.scores["challenger"][primary].value)
@@ -211,9 +229,34 @@ def _measured(
         seed=seed,
         families=found.families,
         churn=found.churn,
+        classes=tuple(str(value) for value in classes or ()),
         clusters=describe_clusters(frame, columns, models["challenger"]) if clustering else (),
         tripwires=tripwires,
     )
+
+
+def _code_of_costs(model: ModelConfig, folder: Path) -> str | None:
+    """Return the digest of the code behind a cost function: with other code, other costs."""
+    cost = model.evaluation.cost
+    return None if cost is None or cost.function is None else code_digest(folder, cost.function.partition(":")[0])
+
+
+def _with_declared_terms(
+    model: ModelConfig,
+    folder: Path,
+    frame: pd.DataFrame,
+    target: NDArray[Any],
+    scored: Scored,
+    classes: tuple[Any, ...] | None,
+) -> Scored:
+    """Add what metrics take from the declaration: the quantile of the pinball loss, costs."""
+    terms = {}
+    if "pinball" in model.metrics:
+        terms["pinball"] = pinball(target, scored.score, model.evaluation.quantile)
+    if model.evaluation.cost is not None:
+        said = scored.score if scored.said is None else scored.said
+        terms["cost"] = costs_of(model.evaluation.cost, folder, frame, target, said, classes)
+    return replace(scored, terms=terms, slice_terms=terms) if terms else scored
 
 
 def _overlaps(incumbent: Contender, snapshot: Snapshot) -> Obstacle | None:

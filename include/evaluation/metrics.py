@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ Sums = Mapping[str, Array]
 
 SHARED = frozenset({"rows", "positive", "negative", "target", "target_squared"})
 """Terms that say nothing of a model and are computed once for all of them."""
+
+BINS = 10
+"""Of probabilities, for the calibration error."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,6 @@ def sign(name: str) -> int:
     return 1 if METRICS[name].greater_is_better else -1
 
 
-def needed_terms(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the per-row terms that some metrics need, each once."""
-    return tuple(dict.fromkeys(term for name in names for term in DEFINITIONS[name].terms))
-
-
 def row_terms(
     wanted: tuple[str, ...], target: Array, score: Array, threshold: float | None, centre: float = 0.0
 ) -> dict[str, Array]:
@@ -75,20 +74,73 @@ def row_terms(
     """
     terms: dict[str, Array] = {}
     if {"auc_positive", "auc_negative", "precision_at"} & set(wanted):
-        terms |= _ranking_terms(target, score)
+        terms |= ranking_terms(target, score)
     direct: dict[str, Callable[[], Array]] = {
         "rows": lambda: np.ones(len(target)),
         "positive": lambda: target,
         "negative": lambda: 1.0 - target,
         "true_positive": lambda: target * (score >= threshold),
         "false_positive": lambda: (1.0 - target) * (score >= threshold),
+        "percentage_error": lambda: _percentage(target, score),
         "squared_error": lambda: (score - target) ** 2,
         "absolute_error": lambda: np.abs(score - target),
         "log_loss": lambda: _log_loss(target, score),
         "target": lambda: target - centre,
         "target_squared": lambda: (target - centre) ** 2,
     }
+    if any(name.startswith("off:") for name in wanted):
+        which = bins_of(score)
+        direct |= {f"off:{bin}": partial(binned_gap, score - target, which, bin) for bin in range(BINS)}
     return {name: terms[name] if name in terms else direct[name]() for name in wanted}
+
+
+def bins_of(probability: Array) -> Array:
+    """Return which of ten equal bins each probability is in."""
+    return np.minimum((probability * BINS).astype(np.int64), BINS - 1)
+
+
+def binned_gap(gap: Array, which: Array, bin: int) -> Array:
+    """Return what rows of one bin say too much, zero for the others."""
+    return np.where(which == bin, gap, 0.0)
+
+
+def averaged(kind: str, how: str, hit: Array, said: Array, own: Array) -> Array:
+    """Return precision, recall or F1 as a mean over classes.
+
+    Parameters
+    ----------
+    kind : {"precision", "recall", "f1"}
+    how : {"macro", "weighted"}
+        Every class that has rows counts the same, or by its rows.
+    hit, said, own : array of shape (n_classes, ...)
+        Rows said to be of a class and of it; said to be; of it.
+    """
+    below = {"precision": said, "recall": own, "f1": (said + own) / 2}[kind]
+    each = np.divide(hit, below, out=np.zeros(np.broadcast(hit, below).shape), where=below > 0)
+    weight = own if how == "weighted" else (own > 0).astype(float)
+    return ratio((each * weight).sum(axis=0), weight.sum(axis=0))
+
+
+def _percentage(target: Array, score: Array) -> Array:
+    size = np.abs(target)
+    known = size > np.finfo(float).eps  # scikit-learn divides by this where there is nothing to divide by
+    return np.where(known, np.abs(score - target) / np.where(known, size, 1), np.nan)
+
+
+def _of_both(kind: str, how: str) -> Metric:
+    def combine(s: Sums) -> Array:
+        hit, false = s["true_positive"], s["false_positive"]
+        hits, said = (
+            np.stack([s["negative"] - false, hit]),
+            np.stack([s["positive"] - hit + s["negative"] - false, hit + false]),
+        )
+        return averaged(kind, how, hits, said, np.stack([s["negative"], s["positive"]]))
+
+    return Metric((*_COUNTS, "true_positive", "false_positive"), combine, "there is no row")
+
+
+def _calibration_error(s: Sums) -> Array:
+    return ratio(np.sum([np.abs(s[f"off:{bin}"]) for bin in range(BINS)], axis=0), s["rows"])
 
 
 def _log_loss(target: Array, score: Array) -> Array:
@@ -98,7 +150,8 @@ def _log_loss(target: Array, score: Array) -> Array:
     return loss
 
 
-def _ranking_terms(target: Array, score: Array) -> dict[str, Array]:
+def ranking_terms(target: Array, score: Array) -> dict[str, Array]:
+    """Return placement values and the influence on average precision of each row."""
     order = np.argsort(score)  # in which order equal scores come makes no difference below
     ranked = score[order]
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
@@ -131,31 +184,32 @@ def _ranking_terms(target: Array, score: Array) -> dict[str, Array]:
     }
 
 
-def _ratio(a: Array, b: Array) -> Array:
-    ratio: Array = np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0)
-    return ratio
+def ratio(a: Array, b: Array) -> Array:
+    """Divide, giving NaN where there is nothing to divide by."""
+    divided: Array = np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b > 0)
+    return divided
 
 
 def _roc_auc(s: Sums) -> Array:
-    auc = _ratio(s["auc_positive"], s["positive"]) + _ratio(s["auc_negative"], s["negative"])
+    auc = ratio(s["auc_positive"], s["positive"]) + ratio(s["auc_negative"], s["negative"])
     clipped: Array = np.clip(auc, 0, 1)
     return clipped
 
 
 def _balanced_accuracy(s: Sums) -> Array:
-    recall = _ratio(s["true_positive"], s["positive"])
-    balanced: Array = (recall + 1 - _ratio(s["false_positive"], s["negative"])) / 2
+    recall = ratio(s["true_positive"], s["positive"])
+    balanced: Array = (recall + 1 - ratio(s["false_positive"], s["negative"])) / 2
     return balanced
 
 
 def _accuracy(s: Sums) -> Array:
     correct = s["true_positive"] + s["negative"] - s["false_positive"]
-    return _ratio(correct, s["positive"] + s["negative"])
+    return ratio(correct, s["positive"] + s["negative"])
 
 
 def _r2(s: Sums) -> Array:
     spread = s["target_squared"] - s["target"] ** 2 / np.where(s["rows"] > 0, s["rows"], 1)
-    r2: Array = 1 - _ratio(s["squared_error"], np.where(spread > 1e-12 * s["target_squared"], spread, 0))
+    r2: Array = 1 - ratio(s["squared_error"], np.where(spread > 1e-12 * s["target_squared"], spread, 0))
     return r2
 
 
@@ -167,33 +221,38 @@ _CLUSTERS = "the rows lie in fewer than two clusters"
 DEFINITIONS: dict[str, Metric] = {
     "roc_auc": Metric((*_COUNTS, "auc_positive", "auc_negative"), _roc_auc, _BOTH),
     "average_precision": Metric(
-        ("positive", "precision_at"), lambda s: np.clip(_ratio(s["precision_at"], s["positive"]), 0, 1), _NO_POSITIVE
+        ("positive", "precision_at"), lambda s: np.clip(ratio(s["precision_at"], s["positive"]), 0, 1), _NO_POSITIVE
     ),
     "f1": Metric(
         ("positive", "true_positive", "false_positive"),
-        lambda s: _ratio(2 * s["true_positive"], s["positive"] + s["true_positive"] + s["false_positive"]),
+        lambda s: ratio(2 * s["true_positive"], s["positive"] + s["true_positive"] + s["false_positive"]),
         "no row is positive or predicted positive",
     ),
     "precision": Metric(
         ("true_positive", "false_positive"),
-        lambda s: _ratio(s["true_positive"], s["true_positive"] + s["false_positive"]),
+        lambda s: ratio(s["true_positive"], s["true_positive"] + s["false_positive"]),
         "no row is predicted positive",
     ),
-    "recall": Metric(("positive", "true_positive"), lambda s: _ratio(s["true_positive"], s["positive"]), _NO_POSITIVE),
+    "recall": Metric(("positive", "true_positive"), lambda s: ratio(s["true_positive"], s["positive"]), _NO_POSITIVE),
     "accuracy": Metric((*_COUNTS, "true_positive", "false_positive"), _accuracy),
     "balanced_accuracy": Metric((*_COUNTS, "true_positive", "false_positive"), _balanced_accuracy, _BOTH),
-    "brier": Metric(("rows", "squared_error"), lambda s: _ratio(s["squared_error"], s["rows"])),
-    "log_loss": Metric(("rows", "log_loss"), lambda s: _ratio(s["log_loss"], s["rows"])),
-    "mse": Metric(("rows", "squared_error"), lambda s: _ratio(s["squared_error"], s["rows"])),
-    "rmse": Metric(("rows", "squared_error"), lambda s: np.sqrt(_ratio(s["squared_error"], s["rows"]))),
-    "mae": Metric(("rows", "absolute_error"), lambda s: _ratio(s["absolute_error"], s["rows"])),
+    "brier": Metric(("rows", "squared_error"), lambda s: ratio(s["squared_error"], s["rows"])),
+    "log_loss": Metric(("rows", "log_loss"), lambda s: ratio(s["log_loss"], s["rows"])),
+    **{f"{kind}_{how}": _of_both(kind, how) for kind in ("f1", "precision", "recall") for how in ("macro", "weighted")},
+    "calibration_error": Metric(("rows", *(f"off:{bin}" for bin in range(BINS))), _calibration_error),
+    "mape": Metric(("rows", "percentage_error"), lambda s: ratio(s["percentage_error"], s["rows"]), "a target is zero"),
+    "pinball": Metric(("rows", "pinball"), lambda s: ratio(s["pinball"], s["rows"])),
+    "cost": Metric(("rows", "cost"), lambda s: ratio(s["cost"], s["rows"]), "costs were not measured"),
+    "mse": Metric(("rows", "squared_error"), lambda s: ratio(s["squared_error"], s["rows"])),
+    "rmse": Metric(("rows", "squared_error"), lambda s: np.sqrt(ratio(s["squared_error"], s["rows"]))),
+    "mae": Metric(("rows", "absolute_error"), lambda s: ratio(s["absolute_error"], s["rows"])),
     "r2": Metric(("rows", "target", "target_squared", "squared_error"), _r2, "every target is the same"),
-    "silhouette": Metric(("sampled", "silhouette"), lambda s: _ratio(s["silhouette"], s["sampled"]), _CLUSTERS),
+    "silhouette": Metric(("sampled", "silhouette"), lambda s: ratio(s["silhouette"], s["sampled"]), _CLUSTERS),
     "davies_bouldin": Metric(
-        ("rows", "davies_bouldin"), lambda s: _ratio(s["davies_bouldin"], s["rows"]), _CLUSTERS, whole=True
+        ("rows", "davies_bouldin"), lambda s: ratio(s["davies_bouldin"], s["rows"]), _CLUSTERS, whole=True
     ),
     "calinski_harabasz": Metric(
-        ("rows", "calinski_harabasz"), lambda s: _ratio(s["calinski_harabasz"], s["rows"]), _CLUSTERS, whole=True
+        ("rows", "calinski_harabasz"), lambda s: ratio(s["calinski_harabasz"], s["rows"]), _CLUSTERS, whole=True
     ),
     "stability": Metric((), lambda s: np.full(1, np.nan), "no refits are on record with its fit", whole=True),
 }

@@ -28,7 +28,7 @@ class Scores:
 def scores_of(
     data: Data,
     frame: pd.DataFrame,
-    scored: np.ndarray[tuple[int], np.dtype[np.float64]],
+    scored: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
     fit: FitRecord,
     version: str,
     domain: Domain,
@@ -39,14 +39,14 @@ def scores_of(
     ----------
     frame : pandas.DataFrame
         The rows in canonical order, with id, event time and the fit's input columns.
-    scored : array of shape (n_rows,)
+    scored : array of shape (n_rows,), or (n_rows, n_classes) for more than two classes
         Probability of the positive class, the predicted value, or the number of the cluster.
 
     Returns
     -------
     Scores
         Columns: the row id, the event time, ``prediction`` (clustering: a whole number, -1 in no cluster), ``label`` (classification: whether the prediction reaches the
-        fit's threshold, as the target's own two values), ``version``, ``out_of_domain``.
+        fit's threshold, as the target's own two values; of more classes the likeliest, whose probability is the prediction), ``version``, ``out_of_domain``.
     """
     keys = list(dict.fromkeys([*data.row_id, data.event_time]))
     if taken := [name for name in keys if name in (PREDICTION, LABEL, VERSION, OUTSIDE)]:
@@ -57,6 +57,9 @@ def scores_of(
             remedy="rename it where the rows come from",
         )
     table = _plain(pa.Table.from_pandas(frame[keys], preserve_index=False))
+    likeliest = scored.argmax(axis=1) if scored.ndim == 2 else None
+    if likeliest is not None:
+        scored = scored.max(axis=1)
     whole = fit.task == "clustering"
     table = table.append_column(PREDICTION, pa.array(scored.astype(np.int64) if whole else scored))
     if fit.classes is not None and fit.threshold is not None:
@@ -64,6 +67,8 @@ def scores_of(
         negative_class, positive_class = fit.classes
         values = pa.array([negative_class, positive_class])
         table = table.append_column(LABEL, values.take(pa.array(positive.astype(np.int8))))
+    if likeliest is not None:
+        table = table.append_column(LABEL, pa.array(fit.classes).take(pa.array(likeliest)))
     outside = domain.outside(frame)
     flags = np.zeros(len(frame), dtype=bool)
     for mask in outside.values():

@@ -259,7 +259,7 @@ def _score(recipe: Recipe, settings: dict[str, Any], fitted: Rows, validating: R
             return agreement(labels, clusters(again, validating.frame))
         return value_of(recipe.metric, prepared(model, validating.frame), labels, seed=recipe.seed)
     if fitted.classes is None:
-        return score_of(recipe.metric, validating.target, values(model, validating.frame))
+        return score_of(recipe.metric, validating.target, values(model, validating.frame), quantile=recipe.quantile)
     scores = positive(probabilities(model, validating.frame, len(fitted.classes)))
     # Only metrics of labels need a threshold, which costs as many fits as there are folds.
     threshold = _threshold(recipe, settings, fitted, threads) if recipe.metric in BY_LABEL else None

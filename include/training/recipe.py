@@ -70,6 +70,8 @@ class Recipe:
     """The candidates to join, for an estimator that does."""
     best: int | None = None
     """How many of the members to join; all of them if None."""
+    quantile: float = 0.5
+    """Of the metric `pinball`."""
     refits: int = 0
     """How many more fits to resamples of the rows are kept, for the stability of clusters."""
 
@@ -247,6 +249,7 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         imbalance=imbalance,
         weights=None if name == "trivial" else training.weights,
         threshold=training.threshold,
+        quantile=model.evaluation.quantile,
         refits=REFITS if "stability" in model.metrics else 0,
         **own,
     )

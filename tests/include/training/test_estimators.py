@@ -33,11 +33,11 @@ def test_an_estimator_of_the_other_task_is_answered_with_those_of_this_one() -> 
         find_estimator("logistic_regression", "regression")
 
 
-@pytest.mark.parametrize("metric", [name for name, facts in METRICS.items() if facts.task != "clustering"])
+@pytest.mark.parametrize("metric", [name for name, facts in METRICS.items() if facts.task != "clustering" and name != "cost"])
 def test_every_metric_prefers_the_better_of_two_models(metric: str) -> None:
     import numpy as np
 
-    target = np.array([0, 0, 1, 1, 0, 1]) if METRICS[metric].task == "classification" else np.arange(6.0)
+    target = np.array([0, 0, 1, 1, 0, 1]) if METRICS[metric].task == "classification" else np.arange(1.0, 7.0)
     good, bad = target * 0.8 + 0.1, 0.9 - target * 0.1 - np.array([0, 0.5, 0.5, 0, 0, 0])
     better, worse = score_of(metric, target, good), score_of(metric, target, bad)
     assert better is not None
