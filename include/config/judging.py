@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from include.config.section import Section
+from include.config.slices import SliceOrColumn
 from include.config.spans import Span
 
 LEAST_BLOCKS = 10
@@ -46,8 +47,10 @@ class Evaluation(Section):
 
     metrics: tuple[str, ...] = ()
     """Metrics by their short names; those that the gate names are measured as well."""
-    slices: tuple[str, ...] = ()
-    """Columns whose levels are looked at one by one."""
+    slices: tuple[SliceOrColumn, ...] = ()
+    """Parts of the rows that are looked at one by one: columns by name, or numbers in bins, or crossings; see Slice."""
+    fairness: tuple[str, ...] = ()
+    """Slices, by name, whose levels are groups that should be treated alike; those that `gate.fairness` names are measured as well."""
     quantile: float = Field(default=0.5, gt=0, lt=1)
     """For the metric `pinball`: the share of targets that are to lie below the prediction."""
     cost: BusinessCost | None = None
@@ -60,6 +63,17 @@ class Evaluation(Section):
     """A stretch of event time, such as `1d`, whose rows are not independent of each other and are resampled together; it takes at least ten of them in the holdout."""
     trusted: tuple[str, ...] = ()
     """Columns of `features` that may predict the target almost perfectly by themselves, because they are known when the model is asked: the tripwire `single_column` passes over them."""
+
+    @property
+    def slice_names(self) -> tuple[str, ...]:
+        """What the slices are called."""
+        return tuple(one.called for one in self.slices)
+
+    @model_validator(mode="after")
+    def _sliced_once(self) -> Evaluation:
+        if twice := sorted({name for name in self.slice_names if self.slice_names.count(name) > 1}):
+            raise ValueError(f"expected different slices, found twice: {', '.join(twice)}; give each its `name`")
+        return self
 
     @model_validator(mode="after")
     def _one_unit(self) -> Evaluation:
@@ -118,6 +132,29 @@ class Guard(Section):
     """Whether an unverified level blocks promotion."""
 
 
+class FairnessRule(Section):
+    """How alike groups must be treated, whatever the incumbent does. A group without rows of a class has no rate, and the rule then holds no promotion to be due."""
+
+    groups: str
+    """A slice of `evaluation.slices`; its levels are the groups."""
+    measure: Literal[
+        "demographic_parity_difference", "demographic_parity_ratio", "equalized_odds_difference", "group_minimum"
+    ]
+    """Fairlearn's, of two classes: the difference between the largest and the smallest share that is called positive, their ratio, or the larger of the differences in true and in false positive rate. `group_minimum`: `metric` in the group where it is worst."""
+    metric: str | None = None
+    """For `group_minimum`."""
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> FairnessRule:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("expected `at_least` or `at_most`")
+        if (self.measure == "group_minimum") != (self.metric is not None):
+            raise ValueError("expected `metric` with `measure: group_minimum`, and only there")
+        return self
+
+
 class Churn(Section):
     """How many predictions may change when the challenger takes the incumbent's place."""
 
@@ -157,6 +194,7 @@ class Gate(Section):
     primary: Primary
     require: tuple[Require, ...] = ()
     guards: tuple[Guard, ...] = ()
+    fairness: tuple[FairnessRule, ...] = ()
     churn: Churn | None = None
     approval: Annotated[
         Approval,

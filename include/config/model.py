@@ -102,11 +102,17 @@ class ModelConfig(Section):
         if self.data.target in self.features.columns:
             raise ValueError(f"`features` holds the target `{self.data.target}`: a model would see the answer")
         for guard in self.gate.guards:
-            if guard.slice is not None and guard.slice not in self.evaluation.slices:
+            if guard.slice is not None and guard.slice not in self.evaluation.slice_names:
                 raise ValueError(
                     f"a guard names the slice `{guard.slice}`, which `evaluation.slices` does not list "
-                    f"(found there: {', '.join(self.evaluation.slices) or 'nothing'})"
+                    f"(found there: {', '.join(self.evaluation.slice_names) or 'nothing'})"
                 )
+        for groups in self.fairness_groups:
+            _known("slice of `evaluation.slices`", groups, set(self.evaluation.slice_names), "fairness")
+        if self.task != "classification" and any(rule.metric is None for rule in self.gate.fairness):
+            raise ValueError(
+                "parity is of who is called positive, in classification; `measure: group_minimum` is for all tasks"
+            )
         for column in self.evaluation.trusted:
             _known("column of `features`", column, set(self.features.columns), "`evaluation.trusted`")
         block, windows = self.evaluation.block, self.data.windows
@@ -160,7 +166,13 @@ class ModelConfig(Section):
     def metrics(self) -> tuple[str, ...]:
         """Every metric to measure: the primary first, then the gate's others, then those of `evaluation`."""
         rules: list[Primary | Require | Guard] = [self.gate.primary, *self.gate.require, *self.gate.guards]
-        return tuple(dict.fromkeys([*(rule.metric for rule in rules), *self.evaluation.metrics]))
+        worst = [rule.metric for rule in self.gate.fairness if rule.metric is not None]
+        return tuple(dict.fromkeys([*(rule.metric for rule in rules), *worst, *self.evaluation.metrics]))
+
+    @property
+    def fairness_groups(self) -> tuple[str, ...]:
+        """The slices whose levels should be treated alike."""
+        return tuple(dict.fromkeys([*self.evaluation.fairness, *(rule.groups for rule in self.gate.fairness)]))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `model_validate` reads back, for a DAG's serialized form."""

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.data.lots import by_lot, said
 from include.evaluation import plots
-from include.evaluation.evidence import Churn, Cluster, Evidence, Gain, Measured, Role, SliceScores
+from include.evaluation.evidence import Churn, Cluster, Evidence, Fairness, Gain, Measured, Role, SliceScores
 from include.evaluation.metrics import sign
 from include.leaks.tripwire import QUESTIONS
 
@@ -97,6 +97,7 @@ def render_card(
             timeline=_timeline(evidence),
             churn=_churn(evidence),
             clusters=_clusters(evidence),
+            fairness=_fairness(evidence),
             closed_form=next((gain.delong for gain in evidence.gains if gain.delong and gain.against == against), None),
         )
     )
@@ -219,6 +220,12 @@ def _units_of(unit: str) -> str:
 def _churn(evidence: Evidence) -> tuple[Churn, ...]:
     """Return the churn of all rows, then that of the levels, the most changed first."""
     return tuple(sorted(evidence.churn, key=lambda one: (one.slice is not None, -(one.share.value or 0.0))))
+
+
+def _fairness(evidence: Evidence) -> dict[str, tuple[Fairness, ...]]:
+    """Return the measures of each slice of groups."""
+    groups = dict.fromkeys(one.groups for one in evidence.fairness)
+    return {name: tuple(one for one in evidence.fairness if one.groups == name) for name in groups}
 
 
 def _clusters(evidence: Evidence) -> tuple[tuple[Cluster, plots.Bar], ...]:

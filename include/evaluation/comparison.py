@@ -20,6 +20,9 @@ from include.evaluation.simultaneous import critical_values
 Array = NDArray[Any]
 Scores = dict[Role, dict[str, Measured]]
 
+MISSING = "(missing)"
+"""The level of rows without a value."""
+
 LEAST_DEFINED = 0.95
 """A metric that fewer of the resamples can be given is undefined: its interval would leave out the hard cases."""
 
@@ -73,7 +76,7 @@ class Levels:
     def of(cls, column: pd.Series) -> Levels:
         """Read a column's levels, ascending; a missing value is the level ``(missing)``."""
         codes, values = pd.factorize(column, use_na_sentinel=False)
-        names = np.array(["(missing)" if pd.isna(value) else str(value) for value in values])
+        names = np.array([MISSING if pd.isna(value) else str(value) for value in values])
         order = np.argsort(names, kind="stable")
         place = np.empty(len(order), dtype=np.intp)
         place[order] = np.arange(len(order))
@@ -185,19 +188,10 @@ def _on_rows(
         columns.setdefault((None, "rows"), np.ones(len(columns[None, "changed"])))
     sums = dict(zip(columns, resampling.sums(list(columns.values()), rows), strict=True))
     classes = classes_in(models["challenger"].score)
-    values: dict[tuple[Role, str], Array] = {}
-    for role, metric in ((role, metric) for role in models for metric in metrics):
-        defined = definition(metric, classes)
-        if defined.whole and at is not None:
-            values[role, metric] = np.full(1 + resampling.weights.shape[1], np.nan)
-        elif metric in models[role].draws:
-            values[role, metric] = models[role].draws[metric]
-        else:
-            terms = {term: sums[None if is_shared(term) else role, term] for term in defined.terms}
-            values[role, metric] = defined.combine(terms)
+    values = _values(models, metrics, sums, 1 + resampling.weights.shape[1], whole=at is None)
     units, support = resampling.present(rows), len(target) if rows is None else len(rows)
     scores = {
-        role: {metric: _interval(values[role, metric], _reason(metric, at, classes), units) for metric in metrics}
+        role: {metric: interval_of(values[role, metric], _reason(metric, at, classes), units) for metric in metrics}
         for role in models
     }
     gains: list[Gain] = []
@@ -218,8 +212,39 @@ def _on_rows(
     if changed is not None:
         rows_in = sums[None, "rows"]
         share = np.divide(sums[None, "changed"], rows_in, out=np.full(len(rows_in), np.nan), where=rows_in > 0)
-        churn.append(Churn(at, support, _interval(share, "every target is the same", units)))
+        churn.append(Churn(at, support, interval_of(share, "every target is the same", units)))
     return _Part(scores, gains, churn, deviations, units)
+
+
+def values_on(
+    target: Array, models: Mapping[Role, Scored], metrics: tuple[str, ...], rows: Array, resampling: Resampling
+) -> dict[tuple[Role, str], Array]:
+    """Return each metric of each model on some of the rows: an array of shape (1 + n_resamples,), its value first."""
+    columns = _terms(target, models, metrics, rows)
+    sums = dict(zip(columns, resampling.sums(list(columns.values()), rows), strict=True)) if columns else {}
+    return _values(models, metrics, sums, 1 + resampling.weights.shape[1], whole=False)
+
+
+def _values(
+    models: Mapping[Role, Scored],
+    metrics: tuple[str, ...],
+    sums: Mapping[tuple[Role | None, str], Array],
+    count: int,
+    *,
+    whole: bool,
+) -> dict[tuple[Role, str], Array]:
+    classes = classes_in(models["challenger"].score)
+    values: dict[tuple[Role, str], Array] = {}
+    for role, metric in ((role, metric) for role in models for metric in metrics):
+        defined = definition(metric, classes)
+        if defined.whole and not whole:
+            values[role, metric] = np.full(count, np.nan)
+        elif metric in models[role].draws:
+            values[role, metric] = models[role].draws[metric]
+        else:
+            terms = {term: sums[None if is_shared(term) else role, term] for term in defined.terms}
+            values[role, metric] = defined.combine(terms)
+    return values
 
 
 def _terms(
@@ -269,7 +294,16 @@ def _reason(metric: str, at: tuple[str, str] | None, classes: int | None) -> str
     return "it is of all rows together" if at is not None and defined.whole else defined.undefined
 
 
-def _interval(values: Array, reason: str, units: int) -> Measured:
+def interval_of(values: Array, reason: str, units: int) -> Measured:
+    """Return a value with the 95 % interval of its resamples, or ``reason`` where it has none.
+
+    Parameters
+    ----------
+    values : array of shape (1 + n_resamples,)
+        The value, and what it is in each resample.
+    units : int
+        How many units were resampled.
+    """
     if why := _why_undefined(reason, values, units):
         value = None if np.isnan(values[0]) else rounded(values[0])
         return Measured(value, None, None, why)

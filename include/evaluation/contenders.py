@@ -121,4 +121,5 @@ def subject_of(fit: FitRecord) -> Subject:
         train_until=to_iso(fit.train.until),
         train_rows=fit.train.rows,
         validation=None if cv is None else Validation(cv.metric, cv.mean, cv.std, cv.folds),
+        mitigated=fit.mitigated,
     )

@@ -153,6 +153,27 @@ class SliceScores:
 
 
 @dataclass(frozen=True)
+class GroupRates:
+    """Of one group: the share that is called positive, and the shares of its positives and of its negatives that are."""
+
+    group: str
+    support: int
+    rates: dict[Role, dict[str, Measured]]
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """How alike the levels of a slice are treated, by one measure; ``metric`` is that of the worst group, or None."""
+
+    groups: str
+    measure: str
+    metric: str | None
+    scores: dict[Role, Measured]
+    rates: tuple[GroupRates, ...] = ()
+    """The groups' rates; with the first measure of a slice only."""
+
+
+@dataclass(frozen=True)
 class Holdout:
     """The rows that every model was scored on; ``after < event_time <= until``."""
 
@@ -188,6 +209,8 @@ class Subject:
     train_until: str
     train_rows: int
     validation: Validation | None
+    mitigated: dict[str, dict[str, float | None]] | None = None
+    """In validation, ``before`` and ``after`` the recipe's mitigation of unfairness: metrics and disparities."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +304,7 @@ class Evidence:
     seed: int
     families: tuple[Family, ...] = ()
     churn: tuple[Churn, ...] = ()
+    fairness: tuple[Fairness, ...] = ()
     classes: tuple[str, ...] = ()
     """The target's classes, in the order of ``Curves.matrix``."""
     clusters: tuple[Cluster, ...] = ()

@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
+from include.config.slices import columns_of
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.errors import DataError, EvaluationError
 from include.evaluation.bootstrap import blocks
-from include.evaluation.comparison import Levels
 from include.evaluation.contenders import Contender
 from include.evaluation.evidence import Role
 from include.storage.store import ObjectStore
@@ -25,8 +25,6 @@ from include.training.target import as_numbers
 log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
-
-MAX_LEVELS = 200
 
 
 class Obstacle(NamedTuple):
@@ -45,7 +43,7 @@ def read_judged_rows(
     incumbent: Contender | None,
 ) -> tuple[pd.DataFrame, Obstacle | None]:
     """Read the holdout once, and say so if the incumbent can't read it."""
-    judged = (*model.data.row_id, *model.data.labels, *model.evaluation.slices)
+    judged = (*model.data.row_id, *model.data.labels, *columns_of(model.evaluation.slices))
     unit = (model.evaluation.cluster or model.data.event_time, *([model.data.entity] if model.data.entity else []))
     priced = model.evaluation.cost.columns if model.evaluation.cost else ()
     wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *unit, *priced])
@@ -77,20 +75,6 @@ def target_of(frame: pd.DataFrame, model: ModelConfig, fit: FitRecord) -> Array:
             where=f"column {column.name}",
         )
     return as_numbers(column, fit.classes).astype(float)
-
-
-def levels_of(column: pd.Series) -> Levels:
-    """Return the levels of a slice column; raises `EvaluationError` for more than `MAX_LEVELS`."""
-    levels = Levels.of(column)
-    if len(levels.names) > MAX_LEVELS:
-        raise EvaluationError(
-            "A slice column has too many levels to look at one by one.",
-            expected=f"at most {MAX_LEVELS}",
-            found=f"{len(levels.names):,}",
-            where=f"`evaluation.slices`: {column.name}",
-            remedy="derive a coarser column in `features.derive` and slice by that",
-        )
-    return levels
 
 
 def units_of(model: ModelConfig, frame: pd.DataFrame, snapshot: Snapshot) -> tuple[Array, str]:

@@ -34,9 +34,11 @@ from include.evaluation.contenders import (
 )
 from include.evaluation.curves import curves_of
 from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Importance, Role, Units
+from include.evaluation.fairness import fairness_of
 from include.evaluation.importance import permutation_importance
-from include.evaluation.judged_rows import Obstacle, levels_of, read_judged_rows, target_of, units_of
+from include.evaluation.judged_rows import Obstacle, read_judged_rows, target_of, units_of
 from include.evaluation.many_classes import pinball
+from include.evaluation.slicing import levels_of
 from include.leaks.watch import EDITION as TRIPWIRES
 from include.leaks.watch import watch
 from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
@@ -109,6 +111,7 @@ def measure(
         "evaluation": model.evaluation.model_dump(mode="json"),
         "entity": model.data.entity,
         "cost": _code_of_costs(model, folder),
+        "fairness": [list(model.fairness_groups), list(_of_worst_group(model))],
     }
     index = f"{model.name}/evidence/index/{digest_json(question)}.json"
     if store.exists(index):
@@ -179,7 +182,7 @@ def _measured(
             resamples=model.evaluation.resamples,
             seed=seed,
         )
-    slices = {column: levels_of(frame[column]) for column in model.evaluation.slices}
+    slices = levels_of(frame, model.evaluation.slices)
     found = compare(target, models, model.metrics, slices, resampling, positives=binary)
     columns, threshold = challenger.fit.columns, challenger.fit.threshold
     inputs, primary = frame[list(columns)], model.metrics[0]
@@ -229,10 +232,23 @@ def _measured(
         seed=seed,
         families=found.families,
         churn=found.churn,
+        fairness=tuple(
+            one
+            for groups in model.fairness_groups
+            for one in fairness_of(
+                target, models, groups, slices[groups], _of_worst_group(model), resampling, binary=binary
+            )
+        ),
         classes=tuple(str(value) for value in classes or ()),
         clusters=describe_clusters(frame, columns, models["challenger"]) if clustering else (),
         tripwires=tripwires,
     )
+
+
+def _of_worst_group(model: ModelConfig) -> tuple[str, ...]:
+    """Return the metrics whose worst group is looked for: the primary, and what rules name."""
+    named = [rule.metric for rule in model.gate.fairness if rule.metric is not None]
+    return tuple(dict.fromkeys([model.gate.primary.metric, *named]))
 
 
 def _code_of_costs(model: ModelConfig, folder: Path) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from include.config.judging import Gate, Guard
+from include.config.judging import FairnessRule, Gate, Guard
 from include.evaluation.evidence import Evidence, Gain, Measured, Role, probit
 from include.registry.timeline import Outcome
 from include.storage.content import digest_json
@@ -117,6 +117,14 @@ def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -
         assert level is not None  # noqa: S101 (held by the configuration)
         measured = _measured(evidence, require.metric, "challenger")
         yield _level(require.metric, measured, level, evidence.holdout.rows, at_least=at_least)
+    for wanted in policy.fairness:
+        found = (one for one in evidence.fairness if (one.groups, one.measure, one.metric) == _asked(wanted))
+        measured = next((one.scores.get("challenger") for one in found), None)
+        at_least = wanted.at_least is not None
+        level = wanted.at_least if wanted.at_least is not None else wanted.at_most
+        assert level is not None  # noqa: S101 (held by the configuration)
+        what = f"{wanted.metric} in the worst group" if wanted.metric else wanted.measure.replace("_", " ")
+        yield _level(f"{what} by {wanted.groups}", measured, level, evidence.holdout.rows, at_least=at_least)
     if evidence.incumbent is not None:
         # A guard may reject with its share of the error that all of them may make together.
         surely = 1 - (1 - confidence) / max(1, len(policy.guards))
@@ -138,6 +146,10 @@ def _leaks(evidence: Evidence) -> Iterator[Verdict]:
             yield Verdict(f"leak tripwire {wire.name}", answer, wire.reason)
     if all(wire.state == "clear" for wire in asked):
         yield Verdict("no leak", Answer.PASS, f"none of {len(asked)} tripwires tripped")
+
+
+def _asked(rule: FairnessRule) -> tuple[str, str, str | None]:
+    return rule.groups, rule.measure, rule.metric
 
 
 def _bounded(

@@ -26,6 +26,7 @@ from include.training.dask_cluster import open_cluster
 from include.training.domain import learn_domain
 from include.training.fingerprint import fingerprint
 from include.training.fitting import divide, find_threshold, fit_model
+from include.training.mitigated import before_and_after
 from include.training.model_file import dump
 from include.training.origins import keep_code, keep_config
 from include.training.recipe import Recipe, recipe_of
@@ -96,11 +97,16 @@ def fit_candidate(
     rows = read_training_rows(store, model, folder, snapshot, recipe)
     domain = learn_domain(recipe.features, rows.frame)
     with threadpool_limits(limits={"openmp": threads, "blas": 1}):
-        settings, cv, trials = recipe.settings, None, None
+        settings, cv, trials, mitigated = recipe.settings, None, None, None
         if recipe.members:
             settings = {one.candidate: one.params for one in joined}
         if recipe.cv is not None:
             settings, cv, trials = _compared(recipe, settings, recipe.cv, rows, threads, cluster)
+            if recipe.fairness is not None:
+                mitigated = before_and_after(
+                    recipe, settings, rows, divide(recipe, recipe.cv, rows), _threshold, threads
+                )
+                log.info("%s: before and after `%s`: %s", name, recipe.fairness.method, mitigated)
         fitting = time.perf_counter()
         pipeline = fit_model(recipe, settings, rows, threads=threads, say=True)
         threshold = _threshold(recipe, settings, rows, threads)
@@ -137,6 +143,7 @@ def fit_candidate(
         inputs=fingerprint(rows.frame, recipe.inputs),
         members=tuple(one.key for one in joined) or None,
         refits=tuple(refits) or None,
+        mitigated=mitigated,
     )
     settled = FitRecord.from_json(settle_json(store, place, record.to_json()))
     score = "" if cv is None else f"{cv.metric} {cv.mean:.4f} in cross-validation, "

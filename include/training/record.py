@@ -87,6 +87,8 @@ class FitRecord:
     """The keys of the fits that it joins; None for what joins none."""
     refits: tuple[str, ...] | None = None
     """Digests of the model files of the same recipe fitted to resamples of its rows; None where none are kept."""
+    mitigated: dict[str, dict[str, float | None]] | None = None
+    """Disparities between groups in validation, ``before`` and ``after`` the candidate's `fairness`; None without any."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `from_json` reads back."""

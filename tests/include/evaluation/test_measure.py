@@ -278,6 +278,29 @@ def test_an_incumbent_that_can_no_longer_be_checked_after_a_change_is_not_compar
     assert not evidence.comparable and "changed since it was fitted" in evidence.incomparable_because
 
 
+def test_bins_crossings_and_groups_are_measured_with_counts_and_intervals(world: World) -> None:
+    slices = [
+        "colour",
+        {"column": "size", "bins": 3},
+        {"column": "weight", "edges": [0]},
+        {"cross": ["colour", "weight"]},
+    ]
+    evidence, _ = world.measure(model=declare(slices=slices, fairness=["colour"]))
+    counts = {one.level: one.support for one in evidence.slice_scores if one.column == "size"}
+    assert len(counts) == 3 and set(counts.values()) == {HOLDOUT // 3}
+    held = rows_of("classification").iloc[ROWS - HOLDOUT :]
+    (level,) = [
+        one for one in evidence.slice_scores if (one.column, one.level) == ("colour x weight", "red, 0 or more")
+    ]
+    assert level.support == ((held["colour"] == "red") & (held["weight"] >= 0)).sum()
+    measured = level.scores["challenger"]["roc_auc"]
+    assert measured.low < measured.value < measured.high
+    assert evidence.gain("roc_auc", "incumbent", ("colour x weight", "red, 0 or more")).bound(0.95) is not None
+    fair = {one.measure: one.scores for one in evidence.fairness}
+    assert fair["demographic_parity_difference"]["challenger"].value > 0.1  # red ones are positive more often
+    assert set(fair["group_minimum"]) == {"challenger", "incumbent", "trivial", "simple"}
+
+
 def test_blocks_of_time_are_the_units_when_declared(world: World) -> None:
     evidence, _ = world.measure(model=declare(block="1d"))
     assert (evidence.units.of, evidence.units.count) == ("1d of time", 12)

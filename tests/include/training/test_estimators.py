@@ -33,7 +33,9 @@ def test_an_estimator_of_the_other_task_is_answered_with_those_of_this_one() -> 
         find_estimator("logistic_regression", "regression")
 
 
-@pytest.mark.parametrize("metric", [name for name, facts in METRICS.items() if facts.task != "clustering" and name != "cost"])
+@pytest.mark.parametrize(
+    "metric", [name for name, facts in METRICS.items() if facts.task != "clustering" and name != "cost"]
+)
 def test_every_metric_prefers_the_better_of_two_models(metric: str) -> None:
     import numpy as np
 

@@ -207,6 +207,25 @@ def test_every_mitigation_makes_groups_more_equal():
     assert unequal({"method": "group_thresholds"}) < before / 2
 
 
+@pytest.mark.parametrize("method", ["reweighing", "group_thresholds"])
+def test_a_mitigation_is_measured_before_and_after_on_rows_not_learned_from(
+    method: str, store: LocalStore, tmp_path: Path
+) -> None:
+    plain = {"name": "plain", "estimator": "logistic_regression"}
+    candidates = [plain, plain | {"name": "mended", "fairness": {"method": method, "column": "sex"}}]
+    training = {"candidates": candidates, "cv": FOLDS}
+    features = {"numeric": {"columns": ["size", "weight"], "scale": "standard"}, "categorical": {"columns": ["sex"]}}
+    without, record = (
+        fit(store, tmp_path, name, people(), features=features, training=training) for name in ("plain", "mended")
+    )
+    assert without.mitigated is None and record.mitigated is not None
+    before, after = record.mitigated["before"], record.mitigated["after"]
+    assert before["demographic_parity_difference"] > 0.3
+    assert after["demographic_parity_difference"] < before["demographic_parity_difference"] - 0.05
+    assert set(before) == {"roc_auc", "demographic_parity_difference", "equalized_odds_difference"}
+    assert before["roc_auc"] == pytest.approx(without.cv.mean, abs=0.02)
+
+
 def test_what_is_kept_of_fairlearn_says_what_fairlearn_says():
     from fairlearn.postprocessing import ThresholdOptimizer
     from fairlearn.reductions import DemographicParity, ExponentiatedGradient

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from fairlearn import metrics as fair
+from pydantic import ValidationError
+from sklearn import metrics as sk
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+
+from include.config.judging import FairnessRule, Gate
+from include.evaluation.bootstrap import draw
+from include.evaluation.card import render_card
+from include.evaluation.comparison import Levels, Scored
+from include.evaluation.evidence import Evidence, Fairness
+from include.evaluation.fairness import PARITIES, fairness_of
+from include.registry.gate import Answer, judge
+from include.registry.timeline import Outcome
+from tests.include.evaluation.examples import example_evidence, example_gain
+from tests.include.evaluation.test_measure import declare
+
+SPACE, TARGET = load_breast_cancer(return_X_y=True)
+SCORE = LogisticRegression(max_iter=10_000).fit(SPACE[:100, :3], TARGET[:100]).predict_proba(SPACE[:, :3])[:, 1]
+GROUPS = np.digitize(SPACE[:, 5], np.quantile(SPACE[:, 5], [0.4, 0.75]))
+LEVELS = Levels(("few", "many", "some"), GROUPS)
+BY_FAIRLEARN = {name: getattr(fair, name) for name in PARITIES}
+
+
+def measured(
+    score: np.ndarray = SCORE, groups: np.ndarray = GROUPS, target: np.ndarray = TARGET
+) -> dict[str, Fairness]:
+    models = {"challenger": Scored(score, 0.5), "incumbent": Scored(1 - score, 0.4)}
+    resampling = draw(np.arange(len(target)), resamples=400, seed=0)
+    levels = Levels(LEVELS.names[: groups.max() + 1], groups)
+    found = fairness_of(target.astype(float), models, "size", levels, ("recall", "brier"), resampling, binary=True)
+    return {f"{one.measure} {one.metric or ''}".strip(): one for one in found}
+
+
+@pytest.mark.parametrize("measure", PARITIES)
+def test_parities_equal_fairlearns_for_challenger_and_incumbent(measure: str) -> None:
+    one = measured()[measure]
+    for role, said in (("challenger", SCORE >= 0.5), ("incumbent", 1 - SCORE >= 0.4)):
+        expected = BY_FAIRLEARN[measure](TARGET, said, sensitive_features=GROUPS)
+        assert one.scores[role].value == pytest.approx(expected, abs=1e-9)
+        assert one.scores[role].low < expected < one.scores[role].high or expected in (0, 1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parities_equal_fairlearns_on_drawn_answers(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    score, groups = rng.random(len(TARGET)), rng.integers(3, size=len(TARGET))
+    found = measured(score, groups)
+    for measure in PARITIES:
+        expected = BY_FAIRLEARN[measure](TARGET, score >= 0.5, sensitive_features=groups)
+        assert found[measure].scores["challenger"].value == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_worst_group_is_that_of_fairlearns_metric_frame() -> None:
+    found = measured()
+    frame = fair.MetricFrame(metrics=sk.recall_score, y_true=TARGET, y_pred=SCORE >= 0.5, sensitive_features=GROUPS)
+    assert found["group_minimum recall"].scores["challenger"].value == pytest.approx(frame.group_min())
+    brier = fair.MetricFrame(metrics=sk.brier_score_loss, y_true=TARGET, y_pred=SCORE, sensitive_features=GROUPS)
+    assert found["group_minimum brier"].scores["challenger"].value == pytest.approx(brier.group_max())
+
+
+def test_each_groups_rates_are_kept() -> None:
+    group = measured()["demographic_parity_difference"].rates[0]
+    here = GROUPS == 0
+    assert (group.group, group.support) == ("few", here.sum())
+    rates = group.rates["challenger"]
+    assert rates["selection_rate"].value == pytest.approx((SCORE >= 0.5)[here].mean())
+    recall = sk.recall_score(TARGET[here], SCORE[here] >= 0.5)
+    assert rates["true_positive_rate"].value == pytest.approx(recall)
+
+
+def test_a_group_without_rows_of_a_class_leaves_what_needs_them_undefined() -> None:
+    groups = np.where(TARGET == 1, GROUPS % 2, 0)
+    found = measured(groups=groups)
+    assert found["equalized_odds_difference"].scores["challenger"].value is None
+    assert found["demographic_parity_difference"].scores["challenger"].value is not None
+
+
+def ruled(evidence: Evidence, **rule: Any) -> tuple[Outcome, Answer]:
+    policy = Gate.model_validate({"primary": {"metric": "roc_auc"}, "fairness": [{"groups": "size", **rule}]})
+    judgement = judge(policy, evidence, challenger_is_simple=True)
+    (verdict,) = [verdict for verdict in judgement.verdicts if "by size" in verdict.rule]
+    return judgement.outcome, verdict.answer
+
+
+def evidence_with(found: dict[str, Fairness]) -> Evidence:
+    gains = tuple(example_gain("roc_auc", role, estimate=0.1) for role in ("incumbent", "trivial", "simple"))
+    return replace(example_evidence(), gains=gains, fairness=tuple(found.values()))
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"measure": "demographic_parity_difference", "at_most": 0.9}, (Outcome.PROMOTE, Answer.PASS)),
+        ({"measure": "demographic_parity_difference", "at_most": 0.01}, (Outcome.REJECT, Answer.FAIL)),
+        ({"measure": "demographic_parity_ratio", "at_least": 0.99}, (Outcome.REJECT, Answer.FAIL)),
+        ({"measure": "group_minimum", "metric": "recall", "at_least": 0.1}, (Outcome.PROMOTE, Answer.PASS)),
+        ({"measure": "group_minimum", "metric": "brier", "at_most": 0.01}, (Outcome.REJECT, Answer.FAIL)),
+    ],
+)
+def test_a_rule_passes_or_fails_by_the_whole_interval(rule: dict[str, Any], expected: tuple[Outcome, Answer]) -> None:
+    assert ruled(evidence_with(measured()), **rule) == expected
+
+
+def test_what_was_not_measured_or_has_no_value_is_never_promoted() -> None:
+    without = {"measure": "equalized_odds_difference", "at_most": 0.9}
+    assert ruled(evidence_with({}), **without) == (Outcome.HOLD, Answer.OPEN)
+    undefined = measured(groups=np.where(TARGET == 1, GROUPS % 2, 0))
+    assert ruled(evidence_with(undefined), **without) == (Outcome.HOLD, Answer.OPEN)
+
+
+def test_the_card_shows_groups_for_challenger_and_incumbent() -> None:
+    evidence = evidence_with(measured())
+    scores = {"challenger": evidence.scores["challenger"], "incumbent": evidence.scores["incumbent"]}
+    card = render_card(replace(evidence, scores=scores), title="t", verdict="v", rules=(), lineage={})
+    assert "Whether groups are treated alike" in card and "Equalized odds difference" in card
+    assert "Recall in the worst group" in card and '<th scope="row">few</th>' in card
+    assert Evidence.from_json(evidence.to_json()) == evidence
+
+
+def test_rules_name_a_slice_and_what_they_need() -> None:
+    with pytest.raises(ValidationError, match="only there"):
+        FairnessRule(groups="a", measure="group_minimum", at_least=0.5)
+    with pytest.raises(ValidationError, match="at_least` or `at_most"):
+        FairnessRule(groups="a", measure="demographic_parity_ratio")
+    with pytest.raises(ValidationError, match="did you mean `colour`"):
+        declare(fairness=["color"])
+    assert declare(fairness=["colour"]).fairness_groups == ("colour",)
