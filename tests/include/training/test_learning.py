@@ -92,11 +92,14 @@ SPACE = {"x": {"low": 0.0, "high": 1.0}}
 def tried(method: str, seconds: float = 0.0, **parts: Any) -> tuple[Trial, ...]:
     now = 0.0
 
-    def evaluate(one: dict, share: float) -> Trial:
+    def evaluate(those: list[dict], share: float) -> list[Trial]:
         nonlocal now
-        now += seconds
-        score = one.get("x", 0.0)
-        return Trial(one, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0, share)
+        now += seconds * len(those)
+        scores = [one.get("x", 0.0) for one in those]
+        return [
+            Trial(one, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0, share)
+            for one, score in zip(those, scores, strict=True)
+        ]
 
     declared = Search(method=method, space=SPACE, **parts)
     return search(declared, declared.space, {}, evaluate, greater_is_better=True, seed=0, clock=lambda: now)
