@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +35,17 @@ def local_store(tmp_path: Path) -> LocalStore:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """Address of an S3 server on a free port of this machine."""
+    from moto.s3.responses import S3Response
     from moto.server import ThreadedMotoServer
 
+    # moto looks first and writes later: of fifty processes that race on a busy machine, two may win.
+    put_object, one_at_a_time = S3Response.put_object, threading.Lock()
+
+    def atomic(response: S3Response) -> Any:
+        with one_at_a_time:
+            return put_object(response)
+
+    S3Response.put_object = atomic  # type: ignore[method-assign]
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
