@@ -300,7 +300,7 @@ def main() -> None:
     minutes = (time.perf_counter() - started) / 60
     print(f"{minutes:.1f} minutes, {broken} promises broken")  # noqa: T201
     if not arguments.print:
-        PAGE.write_text(INTRODUCTION.format(minutes=minutes, pairs=arguments.pairs) + "\n".join(table) + "\n")
+        PAGE.write_text(INTRODUCTION.format(pairs=arguments.pairs) + "\n".join(table) + "\n")
     raise SystemExit(1 if broken else 0)
 
 
@@ -308,7 +308,7 @@ INTRODUCTION = """# How often the gate errs
 
 Simulated scores with a known truth, the real bootstrap (1,000 resamples) and the real rules at a confidence of 95 %.
 After each share, its Monte-Carlo standard error; *kept* is within three of them of what is promised, a rule that was fixed, with
-the seeds, before this run. What is promised, and why: [gate.md](gate.md). Made in {minutes:.0f} minutes on two cores by
+the seeds, before this run. What is promised, and why: [gate.md](gate.md). Made by
 
     python -m benchmarks.gate_error --pairs {pairs}
 
