@@ -1,4 +1,4 @@
-"""The promises of docs/gate.md, on few pairs; docs/gate-error.md has them on a thousand.
+"""The promises of docs/gate.md, on few pairs; docs/gate-error.md has them on thousands.
 
 Seeds are fixed. Tolerances are three Monte-Carlo standard errors of the promised share.
 """
