@@ -11,11 +11,11 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
 
-from include.command_line.local_airflow import LocalAirflow
+from include.command_line.local_airflow import LocalAirflow, make_way
 from include.errors import RatchetError
 
 _ENDED = ("success", "failed")
-_ATTEMPTS = 30
+_ATTEMPTS = 10
 _PAUSE = 2.0  # seconds between two looks; each costs the tasks a twentieth of a core-second
 _AT_WORK = ("running", "up_for_retry", "deferred", "awaiting_input")
 
@@ -100,28 +100,31 @@ def backfill(
 
 
 def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_once: int, backwards: bool) -> None:
-    body = {
-        "dag_id": dag,
-        "from_date": start.isoformat(),
-        "to_date": end.isoformat(),
-        "max_active_runs": at_once,
-        "run_backwards": backwards,
-        "reprocess_behavior": "completed",
+    """Create the backfill by Airflow's command, whose every try is a process of its own.
+
+    SQLite turns down a reader that wants to write after somebody else has written, without waiting. Airflow then keeps the
+    backfill with some of its runs, takes no other beside it, and its API server may stay in that state for long.
+    """
+    wanted = {
+        "dag-id": dag,
+        "from-date": start.isoformat(),
+        "to-date": end.isoformat(),
+        "max-active-runs": str(at_once),
     }
+    arguments = [f"--{name}={value}" for name, value in wanted.items()]
+    arguments += ["--reprocess-behavior=completed", *(["--run-backwards"] if backwards else [])]
     for attempt in range(_ATTEMPTS):
-        try:
-            airflow.api.post("backfills", body)
+        done = airflow.run("backfill", "create", *arguments)
+        if done.returncode == 0:
             return
-        except HTTPError as error:
-            # SQLite turns down a reader that wants to write after somebody else has written, without waiting.
-            if error.code < 500 or attempt == _ATTEMPTS - 1:
-                raise RatchetError(
-                    f"Airflow refused the backfill of {dag}.",
-                    expected=f"dates of its schedule between {start:%Y-%m-%d} and {end:%Y-%m-%d}",
-                    found=f"{error.code} {error.read().decode(errors='replace')}",
-                ) from error
+        if "sqlite3.OperationalError" not in done.stderr or attempt == _ATTEMPTS - 1:
+            raise RatchetError(
+                f"Airflow refused the backfill of {dag}.",
+                expected=f"dates of its schedule between {start:%Y-%m-%d} and {end:%Y-%m-%d}",
+                found="\n    ".join(["", *done.stderr.strip().splitlines()[-8:]]),
+            )
         airflow.check()
-        time.sleep(0.5)
+        make_way(airflow.home, dag)
 
 
 def _progress(airflow: LocalAirflow, dag: str, start: datetime, end: datetime) -> Progress:

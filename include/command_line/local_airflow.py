@@ -42,11 +42,23 @@ class LocalAirflow:
     port: int
     process: subprocess.Popen[str]
     api: AirflowApi
+    environment: dict[str, str]
 
     @property
     def address(self) -> str:
         """Where a browser finds it."""
         return f"http://127.0.0.1:{self.port}"
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of Airflow's own commands on it."""
+        return subprocess.run(  # noqa: S603 (our own program)
+            [sys.executable, "-m", "airflow", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
 
     def check(self) -> None:
         """Raise `RatchetError` if a component has ended."""
@@ -128,7 +140,7 @@ def local_airflow(home: Path, *, port: int, triggerer: bool, database: str | Non
         start_new_session=True,
     )
     try:
-        running = LocalAirflow(home, port, process, AirflowApi(port, USER, password(home), since=started))
+        running = LocalAirflow(home, port, process, AirflowApi(port, USER, password(home), since=started), environment)
         yield running
     finally:
         # A second Ctrl-C must not leave half of it running; the keeper needs a few seconds at most.
@@ -142,15 +154,16 @@ def local_airflow(home: Path, *, port: int, triggerer: bool, database: str | Non
 
 
 def make_way(home: Path, dag: str) -> None:
-    """Pause a DAG and close what an interrupted backfill left open, in the local database and while no Airflow runs on it.
+    """Pause a DAG and close what an interrupted backfill left open, in the local database.
 
     On SQLite, Airflow neither creates nor cancels a backfill safely beside a scheduler that is at work on the same runs: a
-    refused write makes it delete them, which ends the scheduler. Of a paused DAG the scheduler touches no run.
+    refused write makes it delete them, which ends the scheduler. Of a paused DAG the scheduler touches no run: to be called
+    while no Airflow runs on the database, or while it has the DAG paused.
     """
     database = home / "airflow.db"
     if not database.exists():
         return
-    with closing(sqlite3.connect(database)) as connection, connection:
+    with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'backfill'").fetchone():
             return
         left = "run_type = 'backfill' AND state IN ('queued', 'running')"

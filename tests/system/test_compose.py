@@ -89,6 +89,11 @@ class Composed:
         assert done.returncode == 0, f"{arguments}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of Airflow's own commands, as `backfill` wants it."""
+        command = [*self.command, "exec", "-T", "airflow-scheduler", "airflow", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
+
     def check(self) -> None:
         """As `backfill` wants it; containers that end are started again by the engine."""
 
