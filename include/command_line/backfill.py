@@ -15,7 +15,9 @@ from include.command_line.local_airflow import LocalAirflow, make_way
 from include.errors import RatchetError
 
 _ENDED = ("success", "failed")
-_ATTEMPTS = 10
+_ATTEMPTS = 15
+_PASSING = ("sqlite3.OperationalError", "AlreadyRunningBackfill")
+"""What passes: a busy SQLite, and a backfill that has ended and that the scheduler has not yet marked so, within 30 seconds."""
 _PAUSE = 2.0  # seconds between two looks; each costs the tasks a twentieth of a core-second
 _AT_WORK = ("running", "up_for_retry", "deferred", "awaiting_input")
 
@@ -117,14 +119,15 @@ def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_
         done = airflow.run("backfill", "create", *arguments)
         if done.returncode == 0:
             return
-        if "sqlite3.OperationalError" not in done.stderr or attempt == _ATTEMPTS - 1:
+        if not any(error in done.stderr for error in _PASSING) or attempt == _ATTEMPTS - 1:
             raise RatchetError(
                 f"Airflow refused the backfill of {dag}.",
                 expected=f"dates of its schedule between {start:%Y-%m-%d} and {end:%Y-%m-%d}",
                 found="\n    ".join(["", *done.stderr.strip().splitlines()[-8:]]),
             )
         airflow.check()
-        make_way(airflow.home, dag)
+        if "sqlite3" in done.stderr:
+            make_way(airflow.home, dag)
 
 
 def _progress(airflow: LocalAirflow, dag: str, start: datetime, end: datetime) -> Progress:

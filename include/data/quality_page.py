@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from include.config.model import ModelConfig
 from include.data.lots import said
@@ -15,6 +14,7 @@ from include.data.windows import Window
 from include.errors import ObjectMissing
 from include.storage.content import digest_json, get_json
 from include.storage.store import ObjectStore
+from include.templates import templates_beside
 
 _MOST_BARS = 92
 _WIDTH, _HEIGHT = 920.0, 170.0
@@ -49,13 +49,7 @@ def render(report: Mapping[str, Any], digest: str) -> str:
 
 @functools.cache
 def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_beside(__file__)
     environment.globals["between"] = _between
     environment.filters.update(count=_count, ordered=_ordered, share=_share, value=_value)
     return environment.get_template("quality.html")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
+
+from include.templates import templates_beside
 
 if TYPE_CHECKING:
     from include.reproduction.report import Reproduction
@@ -20,11 +21,4 @@ def render(report: Reproduction, digest: str) -> str:
 
 @functools.cache
 def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("reproduction.html")
+    return templates_beside(__file__).get_template("reproduction.html")

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 
 from airflow.listeners import hookimpl
 
@@ -29,7 +30,11 @@ _MODULES = (
     "include.registry.measuring",
     "include.registry.selection",
     "include.training.fit",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
     "ratchet_operators",
+    # Last: it asks every module that is loaded by then for its names, which takes seconds and is done once.
+    "skops.io",
 )
 
 
@@ -48,9 +53,11 @@ def warm() -> None:
     if not missing:
         return  # a task, forked from a warm parent
     started = time.perf_counter()
-    for module in missing:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            log.warning("%s is not imported ahead: %s", module, error)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for module in missing:
+            try:
+                importlib.import_module(module)
+            except ImportError as error:
+                log.warning("%s is not imported ahead: %s", module, error)
     log.info("Modules that tasks need are imported (%.1f s)", time.perf_counter() - started)

@@ -6,11 +6,10 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from include.config.model import ModelConfig
@@ -25,6 +24,7 @@ from include.registry.differences import differences
 from include.registry.dossier import Dossier
 from include.registry.history import Chapter, History, needs
 from include.storage.log import Entry
+from include.templates import templates_beside
 from ratchet_ui.access import Viewer
 from ratchet_ui.files import address
 from ratchet_ui.shelf import Shelf
@@ -315,13 +315,7 @@ def _draw(template: str, root: str, **facts: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_beside(__file__)
     environment.filters |= {
         "metric": metric_name,
         "number": _number,

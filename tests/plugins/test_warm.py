@@ -17,6 +17,19 @@ get_listener_manager().hook.on_starting(component=None)
 print("WARM" if "sklearn" in sys.modules and "great_expectations" in sys.modules else "COLD")
 """
 
+CHAIN = """
+import sys
+from pathlib import Path
+from ratchet_operators.warm import warm
+warm()
+sys.path.insert(0, sys.argv[1])
+from chain_run import LocalStore, declare, month, run_chain
+model = declare(Path("parcels"))
+before = set(sys.modules)
+run_chain(LocalStore(Path("store")), model, Path("parcels"), month(4))
+print("LATE", *sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+
 
 @pytest.mark.parametrize(
     ("command", "setting", "expected"),
@@ -37,3 +50,15 @@ def test_only_the_parent_of_tasks_is_warmed(command, setting, expected, tmp_path
         [sys.executable, "-c", SCRIPT, "airflow", command], env=environment, capture_output=True, text=True, timeout=240
     )
     assert done.stdout.split()[-1] == expected, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def test_a_task_forked_from_a_warm_parent_has_nothing_of_weight_left_to_import(tmp_path):
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path)}
+    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'plugins'}"
+    done = subprocess.run(
+        [sys.executable, "-c", CHAIN, str(ROOT / "tests")],
+        env=environment, capture_output=True, text=True, timeout=240, cwd=tmp_path,
+    )  # fmt: skip
+    (late,) = [line for line in done.stdout.splitlines() if line.startswith("LATE")] or [done.stderr[-2000:]]
+    heavy = {"fairlearn", "great_expectations", "pandas", "scipy", "skops", "sklearn"}
+    assert not heavy & set(late.split()), late

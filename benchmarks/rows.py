@@ -1,0 +1,294 @@
+"""Up to ten million rows through the chain: processor seconds and peak memory of each step, beside the same step written by hand.
+
+    python -m benchmarks.rows                       # 0.3, 3 and 10 million rows; writes its part of docs/performance.md
+    python -m benchmarks.rows --millions 0.3 --print
+
+The flights of five months, each repeated under other flight numbers until there are as many as wanted. Every step, ours and
+theirs, is a process of its own, forked from one that has imported the libraries, with one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+import joblib
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import skops.io  # noqa: F401 (imported before the fork)
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
+
+from benchmarks.page import machine, put
+from benchmarks.plain import LEVELS, NUMBERS, candidates, measure
+from include.config.load import load_model
+from include.config.model import ModelConfig
+from include.models.flight_delay.features import derive
+from include.models.flight_delay.source import read
+from include.storage.local import LocalStore
+from tests.chain_run import Run
+
+MILLIONS = (0.3, 3.0, 10.0)
+FIRST, LAST = datetime(2013, 4, 1, tzinfo=UTC), datetime(2013, 9, 1, tzinfo=UTC)
+AS_OF = datetime(2013, 9, 2, tzinfo=UTC)
+STEPS = {
+    "ingest": ["ingest"],
+    "check": ["check"],
+    "train": ["train_hist_gradient_boosting", "train_baselines"],
+    "evaluate": ["select", "evaluate"],
+    "gate, promote": ["gate", "decide", "settle"],
+}
+YAML = """
+name: flights
+description: Will this flight arrive more than 15 minutes late?
+owner: benchmarks
+task: classification
+schedule: {retrain: "@monthly", start: 2013-09-01}
+data:
+  source: {kind: files, path: "FOLDER/%Y-%m.parquet", format: parquet}
+  event_time: scheduled_departure
+  row_id: [carrier, flight, origin, scheduled_departure]
+  target: late
+  partition: month
+  label_delay: 1d
+  windows: {train: 4mo, holdout: 1mo}
+quality:
+  max_quarantined: 0.08
+  expectations:
+    - expect_column_values_to_not_be_null: {column: late, quarantine: true}
+    - expect_column_values_to_be_in_set: {column: origin, value_set: [EWR, JFK, LGA], severity: critical}
+    - expect_column_values_to_be_between: {column: distance, min_value: 1, max_value: 6000, quarantine: true}
+features:
+  derive: features:derive
+  numeric: {columns: [NUMBERS], impute: median, scale: standard}
+  categorical: {columns: [LEVELS], impute: constant, encode: native, min_frequency: 0.002}
+training:
+  candidates: [{estimator: hist_gradient_boosting, params: {max_iter: 100, learning_rate: 0.1}}]
+  cv: {kind: time_series, folds: 1}
+evaluation:
+  metrics: [roc_auc, average_precision, f1, precision, recall, accuracy, brier]
+  slices: [origin, carrier]
+gate:
+  primary: {metric: roc_auc}
+"""
+Array = NDArray[Any]
+
+
+def write_source(folder: Path, rows: int) -> int:
+    """Write as many flights, a Parquet file a month, and return how many there are in the two windows."""
+    folder.mkdir(parents=True)
+    flights = pa.concat_tables(list(read(FIRST, LAST)))
+    copies = max(1, round(rows / flights.num_rows))
+    number = flights.column_names.index("flight")
+    months = pc.strftime(flights["scheduled_departure"], "%Y-%m")
+    for month in pc.unique(months).to_pylist():
+        once = flights.filter(pc.equal(months, month))
+        with pq.ParquetWriter(folder / f"{month}.parquet", once.schema) as file:
+            for copy in range(copies):
+                file.write_table(once.set_column(number, "flight", pc.add(once["flight"], 10_000 * copy)))
+    return copies * flights.num_rows
+
+
+def declare(folder: Path, source: Path) -> ModelConfig:
+    """Write the model's folder."""
+    folder.mkdir()
+    text = YAML.replace("FOLDER", str(source)).replace("NUMBERS", ", ".join(NUMBERS))
+    (folder / "model.yaml").write_text(text.replace("LEVELS", ", ".join(LEVELS)))
+    shutil.copy(Path(derive.__code__.co_filename), folder / "features.py")
+    return load_model(folder / "model.yaml")
+
+
+def in_child(step: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Do a step in a process of its own; return its processor seconds, its peak GiB and its answer."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+
+    def work() -> None:
+        began = time.process_time()
+        with threadpool_limits(1):
+            answer = step()
+        seconds = time.process_time() - began
+        theirs.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, answer))
+
+    child = context.Process(target=work)
+    child.start()
+    theirs.close()
+    try:
+        seconds, peak, answer = ours.recv()
+    except EOFError:
+        raise SystemExit("A step failed; see above.") from None
+    child.join()
+    return float(seconds), float(peak), answer
+
+
+def ratchet(folder: Path, source: Path) -> dict[str, tuple[float, float]]:
+    """Run the chain, one task after the other; return seconds and peak GiB of each step."""
+    model = declare(folder / "flights", source)
+    run, store = Run(model, folder / "flights", AS_OF), LocalStore(folder / "store")
+    done: dict[str, Any] = {}
+    found = {}
+    for step, tasks in STEPS.items():
+        each = []
+        for task in tasks:
+            seconds, peak, done = in_child(lambda task=task, done=done: run.do(task, store, done))  # type: ignore[misc]
+            each.append((seconds, peak))
+        found[step] = (sum(seconds for seconds, _ in each), max(peak for _, peak in each))
+        print(f"  ratchet {step}: {found[step][0]:.1f} s, {found[step][1]:.2f} GiB", flush=True)  # noqa: T201
+    return found
+
+
+def by_hand(folder: Path, source: Path) -> dict[str, tuple[float, float]]:
+    """Do the same by hand; return seconds and peak GiB of each step."""
+    folder.mkdir()
+    found = {}
+    for step, work in {"ingest": _ingest, "check": _check, "train": _train, "evaluate": _evaluate}.items():
+        seconds, peak, _ = in_child(lambda work=work: work(folder, source))  # type: ignore[misc]
+        found[step] = (seconds, peak)
+        print(f"  by hand {step}: {seconds:.1f} s, {peak:.2f} GiB", flush=True)  # noqa: T201
+    return found
+
+
+def _ingest(folder: Path, source: Path) -> None:
+    for path in sorted(source.glob("*.parquet")):
+        table = pq.read_table(path).sort_by("scheduled_departure")
+        pq.write_table(table, folder / path.name, compression="zstd")
+
+
+def _check(folder: Path, _: Path) -> None:
+    rows = pd.concat(
+        [pd.read_parquet(path, columns=["late", "origin", "distance"]) for path in sorted(folder.glob("*.parquet"))],
+        ignore_index=True,
+    )
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": rows})
+    suite = gx.ExpectationSuite(
+        name="flights",
+        expectations=[
+            gxe.ExpectColumnValuesToNotBeNull(column="late", mostly=0.92),
+            gxe.ExpectColumnValuesToBeInSet(column="origin", value_set=["EWR", "JFK", "LGA"]),
+            gxe.ExpectColumnValuesToBeBetween(column="distance", min_value=1, max_value=6000),
+        ],
+    )
+    if not batch.validate(suite).success:
+        raise SystemExit("The flights are not what they should be.")
+    np.save(folder / "kept.npy", rows["late"].notna().to_numpy())
+
+
+def _rows(folder: Path) -> tuple[pd.DataFrame, Array]:
+    paths = sorted(folder.glob("*.parquet"))
+    texts = ["carrier", "origin", "dest"]
+    table = pa.concat_tables([pq.read_table(path, read_dictionary=texts) for path in paths]).unify_dictionaries()
+    table = table.filter(pa.array(np.load(folder / "kept.npy")))
+    rows = derive(table.to_pandas())
+    return rows, rows.pop("late").to_numpy(bool)
+
+
+def _train(folder: Path, _: Path) -> None:
+    rows, late = _rows(folder)
+    before = rows["scheduled_departure"] <= AS_OF - pd.Timedelta(days=2) - pd.DateOffset(months=1)
+    rows, late = rows[before], late[before.to_numpy()]
+    cut = int(len(rows) * 0.8)
+    boosting = candidates()["hist_gradient_boosting"].fit(rows[:cut], late[:cut])
+    print(f"  validated: {roc_auc_score(late[cut:], boosting.predict_proba(rows[cut:])[:, 1]):.4f}")  # noqa: T201
+    joblib.dump({name: pipeline.fit(rows, late) for name, pipeline in candidates().items()}, folder / "models")
+
+
+def _evaluate(folder: Path, _: Path) -> None:
+    rows, late = _rows(folder)
+    after = rows["scheduled_departure"] > AS_OF - pd.Timedelta(days=1) - pd.DateOffset(months=1)
+    rows, late = rows[after], late[after.to_numpy()]
+    models = joblib.load(folder / "models")
+    scores = {name: model.predict_proba(rows)[:, 1] for name, model in models.items()}
+    found: dict[str, Any] = {name: measure(late, score) for name, score in scores.items()}
+    rng = np.random.default_rng(0)
+    weights, group = rng.poisson(1, (1000, 2500)).astype(float), rng.permutation(len(rows)) % 2500
+    for column in (None, "origin", "carrier"):
+        for level in [None] if column is None else rows[column].unique():
+            mask = slice(None) if column is None else (rows[column] == level).to_numpy()
+            gains = [_resampled(late[mask], score[mask], group[mask], weights) for score in scores.values()]
+            found[f"{column}={level}"] = np.quantile(gains[1] - gains[0], [0.05, 0.95])
+    sample = rows.sample(3000, random_state=0).index
+    places = rows.index.get_indexer(sample)
+    permutation_importance(
+        models["hist_gradient_boosting"],
+        rows.iloc[places],
+        late[places],
+        scoring="roc_auc",
+        n_repeats=3,
+        random_state=0,
+    )
+    joblib.dump(found, folder / "found")
+
+
+def _resampled(target: Array, score: Array, group: Array, weights: Array) -> Array:
+    """Return the AUC of each resample of groups, to first order, by the share of the other class that each row beats."""
+    within = np.where(target, target.sum(), (~target).sum())
+    inside = np.empty(len(score))
+    for label in (True, False):
+        inside[target == label] = rankdata(score[target == label])
+    share = np.abs(rankdata(score) - inside) / (len(score) - within)
+    shares = [np.bincount(group[part], weights=share[part], minlength=2500) for part in (target, ~target)]
+    counts = [np.bincount(group[part], minlength=2500) for part in (target, ~target)]
+    better, worse = (weights @ part / (weights @ count) for part, count in zip(shares, counts, strict=True))
+    return np.asarray(better - worse + (~target * share).sum() / (~target).sum())
+
+
+def table(found: dict[int, tuple[dict[str, tuple[float, float]], dict[str, tuple[float, float]]]]) -> str:
+    """Return the part of the page."""
+    lines = [
+        "| rows | step | processor seconds | by hand | ratio | peak GiB | by hand |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for rows, (ours, theirs) in found.items():
+        for step, (seconds, peak) in ours.items():
+            if step in theirs:
+                hand, most = theirs[step]
+                beside = f"{hand:.1f} | {seconds / hand:.2f} | {peak:.2f} | {most:.2f}"
+            else:
+                beside = f"| | {peak:.2f} |"
+            lines.append(f"| {rows / 1e6:.1f} million | {step} | {seconds:.1f} | {beside} |")
+        whole, hand = sum(seconds for seconds, _ in ours.values()), sum(seconds for seconds, _ in theirs.values())
+        lines.append(f"| {rows / 1e6:.1f} million | **all** | {whole:.1f} | {hand:.1f} | {whole / hand:.2f} | | |")
+    return "\n".join([machine(), "", *lines])
+
+
+def main() -> None:
+    """Measure, print the table, and write it into the page."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--millions", type=float, action="append", help="how many rows; default 0.3, 3 and 10")
+    parser.add_argument("--print", action="store_true", help="leave the page as it is")
+    arguments = parser.parse_args()
+    found = {}
+    for millions in arguments.millions or MILLIONS:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+            source = Path(name) / "source"
+            rows = in_child(lambda source=source, millions=millions: write_source(source, round(millions * 1e6)))[2]  # type: ignore[misc]
+            print(f"{rows:,} rows", flush=True)  # noqa: T201
+            theirs = by_hand(Path(name) / "hand", source)
+            found[rows] = (ratchet(Path(name), source), theirs)
+    text = table(found)
+    print(text)  # noqa: T201
+    if not arguments.print:
+        put("rows", text)
+
+
+if __name__ == "__main__":
+    main()
