@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from include.config.code import load_function
 from include.config.data import LOT, ROW
 from include.config.model import ModelConfig
+from include.data.same_values import same_values
 from include.data.slots import bounds
 from include.data.snapshots import Pinned, Snapshot, coverage
 from include.data.windows import Window, WindowName
@@ -106,7 +107,7 @@ def read_rows(
         frame = _derived(frame, load_function(folder, derive), derive, target=data.target, keep=_NOT_FOR_DERIVE)
     if columns is None:
         return frame
-    return _select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
+    return select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
 
 
 def derive_columns(frame: pd.DataFrame, model: ModelConfig, folder: Path) -> pd.DataFrame:
@@ -256,12 +257,7 @@ def _check_row_by_row(seen: pd.DataFrame, result: pd.DataFrame, derive: Callable
     places = np.unique(np.linspace(0, len(seen) - 1, num=min(20, len(seen) // 2 or 1)).astype(int))
     alone = derive(seen.iloc[places].copy())
     for column in result.columns:
-        one, other = result[column].iloc[places].to_numpy(object), alone[column].to_numpy(object)
-        same = (one == other) | (pd.isna(one) & pd.isna(other))
-        if pd.api.types.is_float_dtype(result[column].dtype):
-            # The last bit may depend on how many rows one vector instruction takes.
-            same |= np.isclose(one.astype(float), other.astype(float), rtol=1e-12, atol=0)
-        if not np.all(same):
+        if not same_values(result[column].iloc[places], alone[column]).all():
             raise DataError(
                 f"`derive` looks at other rows to make `{column}`.",
                 expected="the same values whichever rows are derived together",
@@ -270,7 +266,8 @@ def _check_row_by_row(seen: pd.DataFrame, result: pd.DataFrame, derive: Callable
             )
 
 
-def _select(frame: pd.DataFrame, columns: list[str], model: str) -> pd.DataFrame:
+def select(frame: pd.DataFrame, columns: list[str], model: str) -> pd.DataFrame:
+    """Return some columns in this order; raises `DataError` for one that does not exist."""
     for column in columns:
         if column not in frame:
             raise _no_column(column, frame.columns, model)

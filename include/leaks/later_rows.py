@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from include.data.same_values import same_values
 from include.leaks.tripwire import Tripwire
 
 _NAME = "later_rows"
@@ -37,9 +37,9 @@ def later_rows(raw: pd.DataFrame, whole: pd.DataFrame, derive: Derive | None) ->
     for how, places in parts.items():
         again = derive(raw.iloc[places])
         for name in [name for name in whole.columns if name not in changed]:
-            if name in again and not (differs := _differs(whole[name].iloc[places], again[name])).any():
+            if name in again and (same := same_values(whole[name].iloc[places], again[name])).all():
                 continue
-            count = int(differs.sum()) if name in again else len(places)
+            count = int((~same).sum()) if name in again else len(places)
             changed.setdefault(str(name), (count, how))
     if changed:
         named = ", ".join(f"`{name}` ({count:,} rows, {how})" for name, (count, how) in changed.items())
@@ -56,12 +56,3 @@ def later_rows(raw: pd.DataFrame, whole: pd.DataFrame, derive: Derive | None) ->
         "clear",
         f"{len(raw):,} training rows have the same features without the later half of them, and without every other row",
     )
-
-
-def _differs(before: pd.Series[Any], after: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    if pd.api.types.is_float_dtype(before.dtype) and pd.api.types.is_float_dtype(after.dtype):
-        # The last bit may depend on how many rows one vector instruction takes.
-        one, other = before.to_numpy(float, na_value=np.nan), after.to_numpy(float, na_value=np.nan)
-        return np.asarray(~np.isclose(one, other, rtol=1e-12, atol=0, equal_nan=True))
-    one, other = before.to_numpy(object), after.to_numpy(object)
-    return np.asarray(~((one == other) | (pd.isna(one) & pd.isna(other))), dtype=bool)
