@@ -11,6 +11,7 @@ from include.config.settings import ROOT
 
 ROOMS = [
     "errors",
+    "templates",
     "storage",
     "config",
     "data",
