@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from include.config.behaviour import Behaviour
 from include.config.section import Section
 from include.config.slices import SliceOrColumn
 from include.config.spans import Span
@@ -61,6 +62,8 @@ class Evaluation(Section):
     """A column whose rows are not independent of each other and are resampled together, such as a customer."""
     block: Span | None = None
     """A stretch of event time, such as `1d`, whose rows are not independent of each other and are resampled together; it takes at least ten of them in the holdout."""
+    behaviour: tuple[Behaviour, ...] = ()
+    """What the model must do whatever its metrics say: columns that must not matter (see Invariance), numbers that must push one way (Direction), rows that it must get right (Case). What does not hold is rejected."""
     trusted: tuple[str, ...] = ()
     """Columns of `features` that may predict the target almost perfectly by themselves, because they are known when the model is asked: the tripwire `single_column` passes over them."""
 
@@ -73,6 +76,13 @@ class Evaluation(Section):
     def _sliced_once(self) -> Evaluation:
         if twice := sorted({name for name in self.slice_names if self.slice_names.count(name) > 1}):
             raise ValueError(f"expected different slices, found twice: {', '.join(twice)}; give each its `name`")
+        return self
+
+    @model_validator(mode="after")
+    def _behaviours_told_apart(self) -> Evaluation:
+        names = [check.name for check in self.behaviour]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"expected `behaviour` with different names, found twice: {', '.join(twice)}")
         return self
 
     @model_validator(mode="after")
@@ -162,6 +172,15 @@ class Churn(Section):
     """Classification: share of rows whose label changes. Regression: mean absolute change, as a share of the target's standard deviation."""
 
 
+class Overfitting(Section):
+    """How much better a challenger may be on rows that it learned from than on the holdout."""
+
+    metric: str | None = None
+    """The primary metric if left out."""
+    max_gap: float = Field(ge=0)
+    """The largest accepted gap, in the metric's own unit; positive is better on training rows, for every metric."""
+
+
 When = Literal["never", "always", "when_held"]
 
 
@@ -196,6 +215,7 @@ class Gate(Section):
     guards: tuple[Guard, ...] = ()
     fairness: tuple[FairnessRule, ...] = ()
     churn: Churn | None = None
+    overfitting: Overfitting | None = None
     approval: Annotated[
         Approval,
         BeforeValidator(

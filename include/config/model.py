@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from include.config.behaviour import Behaviour
 from include.config.data import LOT, Data, Quality
 from include.config.features import Features
 from include.config.judging import LEAST_BLOCKS, Evaluation, Gate, Guard, Primary, Require
@@ -113,6 +114,10 @@ class ModelConfig(Section):
             raise ValueError(
                 "parity is of who is called positive, in classification; `measure: group_minimum` is for all tasks"
             )
+        if self.task == "clustering" and self.gate.overfitting is not None:
+            raise ValueError("`gate.overfitting` compares predictions with a target, which clustering does not have")
+        for check in self.evaluation.behaviour:
+            self._askable(check)
         for column in self.evaluation.trusted:
             _known("column of `features`", column, set(self.features.columns), "`evaluation.trusted`")
         block, windows = self.evaluation.block, self.data.windows
@@ -144,6 +149,20 @@ class ModelConfig(Section):
             raise ValueError(f"`{found[0]}` learns from a target, which clustering does not have")
         return self
 
+    def _askable(self, check: Behaviour) -> None:
+        """Answer a check of behaviour that has no meaning for the task."""
+        if self.task == "clustering" and check.kind != "invariance":
+            raise ValueError(f"the {check.kind} `{check.name}` is of predictions; of clusters ask an `invariance`")
+        if check.kind == "case":
+            if self.task == "regression" and check.says is not None:
+                raise ValueError(f"the case `{check.name}` says a class; of numbers give `at_least` or `at_most`")
+            if self.data.target in check.row:
+                raise ValueError(f"the case `{check.name}` gives the target `{self.data.target}`: that is the answer")
+        elif check.column == self.data.target:
+            raise ValueError(
+                f"the {check.kind} `{check.name}` changes the target `{self.data.target}`, which no model reads"
+            )
+
     def _without_time(self) -> None:
         """Answer what needs event time."""
         training = self.training
@@ -167,7 +186,8 @@ class ModelConfig(Section):
         """Every metric to measure: the primary first, then the gate's others, then those of `evaluation`."""
         rules: list[Primary | Require | Guard] = [self.gate.primary, *self.gate.require, *self.gate.guards]
         worst = [rule.metric for rule in self.gate.fairness if rule.metric is not None]
-        return tuple(dict.fromkeys([*(rule.metric for rule in rules), *worst, *self.evaluation.metrics]))
+        gap = [self.gate.overfitting.metric] if self.gate.overfitting and self.gate.overfitting.metric else []
+        return tuple(dict.fromkeys([*(rule.metric for rule in rules), *worst, *gap, *self.evaluation.metrics]))
 
     @property
     def fairness_groups(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ def render_card(
             primary=evidence.metrics[0],
             primary_gain=evidence.gain(evidence.metrics[0], against),
             comparison=_comparison(evidence, against),
+            gaps=_gaps(evidence),
             plots=tuple(plots_of(evidence)),
             slices=tuple(_slice(evidence, column, against) for column in _slice_columns(evidence)),
             importance=_importance(evidence),
@@ -193,6 +194,42 @@ def _comparison(evidence: Evidence, against: Role) -> Table:
         scores = {role: of_role[metric] for role, of_role in evidence.scores.items()}
         rows.append((metric, evidence.holdout.rows, None, scores, evidence.gain(metric, against)))
     return _table("All rows", rows)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One metric on training rows and on the holdout, and how far it is better on training rows."""
+
+    metric: str
+    train: Measured
+    held: Measured
+    gap: Measured
+    interval: plots.Interval | None
+
+
+def _gaps(evidence: Evidence) -> tuple[plots.Forest, tuple[Gap, ...]] | None:
+    if evidence.train is None:
+        return None
+    held, found = evidence.scores["challenger"], {}
+    for metric in evidence.metrics:
+        if (gap := evidence.gap(metric)) is not None:
+            found[metric] = (evidence.train.scores[metric], held[metric], gap)
+    ends = {metric: (gap.low, gap.value, gap.high) for metric, (*_, gap) in found.items()}
+    known = {
+        m: (low, at, high)
+        for m, (low, at, high) in ends.items()
+        if low is not None and at is not None and high is not None
+    }
+    forest = plots.Forest.of(list(known.values()))
+
+    def drawn(metric: str) -> plots.Interval | None:
+        if metric not in known:
+            return None
+        placed = forest.interval(*known[metric])
+        # A gap is no verdict: only the gate's rule says how large it may be.
+        return replace(placed, style="unclear" if placed.style == "unclear" else "challenger")
+
+    return forest, tuple(Gap(metric, *three, drawn(metric)) for metric, three in found.items())
 
 
 def _slice_columns(evidence: Evidence) -> list[str]:

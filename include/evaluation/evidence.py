@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import hypot
 from statistics import NormalDist
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from include.config.names import METRICS
 from include.leaks.tripwire import Tripwire
 
 Role = Literal["challenger", "incumbent", "trivial", "simple"]
@@ -257,6 +259,38 @@ class Importance:
 
 
 @dataclass(frozen=True)
+class TrainScores:
+    """The challenger's metrics on rows that it learned from.
+
+    Parameters
+    ----------
+    rows : int
+        How many were looked at, drawn at random where that is not all.
+    of : int
+        How many there are. Intervals are of what a draw leaves open; of all rows a metric is what it is.
+    """
+
+    rows: int
+    of: int
+    scores: dict[str, Measured]
+
+
+@dataclass(frozen=True)
+class Behaved:
+    """What one check of ``evaluation.behaviour`` found.
+
+    ``unknown``: it could not be asked. ``broken`` counts rows, of ``rows``; ``found`` is a sentence without any row's data.
+    """
+
+    name: str
+    kind: Literal["invariance", "direction", "case"]
+    state: Literal["held", "broken", "unknown"]
+    rows: int
+    broken: int
+    found: str
+
+
+@dataclass(frozen=True)
 class Cost:
     """What using the challenger costs."""
 
@@ -311,11 +345,35 @@ class Evidence:
     """Of a clustering: all rows first, then the challenger's clusters, the largest first."""
     tripwires: tuple[Tripwire, ...] | None = None
     """None in evidence from before they were asked."""
+    train: TrainScores | None = None
+    """None of a clustering, and in evidence from before they were measured."""
+
+    behaviours: tuple[Behaved, ...] = ()
 
     def gain(self, metric: str, against: Role, slice: tuple[str, str] | None = None) -> Gain | None:
         """Return the gain in one metric on some rows, or None if it was not measured."""
         wanted = (metric, against, slice)
         return next((gain for gain in self.gains if (gain.metric, gain.against, gain.slice) == wanted), None)
+
+    def gap(self, metric: str) -> Measured | None:
+        """Return how much better the challenger is on training rows than on the holdout, or None if it was not measured.
+
+        Positive is better on training rows for every metric. The interval is that of a difference of two independent
+        estimates, recovered from their own intervals (Zou and Donner 2008, "Construction of confidence limits about
+        effect measures: a general approach", Statistics in Medicine 27).
+        """
+        learned = None if self.train is None else self.train.scores.get(metric)
+        held = self.scores["challenger"].get(metric)
+        if learned is None or held is None:
+            return None
+        more, less = (learned, held) if METRICS[metric].greater_is_better else (held, learned)
+        if more.value is None or less.value is None:
+            return Measured(None, None, None, learned.undefined or held.undefined)
+        gap = more.value - less.value
+        if more.low is None or more.high is None or less.low is None or less.high is None:
+            return Measured(gap, None, None, learned.undefined or held.undefined)
+        low = gap - hypot(more.value - more.low, less.high - less.value)
+        return Measured(gap, low, gap + hypot(more.high - more.value, less.value - less.low))
 
     def family(self, metric: str, column: str) -> Family | None:
         """Return the critical values of a slice column's levels together, or None if they were not measured."""

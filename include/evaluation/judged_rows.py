@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
 from include.config.slices import columns_of
-from include.data.frames import read_rows
+from include.data.frames import derive_columns, read_rows, select
 from include.data.snapshots import Snapshot
 from include.errors import DataError, EvaluationError
 from include.evaluation.bootstrap import blocks
@@ -34,6 +34,18 @@ class Obstacle(NamedTuple):
     remedy: str
 
 
+class Judged(NamedTuple):
+    """The holdout's rows.
+
+    ``raw`` are the same rows before features are derived, where a declared behaviour changes them; ``obstacle`` is what
+    keeps the incumbent from reading them.
+    """
+
+    frame: pd.DataFrame
+    raw: pd.DataFrame | None
+    obstacle: Obstacle | None
+
+
 def read_judged_rows(
     store: ObjectStore,
     model: ModelConfig,
@@ -41,23 +53,33 @@ def read_judged_rows(
     snapshot: Snapshot,
     fits: dict[Role, FitRecord],
     incumbent: Contender | None,
-) -> tuple[pd.DataFrame, Obstacle | None]:
+) -> Judged:
     """Read the holdout once, and say so if the incumbent can't read it."""
     judged = (*model.data.row_id, *model.data.labels, *columns_of(model.evaluation.slices))
     unit = (model.evaluation.cluster or model.data.event_time, *([model.data.entity] if model.data.entity else []))
     priced = model.evaluation.cost.columns if model.evaluation.cost else ()
     wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *unit, *priced])
     lacking = [column for column in incumbent.fit.columns if column not in wanted] if incumbent else []
+    raw, whole = None, None
+    if model.evaluation.behaviour:
+        raw = read_rows(store, snapshot, model, folder, window="holdout", columns=list(snapshot.schema))
+        whole = derive_columns(raw, model, folder)
+
+    def read(columns: list[str]) -> pd.DataFrame:
+        if whole is not None:
+            return select(whole, columns, model.name)
+        return read_rows(store, snapshot, model, folder, window="holdout", columns=columns)
+
     if lacking:
         try:
-            return read_rows(store, snapshot, model, folder, window="holdout", columns=[*wanted, *lacking]), None
+            return Judged(read([*wanted, *lacking]), raw, None)
         except DataError as error:
             log.warning("The incumbent can't read these rows: %s", error.message)
-    frame = read_rows(store, snapshot, model, folder, window="holdout", columns=list(wanted))
+    frame = read(list(wanted))
     if not lacking:
-        return frame, None
+        return Judged(frame, raw, None)
     because = f"the rows no longer have what it reads: {', '.join(lacking)}"
-    return frame, Obstacle(because, "Let `features.derive` or the source give these columns again.")
+    return Judged(frame, raw, Obstacle(because, "Let `features.derive` or the source give these columns again."))
 
 
 def target_of(frame: pd.DataFrame, model: ModelConfig, fit: FitRecord) -> Array:

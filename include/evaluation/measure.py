@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from include.config.code import code_digest
 from include.config.model import ModelConfig
 from include.data.content import rows_digest
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError, RatchetError
+from include.evaluation.alone import EDITION as ALONE
+from include.evaluation.alone import measure_alone
 from include.evaluation.bootstrap import draw
-from include.evaluation.business_cost import costs_of
 from include.evaluation.clustering import describe_clusters, with_clusters
 from include.evaluation.comparison import Scored, compare
 from include.evaluation.contenders import (
@@ -33,24 +30,23 @@ from include.evaluation.contenders import (
     subject_of,
 )
 from include.evaluation.curves import curves_of
-from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Importance, Role, Units
+from include.evaluation.declared_terms import code_of_costs, with_declared_terms
+from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Role, Units
 from include.evaluation.fairness import fairness_of
-from include.evaluation.importance import permutation_importance
 from include.evaluation.judged_rows import Obstacle, read_judged_rows, target_of, units_of
-from include.evaluation.many_classes import pinball
 from include.evaluation.slicing import levels_of
 from include.leaks.watch import EDITION as TRIPWIRES
 from include.leaks.watch import watch
 from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
 from include.storage.store import ObjectStore
 from include.training.fingerprint import fingerprint
-from include.training.model_file import predict_scores
+from include.training.learned_rows import LearnedRows
 from include.training.record import FitRecord
 from include.training.responses import prepared
 
 log = logging.getLogger(__name__)
 
-EDITION = 3
+EDITION = 4
 """Part of what evidence is found by: raise it when the same inputs are to be measured differently."""
 
 DISAGREEMENT = 0.2
@@ -102,7 +98,7 @@ def measure(
         When the challenger or a baseline can't be measured.
     """
     question = {
-        "edition": [EDITION, TRIPWIRES],
+        "edition": [EDITION, TRIPWIRES, ALONE],
         "challenger": [challenger.id, challenger.fit.key],
         "incumbent": [incumbent.id, incumbent.fit.key] if incumbent else None,
         "baselines": {role: fit.key for role, fit in baselines.items()},
@@ -110,7 +106,7 @@ def measure(
         "metrics": list(model.metrics),
         "evaluation": model.evaluation.model_dump(mode="json"),
         "entity": model.data.entity,
-        "cost": _code_of_costs(model, folder),
+        "cost": code_of_costs(model, folder),
         "fairness": [list(model.fairness_groups), list(_of_worst_group(model))],
     }
     index = f"{model.name}/evidence/index/{digest_json(question)}.json"
@@ -147,7 +143,8 @@ def _measured(
     for role, fit in fits.items():
         if seen := overlap(fit, snapshot):
             raise EvaluationError(f"The {role} can't be measured: {seen}.", where=f"fit {fit.key[:12]}")
-    frame, obstacle = read_judged_rows(store, model, folder, snapshot, fits, incumbent)
+    judged = read_judged_rows(store, model, folder, snapshot, fits, incumbent)
+    frame, obstacle = judged.frame, judged.obstacle
     target = target_of(frame, model, challenger.fit)
     log.info("Scoring %s holdout rows", f"{len(frame):,}")
     pipeline = open_model(store, challenger.fit)
@@ -169,7 +166,7 @@ def _measured(
     classes = challenger.fit.classes
     binary, clustering = classes is not None and len(classes) == 2, model.task == "clustering"
     models = {
-        role: _with_declared_terms(model, folder, frame, target, scored, classes) for role, scored in models.items()
+        role: with_declared_terms(model, folder, frame, target, scored, classes) for role, scored in models.items()
     }
     if clustering:
         models = with_clusters(
@@ -184,21 +181,10 @@ def _measured(
         )
     slices = levels_of(frame, model.evaluation.slices)
     found = compare(target, models, model.metrics, slices, resampling, positives=binary)
-    columns, threshold = challenger.fit.columns, challenger.fit.threshold
-    inputs, primary = frame[list(columns)], model.metrics[0]
-    importance: tuple[Importance, ...] = ()
-    if not clustering:
-        importance = permutation_importance(
-            lambda rows: predict_scores(pipeline, rows),
-            inputs,
-            target,
-            columns,
-            primary,
-            threshold,
-            seed=seed,
-            quantile=model.evaluation.quantile,
-        )
-    tripwires = watch(store, model, folder, challenger.fit, pipeline, snapshot, frame, threads=threads)
+    primary = model.metrics[0]
+    with LearnedRows(store, challenger.fit, folder) as learned:
+        tripwires = watch(store, model, learned, pipeline, snapshot, frame, threads=threads)
+        alone = measure_alone(store, model, folder, learned, pipeline, snapshot, judged, target, models["challenger"])
     log.info("Measured %s: %s is %s", challenger.id, primary, found.scores["challenger"][primary].value)
     return Evidence(
         model=model.name,
@@ -225,7 +211,6 @@ def _measured(
         curves={}
         if model.task == "clustering"
         else {role: curves_of(model.task, target, scored) for role, scored in models.items() if role != "trivial"},
-        importance=importance,
         cost=Cost(latency(pipeline, challenger.fit, frame, clock), challenger.fit.model_bytes),
         resamples=model.evaluation.resamples,
         units=Units(of, resampling.units, len(resampling.weights)),
@@ -240,8 +225,9 @@ def _measured(
             )
         ),
         classes=tuple(str(value) for value in classes or ()),
-        clusters=describe_clusters(frame, columns, models["challenger"]) if clustering else (),
+        clusters=describe_clusters(frame, challenger.fit.columns, models["challenger"]) if clustering else (),
         tripwires=tripwires,
+        **vars(alone),
     )
 
 
@@ -249,30 +235,6 @@ def _of_worst_group(model: ModelConfig) -> tuple[str, ...]:
     """Return the metrics whose worst group is looked for: the primary, and what rules name."""
     named = [rule.metric for rule in model.gate.fairness if rule.metric is not None]
     return tuple(dict.fromkeys([model.gate.primary.metric, *named]))
-
-
-def _code_of_costs(model: ModelConfig, folder: Path) -> str | None:
-    """Return the digest of the code behind a cost function: with other code, other costs."""
-    cost = model.evaluation.cost
-    return None if cost is None or cost.function is None else code_digest(folder, cost.function.partition(":")[0])
-
-
-def _with_declared_terms(
-    model: ModelConfig,
-    folder: Path,
-    frame: pd.DataFrame,
-    target: NDArray[Any],
-    scored: Scored,
-    classes: tuple[Any, ...] | None,
-) -> Scored:
-    """Add what metrics take from the declaration: the quantile of the pinball loss, costs."""
-    terms = {}
-    if "pinball" in model.metrics:
-        terms["pinball"] = pinball(target, scored.score, model.evaluation.quantile)
-    if model.evaluation.cost is not None:
-        said = scored.score if scored.said is None else scored.said
-        terms["cost"] = costs_of(model.evaluation.cost, folder, frame, target, said, classes)
-    return replace(scored, terms=terms, slice_terms=terms) if terms else scored
 
 
 def _overlaps(incumbent: Contender, snapshot: Snapshot) -> Obstacle | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,11 +81,6 @@ def _prepared(recipe: Recipe, model: Pipeline) -> Iterator[tuple[Recipe, Pipelin
     elif isinstance(last, ModelOfModels):
         for one in last.models:
             yield from _prepared(recipe, one)
-
-
-def of_members(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
-    """Return a recipe with the members that a fit chose: those that it has settings of."""
-    return replace(recipe, members=tuple(one for one in recipe.members if one.name in settings))
 
 
 def _learners(value: Any) -> Iterator[Any]:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,10 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from include.config.model import ModelConfig
 from include.data.content import rows_digest
-from include.data.frames import derive_columns, read_rows
 from include.data.snapshots import Snapshot
 from include.leaks.later_rows import later_rows
-from include.leaks.preparation import of_members, preparation_of_training_rows
+from include.leaks.preparation import preparation_of_training_rows
 from include.leaks.shared import shared_rows
 from include.leaks.shuffled import shuffled_labels
 from include.leaks.single_column import single_column
@@ -26,10 +24,9 @@ from include.leaks.tripwire import Tripwire
 from include.storage.content import digest_json, get_json, settle_json
 from include.storage.store import ObjectStore
 from include.training.fitting import fit_model
-from include.training.origins import code_of, config_of
-from include.training.recipe import recipe_of
+from include.training.learned_rows import LearnedRows
 from include.training.record import FitRecord
-from include.training.rows import Rows, training_rows
+from include.training.rows import Rows
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +37,7 @@ EDITION = 1
 def watch(
     store: ObjectStore,
     model: ModelConfig,
-    folder: Path,
-    fit: FitRecord,
+    learned: LearnedRows,
     pipeline: Pipeline,
     snapshot: Snapshot,
     judged: pd.DataFrame,
@@ -55,8 +51,8 @@ def watch(
 
     Parameters
     ----------
-    folder : Path
-        The model's folder.
+    learned : LearnedRows
+        What the fit learned from; not read if the answers are found.
     pipeline : Pipeline
         The fit's model, as loaded from its file.
     snapshot : Snapshot
@@ -64,6 +60,7 @@ def watch(
     judged : DataFrame
         The holdout's rows, with the columns of ``data.row_id`` and ``data.entity``.
     """
+    fit = learned.fit
     question = {
         "edition": EDITION,
         "fit": fit.key,
@@ -76,7 +73,7 @@ def watch(
     place = f"{model.name}/tripwires/{digest_json(question)}.json"
     if not store.exists(place):
         with threadpool_limits(limits={"openmp": threads, "blas": 1}):
-            asked = _asked(store, model, folder, fit, pipeline, judged, threads)
+            asked = _asked(model, learned, pipeline, judged, threads)
         settle_json(store, place, {"tripwires": [asdict(wire) for wire in asked]})
     found = tuple(Tripwire(**wire) for wire in get_json(store, place)["tripwires"])
     for wire in found:
@@ -86,30 +83,16 @@ def watch(
 
 
 def _asked(
-    store: ObjectStore,
-    model: ModelConfig,
-    folder: Path,
-    fit: FitRecord,
-    pipeline: Pipeline,
-    judged: pd.DataFrame,
-    threads: int,
+    model: ModelConfig, learned: LearnedRows, pipeline: Pipeline, judged: pd.DataFrame, threads: int
 ) -> list[Tripwire]:
-    declared = config_of(store, fit)
-    recipe = of_members(recipe_of(declared, fit.candidate), fit.params)
-    learned = Snapshot.load(store, model.name, fit.snapshot)
-    with code_of(store, fit, declared.features.derive, folder) as code:
-        raw = read_rows(store, learned, declared, code, window="train", columns=list(learned.schema))
-        derive = partial(derive_columns, model=declared, folder=code)
-        whole = derive(raw)
-        rows = training_rows(whole[list(recipe.columns)], recipe)
-        identity = list(dict.fromkeys([*model.data.row_id, *([model.data.entity] if model.data.entity else [])]))
-        return [
-            shared_rows(whole[identity], judged[identity], model.data.row_id, model.data.entity),
-            *_of_target(model, fit, rows, partial(fit_model, recipe, fit.params, threads=threads)),
-            later_rows(raw, whole, derive if declared.features.derive else None),
-            _prepared(fit, rows.frame, declared)
-            or preparation_of_training_rows(pipeline, recipe, rows, threads=threads),
-        ]
+    fit, recipe, declared, rows = learned.fit, learned.recipe, learned.declared, learned.rows
+    identity = list(dict.fromkeys([*model.data.row_id, *([model.data.entity] if model.data.entity else [])]))
+    return [
+        shared_rows(learned.whole[identity], judged[identity], model.data.row_id, model.data.entity),
+        *_of_target(model, fit, rows, partial(fit_model, recipe, fit.params, threads=threads)),
+        later_rows(learned.raw, learned.whole, learned.derive if declared.features.derive else None),
+        _prepared(fit, rows.frame, declared) or preparation_of_training_rows(pipeline, recipe, rows, threads=threads),
+    ]
 
 
 def _of_target(model: ModelConfig, fit: FitRecord, rows: Rows, again: Callable[[Rows], Any]) -> list[Tripwire]:

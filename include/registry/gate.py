@@ -8,7 +8,7 @@ in check, and how, is said in docs/gate.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -22,6 +22,21 @@ POWER = 0.8
 
 HOPELESS = 100
 """Where deciding takes more than this many times the rows there are, more of them are no advice."""
+
+
+_BY_HEART = (
+    "It is better on rows that it learned from than on new ones: it knows them by heart, or the world has changed since. "
+    "Against the first, let it learn less of each row (a smaller depth, larger leaves, more regularisation, fewer columns) "
+    "or learn from more rows; against the second, from newer ones. In validation inside the training window only the first shows"
+)
+
+
+_BEHAVE = {
+    "invariance": "If it must not matter, leave the column, and what is derived from it, out of `features`",
+    "direction": "It learned the contrary from chance or from columns that move along: a simpler model, or more rows where "
+    "the number is large, may mend it; or the check allows too little",
+    "case": "Look at the rows like it that the model learned from: there may be none",
+}
 
 
 class Answer(StrEnum):
@@ -78,13 +93,14 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Ju
     Judgement
     """
     primary, leaks = _primary_facts(policy, evidence), tuple(_leaks(evidence))
+    behaved = tuple(_behaved(evidence))
     if not evidence.comparable:
         reason = f"{evidence.incumbent} can't be compared: {evidence.incomparable_because}."
         if evidence.remedy:
             reason += f" {evidence.remedy}"
-        verdicts = (Verdict("comparable", Answer.FAIL, reason), *leaks)
+        verdicts = (Verdict("comparable", Answer.FAIL, reason), *leaks, *behaved)
         return Judgement(Outcome.INCOMPARABLE, reason, verdicts, primary)
-    verdicts = tuple(_verdicts(policy, evidence, challenger_is_simple=challenger_is_simple))
+    verdicts = (*_verdicts(policy, evidence, challenger_is_simple=challenger_is_simple), *behaved)
     # What leaks makes every other measurement worthless, and is the reason to give; that nothing leaks is none.
     verdicts = verdicts + leaks if all(verdict.answer is Answer.PASS for verdict in leaks) else leaks + verdicts
     for answer, outcome in ((Answer.FAIL, Outcome.REJECT), (Answer.OPEN, Outcome.HOLD)):
@@ -125,6 +141,8 @@ def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -
         assert level is not None  # noqa: S101 (held by the configuration)
         what = f"{wanted.metric} in the worst group" if wanted.metric else wanted.measure.replace("_", " ")
         yield _level(f"{what} by {wanted.groups}", measured, level, evidence.holdout.rows, at_least=at_least)
+    if policy.overfitting is not None:
+        yield _overfitted(policy.overfitting.metric or rule.metric, policy.overfitting.max_gap, evidence)
     if evidence.incumbent is not None:
         # A guard may reject with its share of the error that all of them may make together.
         surely = 1 - (1 - confidence) / max(1, len(policy.guards))
@@ -133,6 +151,13 @@ def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -
         if policy.churn is not None:
             share = next((churn.share for churn in evidence.churn if churn.slice is None), None)
             yield _level("prediction churn", share, policy.churn.at_most, evidence.holdout.rows, at_least=False)
+
+
+def _overfitted(metric: str, most: float, evidence: Evidence) -> Verdict:
+    """Ask whether the challenger is hardly better on rows that it learned from than on the holdout."""
+    what = f"gap of {metric} between training rows and holdout"
+    verdict = _level(what, evidence.gap(metric), most, evidence.holdout.rows, at_least=False)
+    return replace(verdict, reason=f"{verdict.reason}. {_BY_HEART}") if verdict.answer is Answer.FAIL else verdict
 
 
 def _leaks(evidence: Evidence) -> Iterator[Verdict]:
@@ -146,6 +171,14 @@ def _leaks(evidence: Evidence) -> Iterator[Verdict]:
             yield Verdict(f"leak tripwire {wire.name}", answer, wire.reason)
     if all(wire.state == "clear" for wire in asked):
         yield Verdict("no leak", Answer.PASS, f"none of {len(asked)} tripwires tripped")
+
+
+def _behaved(evidence: Evidence) -> Iterator[Verdict]:
+    """Rule on declared behaviour, whatever the policy: what is broken rejects, what could not be asked holds."""
+    answers = {"held": Answer.PASS, "broken": Answer.FAIL, "unknown": Answer.OPEN}
+    for one in evidence.behaviours:
+        lesson = f". {_BEHAVE[one.kind]}" if one.state == "broken" else ""
+        yield Verdict(f"{one.kind} {one.name}", answers[one.state], f"{one.found}{lesson}")
 
 
 def _asked(rule: FairnessRule) -> tuple[str, str, str | None]:
