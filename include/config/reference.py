@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from include.config.model import ModelConfig
-from include.config.names import ESTIMATORS, METRICS
+from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
+from include.config.training import Range
+from include.config.yaml_text import read_yaml
 
 _HEAD = """# model.yaml
 
@@ -25,15 +28,29 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def markdown() -> str:
-    """Return the reference page."""
+def examples() -> dict[str, str]:
+    """Return an example for each section, by the name of its class: entries of YAML, of which one key may stand twice."""
+    path = Path(__file__).with_name("examples.yaml")
+    found: dict[str, str] = read_yaml(path.read_text(), path.name)[0]
+    return found
+
+
+def markdown(spaces: Mapping[str, Mapping[str, Range | tuple[Any, ...]]]) -> str:
+    """Return the reference page.
+
+    Parameters
+    ----------
+    spaces : mapping
+        Where a search looks if nothing is declared, by estimator and setting.
+    """
     schema = json_schema()
     definitions = schema["$defs"]
-    parts = [_HEAD, *_section("The whole file", schema, definitions)]
+    shown = examples()
+    parts = [_HEAD, *_section("The whole file", schema, definitions, shown["ModelConfig"])]
     for name in _in_reading_order(schema, definitions):
         if "properties" in definitions[name]:
-            parts += _section(name, definitions[name], definitions)
-    return "\n".join([*parts, *_names()])
+            parts += _section(name, definitions[name], definitions, shown[name])
+    return "\n".join([*parts, *_names(spaces)])
 
 
 def _in_reading_order(node: Any, definitions: dict[str, Any], seen: dict[str, None] | None = None) -> list[str]:
@@ -57,13 +74,13 @@ def _references(node: Any) -> Iterator[str]:
             yield from _references(item)
 
 
-def _section(name: str, schema: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
+def _section(name: str, schema: dict[str, Any], definitions: dict[str, Any], example: str) -> list[str]:
     lines = [f"## {name}", "", *_prose(schema), "| field | value | default | meaning |", "|---|---|---|---|"]
     required = schema.get("required", [])
     for field, facts in schema["properties"].items():
         default = "required" if field in required else _default(facts.get("default"))
         lines.append(f"| `{field}` | {_type(facts, definitions)} | {default} | {_cell(facts.get('description', ''))} |")
-    return [*lines, ""]
+    return [*lines, "", "```yaml", example.rstrip(), "```", ""]
 
 
 def _prose(schema: dict[str, Any]) -> list[str]:
@@ -117,11 +134,24 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _names() -> Iterator[str]:
-    yield "## Estimators\n\n| name | tasks | early stopping |\n|---|---|---|"
+def _names(spaces: Mapping[str, Mapping[str, Range | tuple[Any, ...]]]) -> Iterator[str]:
+    yield "## Estimators\n"
+    yield "A `search` without a `space` looks where the last column says, the most important setting first.\n"
+    yield "| name | tasks | early stopping | row weights | where a search looks |\n|---|---|---|---|---|"
     for name, facts in ESTIMATORS.items():
-        yield f"| `{name}` | {', '.join(facts.tasks)} | {'yes' if facts.early_stopping else 'no'} |"
-    yield "\n## Metrics\n\n| name | task | better is |\n|---|---|---|"
+        space = "; ".join(f"`{setting}` {_values(values)}" for setting, values in spaces.get(name, {}).items())
+        stops, weighs = ("yes" if able else "no" for able in (facts.early_stopping, facts.weights))
+        yield f"| `{name}` | {', '.join(facts.tasks)} | {stops} | {weighs} | {space or 'nothing to search'} |"
+    joined = " and ".join(f"`{name}`" for name in ENSEMBLES)
+    yield f"\n{joined} join other candidates of classification or regression: `members`, or the `best` of them.\n"
+    yield "## Metrics\n\n| name | task | better is |\n|---|---|---|"
     for name, metric in METRICS.items():
         yield f"| `{name}` | {metric.task} | {'greater' if metric.greater_is_better else 'smaller'} |"
     yield ""
+
+
+def _values(values: Range | tuple[Any, ...]) -> str:
+    if not isinstance(values, Range):
+        return ", ".join(str(list(value) if isinstance(value, tuple) else value) for value in values)
+    kind = [word for word, said in (("whole", values.integer), ("log", values.log)) if said]
+    return f"{values.low:g} to {values.high:g}" + (f" ({', '.join(kind)})" if kind else "")

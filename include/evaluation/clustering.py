@@ -85,7 +85,7 @@ def with_clusters(
 
 
 def describe_clusters(frame: pd.DataFrame, columns: tuple[str, ...], answered: Scored) -> tuple[Cluster, ...]:
-    """Describe all rows, and the largest clusters of a model."""
+    """Describe all rows, and the largest clusters of a model, by the inputs and whatever else tells a person what they are."""
     labels = answered.score.astype(np.int64)
     each, sampled = answered.slice_terms.get("silhouette"), answered.slice_terms["sampled"]
     numbers, counts = np.unique(labels, return_counts=True)
@@ -104,7 +104,8 @@ def describe_clusters(frame: pd.DataFrame, columns: tuple[str, ...], answered: S
                 known = known[np.isfinite(known)]
                 means[name] = rounded(known.mean()) if len(known) else None
             else:
-                modes[name] = str(values.mode().iloc[0]) if len(values) else None
+                counted = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+                modes[name] = f"{counted.index[0]} ({counted.iloc[0] / len(part):.0%})" if len(values) else None
         silhouette_ = None if mean is None or not np.isfinite(mean) else rounded(mean)
         return Cluster(number, len(rows), silhouette_, means, modes)
 

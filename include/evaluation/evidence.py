@@ -239,7 +239,7 @@ class Cluster:
     """What the rows of one of the challenger's clusters are like.
 
     ``number`` is None for all rows together, -1 for those in no cluster. ``silhouette`` is their mean; ``means`` are of
-    numbers and ``modes`` the most frequent of other values, both by input column.
+    numbers and ``modes`` the most frequent of other values with its share, both by column: the inputs, and those of slices.
     """
 
     number: int | None

@@ -10,6 +10,7 @@ from typing import cast
 from threadpoolctl import threadpool_limits
 
 from include.config.model import ModelConfig
+from include.config.slices import columns_of
 from include.data.content import rows_digest
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
@@ -182,6 +183,7 @@ def _measured(
     slices = levels_of(frame, model.evaluation.slices)
     found = compare(target, models, model.metrics, slices, resampling, positives=binary)
     primary = model.metrics[0]
+    described = tuple(dict.fromkeys([*challenger.fit.columns, *columns_of(model.evaluation.slices)]))
     with LearnedRows(store, challenger.fit, folder) as learned:
         tripwires = watch(store, model, learned, pipeline, snapshot, frame, threads=threads)
         alone = measure_alone(store, model, folder, learned, pipeline, snapshot, judged, target, models["challenger"])
@@ -225,7 +227,7 @@ def _measured(
             )
         ),
         classes=tuple(str(value) for value in classes or ()),
-        clusters=describe_clusters(frame, challenger.fit.columns, models["challenger"]) if clustering else (),
+        clusters=describe_clusters(frame, described, models["challenger"]) if clustering else (),
         tripwires=tripwires,
         **vars(alone),
     )

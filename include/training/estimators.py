@@ -275,6 +275,11 @@ _OURS = {"random_state", "n_jobs", "early_stopping", "categorical_features", "ve
 """Settings that Ratchet decides on: from `seed`, threads, `early_stopping` and `features`."""
 
 
+def spaces() -> dict[str, Space]:
+    """Return where a search looks by default, by short name."""
+    return {name: kind.space for name, kind in _REGISTRY.items() if name != CONSTANT}
+
+
 def find_estimator(name: str, task: str) -> Estimator:
     """Return what stands behind a name; raises `ConfigError` when it is unknown, not permitted or not for this task."""
     if "." in name:
