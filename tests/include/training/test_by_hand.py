@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from imblearn.over_sampling import SMOTE
+from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.pipeline import make_pipeline as make_sampling_pipeline
+from imblearn.under_sampling import RandomUnderSampler
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
     StackingClassifier,
@@ -17,12 +19,28 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import (
+    SelectFromModel,
+    SelectKBest,
+    VarianceThreshold,
+    f_classif,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler, TargetEncoder
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    RobustScaler,
+    StandardScaler,
+    TargetEncoder,
+)
+from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
 from include.training.model_file import predict_scores
@@ -70,6 +88,102 @@ def test_logistic_regression_on_scaled_numbers_and_one_hot_levels():
     encoder = OneHotEncoder(categories=levels, handle_unknown="ignore")
     by_hand = make_pipeline(prepared(encoder=encoder, threshold=1.0), LogisticRegression(max_iter=1000, random_state=0))
     assert same(declare(), fitted_by_hand(by_hand))
+
+
+@pytest.mark.parametrize(
+    ("numeric", "by_hand"),
+    [
+        ({"impute": "mean", "scale": "min_max"}, [SimpleImputer(strategy="mean"), MinMaxScaler()]),
+        ({"impute": "median", "scale": "robust"}, [SimpleImputer(strategy="median"), RobustScaler()]),
+        ({"impute": "mode", "skew": "power"}, [SimpleImputer(strategy="most_frequent"), PowerTransformer()]),
+        (
+            {"impute": "constant", "fill_value": -1, "indicator": True, "scale": "standard"},
+            [SimpleImputer(strategy="constant", fill_value=-1.0, add_indicator=True), StandardScaler()],
+        ),
+    ],
+    ids=lambda part: " ".join(map(str, part.values())) if isinstance(part, dict) else "",
+)
+def test_numbers_imputed_scaled_and_drawn_in(numeric, by_hand):
+    steps = ColumnTransformer([("numbers", make_pipeline(*by_hand), NUMBERS)])
+    pipeline = make_pipeline(steps, Ridge(random_state=0))
+    model = declare(
+        "regression",
+        features={"numeric": {"columns": NUMBERS, **numeric}},
+        training={"candidates": [{"estimator": "ridge"}]},
+    )
+    assert same(model, fitted_by_hand(pipeline, "regression"), "regression")
+
+
+def test_levels_in_their_order():
+    encoder = OrdinalEncoder(categories=[["blue", "green", "grey", "red", "(missing)"]])
+    pipeline = make_pipeline(ColumnTransformer([("levels", encoder, ["colour"])]), GaussianNB())
+    model = declare(
+        features={"categorical": {"columns": ["colour"], "encode": "ordinal"}},
+        training={"candidates": [{"estimator": "naive_bayes"}]},
+    )
+    assert same(model, fitted_by_hand(pipeline))
+
+
+def test_cross_fitted_target_means_of_a_class():
+    encoder = TargetEncoder(target_type="binary", random_state=0)
+    by_hand = make_pipeline(prepared(encoder=encoder), LogisticRegression(max_iter=1000, random_state=0))
+    features = {
+        "numeric": {"columns": NUMBERS, "scale": "standard"},
+        "categorical": {"columns": ["colour"], "encode": "target"},
+    }
+    assert same(declare(features=features), fitted_by_hand(by_hand))
+
+
+@pytest.mark.parametrize(
+    ("select", "by_hand"),
+    [
+        ({"method": "variance", "threshold": 2}, VarianceThreshold(2)),
+        ({"method": "k_best", "k": 1}, SelectKBest(f_classif, k=1)),
+        (
+            {"method": "model", "threshold": 1.0},
+            SelectFromModel(ExtraTreesClassifier(min_samples_leaf=5, random_state=0), threshold="1.0*mean"),
+        ),
+    ],
+    ids=lambda part: part["method"] if isinstance(part, dict) else "",
+)
+def test_columns_selected(select, by_hand):
+    pipeline = make_pipeline(ColumnTransformer([("numbers", numbers(), NUMBERS)]), by_hand, LogisticRegression())
+    model = declare(features={**PLAIN, "select": select})
+    assert same(model, fitted_by_hand(pipeline.set_params(logisticregression__max_iter=1000)))
+
+
+@pytest.mark.parametrize("balance", ["class_weight", "half_life"])
+def test_rows_weighed_by_class_and_by_age(balance):
+    levels = [["blue", "green", "grey", "red", "(missing)"]]
+    pipeline = make_pipeline(
+        prepared(encoder=OneHotEncoder(categories=levels, handle_unknown="ignore"), threshold=1.0),
+        LogisticRegression(max_iter=1000, random_state=0),
+    )
+    frame = filled()
+    if balance == "class_weight":
+        training, weights = {"imbalance": "class_weight"}, compute_sample_weight("balanced", frame["target"])
+    else:
+        training = {"weights": {"half_life": "5d"}}
+        weights = 0.5 ** ((frame["at"].max() - frame["at"]) / pd.Timedelta(days=5)).to_numpy()
+        weights = weights / weights.mean()
+    pipeline.fit(frame, frame["target"], logisticregression__sample_weight=weights)
+    model = declare(training={"candidates": [{"estimator": "logistic_regression"}], **training})
+    assert same(model, pipeline)
+
+
+@pytest.mark.parametrize(
+    ("imbalance", "sampler"),
+    [("random_over", RandomOverSampler(random_state=0)), ("random_under", RandomUnderSampler(random_state=0))],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_rows_repeated_or_left_out_as_imbalanced_learn_does(imbalance, sampler):
+    by_hand = make_sampling_pipeline(
+        ColumnTransformer([("numbers", numbers(), NUMBERS)]),
+        sampler,
+        LogisticRegression(max_iter=1000, random_state=0),
+    )
+    training = {"candidates": [{"estimator": "logistic_regression"}], "imbalance": imbalance}
+    assert same(declare(features=PLAIN, training=training), fitted_by_hand(by_hand))
 
 
 def test_gradient_boosting_on_native_levels_and_gaps():
