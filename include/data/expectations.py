@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,13 @@ EXAMPLES = 5
 _LONGEST_TEXT = 60
 _LONGEST_LIST = 20
 # `expect_column_to_exist` may name a column that is not there, and the others judge the table as a whole.
+# Whether a value is as expected depends on its own row alone, so that rows may be judged some at a time.
+_BY_ROW = re.compile(
+    "expect_column_(values_to_(not_)?be_(null|in_set)|values_to_be_between|values_to_(not_)?match_(regex|like_pattern)(_list)?"
+    "|values_to_be_(dateutil|json)_parseable|values_to_match_(strftime_format|json_schema)|value_lengths_to_.*"
+    "|pair_values_(a_)?to_be_(equal|in_set|greater_than_b))"
+    "|expect_multicolumn_(sum_to_equal|values_to_be_equal)|expect_select_column_values_to_be_unique_within_record"
+)
 _OF_THE_TABLE = ("expect_column_to_exist", "expect_table_column")
 
 
@@ -54,6 +62,32 @@ def columns_needed(expectations: Sequence[Expectation]) -> list[str] | None:
             return None
         needed.update(_columns(expectation))
     return sorted(needed)
+
+
+def is_by_row(expectation: Expectation) -> bool:
+    """Tell whether rows may be judged some at a time, and what is found be added up by `together`."""
+    return bool(_BY_ROW.fullmatch(expectation.type)) and not expectation.arguments.get("row_condition")
+
+
+def together(expectation: Expectation, outcomes: Sequence[Outcome]) -> Outcome:
+    """Add up what was found of one expectation among some rows at a time."""
+    if len(outcomes) == 1:
+        return outcomes[0]
+    judged, missing, unexpected = (
+        sum(getattr(one, count) or 0 for one in outcomes) for count in ("judged", "missing", "unexpected")
+    )
+    values = judged - missing
+    error = next((one.error for one in outcomes if one.error), None)
+    enough = not values or (values - unexpected) / values >= float(expectation.arguments.get("mostly", 1))
+    return Outcome(
+        passed=error is None and enough,
+        judged=judged,
+        missing=None if outcomes[0].missing is None else missing,
+        unexpected=unexpected,
+        examples=tuple(dict.fromkeys(example for one in outcomes for example in one.examples))[:EXAMPLES],
+        offending=tuple(position for one in outcomes for position in one.offending),
+        error=error,
+    )
 
 
 def check_columns(expectations: Sequence[Expectation], known: Sequence[str], where: str) -> None:
@@ -110,7 +144,8 @@ def judge(frame: pd.DataFrame, built: Sequence[Any], *, locate: Sequence[bool]) 
     with _quiet():
         batch = _batch(frame.reset_index(drop=True))
         brief = {"result_format": "BASIC", "partial_unexpected_count": EXAMPLES * 10}
-        outcomes = _validate(batch, built, brief)
+        places = {one.meta["entry"]: place for place, one in enumerate(built)}
+        outcomes = {places[entry]: outcome for entry, outcome in _validate(batch, built, brief).items()}
         offenders = [n for n, outcome in outcomes.items() if locate[n] and outcome.unexpected]
         if offenders:
             full = {
@@ -121,7 +156,7 @@ def judge(frame: pd.DataFrame, built: Sequence[Any], *, locate: Sequence[bool]) 
             }
             located = _validate(batch, [built[n] for n in offenders], full)
             for n in offenders:
-                found = located[n]
+                found = located[built[n].meta["entry"]]
                 # Rows that can't be located can't be set aside: that is an error and never a quiet pass.
                 lost = found.error or ("" if found.offending else "the offending rows could not be located")
                 outcomes[n] = replace(outcomes[n], offending=found.offending, error=lost or None)

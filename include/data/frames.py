@@ -43,6 +43,7 @@ def read_rows(
     columns: Sequence[str] | None = None,
     labelled: bool = True,
     positions: bool = False,
+    among: Sequence[Pinned] | None = None,
 ) -> pd.DataFrame:
     """Return the rows of a window in canonical order: by event time, then by id.
 
@@ -61,6 +62,8 @@ def read_rows(
         Leave out rows without a target, which nothing can be learned from or judged on.
     positions : bool
         Add the columns `SLOT` and `POSITION`, which name a row for quarantine.
+    among : sequence of Pinned, optional
+        Read only these of the snapshot's partitions; that they hold no row of a window is then no error.
 
     Raises
     ------
@@ -81,8 +84,8 @@ def read_rows(
         raise _no_column(missing[0], snapshot.schema, snapshot.model)
     parts = {
         pinned: read_partition(store, snapshot, pinned, needed)
-        for pinned in snapshot.partitions
-        if pinned.rows and any(_touches(pinned, one) for one in snapshot.split.windows(window))
+        for pinned in _touching(snapshot, window)
+        if among is None or pinned in among
     }
     set_aside = _set_aside(store, snapshot)
     kept = []
@@ -97,10 +100,9 @@ def read_rows(
             part = part.filter(pc.is_valid(part[data.target])) if labelled else part
             rows += part.num_rows
             kept.append(part)
-        if (
-            not rows and one.after < one.until
-        ):  # rows to predict, or to look at again, have a training window of no length
-            raise _nothing_in(snapshot, one, "train" if one == snapshot.split.train else "holdout", data.target)
+        # Rows to predict, or to look at again, have a training window of no length.
+        if not rows and one.after < one.until and among is None:
+            raise nothing_in(snapshot, one, "train" if one == snapshot.split.train else "holdout", data.target)
     names = [*raw, *((SLOT, POSITION) if positions else ())]
     frame = _to_frame(pa.concat_tables(kept).select(names))
     if derive is not None:
@@ -116,6 +118,21 @@ def derive_columns(frame: pd.DataFrame, model: ModelConfig, folder: Path) -> pd.
     if name is None:
         return frame
     return _derived(frame, load_function(folder, name), name, target=model.data.target, keep=_NOT_FOR_DERIVE)
+
+
+def in_parts(snapshot: Snapshot, rows: int) -> list[list[Pinned]]:
+    """Divide the partitions of both windows, in their order, into parts of at least ``rows`` rows, as few as there must be."""
+    parts: list[list[Pinned]] = [[]]
+    for pinned in _touching(snapshot, "both"):
+        if sum(one.rows for one in parts[-1]) >= rows:
+            parts.append([])
+        parts[-1].append(pinned)
+    return parts
+
+
+def _touching(snapshot: Snapshot, window: WindowName) -> list[Pinned]:
+    windows = snapshot.split.windows(window)
+    return [one for one in snapshot.partitions if one.rows and any(_touches(one, among) for among in windows)]
 
 
 def _touches(pinned: Pinned, window: Window) -> bool:
@@ -285,7 +302,8 @@ def _no_column(column: str, known: Any, model: str) -> DataError:
     )
 
 
-def _nothing_in(snapshot: Snapshot, window: Window, name: str, target: str | None) -> NotEnoughRows:
+def nothing_in(snapshot: Snapshot, window: Window, name: str, target: str | None) -> NotEnoughRows:
+    """Return the error that a window holds no row."""
     facts = coverage(snapshot, window)
     what = "holds no row with a label" if facts.rows else "holds no row"
     rows = "rows" if target is None else f"rows with a value of `{target}`"

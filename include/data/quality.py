@@ -23,14 +23,17 @@ from include.config.code import code_digest
 from include.config.data import Expectation
 from include.config.model import ModelConfig
 from include.data import expectations as gx
-from include.data.frames import POSITION, SLOT, read_rows
+from include.data.frames import POSITION, SLOT, in_parts, nothing_in, read_rows
 from include.data.quality_page import key_of_page, render
-from include.data.snapshots import Snapshot
+from include.data.snapshots import Pinned, Snapshot
 from include.errors import QualityError
 from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
+
+PART = 1_000_000
+"""Rows that are judged at once, where there are more: each time costs a few tenths of a second."""
 
 
 @dataclass(frozen=True)
@@ -130,36 +133,54 @@ def _identity(model: ModelConfig, folder: Path, snapshot: Snapshot) -> str:
 
 
 def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot) -> dict[str, Any]:
-    declared = model.quality.expectations
-    where = f"{model.name}/model.yaml"
+    declared, where = model.quality.expectations, f"{model.name}/model.yaml"
     # Refused arguments are answered before any row is read.
     built = gx.build(declared, where) if declared else []
-    needed = gx.columns_needed(declared)
-    raw = needed is not None and set(needed) <= set(snapshot.schema)
-    shown = {*(needed or ()), *model.features.columns, *model.data.labels, model.data.event_time}
-    frame = read_rows(
-        store,
-        snapshot,
-        model,
-        folder,
-        window="both",
-        columns=sorted(shown & set(snapshot.schema)) if raw else None,
-        labelled=False,
-        positions=True,
-    )
-    judged = frame.drop(columns=[SLOT, POSITION])
-    gx.check_columns(declared, list(judged.columns), where)
-    log.info("%s: %s rows against %d expectations", model.name, f"{len(frame):,}", len(declared))
-    outcomes = (
-        gx.judge(judged if needed is None else judged[needed], built, locate=[one.quarantine for one in declared])
-        if declared
-        else []
-    )
-    aside = sorted({position for outcome in outcomes for position in outcome.offending})
-    goes_on_with = snapshot if not aside else _without(store, snapshot, frame[[SLOT, POSITION]].iloc[aside])
-    checks = [_check(number, *pair) for number, pair in enumerate(zip(declared, outcomes, strict=True))]
-    train = (frame[model.data.event_time] <= snapshot.split.train.until).to_numpy()
-    share = len(aside) / len(frame)
+    parts = in_parts(snapshot, PART)
+    # Few rows are judged at once. Of many, what goes row by row is judged part by part, so that memory holds one part, and
+    # the rest on the columns that it needs.
+    at_once = [number for number, one in enumerate(declared) if len(parts) == 1 or gx.is_by_row(one)]
+    rest = [number for number in range(len(declared)) if number not in at_once]
+    found: dict[int, list[gx.Outcome]] = {number: [] for number in range(len(declared))}
+    counts = _Counts([pinned.slot for pinned in snapshot.partitions])
+
+    def judge(numbers: list[int], needed: list[str] | None, frame: pd.DataFrame) -> None:
+        judged = frame.drop(columns=[SLOT, POSITION])
+        gx.check_columns([declared[number] for number in numbers], list(judged.columns), where)
+        outcomes = gx.judge(
+            judged if needed is None else judged[needed],
+            [built[number] for number in numbers],
+            locate=[declared[number].quarantine for number in numbers],
+        )
+        for number, outcome in zip(numbers, outcomes, strict=True):
+            found[number].append(outcome)
+            counts.set_aside(frame, outcome.offending)
+
+    needed = gx.columns_needed([declared[number] for number in at_once])
+    for number, part in enumerate(parts, start=1):
+        among = None if len(parts) == 1 else part
+        frame = _read(store, model, folder, snapshot, _shown(model, gx.columns_needed(declared), snapshot), among)
+        log.info(
+            "%s: %s rows against %d expectations%s",
+            *(model.name, f"{len(frame):,}", len(at_once), "" if among is None else f", part {number} of {len(parts)}"),
+        )
+        counts.add(frame, (frame[model.data.event_time] <= snapshot.split.train.until).to_numpy())
+        if at_once:
+            judge(at_once, needed, frame)
+    for name, rows in (("train", counts.train), ("holdout", counts.holdout)):
+        if not rows.sum() and getattr(snapshot.split, name).after < getattr(snapshot.split, name).until:
+            raise nothing_in(snapshot, getattr(snapshot.split, name), name, None)
+    if rest:
+        log.info("%s: %d expectations that look at all rows together", model.name, len(rest))
+        needed = gx.columns_needed([declared[number] for number in rest])
+        judge(rest, needed, _read(store, model, folder, snapshot, needed, None))
+    checks = [
+        _check(number, one, gx.together(one, found[number]) if found[number] else gx.Outcome(False))
+        for number, one in enumerate(declared)
+    ]
+    aside = counts.aside
+    goes_on_with = snapshot if aside.empty else _without(store, snapshot, aside)
+    share = len(aside) / counts.rows
     stops = [
         _sentence(one)
         for one in checks
@@ -167,7 +188,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
     ]
     if share > model.quality.max_quarantined:
         stops.append(
-            f"{len(aside):,} of {len(frame):,} rows ({share:.2%}) would be set aside, "
+            f"{len(aside):,} of {counts.rows:,} rows ({share:.2%}) would be set aside, "
             f"quality.max_quarantined allows {model.quality.max_quarantined:.2%}"
         )
     return {
@@ -180,18 +201,90 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
         "windows": snapshot.split.to_json(),
         "partition": str(model.data.partition),
         "rows": {
-            "checked": len(frame),
-            "train": int(train.sum()),
-            "holdout": int((~train).sum()),
+            "checked": counts.rows,
+            "train": int(counts.train.sum()),
+            "holdout": int(counts.holdout.sum()),
             "set_aside": len(aside),
         },
         "max_quarantined": model.quality.max_quarantined,
         "stops": stops,
         "warnings": [_sentence(one) for one in checks if one["status"] == "failed" and one["severity"] == "warning"],
         "checks": checks,
-        "coverage": _coverage(snapshot, frame[SLOT].astype(str).to_numpy(), train, aside),
-        "missing": [{"column": str(name), "missing": int(count)} for name, count in judged.isna().sum().items()],
+        "coverage": counts.coverage(),
+        "missing": [{"column": name, "missing": count} for name, count in counts.missing.items()],
     }
+
+
+def _shown(model: ModelConfig, needed: list[str] | None, snapshot: Snapshot) -> list[str] | None:
+    """Return the columns to read: those that are judged, and those whose missing values are shown; all of them if None."""
+    if needed is None or not set(needed) <= set(snapshot.schema):
+        return None
+    shown = {*needed, *model.features.columns, *model.data.labels, model.data.event_time}
+    return sorted(shown & set(snapshot.schema))
+
+
+def _read(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    snapshot: Snapshot,
+    columns: list[str] | None,
+    among: list[Pinned] | None,
+) -> pd.DataFrame:
+    return read_rows(
+        store,
+        snapshot,
+        model,
+        folder,
+        window="both",
+        columns=columns,
+        labelled=False,
+        positions=True,
+        among=among,
+    )
+
+
+class _Counts:
+    """What is counted of rows that come part by part: rows of each window and partition, missing values, rows set aside."""
+
+    def __init__(self, slots: list[str]) -> None:
+        self.slots = slots
+        self.train = np.zeros(len(slots), int)
+        self.holdout = np.zeros(len(slots), int)
+        self.missing: dict[str, int] = {}
+        self._aside: dict[str, set[int]] = {}
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return int(self.train.sum() + self.holdout.sum())
+
+    @property
+    def aside(self) -> pd.DataFrame:
+        """Partition and place of every row that is set aside."""
+        pairs = [(slot, place) for slot in sorted(self._aside) for place in sorted(self._aside[slot])]
+        return pd.DataFrame(pairs, columns=[SLOT, POSITION])
+
+    def add(self, frame: pd.DataFrame, train: Any) -> None:
+        """Count rows; ``train`` tells which of them lie in the training window."""
+        place = np.searchsorted(self.slots, frame[SLOT].astype(str).to_numpy())
+        self.train += np.bincount(place[train], minlength=len(self.slots))
+        self.holdout += np.bincount(place[~train], minlength=len(self.slots))
+        for name, count in frame.drop(columns=[SLOT, POSITION]).isna().sum().items():
+            self.missing[str(name)] = self.missing.get(str(name), 0) + int(count)
+
+    def set_aside(self, frame: pd.DataFrame, offending: Sequence[int]) -> None:
+        """Take note of rows, by their places in ``frame``."""
+        rows = frame[[SLOT, POSITION]].iloc[list(offending)]
+        for slot, places in rows.groupby(SLOT, observed=True)[POSITION]:
+            self._aside.setdefault(str(slot), set()).update(places.tolist())
+
+    def coverage(self) -> list[dict[str, Any]]:
+        """Return the counts of each partition."""
+        return [
+            {"slot": slot, "train": int(train), "holdout": int(holdout), "set_aside": len(self._aside.get(slot, ()))}
+            for slot, train, holdout in zip(self.slots, self.train, self.holdout, strict=True)
+        ]
 
 
 def _without(store: ObjectStore, snapshot: Snapshot, rows: pd.DataFrame) -> Snapshot:
@@ -242,17 +335,6 @@ def _sentence(one: Mapping[str, Any]) -> str:
     if one["unexpected"] is None or not one["judged"]:
         return f"{title}: does not hold"
     return f"{title}: {one['unexpected']:,} of {one['judged']:,} rows ({one['unexpected'] / one['judged']:.2%}) are not as expected"
-
-
-def _coverage(snapshot: Snapshot, slots: Any, train: Any, aside: Sequence[int]) -> list[dict[str, Any]]:
-    names = [pinned.slot for pinned in snapshot.partitions]
-    place = np.searchsorted(names, slots)
-    counts = {
-        "train": np.bincount(place[train], minlength=len(names)),
-        "holdout": np.bincount(place[~train], minlength=len(names)),
-        "set_aside": np.bincount(place[list(aside)], minlength=len(names)),
-    }
-    return [{"slot": name, **{part: int(count[n]) for part, count in counts.items()}} for n, name in enumerate(names)]
 
 
 def _say(model: ModelConfig, report: Mapping[str, Any], result: CheckReport) -> None:

@@ -288,3 +288,35 @@ def test_importing_the_check_does_not_import_great_expectations() -> None:
     code = "import sys, include.data.quality; sys.exit('great_expectations' in sys.modules)"
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+BY_ROW = (
+    {"expect_column_values_to_not_be_null": {"column": "size", "mostly": 0.9}},
+    {"expect_column_values_to_match_regex": {"column": "place", "regex": "^(north|south)$", "mostly": 0.7}},
+    {"expect_column_value_lengths_to_be_between": {"column": "place", "max_value": 5, "mostly": 0.6}},
+    {"expect_column_values_to_be_between": {"column": "size", "max_value": 9, "mostly": 0.995}},
+)
+OF_ALL = (
+    {"expect_column_values_to_be_unique": {"column": "id"}},
+    {"expect_column_mean_to_be_between": {"column": "size", "max_value": 2}},
+    {"expect_table_row_count_to_be_between": {"min_value": 400}},
+)
+
+
+@pytest.mark.parametrize("entries", [BY_ROW, OF_ALL, (*BY_ROW, *OF_ALL, quarantine(SMALL))])
+def test_many_rows_are_judged_part_by_part_with_the_same_report(
+    entries: tuple[dict[str, Any], ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    frame = parcels.rows(size=lambda rows: spoilt(rows).mask(rows["id"] % 17 == 0))
+    reports = []
+    for rows in (1_000_000, 100, 1):
+        monkeypatch.setattr("include.data.quality.PART", rows)
+        store = LocalStore(tmp_path / str(rows))
+        caplog.set_level(logging.INFO)
+        report = run(store, parcels.model_with(*entries), frame)
+        reports.append(load_report(store, "parcels", report.report))
+    assert "part 3 of" in caplog.text
+    assert reports[0] == reports[1] == reports[2]
