@@ -39,3 +39,12 @@ def test_a_second_run_makes_no_version_and_what_stands_is_known(tmp_path: Path) 
     assert ledger.stands(model, first["select"]) is not None
     wider = model.model_copy(update={"gate": model.gate.model_copy(update={"guards": ()})})
     assert ledger.stands(wider, first["select"]) is None
+    # No group's mean error may be, for certain, as large as that of guessing the mean is for all.
+    patients = load_function(FOLDER, "source:read")()
+    guessing = (patients["progression"] - patients["progression"].mean()).abs().mean()
+    decision = ledger.timeline()[first["select"]].decision
+    assert decision is not None
+    worst = {(one.groups, one.metric): one.scores["challenger"] for one in ledger.compare(decision).evidence.fairness}
+    assert {rule.groups for rule in model.gate.fairness} == {"sex", "age_group"}
+    for rule in model.gate.fairness:
+        assert rule.at_most is not None and worst[rule.groups, "mae"].high < rule.at_most <= guessing

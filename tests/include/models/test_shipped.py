@@ -17,6 +17,7 @@ from include.reproduction.reproduce import reproduce
 from include.storage.local import LocalStore
 
 AS_OF = {
+    "aircraft_segments": datetime(2013, 7, 1, tzinfo=UTC),
     "diabetes_progression": datetime(2025, 6, 1, tzinfo=UTC),
     "flight_delay": datetime(2013, 7, 1, tzinfo=UTC),
 }
