@@ -125,7 +125,7 @@ def _mean_of_few(values: Array, count: int, rng: np.random.Generator) -> Array:
         return np.full(1 + count, np.nan)
     error = float(values.std(ddof=1)) / sqrt(len(values))
     draws = values.mean() + error * student.ppf((np.arange(count) + 0.5) / count, len(values) - 1)
-    return np.asarray(np.r_[values.mean(), rng.permutation(draws)])
+    return np.asarray(np.r_[values.mean(), rng.permutation(np.minimum(draws, 1.0))])  # agreement is at most 1
 
 
 def _paired(ours: Array, theirs: Array) -> Array:
