@@ -20,6 +20,7 @@ Rule = tuple[str, str, str]
 
 ROLES: dict[Role, str] = {
     "challenger": "Challenger",
+    "unmitigated": "Without mitigation",
     "incumbent": "Incumbent",
     "simple": "Simple baseline",
     "trivial": "Trivial baseline",

@@ -85,6 +85,15 @@ def score_incumbent(store: ObjectStore, incumbent: FitRecord, challenger: FitRec
     return score_rows(pipeline, incumbent, frame)
 
 
+def score_unmitigated(store: ObjectStore, fit: FitRecord, frame: pd.DataFrame) -> Scored | None:
+    """Ask the same recipe without its mitigation of unfairness; None where there is none on record."""
+    if fit.unmitigated is None:
+        return None
+    pipeline = load_model_file(store, fit.model, fit.unmitigated.model_file)
+    score = np.asarray(predict_scores(pipeline, frame[list(pipeline.feature_names_in_)]), dtype=float)
+    return Scored(score, fit.unmitigated.threshold)
+
+
 def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
     """Say so if a fit has seen rows of the snapshot's holdout."""
     until, after = fit.train.until, snapshot.split.holdout.after

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from include.config.names import METRICS
 from include.leaks.tripwire import Tripwire
 
-Role = Literal["challenger", "incumbent", "trivial", "simple"]
+Role = Literal["challenger", "incumbent", "trivial", "simple", "unmitigated"]
 
 _LOWER = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35)
 PROBABILITIES: tuple[float, ...] = (*_LOWER, 0.5, *(round(1 - p, 4) for p in reversed(_LOWER)))

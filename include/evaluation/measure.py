@@ -28,6 +28,7 @@ from include.evaluation.contenders import (
     overlap,
     score_incumbent,
     score_rows,
+    score_unmitigated,
     subject_of,
 )
 from include.evaluation.curves import curves_of
@@ -152,6 +153,8 @@ def _measured(
     models: dict[Role, Scored] = {"challenger": score_rows(pipeline, challenger.fit, frame)}
     for role in [role for role in fits if role != "challenger"]:
         models[role] = score_rows(open_model(store, fits[role]), fits[role], frame)
+    if (unmitigated := score_unmitigated(store, challenger.fit, frame)) is not None:
+        models["unmitigated"] = unmitigated
     if incumbent is not None and obstacle is None:
         obstacle = _overlaps(incumbent, snapshot) or _derived_otherwise(store, model, folder, challenger, incumbent)
     if incumbent is not None and obstacle is None:
@@ -212,7 +215,11 @@ def _measured(
         subjects={role: subject_of(fit) for role, fit in fits.items()},
         curves={}
         if model.task == "clustering"
-        else {role: curves_of(model.task, target, scored) for role, scored in models.items() if role != "trivial"},
+        else {
+            role: curves_of(model.task, target, scored)
+            for role, scored in models.items()
+            if role not in ("trivial", "unmitigated")
+        },
         cost=Cost(latency(pipeline, challenger.fit, frame, clock), challenger.fit.model_bytes),
         resamples=model.evaluation.resamples,
         units=Units(of, resampling.units, len(resampling.weights)),

@@ -30,7 +30,7 @@ from include.training.mitigated import before_and_after
 from include.training.model_file import dump
 from include.training.origins import keep_code, keep_config
 from include.training.recipe import Recipe, recipe_of
-from include.training.record import CrossValidated, FitRecord, FittedRows, Trial
+from include.training.record import CrossValidated, FitRecord, FittedRows, Trial, Unmitigated
 from include.training.refits import refit
 from include.training.responses import clusters, positive, prepared, probabilities, values
 from include.training.rows import Rows, read_training_rows
@@ -111,6 +111,7 @@ def fit_candidate(
         pipeline = fit_model(recipe, settings, rows, threads=threads, say=True)
         threshold = _threshold(recipe, settings, rows, threads)
         log.info("%s: fitted on all %s rows (%.1f s)", name, f"{len(rows):,}", time.perf_counter() - fitting)
+        unmitigated = _unmitigated(store, recipe, settings, rows, threads)
         body = dump(pipeline)
         refits = [
             put_content(store, f"{model.name}/models", ".skops", dump(one))
@@ -144,12 +145,25 @@ def fit_candidate(
         members=tuple(one.key for one in joined) or None,
         refits=tuple(refits) or None,
         mitigated=mitigated,
+        unmitigated=unmitigated,
     )
     settled = FitRecord.from_json(settle_json(store, place, record.to_json()))
     score = "" if cv is None else f"{cv.metric} {cv.mean:.4f} in cross-validation, "
     size = f"{len(body) / 1e6:.2f} MB"
     log.info("%s: %smodel file %s of %s (%.1f s in all)", name, score, record.model_file[:12], size, record.seconds)
     return settled
+
+
+def _unmitigated(
+    store: ObjectStore, recipe: Recipe, settings: dict[str, Any], rows: Rows, threads: int
+) -> Unmitigated | None:
+    """Fit and keep the same recipe without its mitigation; None where there is none, or groups can't be compared."""
+    if recipe.fairness is None or len(rows.classes or ()) != 2:
+        return None
+    bare = replace(recipe, fairness=None)
+    body = dump(fit_model(bare, settings, rows, threads=threads))
+    file = put_content(store, f"{recipe.model}/models", ".skops", body)
+    return Unmitigated(file, _threshold(bare, settings, rows, threads))
 
 
 def _compared(

@@ -45,6 +45,14 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Unmitigated:
+    """The same recipe without its mitigation of unfairness, fitted to the same rows, to be judged beside it."""
+
+    model_file: str
+    threshold: float | None
+
+
+@dataclass(frozen=True)
 class FitRecord:
     """One fitted recipe; ``key`` is the digest of everything that determines it."""
 
@@ -89,6 +97,7 @@ class FitRecord:
     """Digests of the model files of the same recipe fitted to resamples of its rows; None where none are kept."""
     mitigated: dict[str, dict[str, float | None]] | None = None
     """Disparities between groups in validation, ``before`` and ``after`` the candidate's `fairness`; None without any."""
+    unmitigated: Unmitigated | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `from_json` reads back."""
@@ -112,6 +121,7 @@ class FitRecord:
                 "columns": tuple(value["columns"]),
                 "members": _tuple(value.get("members")),
                 "refits": _tuple(value.get("refits")),
+                "unmitigated": Unmitigated(**value["unmitigated"]) if value.get("unmitigated") else None,
                 "cv": _cross_validated(value["cv"]),
                 "trials": None
                 if value["trials"] is None

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from chain_run import declare as declare_parcels
+from chain_run import month, run_chain
 from fairlearn import metrics as fair
 from pydantic import ValidationError
 from sklearn import metrics as sk
@@ -12,13 +15,23 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 
 from include.config.judging import FairnessRule, Gate
+from include.config.load import load_model
+from include.data.frames import read_rows
+from include.data.snapshots import Snapshot
 from include.evaluation.bootstrap import draw
 from include.evaluation.card import render_card
 from include.evaluation.comparison import Levels, Scored
+from include.evaluation.contenders import load_model_file
 from include.evaluation.evidence import Evidence, Fairness
 from include.evaluation.fairness import PARITIES, fairness_of
+from include.evaluation.measure import load_evidence
 from include.registry.gate import Answer, judge
 from include.registry.timeline import Outcome
+from include.registry.versions import load_version
+from include.storage.content import get_content
+from include.storage.local import LocalStore
+from include.training.model_file import predict_scores
+from include.training.record import load_fit
 from tests.include.evaluation.examples import example_evidence, example_gain
 from tests.include.evaluation.test_measure import declare
 
@@ -133,3 +146,30 @@ def test_rules_name_a_slice_and_what_they_need() -> None:
     with pytest.raises(ValidationError, match="did you mean `colour`"):
         declare(fairness=["color"])
     assert declare(fairness=["colour"]).fairness_groups == ("colour",)
+
+
+def test_a_mitigation_is_measured_beside_the_same_recipe_without_it_on_the_holdout(tmp_path: Path) -> None:
+    folder, store = tmp_path / "parcels", LocalStore(tmp_path / "store")
+    declare_parcels(folder)
+    text = (folder / "model.yaml").read_text()
+    start, end = text.index("    - {estimator: logistic"), text.index("  cv:")
+    mitigated = "    - {estimator: logistic_regression, fairness: {method: reweighing, column: carrier}}\n"
+    text = text[:start] + mitigated + text[end:].replace("slices: [carrier]", "slices: [carrier], fairness: [carrier]")
+    (folder / "model.yaml").write_text(text)
+    model = load_model(folder / "model.yaml")
+    done = run_chain(store, model, folder, month(5))
+    evidence = load_evidence(store, model.name, done["evaluate"]["evidence"])
+    fit = load_fit(store, model.name, load_version(store, model.name, done["select"]).fit)
+    assert fit.unmitigated is not None and fit.unmitigated.model_file != fit.model_file
+    snapshot = Snapshot.load(store, model.name, done["check"]["snapshot"])
+    rows = read_rows(store, snapshot, model, folder, window="holdout")
+    bare = load_model_file(store, model.name, fit.unmitigated.model_file)
+    called = predict_scores(bare, rows[list(fit.columns)]) >= fit.unmitigated.threshold
+    by_fairlearn = fair.demographic_parity_difference(
+        rows["late"], called, sensitive_features=rows["carrier"].astype(str)
+    )
+    (parity,) = (one for one in evidence.fairness if one.measure == "demographic_parity_difference")
+    assert parity.scores["unmitigated"].value == pytest.approx(by_fairlearn)
+    assert parity.scores["challenger"].value < parity.scores["unmitigated"].value
+    card = get_content(store, f"{model.name}/cards", ".html", done["gate"]["card"]).decode()
+    assert "Without mitigation" in card
