@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS = 1
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: demo up docs test check lint clean requirements screenshots
+.PHONY: demo up docs test check lint clean requirements screenshots bench
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -19,6 +19,7 @@ help:
 	@echo 'make up            Airflow for people, until Ctrl-C'
 	@echo 'make test          the tests: the fast ones, then those under a real scheduler'
 	@echo 'make check         what CI runs: lint, format, types, tests'
+	@echo 'make bench         measure, and write docs/performance.md (most of an hour; let nothing else run)'
 	@echo 'make screenshots   the pictures in docs/images, of what make demo left'
 	@echo 'make docs          draw docs/model-yaml.md from the code'
 	@echo 'make clean         remove what demo and up made: Airflow'"'"'s folder and the local store'
@@ -36,6 +37,9 @@ up: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n 2 -m 'not system'
 	$(BIN)/python -m pytest -q -m system
+
+bench: $(VENV)/installed-cluster
+	for part in parse ledger models_page retraining rows; do $(BIN)/python -m benchmarks.$$part || exit 1; done
 
 screenshots: $(VENV)/installed-dev
 	$(BIN)/python tests/browser/screenshots.py $(ARGS)
@@ -74,4 +78,8 @@ $(VENV)/installed: requirements.txt | $(VENV)/created
 $(VENV)/installed-dev: requirements-dev.txt | $(VENV)/installed
 	@echo 'Installing the tools of development ...'
 	@$(call install,requirements-dev.txt)
+	@touch $@
+
+$(VENV)/installed-cluster: requirements-cluster.txt | $(VENV)/installed
+	@$(call install,requirements-cluster.txt)
 	@touch $@

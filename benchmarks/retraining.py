@@ -20,11 +20,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
 import psutil
 
 from benchmarks.page import machine, put
+from include.command_line.airflow_environment import shared_settings
 from include.command_line.backfill import backfill
 from include.command_line.local_airflow import LocalAirflow, free_port, local_airflow
 
@@ -107,29 +109,57 @@ def _session(pid: int) -> int | None:
 
 
 def ratchet_times(folder: Path, database: str | None) -> dict[str, Any]:
-    """Return the seconds of a retraining, warm and after others, and of six months at two a time into an empty store."""
+    """Return the seconds of a retraining after others, and of six months at two and at one a time, each into an empty store."""
     found: dict[str, Any] = {}
-    for part in ("single", "six"):
+    for part in ("single", "two", "alone"):
         os.environ["RATCHET_STORE"] = (folder / part / "store").as_uri()
         address = database and database + part
         with local_airflow(folder / part / "home", port=free_port(8080), triggerer=False, database=address) as airflow:
             airflow.wait_ready(DAG)
             if part == "single":
                 run(airflow, ["2013-08-01"], at_once=1)
-                found["idle"] = idle(airflow)
                 each = [run(airflow, [date], at_once=1) for date in SINGLE]
                 found["one"] = median(seconds for seconds, _ in each)
                 found["steps"] = {step: median(took[step] for _, took in each) for step in STEPS}
             else:
                 run(airflow, ["2013-05-01"], at_once=1)  # as the plain loop: the machine has seen the files
-                found["six"], _ = run(airflow, SIX, at_once=2)
+                found[part], _ = run(airflow, SIX, at_once=2 if part == "two" else 1)
+    return found
+
+
+VARIANTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "as it comes": ({}, {}),
+    "each task imports for itself": ({"RATCHET_WARM": "0"}, {}),
+    "the scheduler sleeps as Airflow ships it": ({}, {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1"}),
+}
+"""What a setting costs and gives: changed variables of the environment, and changed settings of airflow.env."""
+
+
+def variant_times(folder: Path) -> dict[str, tuple[float, float, float]]:
+    """Return of each variant the seconds of a retraining, and the cores and GiB of the idle system."""
+    found = {}
+    for number, (name, (variables, settings)) in enumerate(VARIANTS.items()):
+        store = (folder / str(number) / "store").as_uri()
+        shared = shared_settings() | settings
+        with (
+            patch.dict(os.environ, {"RATCHET_STORE": store, **variables}),
+            patch("include.command_line.airflow_environment.shared_settings", return_value=shared),
+            local_airflow(folder / str(number) / "home", port=free_port(8080), triggerer=False) as airflow,
+        ):
+            airflow.wait_ready(DAG)
+            run(airflow, ["2013-08-01"], at_once=1)
+            still = idle(airflow)
+            found[name] = (median(run(airflow, [date], at_once=1)[0] for date in SINGLE), *still)
+        print(name, found[name], flush=True)  # noqa: T201
     return found
 
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Serve an empty PostgreSQL on a free port; its address."""
-    programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+    if programs is None:
+        raise SystemExit("PostgreSQL is not installed; `--database sqlite` measures without it.")
     port = free_port(5433)
     user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     folder.mkdir(parents=True)
@@ -147,7 +177,7 @@ def postgres(folder: Path) -> Iterator[str]:
     start = [*control, "-l", str(log), "-o", options, "start"]
     subprocess.run(start, check=True, stdout=subprocess.DEVNULL, cwd=folder)  # noqa: S603
     try:
-        for name in ("single", "six"):
+        for name in ("single", "two", "alone"):
             subprocess.run(  # noqa: S603
                 [*user, str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "airflow", name],
                 check=True,
@@ -158,7 +188,9 @@ def postgres(folder: Path) -> Iterator[str]:
         subprocess.run([*control, "-m", "immediate", "stop"], check=False, stdout=subprocess.DEVNULL, cwd=folder)  # noqa: S603
 
 
-def table(theirs: dict[str, float], ours: dict[str, dict[str, Any]]) -> str:
+def table(
+    theirs: dict[str, float], ours: dict[str, dict[str, Any]], variants: dict[str, tuple[float, float, float]]
+) -> str:
     """Return the part of the page."""
     lines = ["| | seconds | of the cold script | of the warm loop | of two processes |", "|---|---|---|---|---|"]
     lines.append(f"| plain script, cold | {theirs['cold']:.1f} | | | |")
@@ -167,16 +199,26 @@ def table(theirs: dict[str, float], ours: dict[str, dict[str, Any]]) -> str:
     for name, found in ours.items():
         cold, warm = found["one"] / theirs["cold"], found["one"] / theirs["warm"]
         lines.append(f"| **Ratchet**, one retraining, {name} | {found['one']:.1f} | {cold:.2f} | {warm:.2f} | |")
-        two = found["six"] / theirs["two"]
-        lines.append(f"| **Ratchet**, six months, two at a time, {name} | {found['six']:.1f} | | | {two:.2f} |")
+        two = found["two"] / theirs["two"]
+        lines.append(f"| **Ratchet**, six months, two at a time, {name} | {found['two']:.1f} | | | {two:.2f} |")
     goal = [f"| goal | | at most {GOALS['cold']} | at most {GOALS['warm']} | at most {GOALS['two']} |"]
     share = ["", "Of one retraining, seconds in each step (`train` summed over tasks that run side by side):", ""]
     steps = [step for step in STEPS if any(found["steps"][step] for found in ours.values())]
     share += ["| | " + " | ".join(steps) + " |", "|---" * (len(steps) + 1) + "|"]
     for name, found in ours.items():
         share.append(f"| {name} | " + " | ".join(f"{found['steps'][step]:.1f}" for step in steps) + " |")
-    still = [f"Idle, {name}: {found['idle'][0]:.2f} cores, {found['idle'][1]:.1f} GiB." for name, found in ours.items()]
-    return "\n".join([machine(), "", *lines, *goal, *share, "", *still])
+    months = ["", "Six months one by one, and two at a time on two cores:", ""]
+    months += ["| | one by one | a month | of one retraining | two at a time | parallel efficiency |", "|---" * 6 + "|"]
+    for name, found in ours.items():
+        each = found["alone"] / len(SIX)
+        efficiency = found["alone"] / found["two"] / 2
+        months.append(
+            f"| {name} | {found['alone']:.1f} | {each:.1f} | {each / found['one']:.2f} | {found['two']:.1f} | {efficiency:.2f} |"
+        )
+    settings = ["", "What settings give and cost (SQLite):", ""]
+    settings += ["| | one retraining, s | idle, cores | idle, GiB |", "|---" * 4 + "|"]
+    settings += [f"| {name} | {one:.1f} | {cores:.2f} | {size:.1f} |" for name, (one, cores, size) in variants.items()]
+    return "\n".join([machine(), "", *lines, *goal, *share, *months, *settings])
 
 
 def main() -> None:
@@ -193,6 +235,7 @@ def main() -> None:
         folder.chmod(0o755)
         theirs = plain_times(folder / "plain")
         print(theirs, flush=True)  # noqa: T201 (a command's answer)
+        variants = variant_times(folder / "variants")
         for database in arguments.database or ("sqlite", "postgresql"):
             if database == "sqlite":
                 ours["SQLite"] = ratchet_times(folder / database, None)
@@ -200,7 +243,7 @@ def main() -> None:
                 with postgres(folder / "server") as address:
                     ours["PostgreSQL"] = ratchet_times(folder / database, address)
             print(ours, flush=True)  # noqa: T201
-    found = table(theirs, ours)
+    found = table(theirs, ours, variants)
     print(found)  # noqa: T201
     if not arguments.print:
         put("retraining", found)
