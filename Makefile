@@ -35,8 +35,8 @@ up: $(VENV)/installed
 	@$(BIN)/python -m include up $(ARGS)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q -n 2 -m 'not system'
-	$(BIN)/python -m pytest -q -m system
+	$(BIN)/python -m pytest -q -n 2 --durations=10 -m 'not system'
+	$(BIN)/python -m pytest -q --durations=15 -m system
 
 bench: $(VENV)/installed-cluster
 	for part in parse ledger models_page retraining rows; do $(BIN)/python -m benchmarks.$$part || exit 1; done
