@@ -149,7 +149,7 @@ def variant_times(folder: Path) -> dict[str, tuple[float, float, float]]:
             airflow.wait_ready(DAG)
             run(airflow, ["2013-08-01"], at_once=1)
             still = idle(airflow)
-            found[name] = (median(run(airflow, [date], at_once=1)[0] for date in SINGLE), *still)
+            found[name] = (median(run(airflow, [date], at_once=1)[0] for date in SINGLE[:2]), *still)
         print(name, found[name], flush=True)  # noqa: T201
     return found
 
