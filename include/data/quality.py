@@ -267,7 +267,8 @@ class _Counts:
 
     def add(self, frame: pd.DataFrame, train: Any) -> None:
         """Count rows; ``train`` tells which of them lie in the training window."""
-        place = np.searchsorted(self.slots, frame[SLOT].astype(str).to_numpy())
+        slots = frame[SLOT].cat
+        place = np.searchsorted(self.slots, slots.categories.to_numpy(str))[slots.codes]
         self.train += np.bincount(place[train], minlength=len(self.slots))
         self.holdout += np.bincount(place[~train], minlength=len(self.slots))
         for name, count in frame.drop(columns=[SLOT, POSITION]).isna().sum().items():
