@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -62,6 +63,8 @@ class Evaluation(Section):
     """A column whose rows are not independent of each other and are resampled together, such as a customer."""
     block: Span | None = None
     """A stretch of event time, such as `1d`, whose rows are not independent of each other and are resampled together; it takes at least ten of them in the holdout."""
+    learning_curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    """Shares of the training rows, ascending, such as `[0.25, 0.5]`: the challenger's recipe is fitted to each of them again, with the settings that it has, and measured on the holdout. Each takes its share of a fit."""
     behaviour: tuple[Behaviour, ...] = ()
     """What the model must do whatever its metrics say: columns that must not matter (see Invariance), numbers that must push one way (Direction), rows that it must get right (Case). What does not hold is rejected."""
     trusted: tuple[str, ...] = ()
@@ -76,6 +79,12 @@ class Evaluation(Section):
     def _sliced_once(self) -> Evaluation:
         if twice := sorted({name for name in self.slice_names if self.slice_names.count(name) > 1}):
             raise ValueError(f"expected different slices, found twice: {', '.join(twice)}; give each its `name`")
+        return self
+
+    @model_validator(mode="after")
+    def _more_and_more(self) -> Evaluation:
+        if any(low >= high for low, high in pairwise(self.learning_curve)):
+            raise ValueError("expected `learning_curve` in ascending order")
         return self
 
     @model_validator(mode="after")

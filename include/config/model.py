@@ -116,6 +116,8 @@ class ModelConfig(Section):
             )
         if self.task == "clustering" and self.gate.overfitting is not None:
             raise ValueError("`gate.overfitting` compares predictions with a target, which clustering does not have")
+        if self.task == "clustering" and self.evaluation.learning_curve:
+            raise ValueError("`evaluation.learning_curve` is of a target's metric; of clusters ask for `stability`")
         for check in self.evaluation.behaviour:
             self._askable(check)
         for column in self.evaluation.trusted:

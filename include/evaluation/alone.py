@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,16 @@ from include.config.model import ModelConfig
 from include.data.frames import derive_columns
 from include.data.snapshots import Snapshot
 from include.evaluation.behaviour import Asked, behaviours_of
+from include.evaluation.bootstrap import draw
+from include.evaluation.coefficients import linear_model
 from include.evaluation.comparison import Scored
 from include.evaluation.contenders import score_rows
 from include.evaluation.declared_terms import code_of_costs, with_declared_terms
-from include.evaluation.evidence import Behaved, Importance, TrainScores
+from include.evaluation.dependence import partial_dependence
+from include.evaluation.evidence import Behaved, Dependence, Importance, LearningPoint, Linear, TrainScores
 from include.evaluation.importance import permutation_importance
-from include.evaluation.judged_rows import Judged
+from include.evaluation.judged_rows import Judged, units_of
+from include.evaluation.learning_curve import learning_curve
 from include.evaluation.overfitting import drawn, train_scores
 from include.storage.content import digest_json, get_json, settle_json
 from include.storage.store import ObjectStore
@@ -34,7 +39,7 @@ log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 
-EDITION = 1
+EDITION = 2
 """Part of what the answers are found by: raise it when the same challenger is to be measured differently."""
 
 
@@ -45,6 +50,9 @@ class Alone:
     importance: tuple[Importance, ...]
     train: TrainScores | None
     behaviours: tuple[Behaved, ...]
+    linear: Linear | None
+    dependence: tuple[Dependence, ...]
+    learning: tuple[LearningPoint, ...]
 
 
 def measure_alone(
@@ -57,6 +65,8 @@ def measure_alone(
     judged: Judged,
     target: Array,
     scored: Scored,
+    *,
+    threads: int = 1,
 ) -> Alone:
     """Measure what needs no other model, or find what was measured when it met another incumbent.
 
@@ -86,30 +96,34 @@ def measure_alone(
     place = f"{model.name}/alone/{digest_json(question)}.json"
     if not store.exists(place):
         seed = int(digest_json(question)[:12], 16)
+        fit, frame = learned.fit, judged.frame
+        inputs, predict = frame[list(fit.columns)], partial(predict_scores, pipeline)
+        importance = _importance(model, fit, predict, inputs, target, seed)
         found = Alone(
-            importance=_importance(model, learned, pipeline, judged.frame, target, seed),
+            importance=importance,
             train=_of_training_rows(model, folder, learned, pipeline, seed),
-            behaviours=_behaviours(model, folder, learned.fit, pipeline, judged, scored, seed),
+            behaviours=_behaviours(model, folder, fit, pipeline, judged, scored, seed),
+            linear=linear_model(pipeline, inputs, classes=len(fit.classes or ()), seed=seed),
+            # Numbers of clusters have no mean.
+            dependence=() if model.task == "clustering" else partial_dependence(predict, inputs, importance, seed=seed),
+            learning=_learning(model, learned, snapshot, frame, target, scored, seed, threads),
         )
         settle_json(store, place, _ADAPTER.dump_python(found, mode="json"))
     return _ADAPTER.validate_python(get_json(store, place))
 
 
 def _importance(
-    model: ModelConfig, learned: LearnedRows, pipeline: Pipeline, frame: pd.DataFrame, target: Array, seed: int
+    model: ModelConfig,
+    fit: FitRecord,
+    predict: Callable[[pd.DataFrame], Array],
+    inputs: pd.DataFrame,
+    target: Array,
+    seed: int,
 ) -> tuple[Importance, ...]:
-    if model.task == "clustering":
-        return ()
-    fit = learned.fit
+    metric = None if model.task == "clustering" else model.metrics[0]
+    quantile = model.evaluation.quantile
     return permutation_importance(
-        lambda rows: predict_scores(pipeline, rows),
-        frame[list(fit.columns)],
-        target,
-        fit.columns,
-        model.metrics[0],
-        fit.threshold,
-        seed=seed,
-        quantile=model.evaluation.quantile,
+        predict, inputs, target, fit.columns, metric, fit.threshold, seed=seed, quantile=quantile
     )
 
 
@@ -147,6 +161,26 @@ def _behaviours(
         model.task == "clustering",
     )
     return behaviours_of(model.evaluation.behaviour, asked, seed=seed)
+
+
+def _learning(
+    model: ModelConfig,
+    learned: LearnedRows,
+    snapshot: Snapshot,
+    frame: pd.DataFrame,
+    target: Array,
+    scored: Scored,
+    seed: int,
+    threads: int,
+) -> tuple[LearningPoint, ...]:
+    shares = model.evaluation.learning_curve
+    if not shares:
+        return ()
+    units, _ = units_of(model, frame, snapshot)
+    resampling = draw(units, resamples=model.evaluation.resamples, seed=seed)
+    return learning_curve(
+        shares, learned, frame, target, scored, model.metrics[0], resampling, seed=seed, threads=threads
+    )
 
 
 _ADAPTER = TypeAdapter(Alone)

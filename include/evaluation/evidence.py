@@ -251,11 +251,59 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Importance:
-    """How much the primary metric loses when one column's values are shuffled among the holdout rows."""
+    """How much the primary metric loses when one column's values are shuffled among the holdout rows.
+
+    Of a clustering: the share of rows that change cluster then.
+    """
 
     column: str
     loss: float | None
     spread: float | None
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """One weight of a linear model: of a value or of two classes one number, else one for each class.
+
+    ``spread`` is the prepared column's standard deviation among holdout rows: weight times spread is how far it moves the
+    model's score, whatever the column is measured in.
+    """
+
+    column: str
+    weights: tuple[float, ...]
+    spread: float
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear model: how many prepared columns it adds up, and the weights that move its score most."""
+
+    columns: int
+    intercept: tuple[float, ...]
+    largest: tuple[Coefficient, ...]
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """What is predicted on average when a column has one value in all rows, for each of some values.
+
+    ``predicted`` holds one number for each value, or the probability of each class; the values are ``numbers`` or ``levels``.
+    """
+
+    column: str
+    predicted: tuple[tuple[float, ...], ...]
+    numbers: tuple[float, ...] = ()
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LearningPoint:
+    """The primary metric of the challenger's recipe fitted to a share of its training rows; ``gain`` is that of all of them over it."""
+
+    share: float
+    rows: int
+    score: Measured
+    gain: Measured | None
 
 
 @dataclass(frozen=True)
@@ -349,6 +397,11 @@ class Evidence:
     """None of a clustering, and in evidence from before they were measured."""
 
     behaviours: tuple[Behaved, ...] = ()
+    linear: Linear | None = None
+    """None of a challenger that is no linear model."""
+    dependence: tuple[Dependence, ...] = ()
+    learning: tuple[LearningPoint, ...] = ()
+    """With the share of all rows last; empty unless `evaluation.learning_curve` asks."""
 
     def gain(self, metric: str, against: Role, slice: tuple[str, str] | None = None) -> Gain | None:
         """Return the gain in one metric on some rows, or None if it was not measured."""

@@ -26,13 +26,18 @@ def permutation_importance(
     frame: pd.DataFrame,
     target: Array,
     columns: Sequence[str],
-    metric: str,
+    metric: str | None,
     threshold: float | None,
     *,
     seed: int,
     quantile: float = 0.5,
 ) -> tuple[Importance, ...]:
     """Shuffle one column at a time among a sample of rows and measure the loss.
+
+    Parameters
+    ----------
+    metric : str or None
+        None of a clustering, whose clusters have no right answer: the loss is then the share of rows that change theirs.
 
     Returns
     -------
@@ -43,10 +48,14 @@ def permutation_importance(
     rows = np.sort(rng.permutation(len(frame))[:SAMPLE])
     sample, answers = frame.iloc[rows], target[rows]
 
-    def value(score: Array) -> float:
-        return value_of(metric, answers, score, threshold, quantile)
+    before = predict(sample)
+    whole = 0.0 if metric is None else value_of(metric, answers, before, threshold, quantile)
 
-    whole = value(predict(sample))
+    def loss_of(score: Array) -> float:
+        if metric is None:
+            return float((score != before).mean())
+        return sign(metric) * (whole - value_of(metric, answers, score, threshold, quantile))
+
     # All repeats of a column are predicted at once: a pipeline's fixed cost is most of a small prediction.
     repeated = sample.take(np.tile(np.arange(len(sample)), REPEATS)).reset_index(drop=True)
     found = []
@@ -54,7 +63,7 @@ def permutation_importance(
         order = np.concatenate([rng.permutation(len(sample)) for _ in range(REPEATS)])
         shuffled = repeated.assign(**{column: sample[column].take(order).array})
         scores = np.split(predict(shuffled), REPEATS)
-        losses = [sign(metric) * (whole - value(score)) for score in scores]
+        losses = [loss_of(score) for score in scores]
         undefined = bool(np.isnan(losses).any())
         loss, spread = (None, None) if undefined else (rounded(fmean(losses)), rounded(pstdev(losses)))
         found.append(Importance(column, loss, spread))

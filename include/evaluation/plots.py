@@ -129,6 +129,30 @@ def histogram(
     return Plot(id, title, description, *axes, x.ticks(), y.ticks(), (), zero, columns)
 
 
+def course(
+    id: str,
+    title: str,
+    description: str,
+    axes: tuple[str, str],
+    points: Sequence[tuple[float, float, float, float, str]],
+    *,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+) -> Plot:
+    """Draw the challenger over numbers of any size; each point is (x, y, low, high, what it says)."""
+    x, y = Scale(*x_range, LEFT, RIGHT), Scale(*padded(*y_range), BOTTOM, TOP)
+    bars = tuple((x(p[0]), y(p[3]), y(p[2])) for p in points if p[2] < p[3])
+    dots = tuple((x(p[0]), y(p[1]), p[4]) for p in points)
+    line = Series("challenger", title, _path([(p[0], p[1]) for p in points], x, y), bars, dots)
+    return Plot(id, title, description, *axes, x.ticks(4), y.ticks(), (line,))
+
+
+def padded(low: float, high: float) -> tuple[float, float]:
+    """Return a range with some air around it; one of no width gets some."""
+    air = 0.06 * (high - low) or 0.01 * abs(high) or 1.0
+    return low - air, high + air
+
+
 def _path(points: Sequence[Point], x: Scale, y: Scale) -> str:
     return "M" + " L".join(f"{x(p[0])},{y(p[1])}" for p in points) if points else ""
 

@@ -44,6 +44,8 @@ def test_what_a_dag_carries_is_read_back_as_it_was_and_a_mistake_is_answered_wit
         ("guards", "[]\n  overfitting: {max_gap: -0.1}", "field gate.overfitting.max_gap: input should be greater"),
         ("guards", "[]\n  overfitting: {maxgap: 0.1}", "field gate.overfitting.maxgap: unknown field; did you mean `max_gap`"),
         ("guards", "[]\n  overfitting: {max_gap: 0.1, metric: auc_roc}", "`auc_roc` is not a metric for classification; did you mean `roc_auc`"),
+        ("evaluation", "{slices: [carrier], learning_curve: [0.5, 0.25]}", "expected `learning_curve` in ascending order"),
+        ("evaluation", "{slices: [carrier], learning_curve: [0.5, 1]}", "field evaluation.learning_curve.1: input should be less than 1, found 1"),
         ("evaluation", "{slices: [carrier], behaviour: [{kind: invariant, name: a, column: weight, values: [1]}]}", "expected `kind` to be one of 'invariance', 'direction', 'case', found 'invariant'"),
         ("evaluation", "{slices: [carrier], behaviour: [{kind: invariance, name: a, column: weight, value: [1]}]}", "behaviour.0.value: unknown field; did you mean `values`"),
         ("evaluation", "{slices: [carrier], behaviour: [{kind: direction, name: a, column: weight, by: 1, must_not: fal}]}", "did you mean `fall`"),
@@ -65,6 +67,7 @@ def test_a_mistake_in_what_is_judged_is_answered(tmp_path: Path, key: str, text:
     ("section", "said"),
     [
         ({"gate": {"primary": {"metric": "silhouette"}, "overfitting": {"max_gap": 0.1}}}, "gate.overfitting"),
+        ({"evaluation": {"learning_curve": [0.5]}}, "ask for `stability`"),
         (
             {"evaluation": {"behaviour": [{"kind": "case", "name": "a", "row": {"weight": 1}, "at_least": 1}]}},
             "of clusters ask an `invariance`",
