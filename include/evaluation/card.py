@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from include.data.lots import by_lot, said
 from include.evaluation import plots
@@ -27,6 +26,7 @@ from include.evaluation.evidence import (
 )
 from include.evaluation.metrics import sign
 from include.leaks.tripwire import QUESTIONS
+from include.templates import templates_beside
 
 Rule = tuple[str, str, str]
 
@@ -121,13 +121,7 @@ def render_card(
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_beside(__file__)
     environment.filters |= {"metric": metric_name, "number": _number, "gain": _signed, "day": _day, "short": _short}
     environment.globals |= {"width": plots.WIDTH, "shown_levels": SHOWN_LEVELS, "greater_is_better": _greater_is_better}
     environment.globals |= {"units_of": _units_of, "between": _between, "tripwire_questions": QUESTIONS}

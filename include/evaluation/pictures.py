@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from include.evaluation.card import ROLES, metric_name, plots_of
 from include.evaluation.evidence import Evidence, Gain, Role
 from include.evaluation.plots import WIDTH, Forest, Interval
+from include.templates import templates_beside
 
 LEVELS = 12
 """How many levels of one slice are drawn: those with most rows."""
@@ -72,12 +72,6 @@ def _ends(gain: Gain | None) -> tuple[float, float, float] | None:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_beside(__file__)
     environment.globals["width"] = WIDTH
     return environment
