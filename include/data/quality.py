@@ -146,7 +146,6 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
 
     def judge(numbers: list[int], needed: list[str] | None, frame: pd.DataFrame) -> None:
         judged = frame.drop(columns=[SLOT, POSITION])
-        gx.check_columns([declared[number] for number in numbers], list(judged.columns), where)
         outcomes = gx.judge(
             judged if needed is None else judged[needed],
             [built[number] for number in numbers],
@@ -164,6 +163,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
             "%s: %s rows against %d expectations%s",
             *(model.name, f"{len(frame):,}", len(at_once), "" if among is None else f", part {number} of {len(parts)}"),
         )
+        gx.check_columns(declared, list(frame.columns), where)
         counts.add(frame, (frame[model.data.event_time] <= snapshot.split.train.until).to_numpy())
         if at_once:
             judge(at_once, needed, frame)
@@ -174,10 +174,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
         log.info("%s: %d expectations that look at all rows together", model.name, len(rest))
         needed = gx.columns_needed([declared[number] for number in rest])
         judge(rest, needed, _read(store, model, folder, snapshot, needed, None))
-    checks = [
-        _check(number, one, gx.together(one, found[number]) if found[number] else gx.Outcome(False))
-        for number, one in enumerate(declared)
-    ]
+    checks = [_check(number, one, gx.together(one, found[number])) for number, one in enumerate(declared)]
     aside = counts.aside
     goes_on_with = snapshot if aside.empty else _without(store, snapshot, aside)
     share = len(aside) / counts.rows

@@ -320,3 +320,12 @@ def test_many_rows_are_judged_part_by_part_with_the_same_report(
         reports.append(load_report(store, "parcels", report.report))
     assert "part 3 of" in caplog.text
     assert reports[0] == reports[1] == reports[2]
+
+
+def test_of_many_rows_too_a_column_that_is_not_there_is_named_with_its_entry(
+    local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.data.quality.PART", 1)
+    model = parcels.model_with(SMALL, {"expect_column_values_to_be_unique": {"column": "plaice"}})
+    with pytest.raises(ConfigError, match=r"expectations\[1\]"):
+        run(local_store, model, parcels.rows())
