@@ -36,14 +36,6 @@ class AirflowApi:
         """Return the answer to a GET of ``/api/v2/<path>``."""
         return self._ask("GET", f"/api/v2/{path}{'?' + urlencode(query, doseq=True) if query else ''}")
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
-        """POST a body."""
-        return self._ask("POST", f"/api/v2/{path}", body)
-
-    def put(self, path: str) -> Any:
-        """PUT without a body."""
-        return self._ask("PUT", f"/api/v2/{path}")
-
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         """PATCH the fields that the body holds."""
         return self._ask("PATCH", f"/api/v2/{path}?{urlencode({'update_mask': list(body)}, doseq=True)}", body)

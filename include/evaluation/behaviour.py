@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -57,15 +57,11 @@ class Asked:
     def sampled(self, seed: int) -> Asked:
         """Return at most `SAMPLE` of the rows."""
         at = np.sort(np.random.default_rng(seed).permutation(len(self.raw))[:SAMPLE])
-        scored = Scored(self.scored.score[at], self.scored.threshold)
-        return Asked(
-            self.raw.iloc[at].reset_index(drop=True),
-            self.frame.iloc[at].reset_index(drop=True),
-            scored,
-            self.derive,
-            self.score,
-            self.classes,
-            self.clusters,
+        return replace(
+            self,
+            raw=self.raw.iloc[at].reset_index(drop=True),
+            frame=self.frame.iloc[at].reset_index(drop=True),
+            scored=Scored(self.scored.score[at], self.scored.threshold),
         )
 
     def changed(self, column: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Array:
