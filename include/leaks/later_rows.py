@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 
 from include.data.same_values import same_values
@@ -30,8 +29,8 @@ def later_rows(raw: pd.DataFrame, whole: pd.DataFrame, derive: Derive | None) ->
     if derive is None:
         return Tripwire(_NAME, "not_asked", "the model derives no features: each row is as the source gives it")
     parts = {
-        "without the later half": np.arange((len(raw) + 1) // 2),
-        "without every other row": np.arange(0, len(raw), 2),
+        "without the later half": slice(0, (len(raw) + 1) // 2),
+        "without every other row": slice(0, len(raw), 2),
     }
     changed: dict[str, tuple[int, str]] = {}
     for how, places in parts.items():
@@ -39,7 +38,7 @@ def later_rows(raw: pd.DataFrame, whole: pd.DataFrame, derive: Derive | None) ->
         for name in [name for name in whole.columns if name not in changed]:
             if name in again and (same := same_values(whole[name].iloc[places], again[name])).all():
                 continue
-            count = int((~same).sum()) if name in again else len(places)
+            count = int((~same).sum()) if name in again else len(again)
             changed.setdefault(str(name), (count, how))
     if changed:
         named = ", ".join(f"`{name}` ({count:,} rows, {how})" for name, (count, how) in changed.items())
