@@ -19,7 +19,11 @@ from include.storage.content import digest_json
 def in_canonical_order(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     """Return the table sorted by ``keys`` (texts by their UTF-8 bytes), its columns by name."""
     ordered = table.select(sorted(table.column_names))
-    return ordered.take(pc.sort_indices(ordered, sort_keys=[(key, "ascending") for key in keys])) if keys else ordered
+    if not keys:
+        return ordered
+    # In one piece, keys are sorted at once; in many, piece by piece and then merged, which takes up to three times as long.
+    whole = ordered.select(list(keys)).combine_chunks()
+    return ordered.take(pc.sort_indices(whole, sort_keys=[(key, "ascending") for key in keys]))
 
 
 def table_digest(table: pa.Table) -> str:
@@ -47,21 +51,19 @@ def _column(column: pa.ChunkedArray) -> tuple[str, str]:
     if isinstance(array, pa.ChunkedArray):  # no chunk at all
         array = pa.array([], kind)
     hasher = hashlib.sha256()
-    valid = array.is_valid()
-    hasher.update(np.packbits(valid.to_numpy(zero_copy_only=False)).tobytes())
+    valid = np.ones(len(array), bool) if not array.null_count else array.is_valid().to_numpy(zero_copy_only=False)
+    hasher.update(np.packbits(valid).data)
     if text:
-        full = pc.fill_null(array, "")
-        hasher.update(np.ascontiguousarray(pc.binary_length(full).to_numpy(zero_copy_only=False), dtype="<i4").data)
-        _, _, data = full.buffers()
-        offsets = np.frombuffer(full.buffers()[1], dtype="<i8")[full.offset : full.offset + len(full) + 1]
+        full = pc.fill_null(array, "") if array.null_count else array
+        _, places, data = full.buffers()
+        offsets = np.frombuffer(places, dtype="<i8")[full.offset : full.offset + len(full) + 1]
+        hasher.update(np.diff(offsets).astype("<i4").data)
         if data is not None and len(full):
             hasher.update(memoryview(data)[offsets[0] : offsets[-1]])
         return "string", hasher.hexdigest()
     width = {1: pa.uint8(), 32: pa.int32(), 64: pa.int64()}[kind.bit_width]
-    if pa.types.is_floating(kind):
-        # The bits as they are: -0.0 is not 0.0, and there is one NaN only because ingestion makes it "no value".
-        values = pc.fill_null(array, 0.0).to_numpy(zero_copy_only=False)
-    else:
-        values = pc.fill_null(array.cast(width), 0).to_numpy(zero_copy_only=False)
+    # Of floats the bits as they are: -0.0 is not 0.0, and there is one NaN only because ingestion makes it "no value".
+    bits = array.view(width) if kind.bit_width > 1 else array.cast(width)
+    values = (pc.fill_null(bits, 0) if bits.null_count else bits).to_numpy(zero_copy_only=False)
     hasher.update(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).data)
     return str(kind), hasher.hexdigest()

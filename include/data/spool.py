@@ -40,23 +40,32 @@ class Spool:
         if not table.num_rows:
             return
         times = table[self.event_time].cast(pa.int64()).to_numpy()
-        self.first = min(int(times.min()), self.first if self.first is not None else int(times.min()))
-        self.last = max(int(times.max()), self.last if self.last is not None else int(times.max()))
+        first, last = int(times.min()), int(times.max())
+        self.first = min(first, self.first if self.first is not None else first)
+        self.last = max(last, self.last if self.last is not None else last)
+        if (number := self._slot_of(first)) >= 0 and number == self._slot_of(last):
+            self._append(number, table)  # most batches lie in one slot: no need to look at each row
+            return
         slot = np.searchsorted(self._starts, times, side="right") - 1
         slot[(slot >= 0) & (times >= self._ends[np.maximum(slot, 0)])] = -1
         order = np.argsort(slot, kind="stable")
         numbers, begins = np.unique(slot[order], return_index=True)
         if not (np.diff(slot) >= 0).all():
             table = table.take(pa.array(order))
-        for number, begin, end in zip(numbers, begins, [*begins[1:], len(slot)], strict=True):
-            if number < 0:
-                self.elsewhere += int(end - begin)
-                continue
-            with self._path(int(number)).open("ab") as file:
-                for batch in table.slice(begin, end - begin).combine_chunks().to_batches():
-                    body = batch.serialize()
-                    file.write(len(body).to_bytes(8, "little"))
-                    file.write(body)
+        for one, begin, end in zip(numbers.tolist(), begins, [*begins[1:], len(slot)], strict=True):
+            self._append(one, table.slice(begin, end - begin))
+
+    def _slot_of(self, time: int) -> int:
+        number = int(np.searchsorted(self._starts, time, side="right")) - 1
+        return number if number >= 0 and time < self._ends[number] else -1
+
+    def _append(self, number: int, rows: pa.Table) -> None:
+        if number < 0:
+            self.elsewhere += rows.num_rows
+            return
+        # A stream of its own for each batch, so that no file of thousands of slots stays open.
+        with pa.OSFile(str(self._path(number)), "ab") as file, pa.ipc.new_stream(file, rows.schema) as stream:
+            stream.write_table(rows.combine_chunks())
 
     def tables(self) -> Iterator[tuple[str, pa.Table | None]]:
         """Yield every slot with its rows, in the order they came; None for a slot without any."""
@@ -69,9 +78,10 @@ class Spool:
             path.unlink()
 
     def _batches(self, path: Path) -> Iterator[pa.RecordBatch]:
-        with path.open("rb") as file:
-            while size := file.read(8):
-                yield pa.ipc.read_record_batch(pa.py_buffer(file.read(int.from_bytes(size, "little"))), self.schema)
+        # The file itself is the memory of these rows, also once it has no name any more.
+        with pa.memory_map(str(path)) as file:
+            while file.tell() < file.size():
+                yield from pa.ipc.open_stream(file)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.arrow"
