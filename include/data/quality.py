@@ -10,7 +10,7 @@ import importlib.metadata
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from include.config.code import code_digest
 from include.config.data import Expectation
@@ -31,6 +32,8 @@ from include.storage.content import canonical_json, digest_json, get_content, ge
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
+
+Array = NDArray[Any]
 
 PART = 1_000_000
 """Rows that are judged at once, where there are more: each time costs a few tenths of a second."""
@@ -249,7 +252,7 @@ class _Counts:
         self.train = np.zeros(len(slots), int)
         self.holdout = np.zeros(len(slots), int)
         self.missing: dict[str, int] = {}
-        self._aside: dict[str, set[int]] = {}
+        self._aside: dict[str, Array] = {}
 
     @property
     def rows(self) -> int:
@@ -259,8 +262,10 @@ class _Counts:
     @property
     def aside(self) -> pd.DataFrame:
         """Partition and place of every row that is set aside."""
-        pairs = [(slot, place) for slot in sorted(self._aside) for place in sorted(self._aside[slot])]
-        return pd.DataFrame(pairs, columns=[SLOT, POSITION])
+        counts = [len(self._aside[slot]) for slot in sorted(self._aside)]
+        places = [self._aside[slot] for slot in sorted(self._aside)]
+        slots = np.repeat(np.array(sorted(self._aside), dtype=object), counts)
+        return pd.DataFrame({SLOT: slots, POSITION: np.concatenate([np.array([], "int64"), *places])})
 
     def add(self, frame: pd.DataFrame, train: Any) -> None:
         """Count rows; ``train`` tells which of them lie in the training window."""
@@ -275,7 +280,7 @@ class _Counts:
         """Take note of rows, by their places in ``frame``."""
         rows = frame[[SLOT, POSITION]].iloc[list(offending)]
         for slot, places in rows.groupby(SLOT, observed=True)[POSITION]:
-            self._aside.setdefault(str(slot), set()).update(places.tolist())
+            self._aside[str(slot)] = np.union1d(self._aside.get(str(slot), np.array([], "int64")), places)
 
     def coverage(self) -> list[dict[str, Any]]:
         """Return the counts of each partition."""
@@ -288,7 +293,8 @@ class _Counts:
 def _without(store: ObjectStore, snapshot: Snapshot, rows: pd.DataFrame) -> Snapshot:
     """Store which rows are set aside and return the snapshot, stored as well, that names them."""
     folder = f"{snapshot.model}/quarantine"
-    table = pa.table({"slot": rows.iloc[:, 0].astype(str).to_list(), "position": rows.iloc[:, 1].to_list()})
+    slots, places = (rows.iloc[:, place].to_numpy() for place in (0, 1))
+    table = pa.table({"slot": pa.array(slots, pa.string()), "position": pa.array(places, pa.int64())})
     if snapshot.excluded is not None:
         before = get_content(store, folder, ".parquet", snapshot.excluded)
         table = pa.concat_tables([pq.read_table(pa.BufferReader(before)).cast(table.schema), table])
@@ -308,7 +314,7 @@ def _check(number: int, expectation: Expectation, outcome: gx.Outcome) -> dict[s
         status = "set_aside"
     else:
         status = "passed" if outcome.passed else "failed"
-    found = asdict(outcome)
+    found = asdict(replace(outcome, offending=()))  # which would be copied one by one, and may be millions
     del found["passed"], found["offending"]
     return {
         "entry": number,
