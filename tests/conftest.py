@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
+from tests.compose.s3_server import let_one_write_at_a_time
 
 # Set for child processes too; a test must never reach a real account.
 os.environ.update(
@@ -35,17 +35,9 @@ def local_store(tmp_path: Path) -> LocalStore:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """Address of an S3 server on a free port of this machine."""
-    from moto.s3.responses import S3Response
     from moto.server import ThreadedMotoServer
 
-    # moto looks first and writes later: of fifty processes that race on a busy machine, two may win.
-    put_object, one_at_a_time = S3Response.put_object, threading.Lock()
-
-    def atomic(response: S3Response) -> Any:
-        with one_at_a_time:
-            return put_object(response)
-
-    S3Response.put_object = atomic  # type: ignore[method-assign]
+    let_one_write_at_a_time()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
