@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AnnounceChampion(RatchetOperator):
-    """Tell whoever schedules on ``ratchet://<model>/champion`` that another version is in force."""
+    """Tell whoever schedules on ``x-ratchet://<model>/champion`` that another version is in force."""
 
     def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(model=model, outlets=[champion_asset(str(model["name"]))], **kwargs)

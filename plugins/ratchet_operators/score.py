@@ -31,7 +31,7 @@ class IngestInterval(RatchetOperator):
 
 
 class Score(RatchetOperator):
-    """Publish the scores of an interval, and tell whoever schedules on ``ratchet://<model>/scores``."""
+    """Publish the scores of an interval, and tell whoever schedules on ``x-ratchet://<model>/scores``."""
 
     def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(model=model, outlets=[scores_asset(str(model["name"]))], **kwargs)
@@ -66,4 +66,4 @@ class Score(RatchetOperator):
 
 def scores_asset(model: str) -> Asset:
     """Return the asset that stands for a model's batch predictions."""
-    return Asset(name=f"{model}_scores", uri=f"ratchet://{model}/scores")
+    return Asset(name=f"{model}_scores", uri=f"x-ratchet://{model}/scores")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Settle(RatchetOperator):
     """Decide again every backfilled decision whose incumbent changed, until nothing changes.
 
-    If another version is in force then, whoever schedules on ``ratchet://<model>/champion`` is told. The outlet is an alias,
+    If another version is in force then, whoever schedules on ``x-ratchet://<model>/champion`` is told. The outlet is an alias,
     since an asset would tell them after every run.
     """
 

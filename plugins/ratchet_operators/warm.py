@@ -20,8 +20,8 @@ from airflow.listeners import hookimpl
 log = logging.getLogger(__name__)
 
 _MODULES = (
-    # A DAG's first asset makes Airflow import what its providers know of addresses; this one brings boto3, a second of each task.
-    "airflow.providers.amazon.aws.assets.s3",
+    # What opens a store in S3; it brings boto3.
+    "airflow.providers.amazon.aws.hooks.base_aws",
     "airflow.sdk.execution_time.task_runner",
     "great_expectations",
     "include.data.partitions",

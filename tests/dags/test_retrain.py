@@ -84,7 +84,7 @@ def watch(event, arguments):
 DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])  # once, so that what Airflow itself reads is read
 for name in [name for name in sys.modules if name.startswith(("include", "ratchet", "unusual_prefix"))]:
     del sys.modules[name]
-heavy = {"pandas", "sklearn", "great_expectations", "numpy", "pyarrow", "skops", "optuna", "scipy"}
+heavy = {"boto3", "pandas", "sklearn", "great_expectations", "numpy", "pyarrow", "skops", "optuna", "scipy"}
 before = heavy & set(sys.modules)
 sys.addaudithook(watch)
 DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])

@@ -75,7 +75,7 @@ def test_a_dry_run_a_promotion_and_what_is_not_promoted(runs: Callable[..., Any]
     assert (first["tasks"]["promote"], first["tasks"]["keep_champion"]) == ("success", "skipped")
     assert first["events"] == [
         {
-            "uri": "ratchet://parcels/champion",
+            "uri": "x-ratchet://parcels/champion",
             "version": standings[0].version,
             "as_of": "2024-04-01T00:00:00Z",
             "metric": "roc_auc",

@@ -74,8 +74,8 @@ def test_only_scores_are_scheduled(described: Any) -> None:
 
 
 def test_scores_and_a_changed_champion_are_asset_events(described: Any) -> None:
-    assert described["score"]["outlets"] == {"score": ["ratchet://flight_delay/scores"]}
-    assert described["rollback"]["outlets"] == {"announce": ["ratchet://flight_delay/champion"]}
+    assert described["score"]["outlets"] == {"score": ["x-ratchet://flight_delay/scores"]}
+    assert described["rollback"]["outlets"] == {"announce": ["x-ratchet://flight_delay/champion"]}
 
 
 def test_the_forms_of_score_and_reproduce_are_valid_as_they_open(described: Any) -> None:

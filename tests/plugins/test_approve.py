@@ -153,7 +153,7 @@ def test_promoted_on_an_approval_and_not_asked_again_nor_rejected_later(deployme
     assert done["outcome"] == "PROMOTE"
     decision = deployment.ledger.timeline()[gated["version"]].decision
     assert decision.outcome is Outcome.PROMOTE and decision.approval["user"] == "ada"
-    assert [asset.uri for asset in deployment.events] == ["ratchet://parcels/champion"]
+    assert [asset.uri for asset in deployment.events] == ["x-ratchet://parcels/champion"]
     assert deployment.task.news.event == "promoted" and "looks right" in deployment.task.news.sentence
 
     asked_again = deployment.run("approve", gated)

@@ -76,7 +76,7 @@ def test_scores_are_handed_over_as_small_facts_and_go_out_as_an_event(deployment
     done = deployment.score(6)
     facts = {"version": done["version"], "after": "2024-05-01T00:00:00Z", "until": "2024-06-01T00:00:00Z"}
     facts |= {"rows": done["rows"], "out_of_domain": done["out_of_domain"]}
-    assert deployment.events == {"ratchet://parcels/scores": facts}
+    assert deployment.events == {"x-ratchet://parcels/scores": facts}
     assert done["rows"] > 100 and len(done["scores"]) == 64
 
 
@@ -128,6 +128,6 @@ def test_a_rollback_puts_the_champion_before_in_force_once_and_announces_it(depl
     assert deployment.run(Withdraw, run_id="rollback", version=None, reason="wrong units") == done
     deployment.run(AnnounceChampion, run_id="rollback", handed=done)
     event = {"version": deployment.champion, "before": withdrawn}
-    assert deployment.events == {"ratchet://parcels/champion": event}
+    assert deployment.events == {"x-ratchet://parcels/champion": event}
     with pytest.raises(AirflowSkipException, match="The champion is still"):
         deployment.run(AnnounceChampion, handed={**done, "champion": done["before"]})

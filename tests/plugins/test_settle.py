@@ -46,7 +46,7 @@ def test_another_champion_after_settling_is_an_asset_event_and_the_same_one_is_n
     assert ledger.timeline().champion == july, "the order is not settled yet"
     (event,), news = settle()
     assert ledger.timeline().champion == march
-    assert event.dest_asset_key.uri == "ratchet://flight_delay/champion"
+    assert event.dest_asset_key.uri == "x-ratchet://flight_delay/champion"
     assert event.extra == {"version": march, "before": july}
     assert news.event == "promoted" and march in news.sentence
     assert settle() == ([], None)
