@@ -73,8 +73,8 @@ def plain_times(folder: Path) -> dict[str, float]:
     return {"cold": median(cold), "warm": median(warm[1:]), "two": time.perf_counter() - began}
 
 
-def run(airflow: LocalAirflow, dates: list[str], *, at_once: int) -> tuple[float, dict[str, float]]:
-    """Backfill some dates; return the seconds from the first run's start to the last one's end, and of them each step's."""
+def run(airflow: LocalAirflow, dates: list[str], *, at_once: int) -> tuple[list[float], dict[str, float]]:
+    """Backfill some dates; return the seconds from the first run's start to each one's end, in order, and those of each step."""
     first, last = (datetime.fromisoformat(date).replace(tzinfo=UTC) for date in (dates[0], dates[-1]))
     airflow.api.patch(f"dags/{DAG}", {"is_paused": True})
     progress = backfill(airflow, DAG, first, last, at_once=at_once, show=lambda progress: None)
@@ -85,7 +85,7 @@ def run(airflow: LocalAirflow, dates: list[str], *, at_once: int) -> tuple[float
     tasks = airflow.api.get(f"dags/{quote(DAG)}/dagRuns/~/taskInstances", **within)["task_instances"]
     took = {step: sum(task["duration"] or 0 for task in tasks if task["task_id"] == step) for step in STEPS}
     starts, ends = ([datetime.fromisoformat(one[field]) for one in runs] for field in ("start_date", "end_date"))
-    return (max(ends) - min(starts)).total_seconds(), took
+    return sorted((end - min(starts)).total_seconds() for end in ends), took
 
 
 def idle(airflow: LocalAirflow) -> tuple[float, float]:
@@ -111,22 +111,31 @@ def _session(pid: int) -> int | None:
 def ratchet_times(folder: Path, database: str | None) -> dict[str, Any]:
     """Return the seconds of a retraining after others, and of six months, each into an empty store.
 
-    The months two at a time, and on SQLite one by one as well.
+    The months two at a time, and on SQLite one by one as well: on all cores, and on one.
     """
     found: dict[str, Any] = {}
-    for part in ("single", "two", *(["alone"] if database is None else [])):
+    cores = os.sched_getaffinity(0)
+    for part in ("single", "two", *(["alone", "on one core"] if database is None else [])):
         os.environ["RATCHET_STORE"] = (folder / part / "store").as_uri()
         address = database and database + part
-        with local_airflow(folder / part / "home", port=free_port(8080), triggerer=False, database=address) as airflow:
-            airflow.wait_ready(DAG)
-            if part == "single":
-                run(airflow, ["2013-08-01"], at_once=1)
-                each = [run(airflow, [date], at_once=1) for date in SINGLE]
-                found["one"] = median(seconds for seconds, _ in each)
-                found["steps"] = {step: median(took[step] for _, took in each) for step in STEPS}
-            else:
-                run(airflow, ["2013-05-01"], at_once=1)  # as the plain loop: the machine has seen the files
-                found[part], _ = run(airflow, SIX, at_once=2 if part == "two" else 1)
+        if part == "on one core":
+            os.sched_setaffinity(0, {min(cores)})  # every process that is started from here on inherits it
+        try:
+            with local_airflow(
+                folder / part / "home", port=free_port(8080), triggerer=False, database=address
+            ) as airflow:
+                airflow.wait_ready(DAG)
+                if part == "single":
+                    run(airflow, ["2013-08-01"], at_once=1)
+                    each = [run(airflow, [date], at_once=1) for date in SINGLE]
+                    found["one"] = median(ends[-1] for ends, _ in each)
+                    found["steps"] = {step: median(took[step] for _, took in each) for step in STEPS}
+                else:
+                    run(airflow, ["2013-05-01"], at_once=1)  # as the plain loop: the machine has seen the files
+                    found[part], _ = run(airflow, SIX, at_once=2 if part == "two" else 1)
+        finally:
+            os.sched_setaffinity(0, cores)
+        print(part, found[part if part != "single" else "one"], flush=True)  # noqa: T201
     return found
 
 
@@ -152,7 +161,7 @@ def variant_times(folder: Path) -> dict[str, tuple[float, float, float]]:
             airflow.wait_ready(DAG)
             run(airflow, ["2013-08-01"], at_once=1)
             still = idle(airflow)
-            found[name] = (median(run(airflow, [date], at_once=1)[0] for date in SINGLE[:2]), *still)
+            found[name] = (median(run(airflow, [date], at_once=1)[0][-1] for date in SINGLE[:2]), *still)
         print(name, found[name], flush=True)  # noqa: T201
     return found
 
@@ -202,22 +211,29 @@ def table(
     for name, found in ours.items():
         cold, warm = found["one"] / theirs["cold"], found["one"] / theirs["warm"]
         lines.append(f"| **Ratchet**, one retraining, {name} | {found['one']:.1f} | {cold:.2f} | {warm:.2f} | |")
-        two = found["two"] / theirs["two"]
-        lines.append(f"| **Ratchet**, six months, two at a time, {name} | {found['two']:.1f} | | | {two:.2f} |")
+        two = found["two"][-1]
+        lines.append(f"| **Ratchet**, six months, two at a time, {name} | {two:.1f} | | | {two / theirs['two']:.2f} |")
     goal = [f"| goal | | at most {GOALS['cold']} | at most {GOALS['warm']} | at most {GOALS['two']} |"]
     share = ["", "Of one retraining, seconds in each step (`train` summed over tasks that run side by side):", ""]
     steps = [step for step in STEPS if any(found["steps"][step] for found in ours.values())]
     share += ["| | " + " | ".join(steps) + " |", "|---" * (len(steps) + 1) + "|"]
     for name, found in ours.items():
         share.append(f"| {name} | " + " | ".join(f"{found['steps'][step]:.1f}" for step in steps) + " |")
-    months = ["", "Six months one by one, and two at a time on two cores:", ""]
-    months += ["| | one by one | a month | of one retraining | two at a time | parallel efficiency |", "|---" * 6 + "|"]
-    for name, found in ((name, found) for name, found in ours.items() if "alone" in found):
-        each = found["alone"] / len(SIX)
-        efficiency = found["alone"] / found["two"] / 2
-        months.append(
-            f"| {name} | {found['alone']:.1f} | {each:.1f} | {each / found['one']:.2f} | {found['two']:.1f} | {efficiency:.2f} |"
-        )
+    months = ["", "Months of one backfill, and what each of them cost against one retraining by itself (SQLite):", ""]
+    months += ["| months | one by one, s | a month | of one retraining |", "|---" * 4 + "|"]
+    found = ours.get("SQLite", {"alone": []})
+    for number, seconds in enumerate(found["alone"], start=1):
+        if number in (1, 3, len(SIX)):
+            each = seconds / number
+            months.append(f"| {number} | {seconds:.1f} | {each:.1f} | {each / found['one']:.2f} |")
+    months += ["", "Six months on the cores that there are (SQLite):", ""]
+    months += ["| | seconds | speed-up | of what the cores could give |", "|---" * 4 + "|"]
+    if found["alone"]:
+        alone = found["on one core"][-1]
+        parts = {"one by one, on one core": alone, "one by one": found["alone"][-1], "two at a time": found["two"][-1]}
+        for name, seconds in parts.items():
+            share = "" if seconds == alone else f"{alone / seconds / (os.cpu_count() or 1):.2f}"
+            months.append(f"| {name} | {seconds:.1f} | {alone / seconds:.2f} | {share} |")
     settings = ["", "What settings give and cost (SQLite):", ""]
     settings += ["| | one retraining, s | idle, cores | idle, GiB |", "|---" * 4 + "|"]
     settings += [f"| {name} | {one:.1f} | {cores:.2f} | {size:.1f} |" for name, (one, cores, size) in variants.items()]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from include.config.model import ModelConfig
+from include.config.model import BASELINES, ModelConfig
 from include.config.names import METRICS
 from include.config.training import CrossValidation
 from include.data.content import rows_digest
@@ -29,7 +29,7 @@ from include.training.fitting import divide, find_threshold, fit_model
 from include.training.mitigated import before_and_after
 from include.training.model_file import dump
 from include.training.origins import keep_code, keep_config
-from include.training.recipe import Recipe, recipe_of
+from include.training.recipe import Recipe, recipe_of, twins
 from include.training.record import CrossValidated, FitRecord, FittedRows, Trial, Unmitigated
 from include.training.refits import refit
 from include.training.responses import clusters, positive, prepared, probabilities, values
@@ -83,6 +83,12 @@ def fit_candidate(
         log.info("%s: fitted before, found by its key %s", name, key[:12])
         return FitRecord.from_json(get_json(store, place))
     started = time.perf_counter()
+    if name in BASELINES and (twin := _twin(store, model, folder, snapshot, name)):
+        log.info("%s: declared just as %s, whose fit it takes", name, twin.candidate)
+        own = {"cv": twin.cv, "trials": twin.trials} if recipe.cv else {"cv": None, "trials": None}
+        seconds = round(time.perf_counter() - started, 3)
+        record = replace(twin, key=key, candidate=name, seconds=seconds, **own)
+        return FitRecord.from_json(settle_json(store, place, record.to_json()))
     code = recipe.code(folder)
     joined: list[FitRecord] = []
     if recipe.members:
@@ -152,6 +158,14 @@ def fit_candidate(
     size = f"{len(body) / 1e6:.2f} MB"
     log.info("%s: %smodel file %s of %s (%.1f s in all)", name, score, record.model_file[:12], size, record.seconds)
     return settled
+
+
+def _twin(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, baseline: str) -> FitRecord | None:
+    candidate = twins(model).get(baseline)
+    if candidate is None:
+        return None
+    place = f"{model.name}/fits/{recipe_of(model, candidate).key(folder, snapshot)}.json"
+    return FitRecord.from_json(get_json(store, place)) if store.exists(place) else None
 
 
 def _unmitigated(

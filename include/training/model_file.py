@@ -76,11 +76,11 @@ def load(body: bytes, digest: str) -> Pipeline:
             found=found,
             remedy="restore the file from a copy; until then another version can be put in force",
         )
-    _inspect(body)
+    types = _inspect(body)
     from sklearn.pipeline import Pipeline
 
     try:
-        pipeline = _skops().loads(body, trusted=sorted(set().union(*permitted().values())))
+        pipeline = _skops().loads(body, trusted=sorted(types))
     except Exception as broken:  # a crafted schema can fail in any way; all of them mean the same
         raise ModelFileRefused("the model file can't be put together", found=type(broken).__name__) from broken
     if type(pipeline) is not Pipeline:
@@ -181,18 +181,20 @@ def _nodes(value: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(reversed(here))
 
 
-def _inspect(body: bytes) -> None:
+def _inspect(body: bytes) -> set[str]:
+    """Return the types that a file names, all of which are permitted."""
     try:
         with ZipFile(io.BytesIO(body)) as archive:
             entries = archive.infolist()
             _check_members(entries, len(body))
             schema = json.loads(archive.read(_SCHEMA))
-            used = _check_types(schema)
+            used, types = _check_types(schema)
             names = {entry.filename for entry in entries} - {_SCHEMA}
             if used != names:
                 raise _refused("members and schema differ", expected=sorted(used)[:5], found=sorted(names)[:5])
             for name in names:
                 _check_array(name, archive.read(name))
+            return types
     except (BadZipFile, ValueError, RecursionError, NotImplementedError, EOFError, KeyError) as broken:
         raise _refused(f"it can't be read: {type(broken).__name__}") from broken
 
@@ -212,13 +214,15 @@ def _check_members(entries: list[ZipInfo], size: int) -> None:
         raise _refused("the schema is too large", expected=f"at most {SCHEMA_LIMIT} bytes", found=f"{schema} bytes")
 
 
-def _check_types(schema: Any) -> set[str]:
+def _check_types(schema: Any) -> tuple[set[str], set[str]]:
+    """Return the members that a schema names, and the types."""
     from skops.io._protocol import PROTOCOL
 
     # An older protocol would choose older, laxer readers; the file must not.
     if not isinstance(schema, dict) or schema.get("protocol") != PROTOCOL or "__loader__" not in schema:
         raise _refused("the schema is of another protocol", expected=PROTOCOL)
     used: set[str] = set()
+    found: set[str] = set()
     types = permitted()
     for node in _nodes(schema):
         loader, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
@@ -228,9 +232,10 @@ def _check_types(schema: Any) -> set[str]:
                 found=f"{name} ({loader})",
                 remedy="model files are written by Ratchet only; find out where this one comes from",
             )
+        found.add(name)
         if "file" in node:
             used.add(str(node["file"]))
-    return used
+    return used, found
 
 
 def _check_array(name: str, body: bytes) -> None:

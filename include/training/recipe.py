@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from sklearn.compose import ColumnTransformer
 from include.config.code import code_files, file_digests
 from include.config.features import Features
 from include.config.free_values import marked
-from include.config.model import ModelConfig
+from include.config.model import BASELINES, ModelConfig
 from include.config.names import ENSEMBLES, SIMPLE_BASELINE
 from include.config.section import Section
 from include.config.training import Candidate, CrossValidation, Imbalance, Mitigation, RowWeights, Search, Threshold
@@ -256,6 +256,18 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
     if not recipe.members:
         check_settings(recipe.estimator, model.task, recipe.params | (recipe.space if recipe.search else {}))
     return recipe
+
+
+def twins(model: ModelConfig) -> dict[str, str]:
+    """Return the candidate that is fitted just as a baseline is, by the baseline's name, where there is one: it need not be fitted twice."""
+    found: dict[str, str] = {}
+    for baseline in BASELINES:
+        wanted = recipe_of(model, baseline)
+        for candidate in model.training.candidates:
+            # Without a search the folds say how good a fit is, and have no part in it.
+            if replace(recipe_of(model, candidate.name), name=baseline, cv=wanted.cv) == wanted:
+                found.setdefault(baseline, candidate.name)
+    return found
 
 
 def _candidate(model: ModelConfig, name: str) -> Candidate:

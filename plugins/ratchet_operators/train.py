@@ -31,14 +31,19 @@ class Train(RatchetOperator):
         from include.config.settings import Settings
         from include.data.snapshots import Snapshot
         from include.training.fit import fit_candidate
+        from include.training.recipe import twins
 
-        config = self.config
-        if self.candidate != "baselines" and self.candidate not in self.handed["candidates"]:
+        config, chosen = self.config, self.handed["candidates"]
+        if self.candidate != "baselines" and self.candidate not in chosen:
             raise AirflowSkipException(f"{self.candidate} was not chosen for this run.")
+        # A baseline that is declared just as a candidate is fitted once, where the candidate is.
+        fitted_by = {baseline: twin for baseline, twin in twins(config).items() if twin in chosen}
+        names = [name for name in BASELINES if fitted_by.get(name, "baselines") == self.candidate]
+        if self.candidate != "baselines":
+            names.insert(0, self.candidate)
         store = self.open_store()
         snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
         settings = Settings.from_environment()
-        names = BASELINES if self.candidate == "baselines" else (self.candidate,)
         fits = {
             name: fit_candidate(
                 store, config, self.folder, snapshot, name, threads=settings.threads, cluster=settings.dask

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from include.storage.content import canonical_json, get_content, read_json
 from include.storage.local import LocalStore
 from include.training.fit import fit_candidate
 from include.training.model_file import load, predict_scores
-from include.training.recipe import recipe_of
+from include.training.recipe import recipe_of, twins
 from include.training.record import FitRecord
 from include.training.selection import select
 from tests.faults import FaultyStore, Killed
@@ -165,6 +167,42 @@ def test_a_regression_on_real_patients_beats_both_trivial_answers(store: LocalSt
         assert fit.cv is None
         scores = predict_scores(load(get_content(store, "toy/models", ".skops", fit.model_file), fit.model_file), frame)
         assert (np.std(scores) < 1e-9) == (baseline == "trivial")
+
+
+@pytest.mark.parametrize(
+    ("task", "estimator"),
+    [("classification", "logistic_regression"), ("regression", "ridge"), ("clustering", "k_means")],
+)
+def test_a_baseline_that_is_declared_as_a_candidate_takes_its_fit(
+    task: str, estimator: str, store: LocalStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    parts: dict[str, Any] = {"candidates": [{"estimator": estimator}]}
+    if task == "clustering":
+        space = {"n_clusters": list(range(2, 9))}
+        parts = {"candidates": [{"estimator": estimator, "search": {"method": "grid", "trials": 7, "space": space}}]}
+    model = declare(task, training={**parts, "cv": {"kind": "k_fold", "folds": 2}})
+    apart = LocalStore(tmp_path / "apart")
+    made = fit_candidate(apart, model, tmp_path, snapshot_of(apart, model, frame_of(task)), "simple")
+    assert "whose fit it takes" not in caplog.text
+
+    snapshot = snapshot_of(store, model, frame_of(task))
+    fit_candidate(store, model, tmp_path, snapshot, estimator)
+    caplog.clear()
+    taken = fit_candidate(store, model, tmp_path, snapshot, "simple")
+    assert f"simple: declared just as {estimator}, whose fit it takes" in caplog.text
+    assert _timeless(taken) == _timeless(made)
+
+
+def _timeless(record: FitRecord) -> FitRecord:
+    trials = record.trials and tuple(replace(trial, seconds=0) for trial in record.trials)
+    return replace(record, seconds=0, trials=trials)
+
+
+def test_a_baseline_has_no_twin_in_a_candidate_that_differs(store: LocalStore, tmp_path: Path) -> None:
+    for other in ({"params": {"C": 0.5}}, {"calibration": "isotonic"}, {"search": {"method": "random", "trials": 2}}):
+        candidates = [{"estimator": "logistic_regression"} | other]
+        assert twins(declare(training={"candidates": candidates, "cv": {"folds": 1}})) == {}
 
 
 def test_unknown_and_missing_levels_are_scored_by_every_encoding(store: LocalStore, tmp_path: Path) -> None:
