@@ -48,6 +48,8 @@ def airflow_environment(home: Path, port: int, database: str | None = None) -> d
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        # Three training tasks each of two runs; an idle process costs little, and one of a task that has ended may stay busy
+        # for five seconds more: its supervisor looks no sooner whether it is gone.
         "AIRFLOW__CORE__PARALLELISM": "6",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),

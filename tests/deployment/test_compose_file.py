@@ -64,7 +64,7 @@ def test_the_image_is_that_of_the_pinned_airflow() -> None:
 
 def test_settings_of_every_set_up_are_in_one_place() -> None:
     shared = shared_settings()
-    assert shared["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"] == "0.1"
+    assert shared["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"] == "0.25"
     assert int(shared["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"]) > 3
     for service in AIRFLOW.values():
         assert service["env_file"] == "airflow.env"
