@@ -8,9 +8,10 @@ from functools import cache
 
 from jinja2 import Environment
 
-from include.evaluation.card import ROLES, metric_name, plots_of
+from include.evaluation.card import plots_of
 from include.evaluation.evidence import Evidence, Gain, Role
 from include.evaluation.plots import WIDTH, Forest, Interval
+from include.evaluation.wording import ROLES, metric_name
 from include.templates import templates_beside
 
 LEVELS = 12

@@ -10,7 +10,7 @@ from enum import StrEnum
 from croniter import croniter
 
 from include.config.model import ModelConfig
-from include.evaluation.card import metric_name
+from include.evaluation.wording import metric_name
 from include.registry.timeline import Outcome, Standing, Timeline, Trigger
 
 STALE_AFTER = 3

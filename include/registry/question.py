@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from include.config.model import ModelConfig
-from include.evaluation.card import metric_name
 from include.evaluation.evidence import CHURN_OF, Evidence, Gain, Measured, Role
+from include.evaluation.wording import metric_name
 from include.registry.gate import Judgement
 from include.registry.ledger import Comparison
 from include.storage.content import to_iso

@@ -15,9 +15,9 @@ from markupsafe import Markup
 from include.config.model import ModelConfig
 from include.data.lots import said
 from include.errors import RatchetError
-from include.evaluation.card import ROLES, metric_name
 from include.evaluation.evidence import CHURN_OF, Churn, Evidence, Gain, Measured
 from include.evaluation.plots import WIDTH, Forest, Interval
+from include.evaluation.wording import ROLES, metric_name
 from include.leaks.tripwire import QUESTIONS
 from include.registry import charts
 from include.registry.differences import differences
