@@ -17,8 +17,9 @@ from include.config.settings import ROOT
 # Never under the public names: whoever brings the file up after a test is not to get a stand-in unawares.
 _OURS = "ratchet-stand-in"
 _DEBIAN = "bookworm"  # the release whose Python is 3.11, as in the tag of Airflow's image
-_PACKAGES = ("curl", "postgresql", "procps", "python3", "redis-server")
+_PACKAGES = ("curl", "postgresql", "procps", "prometheus", "python3", "redis-server")
 _BASE = f"{_OURS}/debian:{'-'.join((_DEBIAN, *_PACKAGES))}"
+_SERVICES = ("object-store", "otel-collector", "postgres", "prometheus", "redis")
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _ASK, _PULL, _BUILD = 60, 180, 900  # seconds; an engine itself gives up a registry that does not answer, after some 15
@@ -32,7 +33,7 @@ def public_names() -> dict[str, str]:
     """Return the names of the images that a deployment needs: what the project's own is built on, and the services'."""
     services = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
     base = (ROOT / "Dockerfile").read_text().partition("\nFROM ")[2].split()[0]
-    return {"airflow": base, **{name: services[name]["image"] for name in ("object-store", "postgres", "redis")}}
+    return {"airflow": base, **{name: services[name]["image"] for name in _SERVICES}}
 
 
 def provide() -> dict[str, str]:

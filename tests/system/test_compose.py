@@ -1,4 +1,4 @@
-"""docker-compose.yaml, really brought up: two workers share a backfill, one is killed, and the ledger is the same."""
+"""docker-compose.yaml, really brought up: two workers share a backfill, one is killed, the ledger is the same, the dashboard shows it."""
 
 from __future__ import annotations
 
@@ -145,6 +145,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
         "AIRFLOW_PORT": str(port),
         "AIRFLOW_ADMIN_PASSWORD": secrets.token_urlsafe(12),
         "RATCHET_IMAGE": f"{name}:local",
+        "RATCHET_METRICS": "True",
         "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "1" if command[0] == "docker" else "0"),
     }
     api = AirflowApi(port, "admin", environment["AIRFLOW_ADMIN_PASSWORD"], since=time.time())
@@ -154,10 +155,12 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     made = Composed([*command, "-p", name, *files], environment, api)
     made("build", "airflow-init", timeout=1800)
     try:
+        # Not Grafana: what its dashboard asks is asked of Prometheus.
+        made("up", "--detach", "otel-collector", "prometheus", timeout=1200)
         made("up", "--detach", "--scale", "airflow-worker=2", timeout=1200)
         yield made
     finally:
-        made("down", "--volumes", "--timeout", "0", timeout=300)
+        made("--profile", "observability", "down", "--volumes", "--timeout", "0", timeout=300)
         subprocess.run(["docker", "image", "rm", environment["RATCHET_IMAGE"]], capture_output=True)
 
 
@@ -186,9 +189,21 @@ def reference(folder: Path) -> list[Any]:
     return facts(store)
 
 
-def test_a_worker_killed_in_mid_run_changes_nothing_in_the_ledger(composed: Composed, tmp_path: Path) -> None:
+@dataclass
+class Backfilled:
+    """A backfill that two workers shared until one of them was killed."""
+
+    since: float
+    progress: Progress
+    killed: list[str]
+    undisturbed: list[Any]
+
+
+@pytest.fixture(scope="module")
+def backfilled(composed: Composed, tmp_path_factory: pytest.TempPathFactory) -> Backfilled:
     wait_until(lambda: composed.api.is_ready() and composed.api.is_parsed("retrain_flight_delay"), 600)
     wait_until(lambda: len(composed.workers()) == 2, 300)
+    since = time.time()
     shared: set[str] = set()
     killed: list[str] = []
     undisturbed: list[Future[list[Any]]] = []
@@ -202,15 +217,49 @@ def test_a_worker_killed_in_mid_run_changes_nothing_in_the_ledger(composed: Comp
                     subprocess.run(["docker", "kill", worker], check=True, capture_output=True)
                     killed.append(worker)
                     # There is time for it now, until the kill is noticed.
-                    undisturbed.append(pool.submit(reference, tmp_path))
+                    undisturbed.append(pool.submit(reference, tmp_path_factory.mktemp("undisturbed")))
 
     with ThreadPoolExecutor() as pool:
         progress = backfill(composed, "retrain_flight_delay", FIRST, LAST, at_once=2, show=kill_in_the_middle)  # type: ignore[arg-type]
     assert len(killed) == 1, "both workers had tasks, and one was killed while it trained"
-    assert not progress.unsuccessful, progress.failed
-    assert len(progress.runs) == 2
+    return Backfilled(since, progress, killed, undisturbed[0].result())
+
+
+def test_a_worker_killed_in_mid_run_changes_nothing_in_the_ledger(composed: Composed, backfilled: Backfilled) -> None:
+    assert not backfilled.progress.unsuccessful, backfilled.progress.failed
+    assert len(backfilled.progress.runs) == 2
 
     script = READ.format(facts=inspect.getsource(facts))
     answer = composed("exec", "-T", "airflow-scheduler", "python", "-c", script).rpartition("ANSWER")[2]
     assert len(json.loads(answer)) == 2
-    assert json.loads(answer) == undisturbed[0].result()
+    assert json.loads(answer) == backfilled.undisturbed
+
+
+def asked(composed: Composed, query: str, since: float) -> list[tuple[dict[str, str], list[float]]]:
+    """Return the lines that a panel of the dashboard would draw at its finest, by their labels."""
+    filled = query.replace("$__rate_interval", "60s").replace("$__interval", "15s")
+    data = {"query": filled, "start": f"{since:.0f}", "end": f"{time.time():.0f}", "step": "15"}
+    options = [part for name, value in data.items() for part in ("--data-urlencode", f"{name}={value}")]
+    address = "http://prometheus:9090/api/v1/query_range"
+    answer = json.loads(composed("exec", "-T", "airflow-scheduler", "curl", "--silent", *options, address))
+    assert answer["status"] == "success", answer
+    return [(line["metric"], [float(value) for _, value in line["values"]]) for line in answer["data"]["result"]]
+
+
+def test_every_panel_of_the_dashboard_shows_what_happened(composed: Composed, backfilled: Backfilled) -> None:
+    dashboard = json.loads((ROOT / "observability" / "grafana" / "ratchet.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    finished = next(query for query in queries if "ti_finish" in query)
+
+    def counted(query: str, **labels: str) -> float:
+        lines = asked(composed, query, backfilled.since)
+        return sum(sum(values) for metric, values in lines if metric.items() >= labels.items())
+
+    found = composed.api.get("dags/~/dagRuns/~/taskInstances", state=["success"], limit=100)["task_instances"]
+    # Each task is a process that counts to one and ends; Prometheus fetches every 15 s.
+    wait_until(lambda: counted(finished, state="success") >= len(found), 60)
+    assert counted(finished, state="success") == len(found)
+    for query in queries:
+        assert asked(composed, query, backfilled.since), query
+    decisions = next(query for query in queries if "decisions" in query)
+    assert counted(decisions, model="flight_delay") == 2
