@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,42 +172,37 @@ Found = dict[str, tuple[float, float | None]]
 """Processor seconds of each step and the peak of its process, in GiB; None of what is a part of a step."""
 
 
-def ratchet(folder: Path, source: Path) -> Found:
-    """Run the chain, one task after the other; return seconds and peak GiB of each step."""
+def side_by_side(folder: Path, source: Path) -> tuple[Found, Found]:
+    """Do each step through the chain and then by hand; return seconds and peak GiB of both.
+
+    Step by step, so that whatever else the machine does weighs on both alike.
+    """
     model = declare(folder / "flights", source)
-    run, store = Run(model, folder / "flights", AS_OF), LocalStore(folder / "store")
+    run, store, hand = Run(model, folder / "flights", AS_OF), LocalStore(folder / "store"), folder / "hand"
+    hand.mkdir()
     done: dict[str, Any] = {}
-    found: Found = {}
-
-    def work(step: str, task: str) -> tuple[dict[str, Any], float]:
-        if step not in APART:
-            return run.do(task, store, done), 0.0
-        with timed(*APART[step][1:]) as seconds:
-            return run.do(task, store, done), sum(seconds)
-
+    ours: Found = {}
+    theirs: Found = {}
     for step, tasks in STEPS.items():
         each = []
         for task in tasks:
-            seconds, peak, (done, apart) = in_child(lambda step=step, task=task: work(step, task))  # type: ignore[misc]
-            each.append((seconds, peak, apart))
-        apart = sum(apart for _, _, apart in each)
-        found[step] = (sum(seconds for seconds, _, _ in each) - apart, max(peak for _, peak, _ in each))
-        print(f"  ratchet {step}: {found[step][0]:.1f} s, {found[step][1]:.2f} GiB", flush=True)  # noqa: T201
+            seconds, peak, (done, apart) = in_child(partial(_task, run, store, done, step, task))
+            each.append((seconds - apart, peak, apart))
+        ours[step] = (sum(seconds for seconds, _, _ in each), max(peak for _, peak, _ in each))
         if step in APART:
-            found[f"{step}: {APART[step][0]}"] = (apart, None)
-            print(f"  ratchet {step}: {APART[step][0]}: {apart:.1f} s", flush=True)  # noqa: T201
-    return found
+            ours[f"{step}: {APART[step][0]}"] = (sum(apart for _, _, apart in each), None)
+        if step in BY_HAND:
+            theirs[step] = in_child(partial(BY_HAND[step], hand, source))[:2]
+        print(f"  {step}: {ours[step][0]:.1f} s, by hand {theirs.get(step, (0.0,))[0]:.1f} s", flush=True)  # noqa: T201
+    return ours, theirs
 
 
-def by_hand(folder: Path, source: Path) -> Found:
-    """Do the same by hand; return seconds and peak GiB of each step."""
-    folder.mkdir()
-    found: Found = {}
-    for step, work in {"ingest": _ingest, "check": _check, "train": _train, "evaluate": _evaluate}.items():
-        seconds, peak, _ = in_child(lambda work=work: work(folder, source))  # type: ignore[misc]
-        found[step] = (seconds, peak)
-        print(f"  by hand {step}: {seconds:.1f} s, {peak:.2f} GiB", flush=True)  # noqa: T201
-    return found
+def _task(run: Run, store: LocalStore, done: dict[str, Any], step: str, task: str) -> tuple[dict[str, Any], float]:
+    """Do one task; return what is handed over by then, and the seconds of what is timed apart."""
+    if step not in APART:
+        return run.do(task, store, done), 0.0
+    with timed(*APART[step][1:]) as seconds:
+        return run.do(task, store, done), sum(seconds)
 
 
 def _ingest(folder: Path, source: Path) -> None:
@@ -298,6 +294,14 @@ def _resampled(target: Array, score: Array, group: Array, weights: Array) -> Arr
     return np.asarray(better - worse + (~target * share).sum() / (~target).sum())
 
 
+BY_HAND: dict[str, Callable[[Path, Path], None]] = {
+    "ingest": _ingest,
+    "check": _check,
+    "train": _train,
+    "evaluate": _evaluate,
+}
+
+
 def table(found: dict[int, tuple[Found, Found]]) -> str:
     """Return the part of the page."""
     lines = [
@@ -327,10 +331,9 @@ def main() -> None:
     for millions in arguments.millions or MILLIONS:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             source = Path(name) / "source"
-            rows = in_child(lambda source=source, millions=millions: write_source(source, round(millions * 1e6)))[2]  # type: ignore[misc]
+            rows = in_child(partial(write_source, source, round(millions * 1e6)))[2]
             print(f"{rows:,} rows", flush=True)  # noqa: T201
-            theirs = by_hand(Path(name) / "hand", source)
-            found[rows] = (ratchet(Path(name), source), theirs)
+            found[rows] = side_by_side(Path(name), source)
         if not arguments.print:
             put("rows", table(found))  # after each size: the largest comes first, and takes most of the time
     print(table(found))  # noqa: T201
