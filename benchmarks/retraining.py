@@ -1,6 +1,6 @@
-"""One retraining and six months of them: Ratchet under Airflow beside the same work in a plain script, in one run.
+"""One retraining and six months of them: Ratchet under Airflow beside the same work in a plain script, by turns in one run.
 
-    python -m benchmarks.retraining                # some minutes; writes its part of docs/performance.md
+    python -m benchmarks.retraining                # half an hour; writes its part of docs/performance.md
     python -m benchmarks.retraining --print
 
 Everything is measured on the machine as it is; compare the ratios, not the seconds. Let nothing else run beside it.
@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
-from typing import Any
+from statistics import fmean, median
+from types import MappingProxyType
 from unittest.mock import patch
 from urllib.parse import quote
 
@@ -31,11 +32,13 @@ from include.command_line.backfill import backfill
 from include.command_line.local_airflow import LocalAirflow, free_port, local_airflow
 
 DAG = "retrain_flight_delay"
+BEFORE = "2013-08-01"
 SINGLE = ["2013-09-01", "2013-10-01", "2013-11-01"]
 SIX = ["2013-06-01", "2013-07-01", "2013-08-01", "2013-09-01", "2013-10-01", "2013-11-01"]
 STEPS = ("ingest", "check", "train", "select", "evaluate", "gate", "promote", "keep_champion", "settle")
 GOALS = {"cold": 0.9, "warm": 1.1, "two": 1.15}
-QUIET = 20.0  # seconds over which the idle system is watched
+QUIET = 15.0  # seconds over which the idle system is watched
+WAKING = 3.0  # seconds until a scheduler that was held has caught up
 
 
 def plain(folder: Path, dates: list[str], *, threads: int | None) -> subprocess.Popen[str]:
@@ -59,20 +62,6 @@ def ended(*processes: subprocess.Popen[str]) -> list[list[float]]:
     return [[float(line) for line in answer.splitlines()] for answer in answers]
 
 
-def plain_times(folder: Path) -> dict[str, float]:
-    """Return the seconds of a cold script, of a warm loop's date, and of six months in two processes."""
-    ended(plain(folder / "cold", ["2013-08-01"], threads=None))  # a champion to measure against, and warm file caches
-    cold = []
-    for date in SINGLE:
-        began = time.perf_counter()
-        ended(plain(folder / "cold", [date], threads=None))
-        cold.append(time.perf_counter() - began)
-    (warm,) = ended(plain(folder / "warm", ["2013-08-01", *SINGLE], threads=None))
-    began = time.perf_counter()
-    ended(*(plain(folder / name, SIX[first::2], threads=1) for name, first in (("odd", 0), ("even", 1))))
-    return {"cold": median(cold), "warm": median(warm[1:]), "two": time.perf_counter() - began}
-
-
 def run(airflow: LocalAirflow, dates: list[str], *, at_once: int) -> tuple[list[float], dict[str, float]]:
     """Backfill some dates; return the seconds from the first run's start to each one's end, in order, and those of each step."""
     first, last = (datetime.fromisoformat(date).replace(tzinfo=UTC) for date in (dates[0], dates[-1]))
@@ -88,9 +77,73 @@ def run(airflow: LocalAirflow, dates: list[str], *, at_once: int) -> tuple[list[
     return sorted((end - min(starts)).total_seconds() for end in ends), took
 
 
+@contextmanager
+def at_rest(
+    folder: Path,
+    first: str,
+    *,
+    database: str | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    settings: Mapping[str, str] = MappingProxyType({}),
+    cores: Iterable[int] = (),
+) -> Iterator[LocalAirflow]:
+    """Start Airflow with an empty store, run the DAG at a first date, and hold all of its processes, until `awake`.
+
+    What is compared then runs in turns, within minutes, and nothing of one beside the other: machines are not equally fast
+    at all times.
+    """
+    shared, every = {**shared_settings(), **settings}, os.sched_getaffinity(0)
+    with ExitStack() as stack:
+        with (
+            patch.dict(os.environ, {"RATCHET_STORE": (folder / "store").as_uri(), **variables}),
+            patch("include.command_line.airflow_environment.shared_settings", return_value=shared),
+        ):
+            os.sched_setaffinity(0, set(cores) or every)  # what is started inherits it
+            try:
+                started = local_airflow(folder / "home", port=free_port(8080), triggerer=False, database=database)
+                airflow = stack.enter_context(started)
+            finally:
+                os.sched_setaffinity(0, every)
+        airflow.wait_ready(DAG)
+        run(airflow, [first], at_once=1)
+        _send(airflow, signal.SIGSTOP)
+        try:
+            yield airflow
+        finally:
+            _send(airflow, signal.SIGCONT)
+
+
+@contextmanager
+def awake(airflow: LocalAirflow) -> Iterator[LocalAirflow]:
+    """Let an Airflow at rest work for a while."""
+    _send(airflow, signal.SIGCONT)
+    time.sleep(WAKING)
+    try:
+        yield airflow
+    finally:
+        _send(airflow, signal.SIGSTOP)
+
+
+def _members(airflow: LocalAirflow) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _session(process.pid) == airflow.process.pid]
+
+
+def _send(airflow: LocalAirflow, number: signal.Signals) -> None:
+    for process in _members(airflow):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
 def idle(airflow: LocalAirflow) -> tuple[float, float]:
     """Return the cores and the GiB that Airflow uses while nothing runs."""
-    members = [p for p in psutil.process_iter() if _session(p.pid) == airflow.process.pid]
+    members = _members(airflow)
 
     def spent() -> float:
         return sum(sum(p.cpu_times()[:2]) for p in members if p.is_running())
@@ -101,73 +154,86 @@ def idle(airflow: LocalAirflow) -> tuple[float, float]:
     return used, sum(p.memory_full_info().pss for p in members if p.is_running()) / 2**30
 
 
-def _session(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except (ProcessLookupError, PermissionError):
-        return None
+def singles(
+    folder: Path, databases: dict[str, str | None]
+) -> tuple[dict[str, list[float]], dict[str, dict[str, float]]]:
+    """Return the seconds of one retraining after another, plain and on each database by turns; and of those each step's."""
+    found: dict[str, list[float]] = {name: [] for name in ("cold", "warm", *databases)}
+    steps: dict[str, list[dict[str, float]]] = {name: [] for name in databases}
+    ended(plain(folder / "cold", [BEFORE], threads=None))  # a champion to measure against, and warm file caches
+    with ExitStack() as stack:
+        airflows = {
+            name: stack.enter_context(at_rest(folder / name, BEFORE, database=address and address + "single"))
+            for name, address in databases.items()
+        }
+        for date in SINGLE:
+            began = time.perf_counter()
+            ended(plain(folder / "cold", [date], threads=None))
+            found["cold"].append(time.perf_counter() - began)
+            ((_, warm),) = ended(plain(folder / "warm", [BEFORE, date], threads=None))
+            found["warm"].append(warm)
+            for name, airflow in airflows.items():
+                with awake(airflow):
+                    ends, took = run(airflow, [date], at_once=1)
+                found[name].append(ends[-1])
+                steps[name].append(took)
+            print({name: f"{seconds[-1]:.1f}" for name, seconds in found.items()}, flush=True)  # noqa: T201
+    return found, {name: {step: median(took[step] for took in each) for step in STEPS} for name, each in steps.items()}
 
 
-def ratchet_times(folder: Path, database: str | None) -> dict[str, Any]:
-    """Return the seconds of a retraining after others, and of six months, each into an empty store.
-
-    The months two at a time, and on SQLite one by one as well: on all cores, and on one.
-    """
-    found: dict[str, Any] = {}
-    cores = os.sched_getaffinity(0)
-    for part in ("single", "two", *(["alone", "on one core"] if database is None else [])):
-        os.environ["RATCHET_STORE"] = (folder / part / "store").as_uri()
-        address = database and database + part
-        if part == "on one core":
-            os.sched_setaffinity(0, {min(cores)})  # every process that is started from here on inherits it
-        try:
-            with local_airflow(
-                folder / part / "home", port=free_port(8080), triggerer=False, database=address
-            ) as airflow:
-                airflow.wait_ready(DAG)
-                if part == "single":
-                    run(airflow, ["2013-08-01"], at_once=1)
-                    each = [run(airflow, [date], at_once=1) for date in SINGLE]
-                    found["one"] = median(ends[-1] for ends, _ in each)
-                    found["steps"] = {step: median(took[step] for _, took in each) for step in STEPS}
-                else:
-                    run(airflow, ["2013-05-01"], at_once=1)  # as the plain loop: the machine has seen the files
-                    found[part], _ = run(airflow, SIX, at_once=2 if part == "two" else 1)
-        finally:
-            os.sched_setaffinity(0, cores)
-        print(part, found[part if part != "single" else "one"], flush=True)  # noqa: T201
+def months(folder: Path, databases: dict[str, str | None]) -> dict[str, list[float]]:
+    """Return after how many seconds each of six months had ended, for the plain script twice, before Ratchet and after it."""
+    found: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        first = "2013-05-01"  # as the plain loop: the machine has seen the files
+        airflows = {
+            name: stack.enter_context(at_rest(folder / name, first, database=address and address + "two"))
+            for name, address in databases.items()
+        }
+        airflows["one by one"] = stack.enter_context(at_rest(folder / "alone", first))
+        airflows["one by one, on one core"] = stack.enter_context(
+            at_rest(folder / "core", first, cores=[min(os.sched_getaffinity(0))])
+        )
+        for turn in ("before", *airflows, "after"):
+            if airflow := airflows.get(turn):
+                with awake(airflow):
+                    found[turn], _ = run(airflow, SIX, at_once=2 if turn in databases else 1)
+            else:
+                began = time.perf_counter()
+                halves = [plain(folder / f"{turn}{first}", SIX[first::2], threads=1) for first in (0, 1)]
+                ended(*halves)
+                found[turn] = [time.perf_counter() - began]
+            print(turn, f"{found[turn][-1]:.1f}", flush=True)  # noqa: T201
     return found
 
 
+SLEEP = "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"
 VARIANTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "as it comes": ({}, {}),
     "each task imports for itself": ({"RATCHET_WARM": "0"}, {}),
-    "the scheduler looks once a second, as Airflow ships it": (
-        {},
-        {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1"},
-    ),
-    "the scheduler looks ten times a second": ({}, {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1"}),
+    "the scheduler looks once a second, as Airflow ships it": ({}, {SLEEP: "1"}),
+    "the scheduler looks ten times a second": ({}, {SLEEP: "0.1"}),
 }
 """What a setting costs and gives: changed variables of the environment, and changed settings of airflow.env."""
 
 
 def variant_times(folder: Path) -> dict[str, tuple[float, float, float]]:
     """Return of each variant the seconds of a retraining, and the cores and GiB of the idle system."""
-    found = {}
-    for number, (name, (variables, settings)) in enumerate(VARIANTS.items()):
-        store = (folder / str(number) / "store").as_uri()
-        shared = shared_settings() | settings
-        with (
-            patch.dict(os.environ, {"RATCHET_STORE": store, **variables}),
-            patch("include.command_line.airflow_environment.shared_settings", return_value=shared),
-            local_airflow(folder / str(number) / "home", port=free_port(8080), triggerer=False) as airflow,
-        ):
-            airflow.wait_ready(DAG)
-            run(airflow, ["2013-08-01"], at_once=1)
-            still = idle(airflow)
-            found[name] = (median(run(airflow, [date], at_once=1)[0][-1] for date in SINGLE[:2]), *still)
-        print(name, found[name], flush=True)  # noqa: T201
-    return found
+    still: dict[str, tuple[float, float]] = {}
+    each: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    with ExitStack() as stack:
+        airflows = {
+            name: stack.enter_context(at_rest(folder / str(number), BEFORE, variables=variables, settings=settings))
+            for number, (name, (variables, settings)) in enumerate(VARIANTS.items())
+        }
+        for name, airflow in airflows.items():
+            with awake(airflow):
+                still[name] = idle(airflow)
+        for date in SINGLE:
+            for name, airflow in airflows.items():
+                with awake(airflow):
+                    each[name].append(run(airflow, [date], at_once=1)[0][-1])
+    return {name: (median(each[name]), *still[name]) for name in VARIANTS}
 
 
 @contextmanager
@@ -204,69 +270,73 @@ def postgres(folder: Path) -> Iterator[str]:
         subprocess.run([*control, "-m", "immediate", "stop"], check=False, stdout=subprocess.DEVNULL, cwd=folder)  # noqa: S603
 
 
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """Return the median of what turns give."""
+    return median(one / other for one, other in zip(ours, theirs, strict=True))
+
+
 def table(
-    theirs: dict[str, float], ours: dict[str, dict[str, Any]], variants: dict[str, tuple[float, float, float]]
+    single: dict[str, list[float]],
+    steps: dict[str, dict[str, float]],
+    six: dict[str, list[float]],
+    variants: dict[str, tuple[float, float, float]],
 ) -> str:
     """Return the part of the page."""
+    two = [six["before"][-1], six["after"][-1]]
     lines = ["| | seconds | of the cold script | of the warm loop | of two processes |", "|---|---|---|---|---|"]
-    lines.append(f"| plain script, cold | {theirs['cold']:.1f} | | | |")
-    lines.append(f"| plain loop, warm, a month | {theirs['warm']:.1f} | | | |")
-    lines.append(f"| plain, six months, two processes of one thread | {theirs['two']:.1f} | | | |")
-    for name, found in ours.items():
-        cold, warm = found["one"] / theirs["cold"], found["one"] / theirs["warm"]
-        lines.append(f"| **Ratchet**, one retraining, {name} | {found['one']:.1f} | {cold:.2f} | {warm:.2f} | |")
-        two = found["two"][-1]
-        lines.append(f"| **Ratchet**, six months, two at a time, {name} | {two:.1f} | | | {two / theirs['two']:.2f} |")
+    lines.append(f"| plain script, cold | {median(single['cold']):.1f} | | | |")
+    lines.append(f"| plain loop, warm, a month | {median(single['warm']):.1f} | | | |")
+    lines.append(
+        f"| plain, six months, two processes of one thread, before and after | {two[0]:.1f}, {two[1]:.1f} | | | |"
+    )
+    for name in steps:
+        cold, warm = (ratio(single[name], single[plain]) for plain in ("cold", "warm"))
+        lines.append(
+            f"| **Ratchet**, one retraining, {name} | {median(single[name]):.1f} | {cold:.2f} | {warm:.2f} | |"
+        )
+        lines.append(
+            f"| **Ratchet**, six months, two at a time, {name} | {six[name][-1]:.1f} | | | {six[name][-1] / fmean(two):.2f} |"
+        )
     goal = [f"| goal | | at most {GOALS['cold']} | at most {GOALS['warm']} | at most {GOALS['two']} |"]
     share = ["", "Of one retraining, seconds in each step (`train` summed over tasks that run side by side):", ""]
-    steps = [step for step in STEPS if any(found["steps"][step] for found in ours.values())]
-    share += ["| | " + " | ".join(steps) + " |", "|---" * (len(steps) + 1) + "|"]
-    for name, found in ours.items():
-        share.append(f"| {name} | " + " | ".join(f"{found['steps'][step]:.1f}" for step in steps) + " |")
-    months = ["", "Months of one backfill, and what each of them cost against one retraining by itself (SQLite):", ""]
-    months += ["| months | one by one, s | a month | of one retraining |", "|---" * 4 + "|"]
-    found = ours.get("SQLite", {"alone": []})
-    for number, seconds in enumerate(found["alone"], start=1):
-        if number in (1, 3, len(SIX)):
-            each = seconds / number
-            months.append(f"| {number} | {seconds:.1f} | {each:.1f} | {each / found['one']:.2f} |")
-    months += ["", "Six months on the cores that there are (SQLite):", ""]
-    months += ["| | seconds | speed-up | of what the cores could give |", "|---" * 4 + "|"]
-    if found["alone"]:
-        alone = found["on one core"][-1]
-        parts = {"one by one, on one core": alone, "one by one": found["alone"][-1], "two at a time": found["two"][-1]}
-        for name, seconds in parts.items():
-            share = "" if seconds == alone else f"{alone / seconds / (os.cpu_count() or 1):.2f}"
-            months.append(f"| {name} | {seconds:.1f} | {alone / seconds:.2f} | {share} |")
+    shown = [step for step in STEPS if any(took[step] for took in steps.values())]
+    share += ["| | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
+    for name, took in steps.items():
+        share.append(f"| {name} | " + " | ".join(f"{took[step]:.1f}" for step in shown) + " |")
+    scaling = ["", "Months of one backfill, one by one (SQLite):", ""]
+    scaling += ["| months | seconds | a month |", "|---" * 3 + "|"]
+    for number, seconds in enumerate(six["one by one"], start=1):
+        if number in (1, 2, 4, len(SIX)):
+            scaling.append(f"| {number} | {seconds:.1f} | {seconds / number:.1f} |")
+    parallel = ["", "Six months on the cores that there are (SQLite):", ""]
+    parallel += ["| | seconds | speed-up | of what the cores could give |", "|---" * 4 + "|"]
+    alone = six["one by one, on one core"][-1]
+    for name, seconds in {
+        "one by one, on one core": alone,
+        "one by one": six["one by one"][-1],
+        "two at a time": six["SQLite"][-1],
+    }.items():
+        share_of_cores = "" if seconds == alone else f"{alone / seconds / (os.cpu_count() or 1):.2f}"
+        parallel.append(f"| {name} | {seconds:.1f} | {alone / seconds:.2f} | {share_of_cores} |")
     settings = ["", "What settings give and cost (SQLite):", ""]
     settings += ["| | one retraining, s | idle, cores | idle, GiB |", "|---" * 4 + "|"]
     settings += [f"| {name} | {one:.1f} | {cores:.2f} | {size:.1f} |" for name, (one, cores, size) in variants.items()]
-    return "\n".join([machine(), "", *lines, *goal, *share, *months, *settings])
+    return "\n".join([machine(), "", *lines, *goal, *share, *scaling, *parallel, *settings])
 
 
 def main() -> None:
     """Measure, print the table, and write it into the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--database", action="append", choices=("sqlite", "postgresql"), help="which ones; default both"
-    )
     parser.add_argument("--print", action="store_true", help="leave the page as it is")
     arguments = parser.parse_args()
-    ours: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        theirs = plain_times(folder / "plain")
-        print(theirs, flush=True)  # noqa: T201 (a command's answer)
-        for database in arguments.database or ("sqlite", "postgresql"):
-            if database == "sqlite":
-                ours["SQLite"] = ratchet_times(folder / database, None)
-            else:
-                with postgres(folder / "server") as address:
-                    ours["PostgreSQL"] = ratchet_times(folder / database, address)
-            print(ours, flush=True)  # noqa: T201
-        variants = variant_times(folder / "variants")
-    found = table(theirs, ours, variants)
+        with postgres(folder / "server") as address:
+            databases: dict[str, str | None] = {"SQLite": None, "PostgreSQL": address}
+            single, steps = singles(folder / "single", databases)
+            six = months(folder / "six", databases)
+        found = table(single, steps, six, variant_times(folder / "variants"))
     print(found)  # noqa: T201
     if not arguments.print:
         put("retraining", found)
