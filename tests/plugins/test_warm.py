@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from include.command_line.airflow_environment import shared_settings
 from include.config.settings import ROOT
 
 SCRIPT = """
@@ -28,6 +29,14 @@ model = declare(Path("parcels"))
 before = set(sys.modules)
 run_chain(LocalStore(Path("store")), model, Path("parcels"), month(4))
 print("LATE", *sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+
+
+THREADS = """
+from pathlib import Path
+from ratchet_operators.warm import warm
+warm()
+print("THREADS", *(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")))
 """
 
 
@@ -62,3 +71,13 @@ def test_a_task_forked_from_a_warm_parent_has_nothing_of_weight_left_to_import(t
     (late,) = [line for line in done.stdout.splitlines() if line.startswith("LATE")] or [done.stderr[-2000:]]
     heavy = {"fairlearn", "great_expectations", "pandas", "scipy", "skops", "sklearn"}
     assert not heavy & set(late.split()), late
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are told by /proc")
+def test_warming_starts_no_thread_that_a_fork_would_lose(tmp_path):
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path), **shared_settings()}
+    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'plugins'}"
+    done = subprocess.run([sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True, timeout=240)
+    (threads,) = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("THREADS")]
+    # pyarrow's allocator starts its thread anew after a fork.
+    assert len([name for name in threads if name != "jemalloc_bg_thd"]) == 1, threads
