@@ -200,7 +200,7 @@ def months(folder: Path, databases: dict[str, str | None]) -> dict[str, list[flo
                     found[turn], _ = run(airflow, SIX, at_once=2 if turn in databases else 1)
             else:
                 began = time.perf_counter()
-                halves = [plain(folder / f"{turn}{first}", SIX[first::2], threads=1) for first in (0, 1)]
+                halves = [plain(folder / f"{turn}{half}", SIX[half::2], threads=1) for half in (0, 1)]
                 ended(*halves)
                 found[turn] = [time.perf_counter() - began]
             print(turn, f"{found[turn][-1]:.1f}", flush=True)  # noqa: T201

@@ -26,12 +26,16 @@ for date, conf in json.loads(sys.argv[1]):
     with create_session() as session:
         links = session.scalars(select(XComModel.value).where(
             XComModel.run_id == run.run_id, XComModel.key == "_link_PageLink")).all()
+        handed = session.execute(select(XComModel.map_index, XComModel.value).where(
+            XComModel.run_id == run.run_id, XComModel.task_id == "train", XComModel.key == "return_value")).all()
+        handed = {number: json.loads(value) if isinstance(value, str) else value for number, value in handed}
         events = session.scalars(select(AssetEvent).where(AssetEvent.source_run_id == run.run_id)).all()
         events = [{"uri": event.asset.uri, **event.extra} for event in events]
     told.append({
         "state": run.state,
         "tasks": {f"{ti.task_id}{ti.map_index if ti.map_index >= 0 else ''}": ti.state for ti in instances},
         "tries": max(ti.try_number for ti in instances),
+        "fits": {number: sorted(value["fits"]) for number, value in handed.items()},
         "links": sorted(filter(None, links)),
         "events": events,
     })
@@ -69,6 +73,10 @@ def test_a_dry_run_a_promotion_and_what_is_not_promoted(runs: Callable[..., Any]
         "success",
         "skipped",
     )
+
+    # The simple baseline is declared just as a candidate is, and fitted once, where that is.
+    assert first["fits"] == {"0": ["logistic_regression", "simple"], "1": ["decision_tree"], "2": ["trivial"]}
+    assert second["fits"] == {"0": ["logistic_regression", "simple"], "2": ["trivial"]}
 
     standings = ledger.timeline().standings
     assert [entry.kind for entry in ledger.entries()] == ["registered", "decided"] * 2
