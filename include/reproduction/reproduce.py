@@ -26,7 +26,7 @@ from include.reproduction.scratch import ScratchStore
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
 from include.training.fit import fit_candidate
-from include.training.model_file import load, predict_scores
+from include.training.model_file import identity, load, predict_scores
 from include.training.origins import code_of, config_of
 from include.training.recipe import recipe_of
 from include.training.record import FitRecord, load_fit
@@ -93,11 +93,12 @@ def reproduce(
             return read_again(again, config, folder, snapshot, at=at, connections=connections)
 
         found += _of_rows(store, config, snapshot, scratch, again, read_source)
-        made, predictions, why = None, None, None
+        made, predictions, same, why = None, None, False, None
         try:
             with code_of(store, fit, recipe.features.derive, folder) as code:
                 made = fit_candidate(scratch, config, code, snapshot, fit.candidate, threads=threads)
-                if made.model_file != registered:
+                same = made.model_file == registered or _same_content(store, registered, made)
+                if not same:
                     predictions = _compare(store, scratch, config, code, snapshot, registered, made)
         except StoreUnavailable:
             raise
@@ -109,7 +110,7 @@ def reproduce(
         model=model.name,
         version=version,
         candidate=fit.candidate,
-        outcome=_outcome(made, registered, predictions),
+        outcome=_outcome(predictions, same=same),
         why=why,
         recorded_file=registered,
         made_file=made.model_file if made else None,
@@ -196,8 +197,13 @@ def _compare(
     return Predictions(len(frame), float(apart.max()), int((apart > tolerance).sum()), tolerance)
 
 
-def _outcome(made: FitRecord | None, registered: str, predictions: Predictions | None) -> Outcome:
-    if made is not None and made.model_file == registered:
+def _same_content(store: ObjectStore, registered: str, made: FitRecord) -> bool:
+    """Tell whether a file of an earlier release, which named our types by their modules, holds what was made now."""
+    return identity(get_content(store, f"{made.model}/models", ".skops", registered)) == made.model_file
+
+
+def _outcome(predictions: Predictions | None, *, same: bool) -> Outcome:
+    if same:
         return Outcome.IDENTICAL
     if predictions is None:
         return Outcome.IMPOSSIBLE

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -23,6 +23,7 @@ from include.training.clusters import finds_clusters
 from include.training.permitted import permitted
 from include.training.responses import clusters, positive, probabilities, values
 from include.training.tree_bounds import check_bounds
+from include.training.type_names import module_path, stored_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,13 +81,20 @@ def load(body: bytes, digest: str) -> Pipeline:
     from sklearn.pipeline import Pipeline
 
     try:
-        pipeline = _skops().loads(body, trusted=sorted(types))
+        here = _renamed(body, lambda name: module_path(stored_name(name)))
+        pipeline = _skops().loads(here, trusted=sorted(map(module_path, types)))
     except Exception as broken:  # a crafted schema can fail in any way; all of them mean the same
         raise ModelFileRefused("the model file can't be put together", found=type(broken).__name__) from broken
     if type(pipeline) is not Pipeline:
         raise ModelFileRefused("the model file holds no pipeline", expected="Pipeline", found=type(pipeline).__name__)
     check_bounds(pipeline)
     return pipeline
+
+
+def identity(body: bytes) -> str:
+    """Return a digest of what a model file holds: that of its bytes as this release would write them."""
+    _inspect(body)
+    return hashlib.sha256(_renamed(body, stored_name)).hexdigest()
 
 
 def predict_scores(pipeline: Pipeline, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
@@ -125,6 +133,31 @@ def _skops() -> Any:
     return skops.io
 
 
+def _renamed(body: bytes, rename: Callable[[str], str]) -> bytes:
+    """Return a model file with its types named otherwise; the same bytes if none of them changes."""
+    with ZipFile(io.BytesIO(body)) as archive:
+        schema = json.loads(archive.read(_SCHEMA))
+        changed = False
+        for node in _nodes(schema):
+            changed |= _rename(node, rename)
+        if not changed:
+            return body
+        members = [(name, archive.read(name)) for name in archive.namelist() if name != _SCHEMA]
+    return _archive(schema, members)
+
+
+def _rename(node: dict[str, Any], rename: Callable[[str], str]) -> bool:
+    before = _type_of(node)
+    after = rename(before)
+    if after != before:
+        node["__module__"], _, node["__class__"] = after.rpartition(".")
+    return after != before
+
+
+def _type_of(node: dict[str, Any]) -> str:
+    return f"{node.get('__module__')}.{node.get('__class__')}"
+
+
 def _canonical(written: bytes) -> bytes:
     with ZipFile(io.BytesIO(written)) as archive:
         schema = json.loads(archive.read(_SCHEMA))
@@ -132,6 +165,7 @@ def _canonical(written: bytes) -> bytes:
     identities: dict[int, int] = {}
     members: dict[bytes, str] = {}
     for node in _nodes(schema):
+        _rename(node, stored_name)
         if "file" in node:
             body = bodies[node["file"]]
             suffix = node["file"].rpartition(".")[2]
@@ -140,9 +174,13 @@ def _canonical(written: bytes) -> bytes:
         # Two equal immutable values may or may not be one object in memory; only shared mutable state means something.
         if identity is not None and node["__loader__"] not in _NO_IDENTITY:
             node["__id__"] = identities.setdefault(identity, len(identities) + 1)
+    return _archive(schema, [(name, body) for body, name in members.items()])
+
+
+def _archive(schema: Any, members: list[tuple[str, bytes]]) -> bytes:
     out = io.BytesIO()
     with ZipFile(out, "w", ZIP_STORED) as archive:
-        for name, body in [(_SCHEMA, _compact(schema)), *((name, body) for body, name in members.items())]:
+        for name, body in [(_SCHEMA, _compact(schema)), *members]:
             entry = ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             entry.create_system = 3
             entry.external_attr = 0o644 << 16
@@ -225,7 +263,7 @@ def _check_types(schema: Any) -> tuple[set[str], set[str]]:
     found: set[str] = set()
     types = permitted()
     for node in _nodes(schema):
-        loader, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
+        loader, name = node["__loader__"], stored_name(_type_of(node))
         if not isinstance(loader, str) or name not in types.get(loader, frozenset()):
             raise _refused(
                 "it names a type that is not permitted",

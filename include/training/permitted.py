@@ -3,25 +3,9 @@
 from __future__ import annotations
 
 from include.config.settings import Settings
+from include.training.type_names import STORED, TYPES
 
 _OBJECTS = """
-    include.training.calibrated.Calibrated
-    include.training.clusters.ChanceClusters
-    include.training.clusters.DensityClusters
-    include.training.crossing.CrossedLevels
-    include.training.dates.DateParts
-    include.training.group_thresholds.GroupThresholds
-    include.training.joined.JoinedClassifier
-    include.training.joined.JoinedRegressor
-    include.training.kept_columns.FilledColumns
-    include.training.kept_columns.KeptColumns
-    include.training.levels.LevelEncoder
-    include.training.mixture.Mixture
-    include.training.numbers.Numbers
-    include.training.outliers.OutlierBounds
-    include.training.skew.SignedLog
-    include.training.texts.Texts
-    include.training.model_of_models.WholeRows
     sklearn._loss.link.Interval
     sklearn._loss.link.IdentityLink
     sklearn._loss.link.LogitLink
@@ -105,7 +89,7 @@ _OBJECTS = """
 _LOSSES = "CyAbsoluteError CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss CyHalfPoissonLoss CyHalfSquaredError CyPinballLoss"
 
 PERMITTED: dict[str, frozenset[str]] = {
-    "ObjectNode": frozenset(_OBJECTS.split()),
+    "ObjectNode": frozenset(_OBJECTS.split()) | {f"{STORED}.{name}" for name in TYPES},
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
     "LossNode": frozenset(f"sklearn._loss._loss.{name}" for name in _LOSSES.split()),
     "NdArrayNode": frozenset({"numpy.ndarray", "numpy.float64", "numpy.int64", "numpy.uint64"}),

@@ -17,7 +17,6 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
 from chain_run import _FEATURES, _SOURCE, NOW, month, parcels, run_chain  # noqa: E402
 
 from include.config.load import load_model  # noqa: E402
@@ -141,7 +140,9 @@ def main(target: Path) -> None:
             ledger = Ledger(store, name)
             if name == "parcels":
                 actor = {"trigger": "manual", "dag": "rollback_parcels", "run": "by hand"}
-                roll_back(ledger, ledger.timeline().standings[1].version, "tried out", actor=actor, at=NOW + timedelta(days=9))
+                roll_back(
+                    ledger, ledger.timeline().standings[1].version, "tried out", actor=actor, at=NOW + timedelta(days=9)
+                )
             window = Window(month(10), month(11))
             snapshot = ingest_window(store, model, place, window, at=NOW, connections=None)
             assert score(store, model, place, snapshot, at=NOW) is not None, ledger.timeline().standings
@@ -150,14 +151,14 @@ def main(target: Path) -> None:
                 own = Snapshot.load(store, name, fit.snapshot)
                 columns = list(dict.fromkeys([*model.data.row_id, model.data.event_time, *fit.columns]))
                 frame = read_rows(store, own, model, place, window="holdout", columns=columns, labelled=False)[:25]
-                expected[f"{name}/{fit.key}"] = np.asarray(score_rows(open_model(store, fit), fit, frame).score).tolist()
-            print(name, [(s.version, str(s.decision and s.decision.outcome), s.withdrawn) for s in ledger.timeline().standings])
+                expected[f"{name}/{fit.key}"] = np.asarray(
+                    score_rows(open_model(store, fit), fit, frame).score
+                ).tolist()
         (work / "expected.json").write_text(json.dumps(expected, indent=1, sort_keys=True))
         with ZipFile(target, "w", ZIP_DEFLATED, compresslevel=9) as archive:
             for file in sorted(work.rglob("*")):
                 if file.is_file() and "__pycache__" not in file.parts:
                     archive.write(file, file.relative_to(work))
-    print(target, f"{target.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
