@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from include.command_line.table import draw, ledger_table
 from include.config.judging import Gate
 from include.config.settings import Settings
-from include.config.yaml_text import read_yaml
+from include.config.yaml_text import read_yaml_file
 from include.errors import ConfigError
 from include.registry.ledger import Ledger
 from include.registry.replay import rejudge, replay
@@ -80,7 +80,7 @@ def read_policy(path: Path) -> Gate:
     ConfigError
         When the file holds none, or one that is not valid.
     """
-    value, _ = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    value, _ = read_yaml_file(path, str(path))
     gate = value.get("gate") if isinstance(value, dict) else None
     try:
         return Gate.model_validate(gate)

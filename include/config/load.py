@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from include.config.model import ModelConfig
-from include.config.yaml_text import read_yaml
+from include.config.yaml_text import read_yaml_file
 from include.errors import ConfigError, RatchetError, nearest
 
 
@@ -43,7 +43,10 @@ def load_models(folder: Path, *, only: str | None = None) -> tuple[list[ModelCon
     """
     models: list[ModelConfig] = []
     broken: list[BrokenModel] = []
-    for path in sorted(folder.glob(f"{only or '*'}/model.yaml")):
+    folders = sorted(folder.glob("*/")) if only is None else [folder / only]
+    for path in (inner / "model.yaml" for inner in folders):
+        if not path.exists() and not path.is_symlink():
+            continue
         try:
             models.append(load_model(path))
         except RatchetError as error:
@@ -61,10 +64,21 @@ def load_model(path: Path) -> ModelConfig:
     """
     where = "/".join(path.parts[-4:])
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("The file can't be read.", expected="UTF-8 text", found=str(error), where=where) from error
-    value, lines = read_yaml(text, where)
+        return _read(path, where)
+    except RatchetError:
+        raise
+    except Exception as error:  # whatever a file holds: one that nobody foresaw must not hide the other models
+        raise ConfigError(
+            "The file can't be understood.",
+            expected="the fields of docs/model-yaml.md, with values of their kinds",
+            found=f"{type(error).__name__}: {error}",
+            where=where,
+            remedy="undo the last change, or remove entries until it is read: the last one removed is the cause",
+        ) from error
+
+
+def _read(path: Path, where: str) -> ModelConfig:
+    value, lines = read_yaml_file(path, where)
     if not isinstance(value, dict):
         raise ConfigError(
             "The file declares no model.", expected="`name: ...` and the other keys", found=value, where=where

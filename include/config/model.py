@@ -49,9 +49,11 @@ class Schedule(Section):
             value = datetime.fromisoformat(value)
         if isinstance(value, date) and not isinstance(value, datetime):
             value = datetime.combine(value, time())
-        if isinstance(value, datetime):
-            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        return value
+        if not isinstance(value, datetime):
+            return value
+        if not 1900 <= value.year < 2200:
+            raise ValueError("expected a date between 1900 and 2200")
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
     @model_validator(mode="after")
     def _in_order(self) -> Schedule:

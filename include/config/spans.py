@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 
 _SPAN = re.compile(r"^(\d+)(y|mo|w|d|h|min|s)$")
 _EXPECTED = "a number and a unit: y, mo, w, d, h, min or s, such as 4mo or 12h"
+_LONGEST = timedelta(days=365 * 500)  # from here on, the calendar ends before an as-of does
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,20 @@ class Span:
         Raises
         ------
         ValueError
-            When ``text`` is not a number and a unit.
+            When ``text`` is not a number and a unit, or longer than any data.
         """
         if isinstance(text, Span):
             return text
         if not isinstance(text, str) or not _SPAN.match(text):
             raise ValueError(f"expected {_EXPECTED}")
-        return cls(text)
+        span = cls(text)
+        try:
+            too_long = span.about() > _LONGEST
+        except OverflowError:
+            too_long = True
+        if too_long:
+            raise ValueError("expected a length below 500 years")
+        return span
 
     @property
     def _delta(self) -> relativedelta:

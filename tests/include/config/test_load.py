@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from include.config.load import load_model, load_models
 from include.config.model import ModelConfig
@@ -13,6 +16,7 @@ from include.config.yaml_text import read_yaml
 from include.errors import ConfigError
 
 SHIPPED = (ROOT / "include" / "models" / "flight_delay" / "model.yaml").read_text()
+DIABETES = (ROOT / "include" / "models" / "diabetes_progression" / "model.yaml").read_bytes()
 
 
 def declare(folder: Path, text: str, name: str = "flight_delay") -> Path:
@@ -79,6 +83,90 @@ def test_one_broken_model_never_hides_the_others(tmp_path):
     models, broken = load_models(tmp_path)
     assert [model.name for model in models] == ["flight_delay"]
     assert [model.name for model in broken] == ["broken", "empty"]
+
+
+BROKEN = SHIPPED.replace("name: flight_delay", "name: broken")
+HARMFUL = {
+    "braces of a template": b"description: {{ env }}\n",
+    "a key that is a list": b"? [a]\n: 1\n",
+    "a key that holds a list": b"{[1]: 2}\n",
+    "an anchor that contains itself": b"name: &a [*a]\n",
+    "a merge of itself": b"name: &a {<<: *a}\n",
+    "a NUL byte": b"name: a\0b\n",
+    "aliases of aliases": b"a0: &a0 [x, x]\n" + b"".join(b"a%d: &a%d [%s]\n" % (n, n, b"*a%d, " % (n - 1) * 9) for n in range(1, 12)),
+    "brackets without end": b"[" * 100_000,
+    "nesting without end": b"- " * 5000 + b"x\n",
+    "another encoding": "name: é\n".encode("latin-1"),
+    "an unpaired surrogate": b'name: "\\ud800"\n',
+    "a number without end": b"name: " + b"9" * 5000 + b"\n",
+    "a type of Python": b"name: !!python/name:os.system\n",
+    "a value that is not of its type": b"name: !!int foo\n",
+    "a set": b"name: !!set {a, b}\n",
+    "nothing": b"",
+    "a length of time beyond all calendars": BROKEN.replace("label_delay: 1d", f"label_delay: {'9' * 12}y").encode(),
+    "a date before all calendars": BROKEN.replace("start: 2013-05-01", "start: 0001-01-01T00:00:00+14:00").encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", HARMFUL.values(), ids=HARMFUL.keys())
+def test_whatever_a_file_holds_the_other_models_are_returned(tmp_path, body):
+    declare(tmp_path, SHIPPED)
+    declare(tmp_path, "", "broken").write_bytes(body)
+    models, broken = load_models(tmp_path)
+    assert [model.name for model in models] == ["flight_delay"]
+    assert [one.name for one in broken] == ["broken"]
+    assert "broken/model.yaml" in str(broken[0].error)
+    assert "can't be understood" not in str(broken[0].error)  # what is said of mistakes that nobody foresaw
+
+
+def test_what_stands_in_place_of_a_file_hides_no_other_model(tmp_path):
+    declare(tmp_path, SHIPPED)
+    (tmp_path / "folder" / "model.yaml").mkdir(parents=True)
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "model.yaml").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "model.yaml")
+    (tmp_path / "huge").mkdir()
+    with (tmp_path / "huge" / "model.yaml").open("wb") as file:
+        file.truncate(2**32)
+    models, broken = load_models(tmp_path)
+    assert [model.name for model in models] == ["flight_delay"]
+    assert [one.name for one in broken] == ["folder", "huge", "link", "pipe"]
+
+
+def test_a_folder_named_like_a_pattern_is_that_folder(tmp_path):
+    declare(tmp_path, SHIPPED)
+    declare(tmp_path, SHIPPED, "[f]light_delay")
+    assert [one.name for one in load_models(tmp_path, only="[f]light_delay")[1]] == ["[f]light_delay"]
+
+
+TOKENS = [b"&a ", b"*a", b"<<: *a", b"? ", b"[", b"]", b"{", b"}", b": ", b"- ", b"\n", b"\n  ", b"\t", b"!!int ", b"!x ", b"|\n", b'"', b"'",
+          b"\0", b"\xff", b"\xe2\x80\xa8", b"#", b"%", b"@", b"---\n", b"1e999", b"-1", b".nan", b"~", b"true", b"0001-01-01", b"9" * 25]  # fmt: skip
+MUTATION = st.tuples(
+    st.integers(0, 10**6), st.integers(0, 40), st.one_of(st.sampled_from(TOKENS), st.binary(max_size=6))
+)
+
+
+@settings(
+    max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    mutated=st.sampled_from(["diabetes_progression", "flight_delay"]),
+    mutations=st.lists(MUTATION, min_size=1, max_size=4),
+)
+def test_a_file_of_mutated_bytes_is_read_or_answered_and_hides_no_other(tmp_path, mutated, mutations):
+    body = (ROOT / "include" / "models" / mutated / "model.yaml").read_bytes()
+    for place, cut, put in mutations:
+        place %= len(body) + 1
+        body = body[:place] + put + body[place + cut :]
+    for name, content in (("flight_delay", SHIPPED.encode()), ("diabetes_progression", DIABETES), (mutated, body)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "model.yaml").write_bytes(content)
+    models, broken = load_models(tmp_path)
+    assert {model.name for model in models} | {mutated} == {"flight_delay", "diabetes_progression"}
+    assert len(models) + len(broken) == 2
+    unforeseen = [str(one.error) for one in broken if "can't be understood" in one.error.message]
+    assert not unforeseen
 
 
 def test_configuration_survives_its_json_form(tmp_path):
