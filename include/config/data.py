@@ -43,7 +43,7 @@ class FilesSource(Section):
 
     kind: Literal["files"]
     path: str
-    """A path, a glob or an `s3://` address; `%Y`, `%m`, `%d`, `%H` stand for the partition's own date, so that only its files are read. A relative path starts at the model's folder."""
+    """A file, a folder with all files below it, or a pattern, on disk or behind `s3://`. `*`, `?` and `[...]` stay within one folder, `**` stands for any number of folders; names that begin with `.` or `_`, such as `_SUCCESS`, are passed over unless the pattern begins so, too. `%Y`, `%m`, `%d`, `%H` stand for the partition's own date, so that only its files are read. A relative path starts at the model's folder."""
     format: Literal["csv", "parquet", "json_lines"]
     """How the files are written; `.gz` files of `csv` and `json_lines` are unpacked on the way."""
     columns: dict[str, Column] = Field(default_factory=dict)

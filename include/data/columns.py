@@ -238,7 +238,8 @@ def parse(texts: pa.Array, column: Column, timezone: str) -> pa.Array:
         return step(texts)
     except (pa.ArrowInvalid, ValueError) as error:
         place = _first_failing(texts, step)
-        raise BadTextError(place, texts[place].as_py(), error) from error
+        # JSON brings numbers where an epoch is declared.
+        raise BadTextError(place, str(texts[place].as_py()), error) from error
 
 
 class BadTextError(ValueError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import glob
+import itertools
+import logging
 import re
 import shutil
 import tempfile
@@ -19,8 +20,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.config.data import FilesSource
 from include.data.connections import Connections
+from include.data.file_patterns import BELOW, fixed_part, is_wild, matches
 from include.data.slots import bounds
 from include.errors import SourceError, StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 _STEPS = (
     ("%H", timedelta(hours=1)),
@@ -89,7 +93,8 @@ def find_files(
                 "No file of the source was found.",
                 expected=source.path,
                 where=str(folder) if not source.path.startswith("s3://") else None,
-                remedy="correct `data.source.path`; a relative path starts at the model's folder",
+                remedy="correct `data.source.path`; a relative path starts at the model's folder, `*` stays within one folder "
+                "(`**` does not), hidden files and markers are passed over, and a `[` of a name is written `[[]`",
             )
         yield from found
         return
@@ -133,49 +138,82 @@ def _period(at: datetime, part: str) -> tuple[datetime, datetime]:
 
 
 def _on_disk(source: FilesSource, folder: Path) -> Callable[[str], Iterator[File]]:
-    declared = folder / source.path
-    fixed = list(_until_magic(declared.parts))
+    declared = Path(source.path).parts
+    fixed = tuple(itertools.takewhile(lambda part: not _MAGIC.search(part), declared))
     # What stands before the first wildcard is the operator's word; whatever is found behind it must lie inside.
-    root = Path(*fixed) if len(fixed) < len(declared.parts) else declared.parent
+    root = folder.joinpath(*fixed)
+    if fixed == declared and not root.is_dir():
+        root = root.parent
 
-    def look_up(pattern: str) -> Iterator[File]:
-        # Not Path.glob, which takes no absolute patterns.
-        for name in sorted(glob.glob(str(folder / pattern), recursive=True)):  # noqa: PTH207
-            path = Path(name)
-            if not path.is_file():
-                continue
-            if not path.resolve().is_relative_to(root.resolve()):
+    def look_up(path: str) -> Iterator[File]:
+        parts = Path(path).parts
+        named = tuple(itertools.takewhile(lambda part: not is_wild(part), parts))
+        base, pattern = folder.joinpath(*named), "/".join(parts[len(named) :])
+        if not pattern:
+            if base.is_file():
+                yield _on_this_disk(base, root)
+                return
+            pattern = BELOW
+        names = glob.glob(pattern, root_dir=base, recursive=True, include_hidden=True)  # noqa: PTH207 (Path.glob knows no hidden files)
+        found = sorted(name for name in set(names) if (base / name).is_file())
+        seen: dict[Path, Path] = {}
+        for name in _meant(found, pattern, base):
+            file = _on_this_disk(base / name, root)
+            if (other := seen.setdefault((base / name).resolve(), base / name)) != base / name:
                 raise SourceError(
-                    "A file of the source is a link that leads elsewhere.",
-                    expected=f"a file below {root}",
-                    found=f"a link to {path.resolve()}",
-                    where=path,
-                    remedy="name the real place in `data.source.path`, or copy the file",
+                    "A file of the source has two names.",
+                    expected="every row once",
+                    found=f"{other} is the same file",
+                    where=file.name,
+                    remedy="remove the link, or write a path that means one of them",
                 )
-            yield File(name, lambda path=path: path.open("rb"), local=path)  # type: ignore[misc] # mypy can't type the default
+            yield file
 
     return look_up
 
 
-def _until_magic(parts: Sequence[str]) -> Iterator[str]:
-    for part in parts:
-        if _MAGIC.search(part):
-            return
-        yield part
+def _on_this_disk(path: Path, root: Path) -> File:
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise SourceError(
+            "A file of the source is a link that leads elsewhere.",
+            expected=f"a file below {root}",
+            found=f"a link to {path.resolve()}",
+            where=path,
+            remedy="name the real place in `data.source.path`, or copy the file",
+        )
+    return File(str(path), lambda: path.open("rb"), local=path)
+
+
+def _meant(names: Sequence[str], pattern: str, where: object) -> list[str]:
+    """Return the names that the pattern means, and say in the log which hidden ones it would mean otherwise."""
+    meant = [name for name in names if matches(pattern, name)]
+    if hidden := [name for name in names if name not in set(meant) and matches(pattern, name, hidden=True)]:
+        log.info(
+            "%s: %d hidden files or markers were passed over, such as %s (their names begin with . or _)",
+            *(where, len(hidden), hidden[0]),
+        )
+    return meant
 
 
 def _in_s3(source: FilesSource, connections: Connections) -> Callable[[str], Iterator[File]]:
     client = connections.s3(source.connection)
 
-    def look_up(pattern: str) -> Iterator[File]:
-        bucket, _, name = pattern.removeprefix("s3://").partition("/")
-        prefix = re.split(r"[*?\[]", name, maxsplit=1)[0]
-        matches = re.compile(fnmatch.translate(name)).match
-        with _answering(pattern):
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            keys = sorted(item["Key"] for page in pages for item in page.get("Contents", ()) if matches(item["Key"]))
-        for key in keys:
-            yield File(f"s3://{bucket}/{key}", lambda key=key: _open(client, bucket, key))  # type: ignore[misc] # as above
+    def look_up(path: str) -> Iterator[File]:
+        bucket, _, name = path.removeprefix("s3://").partition("/")
+        with _answering(path):
+            if not is_wild(name) and not name.endswith("/"):
+                # The key itself comes before all that it begins.
+                first = client.list_objects_v2(Bucket=bucket, Prefix=name, MaxKeys=1).get("Contents", ())
+                if name and [item["Key"] for item in first] == [name]:
+                    yield File(path, lambda: _open(client, bucket, first[0]["Key"]))
+                    return
+            name = name.rstrip("/")
+            pattern = name if is_wild(name) else "/".join(filter(None, [name, BELOW]))
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=fixed_part(pattern))
+            keys = sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+        # An empty object whose key ends in `/` is how some tools draw a folder.
+        for key in _meant([key for key in keys if not key.endswith("/")], pattern, f"s3://{bucket}"):
+            yield File(f"s3://{bucket}/{key}", lambda key=key: _open(client, bucket, key))  # type: ignore[misc] # mypy can't type the default
 
     return look_up
 

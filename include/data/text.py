@@ -134,6 +134,9 @@ def _remedy(column: str, declared: Column, mark: str | None) -> str:
     if mark:
         texts = ", ".join(f'"{text}"' for text in (*declared.missing, mark))
         return f"if `{mark}` means no value, say so: `{column}: {{type: {declared.type}, missing: [{texts}]}}`"
+    if declared.format in ("epoch_s", "epoch_ms"):
+        other = "epoch_ms" if declared.format == "epoch_s" else "epoch_s"
+        return f"if the unit is another one, say so: `{column}: {{type: {declared.type}, format: {other}}}`"
     if declared.type in ("timestamp", "date") and declared.format is None:
         return f'declare how it is written: `{column}: {{type: {declared.type}, format: "%d/%m/%Y"}}`'
     return "correct the row, or the declared type"

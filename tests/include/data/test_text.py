@@ -232,6 +232,18 @@ def test_times_in_json_are_texts_or_declared_numbers(write) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["timestamp", "date"])
+def test_a_wrong_unit_of_an_epoch_is_found_in_json_as_in_csv(write, kind) -> None:
+    declared = {"t": {"type": kind, "format": "epoch_s"}}
+    for path in (
+        write('{"t": 1700000000}\n{"t": 1700000000000}\n', "r.jsonl"),
+        write("t\n1700000000\n1700000000000\n"),
+    ):
+        with pytest.raises(SourceError, match=r"(?s)is the unit epoch_ms.*in data row 2.*format: epoch_ms") as caught:
+            rows_of(path, declared)
+        assert "17000" not in str(caught.value)
+
+
 def test_a_link_that_leads_out_of_the_folder_is_refused(write, tmp_path) -> None:
     secret = write("a,b\n1,x\n", "secret.csv")
     (tmp_path / "in").mkdir()

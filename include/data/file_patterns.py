@@ -1,0 +1,55 @@
+"""The one pattern language of `data.source.path`: the same files are meant on disk and in S3.
+
+``*``, ``?`` and ``[...]`` stand for characters of one name and never for a ``/``; ``**`` stands for any number of folders. A
+path without any of them is a file, or a folder with all that lies below it. Names that begin with ``.`` or ``_`` are hidden
+files and markers such as ``_SUCCESS``, as Spark and Hive leave them: only a pattern that begins so, too, means them.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+
+_WILD = re.compile(r"[*?\[]")
+BELOW = "**"
+"""All files of a folder, however deep."""
+
+
+def is_wild(text: str) -> bool:
+    """Tell whether a path, or a part of one, has wildcards."""
+    return bool(_WILD.search(text))
+
+
+def fixed_part(pattern: str) -> str:
+    """Return what stands before the first wildcard."""
+    return _WILD.split(pattern, maxsplit=1)[0]
+
+
+def matches(pattern: str, name: str, *, hidden: bool = False) -> bool:
+    """Tell whether a pattern means a file's name; both are relative to the same folder, with ``/`` between their parts.
+
+    Parameters
+    ----------
+    hidden : bool
+        Take hidden names for any others.
+    """
+    return _matches(pattern.split("/"), name.split("/"), hidden)
+
+
+def _matches(pattern: Sequence[str], name: Sequence[str], hidden: bool) -> bool:
+    if not pattern or not name:
+        return not pattern and not name
+    first, rest = pattern[0], pattern[1:]
+    if first == BELOW:
+        if rest and _matches(rest, name, hidden):
+            return True
+        deeper = _visible("*", name[0], hidden)
+        return deeper and (_matches(pattern, name[1:], hidden) or (not rest and len(name) == 1))
+    return _visible(first, name[0], hidden) and fnmatch.fnmatchcase(name[0], first) and _matches(rest, name[1:], hidden)
+
+
+def _visible(pattern: str, name: str, hidden: bool) -> bool:
+    if not name:  # S3 has keys such as `a//b`, which no folder has
+        return False
+    return hidden or name[0] not in "._" or pattern[:1] == name[0]
