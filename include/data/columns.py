@@ -275,9 +275,14 @@ def _parser(texts: pa.Array, column: Column, timezone: str) -> _Convert:
     if column.type == "date":
         return lambda array: array.cast(pa.date32())
     first = pc.drop_null(texts)[:1].to_pylist()
-    if first and _ZONE.search(first[0]):
+    if first and has_zone(first[0]):
         return lambda array: array.cast(pa.timestamp("us", "UTC"))
     return lambda array: local_to_utc(array.cast(pa.timestamp("us")), timezone)
+
+
+def has_zone(text: str) -> bool:
+    """Tell whether an ISO 8601 time says its offset from UTC."""
+    return bool(_ZONE.search(text))
 
 
 def _integer(array: pa.Array) -> pa.Array:

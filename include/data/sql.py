@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from include.config.data import SqlSource
-from include.data.columns import reason
+from include.data.columns import has_zone, reason
 from include.data.connections import Connections
 from include.errors import SourceError, StoreUnavailable
 
@@ -63,8 +63,9 @@ def read_sql(
 def _rows(
     connection: Any, source: SqlSource, start: datetime, end: datetime, event_time: str, timezone: str, where: str
 ) -> Iterator[pa.Table]:
-    # A column without a zone is compared with local times; one with a zone would shift those by the session's zone, so when
-    # its values come back with a zone the question is asked again with instants.
+    # A column without a zone is compared with local times; one with a zone would shift those by the session's zone, and perhaps
+    # away from every row. So the question is asked again with instants, unless its answer shows times without a zone; what
+    # then comes back without one was not asked for: such rows belong to the first question, which found none.
     zone = ZoneInfo(timezone)
     local = [bound.astimezone(zone).replace(tzinfo=None) for bound in (start, end)]
     for bounds in (local, [start.astimezone(UTC), end.astimezone(UTC)]):
@@ -80,14 +81,21 @@ def _rows(
                 where=where,
             )
         place = names.index(event_time)
+        answered = False
         for rows in result.partitions(ROWS):
-            zoned = getattr(rows[0][place], "tzinfo", None) is not None
-            if zoned and bounds is local:
-                result.close()
+            if _zoned(next((row[place] for row in rows if row[place] is not None), None)) == (bounds is local):
                 break
+            answered = True
             yield _table(names, rows, where)
-        else:
+        result.close()
+        if answered:
             return
+
+
+def _zoned(time: Any) -> bool:
+    if isinstance(time, str):  # as SQLite keeps times
+        return has_zone(time)
+    return getattr(time, "tzinfo", None) is not None
 
 
 def _table(names: list[str], rows: Sequence[Sequence[Any]], where: str) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -64,6 +65,33 @@ def test_a_query_is_asked_in_the_declared_zone(run, database, doors, model_of, l
     assert rows == {"2026-01": 3, "2026-02": 3, "2026-03": 4, "2026-04": 3}
     read = read_rows(local_store, snapshot, model, folder, window="both").set_index("id")
     assert read.loc[7, "at"] == pd.Timestamp("2026-03-01 04:30", tz="UTC")
+
+
+def _from_zoned_column(text: bytes) -> datetime:
+    return datetime.fromisoformat(text.decode())
+
+
+LAST_HOURS = [(n, f"2026-03-31 {time}:00", 0.5, 1) for n, time in enumerate(("22:00", "23:00", "23:59"))]
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "TEXT"])
+def test_a_column_with_a_zone_is_asked_with_instants_also_where_local_bounds_find_nothing(
+    run, doors, model_of, tmp_path, kind
+) -> None:
+    # As PostgreSQL does in a session in UTC: a bound without a zone is compared as if it were UTC.
+    sqlite3.register_converter("timestamptz", _from_zoned_column)
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/s.db", connect_args={"detect_types": sqlite3.PARSE_DECLTYPES})
+    zoned = [(i, f"{at}+00:00", x, y) for i, at, x, y in (*SALES, *LAST_HOURS)]
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE TABLE sales (id INTEGER, at {kind}, x REAL, y INTEGER)"))
+        values = [dict(zip("iaxy", row, strict=True)) for row in zoned]
+        connection.execute(sa.text("INSERT INTO sales VALUES (:i, :a, :x, :y)"), values)
+    model = model_of(
+        {"kind": "sql", "connection": "shop", "query": QUERY, "types": TYPES},
+        timezone="America/New_York", partition="hour", windows={"train": "1h", "holdout": "1h"},
+    )  # fmt: skip
+    snapshot = run(model, doors(sql=engine))
+    assert {p.slot: p.rows for p in snapshot.partitions} == {"2026-03-31T22": 1, "2026-03-31T23": 2, "2026-04-01T00": 1}
 
 
 @pytest.mark.parametrize(
