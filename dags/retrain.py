@@ -1,7 +1,7 @@
 """Retrain a model, and promote the result only on evidence.
 
-**ingest** brings in the rows that were known at as-of, **check** holds them against what their team expects,
-**train** fits each candidate and the baselines side by side, **select** chooses the challenger by validation score,
+**ingest** brings in the rows that had happened by as-of, with labels due by then, **check** holds them against what their
+team expects, **train** fits each candidate and the baselines side by side, **select** chooses the challenger by validation score,
 **evaluate** measures it against the champion on identical rows that neither has seen, **gate** applies the model's policy,
 **approve** asks a person where the policy says so, **promote** or **keep_champion** puts the decision on record, and
 **settle** makes the order of backfills not matter.

@@ -78,7 +78,7 @@ def form(model: ModelConfig) -> dict[str, Param]:
             type=["null", "string"],
             format="date-time",
             title="As of",
-            description="The instant to stand at: nothing that was not known then is used. Empty: now. "
+            description="The instant to stand at: only rows that had happened, with labels that were due, by then are used. Empty: now. "
             "A scheduled run and a backfill stand at their own date.",
             section="What to train",
         ),
