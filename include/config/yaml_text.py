@@ -8,6 +8,7 @@ no anchor that contains itself or grows without end, no nesting that overruns th
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,14 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
     f"{_CORE}int": int,
     f"{_CORE}float": lambda text: float(re.sub(r"\.(inf|nan)$", r"\1", text, flags=re.IGNORECASE)),
 }
+
+
+def quoted(text: str) -> str:
+    """Return a text as it must be written to be read as that text, in quotes if need be."""
+    if re.fullmatch(r"[^\W\d]\w*", text) and text.lower() not in ("null", "true", "false"):
+        return text
+    body = json.dumps(text, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08X}" for letter in body)
 
 
 def read_yaml_file(path: Path, where: str) -> tuple[Any, dict[KeyPath, int]]:

@@ -1,96 +1,165 @@
-"""A ``columns:`` block to paste, for a text file whose columns are not declared."""
+"""What the columns of a text file are, by all values that are looked at: a suggestion, which a person must look through.
+
+A type is suggested if the parser that a run uses takes every value as that type. So what is suggested can be read.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from include.config.data import FilesSource
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.config.data import Column, FilesSource
+from include.config.yaml_text import quoted
 from include.data.byte_checks import CheckedText
-from include.data.columns import MISSING_MARKS
+from include.data.columns import MISSING_MARKS, BadTextError, parse
 from include.data.files import File
 
 _ROWS = 1000
-_KINDS = (
-    ("integer", r"-?(0|[1-9]\d{0,17})"),
-    ("float", r"-?(0|[1-9]\d*)?\.?\d+([eE][-+]?\d+)?|-?(0|[1-9]\d*)\."),
-    ("boolean", r"[Tt]rue|[Ff]alse|TRUE|FALSE"),
-    ("date", r"\d{4}-\d\d-\d\d"),
-    ("timestamp", r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[-+]\d\d(:?\d\d)?)?"),
+_LONGEST_LINE = 2**20
+_SEPARATORS = "/.-"
+_DATES = tuple(
+    Column(type="date", format=order.replace("/", mark)) for mark in _SEPARATORS for order in ("%d/%m/%Y", "%m/%d/%Y")
 )
-_LEADING_ZERO = re.compile(r"-?0\d")
-_SLASHES = re.compile(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{4}")
+_CANDIDATES = (*(Column(type=kind) for kind in ("integer", "float", "boolean", "date", "timestamp")), *_DATES)
+# The parser takes more than what such a value looks like, such as `0x1F`.
+_LOOKS = {
+    "integer": r"^-?(0|[1-9]\d{0,18})$",
+    "float": r"^-?((0|[1-9]\d*)?\.?\d+|(0|[1-9]\d*)\.)([eE][-+]?\d+)?$",
+    "boolean": r"^([Tt]rue|[Ff]alse|TRUE|FALSE)$",
+}
+_ID = r"^-?(0\d|\d{17})"
+"""Digits that are no number: with zeros in front, or more of them than a float keeps."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[-+]\d\d(:?\d\d)?)?)?")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a column looks like."""
+
+    column: Column
+    """The first declaration that all values allow."""
+    others: tuple[Column, ...] = ()
+    """Further ones that mean other values: whether the day or the month comes first."""
+
+    def to_yaml(self) -> str:
+        """Return the declaration, with the question that a person must answer as a comment."""
+        facts = [f"type: {self.column.type}"]
+        if self.column.format is not None:
+            facts.append(f"format: {json.dumps(self.column.format)}")
+        if self.column.missing != ("",):
+            facts.append(f"missing: [{', '.join(map(json.dumps, self.column.missing))}]")
+        asked = "".join(f"  # or {json.dumps(other.format)}: which comes first, day or month?" for other in self.others)
+        return f"{{{', '.join(facts)}}}{asked}"
+
+
+class Guesses:
+    """Collects the values of columns, as texts, and tells what the columns look like.
+
+    Parameters
+    ----------
+    columns : iterable of str
+        All columns, in the order of the file.
+    """
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self._possible: dict[str, list[Column]] = {name: list(_CANDIDATES) for name in columns}
+        self._marks: dict[str, set[str]] = {name: set() for name in self._possible}
+        self._valued: set[str] = set()
+
+    def add(self, name: str, texts: pa.Array | pa.ChunkedArray) -> None:
+        """Take note of some values of a column; empty texts and nulls are none."""
+        if not self._possible[name]:
+            return
+        levels = pc.drop_null(pc.unique(texts))
+        levels = levels.filter(pc.not_equal(levels, ""))
+        marks = pc.is_in(levels, pa.array(MISSING_MARKS))
+        self._marks[name].update(levels.filter(marks).to_pylist())
+        levels = levels.filter(pc.invert(marks))
+        if len(levels):
+            self._valued.add(name)
+            self._possible[name] = [column for column in self._possible[name] if _fits(levels, column)]
+
+    def found(self) -> dict[str, Guess]:
+        """Return what each column looks like; a text if nothing else, or if it has no value."""
+        return {name: self._guess(name) for name in self._possible}
+
+    def _guess(self, name: str) -> Guess:
+        possible = self._possible[name] if name in self._valued else []
+        if not possible:
+            return Guess(Column(type="string"))
+        first, marks = possible[0], sorted(self._marks[name])
+        others = tuple(other for other in possible[1:] if first.format is not None)
+        missing = {"missing": ("", *marks)} if marks else {}
+        return Guess(first.model_copy(update=missing), others)
+
+
+def _fits(levels: pa.Array, column: Column) -> bool:
+    looks = _LOOKS.get(column.type)
+    if looks is not None and not pc.all(pc.match_substring_regex(levels, looks)).as_py():
+        return False
+    if column.type == "float" and pc.any(pc.match_substring_regex(levels, _ID)).as_py():
+        return False
+    try:
+        values = parse(levels, column, "UTC")
+    except BadTextError:
+        return False
+    return column.type != "float" or bool(pc.all(pc.is_finite(values)).as_py())
 
 
 def columns_block(file: File, source: FilesSource) -> str:
     """Return YAML for the columns of ``file``, from what its first rows look like; a person must look through it."""
     with file.open() as raw, CheckedText(raw, file.name, quotes="none") as text:
-        text.first_line()
-        body = text.read()
-    lines = body.decode("utf-8-sig", "replace").splitlines()[: _ROWS + 1]
-    if source.format == "csv":
-        rows = list(csv.reader(lines, delimiter=source.delimiter))
-        header = rows[0] if rows else []
-        columns = (
-            dict(zip(header, itertools.zip_longest(*rows[1:], fillvalue=""), strict=False))
-            if rows[1:]
-            else dict.fromkeys(header, ())
-        )
-    else:
-        columns = _json_columns(lines)
-    return "\n".join(["  columns:", *(f"    {_key(name)}: {_spec(values)}" for name, values in columns.items())])
+        lines = _lines(text)
+        columns = _csv_columns(lines, source.delimiter) if source.format == "csv" else _json_columns(lines)
+    guesses = Guesses(columns)
+    for name, values in columns.items():
+        guesses.add(name, pa.array(values, pa.string()))
+    return yaml_block(guesses.found())
 
 
-def _json_columns(lines: list[str]) -> dict[str, tuple[str, ...]]:
+def yaml_block(guesses: Mapping[str, Guess]) -> str:
+    """Return guesses as the YAML under ``data.source``."""
+    return "\n".join(["  columns:", *(f"    {quoted(name)}: {guess.to_yaml()}" for name, guess in guesses.items())])
+
+
+def _lines(text: CheckedText) -> Iterator[str]:
+    """Yield the lines of a text, each to its end: half a line would make a date of a timestamp, and an id of a number."""
+    reader = io.TextIOWrapper(io.BufferedReader(text), encoding="utf-8-sig", errors="replace", newline="")
+    return iter(lambda: reader.readline(_LONGEST_LINE), "")
+
+
+def _csv_columns(lines: Iterator[str], delimiter: str) -> dict[str, tuple[str, ...]]:
+    rows: list[list[str]] = []
+    # What can't be read is answered when it is read; the rows before it are suggestion enough.
+    with contextlib.suppress(csv.Error):
+        rows.extend(itertools.islice(csv.reader(lines, delimiter=delimiter), _ROWS + 1))
+    if not rows:
+        return {}
+    header, *body = rows
+    return {name: tuple(row[at] for row in body if at < len(row)) for at, name in enumerate(header)}
+
+
+def _json_columns(lines: Iterator[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
-    for line in lines:
+    for line in itertools.islice(lines, _ROWS):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         for key, value in row.items() if isinstance(row, dict) else ():
             # A text in JSON stays one, whatever it looks like, unless it is a time: "007" is an id.
             texts = found.setdefault(key, [])
             if isinstance(value, str):
-                texts.append(value if re.fullmatch(_KINDS[3][1] + "|" + _KINDS[4][1], value) else "text")
+                texts.append(value if _TIME.fullmatch(value) else "text")
             elif value is not None:
                 texts.append(json.dumps(value))
     return {key: tuple(values) for key, values in found.items()}
-
-
-def _key(name: str) -> str:
-    plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in ("null", "true", "false")
-    return name if plain else json.dumps(name)
-
-
-def _spec(values: Iterable[str]) -> str:
-    marks = {value for value in values if value in MISSING_MARKS}
-    texts = {value for value in values if value and value not in MISSING_MARKS}
-    kind = _kind(texts)
-    missing = (
-        f", missing: [{', '.join(json.dumps(mark) for mark in ('', *sorted(marks)))}]"
-        if marks and kind != "string"
-        else ""
-    )
-    if texts and all(_SLASHES.fullmatch(text) for text in texts):
-        return f'{{type: date, format: "%d/%m/%Y"{missing}}}  # or "%m/%d/%Y": which comes first, day or month?'
-    return f"{{type: {kind}{missing}}}"
-
-
-def _kind(texts: set[str]) -> str:
-    if not texts or any(_LEADING_ZERO.match(text) and "." not in text for text in texts):
-        return "string"
-    for kind, pattern in _KINDS:
-        wider = (
-            f"{_KINDS[0][1]}|{pattern}"
-            if kind == "float"
-            else f"{_KINDS[3][1]}|{pattern}"
-            if kind == "timestamp"
-            else pattern
-        )
-        if all(re.fullmatch(wider, text) for text in texts):
-            return kind
-    return "string"

@@ -79,6 +79,47 @@ def test_the_offered_block_of_json_lines_keeps_texts_texts(write) -> None:
         rows_of(write('{"id": "007", "n": 1}\n', "rows.jsonl"), {})
 
 
+@pytest.mark.parametrize("width", range(60, 100, 8))
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_no_half_line_has_a_part_in_the_suggestion(write, width, kind) -> None:
+    times = [f"2026-04-{1 + n % 28:02d}T10:00:00Z" for n in range(2000)]
+    lines = {
+        "csv": ["note,when,code", *(f"{'x' * width},{time},A{n}" for n, time in enumerate(times))],
+        "jsonl": [f'{{"note": "{"x" * width}", "when": "{time}", "code": "A{n}"}}' for n, time in enumerate(times)],
+    }[kind]
+    with pytest.raises(SourceError, match=r"when: \{type: timestamp\}\n    code: \{type: string\}$"):
+        rows_of(write("\n".join(lines), f"rows.{kind}"), {})
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["1", "-20"], "integer"),
+        (["1", "2.5", "-.5", "3e-2"], "float"),
+        (["007", "1"], "string"),
+        (["007.5", "1"], "string"),
+        (["9" * 19, "1"], "string"),  # neither an int64 nor a float has it exactly
+        (["1", "1e400"], "string"),
+        (["0x1F", "1"], "string"),
+        (["true", "False"], "boolean"),
+        (["yes", "no"], "string"),
+        (["2026-04-03", "2026-04-04T10:00Z"], "string"),  # a date has no offset, so what it means is not told
+        (["2026-04-03", "2026-04-04 10:00"], "timestamp"),
+        (["2026-04-03T10:00:00+02:00"], "timestamp"),
+        (["2026-13-03"], "string"),
+        (["31.12.2026"], 'date, format: "%d.%m.%Y"'),
+        (["12/31/2026", "01/02/2026"], 'date, format: "%m/%d/%Y"'),
+        (["", ""], "string"),
+        (["a\u2028b", "1"], "string"),
+    ],
+)  # fmt: skip
+def test_a_type_is_suggested_that_every_value_allows(write, values, kind) -> None:
+    path = write("\n".join(["id,v", *(f"{n},{value}" for n, value in enumerate(values))]))
+    with pytest.raises(SourceError) as caught:
+        rows_of(path, {})
+    assert str(caught.value).endswith(f"v: {{type: {kind}}}")
+
+
 def test_ids_gaps_and_large_integers_stay_what_they_are(write) -> None:
     path = write("id,n,cc\n007,9007199254740993,NA\n008,,\n")
     assert rows_of(path, {"id": "string", "n": "integer", "cc": "string"}) == [
