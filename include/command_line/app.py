@@ -15,7 +15,6 @@ import typer
 from include.command_line import declaration, questions, registry
 from include.command_line.airflow_environment import USER, password
 from include.command_line.demo import demo as run_demo
-from include.command_line.draft import draft
 from include.command_line.local_airflow import free_port, local_airflow
 from include.command_line.lock import only_one
 from include.command_line.prepare import prepare as prepare_containers
@@ -23,6 +22,7 @@ from include.command_line.progress import ProgressLine
 from include.command_line.table import ledger_table
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
+from include.drafting.draft import draft
 from include.errors import RatchetError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -105,9 +105,17 @@ def verify(model: Model) -> None:
 
 
 @app.command()
-def lint(path: Yaml) -> None:
-    """Check a model.yaml and the functions that it names."""
-    typer.echo(declaration.lint(path))
+def lint(
+    path: Yaml,
+    as_of: Annotated[
+        datetime | None, typer.Option(help="Stand at this instant (UTC); where the trigger form opens if left out.")
+    ] = None,
+    rows: Annotated[bool, typer.Option(help="Bring in and check the rows, as a run would.")] = True,
+) -> None:
+    """Check a model.yaml, the functions that it names, and its rows; nothing is kept."""
+    from include.command_line.lint import lint as ask  # the libraries of a run, which no other command needs at once
+
+    typer.echo(ask(path, now=datetime.now(UTC), as_of=registry.instant_of(as_of), with_rows=rows))
 
 
 @app.command()
@@ -129,15 +137,16 @@ def new(
     event_time: Annotated[
         str | None, typer.Option(help="The column that says when a row happened; none for a table without time.")
     ] = None,
+    day_first: Annotated[
+        bool | None,
+        typer.Option("--day-first/--month-first", help="What comes first in dates such as 03/04/2026 that allow both."),
+    ] = None,
 ) -> None:
     """Draft include/models/<model>/model.yaml from a CSV file, for you to read and correct."""
-    made = draft(Settings.from_environment().models, model, file, target, event_time)
-    typer.echo(f"{made.path}: {made.task} of `{target}`")
-    told = {"numbers": made.numeric, "levels": made.categorical, "left out": made.left_out}
-    for what, columns in told.items():
-        if columns:
-            typer.echo(f"  {what}: {', '.join(columns)}")
-    typer.echo(f"  a row is named by {f'`{made.row_id}`' if made.row_id else 'its values'}")
+    models = Settings.from_environment().models
+    made = draft(models, model, file, target, event_time, now=datetime.now(UTC), day_first=day_first)
+    for line in made.told():
+        typer.echo(line)
     typer.echo("Take out of `features` what is not known when the model is asked. Then: make up")
 
 

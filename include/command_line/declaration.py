@@ -1,12 +1,10 @@
-"""A model.yaml before it is deployed: is it right, and what would it change."""
+"""What a model.yaml would change before it is deployed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from include.command_line.table import draw
-from include.config.code import load_function
-from include.config.data import PythonSource
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.config.settings import ROOT, Settings
@@ -30,17 +28,6 @@ _FOLLOWS = {
     "name": "It is another model, with DAGs, ledger and partitions of its own; those of the old name stay as they are.",
     "task": "It is another kind of model: no version so far can be compared with those to come.",
 }
-
-
-def lint(path: Path) -> str:
-    """Check a model.yaml and the functions that it names; raises `ConfigError` with every mistake."""
-    model = load_model(path)
-    named = [model.features.derive] if model.features.derive else []
-    if isinstance(model.data.source, PythonSource):
-        named.append(model.data.source.reader)
-    for name in named:
-        load_function(path.parent, name)
-    return f"{path}: {model.name} can be used. Candidates: {', '.join(model.candidate_names)}."
 
 
 def plan(path: Path, against: Path | None) -> str:

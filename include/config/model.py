@@ -21,6 +21,8 @@ from include.config.training import Training
 from include.errors import nearest
 
 BASELINES = ("trivial", "simple")
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
+"""How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
 
 
 class Schedule(Section):
@@ -65,7 +67,7 @@ class Schedule(Section):
 class ModelConfig(Section):
     """A model as its team declares it in ``include/models/<name>/model.yaml``."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    name: str = Field(pattern=NAME)
     """The folder's name: lower case letters, digits and underscores."""
     description: str
     """The question that the model answers, in one sentence."""

@@ -25,11 +25,17 @@ from include.data.files import File
 
 _ROWS = 1000
 _LONGEST_LINE = 2**20
-_SEPARATORS = "/.-"
-_DATES = tuple(
-    Column(type="date", format=order.replace("/", mark)) for mark in _SEPARATORS for order in ("%d/%m/%Y", "%m/%d/%Y")
+_FIRST_FEW = 50
+_FORMATS = tuple(
+    f"{order.replace('/', mark)}{clock}"
+    for mark in "/.-"
+    for clock in ("", " %H:%M", " %H:%M:%S")
+    for order in ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y")
 )
-_CANDIDATES = (*(Column(type=kind) for kind in ("integer", "float", "boolean", "date", "timestamp")), *_DATES)
+_CANDIDATES = (
+    *(Column(type=kind) for kind in ("integer", "float", "boolean", "date", "timestamp")),
+    *(Column(type="timestamp" if "%H" in text else "date", format=text) for text in _FORMATS),
+)
 # The parser takes more than what such a value looks like, such as `0x1F`.
 _LOOKS = {
     "integer": r"^-?(0|[1-9]\d{0,18})$",
@@ -86,7 +92,8 @@ class Guesses:
         levels = levels.filter(pc.invert(marks))
         if len(levels):
             self._valued.add(name)
-            self._possible[name] = [column for column in self._possible[name] if _fits(levels, column)]
+            for some in (levels[:_FIRST_FEW], levels):  # most of what does not fit is seen at once
+                self._possible[name] = [column for column in self._possible[name] if _fits(some, column)]
 
     def found(self) -> dict[str, Guess]:
         """Return what each column looks like; a text if nothing else, or if it has no value."""

@@ -42,7 +42,7 @@ def read_text(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Tab
 
 def _csv(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Table]:
     with file.open() as raw, CheckedText(raw, file.name, quotes="file" if source.quoted_newlines else "line") as text:
-        _check_header(text.first_line(), file.name, source)
+        _check_header(_names(text.first_line(), file.name, source), file.name, source)
         bad: list[tuple[int, int]] = []
 
         def refuse(row: pa_csv.InvalidRow) -> str:
@@ -69,6 +69,10 @@ def _csv(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Table]:
                 yield _typed(batch, source.columns, timezone, file.name, rows)
                 rows += batch.num_rows
         except pa.ArrowInvalid as error:
+            if "Empty CSV file" in str(
+                error
+            ):  # a header that no line end follows is no row, as one with a line end is none
+                return
             if bad:
                 expected, actual = bad[0]
                 raise SourceError(
@@ -86,9 +90,15 @@ def _csv(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Table]:
             ) from error
 
 
-def _check_header(line: bytes, name: str, source: FilesSource) -> None:
+def header_of(file: File, source: FilesSource) -> list[str]:
+    """Return the names in the first line of a CSV file; raises `SourceError` where one stands twice."""
+    with file.open() as raw, CheckedText(raw, file.name, quotes="none") as text:
+        return _names(text.first_line(), file.name, source)
+
+
+def _names(line: bytes, name: str, source: FilesSource) -> list[str]:
     header = next(csv.reader([line.decode("utf-8", "replace")], delimiter=source.delimiter), [])
-    if twice := sorted({column for column in header if header.count(column) > 1}):
+    if twice := sorted({column for column in header if column and header.count(column) > 1}):
         raise SourceError(
             "A column stands twice in the header.",
             expected="every name once",
@@ -96,6 +106,10 @@ def _check_header(line: bytes, name: str, source: FilesSource) -> None:
             where=f"{name}, line 1",
             remedy="name the columns differently where the file is written",
         )
+    return header
+
+
+def _check_header(header: list[str], name: str, source: FilesSource) -> None:
     for column in source.columns:
         if column not in header:
             close = nearest(column, header)

@@ -349,6 +349,29 @@ def check_settings(name: str, task: str, params: dict[str, Any]) -> None:
                 where="training.candidates: params or search.space",
                 remedy=own or (f"did you mean `{close}`?" if close else None),
             )
+        for value in _values(params[key]):
+            _check_value(name, task, key, value)
+
+
+def _values(given: Any) -> list[Any]:
+    """Return the values that a setting may take: one, those of a search, or the ends of a range."""
+    if isinstance(given, Range):
+        return [int(end) if given.integer else end for end in (given.low, given.high)]
+    return list(given) if isinstance(given, tuple) else [given]
+
+
+def _check_value(name: str, task: str, key: str, value: Any) -> None:
+    made = find_estimator(name, task).classes[task]().set_params(**{key: value})
+    try:
+        # What scikit-learn does first of all when it fits; classes of others may do without.
+        getattr(made, "_validate_params", lambda: None)()
+    except ValueError as error:
+        raise ConfigError(
+            f"`{name}` can't take this value of `{key}`",
+            expected=str(error).partition(" Got ")[0],
+            found=repr(value),
+            where="training.candidates: params or search.space",
+        ) from error
 
 
 def _by_path(path: str, task: str) -> Estimator:

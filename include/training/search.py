@@ -55,13 +55,7 @@ def search(
     ConfigError
         When there is nothing to search, or a declared grid is larger than ``trials``.
     """
-    if not space:
-        raise ConfigError(
-            "there is nothing to search",
-            expected="a `space` of settings",
-            where="search",
-            remedy="this estimator has no settings worth a search: remove `search`, or declare `space`",
-        )
+    check_search(method, space)
     deadline = math.inf if method.minutes is None else clock() + 60 * method.minutes
 
     def over() -> bool:
@@ -73,7 +67,7 @@ def search(
         )
         return _said(trials, method.trials)
     if method.method == "grid":
-        settings = list(_grid(space, method.trials, declared_space=method.space is not None))
+        settings = list(_grid(space, method.trials))
     else:
         rng = np.random.default_rng(seed)
         drawn = ({name: _draw(values, rng) for name, values in space.items()} for _ in range(method.trials - 1))
@@ -127,23 +121,35 @@ def best_of(trials: tuple[Trial, ...], *, greater_is_better: bool) -> Trial:
     return (max if greater_is_better else min)(whole, key=lambda trial: trial.cv.mean)
 
 
-def _grid(space: dict[str, Range | Values], trials: int, *, declared_space: bool) -> Iterator[Settings]:
-    points = {name: _points(values) for name, values in space.items()}
-    size = math.prod(len(values) for values in points.values())
-    if declared_space and size > trials:
+def check_search(method: Search, space: dict[str, Range | Values]) -> None:
+    """Raise `ConfigError` when there is nothing to search, or a declared grid is larger than ``trials``."""
+    if not space:
+        raise ConfigError(
+            "there is nothing to search",
+            expected="a `space` of settings",
+            where="search",
+            remedy="this estimator has no settings worth a search: remove `search`, or declare `space`",
+        )
+    points = {name: len(_points(values)) for name, values in space.items()}
+    size = math.prod(points.values())
+    if method.method == "grid" and method.space is not None and size > method.trials:
         raise ConfigError(
             "the grid is larger than `trials`",
-            expected=f"at most {trials} settings",
-            found=f"{size}: " + " x ".join(f"{len(values)} of {name}" for name, values in points.items()),
+            expected=f"at most {method.trials} settings",
+            found=f"{size}: " + " x ".join(f"{count} of {name}" for name, count in points.items()),
             where="search",
             remedy=f"`trials: {size}`, fewer values, or `method: random` or `bayesian`",
         )
-    if not declared_space:
-        # The estimator's own space: as many of the most important settings as fit.
-        while size > trials and len(points) > 1:
-            size //= len(points.popitem()[1])
-        name, values = next(iter(points.items()))
-        points[name] = values[:trials]
+
+
+def _grid(space: dict[str, Range | Values], trials: int) -> Iterator[Settings]:
+    points = {name: _points(values) for name, values in space.items()}
+    size = math.prod(len(values) for values in points.values())
+    # Only the estimator's own space can be larger: then as many of the most important settings as fit.
+    while size > trials and len(points) > 1:
+        size //= len(points.popitem()[1])
+    name, values = next(iter(points.items()))
+    points[name] = values[:trials]
     for combination in itertools.product(*points.values()):
         yield dict(zip(points, combination, strict=True))
 

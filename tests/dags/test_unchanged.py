@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from include.command_line.draft import draft
+from include.drafting.draft import draft
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
 
@@ -27,7 +28,7 @@ answer({"runs": told, "dags": sorted(bag.dags)})
 def test_an_unchanged_table_skips_all_that_would_make_a_version(in_airflow: Callable[..., Any], tmp_path: Path) -> None:
     rows = [f"{size},{['red', 'blue'][size % 2]},{'yes' if size % 10 > 4 else 'no'}" for size in range(300)]
     (tmp_path / "cups.csv").write_text("\n".join(["size,colour,sold", *rows]))
-    made = draft(tmp_path / "models", "cups", tmp_path / "cups.csv", "sold")
+    made = draft(tmp_path / "models", "cups", tmp_path / "cups.csv", "sold", now=datetime(2026, 5, 1, tzinfo=UTC))
     slow = ("random_forest", "hist_gradient_boosting")
     lines = [line for line in made.path.read_text().splitlines() if not any(name in line for name in slow)]
     made.path.write_text("\n".join(lines))

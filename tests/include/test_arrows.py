@@ -21,6 +21,7 @@ ROOMS = [
     "registry",
     "scoring",
     "reproduction",
+    "drafting",
     "command_line",
 ]
 FILES = sorted((ROOT / "include").rglob("*.py"))

@@ -8,7 +8,6 @@ import pytest
 from chain_run import NOW, declare, month, run_chain
 
 from include.command_line import declaration, registry
-from include.errors import ConfigError
 from include.registry.ledger import Ledger
 from include.registry.versions import load_version
 from include.storage.local import LocalStore
@@ -72,21 +71,6 @@ def test_verify_reads_everything_again_and_names_what_was_changed(ledger: Ledger
     finally:
         file.write_bytes(body)
     assert [version in line for line in said if line.startswith("  wrong")] == [True]
-
-
-def test_lint_finds_a_mistake_of_the_file_and_a_function_that_is_not_there(ledger: Ledger, place: Path) -> None:
-    path = place / "models" / "parcels" / "model.yaml"
-    assert "parcels can be used" in declaration.lint(path)
-    text = path.read_text()
-    try:
-        path.write_text(text.replace("features:derive", "features:derives"))
-        with pytest.raises(ConfigError, match="derive"):
-            declaration.lint(path)
-        path.write_text(text.replace("guards: [", "aproval: always\n  guards: ["))
-        with pytest.raises(ConfigError, match="did you mean `approval`"):
-            declaration.lint(path)
-    finally:
-        path.write_text(text)
 
 
 def test_plan_says_what_a_change_would_do_and_changes_nothing(ledger: Ledger, place: Path, tmp_path: Path) -> None:

@@ -49,6 +49,12 @@ def test_a_row_with_other_than_the_header_s_fields_is_named_by_its_line(write, r
         rows_of(path, AB)
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_header_alone_has_no_rows(write, end) -> None:
+    with pytest.raises(pa.ArrowInvalid, match="at least one table"):  # what `rows_of` says of none
+        rows_of(write(f"a,b{end}"), AB)
+
+
 def test_a_header_that_names_a_column_twice_is_refused(write) -> None:
     with pytest.raises(SourceError, match=r"stands twice in the header(.|\n)*'a'"):
         rows_of(write("a,b,a\n1,x,2\n"), AB)

@@ -1,0 +1,97 @@
+"""Whether a model.yaml can be used, asked as a run would ask."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from include.config.code import load_function
+from include.config.data import FilesSource, PythonSource
+from include.config.load import load_model
+from include.config.model import BASELINES, ModelConfig
+from include.data import expectations
+from include.data.frames import read_rows
+from include.data.partitions import ingest
+from include.data.quality import check
+from include.data.snapshots import Snapshot
+from include.evaluation.judged_rows import read_judged_rows
+from include.evaluation.slicing import levels_of
+from include.storage.local import LocalStore
+from include.training.recipe import Recipe, recipe_of
+from include.training.rows import training_rows
+from include.training.search import check_search
+
+
+def lint(path: Path, *, now: datetime, as_of: datetime | None = None, with_rows: bool = True) -> str:
+    """Check a model.yaml, the functions that it names, and its rows, up to where a run would begin to fit.
+
+    The rows are brought in, checked and read by the code of a run, into a store that is thrown away. Those behind an Airflow
+    connection are not read: outside of a task nothing opens it.
+
+    Parameters
+    ----------
+    now : datetime
+        The instant of asking.
+    as_of : datetime, optional
+        The instant to stand at; that at which the trigger form opens if left out.
+    with_rows : bool
+        Read the source.
+
+    Raises
+    ------
+    RatchetError
+        With what a run would say.
+    """
+    model, folder = load_model(path), path.parent
+    cost = model.evaluation.cost
+    named = [model.features.derive, cost.function if cost else None]
+    named += [model.data.source.reader] if isinstance(model.data.source, PythonSource) else []
+    for name in filter(None, named):
+        load_function(folder, name)
+    recipes = [recipe_of(model, name) for name in (*model.candidate_names, *BASELINES)]
+    for recipe in recipes:
+        if recipe.search is not None:
+            check_search(recipe.search, recipe.space)
+    expectations.build(model.quality.expectations, f"{model.name}/model.yaml")
+    said = [f"{path}: {model.name} can be used. Candidates: {', '.join(model.candidate_names)}."]
+    if not with_rows:
+        said.append("Its rows were not read.")
+    elif not _reachable(model):
+        said.append("Its rows were not read: they are behind an Airflow connection.")
+    else:
+        said.append(_rows(model, folder, recipes, as_of or min(model.schedule.end or now, now), now))
+    return " ".join(said)
+
+
+def _reachable(model: ModelConfig) -> bool:
+    source = model.data.source
+    return isinstance(source, PythonSource) or (isinstance(source, FilesSource) and not source.path.startswith("s3://"))
+
+
+def _rows(model: ModelConfig, folder: Path, recipes: list[Recipe], as_of: datetime, now: datetime) -> str:
+    with tempfile.TemporaryDirectory(prefix="ratchet-lint-") as scratch:
+        store = LocalStore(Path(scratch))
+        snapshot = ingest(store, model, folder, as_of=as_of, at=now, connections=_Closed())
+        report = check(store, model, folder, snapshot)
+        snapshot = Snapshot.load(store, model.name, report.snapshot)
+        columns = dict.fromkeys(column for recipe in recipes for column in recipe.columns)
+        train = read_rows(store, snapshot, model, folder, window="train", columns=list(columns))
+        learned = [training_rows(train[list(recipe.columns)], recipe) for recipe in recipes]
+        holdout = read_judged_rows(store, model, folder, snapshot, {}, None).frame
+        levels_of(holdout, model.evaluation.slices)
+    classes = learned[0].classes
+    of = "" if classes is None else f" of {len(classes)} classes ({', '.join(map(str, classes[:10]))})"
+    when = "" if model.data.timeless else f"As of {as_of:%Y-%m-%d %H:%M} UTC: "
+    return f"{when}{len(train):,} rows{of} to learn from, {len(holdout):,} to judge by."
+
+
+class _Closed:
+    """Connections where there are none."""
+
+    def s3(self, connection: str | None) -> Any:
+        raise NotImplementedError(connection)
+
+    def sql(self, connection: str) -> Any:
+        raise NotImplementedError(connection)

@@ -1,0 +1,281 @@
+"""A model drafted from a file: its rows are looked at, and a folder with a declaration appears whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from include.config.data import FilesSource
+from include.config.load import load_model
+from include.config.model import NAME
+from include.config.training import CrossValidation
+from include.data.files import File
+from include.drafting.declaration import Plan
+from include.drafting.periods import Periods, periods_of
+from include.drafting.profile import ColumnFacts, Profile, looks_like_an_id, profile
+from include.errors import ConfigError, nearest
+from include.training.target import MOST_CLASSES
+
+_MOST_CLASSES = 20
+"""Whole numbers with more different values are a quantity."""
+_MOST_LEVELS = 200
+_FOLDS = 5
+_RARE = 10
+"""Rows; of a class with fewer, training and judging have next to nothing."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What was written, and what a person should look at in it."""
+
+    path: Path
+    task: str
+    target: str
+    rows: int
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    left_out: dict[str, str]
+    """Columns that are no features, and why."""
+    row_id: tuple[str, ...]
+    classes: dict[str, int]
+    """Rows of each class, the largest first; empty for a regression."""
+    unlabelled: int
+    periods: Periods | None
+    date_columns: tuple[str, ...]
+    """Columns of times, when none of them is the event time."""
+
+    def told(self) -> Iterator[str]:
+        """Yield what to tell a person, line by line."""
+        yield f"{self.path}: {self.task} of `{self.target}`, {self.rows:,} rows"
+        if self.classes:
+            shown = [f"{name} {rows:,}" for name, rows in list(self.classes.items())[:_MOST_CLASSES]]
+            more = f", and {len(self.classes) - len(shown)} more" if len(self.classes) > len(shown) else ""
+            yield f"  classes, by rows: {', '.join(shown)}{more}"
+            if rare := [name for name, rows in self.classes.items() if rows < _RARE]:
+                yield f"  next to nothing can be learned of {', '.join(rare)}: fewer than {_RARE} rows"
+        if self.unlabelled:
+            yield f"  {self.unlabelled:,} rows have no `{self.target}`; nothing is learned from them"
+        for what, columns in (("numbers", self.numeric), ("levels", self.categorical)):
+            if columns:
+                yield f"  {what}: {', '.join(columns)}"
+        for column, why in self.left_out.items():
+            yield f"  left out: {column} ({why})"
+        named = ", ".join(f"`{column}`" for column in self.row_id)
+        yield f"  a row is named by {named or 'its values'}"
+        if self.periods is not None:
+            one = self.periods
+            yield (
+                f"  as of {one.end:%Y-%m-%d %H:%M} UTC, the newest rows: {one.train_rows:,} teach ({one.train}), "
+                f"{one.holdout_rows:,} judge ({one.holdout})"
+            )
+        if self.date_columns:
+            options = " or ".join(f"--event-time {column}" for column in self.date_columns)
+            yield f"  a table without time; if rows happen in time, remove the folder and say {options}"
+
+
+def draft(
+    models: Path,
+    name: str,
+    file: Path,
+    target: str,
+    event_time: str | None = None,
+    *,
+    now: datetime,
+    day_first: bool | None = None,
+) -> Draft:
+    """Copy a CSV file into a new model's folder and declare the model from what the file's rows look like.
+
+    Parameters
+    ----------
+    models : Path
+        The folder of models.
+    target : str
+        The column to predict.
+    event_time : str, optional
+        The column that says when a row happened; a table without time if left out.
+    now : datetime
+        The instant of drafting: no run can stand later.
+    day_first : bool, optional
+        Which of day and month comes first where dates allow both.
+
+    Raises
+    ------
+    ConfigError
+        When the model exists or can't be called so, or the file has no such column or no such target. No folder is left.
+    SourceError
+        When the file can't be read.
+    """
+    folder = models / name
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(
+            "A model can't be called so.",
+            expected="lower case letters, digits and underscores, a letter first, 63 at most",
+            found=name,
+        )
+    if folder.exists():
+        raise ConfigError("There is such a model already.", found=str(folder), remedy="choose another name")
+    # A name of ours: `*`, `[` and `%` of a path are wildcards and date parts.
+    copied = re.sub(r"[^\w.-]", "_", file.name).lstrip("._") or "rows.csv"
+    source = FilesSource(kind="files", path=copied, format="csv")
+    seen = profile(
+        File(file.name, lambda: file.open("rb"), local=file), source, event_time=event_time, day_first=day_first
+    )
+    _check_columns(seen, target, event_time, file)
+    plan, left_out = _plan(name, copied, seen, target, event_time, now)
+    _write(folder, plan, file)
+    facts = seen.columns[target]
+    classes = Counter({str(value): rows for value, rows in (facts.levels or {}).items()}) if plan.classes else Counter()
+    return Draft(
+        path=folder / "model.yaml",
+        task=plan.task,
+        target=target,
+        rows=seen.rows,
+        numeric=plan.numeric,
+        categorical=plan.categorical,
+        left_out=left_out,
+        row_id=plan.row_id,
+        classes=dict(classes.most_common()),
+        unlabelled=facts.missing,
+        periods=plan.periods,
+        date_columns=() if event_time else tuple(c for c, f in seen.columns.items() if f.type in ("date", "timestamp")),
+    )
+
+
+def _check_columns(seen: Profile, target: str, event_time: str | None, file: Path) -> None:
+    for column in (target, *([event_time] if event_time else [])):
+        if column not in seen.columns:
+            close = nearest(column, seen.columns)
+            raise ConfigError(
+                f"The file has no column `{column}`.",
+                expected=", ".join(seen.columns),
+                where=str(file),
+                remedy=f"did you mean `{close}`?" if close else None,
+            )
+    if target == event_time:
+        raise ConfigError("The target can't be the event time: it is what is not known yet.", found=target)
+
+
+def _plan(
+    name: str, path: str, seen: Profile, target: str, event_time: str | None, now: datetime
+) -> tuple[Plan, dict[str, str]]:
+    classes = _classes(target, seen.columns[target])
+    row_id = _row_id(seen, target, event_time)
+    ids = [column for column in row_id if _is_id(seen, column)]
+    numeric, categorical, left_out = [], [], {column: "it names the row" for column in ids if column != event_time}
+    for column, facts in seen.columns.items():
+        if column in (target, event_time, *ids):
+            continue
+        if facts.missing == seen.rows:
+            left_out[column] = "it has no value"
+        elif facts.type in ("integer", "float", "boolean"):
+            numeric.append(column)
+        elif facts.type == "string" and facts.levels is not None and len(facts.levels) <= _MOST_LEVELS:
+            categorical.append(column)
+        elif facts.type == "string":
+            left_out[column] = f"more than {_MOST_LEVELS} different texts"
+        else:
+            left_out[column] = "a time; `features.dates` makes numbers of it"
+    if seen.nameless:
+        left_out["(no name)"] = "the header gives it none"
+    if not numeric and not categorical:
+        raise ConfigError(
+            "The file has no column to learn from.",
+            expected=f"numbers, or texts with at most {_MOST_LEVELS} different values, beside the target",
+            found="; ".join(f"{column}: {why}" for column, why in left_out.items()) or "no other column",
+        )
+    plan = Plan(
+        name=name,
+        path=path,
+        task="classification" if classes else "regression",
+        classes=classes,
+        target=target,
+        columns={column: facts.guess for column, facts in seen.columns.items()},
+        numeric=tuple(numeric),
+        categorical=tuple(categorical),
+        row_id=row_id,
+        event_time=event_time,
+        periods=None if seen.times is None else periods_of(seen.times, now),
+        cv=_folds(seen.columns[target]) if classes and event_time is None else None,
+        today=now,
+    )
+    return plan, left_out
+
+
+def _classes(target: str, facts: ColumnFacts) -> int:
+    """Return how many classes the target has, 0 if it is a number to predict."""
+    if facts.type in ("date", "timestamp"):
+        raise ConfigError(
+            f"The target `{target}` is a time.",
+            expected="classes, or a number",
+            remedy="give the file a column with what is to be predicted, such as days until then",
+        )
+    levels = len(facts.levels) if facts.levels is not None else None
+    if facts.type == "float" or (facts.type == "integer" and (levels is None or levels > _MOST_CLASSES)):
+        return 0
+    if levels is None or levels > MOST_CLASSES:
+        raise ConfigError(
+            f"The target `{target}` has too many different texts for classes, and texts are no numbers.",
+            expected=f"2 to {MOST_CLASSES} classes, or a number in every row",
+            found=f"{levels:,}" if levels is not None else "more than 10,000",
+            remedy="write the numbers as such, or join rare classes where the file is made",
+        )
+    if levels < 2:
+        raise ConfigError(
+            f"There is nothing to tell apart: the target `{target}` has " + ("one value." if levels else "no value."),
+            expected="two classes or more, or a number",
+        )
+    return levels
+
+
+def _row_id(seen: Profile, target: str, event_time: str | None) -> tuple[str, ...]:
+    """Return the columns that name a row: one id, or with a time the fewest that tell all rows apart."""
+    others = [column for column in seen.columns if column not in (target, event_time)]
+    for column in others:
+        if _is_id(seen, column):
+            return (column,)
+    if event_time is None:
+        return ()
+    exact = [column for column in others if seen.columns[column].type != "float"]
+    found = seen.names.found(exact, beginning=[event_time]) or seen.names.found(others, beginning=[event_time])
+    if found is None:
+        raise ConfigError(
+            "Some rows are equal in all columns but the target, so that nothing tells them apart.",
+            expected="an id, or columns that together name one row",
+            remedy="remove rows that stand twice, or give the file a column that numbers them",
+        )
+    return found
+
+
+def _is_id(seen: Profile, column: str) -> bool:
+    return looks_like_an_id(column, seen.columns[column], seen.rows) and seen.names.unique(column)
+
+
+def _folds(facts: ColumnFacts) -> CrossValidation | None:
+    """Return folds that the smallest class has rows for, where the usual five are too many."""
+    smallest = min((facts.levels or {}).values())
+    # About a quarter of the rows is held out, by a digest of each: of few rows it may well be half.
+    folds = min(_FOLDS, smallest // 2)
+    if folds == _FOLDS:
+        return None
+    return (
+        CrossValidation(kind="stratified", folds=folds) if folds >= 2 else CrossValidation(kind="k_fold", folds=_FOLDS)
+    )
+
+
+def _write(folder: Path, plan: Plan, file: Path) -> None:
+    """Put the file and its declaration in place, in one step that another process sees whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the models, so that renaming is one step, but a level too deep to be taken for one of them.
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as scratch:
+        made = Path(scratch) / plan.name
+        made.mkdir()
+        shutil.copyfile(file, made / plan.path)
+        (made / "model.yaml").write_text(plan.to_yaml(), encoding="utf-8")
+        load_model(made / "model.yaml")
+        made.rename(folder)

@@ -1,0 +1,240 @@
+"""What the rows of a file look like: types, levels, gaps, classes, instants, and which columns name a row."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.config.data import Column, FilesSource
+from include.data.columns import plausible
+from include.data.files import File
+from include.data.suggestions import Guess, Guesses
+from include.data.text import header_of, read_text
+from include.drafting.periods import Instants
+from include.errors import ConfigError
+
+_MOST_LEVELS = 10_000
+_NAMED_BY = 1_000_000
+"""Rows among which a name is looked for; a run looks at all of each partition."""
+_ID = re.compile(r"(^|_)(id|key|no|nr|num|number|code|uuid|guid|index|instant)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What was seen of one column."""
+
+    guess: Guess
+    levels: Counter[Any] | None
+    """How often each value stands; None for more than 10,000 of them, and for floats."""
+    missing: int
+    low: Any = None
+    high: Any = None
+    """The extremes of an integer column."""
+
+    @property
+    def type(self) -> str:
+        """The word for its type."""
+        return self.guess.column.type
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What was seen of a file."""
+
+    rows: int
+    columns: dict[str, ColumnFacts]
+    nameless: int
+    """Columns without a name, which are left alone."""
+    names: Names
+    times: Instants | None
+
+
+class Names:
+    """Looks for columns that together name one row."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[str, list[np.ndarray[Any, Any]]] = {}
+        self._rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Take note of rows; a column with a gap names nothing."""
+        if self._rows >= _NAMED_BY:
+            return
+        first = not self._rows
+        self._rows += table.num_rows
+        for name in table.column_names:
+            if table[name].null_count:
+                self._hashes.pop(name, None)
+            elif first or name in self._hashes:
+                values = pd.util.hash_pandas_object(table[name].to_pandas(), index=False).to_numpy()
+                self._hashes.setdefault(name, []).append(values)
+
+    def found(self, columns: Sequence[str], *, beginning: Sequence[str] = ()) -> tuple[str, ...] | None:
+        """Return the fewest of ``columns``, taken one after the other, that tell all rows apart together with ``beginning``.
+
+        None if all of them do not.
+        """
+        known = {name: np.concatenate(self._hashes[name]) for name in (*beginning, *columns) if name in self._hashes}
+        chosen = [name for name in beginning if name in known]
+        left = [name for name in columns if name in known and name not in chosen]
+        while (apart := _apart(known, chosen)) < self._rows:
+            counts = {name: _apart(known, [*chosen, name]) for name in left}
+            best = max(left, key=lambda name: counts[name], default=None)
+            if best is None or counts[best] == apart:
+                return None
+            chosen.append(best)
+            left.remove(best)
+        return tuple(chosen)
+
+    def unique(self, column: str) -> bool:
+        """Tell whether every row has a value of its own."""
+        return column in self._hashes and len(np.unique(np.concatenate(self._hashes[column]))) == self._rows
+
+
+def _apart(known: dict[str, np.ndarray[Any, Any]], names: Sequence[str]) -> int:
+    if not names:
+        return 1
+    rows = pd.util.hash_pandas_object(pd.DataFrame({name: known[name] for name in names}), index=False)
+    return int(rows.nunique())
+
+
+def profile(file: File, source: FilesSource, *, event_time: str | None, day_first: bool | None) -> Profile:
+    """Read a file twice: as texts, to tell the types of its columns, and then with these types, as a run will read it.
+
+    Parameters
+    ----------
+    event_time : str, optional
+        A column to be read as timestamps.
+    day_first : bool, optional
+        Which of day and month comes first where the values allow both.
+
+    Raises
+    ------
+    SourceError
+        When the file can't be read.
+    ConfigError
+        When a date may mean two things, or the event time is none.
+    """
+    header = header_of(file, source)
+    named = [name for name in header if name]
+    if not named:
+        raise ConfigError("The file names no columns.", expected="a header, the names of the columns", where=file.name)
+    guesses = Guesses(named)
+    for table in read_text(file, _declared(source, {name: Column(type="string", missing=()) for name in named}), "UTC"):
+        for name in named:
+            guesses.add(name, table[name])
+    found = {name: _settled(name, guess, event_time, day_first) for name, guess in guesses.found().items()}
+    typed = _declared(source, {name: guess.column for name, guess in found.items()})
+    return _facts(read_text(file, typed, "UTC"), found, len(header) - len(named), event_time, file.name)
+
+
+def _declared(source: FilesSource, columns: dict[str, Column]) -> FilesSource:
+    return source.model_copy(update={"columns": columns})
+
+
+def _settled(name: str, guess: Guess, event_time: str | None, day_first: bool | None) -> Guess:
+    """Return the one meaning of a column, as timestamps if it is the event time."""
+    column = guess.column
+    if guess.others and day_first is not None:
+        wanted = "%d" if day_first else "%m"
+        column = next(one for one in (column, *guess.others) if (one.format or "").startswith(wanted))
+    elif guess.others and name == event_time:
+        raise ConfigError(
+            f"Which comes first in `{name}`, the day or the month?",
+            expected="dates that mean one day",
+            found=f"values that both {column.format} and {guess.others[0].format} can read",
+            remedy="say `--day-first` or `--month-first`",
+        )
+    else:
+        return _as_event_time(guess) if name == event_time else guess
+    settled = Guess(column)
+    return _as_event_time(settled) if name == event_time else settled
+
+
+def _as_event_time(guess: Guess) -> Guess:
+    column = guess.column
+    return Guess(column.model_copy(update={"type": "timestamp"})) if column.type == "date" else guess
+
+
+def _facts(
+    tables: Iterator[pa.Table], guesses: dict[str, Guess], nameless: int, event_time: str | None, where: str
+) -> Profile:
+    rows = 0
+    levels: dict[str, Counter[Any] | None] = {
+        name: None if guess.column.type == "float" else Counter() for name, guess in guesses.items()
+    }
+    missing: Counter[str] = Counter()
+    extremes: dict[str, tuple[Any, Any]] = {}
+    names, times = Names(), []
+    for table in tables:
+        rows += table.num_rows
+        names.add(table)
+        for name in guesses:
+            missing[name] += table[name].null_count
+            levels[name] = _counted(levels[name], table[name])
+            if guesses[name].column.type == "integer":
+                extremes[name] = _wider(extremes.get(name), table[name])
+        if event_time is not None:
+            times.append(_instants(table[event_time], event_time, missing[event_time], where))
+    columns = {
+        name: ColumnFacts(guess, levels[name], missing[name], *extremes.get(name, ()))
+        for name, guess in guesses.items()
+    }
+    ascending = np.sort(np.concatenate(times)) if times else None
+    return Profile(rows, columns, nameless, names, ascending)
+
+
+def _counted(so_far: Counter[Any] | None, values: pa.ChunkedArray) -> Counter[Any] | None:
+    if so_far is None:
+        return None
+    for count in pc.value_counts(values):
+        if count["values"].is_valid:
+            so_far[count["values"].as_py()] += count["counts"].as_py()
+            if len(so_far) > _MOST_LEVELS:
+                return None
+    return so_far
+
+
+def _wider(known: tuple[Any, Any] | None, values: pa.ChunkedArray) -> tuple[Any, Any]:
+    found = pc.min_max(values).as_py()
+    ends = [end for end in (*(known or ()), *found.values()) if end is not None]
+    return (min(ends), max(ends)) if ends else (None, None)
+
+
+def _instants(column: pa.ChunkedArray, name: str, missing: int, where: str) -> np.ndarray[Any, Any]:
+    if not pa.types.is_timestamp(column.type):
+        raise ConfigError(
+            f"The values of `{name}` can't be read as times.",
+            expected="dates or times, all written alike, such as 2026-04-03 or 2026-04-03 10:00",
+            found=f"a column of type {column.type}",
+            where=where,
+            remedy="name another column as `--event-time`, or leave it out for a table without time",
+        )
+    if missing:
+        raise ConfigError(
+            f"Rows have no value of `{name}`, which says when a row happened.",
+            found=f"{missing} rows without one",
+            where=where,
+            remedy="leave such rows out, or leave out `--event-time`",
+        )
+    if not plausible(column):
+        raise ConfigError(f"Times of `{name}` lie beyond the years 1900 to 2200.", where=where, remedy="correct them")
+    instants: np.ndarray[Any, Any] = column.cast(pa.int64()).to_numpy()
+    return instants
+
+
+def looks_like_an_id(name: str, facts: ColumnFacts, rows: int) -> bool:
+    """Tell whether a column whose values are all different is an id, and no quantity that has no value twice by chance."""
+    if facts.type == "string":
+        return True
+    if facts.type != "integer":
+        return False
+    return bool(_ID.search(name)) or (facts.low is not None and facts.high - facts.low < 2 * rows)
