@@ -27,6 +27,7 @@ for model in declared_models("reconsider", timed=True):
         description=f"Decide again on a held version: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,
+        is_paused_upon_creation=False,
         params=reconsider_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),

@@ -15,6 +15,7 @@ for model in declared_models("reproduce"):
         description=f"Train a version again: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,
+        is_paused_upon_creation=False,
         params=reproduce_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),

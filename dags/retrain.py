@@ -36,6 +36,7 @@ for model in declared_models("retrain"):
         start_date=model.schedule.start,
         end_date=model.schedule.end,
         catchup=False,
+        is_paused_upon_creation=None if model.schedule.retrain else False,
         max_active_runs=1,
         params=form(model),
         tags=["ratchet", model.name],

@@ -27,6 +27,7 @@ for model in declared_models("score", timed=True):
         start_date=model.schedule.start,
         end_date=model.schedule.end,
         catchup=False,
+        is_paused_upon_creation=None if model.schedule.score else False,
         params=score_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),

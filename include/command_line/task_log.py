@@ -17,17 +17,22 @@ def log_of(logs: Path, dag: str, task: Task) -> Path:
 
 
 def last_errors(log: Path, *, lines: int = 12) -> list[str]:
-    """Return the last lines that say what went wrong; none if the task was ended before it could say anything."""
+    """Return the last lines that say what went wrong; none if the task was ended before it could say anything.
+
+    What a task says itself says all; only without it is the exception told that ended it.
+    """
     if not log.exists():
         return []
-    errors: list[str] = []
+    said: list[str] = []
+    thrown: list[str] = []
     for line in log.read_text(errors="replace").splitlines():
         try:
             record = json.loads(line)
         except ValueError:
             continue
         if record.get("level") in ("error", "critical"):
-            errors += str(record.get("event", "")).splitlines()
-            for detail in record.get("error_detail") or ():
-                errors += f"{detail.get('exc_type')}: {detail.get('exc_value')}".splitlines()
-    return errors[-lines:]
+            details = record.get("error_detail") or ()
+            (thrown if details else said).extend(str(record.get("event", "")).splitlines())
+            for detail in details:
+                thrown += f"{detail.get('exc_type')}: {detail.get('exc_value')}".splitlines()
+    return (said or thrown)[-lines:]

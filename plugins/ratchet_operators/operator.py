@@ -54,12 +54,15 @@ class RatchetOperator(BaseOperator):
         try:
             self.config, self.identity = self._configure()
             return self.work(context)
-        except StoreUnavailable:
-            raise
         except RatchetError as error:
+            self.log.error(str(error))
+            # Airflow closes the log with the exception and its stack: folded away there, after the lines that help.
+            self.log.info("::group::Stack")
+            if isinstance(error, StoreUnavailable):
+                raise error from None
             page = f"ratchet/{page}" if (page := getattr(self, "page", None)) else None
             self.news = News("refused" if isinstance(error, _REFUSED) else "alarm", error.message, page=page)
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(error.message).with_traceback(error.__traceback__) from None
 
     @abstractmethod
     def work(self, context: Context) -> Any:

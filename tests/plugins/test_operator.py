@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from structlog.testing import capture_logs
+from structlog.tracebacks import ExceptionDictTransformer
 from worlds import FLIGHTS
 
 from include.errors import ConfigError, DataError, StoreUnavailable
@@ -38,8 +40,25 @@ def operator(**kwargs: Any) -> Failing:
 
 
 def test_bad_data_is_not_retried():
-    with pytest.raises(AirflowFailException, match="expected: seven"):
+    with pytest.raises(AirflowFailException, match="Not so."):
         operator(error=DataError("Not so.", expected="seven")).execute({})
+
+
+@pytest.mark.parametrize("kind", [DataError, StoreUnavailable])
+def test_an_error_stands_once_in_the_log_with_its_lines_first_and_one_stack_folded_away(kind):
+    cause = ValueError("what the library said")
+    error = kind("Not so.", expected="seven", found="six", where="here", remedy="count again")
+    error.__cause__ = cause
+    with capture_logs() as lines, pytest.raises(Exception, match="Not so.") as caught:
+        operator(error=error).execute({})
+    told, folded = (line for line in lines if line["log_level"] != "warning")  # Airflow warns of a call by hand
+    assert (told["log_level"], told["event"]) == ("error", str(error))
+    assert folded["event"] == "::group::Stack"
+    # What Airflow logs after it, as its task runner makes it: one exception, down to the line that raised.
+    (report,) = ExceptionDictTransformer(show_locals=False)(
+        (type(caught.value), caught.value, caught.value.__traceback__)
+    )
+    assert report["frames"][-1]["name"] == "work"
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("no answer"), ConnectionError("reset")])

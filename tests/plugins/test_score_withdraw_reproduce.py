@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from structlog.testing import capture_logs
 from chain_run import declare, month, run_chain
 
 from include.registry.ledger import Ledger
@@ -106,18 +107,20 @@ def test_a_version_that_does_not_reproduce_fails_for_good_with_its_page_linked(d
     fit.chmod(0o644)
     fit.write_bytes(record.replace(b'"seed":', b'"seed":9'))
     try:
-        with pytest.raises(AirflowFailException, match="record seed"):
+        with capture_logs() as lines, pytest.raises(AirflowFailException):
             deployment.run(Reproduce, version=deployment.champion)
     finally:
         fit.write_bytes(record)
+    assert any("record seed" in line["event"] for line in lines)
     assert deployment.page is not None
     assert b"record" in deployment.store.get(f"{deployment.page}.html")
 
 
 def test_a_misspelt_version_fails_for_good_with_the_nearest(deployment: Deployment) -> None:
     assert deployment.champion is not None
-    with pytest.raises(AirflowFailException, match=f"did you mean {deployment.champion}"):
-        deployment.run(Reproduce, version=deployment.champion[:-1])
+    with capture_logs() as lines, pytest.raises(AirflowFailException, match="There is no version"):
+        deployment.run(Reproduce, version=deployment.champion[:-1] + "x")
+    assert any(f"did you mean {deployment.champion}" in line["event"] for line in lines)
 
 
 def test_a_rollback_puts_the_champion_before_in_force_once_and_announces_it(deployment: Deployment) -> None:

@@ -110,22 +110,109 @@ async function showNextRuns(main) {
   }
 }
 
-// DAGs whose newest run failed: an alarm in the model's row, and in what needs a person.
+// DAGs whose newest run failed: an alarm in the model's row, and why in what needs a person.
 async function showFailures(main) {
   const needs = main.querySelector("[data-approvals]");
   const dags = new Set((needs?.dataset.approvals ?? "").split(" ").filter(Boolean));
   if (!dags.size) return;
   const models = new Set([...dags].map(modelOf));
   const found = await ask("/api/v2/dags?tags=ratchet&last_dag_run_state=failed&limit=100");
-  for (const { dag_id: dag } of found.dags) {
+  const failed = found.dags.map((dag) => dag.dag_id).filter((dag) => models.has(modelOf(dag)));
+  const told = await Promise.all(failed.map((dag, place) => (place < REASONS ? newestFailure(dag).catch(() => []) : [])));
+  for (const [place, dag] of failed.entries()) {
     const model = modelOf(dag);
-    if (!models.has(model)) continue;
-    const link = element("a", { href: `${BASE}/dags/${encodeURIComponent(dag)}` }, dag);
-    raise(needs, "failed", false, link, ": its newest run failed.");
+    const name = element("a", { href: `${BASE}/dags/${encodeURIComponent(dag)}` }, dag);
+    raise(needs, "failed", false, name, ": its newest run failed. ", ...told[place]);
     const cell = main.querySelector(`[data-alarms="${model}"]`);
     cell?.prepend(element("span", { class: "badge failed" }, `${dag.slice(0, -model.length - 1)} failed`), " ");
     cell?.querySelector(".quiet")?.setAttribute("hidden", "");
   }
+}
+
+const REASONS = 10;
+const RUNS = 8;
+
+async function newestFailure(dag) {
+  const { dag_runs: runs } = await ask(`/api/v2/dags/${encodeURIComponent(dag)}/dagRuns?state=failed&order_by=-id&limit=1`);
+  return runs.length ? [...await reasons(runs[0])] : [];
+}
+
+function addressOf(...parts) {
+  return parts.map(encodeURIComponent).join("/");
+}
+
+// Why a run's tasks failed, or will be tried again, as their logs say it; each with a link to its log.
+async function reasons(run) {
+  const at = `dags/${encodeURIComponent(run.dag_id)}/dagRuns/${encodeURIComponent(run.dag_run_id)}/taskInstances`;
+  const { task_instances: tasks } = await ask(`/api/v2/${at}?state=failed&state=up_for_retry&limit=3`);
+  return Promise.all(tasks.map(async (task) => {
+    const place = task.map_index < 0 ? [] : ["mapped", task.map_index];
+    const log = `${BASE}/${addressOf("dags", run.dag_id, "runs", run.dag_run_id, "tasks", task.task_id, ...place)}?try_number=${task.try_number}`;
+    const again = task.state === "up_for_retry" ? " (to be tried again)" : "";
+    const why = await reason(`${at}/${encodeURIComponent(task.task_id)}`, task).catch(() => "");
+    return element("span", { class: "reason" }, `${task.rendered_map_index ? `${task.task_id} ${task.rendered_map_index}` : task.task_id}${again}: ${why || "its log holds no reason; its worker may have been lost."} `, element("a", { href: log }, "Log"));
+  }));
+}
+
+// The last error that a task's log tells: Ratchet's own words, or else the exception's.
+async function reason(at, task) {
+  const log = await ask(`/api/v2/${at}/logs/${task.try_number}?map_index=${task.map_index}&full_content=true`, { headers: { Accept: "application/json" } });
+  const lines = (Array.isArray(log.content) ? log.content : []).filter((line) => ["error", "critical"].includes(line.level));
+  const own = lines.filter((line) => !line.error_detail).map((line) => line.event).pop();
+  const thrown = lines.flatMap((line) => line.error_detail ?? []).pop();
+  const said = own ?? (thrown ? `${thrown.exc_type}: ${thrown.exc_value}` : "");
+  return said.trim().split("\n")[0];
+}
+
+// On a model's page: what is queued or at work, and what failed and was not made good since.
+async function showRuns(main) {
+  const section = main.querySelector("[data-runs]");
+  if (!section) return;
+  const model = section.dataset.runs;
+  const { dags } = await ask(`/api/v2/dags?tags=${encodeURIComponent(model)}&limit=100`);
+  const known = new Map(dags.filter((dag) => modelOf(dag.dag_id) === model).map((dag) => [dag.dag_id, dag]));
+  if (!known.size) return;
+  const body = JSON.stringify({ dag_ids: [...known.keys()], order_by: "-id", page_limit: 100 });
+  const { dag_runs: runs } = await ask("/api/v2/dags/~/dagRuns/list", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  const good = new Set();
+  const shown = runs.filter((run) => {
+    if (run.state === "success") good.add(run.dag_id);
+    // A later success makes up for a failure, but not for another date of a backfill.
+    return run.state === "queued" || run.state === "running" || (run.state === "failed" && (run.run_type === "backfill" || !good.has(run.dag_id)));
+  });
+  if (!shown.length) return;
+  const list = section.querySelector("ul");
+  for (const run of shown.slice(0, RUNS)) {
+    const link = element("a", { href: `${BASE}/${addressOf("dags", run.dag_id, "runs", run.dag_run_id)}` }, run.dag_run_id);
+    const told = element("p", {}, `${run.dag_id} `, link, ". ");
+    if (run.state !== "queued") told.append(...await reasons(run).catch(() => []));
+    else if (known.get(run.dag_id).is_paused) told.append("It waits: the DAG is paused, and a paused DAG runs nothing. ", unpauseButton(main, run.dag_id));
+    else told.append("It waits for its turn.");
+    list.append(element("li", {}, element("span", { class: `badge ${run.state}` }, run.state), told));
+  }
+  if (shown.length > RUNS) list.append(element("li", {}, element("p", { class: "quiet" }, `And ${shown.length - RUNS} more.`)));
+  section.hidden = false;
+}
+
+function unpauseButton(main, dag) {
+  const button = element("button", { class: "button small", type: "button" }, "Switch it on");
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await unpause(dag);
+      button.replaceWith("It is switched on now.");
+    } catch (error) {
+      say(main, error);
+    }
+  });
+  return button;
+}
+
+function unpause(dag) {
+  const options = { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ is_paused: false }) };
+  return ask(`/api/v2/dags/${encodeURIComponent(dag)}?update_mask=is_paused`, options).catch((error) => {
+    throw error.status === 403 ? new Error(`You may not switch ${dag} on; until somebody does, its runs wait.`) : error;
+  });
 }
 
 function modelOf(dag) {
@@ -202,6 +289,9 @@ async function trigger(main, button, navigate) {
   const details = await ask(`/api/v2/dags/${encodeURIComponent(dag)}/details`);
   const fields = Object.entries(details.params ?? {}).map(([name, param]) => [name, field(name, param, given[name])]);
   const problem = element("p", { class: "error", role: "alert" });
+  const on = element("input", { type: "checkbox", checked: true });
+  const scheduled = details.timetable_summary && details.timetable_summary !== "None" ? ` Its schedule, ${details.timetable_summary}, begins with it.` : "";
+  const paused = element("label", { class: "field" }, on, ` Switch ${dag} on. It is paused, and a paused DAG runs nothing.${scheduled}`);
   const go = element("button", { class: "button first", type: "submit" }, label);
   const cancel = element("button", { class: "button", type: "button" }, "Cancel");
   const form = element(
@@ -209,7 +299,7 @@ async function trigger(main, button, navigate) {
     element("h2", { id: "dialog-title" }, `${label}: ${given.version ?? dag.replace(/^[a-z]+_/, "")}`),
     element("p", { class: "quiet" }, `${button.title} Runs ${dag} in your name.`),
     ...fields.map(([, made]) => element("div", { class: "field" }, made.body)),
-    problem, element("div", { class: "bottom" }, cancel, go),
+    ...(details.is_paused ? [paused] : []), problem, element("div", { class: "bottom" }, cancel, go),
   );
   const dialog = element("dialog", { "aria-labelledby": "dialog-title" }, form);
   cancel.addEventListener("click", () => dialog.close());
@@ -221,6 +311,15 @@ async function trigger(main, button, navigate) {
     try {
       const body = JSON.stringify({ logical_date: null, conf: Object.fromEntries(fields.map(([name, made]) => [name, made.read()])) });
       const run = await ask(`/api/v2/dags/${encodeURIComponent(dag)}/dagRuns`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+      if (details.is_paused && on.checked) {
+        try {
+          await unpause(dag);
+        } catch (error) {
+          // The run is there: sent once more, the form would make another.
+          problem.textContent = `The run is queued. ${error.message}`;
+          return;
+        }
+      }
       dialog.close();
       navigate(`/dags/${encodeURIComponent(dag)}/runs/${encodeURIComponent(run.dag_run_id)}`);
     } catch (error) {
@@ -288,7 +387,7 @@ async function show(root, path, navigate, current) {
   offerActions(main, navigate);
   root.host.scrollIntoView?.({ block: "start" });
   // What Airflow's API knows comes after the page is there; without it the page still says all the rest.
-  await Promise.allSettled([showNextRuns(main), showApprovals(main), showFailures(main)]);
+  await Promise.allSettled([showNextRuns(main), showApprovals(main), showFailures(main), showRuns(main)]);
   main.dataset.ready = "";
 }
 

@@ -29,5 +29,16 @@ def test_the_errors_of_a_log_are_shown_and_not_its_chatter(tmp_path: Path):
     assert last_errors(log) == ["Task failed with exception", "DataError: Rows are missing.", "  found: 3"]
 
 
+def test_what_a_task_says_itself_is_not_told_again_as_the_exception_that_ended_it(tmp_path: Path):
+    log = tmp_path / "attempt=1.log"
+    thrown = [{"exc_type": "AirflowFailException", "exc_value": "Rows are missing."}]
+    records = [
+        {"level": "error", "event": "Rows are missing.\n  found: 3"},
+        {"level": "error", "event": "Task failed with exception", "error_detail": thrown},
+    ]
+    log.write_text("\n".join(map(json.dumps, records)))
+    assert last_errors(log) == ["Rows are missing.", "  found: 3"]
+
+
 def test_a_task_that_ended_without_a_word_has_no_errors(tmp_path: Path):
     assert last_errors(tmp_path / "attempt=1.log") == []
