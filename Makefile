@@ -55,9 +55,9 @@ clean:
 	rm -rf .ratchet
 
 requirements: $(VENV)/installed
-	$(COMPILE) pyproject.toml -o requirements.txt
-	$(COMPILE) pyproject.toml --extra cluster -c requirements.txt -o requirements-cluster.txt
-	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra airflow -o requirements.txt
+	$(COMPILE) pyproject.toml --extra airflow --extra cluster -c requirements.txt -o requirements-cluster.txt
+	$(COMPILE) pyproject.toml --extra airflow --extra dev -c requirements.txt -o requirements-dev.txt
 
 # Bytecode is left to the first import: compiling all of site-packages takes most of a minute, what is used a few seconds.
 install = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); \

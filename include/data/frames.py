@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.config.code import load_function
-from include.config.data import LOT, ROW
+from include.config.data import LOT, ROW, ColumnType
 from include.config.model import ModelConfig
+from include.data.columns import convert, reason
 from include.data.same_values import same_values
 from include.data.slots import bounds
 from include.data.snapshots import Pinned, Snapshot, coverage
@@ -110,6 +111,40 @@ def read_rows(
     if columns is None:
         return frame
     return select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
+
+
+def typed_rows(frame: pd.DataFrame, schema: Mapping[str, str], timezone: str, model: str) -> pd.DataFrame:
+    """Return rows from anywhere as `read_rows` would return them: the columns of a schema that are there, typed as on record.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame of shape (n_rows, n_columns)
+    schema : mapping of str to str
+        The snapshot's.
+    timezone : str
+        In which times without a zone are read.
+
+    Raises
+    ------
+    DataError
+        When a value would change by it.
+    """
+    columns = {}
+    for name, word in schema.items():
+        if name not in frame or name in (LOT, ROW):
+            continue
+        try:
+            values = pa.chunked_array([pa.array(frame[name], from_pandas=True)])
+            columns[name] = convert(values, cast(ColumnType, word), timezone, declared=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+            raise DataError(
+                f"Column `{name}` is not of the type on record.",
+                expected=word,
+                found=f"{frame[name].dtype}: {reason(error)}",
+                where=f"model {model}",
+                remedy=f"read it as the source delivers it, such as `astype` to {word}",
+            ) from None
+    return _to_frame(pa.table(columns))
 
 
 def derive_columns(frame: pd.DataFrame, model: ModelConfig, folder: Path) -> pd.DataFrame:

@@ -109,11 +109,10 @@ class History:
         """The version of the newest as-of, whatever became of it."""
         return self.chapters[-1] if self.chapters else None
 
-    def __getitem__(self, version: str) -> Chapter:
-        for chapter in self.chapters:
-            if chapter.id == version:
-                return chapter
-        raise KeyError(version)
+    def named(self, text: str) -> list[Chapter]:
+        """Return the versions that a text may mean, by `Timeline.named`."""
+        wanted = set(Timeline(tuple(chapter.standing for chapter in self.chapters)).named(text))
+        return [chapter for chapter in self.chapters if chapter.id in wanted]
 
 
 def history(model: str, timeline: Timeline) -> History:

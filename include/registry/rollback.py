@@ -31,12 +31,14 @@ class RolledBack:
 
 
 def find_version(timeline: Timeline, wanted: str | None) -> str:
-    """Return the version that a form names; the champion, if it names none.
+    """Return the version that a form names by its id or the beginning of it; the champion, if it names none.
+
+    The beginning of the digest will do as well: it is what pages show of an id.
 
     Raises
     ------
     RegistryError
-        When there is none of that name; says which there are, newest first, and the nearest.
+        When there is none of that name, or more than one; says which there are, newest first, and the nearest.
     """
     known = [standing.version for standing in reversed(timeline.standings)]
     if wanted is None or not wanted.strip():
@@ -47,8 +49,16 @@ def find_version(timeline: Timeline, wanted: str | None) -> str:
                 found=_listed(known),
             )
         return timeline.champion
-    if (version := wanted.strip()) in known:
-        return version
+    version = wanted.strip()
+    matches = timeline.named(version)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise RegistryError(
+            f"{len(matches)} versions begin with {version}.",
+            expected="the whole id, or enough of it to name one version",
+            found=_listed(matches[::-1]),
+        )
     close = nearest(version, known)
     raise RegistryError(
         f"There is no version {version}.",

@@ -17,6 +17,9 @@ from include.errors import RegistryError
 from include.storage.content import from_iso, to_iso
 from include.storage.log import Entry
 
+SHORTEST = 4
+"""How much of an id must be given at least for it to be taken for the whole."""
+
 
 class Outcome(StrEnum):
     """What a policy can say of evidence."""
@@ -140,6 +143,15 @@ class Timeline:
 
     def __contains__(self, version: object) -> bool:
         return any(standing.version == version for standing in self.standings)
+
+    def named(self, text: str) -> list[str]:
+        """Return the versions that a text may mean: the one of that id, or all whose id or digest begins with it."""
+        if text in self:
+            return [text]
+        if len(text) < SHORTEST:
+            return []
+        found = [standing.version for standing in self.standings]
+        return [version for version in found if text in (version[: len(text)], version.partition("-")[2][: len(text)])]
 
     def incumbent_of(self, version: str, *, since: datetime | None = None) -> str | None:
         """Return the version that a challenger is to be measured against, or None for the first.

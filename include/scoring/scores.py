@@ -57,18 +57,9 @@ def scores_of(
             remedy="rename it where the rows come from",
         )
     table = _plain(pa.Table.from_pandas(frame[keys], preserve_index=False))
-    likeliest = scored.argmax(axis=1) if scored.ndim == 2 else None
-    if likeliest is not None:
-        scored = scored.max(axis=1)
-    whole = fit.task == "clustering"
-    table = table.append_column(PREDICTION, pa.array(scored.astype(np.int64) if whole else scored))
-    if fit.classes is not None and fit.threshold is not None:
-        positive = scored >= fit.threshold
-        negative_class, positive_class = fit.classes
-        values = pa.array([negative_class, positive_class])
-        table = table.append_column(LABEL, values.take(pa.array(positive.astype(np.int8))))
-    if likeliest is not None:
-        table = table.append_column(LABEL, pa.array(fit.classes).take(pa.array(likeliest)))
+    answers = answers_of(scored, fit)
+    for name in answers.column_names:
+        table = table.append_column(name, answers[name])
     outside = domain.outside(frame)
     flags = np.zeros(len(frame), dtype=bool)
     for mask in outside.values():
@@ -76,6 +67,22 @@ def scores_of(
     table = table.append_column(VERSION, pa.array([version] * len(frame), pa.string()))
     table = table.append_column(OUTSIDE, pa.array(flags))
     return Scores(table, int(flags.sum()), {name: int(mask.sum()) for name, mask in outside.items() if mask.any()})
+
+
+def answers_of(scored: np.ndarray[tuple[int, ...], np.dtype[np.float64]], fit: FitRecord) -> pa.Table:
+    """Return what a fit's scores say of each row: ``prediction`` and, of a classification, ``label``, as in `scores_of`."""
+    likeliest = scored.argmax(axis=1) if scored.ndim == 2 else None
+    if likeliest is not None:
+        scored = scored.max(axis=1)
+    table = pa.table({PREDICTION: pa.array(scored.astype(np.int64) if fit.task == "clustering" else scored)})
+    if fit.classes is not None and fit.threshold is not None:
+        positive = scored >= fit.threshold
+        negative_class, positive_class = fit.classes
+        values = pa.array([negative_class, positive_class])
+        table = table.append_column(LABEL, values.take(pa.array(positive.astype(np.int8))))
+    if likeliest is not None:
+        table = table.append_column(LABEL, pa.array(fit.classes).take(pa.array(likeliest)))
+    return table
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -33,7 +33,8 @@ _FOR_GOOD = {**_HEADERS, "Cache-Control": "private, max-age=86400, immutable"}
 _NOT_THERE = "There is no such page, or you may not read this model's DAG."
 
 Model = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,62}$")]
-Version = Annotated[str, Path(pattern="^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}$")]
+Version = Annotated[str, Path(pattern="^[0-9a-fTZ-]{4,27}$")]
+"""A version's id, or the beginning of it or of its digest."""
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 
 
@@ -80,11 +81,10 @@ def compare(
     request: Request, viewer: ViewerDep, model: Model, version: Annotated[list[str], Query(max_length=1000)]
 ) -> HTMLResponse:
     """Return two versions side by side, the older one first."""
-    if len(set(version)) != 2:
-        raise HTTPException(422, f"Choose two versions to compare; {len(set(version))} are chosen.")
-    one, other = sorted(
-        (_chapter(viewer, model, one) for one in set(version)), key=lambda chapter: chapter.standing.order
-    )
+    chosen = {chapter.id: chapter for chapter in (_chapter(viewer, model, one) for one in set(version))}
+    if len(chosen) != 2:
+        raise HTTPException(422, f"Choose two versions to compare; {len(chosen)} are chosen.")
+    one, other = sorted(chosen.values(), key=lambda chapter: chapter.standing.order)
     return _page(draw_comparison(_shelf(), model, one, other, _root(request)))
 
 
@@ -147,10 +147,9 @@ def _may_read(viewer: Viewer, model: str) -> None:
 def _chapter(viewer: Viewer, model: str, version: str) -> Chapter:
     _may_read(viewer, model)
     told: History = _shelf().read(model)[1]
-    try:
-        return told[version]
-    except KeyError:
+    if len(found := told.named(version)) != 1:
         _not_there()
+    return found[0]
 
 
 def _not_there() -> NoReturn:

@@ -287,15 +287,11 @@ def _ends(gain: Gain | None) -> tuple[float, float, float] | None:
 
 
 def _snippet(shelf: Shelf, model: str, chapter: Chapter) -> str:
-    return f"""from include.registry.versions import load_version
-from include.storage.content import get_content
-from include.storage.opening import open_store
-from include.training.model_file import load
+    return f"""from include.notebook import load_model  # pip install <this repository>
 
-store = open_store("{shelf.settings.store}")
-version = load_version(store, "{model}", "{chapter.id}")
-body = get_content(store, "{model}/models", ".skops", version.model_file)
-pipeline = load(body, version.model_file)  # its digest and every type in it are checked"""
+model = load_model("{model}", "{chapter.id}", store="{shelf.settings.store}")
+model.predict(frame)  # rows as the source delivers them: prediction, label, out_of_domain
+model.card"""
 
 
 def _raw(dossier: Dossier, events: list[Entry]) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ ROOMS = [
     "evaluation",
     "registry",
     "scoring",
+    "notebook",
     "reproduction",
     "drafting",
     "command_line",
