@@ -24,6 +24,7 @@ from ratchet_operators import (
 for model in declared_models("reconsider", timed=True):
     with DAG(
         dag_id=f"reconsider_{model.name}",
+        dag_display_name=f"{model.name}: reconsider",
         description=f"Decide again on a held version: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,

@@ -12,6 +12,7 @@ from ratchet_operators import Reproduce, assign_resources, declared_models, defa
 for model in declared_models("reproduce"):
     with DAG(
         dag_id=f"reproduce_{model.name}",
+        dag_display_name=f"{model.name}: reproduce",
         description=f"Train a version again: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,

@@ -30,6 +30,7 @@ from ratchet_operators import (
 for model in declared_models("retrain"):
     with DAG(
         dag_id=f"retrain_{model.name}",
+        dag_display_name=f"{model.name}: retrain",
         description=model.description,
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=retrain_schedule(model),

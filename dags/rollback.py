@@ -12,6 +12,7 @@ from ratchet_operators import AnnounceChampion, Withdraw, assign_resources, decl
 for model in declared_models("rollback"):
     with DAG(
         dag_id=f"rollback_{model.name}",
+        dag_display_name=f"{model.name}: roll back",
         description=f"Withdraw a version: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,

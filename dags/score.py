@@ -21,6 +21,7 @@ from ratchet_operators import (
 for model in declared_models("score", timed=True):
     with DAG(
         dag_id=f"score_{model.name}",
+        dag_display_name=f"{model.name}: score",
         description=f"Batch predictions: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=score_schedule(model),

@@ -79,7 +79,7 @@ def form(model: ModelConfig) -> dict[str, Param]:
             format="date-time",
             title="As of",
             description="The instant to stand at: only rows that had happened, with labels that were due, by then are used. Empty: now. "
-            "A scheduled run and a backfill stand at their own date.",
+            "A scheduled run and a backfill stand at their own date." + _no_backfill("retrain", model.schedule.retrain),
             section="What to train",
         ),
         "candidates": Param(
@@ -124,10 +124,16 @@ def score_form(model: ModelConfig) -> dict[str, Param]:
             format="date-time",
             title="As of",
             description="The newest interval that is over by then is scored, with the champion as of its start. Empty: now. "
-            "A scheduled run and a backfill score the interval that ends at their own date.",
+            "A scheduled run and a backfill score the interval that ends at their own date."
+            + _no_backfill("score", model.schedule.score),
             section="What to score",
         )
     }
+
+
+def _no_backfill(schedule: str, cron: str | None) -> str:
+    """Say why Airflow's dialog offers no backfill, where it does not."""
+    return "" if cron else f" Backfill is grey: without `schedule.{schedule}` there are no dates to run again."
 
 
 def rollback_form(model: ModelConfig) -> dict[str, Param]:

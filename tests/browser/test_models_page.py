@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from airflow_site import LONG, Site
@@ -127,6 +128,91 @@ def test_a_viewer_has_no_buttons_and_a_user_triggers_with_the_forms_own_fields(s
         ["logistic_regression"],
     )
     assert runs[0]["triggering_user_name"] == "uma"
+
+
+@pytest.fixture
+def paused(site: Site) -> Iterator[Callable[[], bool]]:
+    """Pause the retraining for the length of one test; the value tells whether it still is."""
+    dag = "/api/v2/dags/retrain_flight_delay"
+
+    def pause() -> None:
+        assert (
+            site.ask(f"{dag}?update_mask=is_paused", method="PATCH", user="admin", body={"is_paused": True})[0] == 200
+        )
+
+    pause()
+    yield lambda: bool(json.loads(site.ask(dag, user="admin")[2])["is_paused"])
+    pause()
+
+
+def retrain(page: Any, *, switch_on: bool) -> None:
+    ready(page).get_by_role("button", name="Retrain").click()
+    dialog = page.get_by_role("dialog")
+    box = dialog.get_by_label(re.compile("Switch retrain_flight_delay on. It is paused"))
+    assert box.is_checked()
+    assert "Its schedule" in dialog.inner_text()
+    box.set_checked(switch_on)
+    dialog.get_by_role("button", name="Retrain").click()
+    page.wait_for_url("**/dags/retrain_flight_delay/runs/**", wait_until="commit")
+
+
+def test_a_button_switches_a_paused_dag_on_as_airflows_own_form_does(page_of, paused):
+    retrain(page_of("uma", MODEL), switch_on=True)
+    assert not paused()
+
+
+def test_a_run_that_waits_since_its_dag_is_paused_says_so_and_can_be_let_go(page_of, paused):
+    retrain(page_of("uma", MODEL), switch_on=False)
+    assert paused()
+    page = page_of("uma", MODEL)
+    runs = ready(page).locator("[data-runs]")
+    first = runs.get_by_role("listitem").first
+    assert "It waits: the DAG is paused" in first.inner_text()
+    first.get_by_role("button", name="Switch it on").click()
+    first.get_by_text("It is switched on now.").wait_for()
+    assert not paused()
+    page.reload()
+    assert "It waits for its turn." in ready(page).locator("[data-runs]").get_by_role("listitem").first.inner_text()
+
+
+def test_a_viewer_may_not_switch_a_dag_on_and_is_told(site, page_of, paused):
+    retrain(page_of("uma", MODEL), switch_on=False)
+    page = page_of("vera", MODEL)
+    ready(page).get_by_role("button", name="Switch it on").first.click()
+    page.get_by_role("alert").filter(has_text="You may not switch retrain_flight_delay on").wait_for()
+    assert paused()
+
+
+def test_dags_that_only_people_start_are_never_paused(site):
+    found = json.loads(site.ask("/api/v2/dags?tags=flight_delay", user="vera")[2])["dags"]
+    on = {dag["dag_id"].partition("_")[0] for dag in found if not dag["is_paused"]}
+    assert {"rollback", "reproduce", "reconsider"} <= on
+
+
+def test_a_failed_run_stands_on_the_page_of_a_model_without_a_version(site, page_of):
+    runs = f"/api/v2/dags/retrain_{LONG}/dagRuns"
+    run = json.loads(site.ask(runs, method="POST", user="uma", body={"logical_date": None})[2])["dag_run_id"]
+    assert site.ask(f"{runs}/{quote(run)}", method="PATCH", user="uma", body={"state": "failed"})[0] == 200
+    main = ready(page_of("vera", f"{MODELS}/{LONG}"))
+    assert "No version yet" in main.inner_text()
+    (item,) = main.locator("[data-runs]").get_by_role("listitem").all()
+    assert item.locator(".badge").inner_text() == "failed"
+    assert (
+        item.get_by_role("link", name=run).get_attribute("href") == f"/dags/retrain_{LONG}/runs/{quote(run, safe='')}"
+    )
+
+
+@pytest.mark.parametrize("start", [MODELS, MODEL])
+def test_a_models_dags_are_one_click_away_and_stand_together(page_of, start):
+    page = page_of("vera", start)
+    name = re.compile("its dags", re.IGNORECASE)
+    ready(page).locator("a[href='/dags?tags=flight_delay']").filter(has_text=name).click()
+    page.wait_for_url("**/dags?tags=flight_delay")
+    page.get_by_text("flight_delay: retrain").wait_for()
+    assert [
+        page.get_by_text(re.compile(rf"^{LONG}: ")).count(),
+        page.get_by_text(re.compile("^flight_delay: ")).count(),
+    ] == [0, 5]
 
 
 def test_what_airflow_refuses_is_said_and_nothing_is_lost(page_of):

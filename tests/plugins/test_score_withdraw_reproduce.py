@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from structlog.testing import capture_logs
 from chain_run import declare, month, run_chain
+from structlog.testing import capture_logs
 
 from include.registry.ledger import Ledger
 from include.registry.versions import load_version

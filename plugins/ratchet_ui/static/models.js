@@ -34,7 +34,11 @@ function inside(href) {
   if (url.pathname === PLAIN || url.pathname.startsWith(`${PLAIN}/`)) {
     return `/plugin/models${url.pathname.slice(PLAIN.length)}${url.search}`;
   }
-  return url.pathname.startsWith(`${BASE}/dags/`) ? url.pathname.slice(BASE.length) + url.search : null;
+  return ofDags(url) ? url.pathname.slice(BASE.length) + url.search : null;
+}
+
+function ofDags(url) {
+  return url.pathname === `${BASE}/dags` || url.pathname.startsWith(`${BASE}/dags/`);
 }
 
 function keepLinksInside(main, navigate) {
@@ -46,7 +50,7 @@ function keepLinksInside(main, navigate) {
     const link = event.target.closest?.("a[href]");
     if (!link || link.getAttribute("target") || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const url = new URL(link.getAttribute("href"), location.href);
-    if (!url.pathname.startsWith(`${HERE}`) && !url.pathname.startsWith(`${BASE}/dags/`)) return;
+    if (!url.pathname.startsWith(`${HERE}`) && !ofDags(url)) return;
     event.preventDefault();
     navigate(url.pathname.slice(BASE.length) + url.search);
   });
