@@ -243,9 +243,17 @@ def lines(run: Run, pairs: int) -> Iterator[Line]:
         same = run(partial(equal, n=n), pairs)
         yield Line("equal models promoted", n, pairs, same["promoted"], 0, ALPHA, upto)
         yield Line("equal models rejected", n, pairs, same["rejected"], 0, ALPHA, upto)
-        yield Line("95 % interval of the AUC gain covers it", n, pairs, same["covered"], 0.94, 0.96, "94 to 96 %")
         yield Line(
-            "95 % interval of the recall gain covers it", n, pairs, same["covered_recall"], 0.94, 0.96, "94 to 96 %"
+            "two-sided 95 % interval of the AUC gain covers it", n, pairs, same["covered"], 0.94, 0.96, "94 to 96 %"
+        )
+        yield Line(
+            "two-sided 95 % interval of the recall gain covers it",
+            n,
+            pairs,
+            same["covered_recall"],
+            0.94,
+            0.96,
+            "94 to 96 %",
         )
         yield Line("DeLong's interval covers the AUC gain", n, pairs, same["closed_form"], 0.94, 0.96, "94 to 96 %")
         least = z * same["error"]

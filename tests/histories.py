@@ -10,7 +10,7 @@ from worlds import FLIGHTS, evidence
 from include.config.model import ModelConfig
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
-from include.evaluation.evidence import Curves, Subject
+from include.evaluation.evidence import Curves, Holdout, Subject
 from include.registry.gate import policy_digest
 from include.registry.timeline import Decision, Outcome
 from include.registry.versions import Version
@@ -49,6 +49,7 @@ def tell(
                 version=version,
                 incumbent=incumbent,
                 model=model.name,
+                holdout=Holdout(to_iso(as_of - step), to_iso(as_of), 10_000, digest_json(number), 2_000),
             ),
             curves={
                 "challenger": Curves(
@@ -69,7 +70,7 @@ def tell(
         decision = Decision(
             version=version.id,
             outcome=outcome,
-            reason=f"roc_auc better than the incumbent: gain {0.01:+.4f}, 95% bounds +0.0020 and +0.0180, must be above +0.0000",
+            reason=f"roc_auc better than the incumbent: gain {0.01:+.4f}, one-sided 95% bounds +0.0020 and +0.0180, must be above +0.0000",
             incumbent=incumbent,
             evidence=key,
             policy=policy_digest(model.gate),

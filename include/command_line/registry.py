@@ -82,10 +82,14 @@ def compare(model: str, one: str, other: str) -> str:
     older, newer = (gather(ledger.store, model, standing) for standing in pair)
     parts = ["\n".join(_told(standing) for standing in pair), _measured(pair, older, newer)]
     for name, rows in differences(older, newer).items():
-        parts.append(
-            draw([name, *(f"{s.as_of:%Y-%m-%d}" for s in pair)], [[r.name, r.one or "-", r.other or "-"] for r in rows])
-        )
+        parts.append(draw([name, *_titles(pair)], [[r.name, r.one or "-", r.other or "-"] for r in rows]))
     return "\n\n".join(parts)
+
+
+def _titles(pair: list[Standing]) -> list[str]:
+    """Return the versions' days, or what tells the two apart where it is one day."""
+    days = [f"{standing.as_of:%Y-%m-%d}" for standing in pair]
+    return days if days[0] != days[1] else [standing.version.partition("-")[2] for standing in pair]
 
 
 def _told(standing: Standing) -> str:
@@ -97,7 +101,7 @@ def _measured(pair: list[Standing], older: Dossier, newer: Dossier) -> str:
     for evidence, against in ((newer.evidence, pair[0]), (older.evidence, pair[1])):
         if evidence is not None and evidence.incumbent == against.version and evidence.comparable:
             return _paired(evidence)
-    return "These two were never measured on the same rows, so their metrics must not be subtracted."
+    return older.judged_with(newer)
 
 
 def _paired(evidence: Evidence) -> str:
@@ -111,7 +115,7 @@ def _paired(evidence: Evidence) -> str:
             else f"{number(gain.bound(0.975), sign=True)} .. {number(gain.upper(0.975), sign=True)}"
         )
         rows.append([metric, *map(number, scores), number(gain.estimate if gain else None, sign=True), bounds])
-    head = [f"on the same {evidence.holdout.rows:,} rows", "older", "newer", "gain", "95% interval"]
+    head = [f"on the same {evidence.holdout.rows:,} rows", "older", "newer", "gain", "two-sided 95 % interval"]
     churn = next((one.share.value for one in evidence.churn if one.slice is None), None)
     if churn is None:
         return draw(head, rows)

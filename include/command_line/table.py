@@ -13,7 +13,7 @@ def ledger_table(timeline: Timeline) -> str:
     metric, confidence = primary.get("metric", "metric"), primary.get("confidence")
     head = ["as of", "version", "outcome", metric, "against", metric, "gain", "", "champion"]
     if confidence is not None:
-        head[7] = f"bounds, {confidence:.0%} each side"
+        head[7] = f"one-sided {confidence:.0%} bounds"
     in_force = timeline.champion
     champions = {version for _, version in timeline.champions()}
     rows = [_row(standing, champions, in_force) for standing in timeline.standings]

@@ -275,7 +275,7 @@ def plots_of(evidence: Evidence) -> list[plots.Plot]:
         plots.calibration(
             "calibration",
             "Calibration",
-            "Ten groups of rows by predicted value, with 95 % intervals; a model that means what it says is on the diagonal.",
+            "Ten groups of rows by predicted value, with two-sided 95 % intervals; a model that means what it says is on the diagonal.",
             axes,
             compared,
         )

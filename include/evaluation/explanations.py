@@ -99,7 +99,7 @@ def learning(evidence: Evidence) -> tuple[plots.Plot, str] | None:
         low, high = (value if end is None else end for end in (point.score.low, point.score.high))
         points.append((float(point.rows), value, low, high, f"{point.rows:,} rows: {metric} {number(value)}"))
     ends = [end for point in points for end in point[2:4]]
-    description = f"{metric} on the holdout of the same recipe with the same settings, fitted to a share of the training rows drawn at random; with 95 % intervals."
+    description = f"{metric} on the holdout of the same recipe with the same settings, fitted to a share of the training rows drawn at random; with two-sided 95 % intervals."
     plot = plots.course(
         "learning-curve",
         "Learning curve",

@@ -294,4 +294,4 @@ def _notes(gains: tuple[Gain, ...], against: Role, of: str) -> Iterator[str]:
             if of == "row"
             else f"the closed form takes every row for independent, the bootstrap only each {of}"
         )
-        yield f"The 95 % interval of the gain in ROC AUC over the {gain.against} is {facts}; {why}."
+        yield f"The two-sided 95 % interval of the gain in ROC AUC over the {gain.against} is {facts}; {why}."

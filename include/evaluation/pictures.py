@@ -28,7 +28,7 @@ class Group:
 
 
 def draw_gains(evidence: Evidence) -> str:
-    """Draw each metric's gain, then the primary metric's by slice, with 95 % intervals."""
+    """Draw each metric's gain, then the primary metric's by slice, with two-sided 95 % intervals."""
     return _environment().get_template("gains.svg").render(groups=tuple(_groups(evidence)))
 
 

@@ -49,6 +49,10 @@ class Plot:
     """Bars of a histogram: x, y, width, height."""
 
 
+_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
+"""Larger numbers are written by these, since their labels would not fit side by side."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """Where values between ``low`` and ``high`` are drawn between ``start`` and ``end``."""
@@ -68,10 +72,16 @@ class Scale:
         rough = (self.high - self.low) / count or 1.0
         power = 10.0 ** floor(log10(rough))
         step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-        digits = max(0, -floor(log10(step) + 1e-9))
+        largest = max(abs(self.low), abs(self.high))
+        unit, letter = next(((size, of) for size, of in _UNITS if largest >= size), (1.0, ""))
+        digits = max(0, -floor(log10(step / unit) + 1e-9))
         first = -floor(-self.low / step + 1e-9)
         values = [(first + i) * step for i in range(count * 2 + 2)]
-        return tuple(Tick(self(v), f"{v + 0.0:,.{digits}f}") for v in values if v <= self.high + step * 1e-6)
+        return tuple(
+            Tick(self(v), f"{v / unit + 0.0:,.{digits}f}{letter if v else ''}")
+            for v in values
+            if v <= self.high + step * 1e-6
+        )
 
 
 def lines(
@@ -186,8 +196,12 @@ class Forest:
         reach = max(1.2 * farthest, min(widest[-1], 2 * widest[len(widest) // 2])) or 1e-3
         low = max(-reach, min([0.0, *(interval[0] for interval in intervals)]))
         high = min(reach, max([0.0, *(interval[2] for interval in intervals)]))
+        if low == high:  # nothing but zeros
+            low, high = -reach, reach
         scale = Scale(low - 0.05 * reach, high + 0.05 * reach, 6, WIDTH - 6)
-        return cls(scale, scale(0), scale.ticks(4))
+        # A label that reaches beyond the box would run into the column beside it.
+        ticks = (tick for tick in scale.ticks(4) if abs(tick.at - WIDTH / 2) + 3.3 * len(tick.label) <= WIDTH / 2 + 6)
+        return cls(scale, scale(0), tuple(ticks))
 
     def interval(self, low: float, estimate: float, high: float) -> Interval:
         """Place one interval; it is told apart whether it excludes zero, and on which side."""

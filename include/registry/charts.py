@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from include.evaluation.evidence import Measured
 from include.evaluation.plots import Scale, Tick
 from include.registry.history import Chapter, Fate, History, reigns
+from include.registry.measurement import compared
 
 WIDTH, LEFT, RIGHT = 960.0, 88.0, 944.0
 LANE = 30.0
 TREND_TOP, TREND_BOTTOM = 14.0, 214.0
 MANY = 150
 """From this many versions on, marks are drawn smaller and intervals as one band."""
+
+LETTER = 6.8
+"""The width of a letter in the pictures' labels, about."""
 
 LANES = (Fate.PROMOTED, Fate.HELD, Fate.REJECTED, Fate.INCOMPARABLE, Fate.WITHDRAWN, Fate.UNDECIDED)
 
@@ -26,6 +32,7 @@ class Mark:
     y: float
     top: float | None = None
     bottom: float | None = None
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ class TrendChart:
 
     metric: str
     marks: tuple[Mark, ...]
+    later: tuple[Mark, ...]
+    """The champion on later holdouts, each at the version that these are of."""
     line: str
     band: str
     """The intervals as one area; empty when they are drawn one by one."""
@@ -65,24 +74,26 @@ class TrendChart:
     many: bool
 
 
-def history_chart(of: History) -> HistoryChart | None:
-    """Draw who was in force when; None without a version."""
+def history_chart(of: History, *, timeless: bool = False) -> HistoryChart | None:
+    """Draw who was in force when; None without a version.
+
+    Parameters
+    ----------
+    timeless : bool
+        Of a table without event time: one step a version, in their order, since a table can be read twice in a minute.
+    """
     if not of.chapters:
         return None
-    x, ticks = _time(of)
+    place, ticks = _places(of, timeless=timeless)
     used = [fate for fate in LANES if any(chapter.fate is fate for chapter in of.chapters)]
     lanes = {fate: 40 + LANE * (row + 0.5) for row, fate in enumerate(used)}
     bands = []
-    for chapter, begin, until in reigns(of):
-        start, end = x(begin.timestamp()), RIGHT if until is None else x(until.timestamp())
-        room = (end - start) / 6.6
-        words = (f"{begin:%-d %b %Y}", f"{begin:%b %Y}", f"{begin:%b}")
-        bands.append(
-            Reign(
-                chapter, start, round(max(1.0, end - start - 2), 2), next((w for w in words if len(w) + 1 < room), "")
-            )
-        )
-    marks = tuple(Mark(chapter, x(chapter.as_of.timestamp()), lanes[chapter.fate]) for chapter in of.chapters)
+    for chapter, following in reigns(of, timeless=timeless):
+        start, end = place[chapter.id], place[following.id] if following is not None else RIGHT
+        words = (f"{chapter.as_of:%-d %b %Y}", f"{chapter.as_of:%b %Y}", f"{chapter.as_of:%b}")
+        label = next((word for word in words if len(word) * LETTER + 14 < end - start), "")
+        bands.append(Reign(chapter, start, round(max(1.0, end - start - 2), 2), label))
+    marks = tuple(Mark(chapter, place[chapter.id], lanes[chapter.fate]) for chapter in of.chapters)
     return HistoryChart(
         tuple(bands),
         tuple((fate.capitalize(), y) for fate, y in lanes.items()),
@@ -93,40 +104,49 @@ def history_chart(of: History) -> HistoryChart | None:
     )
 
 
-def trend_chart(of: History) -> TrendChart | None:
+def trend_chart(
+    of: History,
+    metric: str,
+    measured: Mapping[str, Measured],
+    since: Sequence[tuple[Chapter, Measured]] = (),
+    *,
+    timeless: bool = False,
+) -> TrendChart | None:
     """Draw how good the versions are, each on its own holdout; None unless one was measured.
 
-    Only versions that were decided by the same metric as the newest decided one are drawn.
+    Parameters
+    ----------
+    metric : str
+    measured : mapping of str to Measured
+        That metric of versions, by id; others are left out.
+    since : sequence of (Chapter, Measured)
+        The champion's own, on the holdouts of versions after it.
+    timeless : bool
+        As in `history_chart`.
     """
-    metric = next((chapter.metric for chapter in reversed(of.chapters) if chapter.metric), None)
-    measured = [chapter for chapter in of.chapters if chapter.metric == metric and chapter.score[0] is not None]
-    if metric is None or not measured:
+    found = [(chapter, measured[chapter.id]) for chapter in of.chapters if chapter.id in measured]
+    known = [(chapter, one) for chapter, one in found if one.value is not None]
+    if not known:
         return None
-    x, ticks = _time(of)
-    ends = [value for chapter in measured for value in chapter.score if value is not None]
+    place, ticks = _places(of, timeless=timeless)
+    ends = [end for _, one in (*known, *since) for end in (one.value, one.low, one.high) if end is not None]
     margin = 0.08 * (max(ends) - min(ends)) or abs(max(ends)) * 0.05 or 1.0
     y = Scale(min(ends) - margin, max(ends) + margin, TREND_BOTTOM, TREND_TOP)
-    many = len(measured) > MANY
-    marks = []
-    for chapter in measured:
-        value, low, high = chapter.score
-        assert value is not None  # noqa: S101 (chosen above)
-        marks.append(
-            Mark(
-                chapter,
-                x(chapter.as_of.timestamp()),
-                y(value),
-                None if high is None else y(high),
-                None if low is None else y(low),
-            )
-        )
-    bounded = [mark for mark in marks if mark.top is not None]
-    above = [f"{mark.x},{mark.top}" for mark in bounded]
-    below = [f"{mark.x},{mark.bottom}" for mark in reversed(bounded)]
-    promoted = [f"{mark.x},{mark.y}" for mark in marks if mark.chapter.standing.in_line]
+
+    def mark(chapter: Chapter, one: Measured) -> Mark:
+        top, bottom = (None if end is None else y(end) for end in (one.high, one.low))
+        return Mark(chapter, place[chapter.id], y(one.value or 0.0), top, bottom, one)
+
+    many = len(known) > MANY
+    marks = tuple(mark(*one) for one in known)
+    bounded = [one for one in marks if one.top is not None]
+    above = [f"{one.x},{one.top}" for one in bounded]
+    below = [f"{one.x},{one.bottom}" for one in reversed(bounded)]
+    promoted = [f"{one.x},{one.y}" for one in marks if one.chapter.standing.in_line]
     return TrendChart(
         metric,
-        tuple(marks),
+        marks,
+        tuple(mark(*one) for one in since),
         "M" + " L".join(promoted) if len(promoted) > 1 else "",
         "M" + " L".join([*above, *below]) + "Z" if many and bounded else "",
         ticks,
@@ -135,15 +155,47 @@ def trend_chart(of: History) -> TrendChart | None:
     )
 
 
-def sparkline(of: History, *, newest: int = 24) -> str:
-    """Return the path of the newest scores of one metric in a box of 96 by 24; empty with fewer than two."""
-    metric = next((chapter.metric for chapter in reversed(of.chapters) if chapter.metric), None)
-    scores = [chapter.score[0] for chapter in of.chapters[-newest:] if chapter.metric == metric]
-    values = [score for score in scores if score is not None]
-    if len(values) < 2:
-        return ""
+@dataclass(frozen=True)
+class Sparkline:
+    """The newest scores of one metric as a path in a box of 96 by 24."""
+
+    path: str
+    change: str
+    """Whether the last is ``better`` or ``worse`` than the first, whichever way that metric is good; else ``as before``."""
+
+
+def sparkline(of: History, *, newest: int = 24) -> Sparkline | None:
+    """Draw the newest scores of the primary metric; None with fewer than two."""
+    metric = primary_of(of)
+    found = [Measured(*chapter.score) for chapter in of.chapters[-newest:] if metric and chapter.metric == metric]
+    scores = [score for score in found if score.value is not None]
+    if metric is None or len(scores) < 2:
+        return None
+    values = [score.value for score in scores if score.value is not None]
     x, y = Scale(0, len(values) - 1, 2, 94), Scale(min(values), max(values), 21, 3)
-    return "M" + " L".join(f"{x(number)},{y(value)}" for number, value in enumerate(values))
+    path = "M" + " L".join(f"{x(number)},{y(value)}" for number, value in enumerate(values))
+    return Sparkline(path, compared(scores[0], scores[-1], metric))
+
+
+def primary_of(of: History) -> str | None:
+    """Return the metric that the newest decided version was decided by."""
+    return next((chapter.metric for chapter in reversed(of.chapters) if chapter.metric), None)
+
+
+def _places(of: History, *, timeless: bool) -> tuple[dict[str, float], tuple[Tick, ...]]:
+    """Return where each version is drawn, and the dates under the picture."""
+    if not timeless:
+        x, ticks = _time(of)
+        return {chapter.id: x(chapter.as_of.timestamp()) for chapter in of.chapters}, ticks
+    last = len(of.chapters) - 1
+    step = Scale(-0.3, last + 0.3 + 0.06 * last, LEFT, RIGHT)
+    places = {chapter.id: step(number) for number, chapter in enumerate(of.chapters)}
+    dates: list[Tick] = []
+    for chapter in of.chapters:
+        at, label = places[chapter.id], f"{chapter.as_of:%-d %b %Y}"
+        if not dates or (at - dates[-1].at > (len(label) + 2) * LETTER and label != dates[-1].label):
+            dates.append(Tick(at, label))
+    return places, tuple(dates)
 
 
 def _time(of: History) -> tuple[Scale, tuple[Tick, ...]]:

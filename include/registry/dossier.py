@@ -15,6 +15,7 @@ from include.registry.versions import Version, load_version
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
 from include.training.record import FitRecord, load_fit
+from include.training.selection import select_best
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Dossier:
     ----------
     quality_page : str or None
         Digest of the page of the data check, ``<model>/checks/<digest>.html``.
+    candidates : tuple of FitRecord
+        What it was chosen among, the best in validation first; empty if that is not on record.
     """
 
     version: Version
@@ -34,11 +37,27 @@ class Dossier:
     comparison: Comparison | None
     judgement: Judgement | None
     quality_page: str | None
+    candidates: tuple[FitRecord, ...] = ()
 
     @property
     def evidence(self) -> Evidence | None:
         """What was measured, or None before the decision."""
         return None if self.comparison is None else self.comparison.evidence
+
+    def judged_with(self, other: Dossier) -> str:
+        """Say on which rows this version and another one were judged, where neither was measured against the other."""
+        mine, theirs = self.evidence, other.evidence
+        if mine is None or theirs is None:
+            return "Nothing was measured between these two: one of them has not come to the gate."
+        if mine.holdout.rows_digest == theirs.holdout.rows_digest:
+            return (
+                f"Both were judged on the same {mine.holdout.rows:,} rows, each in a measurement of its own: the numbers "
+                "can be compared, but no interval is known for their difference."
+            )
+        return (
+            "These two were never measured against each other: they were judged on other rows, so the numbers must not "
+            "be subtracted."
+        )
 
 
 def gather(store: ObjectStore, model: str, standing: Standing) -> Dossier:
@@ -51,12 +70,18 @@ def gather(store: ObjectStore, model: str, standing: Standing) -> Dossier:
     version = load_version(store, model, standing.version)
     fit = load_fit(store, model, version.fit)
     snapshot = Snapshot.load(store, model, version.snapshot)
+    candidates = _candidates(store, version)
     decision = standing.decision
     if decision is None:
-        return Dossier(version, fit, snapshot, None, None, None, None)
+        return Dossier(version, fit, snapshot, None, None, None, None, candidates)
     config = ModelConfig.model_validate_json(get_content(store, f"{model}/configs", ".json", decision.config))
     evidence = Evidence.from_bytes(get_content(store, f"{model}/evidence", ".json", decision.evidence))
     incumbent = None if decision.incumbent is None else load_version(store, model, decision.incumbent)
     comparison = Comparison(version, incumbent, evidence, decision.evidence)
     page = page_of(store, config, version.snapshot)
-    return Dossier(version, fit, snapshot, config, comparison, comparison.judge(config.gate), page)
+    return Dossier(version, fit, snapshot, config, comparison, comparison.judge(config.gate), page, candidates)
+
+
+def _candidates(store: ObjectStore, version: Version) -> tuple[FitRecord, ...]:
+    fits = [load_fit(store, version.model, key) for key in version.candidates.values()]
+    return tuple(select_best(fits, None)) if fits else ()

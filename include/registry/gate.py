@@ -198,7 +198,7 @@ def _bounded(
     low, high = gain.bound(confidence), gain.upper(confidence)
     if low is None or high is None:
         return Verdict(name, Answer.OPEN, f"the resamples can't speak of a confidence of {confidence:.4%}")
-    facts = f"gain {gain.estimate:+.4f}, {confidence:.0%} bounds {low:+.4f} and {high:+.4f}, must be above {least:+.4f}"
+    facts = f"gain {gain.estimate:+.4f}, one-sided {confidence:.0%} bounds {low:+.4f} and {high:+.4f}, must be above {least:+.4f}"
     if low > least or (not strict and low == least):
         return Verdict(name, Answer.PASS, facts)
     # Of two identical models neither is worse: the bounds coincide at zero, and more rows would not tell them apart.
@@ -252,7 +252,7 @@ def _level(what: str, measured: Measured | None, level: float, rows: int, *, at_
     if measured is None or measured.value is None or measured.low is None or measured.high is None:
         why = measured.undefined if measured is not None else "it was not measured"
         return Verdict(name, Answer.OPEN, f"no value to judge by: {why}")
-    facts = f"{measured.value:.4f}, between {measured.low:.4f} and {measured.high:.4f} with 95% confidence"
+    facts = f"{measured.value:.4f}, two-sided 95% interval {measured.low:.4f} to {measured.high:.4f}"
     certain, impossible = (
         (measured.low >= level, measured.high < level) if at_least else (measured.high <= level, measured.low > level)
     )

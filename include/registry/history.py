@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import zip_longest
 
 from croniter import croniter
 
@@ -73,7 +74,7 @@ class Chapter:
 
     @property
     def score(self) -> tuple[float | None, float | None, float | None]:
-        """The primary metric on its own holdout: value, and the ends of its 95 % interval."""
+        """The primary metric on its own holdout: value, and the ends of its two-sided 95 % interval."""
         primary = {} if self.standing.decision is None else self.standing.decision.primary
         return primary.get("challenger"), primary.get("challenger_low"), primary.get("challenger_high")
 
@@ -103,6 +104,12 @@ class History:
     def champion(self) -> Chapter | None:
         """The version in force at the end of time."""
         return next((chapter for chapter in reversed(self.chapters) if chapter.champion), None)
+
+    @property
+    def next_in_line(self) -> Chapter | None:
+        """The version that would be in force if the champion were rolled back."""
+        in_line = [chapter for chapter in self.chapters if chapter.standing.in_line]
+        return in_line[-2] if len(in_line) > 1 else None
 
     @property
     def newest(self) -> Chapter | None:
@@ -140,11 +147,19 @@ def _fate(standing: Standing) -> Fate:
     return Fate.UNDECIDED if standing.decision is None else _FATES[standing.decision.outcome]
 
 
-def reigns(of: History) -> Iterator[tuple[Chapter, datetime, datetime | None]]:
-    """Yield who was in force from when until when; a version that another one of its own as-of replaced never was."""
-    for chapter in of.chapters:
-        if chapter.standing.in_line and chapter.until != chapter.as_of:
-            yield chapter, chapter.as_of, chapter.until
+def reigns(of: History, *, timeless: bool = False) -> Iterator[tuple[Chapter, Chapter | None]]:
+    """Yield each version that was in force, with the one that took its place, or None for the champion.
+
+    Parameters
+    ----------
+    timeless : bool
+        Also those that another one of their own as-of replaced: of a table without event time they were in force in their
+        turn, whereas in time such a version never was.
+    """
+    in_line = [chapter for chapter in of.chapters if chapter.standing.in_line]
+    for chapter, following in zip_longest(in_line, in_line[1:]):
+        if timeless or following is None or following.as_of != chapter.as_of:
+            yield chapter, following
 
 
 def scheduled_since(model: ModelConfig, instant: datetime, now: datetime, *, at_most: int) -> int:

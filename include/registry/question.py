@@ -53,7 +53,9 @@ def ask(model: ModelConfig, comparison: Comparison, judgement: Judgement, *, at:
         " · ".join(links),
         *_rules(judgement),
         *_metrics(evidence),
-        _picture("Gains with their 95 % intervals", f"{at}/{model.name}/evidence/{comparison.digest}/gains.svg"),
+        _picture(
+            "Gains with their two-sided 95 % intervals", f"{at}/{model.name}/evidence/{comparison.digest}/gains.svg"
+        ),
         *_levels(evidence),
         *_churn(evidence),
         *_curves(evidence, f"{at}/{model.name}/evidence/{comparison.digest}/curves.svg"),
@@ -88,7 +90,7 @@ def _metrics(evidence: Evidence) -> Iterator[str]:
         scores = (evidence.scores.get(role, {}).get(metric) for role in ("challenger", against))
         rows.append([metric_name(metric), *map(_value, scores), *_gain(evidence.gain(metric, against))])
     name = "Champion" if against == "incumbent" else "Simple baseline"
-    yield _table(["Metric", "Challenger", name, "Gain", "95 % interval"], rows)
+    yield _table(["Metric", "Challenger", name, "Gain", "two-sided 95 % interval"], rows)
 
 
 def _levels(evidence: Evidence) -> Iterator[str]:
@@ -102,7 +104,7 @@ def _levels(evidence: Evidence) -> Iterator[str]:
         found.sort(key=lambda gain: gain.estimate or 0.0)
         rows = [[f"{g.slice[0]}: {g.slice[1]}", f"{g.support:,}", *_gain(g)] for g in found[:LEVELS] if g.slice]
         yield f"**Where it gains least** ({metric_name(primary)}, of {len(found)} levels)"
-        yield _table(["Level", "Rows", "Gain", "95 % interval"], rows)
+        yield _table(["Level", "Rows", "Gain", "two-sided 95 % interval"], rows)
 
 
 def _churn(evidence: Evidence) -> Iterator[str]:

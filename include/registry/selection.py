@@ -43,6 +43,6 @@ def choose_challenger(store: ObjectStore, model: ModelConfig, as_of: datetime, f
                 record.cv.std,
             )
     best = select(candidates)
-    version = save_version(store, model, as_of, best, {name: records[name] for name in BASELINES})
+    version = save_version(store, model, as_of, best, {name: records[name] for name in BASELINES}, candidates)
     log.info("challenger: %s, fitted by %s", version.id, best.candidate)
     return version

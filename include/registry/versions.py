@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,8 @@ class Version:
     model_file: str
     baselines: dict[str, str]
     """The keys of the baselines' fits on the same snapshot, by name."""
+    candidates: dict[str, str] = field(default_factory=dict)
+    """The keys of all candidates' fits that it was chosen among, by name; empty in records from before they were kept."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the stored form."""
@@ -43,9 +46,14 @@ class Version:
 
 
 def save_version(
-    store: ObjectStore, model: ModelConfig, as_of: datetime, fit: FitRecord, baselines: dict[str, FitRecord]
+    store: ObjectStore,
+    model: ModelConfig,
+    as_of: datetime,
+    fit: FitRecord,
+    baselines: dict[str, FitRecord],
+    candidates: Iterable[FitRecord] = (),
 ) -> Version:
-    """Give the selected fit its version; repeated with the same inputs, find the same one."""
+    """Give the selected fit its version; repeated with the same inputs, find the same one, with the candidates of the first."""
     version = Version(
         id=id_of(model.name, as_of, fit.key),
         model=model.name,
@@ -56,6 +64,7 @@ def save_version(
         estimator=fit.estimator,
         model_file=fit.model_file,
         baselines={name: record.key for name, record in sorted(baselines.items())},
+        candidates={record.candidate: record.key for record in candidates},
     )
     return Version.from_json(settle_json(store, _key(model.name, version.id), version.to_json()))
 

@@ -45,18 +45,22 @@ def unavailable(_: Request, error: Exception) -> JSONResponse:
 
 
 @app.get("/models", response_class=HTMLResponse)
-def models(request: Request, viewer: ViewerDep) -> HTMLResponse:
-    """Return the overview of all models that the viewer may read."""
-    return _page(draw_models(_shelf(), viewer, _root(request), now=datetime.now(UTC)))
+def models(request: Request, viewer: ViewerDep, q: Annotated[str, Query(max_length=100)] = "") -> HTMLResponse:
+    """Return the overview of the models that the viewer may read, or of those that hold some words."""
+    return _page(draw_models(_shelf(), viewer, _root(request), now=datetime.now(UTC), wanted=q))
 
 
 @app.get("/models/{model}", response_class=HTMLResponse)
 def model(
-    request: Request, viewer: ViewerDep, model: Model, page: Annotated[int, Query(ge=1, le=10_000)] = 1
+    request: Request,
+    viewer: ViewerDep,
+    model: Model,
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+    metric: Annotated[str | None, Query(max_length=100)] = None,
 ) -> HTMLResponse:
     """Return one model: its champions, its metric over time, its versions."""
     _may_read(viewer, model)
-    return _page(draw_model(_shelf(), viewer, model, _root(request), page=page, now=datetime.now(UTC)))
+    return _page(draw_model(_shelf(), viewer, model, _root(request), page=page, now=datetime.now(UTC), metric=metric))
 
 
 @app.get("/models/{model}/versions/{version}", response_class=HTMLResponse)

@@ -13,16 +13,18 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from include.config.model import ModelConfig
+from include.config.names import METRICS
 from include.data.lots import said
 from include.errors import RatchetError
-from include.evaluation.evidence import CHURN_OF, Churn, Evidence, Gain, Measured
+from include.evaluation.evidence import CHURN_OF, Churn, Evidence, Gain, Measured, Role
 from include.evaluation.plots import WIDTH, Forest, Interval
-from include.evaluation.wording import ROLES, metric_name
+from include.evaluation.wording import ROLES, greater_is_better, metric_name
 from include.leaks.tripwire import QUESTIONS
 from include.registry import charts
 from include.registry.differences import differences
 from include.registry.dossier import Dossier
 from include.registry.history import Chapter, History, needs
+from include.registry.measurement import Later, judged_since, later
 from include.storage.log import Entry
 from include.templates import templates_beside
 from ratchet_ui.access import Viewer
@@ -32,6 +34,8 @@ from ratchet_ui.shelf import Shelf
 VERSIONS_ON_A_PAGE = 50
 LEVELS = 12
 """How many levels of one slice are shown."""
+MEASURED = 60
+"""Of how many versions, the newest, the evidence is read for what their decisions do not say."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,12 @@ class Button:
     """JSON of the form's fields that the page knows already."""
 
 
-def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime) -> str:
-    """Draw the overview."""
+def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime, wanted: str = "") -> str:
+    """Draw the overview; of the models only those whose name, owner, task or description holds the wanted words."""
     declared, broken = shelf.declared()
     seen = [model for name, model in declared.items() if viewer.may_read(name)]
     told = shelf.histories([model.name for model in seen])
-    rows: list[tuple[ModelConfig, History, str, list[str]]] = []
+    rows: list[tuple[ModelConfig, History, charts.Sparkline | None, list[str]]] = []
     attention: list[tuple[str, str, str]] = []
     if broken and viewer.may_see_import_errors():
         attention += [("broken", one.name, one.error.args[0]) for one in broken]
@@ -85,17 +89,30 @@ def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime) -> st
             found = History(model.name, ())
         attention += [(kind, model.name, sentence) for kind, sentence in needs(model, found, now)]
         alarms = [kind for kind, name, _ in attention if name == model.name]
-        rows.append((model, found, charts.sparkline(found), alarms))
+        if _holds(model, wanted):
+            rows.append((model, found, charts.sparkline(found), alarms))
     dags = [dag for model in seen for dag in _dags_that_ask(model.name)]
-    return _draw("models.html", root, rows=rows, attention=attention, dags=dags, now=now)
+    facts = {"rows": rows, "all": len(seen), "wanted": wanted, "attention": attention, "dags": dags}
+    return _draw("models.html", root, **facts, now=now)
 
 
-def draw_model(shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int, now: datetime) -> str:
-    """Draw one model."""
+def _holds(model: ModelConfig, wanted: str) -> bool:
+    text = " ".join((model.name, model.owner, model.task, model.description)).lower()
+    return all(word in text for word in wanted.lower().split())
+
+
+def draw_model(
+    shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int, now: datetime, metric: str | None = None
+) -> str:
+    """Draw one model, its trend by the primary metric or another one that was measured."""
     config = shelf.declared()[0].get(model)
     entries, told = shelf.read(model)
     newest_first = told.chapters[::-1]
     begin = (page - 1) * VERSIONS_ON_A_PAGE
+    chapters = newest_first[begin : begin + VERSIONS_ON_A_PAGE]
+    timeless = config is not None and config.data.timeless
+    metric = metric if metric in METRICS else None
+    drawn = (model, len(entries), root, timeless, metric)
     return _draw(
         "model.html",
         root,
@@ -103,12 +120,13 @@ def draw_model(shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int
         config=config,
         told=told,
         attention=[(kind, model, sentence) for kind, sentence in needs(config, told, now)] if config else [],
-        charts=shelf.drawn.get((model, len(entries), root), lambda: _charts(told, root)),
-        chapters=newest_first[begin : begin + VERSIONS_ON_A_PAGE],
+        charts=shelf.drawn.get(drawn, lambda: _charts(shelf, told, root, metric, timeless=timeless)),
+        chapters=chapters,
+        estimators=shelf.estimators(model, chapters),
         page=page,
         pages=max(1, -(-len(newest_first) // VERSIONS_ON_A_PAGE)),
-        buttons=_buttons(viewer, ON_MODELS[:1] if config and config.data.timeless else ON_MODELS, model, {}),
-        look=shelf.last_look(model) if config is not None and config.data.timeless else None,
+        buttons=_buttons(viewer, ON_MODELS[:1] if timeless else ON_MODELS, model, {}),
+        look=shelf.last_look(model) if timeless else None,
         dags=_dags_that_ask(model),
         now=now,
     )
@@ -119,11 +137,35 @@ def _dags_that_ask(model: str) -> list[str]:
     return [f"retrain_{model}", f"reconsider_{model}"]
 
 
-def _charts(told: History, root: str) -> Markup:
+def _charts(shelf: Shelf, told: History, root: str, metric: str | None, *, timeless: bool) -> Markup:
     """Draw a history's pictures, which only a new event changes."""
     if not told.chapters:
         return Markup()
-    facts = {"told": told, "history_chart": charts.history_chart(told), "trend": charts.trend_chart(told)}
+    primary, champion = charts.primary_of(told), told.champion
+    recent = shelf.measurements(told.model, told.chapters[-MEASURED:])
+    metrics = tuple(dict.fromkeys(name for one in reversed(recent.values()) for name in one.metrics))
+    shown = metric if metric in metrics else primary
+    measured = {c.id: Measured(*c.score) for c in told.chapters if c.metric == primary}
+    if shown is not None and shown != primary:
+        found = {version: one.scores["challenger"].get(shown) for version, one in recent.items()}
+        measured = {version: one for version, one in found.items() if one is not None}
+    since: list[Later] = []
+    if champion is not None and shown is not None:
+        after = judged_since(told, champion)[-MEASURED:]
+        known = shelf.measurements(told.model, [champion, *after])
+        if champion.id in known:
+            since = later(known[champion.id], [(c, known[c.id]) for c in after if c.id in known], shown)
+    on_later = [(one.chapter, one.measured) for one in since]
+    facts = {
+        "told": told,
+        "timeless": timeless,
+        "history_chart": charts.history_chart(told, timeless=timeless),
+        "trend": charts.trend_chart(told, shown, measured, on_later, timeless=timeless) if shown else None,
+        "metrics": metrics,
+        "primary": primary,
+        "since": since[::-1],
+        "recent": MEASURED if shown != primary and len(told.chapters) > MEASURED else None,
+    }
     return Markup(_draw("charts.html", root, link=f"{root}/ratchet/models/{told.model}", **facts))  # noqa: S704 (a template's own output)
 
 
@@ -141,7 +183,9 @@ def draw_version(shelf: Shelf, viewer: Viewer, model: str, chapter: Chapter, roo
         dossier=dossier,
         evidence=dossier.evidence,
         scores=None if dossier.evidence is None else _scores(dossier.evidence),
+        slices=() if dossier.evidence is None else _slices(dossier.evidence),
         roles=ROLES,
+        next_in_line=told.next_in_line,
         events=events,
         run=_run(events),
         champion=told.champion,
@@ -161,11 +205,19 @@ def draw_comparison(shelf: Shelf, model: str, one: Chapter, other: Chapter, root
         model=model,
         one=one,
         other=other,
+        titles=_titles(one, other),
+        apart=mine.judged_with(theirs),
         differences=differences(mine, theirs),
         paired=_paired(one, other, mine, theirs),
         churn_of=CHURN_OF[mine.fit.task],
         metrics=_metrics_of_both(mine.evidence, theirs.evidence),
     )
+
+
+def _titles(one: Chapter, other: Chapter) -> tuple[str, str]:
+    """Return the versions' instants, with the beginning of the id where they read the same."""
+    days = _day(one.as_of), _day(other.as_of)
+    return days if days[0] != days[1] else (f"{days[0]} ({_short(one.id)})", f"{days[1]} ({_short(other.id)})")
 
 
 def _buttons(viewer: Viewer, actions: tuple[Action, ...], model: str, given: dict[str, str]) -> list[Button]:
@@ -213,7 +265,7 @@ def _table(
 
 def _scores(evidence: Evidence) -> ScoreTable:
     """Return every metric of every role on the version's own holdout."""
-    against = "incumbent" if "incumbent" in evidence.scores else "simple"
+    against = _against(evidence)
     roles = tuple(role for role in ROLES if role in evidence.scores)
     return _table(
         against,
@@ -223,11 +275,36 @@ def _scores(evidence: Evidence) -> ScoreTable:
                 metric_name(metric),
                 evidence.holdout.rows,
                 {role: evidence.scores[role][metric] for role in roles},
-                evidence.gain(metric, against),  # type: ignore[arg-type] # one of the two words above
+                evidence.gain(metric, against),
             )
             for metric in evidence.metrics
         ],
     )
+
+
+def _against(evidence: Evidence) -> Role:
+    """Return whom the challenger's gains are shown over."""
+    return "incumbent" if "incumbent" in evidence.scores else "simple"
+
+
+def _slices(evidence: Evidence, roles: tuple[Role, ...] = ()) -> tuple[tuple[str, ScoreTable], ...]:
+    """Return the primary metric on the largest levels of each slice column."""
+    primary, against = evidence.metrics[0], _against(evidence)
+    roles = roles or ("challenger", against)
+    slices = []
+    for column in dict.fromkeys(found.column for found in evidence.slice_scores):
+        levels = sorted((s for s in evidence.slice_scores if s.column == column), key=lambda s: -s.support)[:LEVELS]
+        lines: list[tuple[str, int, dict[str, Measured], Gain | None]] = [
+            (
+                level.level,
+                level.support,
+                {str(role): level.scores[role][primary] for role in roles if role in level.scores},
+                evidence.gain(primary, against, (column, level.level)),
+            )
+            for level in levels
+        ]
+        slices.append((column, _table(against, roles, lines)))
+    return tuple(slices)
 
 
 @dataclass(frozen=True)
@@ -247,26 +324,12 @@ def _paired(one: Chapter, other: Chapter, mine: Dossier, theirs: Dossier) -> Pai
         evidence = newer.evidence
         if evidence is None or evidence.incumbent != older.id or not evidence.comparable:
             continue
-        roles = ("incumbent", "challenger")
-        primary = evidence.metrics[0]
-        columns = dict.fromkeys(found.column for found in evidence.slice_scores)
-        slices = []
-        for column in columns:
-            levels = sorted((s for s in evidence.slice_scores if s.column == column), key=lambda s: -s.support)[:LEVELS]
-            lines = [
-                (
-                    level.level,
-                    level.support,
-                    {str(role): level.scores[role][primary] for role in level.scores},
-                    evidence.gain(primary, "incumbent", (column, level.level)),
-                )
-                for level in levels
-            ]
-            slices.append((column, _table("incumbent", roles, lines)))
+        roles: tuple[Role, ...] = ("incumbent", "challenger")
         metrics = _scores(evidence)
         churn = sorted(evidence.churn, key=lambda one: (one.slice is not None, -(one.share.value or 0.0)))
         table = ScoreTable("incumbent", roles, metrics.rows, metrics.forest)
-        return Paired(evidence.holdout.rows, table, tuple(slices), tuple(churn[: LEVELS + 1]))
+        slices = _slices(evidence, roles)
+        return Paired(evidence.holdout.rows, table, slices, tuple(churn[: LEVELS + 1]))
     return None
 
 
@@ -318,6 +381,7 @@ def _environment() -> Environment:
         "gain": _signed,
         "day": _day,
         "short": _short,
+        "direction": lambda metric: "higher is better" if greater_is_better(metric) else "lower is better",
         "age": _age,
         "segment": lambda text: quote(text, safe=""),
     }

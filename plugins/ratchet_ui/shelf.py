@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -17,11 +17,13 @@ from include.errors import RatchetError
 from include.registry.dossier import Dossier, gather
 from include.registry.history import Chapter, History, history
 from include.registry.ledger import Ledger
+from include.registry.measurement import Measurement, load_measurement
+from include.registry.versions import load_version
 from include.storage.log import Entry
 from include.storage.opening import open_store
 from ratchet_operators.connections import s3_client
 
-LEDGERS, DOSSIERS, DECLARATIONS, DRAWINGS = 500, 64, 1000, 64
+LEDGERS, DOSSIERS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
 
 Found = TypeVar("Found")
 
@@ -75,6 +77,8 @@ class Shelf:
         self._ledgers = Kept(LEDGERS)
         self._dossiers = Kept(DOSSIERS)
         self._declarations = Kept(DECLARATIONS)
+        self._measurements = Kept(VERSIONS)
+        self._estimators = Kept(VERSIONS)
         self.drawn = Kept(DRAWINGS)
         """What was drawn of a history, by its model and number of events."""
 
@@ -107,6 +111,27 @@ class Shelf:
 
         with ThreadPoolExecutor(max(1, self.store.parallel)) as pool:
             return dict(zip(models, pool.map(told, models), strict=True))
+
+    def measurements(self, model: str, chapters: Sequence[Chapter]) -> dict[str, Measurement]:
+        """Return what was measured of the versions that were decided on, by id; evidence that is gone is left out."""
+        evidence = {c.id: c.standing.decision.evidence for c in chapters if c.standing.decision is not None}
+        return self._each(evidence, self._measurements, lambda digest: load_measurement(self.store, model, digest))
+
+    def estimators(self, model: str, chapters: Sequence[Chapter]) -> dict[str, str]:
+        """Return the estimators of versions, by id."""
+        ids = {chapter.id: chapter.id for chapter in chapters}
+        return self._each(ids, self._estimators, lambda version: load_version(self.store, model, version).estimator)
+
+    def _each(self, keys: dict[str, str], kept: Kept, load: Callable[[str], Found]) -> dict[str, Found]:
+        def one(key: str) -> Found | None:
+            try:
+                return kept.get(key, lambda: load(key))
+            except RatchetError:
+                return None
+
+        with ThreadPoolExecutor(max(1, self.store.parallel)) as pool:
+            found = zip(keys, pool.map(one, keys.values()), strict=True)
+        return {version: value for version, value in found if value is not None}
 
     def last_look(self, model: str) -> Look | None:
         """Return the newest look at a table without event time; raises `StoreError`."""

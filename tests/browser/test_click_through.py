@@ -99,7 +99,7 @@ class Story:
         needs = self.see("").locator(".needs li.approval")
         needs.get_by_role("link", name=model).click()
         self.page.wait_for_url("**/required_actions**", wait_until="commit")
-        self.page.get_by_role("img", name="Gains with their 95 % intervals").wait_for()
+        self.page.get_by_role("img", name="Gains with their two-sided 95 % intervals").wait_for()
         drawn = "[...document.images].filter(i => i.alt.startsWith('Gains')).every(i => i.naturalWidth > 100)"
         until(lambda: self.page.evaluate(drawn), "the picture of the gains")
         self.page.get_by_role("cell", name="ROC AUC").first.wait_for()

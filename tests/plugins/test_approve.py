@@ -116,7 +116,7 @@ def test_the_question_shows_what_was_measured_and_is_put_to_those_who_may_answer
     assert [user["id"] for user in asked["assigned_users"]] == ["ada", "grace"]
     assert set(asked["params"]) == {"note"} and asked["params"]["note"]["schema"]["type"] == "string"
     body = asked["body"]
-    assert "| ROC AUC | 0." in body and "95 % interval" in body
+    assert "| ROC AUC | 0." in body and "two-sided 95 % interval" in body
     assert f"/ratchet/parcels/evidence/{gated['evidence']}/gains.svg)" in body
     assert f"(/ratchet/{gated['card']})" in body
     assert f"`{gated['evidence'][:12]}`" in body and "Without an answer within 2h" in body

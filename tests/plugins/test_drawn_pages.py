@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import pytest
 from fastapi.testclient import TestClient
 from histories import tell
 
-from include.evaluation.evidence import Churn, Measured
+from include.evaluation.evidence import Churn, Measured, SliceScores
 from include.evaluation.measure import load_evidence
 from include.registry.ledger import Ledger
-from include.storage.content import canonical_json, put_content
+from include.registry.versions import load_version
+from include.storage.content import canonical_json, put_content, put_json, to_iso
 from include.storage.local import LocalStore
 from include.storage.log import Log
+from include.training.record import CrossValidated, load_fit
 from ratchet_ui import app as pages
 from ratchet_ui.access import Viewer, get_user
 
@@ -109,6 +113,110 @@ def test_two_versions_side_by_side_tell_how_many_predictions_change(place: Place
     text = place.text(f"/models/{NAME}/compare?version={first}&version={second}")
     assert text.index("0.0123") < text.index("origin: JFK") < text.index("0.0456")
     assert "what share of the rows get another label" in text
+
+
+def test_two_versions_judged_on_the_same_rows_are_not_said_to_have_others_and_their_titles_differ(place: Place) -> None:
+    """As of one table: another recipe, at the same instant, that the first one was never the incumbent of."""
+    store, (first, second, _) = place.store, place.ids
+    apart = place.text(f"/models/{NAME}/compare?version={first}&version={place.ids[2]}")
+    assert "they were judged on other rows" not in apart and "On identical rows" in apart
+    known = load_version(store, NAME, second)
+    twin = replace(known, id=f"{second[:17]}0123456789")
+    put_json(store, f"{NAME}/versions/{twin.id}.json", twin.to_json())
+    actor = {"trigger": "manual"}
+    place.append("registered", {"version": twin.id, "as_of": to_iso(twin.as_of), "model_file": "f", "actor": actor})
+    decision = place.ledger.timeline()[second].decision
+    assert decision is not None
+    place.append("decided", replace(decision, version=twin.id).to_json())
+    text = place.text(f"/models/{NAME}/compare?version={second}&version={twin.id}")
+    assert "Both were judged on the same 10,000 rows" in text and "other rows" not in text
+    (title,) = re.findall("<h1>(.*?)</h1>", text)
+    assert title == f"31 May 2013 ({second[17:]}) and 31 May 2013 (0123456789)"
+    assert "Nothing differs" in text
+
+
+def test_the_beginning_of_an_id_is_an_address(place: Place) -> None:
+    first, second, _ = place.ids
+    assert first in place.version(first[17:23]) and first in place.version(first[:8])
+    assert place.client.get(f"/models/{NAME}/versions/2013").status_code == 404, "it could mean three"
+    text = place.text(f"/models/{NAME}/compare?version={second[17:24]}&version={first[17:24]}")
+    assert text.index(first) < text.index(second)
+    same = f"/models/{NAME}/compare?version={first}&version={first[17:24]}"
+    assert "1 are chosen" in place.client.get(same).text
+
+
+def test_the_overview_tells_owners_and_can_be_filtered_by_words(place: Place) -> None:
+    def shown(query: str) -> set[str]:
+        return set(re.findall(r'class="name" href="/ratchet/models/([a-z_]+)"', place.text(f"/models?q={query}")))
+
+    assert shown("") == {"aircraft_segments", "diabetes_progression", "flight_delay"}
+    assert shown("operations%20delay") == shown("DELAY") == {NAME}
+    assert shown("clustering") == {"aircraft_segments"}
+    text = place.text("/models?q=%3Cb%3E")
+    assert shown("%3Cb%3E") == set() and "<b>" not in text and "0 of 3 hold" in text
+    assert 'owned by <a href="/ratchet/models?q=operations">operations</a>' in place.text("/models")
+
+
+def test_a_models_page_tells_estimators_which_version_is_next_and_how_the_champion_does_on_later_rows(
+    place: Place,
+) -> None:
+    tell_more(place)
+    text = place.text(f"/models/{NAME}")
+    assert text.count("· hist_gradient_boosting") == len(place.ids)
+    champion, after = place.ids[2], place.ids[3]
+    (next_one,) = re.findall('After a rollback</dt><dd><a href="[^"]*/versions/([^"]+)"', text)
+    assert next_one == place.ids[0]
+    since = text[text.index('id="since"') :]
+    assert f"/versions/{after}" in since[: since.index("</table>")] and "as before" in since
+    assert text.count('class="mark since"') == 1
+    assert f"The champion on the holdout of {after}" in text
+    assert "would be in force" in place.version(champion) and place.ids[0] in place.version(champion)
+
+
+def test_the_trend_is_drawn_by_any_metric_that_was_measured(place: Place) -> None:
+    decision = place.ledger.timeline()[place.ids[2]].decision
+    assert decision is not None
+    found = load_evidence(place.store, NAME, decision.evidence)
+    scores = {role: one | {"log_loss": Measured(0.5, 0.4, 0.6)} for role, one in found.scores.items()}
+    found = replace(found, metrics=("roc_auc", "log_loss"), scores=scores)
+    key = put_content(place.store, f"{NAME}/evidence", ".json", canonical_json(found.to_json()))
+    place.append("decided", replace(decision, evidence=key).to_json())
+    picked = place.text(f"/models/{NAME}?metric=log_loss")
+    assert 'Log loss over time <small class="beside">lower is better' in picked
+    assert picked[picked.index('id="trend"') :].count('class="mark promoted') == 1, "the only one measured by it"
+    for other in ("roc_auc", "nonsense"):
+        assert "ROC AUC over time" in place.text(f"/models/{NAME}?metric={other}")
+
+
+def test_a_versions_page_tells_parameters_slices_and_the_candidates_that_lost(place: Place) -> None:
+    store, (version, *_) = place.store, place.ids
+    record = load_fit(store, NAME, load_version(store, NAME, version).fit)
+    best = replace(record, key="1" * 64, cv=CrossValidated("roc_auc", 0.8123, 0.01, (0.8, 0.82)))
+    lost = replace(best, key="2" * 64, candidate="plain", cv=CrossValidated("roc_auc", 0.7001, 0.01, (0.7, 0.7)))
+    for fit in (best, lost):
+        put_json(store, f"{NAME}/fits/{fit.key}.json", fit.to_json())
+    path = store.root / f"{NAME}/versions/{version}.json"
+    value = load_version(store, NAME, version)
+    path.chmod(0o644)
+    path.write_bytes(canonical_json(replace(value, candidates={"plain": lost.key, "best": best.key}).to_json()))
+    decision = place.ledger.timeline()[version].decision
+    assert decision is not None
+    level = SliceScores("origin", "JFK", 321, 60, {"challenger": {"roc_auc": Measured(0.7654, 0.7, 0.8)}})
+    found = replace(load_evidence(store, NAME, decision.evidence), slice_scores=(level,))
+    key = put_content(store, f"{NAME}/evidence", ".json", canonical_json(found.to_json()))
+    place.append("decided", replace(decision, evidence=key).to_json())
+    text = place.version(version)
+    assert re.search("max_iter</dt><dd><code>200<", text)
+    assert "ROC AUC by origin" in text and "0.7654" in text and "321 rows" in text
+    assert text.index("0.8123") < text.index("0.7001"), "the best first"
+
+
+def tell_more(place: Place) -> None:
+    """Two more versions than `tell` told: after the champion, one that was rejected against it."""
+    other = LocalStore(place.store.root.parent / "more")
+    place.ids = tell(other, versions=4)
+    place.store, place.ledger = other, Ledger(other, NAME)
+    os.environ["RATCHET_STORE"] = other.url
 
 
 @pytest.mark.parametrize("picture", ["gains", "curves"])

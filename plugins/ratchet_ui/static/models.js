@@ -32,7 +32,7 @@ function inside(href) {
   const url = new URL(href, location.href);
   if (url.origin !== location.origin || url.pathname.endsWith("/card")) return null;
   if (url.pathname === PLAIN || url.pathname.startsWith(`${PLAIN}/`)) {
-    return `/plugin/models${url.pathname.slice(PLAIN.length)}${url.search}`;
+    return `/plugin/models${url.pathname.slice(PLAIN.length)}${url.search}${url.hash}`;
   }
   return ofDags(url) ? url.pathname.slice(BASE.length) + url.search : null;
 }
@@ -52,7 +52,7 @@ function keepLinksInside(main, navigate) {
     const url = new URL(link.getAttribute("href"), location.href);
     if (!url.pathname.startsWith(`${HERE}`) && !ofDags(url)) return;
     event.preventDefault();
-    navigate(url.pathname.slice(BASE.length) + url.search);
+    navigate(url.pathname.slice(BASE.length) + url.search + url.hash);
   });
 }
 
@@ -69,6 +69,15 @@ function compareTwo(main, navigate) {
     navigate(inside(`${form.getAttribute("action")}?${query}`));
   });
   settle();
+}
+
+function filterModels(main, navigate) {
+  const form = main.querySelector("form[data-filter]");
+  form?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const wanted = form.querySelector("input").value.trim();
+    navigate(`/plugin/models${wanted ? `?${new URLSearchParams({ q: wanted })}` : ""}`);
+  });
 }
 
 // Titles of the charts' marks, shown at once and in the page's own look.
@@ -360,7 +369,7 @@ async function fetchPage(path) {
   throw new Error(typeof detail === "string" ? detail : "This page can't be shown.");
 }
 
-async function show(root, path, navigate, current) {
+async function show(root, path, anchor, navigate, current) {
   let page;
   try {
     page = await fetchPage(path);
@@ -387,9 +396,10 @@ async function show(root, path, navigate, current) {
   }
   keepLinksInside(main, navigate);
   compareTwo(main, navigate);
+  filterModels(main, navigate);
   showTips(main);
   offerActions(main, navigate);
-  root.host.scrollIntoView?.({ block: "start" });
+  (root.getElementById(anchor) ?? root.host).scrollIntoView({ block: "start" });
   // What Airflow's API knows comes after the page is there; without it the page still says all the rest.
   await Promise.allSettled([showNextRuns(main), showApprovals(main), showFailures(main), showRuns(main)]);
   main.dataset.ready = "";
@@ -397,15 +407,15 @@ async function show(root, path, navigate, current) {
 
 function Models() {
   const host = useRef(null);
-  const { pathname, search } = useLocation();
+  const { pathname, search, hash } = useLocation();
   const navigate = useNavigate();
   useEffect(() => {
     let current = true;
     const root = host.current.shadowRoot ?? host.current.attachShadow({ mode: "open" });
     const rest = pathname.replace(/^\/plugin\/models/, "").replace(/\/$/, "");
-    show(root, `${PLAIN}${rest}${search}`, (to) => navigate(to), () => current);
+    show(root, `${PLAIN}${rest}${search}`, hash.slice(1), (to) => navigate(to), () => current);
     return () => { current = false; };
-  }, [pathname, search]);
+  }, [pathname, search, hash]);
   // The theme is a class of <html>; light-dark() in the page's style follows color-scheme.
   useEffect(() => {
     const follow = () => {

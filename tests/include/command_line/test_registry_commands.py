@@ -51,8 +51,9 @@ def test_two_versions_are_compared_on_the_same_rows_the_older_first(ledger: Ledg
     assert text.index(first) < text.index(second)
     assert "on the same" in text and "roc_auc" in text and "prediction churn:" in text
     assert "training rows until" in text and "max_depth" not in text, "only what differs"
+    assert registry.compare("parcels", first[:-1], second.partition("-")[2][:6]) == text
     with pytest.raises(Exception, match=f"did you mean {first}"):
-        registry.compare("parcels", first[:-1], second)
+        registry.compare("parcels", first[:-1] + "x", second)
 
 
 def test_verify_reads_everything_again_and_names_what_was_changed(ledger: Ledger) -> None:

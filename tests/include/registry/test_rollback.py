@@ -89,3 +89,17 @@ def test_a_withdrawal_needs_a_reason(ledger: Ledger) -> None:
     with pytest.raises(RegistryError, match="reason"):
         roll_back(ledger, None, "  ", actor=actor("r"), at=NOW)
     assert versions(ledger)[2] == ledger.timeline().champion
+
+
+def test_a_version_is_named_by_its_id_or_by_enough_of_the_beginning_of_id_or_digest(ledger: Ledger) -> None:
+    first, second, third = versions(ledger)
+    timeline = ledger.timeline()
+    assert find_version(timeline, second) == find_version(timeline, second[:8]) == second
+    assert find_version(timeline, f" {first.partition('-')[2][:5]} ") == first
+    assert find_version(timeline, third.partition("-")[2]) == third
+    with pytest.raises(RegistryError, match="3 versions begin with 2013") as many:
+        find_version(timeline, "2013")
+    assert str(many.value).index(third) < str(many.value).index(first), "the newest first"
+    for wrong in (third[:3], "2013x", third + "0"):
+        with pytest.raises(RegistryError, match="There is no version"):
+            find_version(timeline, wrong)
