@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,19 @@ def lint(path: Path, *, now: datetime, as_of: datetime | None = None, with_rows:
         said.append("Its rows were not read: they are behind an Airflow connection.")
     else:
         said.append(_rows(model, folder, recipes, as_of or min(model.schedule.end or now, now), now))
-    return " ".join(said)
+    return "\n".join([" ".join(said), *_cannot_be_told(model)])
+
+
+def _cannot_be_told(model: ModelConfig) -> Iterator[str]:
+    """Say which channels can't be reached with what is installed here; a run would only log that."""
+    for channel in dict.fromkeys(model.notify):
+        try:
+            version(channel.provider)
+        except PackageNotFoundError:
+            yield (
+                f"notify: `via: {channel.via}` needs {channel.provider}, which is not installed here. "
+                f"Where Airflow runs: pip install {channel.provider}"
+            )
 
 
 def _reachable(model: ModelConfig) -> bool:

@@ -10,6 +10,7 @@ from include.config.section import Section
 
 Event = Literal["promoted", "held", "rejected", "refused", "waiting", "alarm"]
 EVENTS: tuple[Event, ...] = get_args(Event)
+_PROVIDERS = {"slack": "slack", "smtp": "smtp", "webhook": "http"}
 
 
 class Notification(Section):
@@ -23,6 +24,11 @@ class Notification(Section):
     """For `smtp`: the addresses."""
     on: tuple[Event, ...] = EVENTS
     """What is told: a version `promoted`, `held` or `rejected`; rows `refused` by a check or their source; an approval `waiting`; an `alarm`: a run that failed otherwise, a version withdrawn."""
+
+    @property
+    def provider(self) -> str:
+        """The Airflow provider whose notifier it is sent by, as it is installed."""
+        return f"apache-airflow-providers-{_PROVIDERS[self.via]}"
 
     @model_validator(mode="after")
     def _addressed(self) -> Notification:

@@ -43,9 +43,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             running = Site(airflow.address, {}, LocalStore(folder / "store"), models, [])
             login = {"username": USER, "password": password(home)}
             running.tokens[USER] = json.loads(running.ask("/auth/token", method="POST", body=login)[2])["access_token"]
-            for dag in ("retrain_parcels", "retrain_letters", "rollback_parcels"):
-                path = f"/api/v2/dags/{dag}?update_mask=is_paused"
-                running.ask(path, method="PATCH", user=USER, body={"is_paused": False})
             yield running
 
 
@@ -108,6 +105,11 @@ class Story:
         self.page.get_by_role("textbox").last.fill(reason)
         button.click()
 
+    def failure(self, path: str, where: str) -> str:
+        """Return what a page tells of a failed run; empty if it tells of none."""
+        found = self.see(path).locator(where).filter(has_text="failed")
+        return str(found.first.inner_text()) if found.count() else ""
+
     def decided(self, model: str, count: int) -> Standing:
         """Wait until so many versions are decided on; return the newest."""
 
@@ -122,6 +124,19 @@ class Story:
 
 def test_train_be_asked_answer_or_not_and_roll_back(site: Site, page_of: Callable[..., Any]) -> None:
     story = Story(site, page_of(USER, MODELS))
+
+    # A run that fails stands on the page of a model that has no version yet, with its reason, and on the overview.
+    assert "No version yet" in story.see("/parcels").inner_text()
+    story.retrain("parcels", "2023-11-01")
+    reason = until(lambda: story.failure("/parcels", "[data-runs]"), "a failed run")
+    assert re.search("ingest: The source has no row for the train window", reason)
+    assert "The source has no row for the train window" in story.failure("", ".needs li.failed")
+    log = story.see("/parcels").locator("[data-runs]").get_by_role("link", name="Log")
+    log.click()
+    story.page.get_by_text("The source has no row for the train window").first.wait_for()
+    visible = story.page.get_by_text("The source has no row for the train window").filter(visible=True)
+    assert visible.count() == 1, "said once, its stack folded away"
+    assert story.page.get_by_text("what to do:").filter(visible=True).count() == 1
 
     # Trigger from the form, one that nobody will answer and one that is watched until it waits.
     assert "No version yet" in story.see("/parcels").inner_text()

@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 from histories import tell
 
+from include.command_line import questions
 from include.evaluation.evidence import Churn, Measured, SliceScores
 from include.evaluation.measure import load_evidence
 from include.registry.ledger import Ledger
@@ -155,6 +156,18 @@ def test_the_overview_tells_owners_and_can_be_filtered_by_words(place: Place) ->
     text = place.text("/models?q=%3Cb%3E")
     assert shown("%3Cb%3E") == set() and "<b>" not in text and "0 of 3 hold" in text
     assert 'owned by <a href="/ratchet/models?q=operations">operations</a>' in place.text("/models")
+
+
+def test_a_model_that_is_declared_no_more_leaves_the_overview_and_its_history_stays(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "none").mkdir()
+    monkeypatch.setenv("RATCHET_MODELS", str(tmp_path / "none"))
+    assert NAME not in place.text("/models")
+    text = place.text(f"/models/{NAME}")
+    assert "No model.yaml declares it any more; its history stays." in text
+    assert all(version in text for version in place.ids)
+    assert all(version in questions.history(NAME, None) for version in place.ids)
 
 
 def test_a_models_page_tells_estimators_which_version_is_next_and_how_the_champion_does_on_later_rows(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 from chain_run import declare, month, parcels
 
+from include.command_line import lint as module
 from include.command_line.lint import lint
 from include.errors import RatchetError
 
@@ -93,3 +95,21 @@ def test_rows_behind_a_connection_are_not_read_and_that_is_said(path: Path, chan
     source = "{kind: sql, connection: shop, query: 'SELECT * FROM t WHERE at >= :start AND at < :end'}"
     change(("{kind: python, reader: source:read}", source))
     assert "behind an Airflow connection" in lint(path, now=NOW)
+
+
+def test_a_channel_whose_provider_is_missing_is_named_with_what_to_install(
+    path: Path, change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = "notify: [{via: slack, connection: team}, {via: webhook, connection: hook}]"
+    change(("owner: depot", f"owner: depot\n{channels}"))
+    assert "notify" not in lint(path, now=NOW, with_rows=False), "both are installed here"
+
+    def only_webhook(name: str) -> str:
+        if name == "apache-airflow-providers-http":
+            return "1"
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(module, "version", only_webhook)
+    (_, told) = lint(path, now=NOW, with_rows=False).splitlines()
+    assert told.startswith("notify: `via: slack` needs apache-airflow-providers-slack, which is not installed here.")
+    assert told.endswith("pip install apache-airflow-providers-slack")
