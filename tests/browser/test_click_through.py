@@ -133,7 +133,8 @@ def test_train_be_asked_answer_or_not_and_roll_back(site: Site, page_of: Callabl
     assert "The source has no row for the train window" in story.failure("", ".needs li.failed")
     log = story.see("/parcels").locator("[data-runs]").get_by_role("link", name="Log")
     log.click()
-    story.page.get_by_text("The source has no row for the train window").first.wait_for()
+    story.page.wait_for_url("**/tasks/ingest**", wait_until="commit")
+    story.page.get_by_text("what to do:").first.wait_for()
     visible = story.page.get_by_text("The source has no row for the train window").filter(visible=True)
     assert visible.count() == 1, "said once, its stack folded away"
     assert story.page.get_by_text("what to do:").filter(visible=True).count() == 1

@@ -93,6 +93,33 @@ def test_a_mark_tells_its_evidence_under_the_pointer_and_under_the_keyboard(page
     assert page.locator(".tip").is_visible()
 
 
+def test_the_overview_is_filtered_and_the_trend_drawn_by_another_metric_inside_airflow(site, page_of):
+    page = page_of("vera", MODELS)
+    main = ready(page)
+    main.get_by_role("searchbox").fill("operations FLIGHT_")
+    main.get_by_role("button", name="Filter").click()
+    page.wait_for_url("**/plugin/models?q=operations+FLIGHT_")
+    assert ready(page).get_by_role("row").count() == 2, "its head and one model"
+    ready(page).get_by_role("link", name="Show all").click()
+    page.wait_for_url(f"**{MODELS}")
+    assert ready(page).get_by_role("row").count() == 3
+    page = page_of("vera", f"{MODEL}?metric=nothing#trend")
+    heading = ready(page).get_by_role("heading", name="ROC AUC over time")
+    assert heading.evaluate("node => node.getBoundingClientRect().top") < 400, "the anchor is scrolled to"
+
+
+@pytest.mark.parametrize("name", ["model", "two measured against each other"])
+def test_no_two_labels_of_a_picture_collide(site, page_of, name):
+    main = ready(page_of("vera", paths(site)[name]))
+    boxes = "node => [...node.querySelectorAll('svg text')].map(one => [one.closest('svg').className.baseVal, one.textContent, one.getBoundingClientRect()].flatMap(part => part.left === undefined ? [part] : [part.left, part.right, part.top, part.bottom]))"
+    found = main.evaluate(boxes)
+    assert len(found) >= 2
+    for place, (_, one, left, right, top, bottom) in enumerate(found):
+        for _, other, left2, right2, top2, bottom2 in found[place + 1 :]:
+            apart = right <= left2 or right2 <= left or bottom <= top2 or bottom2 <= top
+            assert apart, (one, other)
+
+
 def test_two_versions_are_chosen_and_compared(site, page_of):
     page = page_of("vera", MODEL)
     main = ready(page)
@@ -197,6 +224,7 @@ def test_a_failed_run_stands_on_the_page_of_a_model_without_a_version(site, page
     assert "No version yet" in main.inner_text()
     (item,) = main.locator("[data-runs]").get_by_role("listitem").all()
     assert item.locator(".badge").inner_text() == "failed"
+    assert "No task of it failed: it was marked so" in item.inner_text()
     assert (
         item.get_by_role("link", name=run).get_attribute("href") == f"/dags/retrain_{LONG}/runs/{quote(run, safe='')}"
     )

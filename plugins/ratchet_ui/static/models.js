@@ -131,7 +131,8 @@ async function showFailures(main) {
   const models = new Set([...dags].map(modelOf));
   const found = await ask("/api/v2/dags?tags=ratchet&last_dag_run_state=failed&limit=100");
   const failed = found.dags.map((dag) => dag.dag_id).filter((dag) => models.has(modelOf(dag)));
-  const told = await Promise.all(failed.map((dag, place) => (place < REASONS ? newestFailure(dag).catch(() => []) : [])));
+  const elsewhere = main.querySelector("[data-runs]"); // a model's page tells its runs below
+  const told = await Promise.all(failed.map((dag, place) => (elsewhere || place >= REASONS ? [] : newestFailure(dag).catch(() => []))));
   for (const [place, dag] of failed.entries()) {
     const model = modelOf(dag);
     const name = element("a", { href: `${BASE}/dags/${encodeURIComponent(dag)}` }, dag);
@@ -147,7 +148,7 @@ const RUNS = 8;
 
 async function newestFailure(dag) {
   const { dag_runs: runs } = await ask(`/api/v2/dags/${encodeURIComponent(dag)}/dagRuns?state=failed&order_by=-id&limit=1`);
-  return runs.length ? [...await reasons(runs[0])] : [];
+  return runs.length ? reasons(runs[0]) : [];
 }
 
 function addressOf(...parts) {
@@ -158,6 +159,7 @@ function addressOf(...parts) {
 async function reasons(run) {
   const at = `dags/${encodeURIComponent(run.dag_id)}/dagRuns/${encodeURIComponent(run.dag_run_id)}/taskInstances`;
   const { task_instances: tasks } = await ask(`/api/v2/${at}?state=failed&state=up_for_retry&limit=3`);
+  if (!tasks.length && run.state === "failed") return ["No task of it failed: it was marked so, or ran out of time."];
   return Promise.all(tasks.map(async (task) => {
     const place = task.map_index < 0 ? [] : ["mapped", task.map_index];
     const log = `${BASE}/${addressOf("dags", run.dag_id, "runs", run.dag_run_id, "tasks", task.task_id, ...place)}?try_number=${task.try_number}`;
@@ -383,6 +385,7 @@ async function show(root, path, anchor, navigate, current) {
     return;
   }
   if (!current()) return;
+  const begin = () => (root.getElementById(anchor) ?? root.host).scrollIntoView({ block: "start" });
   const main = document.adoptNode(page.querySelector("main"));
   const style = document.adoptNode(page.querySelector("link[rel=stylesheet]"));
   const known = root.querySelector("link");
@@ -391,7 +394,7 @@ async function show(root, path, anchor, navigate, current) {
     root.append(main);
   } else {
     main.hidden = true;
-    style.addEventListener("load", () => { main.hidden = false; });
+    style.addEventListener("load", () => { main.hidden = false; begin(); });
     root.replaceChildren(style, main);
   }
   keepLinksInside(main, navigate);
@@ -399,7 +402,7 @@ async function show(root, path, anchor, navigate, current) {
   filterModels(main, navigate);
   showTips(main);
   offerActions(main, navigate);
-  (root.getElementById(anchor) ?? root.host).scrollIntoView({ block: "start" });
+  begin();
   // What Airflow's API knows comes after the page is there; without it the page still says all the rest.
   await Promise.allSettled([showNextRuns(main), showApprovals(main), showFailures(main), showRuns(main)]);
   main.dataset.ready = "";
