@@ -64,7 +64,8 @@ def read_rows(
     positions : bool
         Add the columns `SLOT` and `POSITION`, which name a row for quarantine.
     among : sequence of Pinned, optional
-        Read only these of the snapshot's partitions; that they hold no row of a window is then no error.
+        Read only these of the snapshot's partitions; that they hold no row of a window is then no error. Of no rows at
+        all nothing is derived: they come without derived columns.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def read_rows(
             raise nothing_in(snapshot, one, "train" if one == snapshot.split.train else "holdout", data.target)
     names = [*raw, *((SLOT, POSITION) if positions else ())]
     frame = _to_frame(pa.concat_tables(kept).select(names))
-    if derive is not None:
+    if derive is not None and len(frame):
         frame = _derived(frame, load_function(folder, derive), derive, target=data.target, keep=_NOT_FOR_DERIVE)
     if columns is None:
         return frame
@@ -305,17 +306,32 @@ def _derived(
 
 
 def _check_row_by_row(seen: pd.DataFrame, result: pd.DataFrame, derive: Callable[..., Any], where: str) -> None:
-    """Derive a few rows alone: who looks at other rows, for a mean or the row before, gives them other values."""
+    """Derive a few rows alone, and two of them one by one: who looks at other rows, for a mean or the row before, gives them other values."""
     places = np.unique(np.linspace(0, len(seen) - 1, num=min(20, len(seen) // 2 or 1)).astype(int))
-    alone = derive(seen.iloc[places].copy())
-    for column in result.columns:
-        if not same_values(result[column].iloc[places], alone[column]).all():
+    for some in (places, places[:1], places[-1:]):
+        # As they would be read if there were no others: with the levels that they have.
+        alone = derive(pd.DataFrame({name: _levels_in_use(column) for name, column in seen.iloc[some].items()}))
+        if set(alone.columns) != set(result.columns):
             raise DataError(
-                f"`derive` looks at other rows to make `{column}`.",
-                expected="the same values whichever rows are derived together",
+                "The columns that `derive` makes depend on which rows there are.",
+                expected="the same columns whichever rows are derived together",
+                found=f"{len(result.columns)} columns from all rows, {len(alone.columns)} from {len(some)} of them",
                 where=where,
-                remedy="learned values belong to `features.numeric` and `features.categorical`, which learn from training rows only",
+                remedy="a column for each level is made by `features.categorical: {encode: one_hot}`, which learns the levels "
+                "from training rows and knows them at prediction time",
             )
+        for column in result.columns:
+            if not same_values(result[column].iloc[some], alone[column]).all():
+                raise DataError(
+                    f"`derive` looks at other rows to make `{column}`.",
+                    expected="the same values whichever rows are derived together",
+                    where=where,
+                    remedy="learned values belong to `features.numeric` and `features.categorical`, which learn from training rows only",
+                )
+
+
+def _levels_in_use(column: pd.Series[Any]) -> pd.Series[Any]:
+    return column.cat.remove_unused_categories() if isinstance(column.dtype, pd.CategoricalDtype) else column.copy()
 
 
 def select(frame: pd.DataFrame, columns: list[str], model: str) -> pd.DataFrame:

@@ -126,6 +126,9 @@ def test_derive_adds_columns_and_never_sees_the_target(rows, folder) -> None:
         ("return f.to_dict()", "did not return a frame"),
         ("return f.assign(z=f['x'].mean())", "looks at other rows"),
         ("return f.assign(z=f['x'].shift())", "looks at other rows"),
+        ("return f.assign(z=f['c'].cat.codes)", "looks at other rows"),
+        ("import pandas as pd; return pd.get_dummies(f, columns=['c'])", "depend on which rows there are"),
+        ("return f if len(f) > 30 else f.assign(z=1)", "depend on which rows there are"),
     ],
 )
 def test_derive_may_only_add_columns_row_by_row(rows, folder, body, message) -> None:

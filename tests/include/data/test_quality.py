@@ -322,6 +322,27 @@ def test_many_rows_are_judged_part_by_part_with_the_same_report(
     assert reports[0] == reports[1] == reports[2]
 
 
+def test_a_part_without_a_row_in_the_windows_is_no_error_and_nothing_is_derived_of_it(
+    local_store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.data.quality.PART", 1)
+    later = parcels.rows().tail(2).assign(at=lambda rows: rows["at"] + pd.Timedelta("10h"), id=[1000, 1001])
+    assert later["at"].max() > pd.Timestamp(parcels.AS_OF) - pd.Timedelta("12h")
+    (tmp_path / "features.py").write_text(
+        "def derive(frame):\n    assert len(frame)\n    return frame.assign(double=frame['size'] * 2)\n"
+    )
+    twice = {"expect_column_values_to_be_between": {"column": "double", "max_value": 18}}
+    model = parcels.model_with(twice, derive="features:derive")
+    report = run(local_store, model, pd.concat([parcels.rows(), later]), tmp_path)
+    assert report.passed and not report.warnings
+    assert load_report(local_store, "parcels", report.report)["coverage"][-1] == {
+        "slot": "2024-05",
+        "train": 0,
+        "holdout": 0,
+        "set_aside": 0,
+    }
+
+
 def test_of_many_rows_too_a_column_that_is_not_there_is_named_with_its_entry(
     local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
