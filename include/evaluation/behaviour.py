@@ -15,6 +15,7 @@ from include.config.behaviour import Behaviour, Case, Direction, Invariance
 from include.errors import EvaluationError, RatchetError, nearest
 from include.evaluation.comparison import Scored
 from include.evaluation.evidence import Behaved
+from include.training.levels import text_of
 
 log = logging.getLogger(__name__)
 
@@ -166,9 +167,9 @@ def _case(check: Case, asked: Asked) -> Behaved:
     score, wanted, right = scored.score[0], [], True
     if check.says is not None:
         classes = asked.classes or ()
-        if str(check.says) not in map(str, classes):
+        if text_of(check.says) not in map(text_of, classes):
             raise EvaluationError(f"there is no class {check.says}, but {' and '.join(map(str, classes))}")
-        right = str(classes[int(np.asarray(scored.said)[0])]) == str(check.says)
+        right = text_of(classes[int(np.asarray(scored.said)[0])]) == text_of(check.says)
         wanted.append(f"be said to be {check.says}")
     if check.at_least is not None or check.at_most is not None:
         if np.ndim(score):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,12 +17,10 @@ from include.evaluation.evidence import PROBABILITIES, Churn, Family, Gain, Meas
 from include.evaluation.many_classes import classes_in, definition, is_shared, terms_of
 from include.evaluation.metrics import DEFINITIONS, sign
 from include.evaluation.simultaneous import critical_values
+from include.training.levels import MISSING, texts_of
 
 Array = NDArray[Any]
 Scores = dict[Role, dict[str, Measured]]
-
-MISSING = "(missing)"
-"""The level of rows without a value."""
 
 LEAST_DEFINED = 0.95
 """A metric that fewer of the resamples can be given is undefined: its interval would leave out the hard cases."""
@@ -74,13 +73,37 @@ class Levels:
 
     @classmethod
     def of(cls, column: pd.Series) -> Levels:
-        """Read a column's levels, ascending; a missing value is the level ``(missing)``."""
-        codes, values = pd.factorize(column, use_na_sentinel=False)
-        names = np.array([MISSING if pd.isna(value) else str(value) for value in values])
-        order = np.argsort(names, kind="stable")
-        place = np.empty(len(order), dtype=np.intp)
-        place[order] = np.arange(len(order))
-        return cls(tuple(names[order].tolist()), place[codes])
+        """Read a column's levels, ascending by name.
+
+        A number has one name whatever type gaps give its column: 7 is ``7`` beside missing values, too. A missing value is
+        the level ``(missing)``; a text that says so, or begins with a quotation mark, is quoted.
+        """
+        rows, texts = texts_of(column)
+        return cls.named(
+            [*(_quoted(text) if text == MISSING else told_apart(text) for text in texts.tolist()), MISSING], rows
+        )
+
+    @classmethod
+    def named(cls, names: Sequence[str], codes: Array) -> Levels:
+        """Return the levels that rows have, ascending by name; equal names are one level.
+
+        Parameters
+        ----------
+        codes : array of int, of shape (n_rows,)
+            Places in ``names``.
+        """
+        used, place = np.unique(codes, return_inverse=True)
+        unique, of_used = np.unique(np.array([names[code] for code in used], dtype=object), return_inverse=True)
+        return cls(tuple(unique.tolist()), of_used[place])
+
+
+def told_apart(name: str, separator: str = "") -> str:
+    """Return a name in quotation marks (as JSON) if it could be taken for another: it begins with one, or holds the separator."""
+    return _quoted(name) if name.startswith('"') or (separator and separator in name) else name
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ from include.evaluation.declared_terms import code_of_costs, with_declared_terms
 from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Role, Units
 from include.evaluation.fairness import fairness_of
 from include.evaluation.judged_rows import Obstacle, read_judged_rows, target_of, units_of
-from include.evaluation.slicing import levels_of
+from include.evaluation.slicing import levels_of, of_levels
 from include.leaks.watch import EDITION as TRIPWIRES
-from include.leaks.watch import watch
+from include.leaks.watch import of_entities, watch
 from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
 from include.storage.store import ObjectStore
 from include.training.fingerprint import fingerprint
@@ -111,7 +111,7 @@ def measure(
         "cost": code_of_costs(model, folder),
         "fairness": [list(model.fairness_groups), list(_of_worst_group(model))],
     }
-    index = f"{model.name}/evidence/index/{digest_json(question)}.json"
+    index = f"{model.name}/evidence/index/{digest_json(question | _mended(model, snapshot))}.json"
     if store.exists(index):
         digest = get_json(store, index)["evidence"]
         log.info("Evidence for %s was measured before: %s", challenger.id, digest[:12])
@@ -122,6 +122,11 @@ def measure(
     digest = put_content(store, f"{model.name}/evidence", ".json", canonical_json(evidence.to_json()))
     settled = settle_json(store, index, {"evidence": digest})["evidence"]
     return load_evidence(store, model.name, settled), settled
+
+
+def _mended(model: ModelConfig, snapshot: Snapshot) -> dict[str, int]:
+    """Return the editions of what earlier releases measured wrongly for such a model: it is measured again, by the same draws."""
+    return of_entities(model) | of_levels(model.evaluation.slices, snapshot.schema)
 
 
 def load_evidence(store: ObjectStore, model: str, digest: str) -> Evidence:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from include.config.slices import Slice
 from include.errors import EvaluationError
-from include.evaluation.comparison import MISSING, Levels
+from include.evaluation.comparison import Levels, told_apart
+from include.training.levels import MISSING
 
 MAX_LEVELS = 200
 
@@ -29,9 +32,7 @@ def levels_of(frame: pd.DataFrame, slices: tuple[Slice, ...]) -> dict[str, Level
             found[one.called] = single[one.called]
         else:
             parts = [single[name] if name in single else Levels.of(frame[name]) for name in one.cross]
-            names = [np.array(part.names, dtype=object)[part.codes] for part in parts]
-            joined = [", ".join(row) for row in zip(*names, strict=True)]
-            found[one.called] = Levels.of(pd.Series(joined, index=frame.index))
+            found[one.called] = _crossed(parts)
         if len(found[one.called].names) > MAX_LEVELS:
             raise EvaluationError(
                 "A slice has too many levels to look at one by one.",
@@ -41,6 +42,24 @@ def levels_of(frame: pd.DataFrame, slices: tuple[Slice, ...]) -> dict[str, Level
                 remedy="cut numbers by `edges` or `bins`, or derive a coarser column in `features.derive`",
             )
     return found
+
+
+def of_levels(slices: tuple[Slice, ...], schema: Mapping[str, str]) -> dict[str, int]:
+    """Return the edition of how levels are told apart, where the first may have taken some for one: of all but texts as they are."""
+    plain = all(one.column is not None and schema.get(one.column) == "string" for one in slices)
+    cut = any(one.edges or one.bins for one in slices)
+    return {} if plain and not cut else {"levels": 2}
+
+
+def _crossed(parts: list[Levels]) -> Levels:
+    """Return a level for each combination that rows have, by the names of its parts; one with a comma in it is quoted."""
+    combinations: list[tuple[str, ...]] = [()]
+    codes = np.zeros(len(parts[0].codes), dtype=np.int64)
+    for part in parts:
+        width = len(part.names)
+        found, codes = np.unique(codes * width + part.codes, return_inverse=True)
+        combinations = [(*combinations[code // width], part.names[code % width]) for code in found]
+    return Levels.named([", ".join(told_apart(name, ",") for name in names) for names in combinations], codes)
 
 
 def _column(frame: pd.DataFrame, declared: Slice) -> Levels:
@@ -59,7 +78,7 @@ def _column(frame: pd.DataFrame, declared: Slice) -> Levels:
     edges = np.array(declared.edges or ())
     if declared.bins is not None:
         edges = np.unique(np.quantile(known, np.linspace(0, 1, declared.bins + 1)[1:-1])) if len(known) else edges
-    texts = [f"{edge:g}" for edge in edges]
+    texts = _texts(edges)
     names = [f"below {texts[0]}"] if texts else ["all"]
     names += [f"{low} to {high}" for low, high in pairwise(texts)] + [f"{text} or more" for text in texts[-1:]]
     codes = np.searchsorted(edges, values, side="right")
@@ -68,3 +87,12 @@ def _column(frame: pd.DataFrame, declared: Slice) -> Levels:
     used = np.unique(codes)
     place = np.searchsorted(used, codes)
     return Levels(tuple([*names, MISSING][code] for code in used), place)
+
+
+def _texts(edges: np.ndarray[Any, Any]) -> list[str]:
+    """Return edges with as many digits, from six on, as tell them apart."""
+    for digits in range(6, 18):  # 17 digits tell any two floats apart
+        texts = [f"{edge:.{digits}g}" for edge in edges]
+        if len(set(texts)) == len(texts):
+            break
+    return texts

@@ -12,6 +12,8 @@ from include.config.data import ROW
 from include.leaks.tripwire import Tripwire
 
 _NAME = "shared_rows"
+_EXACT = 2**53
+"""From here on not every integer is a float."""
 
 
 def shared_rows(
@@ -54,8 +56,26 @@ def shared_rows(
 
 
 def row_digests(frame: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """Return a digest of 64 bits for each row; whether its texts are categories makes no difference."""
-    return pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    """Return a digest of 64 bits for each row, of its values and not of the types that hold them.
+
+    Whether texts are categories makes no difference, nor what gaps in a window make of a column of integers or truths.
+    """
+    columns = {place: _digests(column) for place, (_, column) in enumerate(frame.items())}
+    return pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
+
+
+def _digests(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    if column.dtype == object:
+        column = column.convert_dtypes()
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        return pd.util.hash_pandas_object(column, index=False).to_numpy()
+    # As floats, and beyond those that are exact with what is lost by it; zero has one sign.
+    floats = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0
+    digests = pd.util.hash_array(floats)
+    if pd.api.types.is_integer_dtype(column.dtype) and np.nanmax(np.abs(floats), initial=0.0) >= _EXACT:
+        lost = np.array([0 if pd.isna(value) else int(value) - int(float(value)) for value in column], dtype=np.int64)
+        digests = np.where(lost != 0, digests ^ pd.util.hash_array(lost), digests)
+    return digests
 
 
 def _on_both_sides(learned: pd.DataFrame, judged: pd.DataFrame) -> int:

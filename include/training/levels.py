@@ -129,11 +129,14 @@ def texts_of(column: pd.Series[Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[A
         rows, values = column.cat.codes.to_numpy(), column.cat.categories
     else:
         rows, values = pd.factorize(column, use_na_sentinel=True)
-    return rows.astype(np.int64), np.array([_text(value) for value in values], dtype=np.str_)
+    return rows.astype(np.int64), np.array([text_of(value) for value in values], dtype=np.str_)
 
 
-def _text(value: Any) -> str:
-    # A column of integers turns into floats when a value is missing; 7 and 7.0 must stay one level.
+def text_of(value: Any) -> str:
+    """Return a value as the text that it is known by: a whole number is written without a point, whatever type holds it.
+
+    A column of integers turns into floats when a value is missing; 7 and 7.0 must stay one level.
+    """
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)

@@ -143,6 +143,14 @@ def test_a_case_must_be_said_to_be_of_its_class(task: str, right: Any, wrong: An
     assert found.state == "broken" and f"is {right} with probability" in found.found
 
 
+def test_a_case_names_its_class_whatever_type_the_classes_have() -> None:
+    row = {"colour": "red", "size": 1, "at": "2024-05-01T20:00:00"}
+    declared = TypeAdapter(Behaviour).validate_python({"kind": "case", "name": "n", "row": row, "says": 1})
+    for classes in ((0, 1), (0.0, 1.0), ("0", "1")):
+        (found,) = behaviours_of([declared], replace(asked("binary"), classes=classes), seed=0)
+        assert found.state == "held", found.found
+
+
 @pytest.mark.parametrize(
     ("check", "why"),
     [

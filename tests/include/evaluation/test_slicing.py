@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from include.config.judging import Evaluation
@@ -38,9 +40,61 @@ def test_bins_hold_about_as_many_rows_each() -> None:
 def test_columns_and_slices_are_crossed() -> None:
     found = levels("sex", {"column": "age", "edges": [30]}, {"cross": ["sex", "age"]}, {"cross": ["sex", "spend"]})
     assert found["sex x age"][:3] == ["f, below 30", "m, 30 or more", "f, 30 or more"]
-    assert found["sex x spend"][0] == "f, 0.0"
+    assert found["sex x spend"][0] == "f, 0"
     declared = Evaluation.model_validate({"slices": [{"column": "age", "bins": 2}, {"cross": ["age", "sex"]}]}).slices
     assert columns_of(declared) == ("age", "sex")
+
+
+def names(frame: pd.DataFrame, *slices: object) -> dict[str, list[str]]:
+    declared = Evaluation.model_validate({"slices": slices}).slices
+    return {name: [found.names[code] for code in found.codes] for name, found in levels_of(frame, declared).items()}
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [[1700000000, 1700000001, 1700000002], [0.1234567, 0.1234568], [0.1, 0.1 + 2**-55], [-1e-9, 0, 1e-9]],
+)
+def test_edges_have_as_many_digits_as_tell_them_apart(edges: list[float]) -> None:
+    frame = pd.DataFrame({"at": [edges[0] - 1, *edges]})
+    for declared in ({"edges": edges}, {"bins": len(edges) + 1}):
+        (found,) = names(frame, {"column": "at", **declared}).values()
+        assert len(set(found)) == len(set(np.unique(frame["at"])))
+    assert names(pd.DataFrame({"at": [5.0, 35.0]}), {"column": "at", "edges": [30, 1e6]})["at"] == [
+        "below 30",
+        "30 to 1e+06",
+    ]
+
+
+TEXTS = st.lists(st.sampled_from(["a", ",", " ", '"', "\\", "(missing)"]), max_size=4).map("".join)
+
+
+@given(st.lists(st.tuples(st.one_of(st.none(), TEXTS), st.one_of(st.none(), TEXTS)), min_size=1, max_size=30))
+def test_two_rows_are_in_one_level_if_and_only_if_their_values_are_the_same(rows: list[tuple]) -> None:
+    frame = pd.DataFrame(rows, columns=["one", "other"], dtype=object)
+    found = names(frame, "one", "other", {"cross": ["one", "other"]})
+    for name, values in (("one", [row[0] for row in rows]), ("one x other", rows)):
+        together = {(value, level) for value, level in zip(values, found[name], strict=True)}
+        assert len(together) == len({value for value, _ in together}) == len({level for _, level in together})
+
+
+def test_a_crossing_of_plain_levels_reads_plainly() -> None:
+    frame = pd.DataFrame({"one": ["a, b", "a", "a"], "other": ["c", "b, c", None]})
+    assert names(frame, {"cross": ["one", "other"]})["one x other"] == ['"a, b", c', 'a, "b, c"', "a, (missing)"]
+
+
+@pytest.mark.parametrize("gap", [np.nan, None, pd.NA])
+def test_a_level_has_one_name_whether_or_not_values_are_missing_in_a_month(gap: object) -> None:
+    whole = pd.DataFrame({"hour": [7, 8], "open": [True, False]})
+    gappy = pd.DataFrame(
+        {
+            "hour": pd.Series([7, 8, gap], dtype="Int64" if gap is pd.NA else "float64"),
+            "open": pd.Series([True, False, gap], dtype="object" if gap is None else "boolean"),
+        }
+    )
+    for slices in (["hour"], ["open"], [{"cross": ["hour", "open"]}]):
+        (before,), (after,) = names(whole, *slices).values(), names(gappy, *slices).values()
+        assert after[:2] == before
+    assert names(gappy, "hour")["hour"] == ["7", "8", "(missing)"]
 
 
 @pytest.mark.parametrize(

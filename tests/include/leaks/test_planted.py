@@ -35,7 +35,14 @@ from include.training.rows import training_rows
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 ROWS = 2400
-WORDS = {"object": "string", "str": "string", "bool": "boolean", "int64": "integer", "float64": "float"}
+WORDS = {
+    "object": "string",
+    "str": "string",
+    "bool": "boolean",
+    "int64": "integer",
+    "Int64": "integer",
+    "float64": "float",
+}
 
 
 def day(number: float) -> datetime:
@@ -174,6 +181,17 @@ def test_an_entity_on_both_sides_trips_the_wire_only_if_it_is_declared(tmp_path:
     evidence = Training(tmp_path / "declared", rows, entity="customer").measure()
     assert tripped(evidence) == ["shared_rows"]
     assert "7 holdout rows are about the same `customer`" in lesson(evidence, "shared_rows")
+
+
+def test_an_entity_on_both_sides_is_found_whatever_gaps_make_of_its_column(tmp_path: Path) -> None:
+    rows = rows_of()
+    rows["customer"] = np.where(rows["at"] <= day(18), np.arange(ROWS) % 7, 1000 + np.arange(ROWS))
+    rows.loc[rows.index[-3:], "customer"] = [1, 2, 3]
+    rows["customer"] = rows["customer"].astype("Int64").mask(rows.index == 5)
+    training = Training(tmp_path, rows, entity="customer")
+    assert training.snapshot.schema["customer"] == "integer"
+    (shared, *_) = training.measure().tripwires
+    assert shared.state == "tripped" and "3 holdout rows are about the same `customer`" in shared.reason
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

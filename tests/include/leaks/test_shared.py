@@ -33,3 +33,22 @@ def test_texts_and_ids_with_gaps_are_looked_at_row_by_row() -> None:
     assert shared_rows(learned, judged, ["id"]).state == "tripped"
     learned, judged = (pd.DataFrame({"id": column}) for column in (["a", "b"], ["c", "b"]))
     assert shared_rows(learned, judged, ["id"]).state == "tripped"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "Int64", "object"])
+@pytest.mark.parametrize("learned", [[1, 2, 3, 4, 5, 6, 7], [False, True]])
+def test_a_gap_on_one_side_hides_no_entity_of_the_other(learned: list, dtype: str) -> None:
+    judged = pd.DataFrame({"id": range(100, 100 + len(learned)), "who": learned})
+    gappy = pd.Series([*learned, None], dtype="boolean" if learned[0] is False and dtype != "object" else dtype)
+    known = pd.DataFrame({"id": range(len(gappy)), "who": gappy})
+    wire = shared_rows(known, judged, ["id"], "who")
+    assert wire.state == "tripped" and wire.reason.startswith(f"{len(learned)} holdout rows")
+    assert shared_rows(judged, known, ["id"], "who").state == "tripped"
+
+
+def test_numbers_beyond_the_exact_floats_stay_apart_and_meet_themselves() -> None:
+    big = 2**53
+    learned = pd.DataFrame({"id": pd.array([big, big + 1, None], dtype="Int64")})
+    assert shared_rows(learned, pd.DataFrame({"id": [big + 2, big + 3]}), ["id"]).state == "clear"
+    assert shared_rows(learned, pd.DataFrame({"id": [big + 1, 5]}), ["id"]).reason.startswith("1 of 2")
+    assert shared_rows(learned, pd.DataFrame({"id": [float(big), 5.5]}), ["id"]).reason.startswith("1 of 2")
