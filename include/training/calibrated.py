@@ -55,7 +55,7 @@ class Calibrated(ClassifierMixin, ModelOfModels):  # type: ignore[misc]  # sciki
         return np.asarray(np.divide(each, total, out=np.full_like(each, 1 / self.classes), where=total != 0))
 
 
-def fit_curves(method: str, scores: Array, target: Array, classes: int) -> list[Any]:
+def fit_curves(method: str, scores: Array, target: Array, classes: int, weights: Array | None = None) -> list[Any]:
     """Learn calibration curves: Platt's sigmoid, or an isotonic step function.
 
     Parameters
@@ -63,12 +63,14 @@ def fit_curves(method: str, scores: Array, target: Array, classes: int) -> list[
     scores : array of shape (n_rows,) or (n_rows, n_classes)
         Of rows that their model did not learn from.
     target : array of int, of shape (n_rows,)
+    weights : array of shape (n_rows,), optional
+        How much each row counts; all the same if left out.
     """
     columns = scores.reshape(len(scores), -1)
     wanted = [1] if classes == 2 else range(classes)
     make = IsotonicRegression if method == "isotonic" else _SigmoidCalibration
     settings = {"out_of_bounds": "clip"} if method == "isotonic" else {}
     return [
-        make(**settings).fit(columns[:, place], (target == number).astype(np.float64))
+        make(**settings).fit(columns[:, place], (target == number).astype(np.float64), sample_weight=weights)
         for place, number in enumerate(wanted)
     ]

@@ -73,7 +73,7 @@ def find_threshold(recipe: Recipe, settings: dict[str, Any], rows: Rows, *, thre
         )
     fit = _layers(recipe, settings, threads, say=False)
     at, scores = _held_out(recipe, rows, fit, lambda model, part: positive(probabilities(model, part.frame, 2)))
-    return choose_threshold(recipe.threshold, rows.target[at], scores)
+    return choose_threshold(recipe.threshold, rows.target[at], scores, _declared(recipe, rows, at))
 
 
 def divide(recipe: Recipe, cv: CrossValidation, rows: Rows) -> list[Fold]:
@@ -195,6 +195,14 @@ def _weights(recipe: Recipe, rows: Rows) -> Array | None:
     return np.asarray(np.prod(factors, axis=0)) if factors else None
 
 
+def _declared(recipe: Recipe, rows: Rows, at: Array) -> Array | None:
+    """Return the declared weights of some of the rows, for what is learned from their scores.
+
+    Neither weights that balance classes nor those that mitigate unfairness: what they bend in the scores is mended here.
+    """
+    return None if recipe.weights is None else declared_weights(recipe.weights, rows.frame, recipe.event_time)[at]
+
+
 def _joined(recipe: Recipe, settings: dict[str, Any], threads: int, rows: Rows) -> Pipeline:
     fits = [_layers(member, settings[member.name], threads, say=False) for member in recipe.members]
     classes = None if rows.classes is None else len(rows.classes)
@@ -205,7 +213,10 @@ def _joined(recipe: Recipe, settings: dict[str, Any], threads: int, rows: Rows) 
             return values(model, part.frame) if classes is None else probabilities(model, part.frame, classes)
 
         held = [_held_out(recipe, rows, fit, answer) for fit in fits]
-        final = fit_final([known for _, known in held], rows.target[held[0][0]], classes=classes)
+        at = held[0][0]
+        final = fit_final(
+            [known for _, known in held], rows.target[at], classes=classes, weights=_declared(recipe, rows, at)
+        )
     members = [fit(rows) for fit in fits]
     if classes is None:
         return over(JoinedRegressor(members, final), recipe.inputs)
@@ -215,7 +226,7 @@ def _joined(recipe: Recipe, settings: dict[str, Any], threads: int, rows: Rows) 
 def _calibrated(recipe: Recipe, fit: Fit, rows: Rows) -> Pipeline:
     classes = len(rows.classes or ())
     at, scores = _held_out(recipe, rows, fit, lambda model, part: margins(model, part.frame))
-    curves = fit_curves(recipe.calibration, scores, rows.target[at], classes)
+    curves = fit_curves(recipe.calibration, scores, rows.target[at], classes, _declared(recipe, rows, at))
     return over(Calibrated(fit(rows), curves, classes), recipe.inputs)
 
 

@@ -74,10 +74,10 @@ class JoinedRegressor(RegressorMixin, ModelOfModels):  # type: ignore[misc]  # s
         return np.asarray(self.final.predict(stacked(known)))
 
 
-def fit_final(known: list[Array], target: Array, *, classes: int | None) -> Any:
-    """Learn whom to trust from what the members say of rows that they did not learn from."""
+def fit_final(known: list[Array], target: Array, *, classes: int | None, weights: Array | None = None) -> Any:
+    """Learn whom to trust from what the members say of rows that they did not learn from, each counting by its weight."""
     final = Ridge() if classes is None else LogisticRegression(max_iter=1000)
-    return final.fit(stacked(known), target)
+    return final.fit(stacked(known), target, sample_weight=weights)
 
 
 def stacked(known: list[Array]) -> Array:

@@ -25,8 +25,8 @@ from include.training.preparation import preparation
 from include.training.scoring import check_metric
 
 MEANING = 3
-"""Raise it when the same declaration starts to give another model, so that earlier fits are not taken for it."""
-
+"""Raise it when the same declaration starts to give another model, so that earlier fits are not taken for it; where that is
+so for some declarations only, `Recipe.meaning` tells which."""
 
 REFITS = 10
 """How often a clustering is fitted again to tell its stability."""
@@ -76,6 +76,14 @@ class Recipe:
     """How many more fits to resamples of the rows are kept, for the stability of clusters."""
 
     @property
+    def meaning(self) -> int:
+        """The edition of what such a declaration means: part of the key."""
+        from_scores = self.calibration != "none" or self.threshold is not None or self.estimator == "stacking"
+        # 4: declared weights reach what is learned from scores.
+        mended = from_scores and self.weights is not None
+        return max([MEANING + mended, *(one.meaning for one in self.members)])
+
+    @property
     def reads_groups(self) -> bool:
         """Whether a row's group must be known to score it."""
         return self.fairness is not None and self.fairness.method == "group_thresholds"
@@ -123,7 +131,7 @@ class Recipe:
         """Return the key of a fit on other rows, with other code or libraries, by their digests and versions."""
         return digest_json(
             {
-                "meaning": MEANING,
+                "meaning": self.meaning,
                 "recipe": _plain(self),
                 "snapshot": snapshot,
                 "code": code,
