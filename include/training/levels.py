@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin
 
-UNKNOWN = -1
+UNKNOWN, GAP = -1, -2
 MISSING = "(missing)"
 RARE = "(rare)"
 
@@ -22,9 +22,10 @@ class LevelEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     Parameters
     ----------
-    encode : {"one_hot", "ordinal", "native"}
+    encode : {"one_hot", "ordinal", "native", "ordinal_or_gap"}
         One column of zeros and ones a level; or the level's number in one column; or the same for an estimator that
-        treats numbers as levels. Unknown levels are all zeros, -1 and NaN.
+        treats numbers as levels. Unknown levels are all zeros, -1 and NaN. With ``ordinal_or_gap`` they are -1, and what
+        is missing NaN: target encoding tells the two apart.
     impute : {"constant", "mode", "none"}
         Missing as a level of its own (if training rows have it), as the most frequent level, or like unknown.
     min_frequency : float, optional
@@ -78,6 +79,8 @@ class LevelEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         elif self.impute == "constant" and absent:
             missing = len(names)
             names.append(MISSING)
+        elif self.encode == "ordinal_or_gap":
+            missing = GAP
         return levels, codes, missing, names
 
     def _kept(self, counts: np.ndarray[Any, Any], rows: int, *, own_level: bool) -> np.ndarray[Any, Any]:
@@ -104,7 +107,7 @@ class LevelEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
             codes[:, position] = table[rows]
         if self.encode == "one_hot":
             return self._one_hot(codes)
-        return np.where(codes == UNKNOWN, np.nan if self.encode == "native" else -1.0, codes)
+        return np.where(codes == (UNKNOWN if self.encode == "native" else GAP), np.nan, codes)
 
     def _one_hot(self, codes: np.ndarray[Any, Any]) -> Any:
         widths = [len(names) for names in self.names_]

@@ -95,18 +95,20 @@ def _levels(group: Categorical, native: bool, sparse: bool, target: str, seed: i
         yield "filled", FilledColumns(group.max_missing)
     if group.cross:
         yield "cross", CrossedLevels()
-    encode = "one_hot" if group.encode == "native" and not native else group.encode
+    encode: str = "one_hot" if group.encode == "native" and not native else group.encode
+    if encode == "target":
+        encode = "ordinal_or_gap" if group.impute == "none" else "ordinal"
     yield (
         "levels",
         LevelEncoder(
-            encode="ordinal" if encode == "target" else encode,
+            encode=encode,
             impute="none" if group.impute == "drop_row" else group.impute,
             min_frequency=group.min_frequency,
             max_levels=NATIVE_LEVELS if encode == "native" else None,
             sparse=sparse,
         ),
     )
-    if encode == "target":
+    if group.encode == "target":
         yield "target", TargetEncoder(target_type=target, random_state=seed)
 
 

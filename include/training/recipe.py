@@ -79,8 +79,10 @@ class Recipe:
     def meaning(self) -> int:
         """The edition of what such a declaration means: part of the key."""
         from_scores = self.calibration != "none" or self.threshold is not None or self.estimator == "stacking"
-        # 4: declared weights reach what is learned from scores.
-        mended = from_scores and self.weights is not None
+        # 4: declared weights reach what is learned from scores, and target encoding tells a level never seen from a gap.
+        mended = (from_scores and self.weights is not None) or any(
+            group.encode == "target" and group.impute == "none" for group in self.features.categorical
+        )
         return max([MEANING + mended, *(one.meaning for one in self.members)])
 
     @property

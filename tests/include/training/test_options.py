@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics
+from sklearn.preprocessing import TargetEncoder
 
 from include.config.features import Features
 from include.config.training import Imbalance, RowWeights, Threshold
@@ -116,6 +117,22 @@ def test_target_means_are_learned_from_other_rows_and_unknown_levels_get_the_mea
     # Each level has one row: its own target is what a mean over all rows would have given away.
     assert np.ptp(fitted) < 0.1
     assert transformer.transform(pd.DataFrame({"c": ["never seen"]}))[0, 0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("gaps", [True, False])
+def test_unknown_levels_get_the_prior_beside_gaps_that_nobody_imputes_as_scikit_learn_has_it(gaps: bool):
+    levels = ["a", "b", None] if gaps else ["a", "b"]
+    frame = pd.DataFrame({"c": pd.Categorical(np.resize(levels, 300))})
+    y = np.where(frame["c"].isna(), 1, np.arange(300) % 5 == 0).astype(int)
+    later = pd.DataFrame({"c": ["never seen", None, "a", "b"]})
+    features = Features(categorical={"columns": ["c"], "encode": "target", "impute": "none"})
+    transformer = preparation(features, missing=False, native=False, sparse=False)
+    theirs = TargetEncoder(target_type="binary", random_state=0)
+    wanted = theirs.fit_transform(frame.astype(object), y)
+    assert transformer.fit_transform(frame, y).tolist() == wanted.tolist()
+    found = transformer.transform(later)
+    assert found.tolist() == theirs.transform(later.astype(object)).tolist()
+    assert found[0, 0] == y.mean()
 
 
 @pytest.mark.parametrize("task", ["classification", "many", "regression"])
