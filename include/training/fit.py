@@ -202,8 +202,8 @@ def _compared(
             tried += 1
             chosen = {name: trial.params[name] for name in recipe.space if name in trial.params}
             part = "" if share == 1 else f" on {share:.1%} of the rows"
-            said = (recipe.name, tried, part, trial.cv.metric, trial.cv.mean, chosen, trial.seconds)
-            log.info("%s: trial %d%s: %s %.4f with %s (%.1f s)", *said)
+            score = trial.failed if trial.cv is None else f"{trial.cv.metric} {trial.cv.mean:.4f}"
+            log.info("%s: trial %d%s: %s with %s (%.1f s)", recipe.name, tried, part, score, chosen, trial.seconds)
         return trials
 
     greater = METRICS[recipe.metric].greater_is_better
@@ -219,6 +219,7 @@ def _compared(
             at_once=there.size if there else 1,
         )
     best = best_of(trials, greater_is_better=greater)
+    assert best.cv is not None  # noqa: S101 (`best_of` returns none without a score)
     log.info("%s: best of %d trials: %s %.4f", recipe.name, len(trials), best.cv.metric, best.cv.mean)
     if tuning is divided:
         return best.params, best.cv, trials
@@ -230,9 +231,13 @@ def _trial(
 ) -> Trial:
     """Score settings; wherever this runs, it has the threads that a task has."""
     started = time.perf_counter()
+    scored, failed = None, None
     with threadpool_limits(limits={"openmp": threads, "blas": 1}):
-        scored = _validate(recipe, settings, rows, divided, threads, say=False)
-    return Trial(settings, scored, round(time.perf_counter() - started, 3), share)
+        try:
+            scored = _validate(recipe, settings, rows, divided, threads, say=False)
+        except TrainingError as error:
+            failed = error.message
+    return Trial(settings, scored, round(time.perf_counter() - started, 3), share, failed)
 
 
 def _thinned(divided: list[Fold], rows: Rows, share: float, seed: int) -> list[Fold]:

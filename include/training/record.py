@@ -38,10 +38,18 @@ class Trial:
     """One setting that a search tried."""
 
     params: dict[str, Any]
-    cv: CrossValidated
+    cv: CrossValidated | None
+    """None for one that has no score."""
     seconds: float
     share: float = 1.0
     """How many of each fold's fitted rows it was given."""
+    failed: str | None = None
+    """Why it has no score: it can't be fitted, or the metric is undefined on every fold."""
+
+    @property
+    def folds(self) -> tuple[float | None, ...]:
+        """The score on each fold; none at all for one that has no score."""
+        return () if self.cv is None else self.cv.folds
 
 
 @dataclass(frozen=True)

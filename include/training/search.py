@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from include.config.training import Range, Search, Values
-from include.errors import ConfigError
+from include.errors import ConfigError, TrainingError
 from include.training.record import Trial
+from include.training.selection import ranked
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def search(
     at_once: int = 1,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Trial, ...]:
-    """Try settings and return every trial in its order.
+    """Try settings and return every trial in its order; one that has no score ends no search.
 
     All but a grid try the declared settings first, so that a search never ends with worse than those. One trial at least
     is made of all rows, however few minutes there are.
@@ -107,18 +108,32 @@ def _halving(
             continue
         made = _each(tried, evaluate, over, at_once, share=float(_FACTOR) ** -left)
         trials += made
-        ordered = sorted(made, key=lambda trial: -trial.cv.mean if greater_is_better else trial.cv.mean)
-        best = [trial.params for trial in ordered[: max(1, len(tried) // _FACTOR)]]
+        order = ranked([trial.folds for trial in made], greater_is_better=greater_is_better)
+        best = [made[place].params for place in order[: max(1, len(tried) // _FACTOR)]]
         # The declared settings go all the way, or the search might end with worse.
         tried = best if declared in best else [*best, declared]
     return tuple(trials)
 
 
 def best_of(trials: tuple[Trial, ...], *, greater_is_better: bool) -> Trial:
-    """Return the trial with the best mean among those that were given the most rows; of equals the first."""
+    """Return the best of the trials that were given the most rows, by their scores on the same folds; of equals the first.
+
+    Raises
+    ------
+    TrainingError
+        When none of them has a score.
+    """
     most = max(trial.share for trial in trials)
     whole = [trial for trial in trials if trial.share == most]
-    return (max if greater_is_better else min)(whole, key=lambda trial: trial.cv.mean)
+    best = whole[ranked([trial.folds for trial in whole], greater_is_better=greater_is_better)[0]]
+    if best.cv is None:
+        raise TrainingError(
+            f"none of {len(whole)} trials has a score",
+            found=f"of the first: {best.failed}",
+            where="search",
+            remedy="other `params` or another `search.space`; the log tells why each trial has none",
+        )
+    return best
 
 
 def check_search(method: Search, space: dict[str, Range | Values]) -> None:
@@ -197,8 +212,13 @@ def _bayesian(
             for name, values in space.items()
         }
         (trial,) = evaluate([declared | settings], 1.0)
-        study.tell(asked, trial.cv.mean)
         done.append(trial)
+        known = [sum(value is not None for value in one.folds) for one in done]
+        if trial.cv is not None and known[-1] == max(known):
+            study.tell(asked, trial.cv.mean)
+        else:
+            # One without a value where others have one is not compared with them: the sampler takes it for the worst.
+            study.tell(asked, state=optuna.trial.TrialState.PRUNED)
     return done
 
 

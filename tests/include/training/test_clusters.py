@@ -17,6 +17,7 @@ from include.training.estimators import find_estimator
 from include.training.fit import fit_candidate
 from include.training.model_file import load, predict_scores
 from include.training.recipe import REFITS, recipe_of
+from include.training.record import FitRecord
 from tests.include.training.conftest import declare, fit_at_once, frame_of, snapshot_of
 
 SPACE = load_iris().data
@@ -74,6 +75,22 @@ def test_a_search_finds_how_many_clusters_there_are(store: LocalStore, tmp_path:
     assert [trial.cv.mean for trial in record.trials or ()] == sorted(
         (trial.cv.mean for trial in record.trials or ()), key=lambda mean: mean == record.cv.mean and mean
     ) or max(trial.cv.mean for trial in record.trials or ()) == record.cv.mean
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "bayesian"])
+def test_settings_that_find_no_clusters_end_no_search(method: str, store: LocalStore, tmp_path: Path) -> None:
+    search = {"method": method, "trials": 8, "space": {"min_cluster_size": [190, 5, 180, 170]}}
+    training = {
+        "candidates": [{"estimator": "hdbscan", "params": {"min_cluster_size": 150}, "search": search}],
+        "cv": {"kind": "k_fold", "folds": 2},
+    }
+    model = declare("clustering", features={"numeric": {"columns": ["size", "weight"]}}, training=training)
+    snapshot = snapshot_of(store, model, frame_of("clustering"))
+    record = fit_candidate(store, model, tmp_path, snapshot, "hdbscan")
+    assert record.params["min_cluster_size"] == 5
+    failed = [trial for trial in record.trials or () if trial.cv is None]
+    assert failed and all("undefined on every fold" in (trial.failed or "") for trial in failed)
+    assert FitRecord.from_json(record.to_json()) == record
 
 
 def test_the_simple_baseline_chooses_its_clusters_and_the_trivial_one_draws_lots(

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from include.config.training import Range, Search
-from include.errors import ConfigError
+from include.errors import ConfigError, TrainingError
 from include.training.record import CrossValidated, Trial
 from include.training.search import best_of, search
+from include.training.selection import ranked
 
 SPACE = {
     "x": Range(low=0.001, high=10, log=True),
@@ -64,3 +65,58 @@ def test_nothing_to_search_is_said() -> None:
     declared = Search(method="random")
     with pytest.raises(ConfigError, match="nothing to search"):
         search(declared, {}, {}, lambda settings, share: None, greater_is_better=True, seed=0)  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize(
+    ("scores", "greater", "lesser"),
+    [
+        ([(None, None, 1.0), (0.8, 0.8, 0.8)], [1, 0], [1, 0]),
+        ([(None, 0.7, 0.7), (None, 0.6, 0.9)], [1, 0], [0, 1]),  # undefined for all: the fold says nothing
+        ([(0.2, 0.8, None), (None, 0.9, 0.99)], [1, 0], [0, 1]),  # on the fold that both have
+        ([(), (0.1, 0.1), (), (0.3, 0.1)], [3, 1, 0, 2], [1, 3, 0, 2]),
+        ([(0.5, 0.5), (0.5, 0.5)], [0, 1], [0, 1]),
+        ([(0.9, None), (None, 0.5), (0.4, 0.4)], [2, 0, 1], [2, 1, 0]),
+    ],
+)
+def test_all_are_compared_on_the_same_folds_and_one_without_a_value_is_behind(scores, greater, lesser) -> None:
+    assert ranked(scores, greater_is_better=True) == greater
+    assert ranked(scores, greater_is_better=False) == lesser
+
+
+def searched(method: str, fails, trials: int = 12, seed: int = 0) -> tuple[Trial, ...]:
+    """Search for x near 1; settings that ``fails`` says so of have no score."""
+
+    def evaluate(each: list, share: float) -> list[Trial]:
+        return [
+            Trial(one, None, 0.0, share, failed="undefined")
+            if fails(one.get("x", 3.0))
+            else Trial(
+                one,
+                CrossValidated("roc_auc", -abs(one.get("x", 3.0) - 1), 0.0, (-abs(one.get("x", 3.0) - 1),)),
+                0.0,
+                share,
+            )
+            for one in each
+        ]
+
+    space = {"x": (0.5, 1.0, 2.0, 4.0)} if method == "grid" else {"x": Range(low=0.0, high=4.0)}
+    declared = Search(method=method, trials=trials, space=space)
+    return search(declared, space, {}, evaluate, greater_is_better=True, seed=seed)
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "halving", "bayesian"])
+def test_trials_without_a_score_end_no_search_and_win_none(method: str) -> None:
+    trials = searched(method, lambda x: x > 1.2)
+    assert any(trial.failed for trial in trials) and any(trial.cv for trial in trials)
+    best = best_of(trials, greater_is_better=True)
+    whole = [trial.cv.mean for trial in trials if trial.cv and trial.share == 1]
+    assert best.cv is not None and best.cv.mean == max(whole)
+    with pytest.raises(TrainingError, match=r"none of \d+ trials"):
+        best_of(
+            tuple(trial for trial in searched(method, lambda x: True) if trial.share == 1)[:12], greater_is_better=True
+        )
+
+
+def test_bayesian_search_keeps_away_from_settings_that_have_no_score() -> None:
+    late = searched("bayesian", lambda x: x > 1.2, trials=40)[20:]
+    assert sum(trial.failed is not None for trial in late) < 10  # of numbers drawn at random, fourteen would have none
