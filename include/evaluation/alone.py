@@ -32,6 +32,7 @@ from include.evaluation.overfitting import drawn, train_scores
 from include.storage.content import digest_json, get_json, settle_json
 from include.storage.store import ObjectStore
 from include.training.learned_rows import LearnedRows
+from include.training.many_classes import of_averages
 from include.training.model_file import predict_scores
 from include.training.record import FitRecord
 
@@ -93,7 +94,8 @@ def measure_alone(
         "evaluation": model.evaluation.model_dump(mode="json"),
         "cost": code_of_costs(model, folder),
     }
-    place = f"{model.name}/alone/{digest_json(question)}.json"
+    averages = of_averages(model.metrics, learned.fit.classes)
+    place = f"{model.name}/alone/{digest_json(question | averages)}.json"
     if not store.exists(place):
         seed = int(digest_json(question)[:12], 16)
         fit, frame = learned.fit, judged.frame

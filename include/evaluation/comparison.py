@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from include.evaluation.bootstrap import LEAST_UNITS, Resampling, expanded
 from include.evaluation.delong import delong_interval
 from include.evaluation.evidence import PROBABILITIES, Churn, Family, Gain, Measured, Role, SliceScores
-from include.evaluation.many_classes import classes_in, definition, is_shared, terms_of
-from include.evaluation.metrics import DEFINITIONS, sign
 from include.evaluation.simultaneous import critical_values
 from include.training.levels import MISSING, texts_of
+from include.training.many_classes import classes_in, definition, is_shared, terms_of
+from include.training.metrics import DEFINITIONS, sign
 
 Array = NDArray[Any]
 Scores = dict[Role, dict[str, Measured]]

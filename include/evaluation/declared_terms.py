@@ -13,7 +13,7 @@ from include.config.code import code_digest
 from include.config.model import ModelConfig
 from include.evaluation.business_cost import costs_of
 from include.evaluation.comparison import Scored
-from include.evaluation.many_classes import pinball
+from include.training.many_classes import pinball
 
 
 def with_declared_terms(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from include.evaluation.bootstrap import Resampling
 from include.evaluation.comparison import Levels, Scored, interval_of, values_on
 from include.evaluation.evidence import Fairness, GroupRates, Measured, Role
-from include.evaluation.metrics import ratio, sign
+from include.training.metrics import ratio, sign
 
 Array = NDArray[Any]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from include.evaluation.comparison import rounded
 from include.evaluation.evidence import Importance
-from include.evaluation.many_classes import value_of
-from include.evaluation.metrics import sign
+from include.training.many_classes import value_of
+from include.training.metrics import sign
 
 Array = NDArray[Any]
 

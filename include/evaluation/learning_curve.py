@@ -17,10 +17,10 @@ from include.evaluation.bootstrap import Resampling
 from include.evaluation.comparison import Scored, interval_of, values_on
 from include.evaluation.contenders import score_rows
 from include.evaluation.evidence import LearningPoint, Measured
-from include.evaluation.many_classes import classes_in, definition, pinball
-from include.evaluation.metrics import sign
 from include.training.fitting import find_threshold, fit_model
 from include.training.learned_rows import LearnedRows
+from include.training.many_classes import classes_in, definition, pinball
+from include.training.metrics import sign
 from include.training.scoring import BY_LABEL
 
 log = logging.getLogger(__name__)

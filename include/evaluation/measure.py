@@ -43,6 +43,7 @@ from include.storage.content import canonical_json, digest_json, get_content, ge
 from include.storage.store import ObjectStore
 from include.training.fingerprint import fingerprint
 from include.training.learned_rows import LearnedRows
+from include.training.many_classes import of_averages
 from include.training.record import FitRecord
 from include.training.responses import prepared
 
@@ -111,7 +112,7 @@ def measure(
         "cost": code_of_costs(model, folder),
         "fairness": [list(model.fairness_groups), list(_of_worst_group(model))],
     }
-    index = f"{model.name}/evidence/index/{digest_json(question | _mended(model, snapshot))}.json"
+    index = f"{model.name}/evidence/index/{digest_json(question | _mended(model, snapshot, challenger.fit))}.json"
     if store.exists(index):
         digest = get_json(store, index)["evidence"]
         log.info("Evidence for %s was measured before: %s", challenger.id, digest[:12])
@@ -124,9 +125,10 @@ def measure(
     return load_evidence(store, model.name, settled), settled
 
 
-def _mended(model: ModelConfig, snapshot: Snapshot) -> dict[str, int]:
+def _mended(model: ModelConfig, snapshot: Snapshot, fit: FitRecord) -> dict[str, int]:
     """Return the editions of what earlier releases measured wrongly for such a model: it is measured again, by the same draws."""
-    return of_entities(model) | of_levels(model.evaluation.slices, snapshot.schema)
+    levels, averages = of_levels(model.evaluation.slices, snapshot.schema), of_averages(model.metrics, fit.classes)
+    return of_entities(model) | levels | averages
 
 
 def load_evidence(store: ObjectStore, model: str, digest: str) -> Evidence:

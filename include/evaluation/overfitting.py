@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from include.evaluation.bootstrap import draw
 from include.evaluation.comparison import Scored, interval_of, rounded, values_on
 from include.evaluation.evidence import Measured, TrainScores
-from include.evaluation.many_classes import classes_in, definition
+from include.training.many_classes import classes_in, definition
 
 Array = NDArray[Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from include.data.lots import said
 from include.evaluation.evidence import Role
-from include.evaluation.metrics import sign
+from include.training.metrics import sign
 
 ROLES: dict[Role, str] = {
     "challenger": "Challenger",

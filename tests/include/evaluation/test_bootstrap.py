@@ -5,7 +5,7 @@ import pytest
 
 from include.evaluation import bootstrap
 from include.evaluation.bootstrap import blocks, draw, expanded, widened
-from include.evaluation.metrics import DEFINITIONS, row_terms
+from include.training.metrics import DEFINITIONS, row_terms
 
 
 def auc_gain(resampling: bootstrap.Resampling, target: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:

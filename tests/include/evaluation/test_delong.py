@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from include.evaluation.delong import delong_interval
-from include.evaluation.metrics import row_terms
+from include.training.metrics import row_terms
 
 
 def test_the_interval_is_that_of_comparing_every_pair() -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
@@ -9,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from include.config.names import METRICS
 from include.evaluation.bootstrap import draw
 from include.evaluation.comparison import Levels, Scored, compare
-from include.evaluation.many_classes import definition, pinball, terms_of, value_of
+from include.training.many_classes import definition, pinball, terms_of, value_of
+from include.training.scoring import score_of
 
 SPACE, TARGET = load_wine(return_X_y=True)
 SCORE = LogisticRegression(max_iter=5000).fit(SPACE[::4, :2], TARGET[::4]).predict_proba(SPACE[:, :2])
@@ -53,11 +58,39 @@ def test_values_on_wine_equal_scikit_learn(metric: str) -> None:
     assert value_of(metric, TARGET.astype(float), SCORE, None) == pytest.approx(EXPECTED[metric], rel=1e-12)
 
 
-def test_classes_without_rows_are_no_part_of_an_average_and_leave_ranking_undefined() -> None:
+OF_LABELS = {
+    "accuracy": sk.accuracy_score,
+    "balanced_accuracy": sk.balanced_accuracy_score,
+    **{
+        f"{kind}_{how}": partial(getattr(sk, f"{kind}_score"), average=how, zero_division=0)
+        for kind in ("f1", "precision", "recall")
+        for how in ("macro", "weighted")
+    },
+    **{
+        kind: partial(getattr(sk, f"{kind}_score"), average="macro", zero_division=0)
+        for kind in ("f1", "precision", "recall")
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("metric", OF_LABELS)
+@given(rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=12))
+def test_whatever_classes_rows_are_of_and_are_said_to_be_of_validation_and_evidence_say_what_scikit_learn_says(
+    metric: str, rows: list[tuple[int, int]]
+) -> None:
+    target, said = np.array(rows).T
+    score = np.full((len(rows), 4), 0.1)
+    score[np.arange(len(rows)), said] = 0.7
+    expected = OF_LABELS[metric](target, said)
+    assert value_of(metric, target.astype(float), score, None) == pytest.approx(expected, abs=1e-12)
+    assert score_of(metric, target, score) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_class_that_no_row_is_of_leaves_ranking_undefined() -> None:
     here = TARGET != 2
-    expected = sk.f1_score(TARGET[here], SAID[here], average="macro", labels=[0, 1])
-    assert value_of("f1", TARGET[here].astype(float), SCORE[here], None) == pytest.approx(expected)
     assert np.isnan(value_of("roc_auc", TARGET[here].astype(float), SCORE[here], None))
+    assert score_of("roc_auc", TARGET[here], SCORE[here]) is None
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])

@@ -4,6 +4,8 @@ Every metric is a function of a few sums of per-row terms. Label and loss metric
 of placement values (DeLong, DeLong and Clarke-Pearson 1988), average precision a sum of its influence function; for these
 two the sum over all rows is exact and a reweighted sum is the first-order expansion around it, which is what their
 asymptotic intervals rest on.
+
+Values are scikit-learn's. Cross-validation goes by them as evidence does, so that a name means one thing.
 """
 
 from __future__ import annotations
@@ -105,19 +107,20 @@ def binned_gap(gap: Array, which: Array, bin: int) -> Array:
 
 
 def averaged(kind: str, how: str, hit: Array, said: Array, own: Array) -> Array:
-    """Return precision, recall or F1 as a mean over classes.
+    """Return precision, recall or F1 as a mean over classes; a class for which there is nothing to divide by counts zero.
 
     Parameters
     ----------
     kind : {"precision", "recall", "f1"}
-    how : {"macro", "weighted"}
-        Every class that has rows counts the same, or by its rows.
+    how : {"macro", "weighted", "own"}
+        Every class that rows are of, or are said to be of, counts the same; or by the rows that are of it; or every class
+        that rows are of counts the same.
     hit, said, own : array of shape (n_classes, ...)
         Rows said to be of a class and of it; said to be; of it.
     """
     below = {"precision": said, "recall": own, "f1": (said + own) / 2}[kind]
     each = np.divide(hit, below, out=np.zeros(np.broadcast(hit, below).shape), where=below > 0)
-    weight = own if how == "weighted" else (own > 0).astype(float)
+    weight = own if how == "weighted" else (own + (said if how == "macro" else 0) > 0).astype(float)
     return ratio((each * weight).sum(axis=0), weight.sum(axis=0))
 
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from include.config.names import METRICS
-from include.evaluation.metrics import DEFINITIONS, row_terms
+from include.training.metrics import DEFINITIONS, row_terms
 
 THRESHOLD = 0.5
 BY_LABEL = {"f1": sk.f1_score, "precision": sk.precision_score, "recall": sk.recall_score}
 
 
 def averaged_by_sklearn(kind: str, how: str, y: np.ndarray, s: np.ndarray) -> float:
-    return BY_LABEL[kind](y, s >= THRESHOLD, average=how, labels=np.unique(y), zero_division=0)
+    return BY_LABEL[kind](y == 1, s >= THRESHOLD, average=how, zero_division=0)
 
 
 def by_hand_calibration_error(y: np.ndarray, s: np.ndarray) -> float:

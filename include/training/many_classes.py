@@ -1,19 +1,20 @@
 """Metrics of more than two classes, and the way from a metric's name to its definition, whatever is predicted.
 
-Labels are the likeliest classes. Averages over classes are over those that have rows, as scikit-learn's are. ROC AUC and
-average precision are means over classes, each against the others; their terms are first-order expansions, as for two.
+Labels are the likeliest classes. Averages over classes are over those that rows are of or are said to be of (balanced
+accuracy: that rows are of), as scikit-learn's are. ROC AUC and average precision are means over classes, each against the
+others; their terms are first-order expansions, as for two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from include.evaluation.metrics import (
+from include.training.metrics import (
     BINS,
     DEFINITIONS,
     SHARED,
@@ -58,7 +59,7 @@ def definition(name: str, classes: int | None) -> Metric:
         return DEFINITIONS[name]
     kind, _, how = name.partition("_")
     if name == "balanced_accuracy":
-        kind, how = "recall", "macro"
+        kind, how = "recall", "own"
     terms = tuple(f"{what}:{place}" for what in ("hit", "said", "is") for place in places)
 
     def combine(s: Sums) -> Array:
@@ -66,6 +67,12 @@ def definition(name: str, classes: int | None) -> Metric:
         return averaged(kind, how or "macro", hit, said, own)
 
     return Metric(terms, combine, "no row is of any class")
+
+
+def of_averages(metrics: Sequence[str], classes: Sequence[Any] | None) -> dict[str, int]:
+    """Return the edition of means over classes, where one is asked for: the first left out a class that rows are said to be of and none is."""
+    many = ("f1", "precision", "recall") if len(classes or ()) > 2 else ()
+    return {"averages": 2} if any(name.endswith("_macro") or name in many for name in metrics) else {}
 
 
 def terms_of(
