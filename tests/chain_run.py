@@ -199,7 +199,7 @@ class Run:
     def _measure(self, store: ObjectStore) -> Measure:
         # A clock that ticks evenly: what predicting takes is the one thing in evidence that no two measurements share.
         ticks = itertools.count()
-        return measurer(store, self.folder, clock=lambda: float(next(ticks)))
+        return measurer(store, self.folder, threads=1, clock=lambda: float(next(ticks)))
 
 
 def _train(name: str) -> Step:

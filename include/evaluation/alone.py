@@ -67,7 +67,7 @@ def measure_alone(
     target: Array,
     scored: Scored,
     *,
-    threads: int = 1,
+    threads: int,
 ) -> Alone:
     """Measure what needs no other model, or find what was measured when it met another incumbent.
 

@@ -196,7 +196,9 @@ def _measured(
     described = tuple(dict.fromkeys([*challenger.fit.columns, *columns_of(model.evaluation.slices)]))
     with LearnedRows(store, challenger.fit, folder) as learned:
         tripwires = watch(store, model, learned, pipeline, snapshot, frame, threads=threads)
-        alone = measure_alone(store, model, folder, learned, pipeline, snapshot, judged, target, models["challenger"])
+        alone = measure_alone(
+            store, model, folder, learned, pipeline, snapshot, judged, target, models["challenger"], threads=threads
+        )
     log.info("Measured %s: %s is %s", challenger.id, primary, found.scores["challenger"][primary].value)
     return Evidence(
         model=model.name,

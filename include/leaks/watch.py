@@ -47,7 +47,7 @@ def watch(
     snapshot: Snapshot,
     judged: pd.DataFrame,
     *,
-    threads: int = 1,
+    threads: int,
 ) -> tuple[Tripwire, ...]:
     """Ask every tripwire of one fit, or find what it answered before.
 

@@ -28,6 +28,7 @@ def measurer(
     store: ObjectStore,
     folder: Path,
     *,
+    threads: int,
     as_of: datetime | None = None,
     bring: Bring | None = None,
     clock: Callable[[], float] = time.perf_counter,
@@ -39,6 +40,8 @@ def measurer(
     store : ObjectStore
     folder : Path
         The model's folder.
+    threads : int
+        How many threads measuring may compute with.
     as_of : datetime, optional
         Measure on every row after the version's training that neither model was fitted on and that matured by then.
     bring : callable, optional
@@ -77,6 +80,7 @@ def measurer(
             incumbent=contender(incumbent) if incumbent else None,
             baselines={name: load_fit(store, model.name, key) for name, key in version.baselines.items()},
             clock=clock,
+            threads=threads,
         )
 
     return measure_version

@@ -7,6 +7,8 @@ import logging
 from datetime import datetime
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from include.config.data import Slot
 from include.config.model import ModelConfig
 from include.config.ticks import interval_until
@@ -37,7 +39,9 @@ def interval_at(model: ModelConfig, instant: datetime) -> Window:
     return Window(*interval_until(model.schedule.score or _TICKS[model.data.partition], instant))
 
 
-def score(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, *, at: datetime) -> Manifest | None:
+def score(
+    store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, *, at: datetime, threads: int = 1
+) -> Manifest | None:
     """Predict the rows of a snapshot's holdout window, and publish the scores as those of that interval.
 
     The version is ``champion_as_of`` the interval's start: it was in force before any of the rows happened, so none of
@@ -53,6 +57,8 @@ def score(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapsh
         From `include.data.partitions.ingest_window`.
     at : datetime
         The instant that goes on record.
+    threads : int
+        How many threads predicting may compute with.
 
     Returns
     -------
@@ -73,7 +79,7 @@ def score(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapsh
         return ledger.timeline().champion_as_of(interval.after)
 
     while (version := champion()) is not None:
-        scores = _predict(store, model, folder, snapshot, version)
+        scores = _predict(store, model, folder, snapshot, version, threads)
         manifest = Manifest(
             version=version,
             **interval.to_json(),
@@ -90,7 +96,9 @@ def score(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapsh
     return None
 
 
-def _predict(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, version: str) -> Scores:
+def _predict(
+    store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, version: str, threads: int
+) -> Scores:
     fit = load_fit(store, model.name, load_version(store, model.name, version).fit)
     features = config_of(store, fit).features
     assert fit.domain is not None  # noqa: S101 (kept together with the declaration)
@@ -100,7 +108,9 @@ def _predict(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
     then = model.model_copy(update={"features": features})
     with code_of(store, fit, features.derive, folder) as code:
         frame = read_rows(store, snapshot, then, code, window="holdout", columns=columns, labelled=False)
-    scored = score_rows(open_model(store, fit), fit, frame)
+    pipeline = open_model(store, fit)
+    with threadpool_limits(limits=threads):
+        scored = score_rows(pipeline, fit, frame)
     return scores_of(data, frame, scored.score, fit, version, domain)
 
 

@@ -19,6 +19,8 @@ class Evaluate(RatchetOperator):
         from include.registry.measuring import measurer
 
         config, store = self.config, self.open_store()
-        measured = Ledger(store, config.name).measure(config, self.handed["version"], measurer(store, self.folder))
+        measured = Ledger(store, config.name).measure(
+            config, self.handed["version"], measurer(store, self.folder, threads=self.threads)
+        )
         incumbent = measured.incumbent
         return {**self.handed, "incumbent": incumbent.id if incumbent else None, "evidence": measured.digest}

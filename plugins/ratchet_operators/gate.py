@@ -43,7 +43,7 @@ class Gate(RatchetOperator, BranchMixIn):
 
         config, store = self.config, self.open_store()
         ledger, version = Ledger(store, config.name), self.handed["version"]
-        measured = ledger.measure(config, version, measurer(store, self.folder))
+        measured = ledger.measure(config, version, measurer(store, self.folder, threads=self.threads))
         judgement = measured.judge(config.gate)
         for verdict in judgement.verdicts:
             self.log.info("%-10s %s: %s", verdict.answer, verdict.rule, verdict.reason)

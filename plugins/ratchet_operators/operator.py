@@ -91,6 +91,11 @@ class RatchetOperator(BaseOperator):
         """The folder of the model's YAML and Python files."""
         return Settings.from_environment().models / str(self.model["name"])
 
+    @property
+    def threads(self) -> int:
+        """How many threads the task may compute with."""
+        return Settings.from_environment().threads
+
     def open_store(self) -> ObjectStore:
         """Open the artifact store; for S3 with the deployment's Airflow connection."""
         from include.storage.opening import open_store

@@ -44,7 +44,7 @@ class _Decide(RatchetOperator):
         decision = Ledger(store, config.name).decide(
             config,
             self.handed["version"],
-            measure=measurer(store, self.folder),
+            measure=measurer(store, self.folder, threads=self.threads),
             actor=actor_of(context),
             at=now(),
             reply=Reply.from_json(self.answered) if self.answered else None,

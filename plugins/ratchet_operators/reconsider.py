@@ -39,7 +39,7 @@ class _Look(RatchetOperator):
             report = check(store, config, self.folder, snapshot)
             return Snapshot.load(store, config.name, report.snapshot)
 
-        return measurer(store, self.folder, as_of=instant, bring=bring)
+        return measurer(store, self.folder, threads=self.threads, as_of=instant, bring=bring)
 
 
 class Reconsider(_Look, BranchMixIn):

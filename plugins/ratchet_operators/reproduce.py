@@ -24,7 +24,6 @@ class Reproduce(RatchetOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return the outcome and the digest of the report."""
-        from include.config.settings import Settings
         from include.errors import NotReproduced
         from include.registry.ledger import Ledger
         from include.registry.rollback import find_version
@@ -40,7 +39,7 @@ class Reproduce(RatchetOperator):
             version,
             at=now(),
             connections=AirflowConnections(),
-            threads=Settings.from_environment().threads,
+            threads=self.threads,
         )
         digest, page = save(store, report)
         self.page = f"{config.name}/reproductions/{page}"

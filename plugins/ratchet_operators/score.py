@@ -45,7 +45,7 @@ class Score(RatchetOperator):
         config, store = self.config, self.open_store()
         snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
         try:
-            published = score(store, config, self.folder, snapshot, at=now())
+            published = score(store, config, self.folder, snapshot, at=now(), threads=self.threads)
         except NotEnoughRows as none:
             raise AirflowSkipException(f"There is nothing to score. {none.message}") from none
         if published is None:

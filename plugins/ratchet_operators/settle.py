@@ -37,7 +37,9 @@ class Settle(RatchetOperator):
             raise AirflowSkipException("A dry run leaves no record.")
         ledger = Ledger(store, config.name)
         before = ledger.timeline().champion
-        again = ledger.settle(measure=measurer(store, self.folder), actor=actor_of(context), at=now())
+        again = ledger.settle(
+            measure=measurer(store, self.folder, threads=self.threads), actor=actor_of(context), at=now()
+        )
         for decision in again:
             self.log.info("decided again: %s %s. %s", decision.outcome, decision.version, decision.reason)
         champion = ledger.timeline().champion

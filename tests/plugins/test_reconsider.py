@@ -11,6 +11,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 from chain_run import BACKFILL, declare, month, run_chain
 
+from include.registry import measuring
 from include.registry.ledger import Ledger
 from include.registry.timeline import Outcome
 from include.storage.content import to_iso
@@ -71,6 +72,23 @@ def deployment(made: Deployment, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     monkeypatch.setenv("RATCHET_STORE", made.store.url)
     monkeypatch.setenv("RATCHET_MODELS", str(made.folder.parent))
     return made
+
+
+def test_measuring_is_given_the_threads_that_a_task_may_compute_with(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    really = measuring.measure
+
+    def seen(*args: Any, **how: Any) -> Any:
+        given.append(how["threads"])
+        return really(*args, **how)
+
+    monkeypatch.setattr(measuring, "measure", seen)
+    for threads in (1, 3):
+        monkeypatch.setenv("RATCHET_THREADS", str(threads))
+        deployment.run("reconsider")
+    assert set(given) == {1, 3}
 
 
 def test_a_held_version_is_measured_again_and_decided_on_by_the_task_after_it(deployment: Deployment) -> None:

@@ -23,7 +23,7 @@ def test_another_champion_after_settling_is_an_asset_event_and_the_same_one_is_n
     world = World(store)
     ledger = Ledger(store, world.model.name)
     monkeypatch.setenv("RATCHET_STORE", store.url)
-    monkeypatch.setattr(measuring, "measurer", lambda *_: world.measure)
+    monkeypatch.setattr(measuring, "measurer", lambda *_, **__: world.measure)
     actor: dict[str, Any] = {"trigger": "backfill"}
 
     def decide(month: int, quality: float) -> str:
