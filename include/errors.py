@@ -15,6 +15,7 @@
     │   └── NotEnoughRows      a window holds too few rows to learn from or judge on
     ├── QualityError           a critical expectation failed, or too many rows were set aside
     ├── TrainingError          a candidate can't be fitted, or none could be selected
+    │   └── ClusterUnavailable the Dask cluster did not answer, whatever is fitted
     ├── ModelFileRefused       a model file is damaged or holds a type that is not permitted
     ├── EvaluationError        evidence can't be measured
     ├── RegistryError          an operation on the ledger that the laws do not allow
@@ -128,6 +129,10 @@ class QualityError(RatchetError):
 
 class TrainingError(RatchetError):
     """A candidate can't be fitted, or none could be selected."""
+
+
+class ClusterUnavailable(TrainingError):
+    """The Dask cluster did not answer, or has no workers; no fault of what is fitted."""
 
 
 class ModelFileRefused(RatchetError):

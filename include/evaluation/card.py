@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from jinja2 import Environment
 
@@ -47,6 +48,7 @@ def render_card(
     rules: Sequence[Rule],
     lineage: Mapping[str, object],
     outcome: str = "",
+    failed: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Render a card; the same arguments give the same text.
 
@@ -63,6 +65,8 @@ def render_card(
         What the version was made from, by name; a value may be a dict of its own.
     outcome : str
         The word of the decision, such as ``PROMOTE``; shown beside the verdict.
+    failed : dict, optional
+        Why other candidates could not be fitted, by name.
 
     Returns
     -------
@@ -80,6 +84,7 @@ def render_card(
             outcome=outcome.lower(),
             rules=rules,
             lineage=lineage,
+            failed=failed,
             roles={role: name for role, name in ROLES.items() if role in evidence.scores},
             against=against,
             primary=evidence.metrics[0],

@@ -33,6 +33,7 @@ def draw_card(
         title=model.description,
         verdict=told.reason,
         outcome=str(told.outcome),
+        failed=version.failed,
         rules=[(verdict.rule, verdict.answer.value, verdict.reason) for verdict in judgement.verdicts],
         lineage={
             "version": version.id,

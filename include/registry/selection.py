@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from include.config.model import BASELINES, ModelConfig
+from include.errors import TrainingError
 from include.registry.versions import Version, save_version
 from include.storage.store import ObjectStore
 from include.training.record import load_fit
@@ -14,7 +17,13 @@ from include.training.selection import select
 log = logging.getLogger(__name__)
 
 
-def choose_challenger(store: ObjectStore, model: ModelConfig, as_of: datetime, fits: dict[str, str]) -> Version:
+def choose_challenger(
+    store: ObjectStore,
+    model: ModelConfig,
+    as_of: datetime,
+    fits: dict[str, str],
+    failed: Mapping[str, str] = MappingProxyType({}),
+) -> Version:
     """Give a version to the fit with the best validation score; of equals, to the one declared first.
 
     Parameters
@@ -25,12 +34,16 @@ def choose_challenger(store: ObjectStore, model: ModelConfig, as_of: datetime, f
         The instant that the run stands at.
     fits : dict of str to str
         The keys of the run's fits by candidate; the baselines are among them, to be measured against, not to be chosen.
+    failed : mapping of str to str, optional
+        Why candidates of the run could not be fitted; the version's record keeps it.
 
     Raises
     ------
     TrainingError
         When no candidate was fitted.
     """
+    for name, why in failed.items():
+        log.warning("%s was not fitted: %s", name, why)
     records = {name: load_fit(store, model.name, key) for name, key in fits.items()}
     candidates = [records[name] for name in model.candidate_names if name in records]
     for record in candidates:
@@ -42,7 +55,14 @@ def choose_challenger(store: ObjectStore, model: ModelConfig, as_of: datetime, f
                 record.cv.mean,
                 record.cv.std,
             )
+    if failed and not candidates:
+        raise TrainingError(
+            "no candidate was fitted",
+            found="; ".join(f"{name}: {why}" for name, why in failed.items()),
+            where=model.name,
+            remedy="the training tasks' logs say more",
+        )
     best = select(candidates)
-    version = save_version(store, model, as_of, best, {name: records[name] for name in BASELINES}, candidates)
+    version = save_version(store, model, as_of, best, {name: records[name] for name in BASELINES}, candidates, failed)
     log.info("challenger: %s, fitted by %s", version.id, best.candidate)
     return version

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from include.config.model import ModelConfig
@@ -34,10 +35,13 @@ class Version:
     """The keys of the baselines' fits on the same snapshot, by name."""
     candidates: dict[str, str] = field(default_factory=dict)
     """The keys of all candidates' fits that it was chosen among, by name; empty in records from before they were kept."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why other candidates of the run that chose it could not be fitted, by name."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the stored form."""
-        return {**asdict(self), "as_of": to_iso(self.as_of)}
+        """Return the stored form; as it was before any failure was kept, where there is none."""
+        value = {**asdict(self), "as_of": to_iso(self.as_of)}
+        return value if self.failed else {name: fact for name, fact in value.items() if name != "failed"}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Version:
@@ -52,6 +56,7 @@ def save_version(
     fit: FitRecord,
     baselines: dict[str, FitRecord],
     candidates: Iterable[FitRecord] = (),
+    failed: Mapping[str, str] = MappingProxyType({}),
 ) -> Version:
     """Give the selected fit its version; repeated with the same inputs, find the same one, with the candidates of the first."""
     version = Version(
@@ -65,6 +70,7 @@ def save_version(
         model_file=fit.model_file,
         baselines={name: record.key for name, record in sorted(baselines.items())},
         candidates={record.candidate: record.key for record in candidates},
+        failed=dict(sorted(failed.items())),
     )
     return Version.from_json(settle_json(store, _key(model.name, version.id), version.to_json()))
 

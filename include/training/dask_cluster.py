@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from include.errors import ConfigError, TrainingError
+from include.errors import ClusterUnavailable, ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def open_cluster(address: str) -> Iterator[Cluster]:
     ------
     ConfigError
         When Dask is not installed here.
-    TrainingError
+    ClusterUnavailable
         When the scheduler does not answer, or has no workers.
     """
     try:
@@ -64,7 +64,7 @@ def open_cluster(address: str) -> Iterator[Cluster]:
     try:
         client = connect(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise TrainingError(
+        raise ClusterUnavailable(
             "The Dask cluster can't be reached.",
             expected="the address of its scheduler, such as tcp://dask-scheduler:8786",
             found=f"{address}: {error}",
@@ -74,6 +74,8 @@ def open_cluster(address: str) -> Iterator[Cluster]:
     with client:
         size = sum(client.nthreads().values())
         if not size:
-            raise TrainingError("The Dask cluster has no workers.", found=address, where=_WHERE, remedy="start some")
+            raise ClusterUnavailable(
+                "The Dask cluster has no workers.", found=address, where=_WHERE, remedy="start some"
+            )
         log.info("trials go to a Dask cluster, %d at a time: %s", size, address)
         yield Cluster(client, size)

@@ -49,7 +49,7 @@ from sklearn.utils.validation import has_fit_parameter
 from include.config.training import Range, Values
 from include.errors import ConfigError, nearest
 from include.training.clusters import ChanceClusters, DensityClusters, finds_clusters
-from include.training.permitted import permitted
+from include.training.permitted import is_permitted
 
 Space = dict[str, Range | Values]
 
@@ -386,7 +386,7 @@ def _by_path(path: str, task: str) -> Estimator:
     if not isinstance(found, type) or not hasattr(found, "get_params"):
         raise ConfigError(f"`{path}` does not work like scikit-learn's classes", expected="a class with `get_params`")
     kept = f"{found.__module__}.{found.__qualname__}"
-    if kept not in permitted()["ObjectNode"]:
+    if not is_permitted("ObjectNode", kept):
         raise ConfigError(
             f"`{path}` is not among the types that a model file may hold",
             expected="a type of `include.training.permitted`, or one that the deployment permits",

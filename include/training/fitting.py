@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from include.config.spans import Span
 from include.config.training import CrossValidation
-from include.errors import TrainingError
+from include.errors import RatchetError, TrainingError
 from include.training.calibrated import Calibrated, fit_curves
 from include.training.clusters import forget_rows
 from include.training.column_choice import choose_columns
@@ -108,10 +108,12 @@ def _single(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, r
         warnings.simplefilter("always")
         try:
             pipeline = _prepared_and_fitted(recipe, settings, threads, say, rows)
-        except ValueError as error:
+        except (RatchetError, MemoryError, OSError):
+            raise  # no fault of the recipe's, or said already
+        except Exception as error:
             raise TrainingError(
                 f"`{recipe.estimator}` can't be fitted",
-                found=str(error).partition("\n")[0],
+                found=str(error).partition("\n")[0] or type(error).__name__,
                 where=f"{recipe.model}: candidate {recipe.name}, {len(rows):,} rows",
                 remedy="correct its `params` or `search.space`, or what `features` gives it",
             ) from error

@@ -20,7 +20,7 @@ import numpy as np
 
 from include.errors import DataError, ModelFileRefused, TrainingError
 from include.training.clusters import finds_clusters
-from include.training.permitted import permitted
+from include.training.permitted import is_permitted
 from include.training.responses import clusters, positive, probabilities, values
 from include.training.tree_bounds import check_bounds
 from include.training.type_names import module_path, stored_name
@@ -53,7 +53,8 @@ def dump(pipeline: Pipeline) -> bytes:
         raise TrainingError(
             "the fitted pipeline can't be kept as a model file",
             found=getattr(refused, "found", None) or refused,
-            remedy="leave the estimator's `params` at values whose types `include.training.permitted` lists",
+            remedy="leave the estimator's `params` at values whose types `include.training.permitted` lists; of a class by its "
+            "path, who runs this deployment can permit the types that it holds: RATCHET_PERMITTED_TYPES",
         ) from refused
     return body
 
@@ -261,16 +262,18 @@ def _check_types(schema: Any) -> tuple[set[str], set[str]]:
         raise _refused("the schema is of another protocol", expected=PROTOCOL)
     used: set[str] = set()
     found: set[str] = set()
-    types = permitted()
+    factories: set[int] = set()
     for node in _nodes(schema):
         loader, name = node["__loader__"], stored_name(_type_of(node))
-        if not isinstance(loader, str) or name not in types.get(loader, frozenset()):
+        if not isinstance(loader, str) or not is_permitted(loader, name, factory=id(node) in factories):
             raise _refused(
                 "it names a type that is not permitted",
                 found=f"{name} ({loader})",
                 remedy="model files are written by Ratchet only; find out where this one comes from",
             )
         found.add(name)
+        if loader == "DefaultDictNode" and isinstance(node.get("content"), dict):
+            factories.add(id(node["content"].get("default_factory")))
         if "file" in node:
             used.add(str(node["file"]))
     return used, found

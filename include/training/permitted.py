@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from collections import defaultdict
+
 from include.config.settings import Settings
 from include.training.type_names import STORED, TYPES
 
@@ -109,7 +112,44 @@ PERMITTED: dict[str, frozenset[str]] = {
 """For each reader of skops, the types that it may build; bound methods and stored constructor calls are not among them."""
 
 
-def permitted() -> dict[str, frozenset[str]]:
-    """Return `PERMITTED` together with the objects that the deployment adds: ``RATCHET_PERMITTED_TYPES``."""
-    added = Settings.from_environment().permitted_types
-    return PERMITTED | {"ObjectNode": PERMITTED["ObjectNode"] | added}
+_CONTAINERS: dict[str, type | tuple[type, ...]] = {
+    "DictNode": dict,
+    "DefaultDictNode": defaultdict,
+    "ListNode": list,
+    "SetNode": (set, frozenset),
+    "TupleNode": tuple,
+}
+"""The readers that call a class with what it holds, and what kind of container they may do so for."""
+
+
+def is_permitted(reader: str, name: str, *, factory: bool = False) -> bool:
+    """Tell whether a reader of skops may build a type: by `PERMITTED`, or by what the deployment adds.
+
+    A class of ``RATCHET_PERMITTED_TYPES`` may be an object, a container if it is one, or what a ``defaultdict`` makes of a
+    key that it does not have.
+
+    Parameters
+    ----------
+    reader : str
+        Name of the reader, such as ``ObjectNode``.
+    name : str
+        Dotted path of the type.
+    factory : bool
+        Whether the type stands where a ``defaultdict`` keeps what makes its values.
+    """
+    if name in PERMITTED.get(reader, frozenset()):
+        return True
+    if name not in Settings.from_environment().permitted_types:
+        return False
+    if reader in _CONTAINERS:
+        return issubclass(_imported(name), _CONTAINERS[reader])
+    return reader == "ObjectNode" or (reader == "TypeNode" and factory)
+
+
+def _imported(name: str) -> type:
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError):
+        return object
+    return found if isinstance(found, type) else object

@@ -44,7 +44,8 @@ class Select(RatchetOperator):
 
         config, store = self.config, self.open_store()
         fits = {name: key for handed in self.fitted if handed for name, key in handed["fits"].items()}
-        version = choose_challenger(store, config, from_iso(self.handed["as_of"]), fits)
+        failed = {name: why for handed in self.fitted if handed for name, why in handed.get("failed", {}).items()}
+        version = choose_challenger(store, config, from_iso(self.handed["as_of"]), fits, failed)
         ledger = Ledger(store, config.name)
         unchanged = self.handed.get("looked", self.handed["as_of"]) != self.handed["as_of"]
         if unchanged and (stands := ledger.stands(config, version.id)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.config.model import BASELINES
+from ratchet_operators.notify import News
 from ratchet_operators.operator import RatchetOperator
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 class Train(RatchetOperator):
     """Fit a candidate, or the baselines, on the training rows of the snapshot.
+
+    A candidate that can't be fitted to these rows fails no run: the others go on, and the version that is chosen among them
+    keeps what became of it. Without a baseline there is no version.
 
     Parameters
     ----------
@@ -27,9 +31,10 @@ class Train(RatchetOperator):
         self.candidate = candidate
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return the keys of the fits, by name."""
+        """Return the keys of the fits by name, and why a candidate has none."""
         from include.config.settings import Settings
         from include.data.snapshots import Snapshot
+        from include.errors import ClusterUnavailable, TrainingError
         from include.training.fit import fit_candidate
         from include.training.recipe import twins
 
@@ -44,10 +49,19 @@ class Train(RatchetOperator):
         store = self.open_store()
         snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
         settings = Settings.from_environment()
-        fits = {
-            name: fit_candidate(
-                store, config, self.folder, snapshot, name, threads=settings.threads, cluster=settings.dask
-            ).key
-            for name in names
-        }
-        return {"config": self.identity, "fits": fits}
+        fits: dict[str, str] = {}
+        failed: dict[str, str] = {}
+        for name in names:
+            try:
+                fits[name] = fit_candidate(
+                    store, config, self.folder, snapshot, name, threads=settings.threads, cluster=settings.dask
+                ).key
+            except ClusterUnavailable:
+                raise
+            except TrainingError as error:
+                if name in BASELINES:
+                    raise
+                self.log.error("%s was not fitted, and the others go on. %s", name, error)
+                self.news = News("alarm", f"The candidate {name} was not fitted, and the others go on: {error.message}")
+                failed[name] = error.message
+        return {"config": self.identity, "fits": fits, "failed": failed}

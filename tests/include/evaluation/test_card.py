@@ -22,6 +22,7 @@ def card(evidence: Evidence, text: str = "fine") -> str:
         rules=[(text, "pass", text), (text, text, text)],
         lineage={text: text, "libraries": {text: "1"}, "code": "e" * 64},
         outcome="PROMOTE",
+        failed={text: text},
     )
 
 

@@ -109,6 +109,34 @@ def test_a_type_that_is_not_on_the_list_is_refused_wherever_the_schema_hides_it(
         loaded(with_schema(plant))
 
 
+@pytest.mark.parametrize(
+    ("loader", "module", "name"),
+    [
+        ("ListNode", "pathlib", "PurePosixPath"),  # would be called with what the file holds
+        ("TupleNode", "pathlib", "PurePosixPath"),
+        ("SetNode", "collections", "OrderedDict"),
+        ("TypeNode", "pathlib", "PurePosixPath"),  # a key's type is called with the key
+        ("TypeNode", "collections", "OrderedDict"),
+        ("FunctionNode", "pathlib", "PurePosixPath"),
+        ("MethodNode", "pathlib", "PurePosixPath"),
+        ("ConstructorFromReduceNode", "pathlib", "PurePosixPath"),
+        ("DictNode", "no_such_library", "Thing"),
+    ],
+)
+def test_what_a_deployment_permits_is_built_from_its_state_and_never_called_with_it(
+    loader: str, module: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permitted = "pathlib.PurePosixPath, collections.OrderedDict, no_such_library.Thing"
+    monkeypatch.setenv("RATCHET_PERMITTED_TYPES", permitted)
+    node = {"__loader__": loader, "__module__": module, "__class__": name, "content": []}
+
+    def plant(schema: dict[str, Any]) -> None:
+        schema["content"]["content"]["steps"]["content"][0]["content"].append(node)
+
+    with pytest.raises(ModelFileRefused, match="not permitted"):
+        loaded(with_schema(plant))
+
+
 def test_an_older_protocol_with_laxer_readers_is_refused() -> None:
     with pytest.raises(ModelFileRefused, match="protocol"):
         loaded(with_schema(lambda schema: schema.update(protocol=0)))

@@ -323,6 +323,21 @@ def test_a_class_by_its_path_is_fitted_if_the_deployment_permits_it(monkeypatch:
         load(body, hashlib.sha256(body).hexdigest())
 
 
+@pytest.mark.parametrize("separator", [",", ", ", " ", "\n"])
+def test_what_the_deployment_permits_may_be_held_in_any_container(separator: str, monkeypatch: pytest.MonkeyPatch):
+    path = "tests.include.training.keeping.Keeping"
+    named = [path, "collections.defaultdict", "collections.OrderedDict", "builtins.set"]
+    training = {"candidates": [{"estimator": path}]}
+    for missing in named[1:]:
+        monkeypatch.setenv("RATCHET_PERMITTED_TYPES", separator.join(name for name in named if name != missing))
+        with pytest.raises(TrainingError, match=missing) as refused:
+            trained(**training)
+        assert "RATCHET_PERMITTED_TYPES" in str(refused.value)
+    monkeypatch.setenv("RATCHET_PERMITTED_TYPES", separator.join(named))
+    scores = predict_scores(trained(**training), frame_of())
+    assert scores.tolist() == [frame_of()["target"].mean()] * len(scores)
+
+
 def test_an_estimator_of_ours_may_be_named_by_its_path():
     pipeline = trained(candidates=[{"estimator": "sklearn.svm.LinearSVC"}])
     assert 0 <= predict_scores(pipeline, frame_of()).min() < predict_scores(pipeline, frame_of()).max() <= 1

@@ -1,0 +1,114 @@
+"""One candidate that can't be fitted: the others go on, and the version's record and card say what became of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from chain_run import Run, declare, month
+from sklearn.tree import DecisionTreeClassifier
+
+from include.config.load import load_model
+from include.registry.ledger import Ledger
+from include.registry.measuring import measurer
+from include.registry.versions import load_version
+from include.storage.content import get_content
+from include.storage.local import LocalStore
+from ratchet_operators import Gate, Select, Train
+
+TREE = "- {estimator: decision_tree, params: {max_depth: 4, min_samples_leaf: 10}}"
+BROKEN = "- {name: broken, estimator: decision_tree, params: {max_depth: -3}}"
+
+
+class Deployment:
+    """A model whose rows are in and checked."""
+
+    def __init__(self, root: Path, candidates: str) -> None:
+        self.folder, self.store = root / "models" / "parcels", LocalStore(root / "store")
+        declare(self.folder)
+        path = self.folder / "model.yaml"
+        path.write_text(path.read_text().replace(TREE, candidates))
+        self.model = load_model(path)
+        run, done = Run(self.model, self.folder, month(4)), {}
+        for step in ("ingest", "check"):
+            done = run.do(step, self.store, done)
+        self.handed = {**done["ingest"], "snapshot": done["check"]["snapshot"], "mode": "enforce"}
+        self.handed |= {"candidates": list(self.model.candidate_names)}
+
+    def execute(self, kind: Any, **how: Any) -> Any:
+        task = kind(task_id="task", model=self.model.to_json(), handed=self.handed, **how)
+        run = SimpleNamespace(run_type="backfill", dag_id="retrain_parcels", run_id="r", logical_date=month(4))
+        return task.execute({"dag_run": run, "params": {}}), task
+
+    def train(self) -> list[Any]:
+        return [self.execute(Train, candidate=name)[0] for name in (*self.model.candidate_names, "baselines")]
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def deployed(candidates: str) -> Deployment:
+        made = Deployment(tmp_path, candidates)
+        monkeypatch.setenv("RATCHET_STORE", made.store.url)
+        monkeypatch.setenv("RATCHET_MODELS", str(made.folder.parent))
+        return made
+
+    return deployed
+
+
+def test_a_candidate_that_can_not_be_fitted_is_on_the_card_and_the_others_go_on(deployment: Any) -> None:
+    made = deployment(f"{BROKEN}\n    {TREE}")
+    handed, task = made.execute(Train, candidate="broken")
+    assert handed["fits"] == {} and "can't be fitted" in handed["failed"]["broken"]
+    assert task.news.event == "alarm" and "broken" in task.news.sentence
+    selected, _ = made.execute(Select, fitted=made.train())
+    version = load_version(made.store, "parcels", selected["version"])
+    assert version.failed == handed["failed"] and version.candidate != "broken"
+    made.handed = selected
+    ledger = Ledger(made.store, "parcels")
+    ledger.measure(made.model, version.id, measurer(made.store, made.folder, threads=1))
+    pushed: dict[str, Any] = {}
+    task = Gate(task_id="gate", model=made.model.to_json(), handed=selected, promote="p", approve="a", keep="k")
+    task.do_branch = lambda context, road: None  # type: ignore[method-assign] # there is no DAG here to go on in
+    run = SimpleNamespace(run_type="backfill", dag_id="retrain_parcels", run_id="r", logical_date=month(4))
+    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update(value))
+    task.execute({"dag_run": run, "params": {}, "ti": ti})  # type: ignore[typeddict-item]
+    card = get_content(made.store, "parcels/cards", ".html", pushed["card"].rpartition("/")[2]).decode()
+    assert "broken" in card and "be fitted" in card
+
+
+def test_if_none_can_be_fitted_the_run_fails_and_says_why(deployment: Any) -> None:
+    made = deployment(BROKEN)
+    path = made.folder / "model.yaml"
+    path.write_text(path.read_text().replace("- {estimator: logistic_regression}\n", ""))
+    made.model = load_model(path)
+    made.handed |= {"config": None, "candidates": ["broken"]}
+    made.handed["config"] = Train(task_id="t", model=made.model.to_json(), candidate="broken")._configure()[1]
+    fitted = made.train()
+    assert set(fitted[-1]["fits"]) == {"trivial", "simple"}
+    with pytest.raises(AirflowFailException, match="no candidate was fitted") as caught:
+        made.execute(Select, fitted=fitted)
+    assert "broken: `decision_tree` can't be fitted" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), MemoryError()])
+def test_what_is_no_fault_of_the_candidate_fails_its_task(
+    error: Exception, deployment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = deployment(TREE)
+
+    def fit(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(DecisionTreeClassifier, "fit", fit)
+    with pytest.raises(type(error)):
+        made.execute(Train, candidate="decision_tree")
+    error_of_a_library = type("BoosterError", (Exception,), {})("bad")
+
+    def fit_by_library(*_: Any, **__: Any) -> None:
+        raise error_of_a_library
+
+    monkeypatch.setattr(DecisionTreeClassifier, "fit", fit_by_library)
+    assert "can't be fitted" in made.execute(Train, candidate="decision_tree")[0]["failed"]["decision_tree"]
