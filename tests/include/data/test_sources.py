@@ -133,7 +133,7 @@ def test_a_column_without_values_needs_its_type(run, database, doors, model_of) 
 
 
 @pytest.mark.parametrize("kind", ["csv", "json_lines", "parquet"])
-@pytest.mark.parametrize("name", ["part-*", "%Y/%m/part-1"])
+@pytest.mark.parametrize("name", ["part-*", "part-*-day", "%Y/%m/part-1"])
 def test_files_in_s3_are_read_as_those_on_disk(run, s3_client, doors, model_of, kind, name) -> None:
     bucket = f"source-{uuid.uuid4().hex}"
     s3_client.create_bucket(Bucket=bucket)
@@ -146,9 +146,13 @@ def test_files_in_s3_are_read_as_those_on_disk(run, s3_client, doors, model_of, 
             "json_lines": lambda part=part: part.to_json(orient="records", lines=True, date_format="iso").encode(),
             "parquet": lambda part=part: part.to_parquet(index=False),
         }[kind]()
-        key = f"in/part-{month}" if "*" in name else f"in/2026/{month:02d}/part-1"
+        key = f"in/{name.replace('*', str(month))}" if "*" in name else f"in/2026/{month:02d}/part-1"
         s3_client.put_object(Bucket=bucket, Key=key, Body=body)
     s3_client.put_object(Bucket=bucket, Key="in/other", Body=b"not asked for")
+    if name.endswith("-day"):
+        s3_client.put_object(
+            Bucket=bucket, Key="in/part-1-night", Body=b"not asked for: a pattern goes on after its prefix"
+        )
     columns = {} if kind == "parquet" else COLUMNS
     model = model_of({"kind": "files", "path": f"s3://{bucket}/in/{name}", "format": kind, "columns": columns})
     assert [p.rows for p in run(model, doors(s3=s3_client)).partitions] == [3, 3, 3, 3]

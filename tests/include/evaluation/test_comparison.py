@@ -118,6 +118,30 @@ def test_levels_without_a_gain_take_no_part_in_what_all_levels_are_held_to(found
     assert families["brier"] == 4 and families["roc_auc"] == 3
 
 
+def test_levels_of_a_metric_of_which_less_is_better_are_held_to_no_more_than_of_its_mirror_image(rows) -> None:
+    target, models, slices = rows
+    pair = {role: models[role] for role in ("challenger", "incumbent")}
+    found = compare(
+        target, pair, ("accuracy", "brier"), slices, draw(np.arange(N), resamples=300, seed=1), positives=True
+    )
+    one = next(family for family in found.families if family.metric == "brier")
+    # Of one level alone it is a quantile of its own deviations: Student's at most, and nowhere near the gain in standard errors.
+    assert 1.2 < one.critical_value(1, 0.95) < 2.3
+    error = gain(found, "brier", "incumbent", ("level", "a")).error
+    assert gain(found, "brier", "incumbent", ("level", "a")).estimate / error > 5
+    # Labels of hard scores: the Brier score is one minus accuracy, and everything said of it is the same.
+    hard = {role: Scored((scored.score >= 0.5).astype(float), 0.5) for role, scored in pair.items()}
+    found = compare(
+        target, hard, ("accuracy", "brier"), slices, draw(np.arange(N), resamples=300, seed=1), positives=True
+    )
+    accuracy, brier = found.families
+    assert np.array(accuracy.critical) == pytest.approx(np.array(brier.critical), abs=1e-3)
+    for at in (None, ("level", "a"), ("level", "b")):
+        ours, theirs = (gain(found, metric, "incumbent", at) for metric in ("accuracy", "brier"))
+        assert ours.estimate == pytest.approx(theirs.estimate)
+        assert [q for _, q in ours.quantiles] == pytest.approx([q for _, q in theirs.quantiles])
+
+
 def test_bounds_beyond_what_the_resamples_tell_are_not_given(found) -> None:
     whole = gain(found, "roc_auc", "incumbent")
     assert whole.bound(0.99) is not None and whole.bound(0.999) is None

@@ -363,3 +363,11 @@ def test_a_regression_is_measured(tmp_path: Path) -> None:
     assert evidence.gain("rmse", "trivial").bound(0.95) > 0
     assert 0 < evidence.churn[0].share.value < 0.5
     assert evidence.curves["challenger"].residuals and not evidence.curves["challenger"].roc
+
+
+def test_latency_is_the_median_time_of_five_predictions_by_the_thousand_rows(world: World) -> None:
+    readings = iter([0.0, 0.004, 1.0, 1.006, 2.0, 2.009, 3.0, 3.005, 4.0, 5.0])
+    fit, frame = world.challenger.fit, rows_of("classification").iloc[:500]
+    pipeline = contenders.open_model(world.store, fit)
+    assert contenders.latency(pipeline, fit, frame, lambda: next(readings)) == pytest.approx(12.0)  # 6 ms of 500 rows
+    assert next(readings, None) is None

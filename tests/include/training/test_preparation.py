@@ -60,6 +60,19 @@ def test_outliers_are_clipped_or_marked_by_bounds_of_the_training_rows() -> None
     assert marked[[0, 4], 0].tolist() == [0, 0]
 
 
+def test_bounds_are_those_of_their_method() -> None:
+    rng = np.random.default_rng(0)
+    values = np.column_stack([rng.normal(5, 2, 500), rng.exponential(3, 500)])
+    values[::7, 0] = np.nan
+    for factor in (None, 2.0):
+        z, iqr = (OutlierBounds(method, factor=factor).fit(values) for method in ("z_score", "iqr"))
+        for place, column in enumerate((values[~np.isnan(values[:, 0]), 0], values[:, 1])):
+            spread, (low, high) = (factor or 3.0) * column.std(), np.quantile(column, [0.25, 0.75])
+            fence = (factor or 1.5) * (high - low)
+            assert [z.lower_[place], z.upper_[place]] == pytest.approx([column.mean() - spread, column.mean() + spread])
+            assert [iqr.lower_[place], iqr.upper_[place]] == pytest.approx([low - fence, high + fence])
+
+
 def test_a_column_that_is_mostly_one_value_keeps_its_others() -> None:
     rain = np.array([[0.0]] * 9 + [[7.0]])
     assert OutlierBounds("iqr").fit(rain).transform(rain).max() == 7

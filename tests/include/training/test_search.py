@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from include.config.training import Range, Search
@@ -120,3 +121,46 @@ def test_trials_without_a_score_end_no_search_and_win_none(method: str) -> None:
 def test_bayesian_search_keeps_away_from_settings_that_have_no_score() -> None:
     late = searched("bayesian", lambda x: x > 1.2, trials=40)[20:]
     assert sum(trial.failed is not None for trial in late) < 10  # of numbers drawn at random, fourteen would have none
+
+
+def test_numbers_on_a_log_scale_are_drawn_and_spaced_by_their_logarithm() -> None:
+    space = {"x": Range(low=1e-4, high=1e4, log=True), "n": Range(low=1, high=10_000, integer=True, log=True)}
+    # The first ten trials of a Bayesian search are drawn at random; later ones go where it is good.
+    for method, trials in (("random", 200), ("bayesian", 10)):
+        tried = run(method, trials, space=space)[1:]
+        assert 0.3 < np.mean([trial.params["x"] < 1 for trial in tried]) < 0.7
+        assert 0.3 < np.mean([trial.params["n"] < 100 for trial in tried]) < 0.7
+    grid = run("grid", 9, space={"x": space["x"]})
+    assert [trial.params["x"] for trial in grid] == pytest.approx([1e-4, 1e0, 1e4])
+    plain = run("grid", 9, space={"x": Range(low=1, high=9)})
+    assert [trial.params["x"] for trial in plain] == [1, 5, 9]
+
+
+def test_bayesian_search_goes_by_what_it_is_told() -> None:
+    space = {"x": Range(low=0.0, high=1.0)}
+
+    def late(sign: float) -> float:
+        def evaluate(each: list, share: float) -> list[Trial]:
+            scores = [sign * one.get("x", 0.5) for one in each]
+            return [
+                Trial(one, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0, share)
+                for one, score in zip(each, scores, strict=True)
+            ]
+
+        declared = Search(method="bayesian", trials=30, space=space)
+        trials = search(declared, space, {}, evaluate, greater_is_better=True, seed=0)
+        return float(np.mean([trial.params["x"] for trial in trials[15:]]))
+
+    assert late(1.0) > 0.75 and late(-1.0) < 0.25
+    lesser = search(
+        Search(method="bayesian", trials=30, space=space),
+        space,
+        {},
+        lambda each, share: [
+            Trial(one, CrossValidated("brier", one.get("x", 0.5), 0.0, (one.get("x", 0.5),)), 0.0, share)
+            for one in each
+        ],
+        greater_is_better=False,
+        seed=0,
+    )
+    assert np.mean([trial.params["x"] for trial in lesser[15:]]) < 0.25
