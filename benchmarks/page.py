@@ -1,4 +1,4 @@
-"""The page that benchmarks write their figures into: docs/performance.md, each between its own marks."""
+"""The pages that benchmarks write their figures into, docs/performance.md first of all: each between its own marks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 LIBRARIES = ("apache-airflow", "pandas", "scikit-learn", "great-expectations")
 
 
-def put(part: str, text: str) -> None:
+def put(part: str, text: str, path: Path = PAGE) -> None:
     """Write the figures of one benchmark between ``<!-- part -->`` and ``<!-- end -->``."""
-    page = PAGE.read_text()
+    page = path.read_text()
     start = page.index(f"<!-- {part} -->\n") + len(f"<!-- {part} -->\n")
-    PAGE.write_text(page[:start] + text + "\n" + page[page.index("<!-- end -->", start) :])
+    path.write_text(page[:start] + text + "\n" + page[page.index("<!-- end -->", start) :])
 
 
 def machine() -> str:

@@ -90,11 +90,13 @@ class Levels:
         Parameters
         ----------
         codes : array of int, of shape (n_rows,)
-            Places in ``names``.
+            Places in ``names``; -1 is the last.
         """
-        used, place = np.unique(codes, return_inverse=True)
-        unique, of_used = np.unique(np.array([names[code] for code in used], dtype=object), return_inverse=True)
-        return cls(tuple(unique.tolist()), of_used[place])
+        used = np.flatnonzero(np.bincount(codes % len(names), minlength=len(names)))
+        told = sorted({names[int(code)] for code in used})
+        at = {name: number for number, name in enumerate(told)}
+        place = np.array([at.get(name, -1) for name in names], dtype=np.intp)
+        return cls(tuple(told), place[codes])
 
 
 def told_apart(name: str, separator: str = "") -> str:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from include.evaluation.bootstrap import draw
-from include.evaluation.comparison import Comparison, Levels, Scored, compare
+from include.evaluation.comparison import Comparison, Levels, Scored, compare, interval_of
+from include.evaluation.evidence import Measured
 
 METRICS = ("roc_auc", "precision", "brier")
 N = 2000
@@ -145,3 +146,13 @@ def test_levels_of_a_metric_of_which_less_is_better_are_held_to_no_more_than_of_
 def test_bounds_beyond_what_the_resamples_tell_are_not_given(found) -> None:
     whole = gain(found, "roc_auc", "incumbent")
     assert whole.bound(0.99) is not None and whole.bound(0.999) is None
+
+
+def test_what_has_too_few_units_for_an_interval_keeps_its_value() -> None:
+    values = np.r_[0.25, np.linspace(0, 1, 200)]
+    few, enough = (interval_of(values, "no value", units) for units in (9, 10))
+    assert (few.value, few.low, few.high) == (0.25, None, None) and "too few to resample: 9" in few.undefined
+    assert (enough.value, enough.undefined) == (0.25, None) and 0 < enough.low < 0.1 < 0.9 < enough.high < 1
+    hardly = interval_of(np.r_[0.25, np.full(20, np.nan), np.linspace(0, 1, 180)], "no value", 100)
+    assert (hardly.value, hardly.low) == (0.25, None) and "in 10% of the resamples no value" in hardly.undefined
+    assert interval_of(np.r_[np.nan, np.linspace(0, 1, 200)], "no value", 100) == Measured(None, None, None, "no value")

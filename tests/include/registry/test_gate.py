@@ -249,3 +249,19 @@ def test_churn_that_was_not_measured_fails_closed_and_a_first_version_changes_no
     rule = policy(churn={"at_most": 0.1})
     assert outcome(rule, 0.75, BETTER) is Outcome.HOLD
     assert outcome(rule, 0.75, BASELINES) is Outcome.PROMOTE
+
+
+def test_a_judgement_keeps_the_primary_metric_of_both_with_the_gain_and_its_bounds():
+    rule = policy(primary={"metric": "roc_auc", "confidence": 0.9})
+    made = evidence(0.75, {**BASELINES, "incumbent": 0.6}, incumbent="incumbent")
+    facts = judge(rule, made, challenger_is_simple=False).primary
+    assert (facts["metric"], facts["against"], facts["confidence"]) == ("roc_auc", "incumbent", 0.9)
+    assert (facts["challenger"], facts["challenger_low"], facts["challenger_high"]) == pytest.approx((0.75, 0.73, 0.77))
+    assert (facts["other"], facts["gain"]) == pytest.approx((0.6, 0.15))
+    bound = 0.01 * probit(0.9)
+    assert (facts["low"], facts["high"]) == pytest.approx((0.15 - bound, 0.15 + bound))
+    first = judge(rule, evidence(0.75, BASELINES), challenger_is_simple=False).primary
+    assert (first["against"], first["other"]) == ("simple", 0.6)
+    made.scores["challenger"].clear()
+    facts = judge(rule, made, challenger_is_simple=False).primary
+    assert facts["challenger"] is facts["challenger_low"] is facts["challenger_high"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,7 @@ from worlds import NOW, World
 
 from include.errors import RegistryError
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome, Timeline
+from include.registry.timeline import Outcome, Timeline, Trigger
 
 
 def run(world: World, ledger: Ledger, month: int, quality: float, trigger: str = "backfill", name: str = "a") -> list:
@@ -158,3 +159,23 @@ def test_champion_as_of_is_the_newest_promoted_at_or_before_the_instant():
     assert timeline.champion_as_of(datetime(2013, 3, 1, tzinfo=UTC)) == march
     assert timeline.champion_as_of(datetime(2013, 6, 30, tzinfo=UTC)) == march
     assert timeline.champion_as_of(datetime(2014, 1, 1, tzinfo=UTC)) == july == timeline.champion
+
+
+def test_settle_may_change_what_a_backfill_decided_alone_and_nothing_else():
+    world = World()
+    ledger = Ledger(world.store, world.model.name)
+    for step in run(world, ledger, 5, 0.7):
+        step()
+    (standing,) = ledger.timeline().standings
+    decision = standing.decision
+    later, answered = {"as_of": "2013-08-01T00:00:00Z"}, {"approval": {"answer": "approved", "gate": "HOLD"}}
+    lapsed = {"approval": {"answer": "lapsed", "gate": "HOLD"}}
+    assert standing.may_change
+    assert not replace(standing, decision=None).may_change
+    assert [replace(standing, decision=replace(decision, **how)).may_change for how in (later, answered, lapsed)] == [
+        False,
+        False,
+        True,
+    ]
+    for trigger in (Trigger.MANUAL, Trigger.SCHEDULED):
+        assert not replace(standing, trigger=trigger).may_change
