@@ -25,7 +25,7 @@ from include.training.cluster_metrics import agreement, value_of
 from include.training.dask_cluster import open_cluster
 from include.training.domain import learn_domain
 from include.training.fingerprint import fingerprint
-from include.training.fitting import divide, find_threshold, fit_model
+from include.training.fitting import divide, fault_of, find_threshold, fit_model
 from include.training.mitigated import before_and_after
 from include.training.model_file import dump
 from include.training.origins import keep_code, keep_config
@@ -263,7 +263,8 @@ def _validate(
         score = None
         # A fold's rows may all be of one class when the other is rare; the fold then says nothing.
         if recipe.task != "classification" or len(np.unique(rows.target[fitted])) > 1:
-            score = _score(recipe, settings, rows.at(fitted), rows.at(validating), threads)
+            with fault_of(recipe, rows.at(fitted)):
+                score = _score(recipe, settings, rows.at(fitted), rows.at(validating), threads)
         scores.append(score)
         if say:
             said = "undefined" if score is None else f"{score:.4f}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -76,6 +77,22 @@ def find_threshold(recipe: Recipe, settings: dict[str, Any], rows: Rows, *, thre
     return choose_threshold(recipe.threshold, rows.target[at], scores, _declared(recipe, rows, at))
 
 
+@contextmanager
+def fault_of(recipe: Recipe, rows: Rows) -> Iterator[None]:
+    """Raise `TrainingError` for whatever an estimator, ours or anybody's, raises about these rows; the machine's faults pass."""
+    try:
+        yield
+    except (RatchetError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"`{recipe.estimator}` can't be fitted, or can't predict what it is validated on",
+            found=str(error).partition("\n")[0] or type(error).__name__,
+            where=f"{recipe.model}: candidate {recipe.name}, {len(rows):,} rows",
+            remedy="correct its `params` or `search.space`, or what `features` gives it",
+        ) from error
+
+
 def divide(recipe: Recipe, cv: CrossValidation, rows: Rows) -> list[Fold]:
     """Return the folds that a recipe's declaration makes of rows."""
     return list(
@@ -106,17 +123,8 @@ def _layers(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool) -
 def _single(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, rows: Rows) -> Pipeline:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
+        with fault_of(recipe, rows):
             pipeline = _prepared_and_fitted(recipe, settings, threads, say, rows)
-        except (RatchetError, MemoryError, OSError):
-            raise  # no fault of the recipe's, or said already
-        except Exception as error:
-            raise TrainingError(
-                f"`{recipe.estimator}` can't be fitted",
-                found=str(error).partition("\n")[0] or type(error).__name__,
-                where=f"{recipe.model}: candidate {recipe.name}, {len(rows):,} rows",
-                remedy="correct its `params` or `search.space`, or what `features` gives it",
-            ) from error
     if say and any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
         log.warning("%s: stopped before it converged; `scale: standard` or a larger `max_iter` helps", recipe.name)
     if recipe.task == "classification" and not hasattr(pipeline, "predict_proba"):
@@ -256,7 +264,9 @@ def _held_out(recipe: Recipe, rows: Rows, fit: Fit, answer: Callable[[Any, Rows]
         part = rows.at(fitted)
         # A fold that lacks a class can't say anything of it.
         if rows.classes is None or len(np.unique(part.target)) == len(rows.classes):
-            found.append((held, answer(fit(part), rows.at(held))))
+            model = fit(part)
+            with fault_of(recipe, part):
+                found.append((held, answer(model, rows.at(held))))
     if not found:
         raise TrainingError(
             "no fold holds every class",

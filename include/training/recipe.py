@@ -274,8 +274,12 @@ def twins(model: ModelConfig) -> dict[str, str]:
     for baseline in BASELINES:
         wanted = recipe_of(model, baseline)
         for candidate in model.training.candidates:
+            try:
+                recipe = recipe_of(model, candidate.name)
+            except ConfigError:  # said where that candidate is fitted
+                continue
             # Without a search the folds say how good a fit is, and have no part in it.
-            if replace(recipe_of(model, candidate.name), name=baseline, cv=wanted.cv) == wanted:
+            if replace(recipe, name=baseline, cv=wanted.cv) == wanted:
                 found.setdefault(baseline, candidate.name)
     return found
 

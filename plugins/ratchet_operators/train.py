@@ -34,7 +34,7 @@ class Train(RatchetOperator):
         """Return the keys of the fits by name, and why a candidate has none."""
         from include.config.settings import Settings
         from include.data.snapshots import Snapshot
-        from include.errors import ClusterUnavailable, TrainingError
+        from include.errors import ClusterUnavailable, ConfigError, TrainingError
         from include.training.fit import fit_candidate
         from include.training.recipe import twins
 
@@ -58,7 +58,7 @@ class Train(RatchetOperator):
                 ).key
             except ClusterUnavailable:
                 raise
-            except TrainingError as error:
+            except (ConfigError, TrainingError) as error:
                 if name in BASELINES:
                     raise
                 self.log.error("%s was not fitted, and the others go on. %s", name, error)

@@ -20,7 +20,9 @@ from include.storage.local import LocalStore
 from ratchet_operators import Gate, Select, Train
 
 TREE = "- {estimator: decision_tree, params: {max_depth: 4, min_samples_leaf: 10}}"
-BROKEN = "- {name: broken, estimator: decision_tree, params: {max_depth: -3}}"
+BROKEN = "- {name: broken, estimator: k_neighbors, params: {n_neighbors: 100000}}"
+"""Fitted, and unable to predict: there are not so many rows."""
+MISTAKEN = "- {name: broken, estimator: decision_tree, params: {max_depth: -3}}"
 
 
 class Deployment:
@@ -58,10 +60,13 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return deployed
 
 
-def test_a_candidate_that_can_not_be_fitted_is_on_the_card_and_the_others_go_on(deployment: Any) -> None:
-    made = deployment(f"{BROKEN}\n    {TREE}")
+@pytest.mark.parametrize(("candidate", "why"), [(BROKEN, "can't be fitted"), (MISTAKEN, "can't take this value")])
+def test_a_candidate_that_can_not_be_fitted_is_on_the_card_and_the_others_go_on(
+    candidate: str, why: str, deployment: Any
+) -> None:
+    made = deployment(f"{candidate}\n    {TREE}")
     handed, task = made.execute(Train, candidate="broken")
-    assert handed["fits"] == {} and "can't be fitted" in handed["failed"]["broken"]
+    assert handed["fits"] == {} and why in handed["failed"]["broken"]
     assert task.news.event == "alarm" and "broken" in task.news.sentence
     selected, _ = made.execute(Select, fitted=made.train())
     version = load_version(made.store, "parcels", selected["version"])
@@ -76,7 +81,7 @@ def test_a_candidate_that_can_not_be_fitted_is_on_the_card_and_the_others_go_on(
     ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update(value))
     task.execute({"dag_run": run, "params": {}, "ti": ti})  # type: ignore[typeddict-item]
     card = get_content(made.store, "parcels/cards", ".html", pushed["card"].rpartition("/")[2]).decode()
-    assert "broken" in card and "be fitted" in card
+    assert "The candidate broken was not fitted" in card
 
 
 def test_if_none_can_be_fitted_the_run_fails_and_says_why(deployment: Any) -> None:
@@ -90,7 +95,7 @@ def test_if_none_can_be_fitted_the_run_fails_and_says_why(deployment: Any) -> No
     assert set(fitted[-1]["fits"]) == {"trivial", "simple"}
     with pytest.raises(AirflowFailException, match="no candidate was fitted") as caught:
         made.execute(Select, fitted=fitted)
-    assert "broken: `decision_tree` can't be fitted" in str(caught.value)
+    assert "broken: `k_neighbors` can't be fitted" in str(caught.value)
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), MemoryError()])

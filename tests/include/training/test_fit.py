@@ -279,7 +279,7 @@ def test_a_setting_that_does_not_exist_is_named(part: dict, message: str) -> Non
 
 def test_a_setting_of_a_wrong_value_says_which(store: LocalStore, tmp_path: Path) -> None:
     model = declare(training=candidate("hist_gradient_boosting", params={"learning_rate": -1}))
-    with pytest.raises(TrainingError, match="learning_rate"):
+    with pytest.raises(ConfigError, match="learning_rate"):
         fit_candidate(store, model, tmp_path, snapshot_of(store, model, frame_of()), "hist_gradient_boosting")
 
 
