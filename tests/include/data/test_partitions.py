@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -261,7 +262,10 @@ def test_rows_of_a_window_are_named_by_slot_and_position(run, local_store, model
     assert list(frame["id"]) == [303, 309, 320]
 
 
-def test_a_late_correction_changes_what_is_read_as_now_known_and_not_what_was_known_then(run, folder, model) -> None:
+def test_a_late_correction_changes_what_is_read_as_now_known_and_not_what_was_known_then(
+    run, folder, model, caplog
+) -> None:
+    caplog.set_level(logging.INFO)
     then = model.model_copy(update={"data": model.data.model_copy(update={"corrections": "as_known_then"})})
     first, later = AS_OF + timedelta(days=40), AS_OF + timedelta(days=50)
     as_of = AS_OF + timedelta(days=45)
@@ -273,5 +277,7 @@ def test_a_late_correction_changes_what_is_read_as_now_known_and_not_what_was_kn
         as_of=as_of, at=later, model=model.model_copy(update={"data": model.data.model_copy(update=everything)})
     )
     assert now_known.digest != before.digest
+    assert "before later corrections" not in caplog.text
     assert run(as_of=as_of, at=later, model=then) == before
+    assert "as known at as-of, before later corrections: 2026-04" in caplog.text
     assert run(as_of=first, at=later, model=then).partitions[-2].rows == 3  # not on record then: the first on record

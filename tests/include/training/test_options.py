@@ -260,6 +260,13 @@ def test_smote_chooses_among_so_many_neighbours():
     assert predict_scores(one, frame).tolist() != predict_scores(many, frame).tolist()
 
 
+def test_smote_goes_by_all_other_rows_of_a_class_that_has_fewer_than_the_neighbours_asked_for():
+    matrix, target = np.arange(24.0).reshape(12, 2), np.r_[np.zeros(9, int), np.ones(3, int)]
+    made, labels, rows = resample(Imbalance(method="smote", neighbors=5), matrix, target, seed=0)
+    assert rows is None and np.bincount(labels).tolist() == [9, 9]
+    assert made[labels == 1].min() >= matrix[9:].min()
+
+
 def test_rows_count_by_a_column_and_by_their_age():
     frame = frame_of()
     newest = frame["at"].max()
@@ -281,6 +288,9 @@ def test_reweighing_makes_group_and_class_independent():
     weights = reweighing(target, groups)
     shares = [np.average(target[groups == group], weights=weights[groups == group]) for group in "ab"]
     assert shares == pytest.approx([0.5, 0.5])
+    assert weights.mean() == pytest.approx(
+        1
+    )  # or estimators would penalise coefficients otherwise than without weights
 
 
 # Thresholds

@@ -164,3 +164,12 @@ def test_bayesian_search_goes_by_what_it_is_told() -> None:
         seed=0,
     )
     assert np.mean([trial.params["x"] for trial in lesser[15:]]) < 0.25
+
+
+def test_a_trial_on_few_rows_is_not_compared_with_those_on_all_of_them() -> None:
+    few, most, whole = (
+        Trial({"x": share}, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0, share)
+        for share, score in ((0.1, 0.9), (0.3, 0.8), (1.0, 0.7))
+    )
+    assert best_of((few, most, whole), greater_is_better=True) is whole
+    assert best_of((few, most), greater_is_better=True) is most
