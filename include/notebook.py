@@ -33,7 +33,7 @@ from include.storage.content import get_content
 from include.storage.opening import open_store
 from include.storage.store import ObjectStore
 from include.training.domain import Domain
-from include.training.origins import code_of, config_of
+from include.training.origins import Origin, config_of
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -143,11 +143,11 @@ class LoadedModel:
         data, derive = self._config.data, self._config.features.derive
         typed = typed_rows(frame, self._dossier.snapshot.schema, data.timezone, self._fit.model)
         typed = typed.drop(columns=[data.target] if data.target in typed else [])
-        if derive is not None:
-            # An empty folder: the code that the fit was made with comes from the store.
-            with TemporaryDirectory() as nothing, code_of(self._store, self._fit, derive, Path(nothing)) as code:
+        # An empty folder: the code that the fit was made with comes from the store.
+        with TemporaryDirectory() as nothing, Origin(self._store, self._fit, Path(nothing)) as origin:
+            if origin.derives:
                 try:
-                    typed = derive_columns(typed, self._config, code)
+                    typed = derive_columns(typed, self._config, origin.code)
                 except KeyError as missing:
                     raise DataError(
                         f"`{derive}` needs the column {missing}.",

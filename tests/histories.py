@@ -13,7 +13,7 @@ from include.data.windows import Split, Window
 from include.evaluation.evidence import Curves, Holdout, Subject
 from include.registry.gate import policy_digest
 from include.registry.timeline import Decision, Outcome
-from include.registry.versions import Version
+from include.registry.versions import Version, id_of
 from include.storage.content import canonical_json, digest_json, put_content, put_json, to_iso
 from include.storage.log import Log
 from include.storage.store import ObjectStore
@@ -100,7 +100,13 @@ def tell(
 
 
 def _registered(version: Version, actor: dict[str, str]) -> dict[str, object]:
-    return {"version": version.id, "as_of": to_iso(version.as_of), "model_file": version.model_file, "actor": actor}
+    return {
+        "version": version.id,
+        "as_of": to_iso(version.as_of),
+        "model_file": version.model_file,
+        "record": version.digest,
+        "actor": actor,
+    }
 
 
 def _version(store: ObjectStore, model: ModelConfig, as_of: datetime, number: int) -> Version:
@@ -136,7 +142,7 @@ def _version(store: ObjectStore, model: ModelConfig, as_of: datetime, number: in
     )
     put_json(store, f"{model.name}/fits/{fit.key}.json", fit.to_json())
     version = Version(
-        id=f"{as_of:%Y%m%dT%H%M%SZ}-{digest_json([model.name, number])[:10]}",
+        id=id_of(model.name, as_of, fit.key),
         model=model.name,
         as_of=as_of,
         snapshot=fit.snapshot,

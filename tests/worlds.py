@@ -11,7 +11,7 @@ from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.errors import ObjectMissing
 from include.evaluation.evidence import PROBABILITIES, Cost, Evidence, Gain, Holdout, Measured, Units
-from include.registry.versions import Version
+from include.registry.versions import Version, id_of
 from include.storage.content import canonical_json, digest_json, put_json, to_iso
 from include.storage.store import ObjectStore
 
@@ -59,12 +59,13 @@ class World:
 
     def version(self, month: int, quality: float, *, name: str = "a", estimator: str = "decision_tree") -> Version:
         as_of = datetime(2013, month, 1, tzinfo=UTC)
+        fit = digest_json([month, quality, name])
         version = Version(
-            id=f"{as_of:%Y%m%dT%H%M%SZ}-{digest_json([month, quality, name])[:10]}",
+            id=id_of(self.model.name, as_of, fit),
             model=self.model.name,
             as_of=as_of,
             snapshot="snapshot",
-            fit=digest_json([month, quality, name]),
+            fit=fit,
             candidate=estimator,
             estimator=estimator,
             model_file="file",
@@ -74,7 +75,9 @@ class World:
         self.quality[version.id] = quality
         return version
 
-    def measure(self, model: ModelConfig, version: Version, incumbent: Version | None) -> tuple[Evidence, str]:
+    def measure(
+        self, model: ModelConfig, version: Version, incumbent: Version | None, *, again: str | None = None
+    ) -> tuple[Evidence, str]:
         self.measured.append((version.id, incumbent.id if incumbent else None))
         quality = {"trivial": 0.5, "simple": 0.55}
         if incumbent is not None:

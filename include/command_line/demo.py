@@ -108,7 +108,7 @@ def _conclude(ledger: Ledger, settings: Settings, line: ProgressLine) -> None:
 def _card_of(ledger: Ledger, standing: Standing) -> str | None:
     """Return the key of the card of a version's decision: the one that names both it and its evidence."""
     assert standing.decision is not None  # noqa: S101 (a champion was decided on)
-    named = (standing.version.encode(), standing.decision.evidence.encode())
+    named = (standing.version.encode(), str(standing.decision.evidence).encode())
     for key in ledger.store.list(f"{ledger.model}/cards/"):
         page = ledger.store.get(key)
         if all(name in page for name in named):

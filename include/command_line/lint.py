@@ -18,7 +18,7 @@ from include.data.frames import read_rows
 from include.data.partitions import ingest
 from include.data.quality import check
 from include.data.snapshots import Snapshot
-from include.evaluation.judged_rows import read_judged_rows
+from include.evaluation.judged_rows import judged_columns
 from include.evaluation.slicing import levels_of
 from include.storage.local import LocalStore
 from include.training.recipe import Recipe, recipe_of
@@ -93,7 +93,7 @@ def _rows(model: ModelConfig, folder: Path, recipes: list[Recipe], as_of: dateti
         columns = dict.fromkeys(column for recipe in recipes for column in recipe.columns)
         train = read_rows(store, snapshot, model, folder, window="train", columns=list(columns))
         learned = [training_rows(train[list(recipe.columns)], recipe) for recipe in recipes]
-        holdout = read_judged_rows(store, model, folder, snapshot, {}, None).frame
+        holdout = read_rows(store, snapshot, model, folder, window="holdout", columns=judged_columns(model))
         levels_of(holdout, model.evaluation.slices)
     classes = learned[0].classes
     of = "" if classes is None else f" of {len(classes)} classes ({', '.join(map(str, classes[:10]))})"

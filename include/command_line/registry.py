@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from include.command_line.questions import ledger_of
@@ -11,15 +11,13 @@ from include.config.load import load_models
 from include.config.settings import Settings
 from include.errors import RatchetError
 from include.evaluation.evidence import CHURN_OF, Evidence
+from include.registry import verification
 from include.registry.differences import differences
 from include.registry.dossier import Dossier, gather
 from include.registry.history import History, history, needs
 from include.registry.ledger import Ledger
-from include.registry.replay import rejudge
 from include.registry.rollback import find_version
 from include.registry.timeline import Standing
-from include.registry.versions import load_version
-from include.storage.content import get_content
 from include.storage.opening import open_store
 
 
@@ -130,39 +128,11 @@ def verify(model: str, say: Callable[[str], None]) -> bool:
     say : callable
         Takes a line for each thing that was looked at.
     """
-    ledger = ledger_of(model)
     sound = True
-    for what, look in _looks(ledger):
-        try:
-            say(f"  ok     {what}: {look()}")
-        except RatchetError as error:
-            sound = False
-            say(f"  wrong  {what}: {error}")
+    for one in verification.verify(ledger_of(model), Settings.from_environment().models / model):
+        say(f"  {one.state:6} {one.what}: {one.found}")
+        sound &= one.state != "wrong"
     return sound
-
-
-def _looks(ledger: Ledger) -> Iterator[tuple[str, Callable[[], str]]]:
-    yield "the chain", lambda: f"{ledger.verify()} events, each follows from the one before"
-    for standing in ledger.timeline().standings:
-        yield standing.version, lambda version=standing.version: _file(ledger, version)  # type: ignore[misc]
-    yield "the decisions", lambda: _decisions(ledger)
-
-
-def _file(ledger: Ledger, version: str) -> str:
-    record = load_version(ledger.store, ledger.model, version)
-    return f"its model file has the digest it is named by, {len(get_content(ledger.store, f'{ledger.model}/models', '.skops', record.model_file)):,} bytes"
-
-
-def _decisions(ledger: Ledger) -> str:
-    found = rejudge(ledger)
-    differing = [one.version for one in found if one.differs]
-    if differing:
-        raise RatchetError(
-            "A decision does not follow from its evidence and policy.",
-            found=", ".join(differing),
-            remedy="`python -m include replay` shows both outcomes; look for who could write to the store",
-        )
-    return f"{len(found)}, each follows from its evidence, its policy and the answer of a person, if there was one"
 
 
 def instant_of(at: datetime | None) -> datetime | None:

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import importlib.abc
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -70,17 +70,23 @@ def code_digest(folder: Path, module: str | None = None) -> str:
     Parameters
     ----------
     module : str, optional
-        Only this module and the neighbours that it imports, directly or not.
+        Only this module and what it imports of the folder, as `code_files`.
     """
     return digest_json(file_digests(code_files(folder, module)))
 
 
 def code_files(folder: Path, module: str | None = None) -> dict[str, bytes]:
-    """Return the files that `code_digest` stands for, by name."""
-    files = {path.stem: path for path in sorted(folder.glob("*.py"))}
-    if module is not None:
-        files = {name: files[name] for name in sorted(_reachable(files, module))}
-    return {path.name: path.read_bytes() for path in files.values()}
+    """Return the files that `code_digest` stands for, by their path inside the folder.
+
+    A file beside the module counts if it is imported, directly or not. A folder from which anything is imported counts
+    whole: its Python files, and the tables that they may read.
+    """
+    if module is None:
+        files = [path for path in folder.rglob("*.py") if not _hidden(path.relative_to(folder))]
+    else:
+        files = _reachable(folder, module)
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    return {name: named[name].read_bytes() for name in sorted(named)}
 
 
 def file_digests(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -101,11 +107,12 @@ def _import(folder: Path, name: str) -> ModuleType:
             remedy=f"did you mean `{close}`?" if close else "write the file, or correct model.yaml",
         )
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
-    package_name = f"{_PACKAGE}{folder.name}_{place}_{code_digest(folder)[:8]}"
-    if package_name not in sys.modules:
-        package = ModuleType(package_name)
-        package.__path__ = [str(folder)]
-        sys.modules[package_name] = package
+    code = digest_json(
+        [code_digest(folder), code_digest(folder, name)]
+    )  # the second knows tables beside modules as well
+    package = ModuleType(f"{_PACKAGE}{folder.name}_{place}_{code[:8]}")
+    package.__path__ = [str(folder)]
+    package_name = sys.modules.setdefault(package.__name__, package).__name__
     try:
         return importlib.import_module(f"{package_name}.{name}")
     except Exception as error:  # the team's own code may raise anything, at import as well
@@ -117,17 +124,41 @@ def _import(folder: Path, name: str) -> ModuleType:
         ) from error
 
 
-def _reachable(files: dict[str, Path], module: str) -> set[str]:
-    seen: set[str] = set()
-    ahead = [module]
+def _reachable(folder: Path, module: str) -> list[Path]:
+    """Return the files that a module needs: itself, neighbours that are imported, and folders that anything is imported from."""
+    found: dict[Path, None] = {}
+    ahead = _files_of(folder, module)
     while ahead:
-        name = ahead.pop()
-        if name in seen or name not in files:
+        path = ahead.pop()
+        if path in found:
             continue
-        seen.add(name)
-        for node in ast.walk(ast.parse(files[name].read_bytes())):
-            if isinstance(node, ast.Import):
-                ahead += [alias.name.partition(".")[0] for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                ahead += [node.module.partition(".")[0]] if node.module else [alias.name for alias in node.names]
-    return seen
+        found[path] = None
+        if path.suffix == ".py":
+            ahead += _imported(folder, path)
+    return list(found)
+
+
+def _files_of(folder: Path, name: str) -> list[Path]:
+    """Return the files behind a name, as Python looks for it: a package, a file, a folder."""
+    inside, file = folder / name, folder / f"{name}.py"
+    if file.is_file() and not (inside / "__init__.py").is_file():
+        return [file]
+    return [path for path in inside.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder))]
+
+
+def _imported(folder: Path, path: Path) -> Iterator[Path]:
+    """Yield the files of the model's folder that a file imports; what lies deeper belongs to a folder that counts whole."""
+    depth = len(path.relative_to(folder).parts) - 1
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.level == depth + 1:
+            for name in [node.module] if node.module else [alias.name for alias in node.names]:
+                yield from _files_of(folder, name.partition(".")[0])
+        elif not depth and isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0):
+            # An absolute import reaches no neighbour, but a file of that name always counted.
+            absolute = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+            files = [folder / f"{name.partition('.')[0]}.py" for name in absolute]
+            yield from (file for file in files if file.is_file())
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "__pycache__")) for part in path.parts)

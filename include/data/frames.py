@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,8 +21,8 @@ from include.data.same_values import same_values
 from include.data.slots import bounds
 from include.data.snapshots import Pinned, Snapshot, coverage
 from include.data.windows import Window, WindowName
-from include.errors import DataError, NotEnoughRows, ObjectCorrupt, nearest
-from include.storage.content import get_content
+from include.errors import DataError, NotEnoughRows, nearest
+from include.storage.content import check_digest, get_content
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -176,19 +175,17 @@ def _touches(pinned: Pinned, window: Window) -> bool:
     return start <= window.until and end > window.after
 
 
-def read_partition(store: ObjectStore, snapshot: Snapshot, pinned: Pinned, columns: Sequence[str]) -> pa.Table:
-    """Return the wanted columns of one partition, texts dictionary-encoded; raises `ObjectCorrupt` before parsing."""
+def check_partition(store: ObjectStore, snapshot: Snapshot, pinned: Pinned) -> bytes:
+    """Return the bytes of one partition; raises `ObjectMissing`, `ObjectCorrupt`."""
     key = snapshot.partition_key(pinned)
     body = store.get(key)
-    found = hashlib.sha256(body).hexdigest()
-    if found != pinned.file:
-        raise ObjectCorrupt(
-            "A partition's bytes are not those that the snapshot pins.",
-            expected=f"sha256 {pinned.file}",
-            found=f"sha256 {found} ({len(body):,} bytes)",
-            where=f"{store.url}: {key}",
-            remedy="restore the object from a backup; nothing was read from it",
-        )
+    check_digest(store, key, body, pinned.file)
+    return body
+
+
+def read_partition(store: ObjectStore, snapshot: Snapshot, pinned: Pinned, columns: Sequence[str]) -> pa.Table:
+    """Return the wanted columns of one partition, texts dictionary-encoded; raises `ObjectCorrupt` before parsing."""
+    body = check_partition(store, snapshot, pinned)
     texts = [name for name in columns if snapshot.schema[name] == "string"]
     table = pq.read_table(
         pa.BufferReader(body), columns=list(columns), read_dictionary=texts, page_checksum_verification=True

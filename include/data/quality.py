@@ -25,10 +25,11 @@ from include.config.data import Expectation
 from include.config.model import ModelConfig
 from include.data import expectations as gx
 from include.data.frames import POSITION, SLOT, in_parts, nothing_in, read_rows
-from include.data.quality_page import key_of_page, render
+from include.data.quality_page import keep_page, render
 from include.data.snapshots import Pinned, Snapshot
 from include.errors import QualityError
-from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
+from include.storage.answers import find_answer, keep_answer
+from include.storage.content import canonical_json, digest_json, get_content, put_content, to_iso
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -94,17 +95,16 @@ def check(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapsh
         When an expectation names a column that is not there, or Great Expectations refuses its arguments.
     """
     folder_of_checks = f"{model.name}/checks"
-    key = f"{folder_of_checks}/index/{_identity(model, folder, snapshot)}.json"
-    if store.exists(key):
-        names = get_json(store, key)
+    place, question = f"{folder_of_checks}/index", _question(model, folder, snapshot)
+    if (names := find_answer(store, place, question)) is not None:
         log.info("%s: these rows were checked before", model.name)
     else:
         body = canonical_json(_examine(store, model, folder, snapshot))
         report = put_content(store, folder_of_checks, ".json", body)
         page = put_content(store, folder_of_checks, ".html", render(json.loads(body), report).encode())
-        names = settle_json(store, key, {"report": report, "page": page})
+        names = keep_answer(store, place, question, {"report": report, "page": page})
     found = load_report(store, model.name, names["report"])
-    settle_json(store, key_of_page(model, found["goes_on_with"]), names)
+    keep_page(store, model, found["goes_on_with"], names)
     result = CheckReport(
         snapshot=found["goes_on_with"],
         stops=tuple(found["stops"]),
@@ -123,16 +123,14 @@ def load_report(store: ObjectStore, model: str, report: str) -> dict[str, Any]:
     return value
 
 
-def _identity(model: ModelConfig, folder: Path, snapshot: Snapshot) -> str:
+def _question(model: ModelConfig, folder: Path, snapshot: Snapshot) -> dict[str, Any]:
     derive = model.features.derive
-    return digest_json(
-        {
-            "snapshot": snapshot.digest,
-            "quality": model.quality.model_dump(mode="json"),
-            "features": list(model.features.columns),
-            "code": code_digest(folder, derive.partition(":")[0]) if derive else None,
-        }
-    )
+    return {
+        "snapshot": snapshot.digest,
+        "quality": model.quality.model_dump(mode="json"),
+        "features": list(model.features.columns),
+        "code": code_digest(folder, derive.partition(":")[0]) if derive else None,
+    }
 
 
 def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from include.config.model import ModelConfig
 from include.data.lots import said
 from include.data.windows import Window
 from include.errors import ObjectMissing
+from include.storage.answers import find_answer, keep_answer
 from include.storage.content import digest_json, get_json
 from include.storage.store import ObjectStore
 from include.templates import templates_beside
@@ -142,15 +143,25 @@ def _value(value: Any) -> str:
     return str(value)
 
 
+def keep_page(store: ObjectStore, model: ModelConfig, snapshot: str, names: dict[str, str]) -> None:
+    """Keep the names of report and page of the check that let a snapshot go on."""
+    keep_answer(store, _place(model), _question(model, snapshot), names)
+
+
 def page_of(store: ObjectStore, model: ModelConfig, snapshot: str) -> str | None:
     """Return the digest of the page of the check that let a snapshot go on, or None if there was none."""
-    try:
-        return str(get_json(store, key_of_page(model, snapshot))["page"])
+    question = _question(model, snapshot)
+    if (names := find_answer(store, _place(model), question)) is not None:
+        return str(names["page"])
+    try:  # as release 0.1 kept it
+        return str(get_json(store, f"{_place(model)}/{snapshot}-{question['quality'][:12]}.json")["page"])
     except ObjectMissing:
         return None
 
 
-def key_of_page(model: ModelConfig, snapshot: str) -> str:
-    """Return where the names of report and page are kept for the snapshot that they let go on."""
-    quality = digest_json(model.quality.model_dump(mode="json"))
-    return f"{model.name}/checks/passed/{snapshot}-{quality[:12]}.json"
+def _place(model: ModelConfig) -> str:
+    return f"{model.name}/checks/passed"
+
+
+def _question(model: ModelConfig, snapshot: str) -> dict[str, str]:
+    return {"snapshot": snapshot, "quality": digest_json(model.quality.model_dump(mode="json"))}

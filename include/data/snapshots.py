@@ -9,8 +9,7 @@ from typing import Any
 
 from include.data.slots import bounds
 from include.data.windows import Split, Window
-from include.errors import ObjectCorrupt
-from include.storage.content import digest_json, from_iso, get_json, put_json, to_iso
+from include.storage.content import digest_json, from_iso, get_content, put_json, read_json, to_iso
 from include.storage.store import ObjectStore
 
 
@@ -93,15 +92,7 @@ class Snapshot:
     @classmethod
     def load(cls, store: ObjectStore, model: str, digest: str) -> Snapshot:
         """Return the snapshot named ``digest``; raises `ObjectMissing`, `ObjectCorrupt`."""
-        snapshot = cls.from_json(get_json(store, _key(model, digest)))
-        if snapshot.digest != digest:
-            raise ObjectCorrupt(
-                "A snapshot's bytes are not those that it is named by.",
-                expected=digest,
-                found=snapshot.digest,
-                where=f"{store.url}: {_key(model, digest)}",
-            )
-        return snapshot
+        return cls.from_json(read_json(get_content(store, f"{model}/snapshots", ".json", digest)))
 
 
 def partitions_folder(model: str, source: str) -> str:

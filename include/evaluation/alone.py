@@ -15,21 +15,21 @@ from pydantic import TypeAdapter
 from sklearn.pipeline import Pipeline
 
 from include.config.model import ModelConfig
-from include.data.frames import derive_columns
 from include.data.snapshots import Snapshot
 from include.evaluation.behaviour import Asked, behaviours_of
 from include.evaluation.bootstrap import draw
 from include.evaluation.coefficients import linear_model
 from include.evaluation.comparison import Scored
 from include.evaluation.contenders import score_rows
-from include.evaluation.declared_terms import code_of_costs, with_declared_terms
+from include.evaluation.declared_terms import with_declared_terms
 from include.evaluation.dependence import partial_dependence
 from include.evaluation.evidence import Behaved, Dependence, Importance, LearningPoint, Linear, TrainScores
 from include.evaluation.importance import permutation_importance
-from include.evaluation.judged_rows import Judged, units_of
+from include.evaluation.judged_rows import Judged, judged_by, units_of
 from include.evaluation.learning_curve import learning_curve
 from include.evaluation.overfitting import drawn, train_scores
-from include.storage.content import digest_json, get_json, settle_json
+from include.storage.answers import find_answer, keep_answer
+from include.storage.content import digest_json
 from include.storage.store import ObjectStore
 from include.training.learned_rows import LearnedRows
 from include.training.many_classes import of_averages
@@ -59,7 +59,7 @@ class Alone:
 def measure_alone(
     store: ObjectStore,
     model: ModelConfig,
-    folder: Path,
+    priced: Path,
     learned: LearnedRows,
     pipeline: Pipeline,
     snapshot: Snapshot,
@@ -67,12 +67,15 @@ def measure_alone(
     target: Array,
     scored: Scored,
     *,
+    costs: str | None,
     threads: int,
 ) -> Alone:
     """Measure what needs no other model, or find what was measured when it met another incumbent.
 
     Parameters
     ----------
+    priced : Path
+        The folder with the code of the cost function.
     learned : LearnedRows
         What the challenger learned from; not read if the answers are found.
     pipeline : Pipeline
@@ -84,6 +87,8 @@ def measure_alone(
     target : array of shape (n_rows,)
     scored : Scored
         The challenger's answers for them.
+    costs : str or None
+        Digest of the code of the cost function.
     """
     question = {
         "edition": EDITION,
@@ -92,26 +97,26 @@ def measure_alone(
         "snapshot": snapshot.digest,
         "metrics": list(model.metrics),
         "evaluation": model.evaluation.model_dump(mode="json"),
-        "cost": code_of_costs(model, folder),
+        "cost": costs,
     }
     averages = of_averages(model.metrics, learned.fit.classes)
-    place = f"{model.name}/alone/{digest_json(question | averages)}.json"
-    if not store.exists(place):
+    place, asked = f"{model.name}/alone", {**question, **averages, "rows": judged_by(model)}
+    if (known := find_answer(store, place, asked)) is None:
         seed = int(digest_json(question)[:12], 16)
         fit, frame = learned.fit, judged.frame
         inputs, predict = frame[list(fit.columns)], partial(predict_scores, pipeline)
         importance = _importance(model, fit, predict, inputs, target, seed)
         found = Alone(
             importance=importance,
-            train=_of_training_rows(model, folder, learned, pipeline, seed),
-            behaviours=_behaviours(model, folder, fit, pipeline, judged, scored, seed),
+            train=_of_training_rows(model, priced, learned, pipeline, seed),
+            behaviours=_behaviours(model, learned, pipeline, judged, scored, seed),
             linear=linear_model(pipeline, inputs, classes=len(fit.classes or ()), seed=seed),
             # Numbers of clusters have no mean.
             dependence=() if model.task == "clustering" else partial_dependence(predict, inputs, importance, seed=seed),
             learning=_learning(model, learned, snapshot, frame, target, scored, seed, threads),
         )
-        settle_json(store, place, _ADAPTER.dump_python(found, mode="json"))
-    return _ADAPTER.validate_python(get_json(store, place))
+        known = keep_answer(store, place, asked, _ADAPTER.dump_python(found, mode="json"))
+    return _ADAPTER.validate_python(known)
 
 
 def _importance(
@@ -130,34 +135,30 @@ def _importance(
 
 
 def _of_training_rows(
-    model: ModelConfig, folder: Path, learned: LearnedRows, pipeline: Pipeline, seed: int
+    model: ModelConfig, priced: Path, learned: LearnedRows, pipeline: Pipeline, seed: int
 ) -> TrainScores | None:
     if model.task == "clustering":
         return None
     fit, rows = learned.fit, learned.rows
     places = drawn(len(rows), seed)
-    target, frame = rows.target[places].astype(float), learned.whole.iloc[places]
-    scored = with_declared_terms(model, folder, frame, target, score_rows(pipeline, fit, frame), fit.classes)
+    needed = [*fit.columns, *(model.evaluation.cost.columns if model.evaluation.cost else ())]
+    target, frame = rows.target[places].astype(float), learned.columns(list(dict.fromkeys(needed))).iloc[places]
+    scored = with_declared_terms(model, priced, frame, target, score_rows(pipeline, fit, frame), fit.classes)
     log.info("Measuring the challenger on %s of %s rows that it learned from", f"{len(places):,}", f"{len(rows):,}")
     return train_scores(target, scored, model.metrics, of=len(rows), resamples=model.evaluation.resamples, seed=seed)
 
 
 def _behaviours(
-    model: ModelConfig,
-    folder: Path,
-    fit: FitRecord,
-    pipeline: Pipeline,
-    judged: Judged,
-    scored: Scored,
-    seed: int,
+    model: ModelConfig, learned: LearnedRows, pipeline: Pipeline, judged: Judged, scored: Scored, seed: int
 ) -> tuple[Behaved, ...]:
     if judged.raw is None:
         return ()
+    fit, wanted = learned.fit, list(map(str, judged.frame))
     asked = Asked(
         judged.raw,
         judged.frame,
         scored,
-        partial(derive_columns, model=model, folder=folder),
+        partial(learned.origin.make, columns=wanted),
         partial(score_rows, pipeline, fit),
         fit.classes,
         model.task == "clustering",

@@ -36,7 +36,7 @@ SHOWN = 30
 
 def with_clusters(
     store: ObjectStore,
-    frame: pd.DataFrame,
+    inputs: Mapping[Role, pd.DataFrame],
     space: Array,
     models: Mapping[Role, Scored],
     fits: Mapping[Role, FitRecord],
@@ -49,8 +49,8 @@ def with_clusters(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        The holdout rows.
+    inputs : dict of role to pandas.DataFrame
+        The holdout rows as each model reads them.
     space : array of shape (n_rows, n_columns)
         Where distances are measured.
     models : dict of role to Scored
@@ -58,8 +58,9 @@ def with_clusters(
     resamples : int
         How many draws stand for the distribution of stability.
     """
-    at = sample_of(len(frame), seed)
-    sampled = np.zeros(len(frame))
+    rows = len(space)
+    at = sample_of(rows, seed)
+    sampled = np.zeros(rows)
     sampled[at] = 1.0
     ours = models["challenger"].score.astype(np.int64)
     answered: dict[Role, Scored] = {}
@@ -69,7 +70,7 @@ def with_clusters(
         slice_terms: dict[str, Array] = {"sampled": sampled}
         if "silhouette" in metrics:
             each, slope = silhouette(space[at], labels[at])
-            slice_terms["silhouette"], terms["silhouette"] = np.zeros(len(frame)), np.zeros(len(frame))
+            slice_terms["silhouette"], terms["silhouette"] = np.zeros(rows), np.zeros(rows)
             slice_terms["silhouette"][at] = each
             terms["silhouette"][at] = each.mean() + len(at) * slope
         for metric in OF_ALL.keys() & set(metrics):
@@ -77,7 +78,7 @@ def with_clusters(
             terms[metric] = value + len(labels) * (slope - slope.mean())
         draws = {}
         if "stability" in metrics:
-            found = np.array([agreement(labels, other) for other in _refitted(store, fits[role], frame)])
+            found = np.array([agreement(labels, other) for other in _refitted(store, fits[role], inputs[role])])
             draws["stability"] = _mean_of_few(found, resamples, np.random.default_rng([seed, place]))
         paired = labels if role == "challenger" else _paired(ours, labels)
         answered[role] = replace(scored, labels=paired, terms=terms, slice_terms=slice_terms, draws=draws)

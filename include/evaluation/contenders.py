@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from include.data.lots import by_lot
 from include.data.snapshots import Snapshot
-from include.errors import DataError, EvaluationError, ModelFileRefused
+from include.errors import DataError, EvaluationError, ModelFileRefused, ObjectCorrupt, ObjectMissing
 from include.evaluation.comparison import Scored, rounded
 from include.evaluation.evidence import Subject, Validation
 from include.storage.content import get_content, to_iso
@@ -82,6 +82,8 @@ def score_incumbent(store: ObjectStore, incumbent: FitRecord, challenger: FitRec
         pipeline = open_model(store, incumbent)
     except ModelFileRefused as error:
         raise CannotPredict(f"its model file is refused: {error.message}") from error
+    except (ObjectMissing, ObjectCorrupt) as error:
+        raise CannotPredict(f"its model file is missing or damaged: {error.message}") from error
     return score_rows(pipeline, incumbent, frame)
 
 
@@ -131,4 +133,5 @@ def subject_of(fit: FitRecord) -> Subject:
         train_rows=fit.train.rows,
         validation=None if cv is None else Validation(cv.metric, cv.mean, cv.std, cv.folds),
         mitigated=fit.mitigated,
+        code=fit.code,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,13 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.config.code import code_digest
+from include.config.code import code_files
 from include.config.model import ModelConfig
 from include.evaluation.business_cost import costs_of
 from include.evaluation.comparison import Scored
+from include.storage.store import ObjectStore
 from include.training.many_classes import pinball
+from include.training.origins import code_on_record, keep_code
 
 
 def with_declared_terms(
@@ -34,7 +38,22 @@ def with_declared_terms(
     return replace(scored, terms=terms, slice_terms=terms) if terms else scored
 
 
-def code_of_costs(model: ModelConfig, folder: Path) -> str | None:
-    """Return the digest of the code behind a cost function: with other code, other costs."""
-    cost = model.evaluation.cost
-    return None if cost is None or cost.function is None else code_digest(folder, cost.function.partition(":")[0])
+def keep_code_of_costs(store: ObjectStore, model: ModelConfig, folder: Path) -> str | None:
+    """Keep the code behind a cost function as it is today, and return its digest: with other code, other costs. None without a function."""
+    function = _function(model)
+    return None if function is None else keep_code(store, model.name, code_files(folder, function.partition(":")[0]))
+
+
+@contextmanager
+def code_of_costs(store: ObjectStore, model: ModelConfig, folder: Path, digest: str | None) -> Iterator[Path]:
+    """Yield a folder with the code that `keep_code_of_costs` kept; raises `ObjectMissing`, `ObjectCorrupt`."""
+    function = _function(model)
+    if function is None or digest is None:
+        yield folder
+        return
+    with code_on_record(store, model.name, digest, function, folder) as code:
+        yield code
+
+
+def _function(model: ModelConfig) -> str | None:
+    return None if model.evaluation.cost is None else model.evaluation.cost.function

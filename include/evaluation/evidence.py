@@ -213,6 +213,8 @@ class Subject:
     validation: Validation | None
     mitigated: dict[str, dict[str, float | None]] | None = None
     """In validation, ``before`` and ``after`` the recipe's mitigation of unfairness: metrics and disparities."""
+    code: str | None = None
+    """Digest of the code that its inputs were made by: the fit's own. None in evidence of release 0.1, which used the code of the day."""
 
 
 @dataclass(frozen=True)
@@ -402,6 +404,8 @@ class Evidence:
     dependence: tuple[Dependence, ...] = ()
     learning: tuple[LearningPoint, ...] = ()
     """With the share of all rows last; empty unless `evaluation.learning_curve` asks."""
+    costs: str | None = None
+    """Digest of the code of the cost function. None without one, and in evidence of release 0.1, which did not keep it."""
 
     def gain(self, metric: str, against: Role, slice: tuple[str, str] | None = None) -> Gain | None:
         """Return the gain in one metric on some rows, or None if it was not measured."""

@@ -12,19 +12,22 @@ from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
 from include.config.slices import columns_of
-from include.data.frames import derive_columns, read_rows, select
+from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
-from include.errors import DataError, EvaluationError
+from include.errors import EvaluationError, RatchetError, StoreUnavailable
 from include.evaluation.bootstrap import blocks
-from include.evaluation.contenders import Contender
 from include.evaluation.evidence import Role
 from include.storage.store import ObjectStore
+from include.training.origins import Origin
 from include.training.record import FitRecord
 from include.training.target import as_numbers
 
 log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
+
+_NOWHERE = Path()
+"""The folder of code that reads columns of the source: none is asked."""
 
 
 class Obstacle(NamedTuple):
@@ -37,49 +40,82 @@ class Obstacle(NamedTuple):
 class Judged(NamedTuple):
     """The holdout's rows.
 
-    ``raw`` are the same rows before features are derived, where a declared behaviour changes them; ``obstacle`` is what
-    keeps the incumbent from reading them.
+    ``frame`` are the rows as the challenger reads them, with all that they are judged by: target, slices, what is resampled
+    together, costs. ``inputs`` are the same rows as each model reads them; ``raw`` before features are derived, where a
+    declared behaviour changes them; ``obstacle`` is what keeps the incumbent from reading them.
     """
 
     frame: pd.DataFrame
+    inputs: dict[Role, pd.DataFrame]
     raw: pd.DataFrame | None
     obstacle: Obstacle | None
 
 
-def read_judged_rows(
-    store: ObjectStore,
-    model: ModelConfig,
-    folder: Path,
-    snapshot: Snapshot,
-    fits: dict[Role, FitRecord],
-    incumbent: Contender | None,
-) -> Judged:
-    """Read the holdout once, and say so if the incumbent can't read it."""
-    judged = (*model.data.row_id, *model.data.labels, *columns_of(model.evaluation.slices))
+def judged_columns(model: ModelConfig) -> tuple[str, ...]:
+    """Return the columns that rows are judged by, whatever a model reads: ids, target, slices, what is resampled together, costs."""
     unit = (model.evaluation.cluster or model.data.event_time, *([model.data.entity] if model.data.entity else []))
     priced = model.evaluation.cost.columns if model.evaluation.cost else ()
-    wanted = dict.fromkeys([*(column for fit in fits.values() for column in fit.columns), *judged, *unit, *priced])
-    lacking = [column for column in incumbent.fit.columns if column not in wanted] if incumbent else []
-    raw, whole = None, None
-    if model.evaluation.behaviour:
-        raw = read_rows(store, snapshot, model, folder, window="holdout", columns=list(snapshot.schema))
-        whole = derive_columns(raw, model, folder)
+    slices = columns_of(model.evaluation.slices)
+    return tuple(dict.fromkeys([*model.data.row_id, *model.data.labels, *slices, *unit, *priced]))
 
-    def read(columns: list[str]) -> pd.DataFrame:
-        if whole is not None:
-            return select(whole, columns, model.name)
-        return read_rows(store, snapshot, model, folder, window="holdout", columns=columns)
 
-    if lacking:
+def read_judged_rows(store: ObjectStore, model: ModelConfig, snapshot: Snapshot, origins: dict[Role, Origin]) -> Judged:
+    """Read the holdout once, and give each model its inputs by the code that it was fitted with.
+
+    Raises
+    ------
+    RatchetError
+        When another model than the incumbent can't read the rows.
+    """
+    wanted = {role: list(origin.fit.columns) for role, origin in origins.items()}
+    wanted["challenger"] = list(dict.fromkeys([*wanted["challenger"], *judged_columns(model)]))
+    columns = list(dict.fromkeys([*wanted["challenger"], *(name for own in wanted.values() for name in own)]))
+    schema = list(snapshot.schema)
+    if model.evaluation.behaviour or not set(columns) <= set(schema) or any(map(_derives, origins.values())):
+        columns = schema
+    raw = read_rows(store, snapshot, model, _NOWHERE, window="holdout", columns=columns)
+    made: list[tuple[Role, pd.DataFrame]] = []
+    obstacle = None
+    for role, origin in origins.items():
         try:
-            return Judged(read([*wanted, *lacking]), raw, None)
-        except DataError as error:
-            log.warning("The incumbent can't read these rows: %s", error.message)
-    frame = read(list(wanted))
-    if not lacking:
-        return Judged(frame, raw, None)
-    because = f"the rows no longer have what it reads: {', '.join(lacking)}"
-    return Judged(frame, raw, Obstacle(because, "Let `features.derive` or the source give these columns again."))
+            # What one model's code has made, another of the same code takes.
+            same = [
+                frame for other, frame in made if _alike(origin, origins[other]) and set(wanted[role]) <= set(frame)
+            ]
+            made.append((role, same[0] if same else origin.make(raw, wanted[role])))
+        except StoreUnavailable:
+            raise
+        except RatchetError as error:
+            if role != "incumbent":
+                raise
+            log.warning("The incumbent can't be asked: %s", error.message)
+            because = f"it can't be given its inputs by the code that it was fitted with: {error.message.rstrip('.')}"
+            obstacle = Obstacle(because, "Restore what is missing, or train the incumbent's recipe again.")
+    inputs = dict(made)
+    return Judged(inputs["challenger"], inputs, raw if model.evaluation.behaviour else None, obstacle)
+
+
+def _derives(origin: Origin) -> bool:
+    try:
+        return origin.derives
+    except StoreUnavailable:
+        raise
+    except RatchetError:  # said when its inputs are made
+        return False
+
+
+def _alike(one: Origin, other: Origin) -> bool:
+    """Whether the same code makes the inputs of two fits, from the same columns."""
+    first, second = (
+        (origin.fit.code, origin.declared.features.derive, origin.declared.data.target) if origin.derives else None
+        for origin in (one, other)
+    )
+    return first == second
+
+
+def judged_by(model: ModelConfig) -> dict[str, Any]:
+    """Return what a declaration says about the rows that models are judged on; part of what evidence is found by."""
+    return model.data.model_dump(mode="json", include={"event_time", "row_id", "target", "entity"})
 
 
 def target_of(frame: pd.DataFrame, model: ModelConfig, fit: FitRecord) -> Array:

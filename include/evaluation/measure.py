@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -12,9 +13,8 @@ from threadpoolctl import threadpool_limits
 from include.config.model import ModelConfig
 from include.config.slices import columns_of
 from include.data.content import rows_digest
-from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
-from include.errors import EvaluationError, RatchetError
+from include.errors import EvaluationError
 from include.evaluation.alone import EDITION as ALONE
 from include.evaluation.alone import measure_alone
 from include.evaluation.bootstrap import draw
@@ -32,18 +32,19 @@ from include.evaluation.contenders import (
     subject_of,
 )
 from include.evaluation.curves import curves_of
-from include.evaluation.declared_terms import code_of_costs, with_declared_terms
+from include.evaluation.declared_terms import code_of_costs, keep_code_of_costs, with_declared_terms
 from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Role, Units
 from include.evaluation.fairness import fairness_of
-from include.evaluation.judged_rows import Obstacle, read_judged_rows, target_of, units_of
+from include.evaluation.judged_rows import Obstacle, judged_by, read_judged_rows, target_of, units_of
 from include.evaluation.slicing import levels_of, of_levels
 from include.leaks.watch import EDITION as TRIPWIRES
 from include.leaks.watch import of_entities, watch
-from include.storage.content import canonical_json, digest_json, get_content, get_json, put_content, settle_json, to_iso
+from include.storage.answers import find_answer, keep_answer
+from include.storage.content import canonical_json, digest_json, get_content, put_content, to_iso
 from include.storage.store import ObjectStore
-from include.training.fingerprint import fingerprint
 from include.training.learned_rows import LearnedRows
 from include.training.many_classes import of_averages
+from include.training.origins import Origin
 from include.training.record import FitRecord
 from include.training.responses import prepared
 
@@ -69,26 +70,32 @@ def measure(
     snapshot: Snapshot,
     clock: Callable[[], float],
     threads: int = 1,
+    again: Evidence | None = None,
 ) -> tuple[Evidence, str]:
     """Measure the challenger against the incumbent and the baselines on the snapshot's holdout.
 
-    Measured once: a repeated call finds the evidence, and of racing calls the first one's stands.
+    Each is asked with the code that it was fitted with, whatever the folder says by now; what rows are judged by, such as
+    slices, is what the challenger's code makes of them. Measured once: a repeated call finds the evidence, and of racing
+    calls the first one's stands.
 
     Parameters
     ----------
     store : ObjectStore
     model : ModelConfig
     folder : Path
-        The model's folder, for the function that derives features.
+        The model's folder.
     challenger : Contender
     incumbent : Contender or None
-        None for a first version. One that was fitted on holdout rows, or can't predict these, makes the evidence
-        incomparable; the challenger and the baselines are measured all the same.
+        None for a first version. One that was fitted on holdout rows, or can't be given its inputs or predict these rows,
+        makes the evidence incomparable; the challenger and the baselines are measured all the same.
     baselines : dict of {"trivial", "simple"} to FitRecord
     snapshot : Snapshot
     clock : callable
         Seconds of a steady clock, for the predict latency.
     threads : int
+    again : Evidence, optional
+        What a decision on record was made on that is made again: predictions cost what they cost there, by the code of the
+        cost function then.
 
     Returns
     -------
@@ -97,9 +104,10 @@ def measure(
 
     Raises
     ------
-    EvaluationError
+    EvaluationError, DataError, TrainingError, ObjectMissing, ObjectCorrupt, ModelFileRefused
         When the challenger or a baseline can't be measured.
     """
+    costs = again.costs if again is not None and again.costs else keep_code_of_costs(store, model, folder)
     question = {
         "edition": [EDITION, TRIPWIRES, ALONE],
         "challenger": [challenger.id, challenger.fit.key],
@@ -109,19 +117,29 @@ def measure(
         "metrics": list(model.metrics),
         "evaluation": model.evaluation.model_dump(mode="json"),
         "entity": model.data.entity,
-        "cost": code_of_costs(model, folder),
+        "cost": costs,
         "fairness": [list(model.fairness_groups), list(_of_worst_group(model))],
     }
-    index = f"{model.name}/evidence/index/{digest_json(question | _mended(model, snapshot, challenger.fit))}.json"
-    if store.exists(index):
-        digest = get_json(store, index)["evidence"]
-        log.info("Evidence for %s was measured before: %s", challenger.id, digest[:12])
-        return load_evidence(store, model.name, digest), digest
-    with threadpool_limits(limits=threads):
-        seed = int(digest_json(question)[:12], 16)
-        evidence = _measured(store, model, folder, challenger, incumbent, baselines, snapshot, clock, seed, threads)
+    place = f"{model.name}/evidence/index"
+    files = {role: fit.model_file for role, fit in baselines.items()} | {"challenger": challenger.fit.model_file}
+    files |= {"incumbent": incumbent.fit.model_file} if incumbent else {}
+    mended = _mended(model, snapshot, challenger.fit)
+    asked = {**question, **mended, "rows": judged_by(model), "model_files": files}
+    if (known := find_answer(store, place, asked)) is not None:
+        log.info("Evidence for %s was measured before: %s", challenger.id, known[:12])
+        return load_evidence(store, model.name, known), known
+    seed = int(digest_json(question)[:12], 16)
+    fits: dict[Role, FitRecord] = {"challenger": challenger.fit, **cast("dict[Role, FitRecord]", baselines)}
+    with ExitStack() as until_the_end:
+        until_the_end.enter_context(threadpool_limits(limits=threads))
+        priced = until_the_end.enter_context(code_of_costs(store, model, folder, costs))
+        fits_asked = {**fits, "incumbent": incumbent.fit} if incumbent else fits
+        origins = {role: until_the_end.enter_context(Origin(store, fit, folder)) for role, fit in fits_asked.items()}
+        evidence = _measured(
+            store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs
+        )
     digest = put_content(store, f"{model.name}/evidence", ".json", canonical_json(evidence.to_json()))
-    settled = settle_json(store, index, {"evidence": digest})["evidence"]
+    settled = keep_answer(store, place, asked, digest)
     return load_evidence(store, model.name, settled), settled
 
 
@@ -139,35 +157,36 @@ def load_evidence(store: ObjectStore, model: str, digest: str) -> Evidence:
 def _measured(
     store: ObjectStore,
     model: ModelConfig,
-    folder: Path,
     challenger: Contender,
     incumbent: Contender | None,
-    baselines: dict[str, FitRecord],
+    fits: dict[Role, FitRecord],
+    origins: dict[Role, Origin],
     snapshot: Snapshot,
     clock: Callable[[], float],
     seed: int,
     threads: int,
+    priced: Path,
+    costs: str | None,
 ) -> Evidence:
-    fits: dict[Role, FitRecord] = {"challenger": challenger.fit, **cast("dict[Role, FitRecord]", baselines)}
     for role, fit in fits.items():
         if seen := overlap(fit, snapshot):
             raise EvaluationError(f"The {role} can't be measured: {seen}.", where=f"fit {fit.key[:12]}")
-    judged = read_judged_rows(store, model, folder, snapshot, fits, incumbent)
-    frame, obstacle = judged.frame, judged.obstacle
+    judged = read_judged_rows(store, model, snapshot, origins)
+    frame, inputs, obstacle = judged.frame, judged.inputs, judged.obstacle
     target = target_of(frame, model, challenger.fit)
     log.info("Scoring %s holdout rows", f"{len(frame):,}")
     pipeline = open_model(store, challenger.fit)
     models: dict[Role, Scored] = {"challenger": score_rows(pipeline, challenger.fit, frame)}
     for role in [role for role in fits if role != "challenger"]:
-        models[role] = score_rows(open_model(store, fits[role]), fits[role], frame)
+        models[role] = score_rows(open_model(store, fits[role]), fits[role], inputs[role])
     if (unmitigated := score_unmitigated(store, challenger.fit, frame)) is not None:
         models["unmitigated"] = unmitigated
-    if incumbent is not None and obstacle is None:
-        obstacle = _overlaps(incumbent, snapshot) or _derived_otherwise(store, model, folder, challenger, incumbent)
+    if incumbent is not None:
+        obstacle = _overlaps(incumbent, snapshot) or obstacle
     if incumbent is not None and obstacle is None:
         try:
-            models["incumbent"] = score_incumbent(store, incumbent.fit, challenger.fit, frame)
-            fits["incumbent"] = incumbent.fit
+            models["incumbent"] = score_incumbent(store, incumbent.fit, challenger.fit, inputs["incumbent"])
+            fits = {**fits, "incumbent": incumbent.fit}
         except CannotPredict as error:
             obstacle = Obstacle(error.message, "Train the incumbent's recipe again on today's schema.")
 
@@ -177,13 +196,13 @@ def _measured(
     classes = challenger.fit.classes
     binary, clustering = classes is not None and len(classes) == 2, model.task == "clustering"
     models = {
-        role: with_declared_terms(model, folder, frame, target, scored, classes) for role, scored in models.items()
+        role: with_declared_terms(model, priced, frame, target, scored, classes) for role, scored in models.items()
     }
     if clustering:
         models = with_clusters(
             store,
-            frame,
-            prepared(open_model(store, fits["simple"]), frame),
+            inputs,
+            prepared(open_model(store, fits["simple"]), inputs["simple"]),
             models,
             fits,
             metrics=model.metrics,
@@ -194,11 +213,21 @@ def _measured(
     found = compare(target, models, model.metrics, slices, resampling, positives=binary)
     primary = model.metrics[0]
     described = tuple(dict.fromkeys([*challenger.fit.columns, *columns_of(model.evaluation.slices)]))
-    with LearnedRows(store, challenger.fit, folder) as learned:
-        tripwires = watch(store, model, learned, pipeline, snapshot, frame, threads=threads)
-        alone = measure_alone(
-            store, model, folder, learned, pipeline, snapshot, judged, target, models["challenger"], threads=threads
-        )
+    learned = LearnedRows(store, origins["challenger"])
+    tripwires = watch(store, model, learned, pipeline, snapshot, frame, threads=threads)
+    alone = measure_alone(
+        store,
+        model,
+        priced,
+        learned,
+        pipeline,
+        snapshot,
+        judged,
+        target,
+        models["challenger"],
+        costs=costs,
+        threads=threads,
+    )
     log.info("Measured %s: %s is %s", challenger.id, primary, found.scores["challenger"][primary].value)
     return Evidence(
         model=model.name,
@@ -245,6 +274,7 @@ def _measured(
         classes=tuple(str(value) for value in classes or ()),
         clusters=describe_clusters(frame, described, models["challenger"]) if clustering else (),
         tripwires=tripwires,
+        costs=costs,
         **vars(alone),
     )
 
@@ -258,34 +288,6 @@ def _of_worst_group(model: ModelConfig) -> tuple[str, ...]:
 def _overlaps(incumbent: Contender, snapshot: Snapshot) -> Obstacle | None:
     seen = overlap(incumbent.fit, snapshot)
     return Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.") if seen else None
-
-
-def _derived_otherwise(
-    store: ObjectStore, model: ModelConfig, folder: Path, challenger: Contender, incumbent: Contender
-) -> Obstacle | None:
-    """Say so if today's code gives the incumbent other inputs than it learned from.
-
-    Asked only when the code changed; a record without a fingerprint is then no proof that the inputs are the same.
-    """
-    fit = incumbent.fit
-    if fit.code == challenger.fit.code:
-        return None
-    remedy = (
-        "Give changed columns new names beside the old ones, or train the incumbent's recipe again with today's code."
-    )
-    changed = "the Python files behind `features.derive` changed since it was fitted, and"
-    if fit.inputs is None:
-        return Obstacle(f"{changed} its record does not say what they gave it", remedy)
-    try:
-        learned = Snapshot.load(store, model.name, fit.snapshot)
-        frame = read_rows(store, learned, model, folder, window="train", columns=list(fit.inputs))
-    except RatchetError as error:
-        return Obstacle(f"{changed} its training rows can't be derived again: {error.message}", remedy)
-    now = fingerprint(frame, list(fit.inputs))
-    if different := [column for column, digest in fit.inputs.items() if now[column] != digest]:
-        return Obstacle(f"{changed} they now give it other values of {', '.join(different)}", remedy)
-    log.info("The Python files changed since %s was fitted, and derive the same inputs", incumbent.id)
-    return None
 
 
 def _notes(gains: tuple[Gain, ...], against: Role, of: str) -> Iterator[str]:

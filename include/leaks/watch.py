@@ -21,7 +21,7 @@ from include.leaks.shared import shared_rows
 from include.leaks.shuffled import shuffled_labels
 from include.leaks.single_column import single_column
 from include.leaks.tripwire import Tripwire
-from include.storage.content import digest_json, get_json, settle_json
+from include.storage.answers import find_answer, keep_answer
 from include.storage.store import ObjectStore
 from include.training.fitting import fit_model
 from include.training.learned_rows import LearnedRows
@@ -76,12 +76,12 @@ def watch(
         "trusted": sorted(model.evaluation.trusted),
         **of_entities(model),
     }
-    place = f"{model.name}/tripwires/{digest_json(question)}.json"
-    if not store.exists(place):
+    place = f"{model.name}/tripwires"
+    if (known := find_answer(store, place, question)) is None:
         with threadpool_limits(limits={"openmp": threads, "blas": 1}):
             asked = _asked(model, learned, pipeline, judged, threads)
-        settle_json(store, place, {"tripwires": [asdict(wire) for wire in asked]})
-    found = tuple(Tripwire(**wire) for wire in get_json(store, place)["tripwires"])
+        known = keep_answer(store, place, question, [asdict(wire) for wire in asked])
+    found = tuple(Tripwire(**wire) for wire in known)
     for wire in found:
         level = logging.INFO if wire.state in ("clear", "not_asked") else logging.ERROR
         log.log(level, "tripwire %s: %s: %s", wire.name, wire.state.replace("_", " "), wire.reason)
@@ -96,7 +96,7 @@ def _asked(
     return [
         shared_rows(learned.whole[identity], judged[identity], model.data.row_id, model.data.entity),
         *_of_target(model, fit, rows, partial(fit_model, recipe, fit.params, threads=threads)),
-        later_rows(learned.raw, learned.whole, learned.derive if declared.features.derive else None),
+        later_rows(learned.raw, learned.derived, learned.origin.derive if declared.features.derive else None),
         _prepared(fit, rows.frame, declared) or preparation_of_training_rows(pipeline, recipe, rows, threads=threads),
     ]
 

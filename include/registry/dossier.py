@@ -11,10 +11,10 @@ from include.evaluation.evidence import Evidence
 from include.registry.gate import Judgement
 from include.registry.ledger import Comparison
 from include.registry.timeline import Standing
-from include.registry.versions import Version, load_version
+from include.registry.versions import Version, fit_of, load_version
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
-from include.training.record import FitRecord, load_fit
+from include.training.record import FitRecord
 from include.training.selection import select_best
 
 
@@ -41,7 +41,7 @@ class Dossier:
 
     @property
     def evidence(self) -> Evidence | None:
-        """What was measured, or None before the decision."""
+        """What was measured, or None before the decision, and where nothing could be."""
         return None if self.comparison is None else self.comparison.evidence
 
     def judged_with(self, other: Dossier) -> str:
@@ -67,21 +67,23 @@ def gather(store: ObjectStore, model: str, standing: Standing) -> Dossier:
     ------
     ObjectMissing, ObjectCorrupt
     """
-    version = load_version(store, model, standing.version)
-    fit = load_fit(store, model, version.fit)
+    version = load_version(store, model, standing.version, digest=standing.record, model_file=standing.model_file)
+    fit = fit_of(store, version)
     snapshot = Snapshot.load(store, model, version.snapshot)
     candidates = _candidates(store, version)
     decision = standing.decision
     if decision is None:
         return Dossier(version, fit, snapshot, None, None, None, None, candidates)
     config = ModelConfig.model_validate_json(get_content(store, f"{model}/configs", ".json", decision.config))
+    page = page_of(store, config, version.snapshot)
+    if decision.evidence is None:
+        return Dossier(version, fit, snapshot, config, None, None, page, candidates)
     evidence = Evidence.from_bytes(get_content(store, f"{model}/evidence", ".json", decision.evidence))
     incumbent = None if decision.incumbent is None else load_version(store, model, decision.incumbent)
     comparison = Comparison(version, incumbent, evidence, decision.evidence)
-    page = page_of(store, config, version.snapshot)
     return Dossier(version, fit, snapshot, config, comparison, comparison.judge(config.gate), page, candidates)
 
 
 def _candidates(store: ObjectStore, version: Version) -> tuple[FitRecord, ...]:
-    fits = [load_fit(store, version.model, key) for key in version.candidates.values()]
+    fits = [fit_of(store, version, key) for key in version.candidates.values()]
     return tuple(select_best(fits, None)) if fits else ()

@@ -7,20 +7,20 @@ it then reads. Nothing here remembers anything between two calls.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from include.config.judging import Gate
 from include.config.model import ModelConfig
 from include.config.names import SIMPLE_BASELINE
-from include.errors import RegistryError
+from include.errors import RatchetError, RegistryError, StoreUnavailable
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
 from include.registry.approval import Reply, conclude, trigger_of
 from include.registry.gate import Judgement, judge, policy_digest
-from include.registry.timeline import Decision, Standing, Timeline, Trigger, apply, fold, require_held
+from include.registry.timeline import Decision, Outcome, Standing, Timeline, Trigger, apply, fold, require_held
 from include.registry.versions import Version, load_version
 from include.storage.content import canonical_json, digest_json, from_iso, get_content, put_content, to_iso
 from include.storage.log import Entry, Log
@@ -28,8 +28,14 @@ from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
-Measure = Callable[[ModelConfig, Version, Version | None], tuple[Evidence, str]]
-"""Measures a version against its incumbent: the evidence and its digest. Repeated, it finds what it measured before."""
+
+class Measure(Protocol):
+    """Measures a version against its incumbent: the evidence and its digest. Repeated, it finds what it measured before."""
+
+    def __call__(
+        self, model: ModelConfig, version: Version, incumbent: Version | None, *, again: str | None = None
+    ) -> tuple[Evidence, str]:
+        """Return evidence and digest; ``again`` is the digest of what a decision on record was made on that is made again."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,7 @@ class Ledger:
                 "version": version.id,
                 "as_of": to_iso(version.as_of),
                 "model_file": version.model_file,
+                "record": version.digest,
                 "actor": actor,
             }
             return "registered", body
@@ -142,7 +149,8 @@ class Ledger:
         """Measure a version against its incumbent, apply the policy, and put the decision on record.
 
         What a scheduled or manual run or a person decided is a fact of history and returned as it stands. A backfilled
-        decision is made again when its incumbent, the policy or the configuration is no longer the one that it names.
+        decision is made again when its incumbent, the policy or the configuration is no longer the one that it names, or
+        when nothing could be measured then.
 
         Parameters
         ----------
@@ -156,10 +164,10 @@ class Ledger:
             standing, incumbent = timeline[version], timeline.incumbent_of(version)
             if (known := standing.decision) is not None:
                 same = (known.incumbent, known.policy, known.config) == (incumbent, policy_digest(model.gate), config)
-                if same or not standing.may_change:
+                if (same and known.evidence is not None) or not standing.may_change:
                     return None
             decision = self._decide(
-                model, version, incumbent, config, measure, actor, trigger=trigger_of(standing), reply=reply
+                model, timeline, version, incumbent, config, measure, actor, trigger=trigger_of(standing), reply=reply
             )
             return "decided", decision.to_json()
 
@@ -171,7 +179,9 @@ class Ledger:
     def settle(self, *, measure: Measure, actor: dict[str, Any], at: datetime) -> list[Decision]:
         """Decide again every backfilled decision whose incumbent changed, in order, until nothing changes.
 
-        Each is judged by the configuration and policy that it was decided by.
+        Each is judged by the configuration and policy that it was decided by. One that can't be measured, since a record,
+        its rows or its code are damaged or missing, is incomparable; a withdrawn one is left alone. Only a store that does
+        not answer is an error.
         """
         again: list[Decision] = []
 
@@ -184,9 +194,16 @@ class Ledger:
             before = standing.decision
             assert before is not None  # noqa: S101 (only decided versions are named)
             log.info("%s was decided against %s, but %s is now before it", version, before.incumbent, incumbent)
-            decision = self._decide(
-                self.config(before.config), version, incumbent, before.config, measure, actor, trigger=standing.trigger
-            )
+            try:
+                model, again = self.config(before.config), partial(measure, again=before.evidence)
+                decision = self._decide(
+                    model, timeline, version, incumbent, before.config, again, actor, trigger=standing.trigger
+                )
+            except StoreUnavailable:
+                raise
+            except RatchetError as error:
+                log.error("%s can't be measured: %s", version, error)
+                decision = _unmeasured(before, incumbent, error, actor)
             return "decided", replace(decision, again=True).to_json()
 
         while (entry := self._log.append(first_changed, at=to_iso(at))) is not None:
@@ -224,7 +241,7 @@ class Ledger:
             require_held(standing, as_of)
             incumbent = timeline.incumbent_of(version, since=as_of)
             decision = self._decide(
-                model, version, incumbent, config, measure, actor, trigger=Trigger.MANUAL, reply=reply
+                model, timeline, version, incumbent, config, measure, actor, trigger=Trigger.MANUAL, reply=reply
             )
             return "decided", replace(decision, as_of=to_iso(as_of)).to_json()
 
@@ -265,30 +282,52 @@ class Ledger:
             The instant from which it would be in force, if that is not its own as-of.
         """
         timeline = self.timeline()
-        challenger = load_version(self.store, self.model, version)
+        challenger = self._version(timeline, version)
         if version in timeline:
             incumbent = timeline.incumbent_of(version, since=since)
         else:
             incumbent = timeline.champion_as_of(challenger.as_of)
-        return self._measure(model, challenger, incumbent, measure)
+        return self._measure(model, timeline, challenger, incumbent, measure)
 
-    def compare(self, decision: Decision) -> Comparison:
-        """Return what a decision on record was made on."""
+    def compare(self, decision: Decision) -> Comparison | None:
+        """Return what a decision on record was made on; None where nothing could be measured."""
+        if decision.evidence is None:
+            return None
         return self.comparison(decision.version, decision.incumbent, decision.evidence)
 
     def comparison(self, version: str, incumbent: str | None, evidence: str) -> Comparison:
         """Return what was measured of a version, by the evidence's digest."""
-        challenger = load_version(self.store, self.model, version)
-        opponent = load_version(self.store, self.model, incumbent) if incumbent else None
-        return Comparison(challenger, opponent, load_evidence(self.store, self.model, evidence), evidence)
+        timeline = self.timeline()
+        opponent = self._version(timeline, incumbent) if incumbent else None
+        found = load_evidence(self.store, self.model, evidence)
+        return Comparison(self._version(timeline, version), opponent, found, evidence)
 
-    def _measure(self, model: ModelConfig, challenger: Version, incumbent: str | None, measure: Measure) -> Comparison:
-        opponent = load_version(self.store, self.model, incumbent) if incumbent else None
+    def version(self, version: str) -> Version:
+        """Return the record of a version as the ledger names it; of one that is not registered, in a dry run, as its id does.
+
+        Raises
+        ------
+        RegistryError, ObjectCorrupt
+            When there is none, or it is another one.
+        """
+        return self._version(self.timeline(), version)
+
+    def _version(self, timeline: Timeline, version: str) -> Version:
+        if version not in timeline:
+            return load_version(self.store, self.model, version)
+        named = timeline[version]
+        return load_version(self.store, self.model, version, digest=named.record, model_file=named.model_file)
+
+    def _measure(
+        self, model: ModelConfig, timeline: Timeline, challenger: Version, incumbent: str | None, measure: Measure
+    ) -> Comparison:
+        opponent = self._version(timeline, incumbent) if incumbent else None
         return Comparison(challenger, opponent, *measure(model, challenger, opponent))
 
     def _decide(
         self,
         model: ModelConfig,
+        timeline: Timeline,
         version: str,
         incumbent: str | None,
         config: str,
@@ -298,7 +337,7 @@ class Ledger:
         trigger: Trigger,
         reply: Reply | None = None,
     ) -> Decision:
-        comparison = self._measure(model, load_version(self.store, self.model, version), incumbent, measure)
+        comparison = self._measure(model, timeline, self._version(timeline, version), incumbent, measure)
         judgement = comparison.judge(model.gate)
         outcome, reason, approval = conclude(
             judgement, model.gate, trigger=trigger, reply=reply, evidence=comparison.digest, incumbent=incumbent
@@ -319,3 +358,21 @@ class Ledger:
     def config(self, digest: str) -> ModelConfig:
         """Return the configuration that a decision names."""
         return ModelConfig.model_validate_json(get_content(self.store, f"{self.model}/configs", ".json", digest))
+
+
+def _unmeasured(before: Decision, incumbent: str | None, error: RatchetError, actor: dict[str, Any]) -> Decision:
+    """Return the decision on a version that can't be measured: by nothing but the reason why."""
+    reason = f"it can't be measured against {incumbent or 'the baselines'}: {error.message.rstrip('.')}."
+    if error.remedy:
+        reason += f" {error.remedy[:1].upper()}{error.remedy[1:].rstrip('.')}; then backfill its date again."
+    return Decision(
+        version=before.version,
+        outcome=Outcome.INCOMPARABLE,
+        reason=reason,
+        incumbent=incumbent,
+        evidence=None,
+        policy=before.policy,
+        config=before.config,
+        primary={name: value if name == "metric" else None for name, value in before.primary.items()},
+        actor=actor,
+    )

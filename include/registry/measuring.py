@@ -13,12 +13,11 @@ from include.data.windows import Window
 from include.errors import NotEnoughRows
 from include.evaluation.contenders import Contender
 from include.evaluation.evidence import Evidence
-from include.evaluation.measure import measure
+from include.evaluation.measure import load_evidence, measure
 from include.registry.ledger import Measure
-from include.registry.versions import Version
+from include.registry.versions import Version, fit_of
 from include.storage.content import to_iso
 from include.storage.store import ObjectStore
-from include.training.record import load_fit
 
 Bring = Callable[[Window], Snapshot]
 """Brings the checked rows of a window into the store and pins them."""
@@ -56,7 +55,7 @@ def measurer(
             return own
         after = own.split.holdout.after
         if incumbent is not None:
-            after = max(after, load_fit(store, model.name, incumbent.fit).train.until + model.data.label_delay)
+            after = max(after, fit_of(store, incumbent).train.until + model.data.label_delay)
         until = as_of - model.data.label_delay
         if until <= after:
             raise NotEnoughRows(
@@ -67,9 +66,11 @@ def measurer(
             )
         return bring(Window(after, until))
 
-    def measure_version(model: ModelConfig, version: Version, incumbent: Version | None) -> tuple[Evidence, str]:
+    def measure_version(
+        model: ModelConfig, version: Version, incumbent: Version | None, *, again: str | None = None
+    ) -> tuple[Evidence, str]:
         def contender(of: Version) -> Contender:
-            return Contender(of.id, load_fit(store, of.model, of.fit))
+            return Contender(of.id, fit_of(store, of))
 
         return measure(
             store,
@@ -78,9 +79,10 @@ def measurer(
             snapshot=rows(model, version, incumbent),
             challenger=contender(version),
             incumbent=contender(incumbent) if incumbent else None,
-            baselines={name: load_fit(store, model.name, key) for name, key in version.baselines.items()},
+            baselines={name: fit_of(store, version, key) for name, key in version.baselines.items()},
             clock=clock,
             threads=threads,
+            again=None if again is None else load_evidence(store, model.name, again),
         )
 
     return measure_version

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from include.config.judging import Gate
 from include.registry.approval import Answer, asks, conclude, reply_of, trigger_of
 from include.registry.ledger import Ledger
-from include.registry.timeline import Decision, Outcome
+from include.registry.timeline import Decision, Outcome, Timeline
 
 
 @dataclass(frozen=True)
@@ -36,22 +36,25 @@ class Replayed:
 
 def rejudge(ledger: Ledger) -> list[Replayed]:
     """Judge every decision on record again, from its own evidence and by its own policy; none should differ."""
-    again = []
     timeline = ledger.timeline()
-    for entry in ledger.entries():
-        if entry.kind == "decided":
-            decision = Decision.from_json(entry.body)
-            policy = ledger.config(decision.config).gate
-            outcome, reason, _ = conclude(
-                ledger.compare(decision).judge(policy),
-                policy,
-                trigger=trigger_of(timeline[decision.version], decision),
-                reply=reply_of(decision),
-                evidence=decision.evidence,
-                incumbent=decision.incumbent,
-            )
-            again.append(Replayed(decision.version, decision.outcome, decision.incumbent, outcome, reason))
-    return again
+    decided = [Decision.from_json(entry.body) for entry in ledger.entries() if entry.kind == "decided"]
+    return [judge_again(ledger, timeline, decision) for decision in decided]
+
+
+def judge_again(ledger: Ledger, timeline: Timeline, decision: Decision) -> Replayed:
+    """Judge one decision again."""
+    if (comparison := ledger.compare(decision)) is None:
+        return _unmeasured(decision, decision.outcome)
+    policy = ledger.config(decision.config).gate
+    outcome, reason, _ = conclude(
+        comparison.judge(policy),
+        policy,
+        trigger=trigger_of(timeline[decision.version], decision),
+        reply=reply_of(decision),
+        evidence=comparison.digest,
+        incumbent=decision.incumbent,
+    )
+    return Replayed(decision.version, decision.outcome, decision.incumbent, outcome, reason)
 
 
 def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
@@ -85,13 +88,21 @@ def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
             )
             replayed.append(Replayed(version, recorded, incumbent, None, reason))
             continue
-        judgement, trigger = ledger.compare(known).judge(policy), trigger_of(standing, known)
+        if (comparison := ledger.compare(known)) is None:
+            replayed.append(_unmeasured(known, recorded))
+            continue
+        judgement, trigger = comparison.judge(policy), trigger_of(standing, known)
         reply = reply_of(known) if asks(policy.approval, judgement.outcome, trigger) else None
         outcome, reason, approval = conclude(
-            judgement, policy, trigger=trigger, reply=reply, evidence=known.evidence, incumbent=incumbent
+            judgement, policy, trigger=trigger, reply=reply, evidence=comparison.digest, incumbent=incumbent
         )
         unknown = approval is not None and approval["answer"] == Answer.UNASKED and known.approval is None
         replayed.append(Replayed(version, recorded, incumbent, None if unknown else outcome, reason))
         if outcome is Outcome.PROMOTE:
             incumbent = version
     return replayed
+
+
+def _unmeasured(decision: Decision, recorded: Outcome) -> Replayed:
+    """Return what any policy makes of a version that could not be measured."""
+    return Replayed(decision.version, recorded, decision.incumbent, Outcome.INCOMPARABLE, decision.reason)

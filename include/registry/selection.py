@@ -11,7 +11,8 @@ from include.config.model import BASELINES, ModelConfig
 from include.errors import TrainingError
 from include.registry.versions import Version, save_version
 from include.storage.store import ObjectStore
-from include.training.record import load_fit
+from include.training.origins import prove
+from include.training.record import read_fit
 from include.training.selection import select
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,13 @@ def choose_challenger(
     ------
     TrainingError
         When no candidate was fitted.
+    ObjectCorrupt
+        When the record of a fit is not the one that its key names.
     """
     for name, why in failed.items():
         log.warning("%s was not fitted: %s", name, why)
-    records = {name: load_fit(store, model.name, key) for name, key in fits.items()}
+    read = {name: read_fit(store, model.name, key) for name, key in fits.items()}
+    records = {name: prove(store, record) for name, (record, _) in read.items()}
     candidates = [records[name] for name in model.candidate_names if name in records]
     for record in candidates:
         if record.cv is not None:
@@ -63,6 +67,9 @@ def choose_challenger(
             remedy="the training tasks' logs say more",
         )
     best = select(candidates)
-    version = save_version(store, model, as_of, best, {name: records[name] for name in BASELINES}, candidates, failed)
+    pinned = {record.key: digest for record, digest in read.values()}
+    pinned |= {key: read_fit(store, model.name, key)[1] for key in best.members or () if key not in pinned}
+    baselines = {name: records[name] for name in BASELINES}
+    version = save_version(store, model, as_of, best, baselines, pinned, candidates, failed)
     log.info("challenger: %s, fitted by %s", version.id, best.candidate)
     return version

@@ -46,7 +46,8 @@ class Decision:
     outcome: Outcome
     reason: str
     incumbent: str | None
-    evidence: str
+    evidence: str | None
+    """Digest of what was measured; None of a version that could not be measured, for which the reason says why."""
     policy: str
     config: str
     primary: dict[str, Any]
@@ -98,6 +99,10 @@ class Standing:
     """The number of the event that decided on it."""
     withdrawn: str | None = None
     """The reason, once it is withdrawn."""
+    record: str | None = None
+    """Digest of the version's record. None of one that release 0.1 registered."""
+    model_file: str | None = None
+    """Digest of its model file."""
 
     @property
     def order(self) -> tuple[datetime, int]:
@@ -112,9 +117,9 @@ class Standing:
 
     @property
     def may_change(self) -> bool:
-        """Whether `settle` may decide it again: what a live run or a person decided, or reconsidered, is a fact."""
+        """Whether `settle` may decide it again: what a live run or a person decided, or reconsidered, is a fact; what is withdrawn stays so."""
         decision = self.decision
-        if decision is None or decision.as_of is not None or decision.by_person:
+        if decision is None or decision.as_of is not None or decision.by_person or self.withdrawn is not None:
             return False
         return self.trigger is Trigger.BACKFILL
 
@@ -213,8 +218,9 @@ def apply(entry: Entry, standings: dict[str, Standing]) -> None:
     body = entry.body
     name = body["version"]
     if entry.kind == "registered":
+        facts = {"record": body.get("record"), "model_file": body["model_file"]}
         standings.setdefault(
-            name, Standing(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]))
+            name, Standing(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]), **facts)
         )
     elif entry.kind == "decided":
         standings[name] = _changed(standings[name], decision=Decision.from_json(body), decided=entry.number)

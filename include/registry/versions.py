@@ -9,10 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from include.config.model import ModelConfig
-from include.errors import ObjectMissing, RegistryError, nearest
-from include.storage.content import digest_json, from_iso, get_json, settle_json, to_iso
+from include.errors import ObjectCorrupt, ObjectMissing, RegistryError, nearest
+from include.storage.content import check_digest, digest_json, from_iso, read_json, settle_json, to_iso
 from include.storage.store import ObjectStore
-from include.training.record import FitRecord
+from include.training.origins import prove
+from include.training.record import FitRecord, load_fit
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,18 @@ class Version:
     """The keys of all candidates' fits that it was chosen among, by name; empty in records from before they were kept."""
     failed: dict[str, str] = field(default_factory=dict)
     """Why other candidates of the run that chose it could not be fitted, by name."""
+    records: dict[str, str] = field(default_factory=dict)
+    """Digests of the records of all these fits, and of those that they join, by key; empty in versions of release 0.1."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of the stored form, by which the ledger names it."""
+        return digest_json(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the stored form; as it was before any failure was kept, where there is none."""
+        """Return the stored form; without what is empty in records from before it was kept."""
         value = {**asdict(self), "as_of": to_iso(self.as_of)}
-        return value if self.failed else {name: fact for name, fact in value.items() if name != "failed"}
+        return {name: fact for name, fact in value.items() if fact or name not in ("candidates", "failed", "records")}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Version:
@@ -55,10 +63,17 @@ def save_version(
     as_of: datetime,
     fit: FitRecord,
     baselines: dict[str, FitRecord],
+    records: dict[str, str],
     candidates: Iterable[FitRecord] = (),
     failed: Mapping[str, str] = MappingProxyType({}),
 ) -> Version:
-    """Give the selected fit its version; repeated with the same inputs, find the same one, with the candidates of the first."""
+    """Give the selected fit its version; repeated with the same inputs, find the same one, with the candidates of the first.
+
+    Parameters
+    ----------
+    records : dict of str to str
+        Digests of the fits' records by key, those of joined fits included.
+    """
     version = Version(
         id=id_of(model.name, as_of, fit.key),
         model=model.name,
@@ -71,6 +86,7 @@ def save_version(
         baselines={name: record.key for name, record in sorted(baselines.items())},
         candidates={record.candidate: record.key for record in candidates},
         failed=dict(sorted(failed.items())),
+        records=dict(sorted(records.items())),
     )
     return Version.from_json(settle_json(store, _key(model.name, version.id), version.to_json()))
 
@@ -81,16 +97,26 @@ def id_of(model: str, as_of: datetime, fit: str) -> str:
     return f"{as_of:%Y%m%dT%H%M%SZ}-{digest[:10]}"
 
 
-def load_version(store: ObjectStore, model: str, version: str) -> Version:
+def load_version(
+    store: ObjectStore, model: str, version: str, *, digest: str | None = None, model_file: str | None = None
+) -> Version:
     """Read a version's record.
+
+    Parameters
+    ----------
+    digest, model_file : str, optional
+        What the ledger says that the digests of record and model file are; `include.registry.ledger.Ledger.version` knows.
 
     Raises
     ------
     RegistryError
         When there is no such version; names the nearest one.
+    ObjectCorrupt
+        When the record is not the one that id and ledger name.
     """
+    key = _key(model, version)
     try:
-        return Version.from_json(get_json(store, _key(model, version)))
+        body = store.get(key)
     except ObjectMissing:
         folder = f"{model}/versions/"
         known = [key.removeprefix(folder).removesuffix(".json") for key in store.list(folder)]
@@ -102,6 +128,57 @@ def load_version(store: ObjectStore, model: str, version: str) -> Version:
             where=f"{store.url}/{folder}",
             remedy=f"did you mean {close}?" if close else None,
         ) from None
+    if digest is not None:
+        check_digest(store, key, body, digest)
+    try:
+        record = Version.from_json(read_json(body))
+        derived = id_of(record.model, record.as_of, record.fit)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ObjectCorrupt(
+            "an object is no record of a version", found=type(error).__name__, where=f"{store.url}: {key}"
+        ) from error
+    facts = {"id": (version, record.id), "digest of as-of and fit": (version, derived)}
+    if model_file is not None:
+        facts["model file"] = (model_file, record.model_file)
+    _check(facts, f"{store.url}: {key}", "the record of a version is not the one that it is named by")
+    return record
+
+
+def fit_of(store: ObjectStore, version: Version, key: str | None = None) -> FitRecord:
+    """Return the record of a version's fit, or of another that it names: a baseline's, or a joined one.
+
+    Held against its digest; in versions of release 0.1, which name none, against its key.
+
+    Raises
+    ------
+    ObjectMissing, ObjectCorrupt
+    """
+    own = version.fit if key is None else key
+    digest = version.records.get(own)
+    if version.records and digest is None:
+        raise ObjectCorrupt("a version does not name this fit", expected=", ".join(version.records), found=own)
+    fit = load_fit(store, version.model, own, digest)
+    if digest is None:
+        prove(store, fit)
+    facts = {"snapshot": (version.snapshot, fit.snapshot)}
+    if own == version.fit:
+        facts |= {
+            name: (getattr(version, name), getattr(fit, name)) for name in ("candidate", "estimator", "model_file")
+        }
+    _check(facts, f"{store.url}: {version.model}/fits/{own}.json", "a version and the record of its fit do not agree")
+    return fit
+
+
+def _check(facts: Mapping[str, tuple[str, str]], where: str, message: str) -> None:
+    for name, (expected, found) in facts.items():
+        if expected != found:
+            raise ObjectCorrupt(
+                message,
+                expected=f"{name} {expected}",
+                found=found,
+                where=where,
+                remedy="restore the object from a backup; nothing that it names is used",
+            )
 
 
 def _key(model: str, version: str) -> str:

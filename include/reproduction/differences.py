@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
 from include.data.sources import source_digest
 from include.errors import ObjectMissing, RatchetError
-from include.registry.versions import Version, id_of
+from include.registry.versions import Version
 from include.reproduction.report import Difference, Kind
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
@@ -51,7 +52,7 @@ def of_code(
     store: ObjectStore, fit: FitRecord, recipe: Recipe, snapshot: Snapshot, config: ModelConfig, folder: Path
 ) -> Iterator[Difference]:
     """Compare the model's Python files, and the reader of its source, with those of today."""
-    recorded = {name: digest[:12] for name, digest in listed_code(store, fit).items()}
+    recorded = {name: digest[:12] for name, digest in listed_code(store, fit.model, fit.code).items()}
     here = {name: digest[:12] for name, digest in file_digests(recipe.code(folder)).items()}
     yield from _of_table(Kind.CODE, recorded, here, bears=False)
     source = config.data.source
@@ -60,33 +61,23 @@ def of_code(
         yield Difference(Kind.CODE, name, snapshot.source[:12], now[:12], bears=False)
 
 
-def of_records(
-    store: ObjectStore, version: Version, fit: FitRecord, recipe: Recipe, registered_file: str
-) -> Iterator[Difference]:
-    """Hold the ledger, the version, its fit and the declaration against each other; none may say otherwise."""
-    derived = id_of(version.model, version.as_of, version.fit)
+def of_records(store: ObjectStore, version: Version, fit: FitRecord, recipe: Recipe) -> Iterator[Difference]:
+    """Hold a fit's record against its declaration, and the model file against its digest.
+
+    That record and declaration are those that the ledger names was held when they were read; only what no digest and no key
+    of release 0.1 stood for can still differ.
+    """
+    joined = tuple(one for one in recipe.members if one.name in fit.params)
     facts: dict[str, tuple[Any, Any]] = {
-        "id of the version": (version.id, derived),
-        "key of the fit": (version.fit, fit.key),
-        "snapshot": (version.snapshot, fit.snapshot),
         "seed": (fit.seed, recipe.seed),
         "estimator": (fit.estimator, recipe.estimator),
-        "columns": (list(fit.columns), list(recipe.features.columns)),
-        "model file of the version": (registered_file, version.model_file),
-        "model file of the fit": (registered_file, fit.model_file),
+        "columns": (list(fit.columns), list(replace(recipe, members=joined).inputs)),
     }
-    if recipe.search is None:
+    if recipe.search is None and not joined:
         facts["params"] = (fit.params, recipe.settings)
-    found = [
-        Difference(Kind.RECORD, name, _short(recorded), _short(other), bears=True)
-        for name, (recorded, other) in facts.items()
-        if recorded != other
-    ]
-    key = recipe.key_with(fit.snapshot, fit.code, fit.libraries)
-    if not found and key != fit.key:
-        name = "of the fit: libraries, code or declaration were changed after it was made"
-        found.append(Difference(Kind.RECORD, name, _short(fit.key), _short(key), bears=True))
-    yield from found
+    for name, (recorded, other) in facts.items():
+        if recorded != other:
+            yield Difference(Kind.RECORD, name, _short(recorded), _short(other), bears=True)
     try:
         get_content(store, f"{fit.model}/models", ".skops", version.model_file)
     except ObjectMissing:

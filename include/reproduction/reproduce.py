@@ -16,9 +16,9 @@ from include.data.connections import Connections
 from include.data.frames import read_rows
 from include.data.partitions import read_again
 from include.data.snapshots import Pinned, Snapshot
-from include.errors import RatchetError, RegistryError, StoreUnavailable
+from include.errors import RatchetError, StoreUnavailable
 from include.registry.ledger import Ledger
-from include.registry.versions import Version, load_version
+from include.registry.versions import fit_of
 from include.reproduction import differences
 from include.reproduction.report import Difference, Kind, Outcome, Predictions, Reproduction
 from include.reproduction.rows import changed_rows, damaged
@@ -29,7 +29,7 @@ from include.training.fit import fit_candidate
 from include.training.model_file import identity, load, predict_scores
 from include.training.origins import code_of, config_of
 from include.training.recipe import recipe_of
-from include.training.record import FitRecord, load_fit
+from include.training.record import FitRecord
 
 log = logging.getLogger(__name__)
 
@@ -71,15 +71,17 @@ def reproduce(
         When the version is not registered.
     TrainingError
         When it is from before declarations were kept with fits.
+    ObjectCorrupt, ObjectMissing
+        When a record or its code is not what the ledger names, directly or not; nothing of it is run then.
     """
-    record = load_version(store, model.name, version)
-    registered = _registered_file(store, record)
-    fit = load_fit(store, model.name, record.fit)
+    ledger = Ledger(store, model.name)
+    record, registered = ledger.version(version), _registered_file(ledger, version)
+    fit = fit_of(store, record)
     config = config_of(store, fit)
     snapshot = Snapshot.load(store, model.name, record.snapshot)
     recipe = recipe_of(config, fit.candidate)
     found = [
-        *differences.of_records(store, record, fit, recipe, registered),
+        *differences.of_records(store, record, fit, recipe),
         *differences.of_settings(config, model),
         *differences.of_code(store, fit, recipe, snapshot, config, folder),
         *differences.of_libraries(fit, recipe),
@@ -123,14 +125,9 @@ def reproduce(
     return report
 
 
-def _registered_file(store: ObjectStore, version: Version) -> str:
-    """Return the digest of the model file from the ledger, whose chain is verified."""
-    for entry in Ledger(store, version.model).entries():
-        if entry.kind == "registered" and entry.body["version"] == version.id:
-            return str(entry.body["model_file"])
-    raise RegistryError(
-        f"The ledger does not know version {version.id}.", expected="a registered version", found=version.id
-    )
+def _registered_file(ledger: Ledger, version: str) -> str:
+    """Return the digest of the model file from the ledger, whose chain is verified; raises `RegistryError` without the version."""
+    return str(ledger.timeline()[version].model_file)
 
 
 def _of_rows(

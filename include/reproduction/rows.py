@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.config.data import Data
-from include.data.frames import read_partition
+from include.data.frames import check_partition, read_partition
 from include.data.snapshots import Pinned, Snapshot
 from include.errors import ObjectCorrupt, ObjectMissing
 from include.storage.store import ObjectStore
@@ -40,7 +40,7 @@ def damaged(store: ObjectStore, snapshot: Snapshot) -> list[Pinned]:
     found = []
     for pinned in snapshot.partitions:
         try:
-            read_partition(store, snapshot, pinned, [])
+            check_partition(store, snapshot, pinned)
         except (ObjectCorrupt, ObjectMissing):
             found.append(pinned)
     return found

@@ -17,14 +17,13 @@ from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.contenders import open_model, score_rows
 from include.registry.ledger import Ledger
-from include.registry.versions import load_version
+from include.registry.versions import Version, fit_of
 from include.scoring.publication import Manifest, Publication
 from include.scoring.scores import Scores, scores_of
 from include.storage.content import get_content, to_iso
 from include.storage.store import ObjectStore
 from include.training.domain import Domain
-from include.training.origins import code_of, config_of
-from include.training.record import load_fit
+from include.training.origins import Origin
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +70,8 @@ def score(
         When the interval holds no row.
     EvaluationError, DataError, ModelFileRefused
         When the version can't predict these rows.
+    ObjectCorrupt, ObjectMissing
+        When something that the ledger names, directly or not, is not what it is named by; nothing of it is run then.
     """
     interval = snapshot.split.holdout
     ledger, publication = Ledger(store, model.name), Publication(store, model.name, interval)
@@ -79,7 +80,7 @@ def score(
         return ledger.timeline().champion_as_of(interval.after)
 
     while (version := champion()) is not None:
-        scores = _predict(store, model, folder, snapshot, version, threads)
+        scores = _predict(store, model, folder, snapshot, ledger.version(version), threads)
         manifest = Manifest(
             version=version,
             **interval.to_json(),
@@ -97,21 +98,21 @@ def score(
 
 
 def _predict(
-    store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, version: str, threads: int
+    store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, version: Version, threads: int
 ) -> Scores:
-    fit = load_fit(store, model.name, load_version(store, model.name, version).fit)
-    features = config_of(store, fit).features
+    fit = fit_of(store, version)
     assert fit.domain is not None  # noqa: S101 (kept together with the declaration)
     domain = Domain.from_json(json.loads(get_content(store, f"{model.name}/domains", ".json", fit.domain)))
     data = model.data
     columns = list(dict.fromkeys([*data.row_id, data.event_time, *fit.columns]))
-    then = model.model_copy(update={"features": features})
-    with code_of(store, fit, features.derive, folder) as code:
-        frame = read_rows(store, snapshot, then, code, window="holdout", columns=columns, labelled=False)
+    with Origin(store, fit, folder) as origin:
+        needed = columns if not origin.derives and set(columns) <= set(snapshot.schema) else list(snapshot.schema)
+        raw = read_rows(store, snapshot, model, folder, window="holdout", columns=needed, labelled=False)
+        frame = origin.make(raw, columns)
     pipeline = open_model(store, fit)
     with threadpool_limits(limits=threads):
         scored = score_rows(pipeline, fit, frame)
-    return scores_of(data, frame, scored.score, fit, version, domain)
+    return scores_of(data, frame, scored.score, fit, version.id, domain)
 
 
 def _say(model: ModelConfig, manifest: Manifest) -> None:

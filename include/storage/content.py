@@ -78,6 +78,19 @@ def get_json(store: ObjectStore, key: str) -> Any:
         raise ObjectCorrupt("an object is not JSON", found=error, where=f"{store.url}: {key}") from error
 
 
+def check_digest(store: ObjectStore, key: str, body: bytes, expected: str) -> None:
+    """Raise `ObjectCorrupt` unless bytes have the digest that they are named by."""
+    found = digest(body)
+    if found != expected:
+        raise ObjectCorrupt(
+            "an object's bytes are not those that it is named by",
+            expected=f"sha256 {expected}",
+            found=f"sha256 {found} ({len(body):,} bytes)",
+            where=f"{store.url}: {key}",
+            remedy="restore the object from a backup; whatever was made from it needs a look",
+        )
+
+
 def put_content(store: ObjectStore, folder: str, suffix: str, body: bytes | Path) -> str:
     """Put bytes, or a file's content, under ``<folder>/<digest><suffix>`` and return the digest."""
     if isinstance(body, Path):
@@ -93,15 +106,7 @@ def get_content(store: ObjectStore, folder: str, suffix: str, digest: str) -> by
     """Return the bytes that `put_content` named ``digest``; raises `ObjectMissing`, `ObjectCorrupt`."""
     key = f"{folder}/{digest}{suffix}"
     body = store.get(key)
-    found = hashlib.sha256(body).hexdigest()
-    if found != digest:
-        raise ObjectCorrupt(
-            "an object's bytes are not those that it is named by",
-            expected=f"sha256 {digest}",
-            found=f"sha256 {found} ({len(body):,} bytes)",
-            where=f"{store.url}: {key}",
-            remedy="restore the object from a backup; whatever was made from it needs a look",
-        )
+    check_digest(store, key, body, digest)
     return body
 
 

@@ -19,18 +19,17 @@ from include.config.training import CrossValidation
 from include.data.content import rows_digest
 from include.data.snapshots import Snapshot
 from include.errors import TrainingError
-from include.storage.content import canonical_json, get_json, put_content, settle_json
+from include.storage.content import canonical_json, put_content, settle_json
 from include.storage.store import ObjectStore
 from include.training.cluster_metrics import agreement, value_of
 from include.training.dask_cluster import open_cluster
 from include.training.domain import learn_domain
-from include.training.fingerprint import fingerprint
 from include.training.fitting import divide, fault_of, find_threshold, fit_model
 from include.training.mitigated import before_and_after
 from include.training.model_file import dump
-from include.training.origins import keep_code, keep_config
+from include.training.origins import keep_code, keep_config, prove
 from include.training.recipe import Recipe, recipe_of, twins
-from include.training.record import CrossValidated, FitRecord, FittedRows, Trial, Unmitigated
+from include.training.record import CrossValidated, FitRecord, FittedRows, Trial, Unmitigated, load_fit
 from include.training.refits import refit
 from include.training.responses import clusters, positive, prepared, probabilities, values
 from include.training.rows import Rows, read_training_rows
@@ -81,7 +80,7 @@ def fit_candidate(
     place = f"{model.name}/fits/{key}.json"
     if store.exists(place):
         log.info("%s: fitted before, found by its key %s", name, key[:12])
-        return FitRecord.from_json(get_json(store, place))
+        return prove(store, load_fit(store, model.name, key))
     started = time.perf_counter()
     if name in BASELINES and (twin := _twin(store, model, folder, snapshot, name)):
         log.info("%s: declared just as %s, whose fit it takes", name, twin.candidate)
@@ -147,7 +146,6 @@ def fit_candidate(
         config=keep_config(store, model),
         domain=put_content(store, f"{model.name}/domains", ".json", canonical_json(domain.to_json())),
         platform=f"{platform.system()} {platform.machine()}",
-        inputs=fingerprint(rows.frame, recipe.inputs),
         members=tuple(one.key for one in joined) or None,
         refits=tuple(refits) or None,
         mitigated=mitigated,
@@ -164,8 +162,9 @@ def _twin(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapsh
     candidate = twins(model).get(baseline)
     if candidate is None:
         return None
-    place = f"{model.name}/fits/{recipe_of(model, candidate).key(folder, snapshot)}.json"
-    return FitRecord.from_json(get_json(store, place)) if store.exists(place) else None
+    key = recipe_of(model, candidate).key(folder, snapshot)
+    known = store.exists(f"{model.name}/fits/{key}.json")
+    return prove(store, load_fit(store, model.name, key)) if known else None
 
 
 def _unmitigated(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from include.config.model import ModelConfig
-from include.data.frames import derive_columns, read_rows
+from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.storage.store import ObjectStore
-from include.training.origins import code_of, config_of
-from include.training.recipe import Recipe, recipe_of
+from include.training.origins import Origin
+from include.training.recipe import Recipe
 from include.training.record import FitRecord
 from include.training.rows import Rows, training_rows
 
@@ -23,64 +21,52 @@ from include.training.rows import Rows, training_rows
 class LearnedRows:
     """A fit's training rows by the declaration and the code that it was made with; read and derived once, when first asked for.
 
-    A context, at whose end the code that was restored for it is gone.
-
     Parameters
     ----------
-    folder : Path
-        The model's folder.
-
-    Raises
-    ------
-    TrainingError, ObjectMissing, ObjectCorrupt
-        When the rows are asked for, and the fit's record does not say what it came from, or that is damaged.
+    origin : Origin
+        Raises what it raises when the rows are asked for.
     """
 
-    def __init__(self, store: ObjectStore, fit: FitRecord, folder: Path) -> None:
-        self._store, self._folder, self._until_the_end = store, folder, ExitStack()
-        self.fit = fit
+    def __init__(self, store: ObjectStore, origin: Origin) -> None:
+        self._store, self.origin = store, origin
 
-    def __enter__(self) -> LearnedRows:
-        return self
+    @property
+    def fit(self) -> FitRecord:
+        """Whose rows they are."""
+        return self.origin.fit
 
-    def __exit__(self, *failed: Any) -> None:
-        self._until_the_end.close()
-
-    @cached_property
+    @property
     def declared(self) -> ModelConfig:
         """The declaration that the fit was made under."""
-        return config_of(self._store, self.fit)
+        return self.origin.declared
 
-    @cached_property
+    @property
     def recipe(self) -> Recipe:
-        """The fit's recipe; its members are those that the fit chose, which it has settings of."""
-        recipe = recipe_of(self.declared, self.fit.candidate)
-        return replace(recipe, members=tuple(one for one in recipe.members if one.name in self.fit.params))
+        """The fit's recipe."""
+        return self.origin.recipe
 
     @cached_property
     def raw(self) -> pd.DataFrame:
         """The rows before ``features.derive``, in the order of time."""
         snapshot = Snapshot.load(self._store, self.fit.model, self.fit.snapshot)
-        return read_rows(
-            self._store, snapshot, self.declared, self._folder, window="train", columns=list(snapshot.schema)
-        )
+        nowhere = Path()  # columns of the source alone: nothing is derived
+        return read_rows(self._store, snapshot, self.declared, nowhere, window="train", columns=list(snapshot.schema))
 
     @cached_property
-    def whole(self) -> pd.DataFrame:
+    def derived(self) -> pd.DataFrame:
         """The same rows after it."""
-        return self.derive(self.raw)
+        return self.origin.derive(self.raw) if self.declared.features.derive else self.raw
+
+    @property
+    def whole(self) -> pd.DataFrame:
+        """The same rows as the fit read them."""
+        return self.derived if self.origin.derives else self.raw
 
     @cached_property
     def rows(self) -> Rows:
         """The same rows as the fit was given them."""
         return training_rows(self.whole[list(self.recipe.columns)], self.recipe)
 
-    def derive(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return raw rows with the columns that the fit's own code makes of them."""
-        return derive_columns(frame, self.declared, self._code)
-
-    @cached_property
-    def _code(self) -> Path:
-        return self._until_the_end.enter_context(
-            code_of(self._store, self.fit, self.declared.features.derive, self._folder)
-        )
+    def columns(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return columns of the same rows, also of those that the fit did not read."""
+        return self.whole[list(names)] if set(names) <= set(self.whole) else self.origin.make(self.raw, names)

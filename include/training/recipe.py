@@ -26,7 +26,8 @@ from include.training.scoring import check_metric
 
 MEANING = 3
 """Raise it when the same declaration starts to give another model, so that earlier fits are not taken for it; where that is
-so for some declarations only, `Recipe.meaning` tells which."""
+so for some declarations only, `Recipe.meaning` tells which. `include.training.origins` works out the keys of earlier fits:
+what it was must be kept there."""
 
 REFITS = 10
 """How often a clustering is fitted again to tell its stability."""
@@ -129,11 +130,11 @@ class Recipe:
         """Return the digest of everything that determines the fit: declaration, rows, code, libraries."""
         return self.key_with(snapshot.digest, digest_json(file_digests(self.code(folder))), self.libraries())
 
-    def key_with(self, snapshot: str, code: str, libraries: dict[str, str]) -> str:
+    def key_with(self, snapshot: str, code: str, libraries: dict[str, str], *, meaning: int | None = None) -> str:
         """Return the key of a fit on other rows, with other code or libraries, by their digests and versions."""
         return digest_json(
             {
-                "meaning": self.meaning,
+                "meaning": self.meaning if meaning is None else meaning,
                 "recipe": _plain(self),
                 "snapshot": snapshot,
                 "code": code,

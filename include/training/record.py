@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from include.config.free_values import marked, unmarked
-from include.storage.content import from_iso, get_json, to_iso
+from include.errors import ObjectCorrupt
+from include.storage.content import check_digest, from_iso, read_json, to_iso
+from include.storage.content import digest as digest_of
 from include.storage.store import ObjectStore
 
 
@@ -88,7 +90,7 @@ class FitRecord:
     trials: tuple[Trial, ...] | None
     seed: int
     code: str
-    """Digest of the model folder's Python files."""
+    """Digest of the list of files behind `features.derive`: `include.config.code.code_files`."""
     libraries: dict[str, str]
     seconds: float
     config: str | None = None
@@ -98,7 +100,7 @@ class FitRecord:
     platform: str | None = None
     """Operating system and processor, on which its model file has the same bytes again."""
     inputs: dict[str, str] | None = None
-    """Digests of the input columns in the first training rows, by `fingerprint`; None in records from before there were any."""
+    """In records of release 0.1, digests of the input columns in the first training rows; nobody asks for them any more."""
     members: tuple[str, ...] | None = None
     """The keys of the fits that it joins; None for what joins none."""
     refits: tuple[str, ...] | None = None
@@ -149,6 +151,38 @@ def _tuple(value: list[Any] | None) -> tuple[Any, ...] | None:
     return None if value is None else tuple(value)
 
 
-def load_fit(store: ObjectStore, model: str, key: str) -> FitRecord:
-    """Read the record of a fit; raises `ObjectMissing`."""
-    return FitRecord.from_json(get_json(store, f"{model}/fits/{key}.json"))
+def load_fit(store: ObjectStore, model: str, key: str, digest: str | None = None) -> FitRecord:
+    """Read the record of a fit; arguments and errors are those of `read_fit`."""
+    return read_fit(store, model, key, digest)[0]
+
+
+def read_fit(store: ObjectStore, model: str, key: str, digest: str | None = None) -> tuple[FitRecord, str]:
+    """Return the record of a fit, and the digest of its bytes, by which whatever names the fit pins it.
+
+    Parameters
+    ----------
+    digest : str, optional
+        What the digest must be; without it the record is as good as `include.training.origins.prove` finds it.
+
+    Raises
+    ------
+    ObjectMissing, ObjectCorrupt
+    """
+    place = f"{model}/fits/{key}.json"
+    body = store.get(place)
+    if digest is not None:
+        check_digest(store, place, body, digest)
+    try:
+        record = FitRecord.from_json(read_json(body))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ObjectCorrupt(
+            "an object is no record of a fit", found=type(error).__name__, where=f"{store.url}: {place}"
+        ) from error
+    if (record.model, record.key) != (model, key):
+        raise ObjectCorrupt(
+            "the record of a fit is that of another",
+            expected=f"fit {key[:12]} of {model}",
+            found=f"fit {record.key[:12]} of {record.model}",
+            where=f"{store.url}: {place}",
+        )
+    return record, digest_of(body)

@@ -76,7 +76,7 @@ def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     chapter = _chapter(viewer, model, version)
     dossier = _shelf().dossier(model, chapter)
     if dossier.config is None or dossier.comparison is None or dossier.judgement is None:
-        raise HTTPException(404, "Nothing was decided on this version yet, so it has no card.")
+        raise HTTPException(404, "Nothing was measured of this version that stands, so it has no card.")
     return _page(draw_card(dossier.config, dossier.comparison, dossier.judgement, chapter.standing.decision))
 
 

@@ -114,13 +114,20 @@ class Shelf:
 
     def measurements(self, model: str, chapters: Sequence[Chapter]) -> dict[str, Measurement]:
         """Return what was measured of the versions that were decided on, by id; evidence that is gone is left out."""
-        evidence = {c.id: c.standing.decision.evidence for c in chapters if c.standing.decision is not None}
+        decided = {c.id: c.standing.decision for c in chapters if c.standing.decision is not None}
+        evidence = {version: one.evidence for version, one in decided.items() if one.evidence is not None}
         return self._each(evidence, self._measurements, lambda digest: load_measurement(self.store, model, digest))
 
     def estimators(self, model: str, chapters: Sequence[Chapter]) -> dict[str, str]:
         """Return the estimators of versions, by id."""
-        ids = {chapter.id: chapter.id for chapter in chapters}
-        return self._each(ids, self._estimators, lambda version: load_version(self.store, model, version).estimator)
+        standings = {chapter.id: chapter.standing for chapter in chapters}
+
+        def estimator(version: str) -> str:
+            named = standings[version]
+            found = load_version(self.store, model, version, digest=named.record, model_file=named.model_file)
+            return found.estimator
+
+        return self._each({version: version for version in standings}, self._estimators, estimator)
 
     def _each(self, keys: dict[str, str], kept: Kept, load: Callable[[str], Found]) -> dict[str, Found]:
         def one(key: str) -> Found | None:

@@ -82,6 +82,18 @@ def test_a_promotion_over_the_gate_stays_visible_wherever_its_version_is_shown(p
     assert place.text(f"/models/{NAME}").count("over the gate") >= 2, "in the table and on the timeline"
 
 
+def test_a_version_that_could_not_be_measured_says_why_and_has_no_card(place: Place) -> None:
+    held = place.ledger.timeline()[place.ids[1]].decision
+    assert held is not None
+    place.append(
+        "decided", replace(held, outcome="INCOMPARABLE", evidence=None, reason="its rows are damaged").__dict__
+    )
+    text = place.version(place.ids[1])
+    assert "Nothing could be measured" in text and "its rows are damaged" in text and "Model card</a>" not in text
+    assert place.client.get(f"/models/{NAME}/versions/{place.ids[1]}/card").status_code == 404
+    assert place.ids[1] in place.text(f"/models/{NAME}/compare?version={place.ids[0]}&version={place.ids[1]}")
+
+
 def test_what_can_be_rolled_back_is_in_line_and_what_was_never_promoted_can_only_be_quarantined(place: Place) -> None:
     def offered(version: str) -> set[str]:
         return {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,19 +103,41 @@ def test_the_champion_is_reproduced_and_the_page_linked(deployment: Deployment) 
 
 def test_a_version_that_does_not_reproduce_fails_for_good_with_its_page_linked(deployment: Deployment) -> None:
     assert deployment.champion is not None
-    key = load_version(deployment.store, "parcels", deployment.champion).fit
-    fit = deployment.store.root / f"parcels/fits/{key}.json"
-    record = fit.read_bytes()
-    fit.chmod(0o644)
-    fit.write_bytes(record.replace(b'"seed":', b'"seed":9'))
-    try:
-        with capture_logs() as lines, pytest.raises(AirflowFailException):
-            deployment.run(Reproduce, version=deployment.champion)
-    finally:
-        fit.write_bytes(record)
-    assert any("record seed" in line["event"] for line in lines)
+    version = load_version(deployment.store, "parcels", deployment.champion)
+    with (
+        changed(deployment, f"models/{version.model_file}.skops", lambda body: body[:-1]),
+        capture_logs() as lines,
+        pytest.raises(AirflowFailException),
+    ):
+        deployment.run(Reproduce, version=deployment.champion)
+    assert any("record model file" in line["event"] for line in lines)
     assert deployment.page is not None
     assert b"record" in deployment.store.get(f"{deployment.page}.html")
+
+
+def test_a_record_that_is_not_the_one_on_record_fails_for_good(deployment: Deployment) -> None:
+    assert deployment.champion is not None
+    version = load_version(deployment.store, "parcels", deployment.champion)
+    with (
+        changed(deployment, f"fits/{version.fit}.json", lambda body: body.replace(b'"seed":', b'"seed":9')),
+        capture_logs() as lines,
+        pytest.raises(AirflowFailException),
+    ):
+        deployment.run(Reproduce, version=deployment.champion)
+    assert any(f"fits/{version.fit}" in line["event"] for line in lines)
+
+
+@contextmanager
+def changed(deployment: Deployment, key: str, change: Callable[[bytes], bytes]) -> Iterator[None]:
+    """Change an object behind the store's back for a while."""
+    path = deployment.store.root / "parcels" / key
+    body = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(change(body))
+    try:
+        yield
+    finally:
+        path.write_bytes(body)
 
 
 def test_a_misspelt_version_fails_for_good_with_the_nearest(deployment: Deployment) -> None:

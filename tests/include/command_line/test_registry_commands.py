@@ -59,7 +59,7 @@ def test_two_versions_are_compared_on_the_same_rows_the_older_first(ledger: Ledg
 def test_verify_reads_everything_again_and_names_what_was_changed(ledger: Ledger) -> None:
     said: list[str] = []
     assert registry.verify("parcels", said.append)
-    assert len(said) == 4 and all(line.startswith("  ok") for line in said)
+    assert len(said) == 5 and all(line.startswith("  ok") for line in said)
     version = ledger.timeline().standings[0].version
     record = load_version(ledger.store, "parcels", version)
     (file,) = Path(ledger.store.url.removeprefix("file://")).rglob(f"{record.model_file}.skops")

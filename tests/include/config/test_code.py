@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from include.config.code import code_digest, load_function
+from include.config.code import code_digest, code_files, load_function
 from include.errors import CodeError
 
 
@@ -54,3 +54,69 @@ def test_the_digest_of_code_is_that_of_names_and_bytes(tmp_path) -> None:
     assert code_digest(tmp_path, "source") == reader
     (tmp_path / "far.py").write_text("x = 2\n")
     assert code_digest(tmp_path, "source") != reader
+
+
+def nested(folder) -> None:
+    """Write a module that imports from folders beside it, in every way that Python has."""
+    (folder / "lib" / "deep").mkdir(parents=True)
+    (folder / "plain").mkdir()
+    (folder / "data").mkdir()
+    (folder / "features.py").write_text(
+        "from .lib.calc import total\nfrom . import plain\nfrom .plain import parts\n"
+        "def derive():\n    return total() + parts.number\n"
+    )
+    (folder / "lib" / "__init__.py").write_text("")
+    (folder / "lib" / "calc.py").write_text(
+        "from pathlib import Path\nfrom ..near import number\nfrom .deep.more import extra\n"
+        "def total():\n    return number + extra + int(Path(__file__).with_name('table.csv').read_text())\n"
+    )
+    (folder / "lib" / "table.csv").write_text("1000")
+    (folder / "lib" / "deep" / "more.py").write_text("from ...far import extra\n")
+    (folder / "plain" / "parts.py").write_text("number = 1\n")
+    (folder / "near.py").write_text("number = 10\n")
+    (folder / "far.py").write_text("extra = 100\n")
+    (folder / "data" / "rows.csv").write_text("not code")
+    (folder / "lib" / "__pycache__").mkdir()
+    (folder / "lib" / "__pycache__" / "calc.pyc").write_bytes(b"x")
+
+
+def test_code_in_folders_counts_with_the_tables_beside_it_and_is_loaded(tmp_path) -> None:
+    nested(tmp_path)
+    assert load_function(tmp_path, "features:derive")() == 1111
+    assert list(code_files(tmp_path, "features")) == [
+        "far.py",
+        "features.py",
+        "lib/__init__.py",
+        "lib/calc.py",
+        "lib/deep/more.py",
+        "lib/table.csv",
+        "near.py",
+        "plain/parts.py",
+    ]
+    assert "lib/table.csv" not in code_files(tmp_path) and "lib/calc.py" in code_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("edited", "text"),
+    [
+        ("lib/__init__.py", "from . import calc\ncalc.number = 11\n"),
+        ("lib/deep/more.py", "extra = 7\n"),
+        ("lib/table.csv", "2000"),
+        ("plain/parts.py", "number = 2\n"),
+        ("far.py", "extra = 200\n"),
+    ],
+)
+def test_an_edit_in_a_folder_is_other_code_and_is_seen(tmp_path, edited, text) -> None:
+    nested(tmp_path)
+    before = code_digest(tmp_path, "features")
+    assert load_function(tmp_path, "features:derive")() == 1111
+    (tmp_path / edited).write_text(text)
+    assert code_digest(tmp_path, "features") != before
+    assert load_function(tmp_path, "features:derive")() != 1111
+
+
+def test_a_folder_of_data_and_an_absolute_import_of_its_name_are_no_code(tmp_path) -> None:
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "rows.csv").write_text("1")
+    (tmp_path / "features.py").write_text("try:\n    from datasets import x\nexcept ImportError:\n    x = 1\n")
+    assert list(code_files(tmp_path, "features")) == ["features.py"]

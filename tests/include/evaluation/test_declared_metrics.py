@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from include.evaluation.business_cost import costs_of
 from include.evaluation.contenders import open_model
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
+from include.registry.ledger import Ledger
+from include.registry.measuring import measurer
 from include.registry.versions import load_version
 from include.scoring.publication import Publication
 from include.scoring.score import score
@@ -163,6 +166,21 @@ def test_other_code_of_costs_is_other_evidence_and_no_other_model(tmp_path: Path
     assert second.subjects == first.subjects
     doubled = 2 * first.scores["challenger"]["cost"].value
     assert second.scores["challenger"]["cost"].value == pytest.approx(doubled)
+
+
+def test_a_decision_made_again_is_priced_by_the_code_that_it_was_made_with(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    done = world.run()
+    first, version = world.evidence(done), Ledger(world.store, "calls").version(done["select"])
+    world.price(2)
+    for name in ("evidence/index", "alone", "tripwires"):  # as with another incumbent, it is measured anew
+        shutil.rmtree(world.store.root / "calls" / name)
+    ask = measurer(world.store, world.folder)
+    again, _ = ask(world.model, version, None, again=done["evaluate"]["evidence"])
+    assert again.costs == first.costs and again.scores == first.scores and again.train == first.train
+    today, _ = ask(world.model, version, None)
+    assert today.costs != first.costs
+    assert today.scores["challenger"]["cost"].value == pytest.approx(2 * first.scores["challenger"]["cost"].value)
 
 
 def declared(**evaluation: Any) -> ModelConfig:

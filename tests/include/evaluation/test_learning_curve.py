@@ -17,6 +17,7 @@ from include.evaluation.learning_curve import learning_curve
 from include.training.fitting import fit_model
 from include.training.learned_rows import LearnedRows
 from include.training.model_file import predict_scores
+from include.training.origins import Origin
 from include.training.recipe import recipe_of
 from include.training.rows import read_training_rows
 from tests.include.evaluation.examples import example_evidence
@@ -45,10 +46,18 @@ def test_a_point_is_the_same_recipe_with_the_same_settings_on_a_share_of_the_row
     rows = read_training_rows(curved.store, curved.model, curved.folder, curved.snapshot, recipe)
     held = read_rows(curved.store, curved.snapshot, curved.model, curved.folder, window="holdout")
     target, score = held["late"].to_numpy(float), predict_scores(open_model(curved.store, curved.fit), held)
-    with LearnedRows(curved.store, curved.fit, curved.folder) as learned:
+    with Origin(curved.store, curved.fit, curved.folder) as origin:
         resampling = draw(np.arange(len(held)), resamples=200, seed=1)
         points = learning_curve(
-            (0.3, 0.6), learned, held, target, Scored(score, 0.5), "roc_auc", resampling, seed=7, threads=1
+            (0.3, 0.6),
+            LearnedRows(curved.store, origin),
+            held,
+            target,
+            Scored(score, 0.5),
+            "roc_auc",
+            resampling,
+            seed=7,
+            threads=1,
         )
     order = np.random.default_rng(7).permutation(len(rows))
     for point in points[:2]:

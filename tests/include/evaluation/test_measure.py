@@ -251,33 +251,6 @@ def test_a_first_version_is_measured_against_the_baselines(world: World) -> None
     assert {gain.against for gain in evidence.gains} == {"trivial", "simple"}
 
 
-def other_code(world: World, **inputs: str) -> Contender:
-    fit = world.incumbent.fit
-    return Contender("old", replace(fit, key="f" * 64, code="e" * 64, inputs={**fit.inputs, **inputs}))
-
-
-def test_an_incumbent_is_compared_after_an_edit_that_changes_nothing_it_reads(world: World) -> None:
-    world.cut(0, 10, 18).save(world.store)
-    evidence, _ = world.measure(incumbent=other_code(world))
-    assert evidence.comparable and evidence.notes == ()
-
-
-def test_an_incumbent_whose_inputs_are_derived_otherwise_now_is_not_compared(world: World) -> None:
-    world.cut(0, 10, 18).save(world.store)
-    evidence, _ = world.measure(incumbent=other_code(world, weight="0" * 16))
-    assert not evidence.comparable and "other values of weight" in evidence.incomparable_because
-    assert "new names" in evidence.remedy
-
-
-@pytest.mark.parametrize("lost", ["fingerprint", "rows"])
-def test_an_incumbent_that_can_no_longer_be_checked_after_a_change_is_not_compared(world: World, lost: str) -> None:
-    old = other_code(world)
-    if lost == "fingerprint":
-        old = Contender("old", replace(old.fit, inputs=None))
-    evidence, _ = world.measure(incumbent=old)  # its snapshot was not saved
-    assert not evidence.comparable and "changed since it was fitted" in evidence.incomparable_because
-
-
 def test_bins_crossings_and_groups_are_measured_with_counts_and_intervals(world: World) -> None:
     slices = [
         "colour",

@@ -1,0 +1,214 @@
+"""Everything that a ledger names, directly or not, read from the store again and held against its name.
+
+A version is named by the event that registered it, a version names the records of its fits, and those name all that they are
+made of; a decision names configuration and evidence. Answers that are kept under their question are named by nothing, and
+hold their own digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from include.config.model import ModelConfig
+from include.data.frames import check_partition
+from include.data.snapshots import Snapshot
+from include.errors import ObjectCorrupt, RatchetError, StoreUnavailable
+from include.evaluation.contenders import subject_of
+from include.evaluation.evidence import Evidence, Role
+from include.evaluation.recount import measured_otherwise
+from include.registry.gate import policy_digest
+from include.registry.ledger import Ledger
+from include.registry.replay import judge_again
+from include.registry.timeline import Decision, Standing, Timeline
+from include.registry.versions import Version, fit_of
+from include.storage.answers import check_answers
+from include.storage.content import get_content
+from include.training.origins import config_of, listed_code
+from include.training.record import FitRecord
+
+ANSWERS = ("alone", "checks/index", "checks/passed", "evidence/index", "tripwires")
+"""The folders of answers that are kept under their question."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One thing that was looked at."""
+
+    what: str
+    state: Literal["ok", "note", "wrong"]
+    """``note``: nothing is wrong, but less is known than of what this release writes."""
+    found: str
+
+
+def verify(ledger: Ledger, folder: Path) -> Iterator[Looked]:
+    """Look at everything that a ledger names, and yield what was found, one at a time.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder; the code in it is of no importance, unless it is that of a fit.
+    """
+    yield from _looked("the chain", lambda: f"{ledger.verify()} events, each follows from the one before")
+    timeline = ledger.timeline()
+    walk = _Walk(ledger, timeline, folder)
+    for standing in timeline.standings:
+        yield from _looked(standing.version, lambda standing=standing: walk.version(standing))  # type: ignore[misc]
+    sound = 0
+    decided = [Decision.from_json(entry.body) for entry in ledger.entries() if entry.kind == "decided"]
+    for decision in decided:
+        wrong = list(_looked(f"the decision on {decision.version}", lambda one=decision: walk.decision(one)))  # type: ignore[misc]
+        sound += all(one.state == "ok" for one in wrong)
+        yield from (one for one in wrong if one.state != "ok")
+    if sound == len(decided):
+        sentence = "each follows from its evidence, its policy and the answer of a person, if there was one"
+        yield Looked("the decisions", "ok", f"{sound}, {sentence}")
+    yield from _answers(ledger)
+    if earlier := [standing.version for standing in timeline.standings if standing.record is None]:
+        yield Looked(
+            f"{len(earlier)} versions of release 0.1",
+            "note",
+            "their records are not named by a digest. Proven are rows, declaration, code, libraries and model file, from which "
+            "their keys follow; unproven are what a search or a threshold found, and their baselines' model files. "
+            "What is trained from now on is proven whole",
+        )
+
+
+def _looked(what: str, look: Callable[[], str]) -> Iterator[Looked]:
+    try:
+        yield Looked(what, "ok", look())
+    except StoreUnavailable:
+        raise
+    except RatchetError as error:
+        yield Looked(what, "wrong", str(error))
+
+
+def _answers(ledger: Ledger) -> Iterator[Looked]:
+    count = 0
+    for name in ANSWERS:
+        for key, error in check_answers(ledger.store, f"{ledger.model}/{name}"):
+            if error is None:
+                count += 1
+            else:
+                yield Looked(key, "wrong", str(error))
+    yield Looked("kept answers", "ok", f"{count} are those that were given")
+
+
+class _Walk:
+    """Follows names to objects; each object is read once."""
+
+    def __init__(self, ledger: Ledger, timeline: Timeline, folder: Path) -> None:
+        self._ledger, self._store, self._model = ledger, ledger.store, ledger.model
+        self._timeline, self._folder = timeline, folder
+        self._seen: set[tuple[str, str]] = set()
+
+    def version(self, standing: Standing) -> str:
+        """Hold a version and all that it is made of against their names."""
+        version = self._ledger.version(standing.version)
+        self._snapshot(version.snapshot)
+        fit = fit_of(self._store, version)
+        named = {version.fit, *version.baselines.values(), *version.candidates.values(), *(fit.members or ())}
+        for key in sorted(named):
+            self._fit(fit_of(self._store, version, key))
+        return f"its record, {len(named)} fits, their rows, code and model files are those that they are named by"
+
+    def decision(self, decision: Decision) -> str:
+        """Hold a decision against what it was made on."""
+        config = self._ledger.config(decision.config)
+        if policy_digest(config.gate) != decision.policy:
+            raise ObjectCorrupt("a decision names another policy than that of its configuration")
+        comparison = self._ledger.compare(decision)
+        if comparison is not None:
+            self._evidence(config, decision, comparison.evidence, comparison.challenger, comparison.incumbent)
+        again = judge_again(self._ledger, self._timeline, decision)
+        if again.differs:
+            raise RatchetError(
+                "A decision does not follow from its evidence and policy.",
+                expected=decision.outcome,
+                found=again.outcome,
+                remedy="`python -m include replay` shows both outcomes; look for who could write to the store",
+            )
+        return str(decision.outcome)
+
+    def _evidence(
+        self,
+        config: ModelConfig,
+        decision: Decision,
+        evidence: Evidence,
+        challenger: Version,
+        incumbent: Version | None,
+    ) -> None:
+        if (evidence.version, evidence.incumbent) != (decision.version, decision.incumbent):
+            raise ObjectCorrupt("evidence speaks of other versions than the decision that names it")
+        self._snapshot(evidence.snapshot)
+        if evidence.costs is not None:
+            self._code(evidence.costs)
+        fits: dict[Role, FitRecord] = {"challenger": fit_of(self._store, challenger)}
+        for name, key in challenger.baselines.items():
+            fits[cast("Role", name)] = fit_of(self._store, challenger, key)
+        if incumbent is not None and "incumbent" in evidence.scores:
+            fits["incumbent"] = fit_of(self._store, incumbent)
+        told = {role for role in fits if role in evidence.subjects}
+        for role in told:
+            _same_fit(role, evidence, fits[role])
+        if all(evidence.subjects[role].code is None for role in told):
+            found = {role: fit for role, fit in fits.items() if role in told}
+            if otherwise := measured_otherwise(self._store, config, self._folder, evidence, found):
+                raise RatchetError(
+                    "Evidence may be false: it was measured with other code than the models were fitted with.",
+                    expected="what the models predict by their own code, from `features.derive` of then",
+                    found=f"other predictions of the {' and the '.join(otherwise)}",
+                    where=f"evidence {str(decision.evidence)[:12]}",
+                    remedy="train that date again, which is measured rightly; a version that is in force wrongly can be withdrawn",
+                )
+
+    def _fit(self, fit: FitRecord) -> None:
+        files = [fit.model_file, *(fit.refits or ()), *([fit.unmitigated.model_file] if fit.unmitigated else ())]
+        for file in files:
+            self._content("models", ".skops", file)
+        self._code(fit.code)
+        self._snapshot(fit.snapshot)
+        if fit.domain is not None:
+            self._content("domains", ".json", fit.domain)
+        if fit.config is not None and self._new("configs", fit.config):
+            config_of(self._store, fit)
+
+    def _code(self, digest: str) -> None:
+        if self._new("code", digest):
+            for file in listed_code(self._store, self._model, digest).values():
+                self._content("code", ".py", file)
+
+    def _snapshot(self, digest: str) -> None:
+        if not self._new("snapshots", digest):
+            return
+        snapshot = Snapshot.load(self._store, self._model, digest)
+        for pinned in snapshot.partitions:
+            if self._new("partitions", f"{snapshot.partition_key(pinned)} {pinned.file}"):
+                check_partition(self._store, snapshot, pinned)
+        if snapshot.excluded is not None:
+            self._content("quarantine", ".parquet", snapshot.excluded)
+
+    def _content(self, folder: str, suffix: str, digest: str) -> None:
+        if self._new(folder, f"{digest}{suffix}"):
+            get_content(self._store, f"{self._model}/{folder}", suffix, digest)
+
+    def _new(self, folder: str, name: str) -> bool:
+        new = (folder, name) not in self._seen
+        self._seen.add((folder, name))
+        return new
+
+
+def _same_fit(role: Role, evidence: Evidence, fit: FitRecord) -> None:
+    """Raise `ObjectCorrupt` unless evidence speaks of this very fit, asked with its own code."""
+    then, now = evidence.subjects[role], subject_of(fit)
+    names = ["fit", "model_file", "model_bytes", "candidate", "estimator", "threshold", "train_after", "train_until"]
+    names += ["train_rows", *(["code"] if then.code is not None else [])]
+    if others := [name for name in names if getattr(then, name) != getattr(now, name)]:
+        raise ObjectCorrupt(
+            f"evidence of the {role} and the record of its fit do not agree",
+            expected=", ".join(f"{name} {getattr(then, name)}" for name in others),
+            found=", ".join(str(getattr(now, name)) for name in others),
+            where=f"fit {fit.key[:12]}",
+        )
