@@ -168,7 +168,7 @@ EXPECTATIONS: frozenset[str] = ROW_EXPECTATIONS | frozenset(
 
 TASKS: frozenset[str] = frozenset(
     {
-        "announce",
+        "announce",  # of release 0.1: what was declared for it is still valid, and asks for nothing
         "approve",
         "check",
         "decide",

@@ -19,11 +19,13 @@ from include.errors import RegistryError
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
 from include.registry.approval import Reply, conclude, trigger_of
+from include.registry.champion_changes import champion_changes
 from include.registry.gate import Judgement, judge, policy_digest
-from include.registry.timeline import Decision, Standing, Timeline, Trigger, apply, fold, require_held
+from include.registry.timeline import Decision, Standing, Timeline, Trigger, fold, require_held
 from include.registry.versions import Version, load_version
 from include.storage.content import canonical_json, digest_json, from_iso, get_content, put_content, to_iso
-from include.storage.log import Entry, Log
+from include.storage.log import Decide, Entry, Log
+from include.storage.log import recorded_by as entries_recorded_by
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -55,11 +57,14 @@ class Ledger:
     store : ObjectStore
     model : str
         The model's name.
+    written : callable, optional
+        Told each event that this object writes, once, when it is written; not those that it finds.
     """
 
-    def __init__(self, store: ObjectStore, model: str) -> None:
+    def __init__(self, store: ObjectStore, model: str, *, written: Callable[[Entry], None] | None = None) -> None:
         self.store = store
         self.model = model
+        self._written = written
         self._log = Log(store, f"{model}/ledger/")
 
     def entries(self) -> tuple[Entry, ...]:
@@ -72,34 +77,15 @@ class Ledger:
         Parameters
         ----------
         recorded_by : datetime, optional
-            Only what was on record then. Its ``champion`` is the version that was in force in fact at that instant, whereas
+            Only what was on record then, by `include.storage.log.recorded_by`. Its ``champion`` is the version that was in force in fact at that instant, whereas
             ``champion_as_of`` of the whole timeline is the one that stands for that instant by all that is known now.
         """
         entries = self.entries()
-        if recorded_by is not None:
-            known = [number for number, entry in enumerate(entries, 1) if from_iso(entry.at) <= recorded_by]
-            entries = entries[: known[-1] if known else 0]
-        return fold(entries)
+        return fold(entries if recorded_by is None else entries_recorded_by(entries, recorded_by))
 
     def in_fact(self) -> list[tuple[datetime, str | None]]:
         """Return who was in force in fact from when: the recorded instants at which the champion changed, with the new one."""
-        changes: list[tuple[datetime, str | None]] = []
-        standings: dict[str, Standing] = {}
-        champion: Standing | None = None
-        for entry in self.entries():
-            apply(entry, standings)
-            changed = standings[entry.body["version"]]
-            if (
-                champion is not None and changed.version == champion.version
-            ):  # only its own fall makes all others stand again
-                in_line = (standing for standing in standings.values() if standing.in_line)
-                champion = max(in_line, key=lambda standing: standing.order, default=None)
-            elif changed.in_line and (champion is None or changed.order > champion.order):
-                champion = changed
-            name = None if champion is None else champion.version
-            if name != (changes[-1][1] if changes else None):
-                changes.append((from_iso(entry.at), name))
-        return changes
+        return [(from_iso(change.entry.at), change.version) for change in champion_changes(self.entries())]
 
     def verify(self) -> int:
         """Read every event from the store again and return how many there are; raises `ChainBroken`."""
@@ -119,7 +105,7 @@ class Ledger:
             }
             return "registered", body
 
-        self._log.append(unless_known, at=to_iso(at))
+        self._append(unless_known, at=to_iso(at))
         return self.timeline()[version.id]
 
     def stands(self, model: ModelConfig, version: str) -> Decision | None:
@@ -163,7 +149,7 @@ class Ledger:
             )
             return "decided", decision.to_json()
 
-        self._log.append(unless_decided, at=to_iso(at))
+        self._append(unless_decided, at=to_iso(at))
         decision = self.timeline()[version].decision
         assert decision is not None  # noqa: S101 (just read or written)
         return decision
@@ -189,7 +175,7 @@ class Ledger:
             )
             return "decided", replace(decision, again=True).to_json()
 
-        while (entry := self._log.append(first_changed, at=to_iso(at))) is not None:
+        while (entry := self._append(first_changed, at=to_iso(at))) is not None:
             again.append(Decision.from_json(entry.body))
         return again
 
@@ -228,7 +214,7 @@ class Ledger:
             )
             return "decided", replace(decision, as_of=to_iso(as_of)).to_json()
 
-        self._log.append(unless_reconsidered, at=to_iso(at))
+        self._append(unless_reconsidered, at=to_iso(at))
         decision = self.timeline()[version].decision
         assert decision is not None  # noqa: S101 (just read or written)
         return decision
@@ -249,7 +235,7 @@ class Ledger:
                 return None
             return "withdrawn", {"version": version, "reason": reason.strip(), "actor": actor}
 
-        self._log.append(unless_withdrawn, at=to_iso(at))
+        self._append(unless_withdrawn, at=to_iso(at))
         return self.timeline()
 
     def measure(
@@ -281,6 +267,12 @@ class Ledger:
         challenger = load_version(self.store, self.model, version)
         opponent = load_version(self.store, self.model, incumbent) if incumbent else None
         return Comparison(challenger, opponent, load_evidence(self.store, self.model, evidence), evidence)
+
+    def _append(self, decide: Decide, *, at: str) -> Entry | None:
+        entry = self._log.append(decide, at=at)
+        if entry is not None and self._written is not None:
+            self._written(entry)
+        return entry
 
     def _measure(self, model: ModelConfig, challenger: Version, incumbent: str | None, measure: Measure) -> Comparison:
         opponent = load_version(self.store, self.model, incumbent) if incumbent else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, Param, get_parsing_context
+from airflow.sdk import BaseNotifier, CronTriggerTimetable, Param, get_parsing_context
 
 from include.config.load import load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError
+from ratchet_operators.notify import run_callbacks, task_callbacks
 
 
 def declared_models(family: str, *, timed: bool = False) -> list[ModelConfig]:
@@ -44,14 +45,21 @@ def refuse_broken_models() -> None:
 
 
 def defaults(model: ModelConfig) -> dict[str, Any]:
-    """Return what all tasks of a model's DAGs share: its declaration, and how often they are tried."""
+    """Return what all tasks of a model's DAGs share: its declaration, how often they are tried, and whom they tell."""
+    declared = model.to_json()
     return {
+        **task_callbacks(declared),
         "owner": model.owner,
-        "model": model.to_json(),
+        "model": declared,
         "retries": 2,
         "retry_delay": timedelta(seconds=20),
         "retry_exponential_backoff": True,
     }
+
+
+def notifiers_of_runs(model: ModelConfig) -> list[BaseNotifier] | None:
+    """Return what the model's DAGs call when a run failed, for tasks that could not tell themselves."""
+    return run_callbacks(model.to_json())
 
 
 def retrain_schedule(model: ModelConfig) -> CronTriggerTimetable | None:

@@ -26,7 +26,13 @@ class Ingest(RatchetOperator):
         config, params = self.config, context["params"]
         instant = as_of(context, config)
         snapshot = ingest(
-            self.open_store(), config, self.folder, as_of=instant, at=now(), connections=AirflowConnections()
+            self.open_store(),
+            config,
+            self.folder,
+            as_of=instant,
+            at=now(context),
+            started=context["dag_run"].start_date,
+            connections=AirflowConnections(),
         )
         rows = sum(pinned.rows for pinned in snapshot.partitions)
         report_rows(config.name, rows)

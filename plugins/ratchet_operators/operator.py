@@ -13,13 +13,14 @@ from airflow.sdk.exceptions import AirflowFailException
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError, QualityError, RatchetError, SchemaChanged, SourceError, StoreUnavailable
-from ratchet_operators.notify import News, told_to
+from ratchet_operators.notify import News
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
 
+    from include.registry.ledger import Ledger
     from include.storage.store import ObjectStore
 
 _REFUSED = (QualityError, SchemaChanged, SourceError)
@@ -43,9 +44,7 @@ class RatchetOperator(BaseOperator):
     """What a task has to tell the people whom its model names, set while it runs."""
 
     def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:
-        people = told_to(model)
-        callbacks = {f"on_{state}_callback": people for state in ("success", "skipped", "failure")} if people else {}
-        super().__init__(**{**callbacks, **kwargs})
+        super().__init__(**kwargs)
         self.model = model
         self.handed = handed
 
@@ -104,10 +103,26 @@ class RatchetOperator(BaseOperator):
         settings = Settings.from_environment()
         return open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
 
+    def open_ledger(self) -> Ledger:
+        """Open the model's ledger; what is written to it is counted, once, among Airflow's metrics."""
+        from include.registry.ledger import Ledger
+        from ratchet_operators.numbers import report_written
 
-def now() -> datetime:
-    """Return the instant that goes on record; the one place where the wall clock is read."""
-    return datetime.now(UTC)
+        name = str(self.model["name"])
+        return Ledger(self.open_store(), name, written=lambda entry: report_written(name, entry))
+
+    def actor(self, context: Context) -> dict[str, Any]:
+        """Return who or what made this task run, for the ledger."""
+        return actor_of(context) | {"task": self.task_id}
+
+
+def now(context: Context) -> datetime:
+    """Return the instant that goes on record, for people; the one place where the wall clock is read.
+
+    Never before the run began by Airflow's own clock, however slow a worker's is.
+    """
+    instant, began = datetime.now(UTC), context["dag_run"].start_date
+    return instant if began is None else max(instant, began.astimezone(UTC))
 
 
 def actor_of(context: Context) -> dict[str, Any]:

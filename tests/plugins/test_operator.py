@@ -13,14 +13,14 @@ from structlog.tracebacks import ExceptionDictTransformer
 from worlds import FLIGHTS
 
 from include.errors import ConfigError, DataError, StoreUnavailable
-from ratchet_operators.operator import RatchetOperator, actor_of, as_of
+from ratchet_operators.operator import RatchetOperator, actor_of, as_of, now
 
 TRIGGERED = datetime(2014, 2, 1, tzinfo=UTC)
 
 
 def context(run_type: str = "manual", *, logical_date: datetime | None = None, **params: Any) -> Any:
     run = SimpleNamespace(
-        run_type=run_type, logical_date=logical_date, run_after=TRIGGERED, dag_id="retrain_x", run_id="r",
+        run_type=run_type, logical_date=logical_date, run_after=TRIGGERED, start_date=TRIGGERED, dag_id="retrain_x", run_id="r",
         triggering_user_name="ada",
     )  # fmt: skip
     return {"dag_run": run, "params": params}
@@ -96,6 +96,14 @@ def test_an_as_of_that_can_not_be_is_answered(wanted):
 def test_schedule_form_and_backfill_are_told_apart(run_type, trigger):
     actor = actor_of(context(run_type, reason="new carrier"))
     assert actor == {"trigger": trigger, "dag": "retrain_x", "run": "r", "user": "ada", "reason": "new carrier"}
+
+
+def test_what_goes_on_record_is_never_from_before_the_run_began():
+    ahead = datetime(2099, 1, 1, tzinfo=UTC)
+    slow = context()
+    slow["dag_run"].start_date = ahead
+    assert now(slow) == ahead
+    assert TRIGGERED < now(context()) < ahead
 
 
 class Telling(RatchetOperator):
