@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.numbers import report_rows
-from ratchet_operators.operator import RatchetOperator, as_of, now
+from ratchet_operators.operator import RatchetOperator, as_of, began, now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,7 +31,7 @@ class Ingest(RatchetOperator):
             self.folder,
             as_of=instant,
             at=now(context),
-            started=context["dag_run"].start_date,
+            started=began(context),
             connections=AirflowConnections(),
         )
         rows = sum(pinned.rows for pinned in snapshot.partitions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from include.registry.ledger import Ledger
     from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
 
 _REFUSED = (QualityError, SchemaChanged, SourceError)
 
@@ -119,10 +122,16 @@ class RatchetOperator(BaseOperator):
 def now(context: Context) -> datetime:
     """Return the instant that goes on record, for people; the one place where the wall clock is read.
 
-    Never before the run began by Airflow's own clock, however slow a worker's is.
+    Never before the run began, however slow a worker's clock is.
     """
-    instant, began = datetime.now(UTC), context["dag_run"].start_date
-    return instant if began is None else max(instant, began.astimezone(UTC))
+    return max(datetime.now(UTC), began(context))
+
+
+def began(context: Context) -> datetime:
+    """Return when the run began, by the clock of Airflow that starts runs and not by a worker's."""
+    run = context["dag_run"]
+    began: datetime = max(run.start_date or run.run_after, run.run_after)
+    return began.astimezone(UTC)
 
 
 def actor_of(context: Context) -> dict[str, Any]:
@@ -141,16 +150,47 @@ def actor_of(context: Context) -> dict[str, Any]:
 
 
 def as_of(context: Context, config: ModelConfig) -> datetime:
-    """Return the instant that a run stands at.
+    """Return the instant that a run stands at, and log where it is from.
 
-    A scheduled run and a backfill stand at their logical date, whatever the form says; a run by hand at the form's as-of,
-    else at its logical date, else at the moment it was triggered.
+    A scheduled run and a backfill stand at their logical date, whatever the form says. A run by hand stands at the form's
+    *As of*; if that is empty, at the logical date that it was given; without one at ``schedule.end``, if that is past, or
+    else at the moment it was triggered.
     """
-    run = context["dag_run"]
+    instant, source = stand(context["dag_run"], context["params"].get("as_of"), config.schedule.end)
+    log.info("This run stands as of %s: %s.", instant.isoformat(), source)
+    return instant
+
+
+def stand(run: Any, wanted: Any, end: datetime | None) -> tuple[datetime, str]:
+    """Return the instant that a run stands at, and in words where it is from.
+
+    Parameters
+    ----------
+    run : DagRun
+        As tasks or the scheduler know it.
+    wanted : str or None
+        The form's *As of*.
+    end : datetime or None
+        ``schedule.end`` of the model.
+
+    Raises
+    ------
+    ConfigError
+        When *As of* is no date and time, or lies in the future.
+    """
     kind = str(getattr(run.run_type, "value", run.run_type))
-    wanted = context["params"].get("as_of")
-    if kind in ("backfill", "scheduled") or not wanted:
-        return (run.logical_date or run.run_after).astimezone(UTC)
+    if kind in ("backfill", "scheduled"):
+        return (run.logical_date or run.run_after).astimezone(UTC), "the date of the schedule"
+    if wanted:
+        return _read_as_of(run, wanted), "the form's As of"
+    if run.logical_date is not None:
+        return run.logical_date.astimezone(UTC), "the run's logical date"
+    if end is not None and end < run.run_after:
+        return end, "the end of the model's schedule"
+    return run.run_after.astimezone(UTC), "when it was triggered"
+
+
+def _read_as_of(run: Any, wanted: Any) -> datetime:
     try:
         instant = datetime.fromisoformat(str(wanted))
     except ValueError as error:

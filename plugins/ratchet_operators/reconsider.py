@@ -9,7 +9,7 @@ from airflow.sdk import BranchMixIn
 from ratchet_operators.announce import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.links import PageLink
-from ratchet_operators.operator import RatchetOperator, as_of, now
+from ratchet_operators.operator import RatchetOperator, as_of, began, now
 from ratchet_operators.promote import news_of_decision
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class _Look(RatchetOperator):
                 self.folder,
                 window,
                 at=now(context),
-                started=context["dag_run"].start_date,
+                started=began(context),
                 connections=AirflowConnections(),
             )
             report = check(store, config, self.folder, snapshot)

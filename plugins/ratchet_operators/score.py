@@ -8,7 +8,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.connections import AirflowConnections
-from ratchet_operators.operator import RatchetOperator, as_of, now
+from ratchet_operators.operator import RatchetOperator, as_of, began, now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +30,7 @@ class IngestInterval(RatchetOperator):
             self.folder,
             interval,
             at=now(context),
-            started=context["dag_run"].start_date,
+            started=began(context),
             connections=AirflowConnections(),
         )
         return {"config": self.identity, "snapshot": snapshot.digest, **interval.to_json()}

@@ -74,13 +74,23 @@ def test_scheduled_runs_and_backfills_stand_at_their_date_whatever_the_form_says
     assert as_of(context(run_type, logical_date=date, as_of="2014-01-01T00:00:00Z"), FLIGHTS) == date
 
 
-def test_a_run_by_hand_stands_at_the_forms_as_of():
-    date = datetime(2013, 7, 1, tzinfo=UTC)
+def test_a_run_by_hand_stands_at_the_forms_as_of_or_else_at_the_date_that_it_was_given():
+    date, end = datetime(2013, 7, 1, tzinfo=UTC), FLIGHTS.schedule.end
     assert as_of(context(as_of="2013-09-01T02:00:00+02:00", logical_date=date), FLIGHTS) == datetime(
         2013, 9, 1, tzinfo=UTC
     )
     assert as_of(context(logical_date=date), FLIGHTS) == date
-    assert as_of(context(), FLIGHTS) == TRIGGERED
+    assert as_of(context(logical_date=date, as_of=""), FLIGHTS) == date
+    assert end is not None and as_of(context(), FLIGHTS) == end < TRIGGERED
+    for later in (None, datetime(2015, 1, 1, tzinfo=UTC)):
+        schedule = FLIGHTS.schedule.model_copy(update={"end": later})
+        assert as_of(context(), FLIGHTS.model_copy(update={"schedule": schedule})) == TRIGGERED
+
+
+def test_where_a_run_stands_and_why_is_in_its_log(caplog):
+    caplog.set_level("INFO")
+    as_of(context(logical_date=datetime(2013, 7, 1, tzinfo=UTC)), FLIGHTS)
+    assert "stands as of 2013-07-01T00:00:00+00:00: the run's logical date" in caplog.text
 
 
 @pytest.mark.parametrize("wanted", ["2015-01-01T00:00:00Z", "tomorrow"])
