@@ -74,8 +74,8 @@ class Judgement:
 
 
 def policy_digest(policy: Gate) -> str:
-    """Return the identity of the rules."""
-    return digest_json(policy.model_dump(mode="json"))
+    """Return the identity of the rules; defaults are no part of it."""
+    return digest_json(policy.said())
 
 
 def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Judgement:

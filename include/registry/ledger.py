@@ -109,11 +109,10 @@ class Ledger:
         return self.timeline()[version.id]
 
     def stands(self, model: ModelConfig, version: str) -> Decision | None:
-        """Return the decision on a version if it was made by this configuration, and so by its policy; None otherwise."""
+        """Return the decision on a version if it was made by a configuration of this identity, and so by its policy; None otherwise."""
         timeline = self.timeline()
         decision = timeline[version].decision if version in timeline else None
-        config = digest_json(model.to_json())
-        return decision if decision is not None and decision.config == config else None
+        return decision if decision is not None and self._made_by(decision, model) else None
 
     def decide(
         self,
@@ -128,7 +127,7 @@ class Ledger:
         """Measure a version against its incumbent, apply the policy, and put the decision on record.
 
         What a scheduled or manual run or a person decided is a fact of history and returned as it stands. A backfilled
-        decision is made again when its incumbent, the policy or the configuration is no longer the one that it names.
+        decision is made again when its incumbent or what affects the result of the configuration is no longer what it was.
 
         Parameters
         ----------
@@ -140,10 +139,10 @@ class Ledger:
         def unless_decided(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
             timeline = fold(entries)
             standing, incumbent = timeline[version], timeline.incumbent_of(version)
-            if (known := standing.decision) is not None:
-                same = (known.incumbent, known.policy, known.config) == (incumbent, policy_digest(model.gate), config)
-                if same or not standing.may_change:
-                    return None
+            if (known := standing.decision) is not None and (
+                not standing.may_change or (known.incumbent == incumbent and self._made_by(known, model))
+            ):
+                return None
             decision = self._decide(
                 model, version, incumbent, config, measure, actor, trigger=trigger_of(standing), reply=reply
             )
@@ -268,6 +267,11 @@ class Ledger:
         opponent = load_version(self.store, self.model, incumbent) if incumbent else None
         return Comparison(challenger, opponent, load_evidence(self.store, self.model, evidence), evidence)
 
+    def _made_by(self, decision: Decision, model: ModelConfig) -> bool:
+        """Tell whether a decision was made by what this configuration says, as far as that affects it."""
+        same = decision.config == digest_json(model.to_json())
+        return same or self.config(decision.config).identity == model.identity
+
     def _append(self, decide: Decide, *, at: str) -> Entry | None:
         entry = self._log.append(decide, at=at)
         if entry is not None and self._written is not None:
@@ -310,4 +314,4 @@ class Ledger:
 
     def config(self, digest: str) -> ModelConfig:
         """Return the configuration that a decision names."""
-        return ModelConfig.model_validate_json(get_content(self.store, f"{self.model}/configs", ".json", digest))
+        return ModelConfig.from_stored(get_content(self.store, f"{self.model}/configs", ".json", digest))

@@ -71,16 +71,19 @@ class RatchetOperator(BaseOperator):
         """Return what is handed over to the next task."""
 
     def _configure(self) -> tuple[ModelConfig, str]:
-        """Return the configuration and its identity, held against the one that this run began with."""
+        """Return the configuration and its identity with that of its code, held against the one that this run began with.
+
+        What does not affect the result may be edited meanwhile: a description, whom to tell.
+        """
         from include.config.code import code_digest
         from include.storage.content import digest_json
 
         config = ModelConfig.model_validate(self.model)
-        identity = digest_json({"model": config.to_json(), "code": code_digest(self.folder)})
+        identity = digest_json({"model": config.identity, "code": code_digest(self.folder)})
         for handed in self.handed if isinstance(self.handed, list) else [self.handed]:
             if handed and handed["config"] != identity:
                 raise ConfigError(
-                    f"The declaration of {config.name} changed while this run was under way.",
+                    f"What {config.name} is trained or judged by changed while this run was under way.",
                     expected=f"configuration {handed['config'][:12]}, with which the run began",
                     found=identity[:12],
                     where=self.folder,

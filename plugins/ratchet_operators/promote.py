@@ -35,7 +35,7 @@ class _Decide(ChampionOperator):
         self.answered = answered
 
     def decide(self, context: Context) -> Decision:
-        """Return the decision that stands in the ledger."""
+        """Return the decision that stands in the ledger; ``announced`` says whether it changed the champion."""
         from include.registry.approval import Reply
         from include.registry.measuring import measurer
 
@@ -51,7 +51,7 @@ class _Decide(ChampionOperator):
         if decision.incumbent != self.handed["incumbent"]:
             self.log.info("the incumbent is now %s: measured and decided again", decision.incumbent)
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
-        self.announce(context, ledger)
+        self.announced = self.announce(context, ledger) is not None
         self.news = news_of_decision(config.name, decision, ledger.timeline().champion)
         return decision
 
@@ -60,11 +60,14 @@ class Promote(_Decide):
     """Put the challenger in force from its as-of on."""
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return the decision's outcome; skipped if it is not a promotion after all."""
+        """Return the decision's outcome; skipped if it is not a promotion after all.
+
+        Of a skipped task Airflow sends no event: where a version fell that had been promoted before, it succeeds.
+        """
         from include.registry.timeline import Outcome
 
         decision = self.decide(context)
-        if decision.outcome is not Outcome.PROMOTE:
+        if decision.outcome is not Outcome.PROMOTE and not self.announced:
             raise AirflowSkipException(f"Decided as {decision.outcome} after all: {decision.reason}")
         return {**self.handed, "outcome": decision.outcome.value}
 

@@ -14,6 +14,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from faults import FaultyStore, Killed
 from worlds import NOW, MemoryStore, World
 
+from include.config.judging import Primary
 from include.registry import measuring
 from include.registry.ledger import Ledger
 from ratchet_operators import DecideAgain, KeepChampion, Promote, Settle, Withdraw
@@ -91,6 +92,16 @@ def an_older_one_is_promoted(world: World, ledger: Ledger) -> Any:
     return Promote, registered(world, ledger, 5, 0.70)
 
 
+def one_falls_by_another_policy(world: World, ledger: Ledger) -> Any:
+    lenient = world.model.gate.model_copy(update={"primary": Primary(metric="roc_auc", rule="not_worse", margin=0.4)})
+    decided(world, ledger, 5, 0.80)
+    given, world.model = world.model, world.model.model_copy(update={"gate": lenient})
+    fallen = decided(world, ledger, 6, 0.70)
+    world.model = given
+    assert ledger.timeline().champion == fallen
+    return Promote, {"version": fallen, "incumbent": ledger.timeline().incumbent_of(fallen)}
+
+
 def one_is_kept_out(world: World, ledger: Ledger) -> Any:
     decided(world, ledger, 5, 0.80)
     return KeepChampion, registered(world, ledger, 6, 0.70)
@@ -133,6 +144,7 @@ SCENES: dict[str, Callable[[World, Ledger], Any]] = {
     for made in (
         a_newer_one_is_promoted,
         an_older_one_is_promoted,
+        one_falls_by_another_policy,
         one_is_kept_out,
         one_is_kept_out_whose_incumbent_was_quarantined,
         a_backfill_settles,

@@ -129,3 +129,50 @@ def test_a_configuration_changed_under_way_is_refused():
     assert run({"config": begun}) == begun
     with pytest.raises(AirflowFailException, match="changed while this run was under way"):
         run([{"config": begun}, {"config": "0" * 64}])
+
+
+def edited(**parts: Any) -> dict[str, Any]:
+    """Return the declaration of the flights with fields of it replaced, a level down where a dict is given."""
+    value = FLIGHTS.to_json()
+    return value | {name: value[name] | part if isinstance(part, dict) else part for name, part in parts.items()}
+
+
+ASKED = {"when": "always", "within": "1d"}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"description": "Will it be late?"},
+        {"owner": "another team"},
+        {"notify": [{"via": "webhook", "connection": "ops"}]},
+        {"schedule": {"end": None, "retrain": "@weekly"}},
+        {"resources": {"pool": "training"}},
+        {"gate": {"approval": ASKED | {"within": "2d"}}},
+    ],
+)
+def test_an_edit_that_does_not_affect_the_result_does_not_fail_a_run_under_way(edit):
+    def run(model: dict[str, Any], handed: Any) -> Any:
+        return Telling(task_id="telling", model=model, handed=handed).execute({})
+
+    asked = {"gate": FLIGHTS.to_json()["gate"] | {"approval": ASKED}}
+    begun = run(edited(**asked), None)
+    after = {**asked, **edit}
+    after["gate"] = asked["gate"] | edit.get("gate", {})
+    assert run(edited(**after), {"config": begun}) == begun
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"training": {"seed": 8}},
+        {"evaluation": {"resamples": 300}},
+        {"gate": {"primary": {"metric": "roc_auc", "confidence": 0.99}}},
+        {"gate": {"approval": {"when": "always", "by": ["ada"]}}},
+        {"data": {"label_delay": "2d"}},
+    ],
+)
+def test_an_edit_that_affects_the_result_fails_it(edit):
+    begun = Telling(task_id="telling", model=FLIGHTS.to_json()).execute({})
+    with pytest.raises(AirflowFailException, match="changed while this run was under way"):
+        Telling(task_id="telling", model=edited(**edit), handed={"config": begun}).execute({})
