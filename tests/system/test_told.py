@@ -41,7 +41,7 @@ SILENT = "ended without a word: killed, out of memory, or lost with the worker."
 ENDINGS = {
     "killed": ("source.py", KILLED, f"ingest {SILENT}"),
     "lost": ("source.py", LOST, f"ingest {SILENT}"),
-    "raised": ("source.py", RAISED, "RuntimeError"),
+    "raised": ("source.py", RAISED, "ingest failed: the warehouse is away"),
     "mapped": ("features.py", KILLED_IN_TRAINING, f"train[0], train[1], train[2] {SILENT}"),
 }
 # As it is, but that a task is not tried again: that would take minutes.
