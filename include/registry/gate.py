@@ -24,7 +24,7 @@ HOPELESS = 100
 """Where deciding takes more than this many times the rows there are, more of them are no advice."""
 
 
-SAME_KIND = "same kind as the baseline, which it need not be better than"
+SAME_KIND = "same kind as the baseline, not asked"
 
 
 _BY_HEART = (
@@ -89,8 +89,7 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Ju
     policy : Gate
     evidence : Evidence
     challenger_is_simple : bool
-        Whether the challenger's estimator is that of the simple baseline: then it need not be better than that, but may not
-        be worse.
+        Whether the challenger's estimator is that of the simple baseline, which it then need not beat.
 
     Returns
     -------
@@ -114,7 +113,7 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Ju
     unverified = sum(verdict.answer is Answer.UNVERIFIED for verdict in verdicts)
     more = f" ({unverified} of the {len(verdicts)} rules have too few rows to be verified)" if unverified else ""
     if evidence.incumbent is None and challenger_is_simple:
-        more += f"; against the simple baseline: {SAME_KIND}"
+        more += f"; {verdicts[1].rule}: {verdicts[1].reason}"
     return Judgement(Outcome.PROMOTE, f"{verdicts[0].rule}: {verdicts[0].reason}{more}", verdicts, primary)
 
 
@@ -130,8 +129,9 @@ def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -
     for baseline in baselines:
         name = f"{rule.metric} better than the {baseline} baseline"
         verdict = _bounded(name, evidence.gain(rule.metric, baseline), 0.0, confidence, strict=True)
-        if baseline == "simple" and challenger_is_simple and verdict.answer is not Answer.FAIL:
-            verdict = Verdict(f"{rule.metric} not worse than the simple baseline", Answer.PASS, SAME_KIND)
+        if baseline == "simple" and challenger_is_simple:
+            worse = f"; it is worse: {verdict.reason}" if verdict.answer is Answer.FAIL else ""
+            verdict = Verdict(name, Answer.PASS, f"{SAME_KIND}{worse}")
         yield verdict
     for require in policy.require:
         at_least = require.at_least is not None

@@ -92,7 +92,7 @@ def _metrics(evidence: Evidence) -> Iterator[str]:
     name = {"incumbent": "Champion", "simple": "Simple baseline", "trivial": "Trivial baseline"}[against]
     yield _table(["Metric", "Challenger", name, "Gain", "two-sided 95 % interval"], rows)
     if evidence.of_simple_kind:
-        yield f"Against the simple baseline: {SAME_KIND}."
+        yield f"Better than the simple baseline: {SAME_KIND}."
 
 
 def _levels(evidence: Evidence) -> Iterator[str]:
