@@ -28,7 +28,9 @@ class Settle(ChampionOperator):
             raise AirflowSkipException("A dry run leaves no record.")
         ledger = self.open_ledger()
         again = ledger.settle(
-            measure=measurer(ledger.store, self.folder, threads=self.threads), actor=self.actor(context), at=now(context)
+            measure=measurer(ledger.store, self.folder, threads=self.threads),
+            actor=self.actor(context),
+            at=now(context),
         )
         for decision in again:
             self.log.info("decided again: %s %s. %s", decision.outcome, decision.version, decision.reason)
