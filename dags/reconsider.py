@@ -3,14 +3,13 @@
 **reconsider** brings in and checks every row that neither the held version nor the champion was fitted on and that has its
 label by now, and measures both on them. **approve** asks a person where the policy says so, and **decide** puts the decision
 on record: promoted, the version is in force from this as-of on.
-**announce** wakes whoever schedules on the champion, if it changed, and **settle** decides again what a backfill had decided
-against another champion.
+**settle** decides again what a backfill had decided against another champion. Whoever schedules on the champion is told when
+it changed.
 """
 
 from airflow.sdk import DAG
 
 from ratchet_operators import (
-    AnnounceChampion,
     Approve,
     DecideAgain,
     Reconsider,
@@ -18,6 +17,7 @@ from ratchet_operators import (
     assign_resources,
     declared_models,
     defaults,
+    notifiers_of_runs,
     reconsider_form,
 )
 
@@ -32,6 +32,7 @@ for model in declared_models("reconsider", timed=True):
         params=reconsider_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
+        on_failure_callback=notifiers_of_runs(model),
     ) as dag:
         reconsider = Reconsider(task_id="reconsider", decide="decide", approve="approve")
         approve = Approve(task_id="approve", handed=reconsider.output, approved="decide", kept="decide")
@@ -41,7 +42,5 @@ for model in declared_models("reconsider", timed=True):
             answered=approve.output,
             trigger_rule="none_failed_min_one_success",
         )
-        announce = AnnounceChampion(task_id="announce", handed=decide.output)
-        settle = Settle(task_id="settle", handed=decide.output, trigger_rule="none_failed")
-        announce >> settle
+        Settle(task_id="settle", handed=decide.output, trigger_rule="none_failed")
         assign_resources(dag, model)

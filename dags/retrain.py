@@ -24,6 +24,7 @@ from ratchet_operators import (
     declared_models,
     defaults,
     form,
+    notifiers_of_runs,
     retrain_schedule,
 )
 
@@ -42,6 +43,7 @@ for model in declared_models("retrain"):
         params=form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
+        on_failure_callback=notifiers_of_runs(model),
     ) as dag:
         ingest = Ingest(task_id="ingest")
         check = Check(task_id="check", handed=ingest.output)

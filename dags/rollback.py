@@ -1,13 +1,13 @@
 """Take a version out of force, for good; the champion before it is in force at once.
 
-**withdraw** puts the withdrawal on record with your name and reason, and says what is in force then. **announce** wakes
-whoever schedules on the champion, if it changed. Nothing is measured or decided again here: what was decided against the
-withdrawn version is settled by the next retraining.
+**withdraw** puts the withdrawal on record with your name and reason, says what is in force then, and tells whoever schedules
+on the champion. Without a version it means the champion of when you triggered it. Nothing is measured or decided again here:
+what was decided against the withdrawn version is settled by the next retraining.
 """
 
 from airflow.sdk import DAG
 
-from ratchet_operators import AnnounceChampion, Withdraw, assign_resources, declared_models, defaults, rollback_form
+from ratchet_operators import Withdraw, assign_resources, declared_models, defaults, notifiers_of_runs, rollback_form
 
 for model in declared_models("rollback"):
     with DAG(
@@ -17,10 +17,11 @@ for model in declared_models("rollback"):
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,
         is_paused_upon_creation=False,
+        max_active_runs=1,
         params=rollback_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
+        on_failure_callback=notifiers_of_runs(model),
     ) as dag:
-        withdraw = Withdraw(task_id="withdraw")
-        announce = AnnounceChampion(task_id="announce", handed=withdraw.output)
+        Withdraw(task_id="withdraw")
         assign_resources(dag, model)

@@ -14,6 +14,7 @@ from ratchet_operators import (
     assign_resources,
     declared_models,
     defaults,
+    notifiers_of_runs,
     score_form,
     score_schedule,
 )
@@ -32,6 +33,7 @@ for model in declared_models("score", timed=True):
         params=score_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
+        on_failure_callback=notifiers_of_runs(model),
     ) as dag:
         ingest = IngestInterval(task_id="ingest")
         score = Score(task_id="score", handed=ingest.output)

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from ratchet_operators import warm
+from ratchet_operators import run_note, warm
 from ratchet_ui.files import address
 
 
@@ -37,4 +37,4 @@ class RatchetPlugin(AirflowPlugin):
             "icon_dark_mode": f"ratchet/{address('dark.svg')}",
         }
     ]
-    listeners: list[Any] = [warm]  # noqa: RUF012 (Airflow's own attribute)
+    listeners: list[Any] = [run_note, warm]  # noqa: RUF012 (Airflow's own attribute)

@@ -163,7 +163,7 @@ class Run:
 
     def ingest(self, store: ObjectStore, done: Done) -> Any:
         snapshot = ingest(store, self.model, self.folder, as_of=self.as_of, at=self.at, connections=_Nowhere())
-        config = digest_json({"model": self.model.to_json(), "code": code_digest(self.folder)})
+        config = digest_json({"model": self.model.identity, "code": code_digest(self.folder)})
         return {"as_of": to_iso(snapshot.as_of), "config": config, "snapshot": snapshot.digest}
 
     def check(self, store: ObjectStore, done: Done) -> Any:

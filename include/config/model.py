@@ -24,6 +24,9 @@ BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 """How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
 
+BESIDE = ("description", "owner", "schedule", "resources", "notify")
+"""The parts of a declaration that change nothing about what a run that is under way makes."""
+
 
 class Schedule(Section):
     """When the model's DAGs run."""
@@ -203,6 +206,14 @@ class ModelConfig(Section):
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `model_validate` reads back, for a DAG's serialized form."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=False)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What affects the result of a run, as JSON, and no more; two declarations with the same give the same versions and decisions."""
+        approval = self.gate.approval.said()
+        approval.pop("within", None)
+        gate = self.gate.said() | {"approval": approval}
+        return {name: value for name, value in self.said().items() if name not in BESIDE} | {"gate": gate}
 
     def folder(self, models: Path) -> Path:
         """Return the folder that holds the model's YAML and Python files."""

@@ -168,7 +168,6 @@ EXPECTATIONS: frozenset[str] = ROW_EXPECTATIONS | frozenset(
 
 TASKS: frozenset[str] = frozenset(
     {
-        "announce",
         "approve",
         "check",
         "decide",
@@ -187,3 +186,6 @@ TASKS: frozenset[str] = frozenset(
     }
 )
 """The tasks of a model's DAGs."""
+
+FORMER_TASKS: frozenset[str] = frozenset({"announce"})
+"""Tasks of earlier releases: what is declared for them stays valid, and asks for nothing."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from include.config.names import TASKS
+from include.config.names import FORMER_TASKS, TASKS
 from include.config.section import Section
 from include.errors import nearest
 
@@ -51,7 +51,7 @@ class Resources(TaskResources):
     @classmethod
     def _known(cls, tasks: dict[str, TaskResources]) -> dict[str, TaskResources]:
         for name in tasks:
-            if name not in TASKS:
+            if name not in TASKS | FORMER_TASKS:
                 close = nearest(name, TASKS)
                 hint = f"did you mean `{close}`?" if close else f"known: {', '.join(sorted(TASKS))}"
                 raise ValueError(f"`{name}` is no task; {hint}")

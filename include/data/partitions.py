@@ -31,21 +31,23 @@ from include.data.spool import Spool
 from include.data.tables import named
 from include.data.windows import Split, Window, split_at
 from include.errors import DataError, NotEnoughRows, ObjectCorrupt, SchemaChanged, SourceError
-from include.storage.content import from_iso, to_iso
-from include.storage.log import Entry, Log
+from include.storage.content import from_iso, known_fields, to_iso
+from include.storage.log import Entry, Log, recorded_by
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
 OBSERVED = "observed"
+SKEW = timedelta(minutes=5)
+"""How far the clocks of machines may differ; one that is ahead by more is not believed."""
 
 
 @dataclass(frozen=True)
 class Observation:
     """What one reading of the source found in one slot.
 
-    ``complete_to`` is how far in time the reading knew the slot: the instant of reading, but no later than the slot's end
-    plus the label delay, from when on nothing is due any more.
+    ``complete_to`` is how far in time the reading knew the slot: until its run began, but no later than the slot's end plus
+    the label delay, from when on nothing is due any more.
     """
 
     slot: str
@@ -57,7 +59,7 @@ class Observation:
 
 
 class Catalogue:
-    """The partitions of one source that are on record."""
+    """The partitions of one source that are on record. Of several observations of a slot the last on record stands."""
 
     def __init__(self, store: ObjectStore, model: str, source: str) -> None:
         self.folder = partitions_folder(model, source)
@@ -74,23 +76,39 @@ class Catalogue:
     def known_by(self, instant: datetime) -> dict[str, Observation]:
         """Return of every slot what was on record at ``instant``; the first observation of those that were read later."""
         entries = self.log.read()
-        first = {
-            value["slot"]: Observation(**value) for entry in reversed(entries) for value in entry.body["partitions"]
-        }
-        known = _newest(entry for entry in entries if from_iso(entry.at) <= instant)
-        return first | {slot: observation for slot, (observation, _) in known.items()}
+        first = {slot: observation for slot, (observation, _) in _newest(reversed(entries)).items()}
+        return first | {slot: one for slot, (one, _) in _newest(recorded_by(entries, instant)).items()}
 
-    def record(self, observations: Sequence[Observation], schema: Mapping[str, str], at: datetime) -> Entry | None:
-        """Put on record what is news; None if nothing is.
+    def record(
+        self,
+        observations: Sequence[Observation],
+        schema: Mapping[str, str],
+        at: datetime,
+        *,
+        seen: int,
+        started: datetime,
+    ) -> list[str]:
+        """Put on record what is news, and return the slots that must be read again.
 
-        An observation is no news when the newest of its slot has the same content and knows no less, or was read later:
-        of two ingestions side by side, the one that looked first never hides what the other saw.
+        An observation is no news when the newest of its slot has the same content and knows no less. If somebody else put
+        another content on record while the source was read, nobody can say which of the two looked last: the slot is read
+        again, and nothing is recorded of it.
+
+        Parameters
+        ----------
+        at : datetime
+            The instant that goes on record, for people.
+        seen : int
+            How many entries were on record before the source was read.
+        started : datetime
+            When the run that read the source began.
 
         Raises
         ------
         SchemaChanged
             When another ingestion has recorded another schema meanwhile.
         """
+        again: list[str] = []
 
         def decide(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
             known, recorded = _newest(entries), _schema(entries)
@@ -98,16 +116,31 @@ class Catalogue:
                 raise SchemaChanged(
                     "Another ingestion has just recorded another schema.", expected=recorded, found=dict(schema)
                 )
-            news = [one for one in observations if _is_news(one, known.get(one.slot), at)]
+            doubtful, news = _doubtful(entries, started), []
+            again.clear()
+            for one in observations:
+                before, number = known.get(one.slot, (None, -1))
+                if before is not None and number >= seen and before.content != one.content:
+                    again.append(one.slot)
+                elif before is None or one.slot in doubtful or _tells_more(one, before):
+                    news.append(one)
             if not news:
                 return None
             return OBSERVED, {"partitions": [asdict(one) for one in news], "schema": dict(schema or recorded)}
 
-        return self.log.append(decide, at=to_iso(at))
+        self.log.append(decide, at=to_iso(at))
+        return again
 
 
 def ingest(
-    store: ObjectStore, model: ModelConfig, folder: Path, *, as_of: datetime, at: datetime, connections: Connections
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    *,
+    as_of: datetime,
+    at: datetime,
+    connections: Connections,
+    started: datetime | None = None,
 ) -> Snapshot:
     """Bring the partitions that a run at ``as_of`` needs into the store, and pin them.
 
@@ -122,7 +155,10 @@ def ingest(
     as_of : datetime
         The instant that the run stands at.
     at : datetime
-        The instant of reading, which goes on record.
+        The instant of reading, which goes on record for people.
+    started : datetime, optional
+        When the run began, by the clock of those who start runs; ``at`` if left out. What the source holds is known until
+        then, whatever the clock of a worker says.
 
     Returns
     -------
@@ -136,9 +172,10 @@ def ingest(
     NotEnoughRows
         When the source has no row at all in a window's partitions.
     DataError
-        When ``as_of`` lies after ``at``.
+        When ``as_of`` lies after ``started``.
     """
-    snapshot = _pin(store, model, folder, _split(model.data, as_of), as_of=as_of, at=at, connections=connections)
+    split = _split(model.data, as_of)
+    snapshot = _pin(store, model, folder, split, as_of=as_of, at=at, started=started or at, connections=connections)
     _check_coverage(snapshot)
     if model.data.timeless:
         snapshot = named(store, snapshot)
@@ -153,21 +190,35 @@ def _split(data: Data, as_of: datetime) -> Split:
 
 
 def ingest_window(
-    store: ObjectStore, model: ModelConfig, folder: Path, window: Window, *, at: datetime, connections: Connections
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    window: Window,
+    *,
+    at: datetime,
+    connections: Connections,
+    started: datetime | None = None,
 ) -> Snapshot:
     """Bring the partitions of one window into the store, and pin them: rows to predict, nothing to learn from.
 
     The window is the snapshot's holdout, its training window is empty, and it may hold no row at all.
+
+    Parameters
+    ----------
+    at, started : datetime
+        As for `ingest`.
 
     Raises
     ------
     SourceError, SchemaChanged
         When rows are not as declared, or not as on record.
     DataError
-        When the window ends after ``at``.
+        When the window ends after ``started``.
     """
     split = Split(train=Window(window.after, window.after), holdout=window)
-    snapshot = _pin(store, model, folder, split, as_of=window.until, at=at, connections=connections)
+    snapshot = _pin(
+        store, model, folder, split, as_of=window.until, at=at, started=started or at, connections=connections
+    )
     snapshot.save(store)
     return snapshot
 
@@ -203,13 +254,14 @@ def _pin(
     *,
     as_of: datetime,
     at: datetime,
+    started: datetime,
     connections: Connections,
 ) -> Snapshot:
     data = model.data
-    if as_of > at:
+    if as_of > started:
         raise DataError(
             "The as-of lies in the future.",
-            expected=f"an instant until {to_iso(at)}",
+            expected=f"an instant until {to_iso(started)}, when the run began",
             found=to_iso(as_of),
             where=f"model {model.name}",
             remedy="choose an earlier as-of",
@@ -217,13 +269,16 @@ def _pin(
     needed = split.slots(data.partition)
     source = source_digest(data, folder)
     catalogue = Catalogue(store, model.name, source)
-    known = catalogue.newest()
-    due = _due(needed, known, data)
-    if due:
-        log.info("%s: reading %d of %d partitions, %s to %s", model.name, len(due), len(needed), due[0], due[-1])
-        recorded = catalogue.schema()
-        observations, schema = _observe(store, catalogue.folder, model, folder, due, recorded, at, connections)
-        catalogue.record(observations, schema, at)
+    entries = catalogue.log.read()
+    known = {slot: one for slot, (one, _) in _newest(entries).items()}
+    due = again = _due(needed, known, data, _doubtful(entries, started))
+    while again:
+        log.info("%s: reading %d of %d partitions, %s to %s", model.name, len(again), len(needed), again[0], again[-1])
+        entries = catalogue.log.read()
+        observations, schema = _observe(
+            store, catalogue.folder, model, folder, again, _schema(entries), started, connections
+        )
+        again = catalogue.record(observations, schema, at, seen=len(entries), started=started)
     newest = catalogue.newest()
     chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(as_of)
     if behind := [slot for slot in needed if chosen[slot].content != newest[slot].content]:
@@ -245,12 +300,12 @@ def _pinned(one: Observation) -> Pinned:
     return Pinned(one.slot, one.content, one.file, one.rows)
 
 
-def _due(needed: Sequence[str], known: Mapping[str, Observation], data: Data) -> list[str]:
+def _due(needed: Sequence[str], known: Mapping[str, Observation], data: Data, doubtful: set[str]) -> list[str]:
     first = min((slot for slot, one in known.items() if one.rows), default="")
 
     def settled(slot: str) -> bool:
         # An empty slot is a gap that a late file may fill, unless it lies before all data.
-        if slot not in known or not (known[slot].rows or slot < first):
+        if slot not in known or slot in doubtful or not (known[slot].rows or slot < first):
             return False
         return from_iso(known[slot].complete_to) >= _settled_at(slot, data.label_delay)
 
@@ -273,7 +328,7 @@ def _observe(
     folder: Path,
     slots: list[str],
     recorded: Mapping[str, ColumnType],
-    at: datetime,
+    started: datetime,
     connections: Connections,
 ) -> tuple[list[Observation], dict[str, str]]:
     data = model.data
@@ -295,7 +350,7 @@ def _observe(
         for slot, table in spool.tables():
             if table is None:
                 table = _empty(schema)
-            complete_to = to_iso(min(at.astimezone(UTC), _settled_at(slot, data.label_delay)))
+            complete_to = to_iso(min(started.astimezone(UTC), _settled_at(slot, data.label_delay)))
             observations.append(_keep(store, place, slot, table, data, complete_to))
             log.debug("%s: partition %s has %d rows", model.name, slot, observations[-1].rows)
     for name, count in looks.found().items():
@@ -362,27 +417,34 @@ def _instant(microseconds: int | None) -> str:
     )
 
 
-def _newest(entries: Iterable[Entry]) -> dict[str, tuple[Observation, datetime]]:
-    """Return the observation of each slot that was read last, with the instant of reading."""
-    newest: dict[str, tuple[Observation, datetime]] = {}
-    for entry in entries:
+def _newest(entries: Iterable[Entry]) -> dict[str, tuple[Observation, int]]:
+    """Return the last observation of each slot, with the number of its entry."""
+    return {
+        value["slot"]: (_observation(value), entry.number) for entry in entries for value in entry.body["partitions"]
+    }
+
+
+def _observation(value: dict[str, Any]) -> Observation:
+    return Observation(**known_fields(Observation, value))
+
+
+def _doubtful(entries: Sequence[Entry], started: datetime) -> set[str]:
+    """Return the slots of which nobody can say how far in time they are known, since the clock that said so was ahead."""
+    # No entry can be younger than those after it, nor than now. Beyond what clocks differ by, it was not read when it says.
+    latest, ahead = started, set()
+    for entry in reversed(entries):
         at = from_iso(entry.at)
-        for value in entry.body["partitions"]:
-            if value["slot"] not in newest or newest[value["slot"]][1] <= at:
-                newest[value["slot"]] = Observation(**value), at
-    return newest
+        if at > latest + SKEW:
+            ahead.add(entry.number)
+        latest = min(latest, at)
+    return {slot for slot, (_, number) in _newest(entries).items() if number in ahead}
 
 
 def _schema(entries: Sequence[Entry]) -> dict[str, ColumnType]:
     return next((dict(entry.body["schema"]) for entry in entries if entry.body["schema"]), {})
 
 
-def _is_news(one: Observation, known: tuple[Observation, datetime] | None, at: datetime) -> bool:
-    if known is None:
-        return True
-    before, read_at = known
-    if read_at > at:
-        return False
+def _tells_more(one: Observation, before: Observation) -> bool:
     return one.content != before.content or from_iso(one.complete_to) > from_iso(before.complete_to)
 
 

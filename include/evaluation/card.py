@@ -73,7 +73,7 @@ def render_card(
     str
         An HTML document.
     """
-    against: Role = "incumbent" if "incumbent" in evidence.scores else "simple"
+    against = evidence.opponent
     return (
         _environment()
         .get_template("card.html")

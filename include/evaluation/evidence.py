@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from include.config.names import METRICS
+from include.config.names import METRICS, SIMPLE_BASELINE
 from include.leaks.tripwire import Tripwire
 
 Role = Literal["challenger", "incumbent", "trivial", "simple", "unmitigated"]
@@ -406,6 +406,19 @@ class Evidence:
     """With the share of all rows last; empty unless `evaluation.learning_curve` asks."""
     costs: str | None = None
     """Digest of the code of the cost function. None without one, and in evidence of release 0.1, which did not keep it."""
+
+    @property
+    def of_simple_kind(self) -> bool:
+        """Whether the challenger is of the simple baseline's own kind."""
+        challenger = self.subjects.get("challenger")
+        return challenger is not None and challenger.estimator == SIMPLE_BASELINE[self.task]
+
+    @property
+    def opponent(self) -> Role:
+        """Whom the challenger is compared with: the champion; of a first version the simple baseline, or of its kind the trivial one."""
+        if "incumbent" in self.scores:
+            return "incumbent"
+        return "trivial" if self.of_simple_kind and "trivial" in self.scores else "simple"
 
     def gain(self, metric: str, against: Role, slice: tuple[str, str] | None = None) -> Gain | None:
         """Return the gain in one metric on some rows, or None if it was not measured."""

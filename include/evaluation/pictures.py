@@ -9,7 +9,7 @@ from functools import cache
 from jinja2 import Environment
 
 from include.evaluation.card import plots_of
-from include.evaluation.evidence import Evidence, Gain, Role
+from include.evaluation.evidence import Evidence, Gain
 from include.evaluation.plots import WIDTH, Forest, Interval
 from include.evaluation.wording import ROLES, metric_name
 from include.templates import templates_beside
@@ -42,7 +42,7 @@ PICTURES = {"gains": draw_gains, "curves": draw_curves}
 
 
 def _groups(evidence: Evidence) -> Iterator[Group]:
-    against: Role = "incumbent" if "incumbent" in evidence.scores else "simple"
+    against = evidence.opponent
     gains = {metric_name(metric): evidence.gain(metric, against) for metric in evidence.metrics}
     yield _group(f"Gain over {ROLES[against].lower()}", gains)
     primary = evidence.metrics[0]

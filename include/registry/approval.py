@@ -13,6 +13,7 @@ from typing import Any
 from include.config.judging import Approval, Gate
 from include.registry.gate import Judgement
 from include.registry.timeline import Decision, Outcome, Standing, Trigger
+from include.storage.content import known_fields
 
 
 class Answer(StrEnum):
@@ -56,7 +57,7 @@ class Reply:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Reply:
         """Read what `to_json` wrote."""
-        return cls(**{**value, "answer": Answer(value["answer"])})
+        return cls(**{**known_fields(cls, value), "answer": Answer(value["answer"])})
 
 
 def trigger_of(standing: Standing, decision: Decision | None = None) -> Trigger:
@@ -130,7 +131,7 @@ def reply_of(decision: Decision) -> Reply | None:
     """Return the reply that a decision on record was made with."""
     if decision.approval is None or decision.approval["answer"] == Answer.UNASKED:
         return None
-    return Reply.from_json({name: value for name, value in decision.approval.items() if name != "gate"})
+    return Reply.from_json(decision.approval)
 
 
 def _quoted(note: str | None) -> str:

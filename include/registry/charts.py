@@ -90,7 +90,7 @@ def history_chart(of: History, *, timeless: bool = False) -> HistoryChart | None
     bands = []
     for chapter, following in reigns(of, timeless=timeless):
         start, end = place[chapter.id], place[following.id] if following is not None else RIGHT
-        words = (f"{chapter.as_of:%-d %b %Y}", f"{chapter.as_of:%b %Y}", f"{chapter.as_of:%b}")
+        words = (f"{chapter.since:%-d %b %Y}", f"{chapter.since:%b %Y}", f"{chapter.since:%b}")
         label = next((word for word in words if len(word) * LETTER + 14 < end - start), "")
         bands.append(Reign(chapter, start, round(max(1.0, end - start - 2), 2), label))
     marks = tuple(Mark(chapter, place[chapter.id], lanes[chapter.fate]) for chapter in of.chapters)
@@ -186,7 +186,7 @@ def _places(of: History, *, timeless: bool) -> tuple[dict[str, float], tuple[Tic
     """Return where each version is drawn, and the dates under the picture."""
     if not timeless:
         x, ticks = _time(of)
-        return {chapter.id: x(chapter.as_of.timestamp()) for chapter in of.chapters}, ticks
+        return {chapter.id: x(chapter.since.timestamp()) for chapter in of.chapters}, ticks
     last = len(of.chapters) - 1
     step = Scale(-0.3, last + 0.3 + 0.06 * last, LEFT, RIGHT)
     places = {chapter.id: step(number) for number, chapter in enumerate(of.chapters)}
@@ -199,7 +199,7 @@ def _places(of: History, *, timeless: bool) -> tuple[dict[str, float], tuple[Tic
 
 
 def _time(of: History) -> tuple[Scale, tuple[Tick, ...]]:
-    first, last = of.chapters[0].as_of, of.chapters[-1].as_of
+    first, last = of.chapters[0].since, of.chapters[-1].since
     # Room after the newest version, so that the champion's own stretch is seen.
     margin = (last - first) * 0.06 or timedelta(days=15)
     scale = Scale((first - margin / 2).timestamp(), (last + margin).timestamp(), LEFT, RIGHT)

@@ -74,7 +74,7 @@ def gather(store: ObjectStore, model: str, standing: Standing) -> Dossier:
     decision = standing.decision
     if decision is None:
         return Dossier(version, fit, snapshot, None, None, None, None, candidates)
-    config = ModelConfig.model_validate_json(get_content(store, f"{model}/configs", ".json", decision.config))
+    config = ModelConfig.from_stored(get_content(store, f"{model}/configs", ".json", decision.config))
     page = page_of(store, config, version.snapshot)
     if decision.evidence is None:
         return Dossier(version, fit, snapshot, config, None, None, page, candidates)

@@ -24,6 +24,9 @@ HOPELESS = 100
 """Where deciding takes more than this many times the rows there are, more of them are no advice."""
 
 
+SAME_KIND = "same kind as the baseline, not asked"
+
+
 _BY_HEART = (
     "It is better on rows that it learned from than on new ones: it knows them by heart, or the world has changed since. "
     "Against the first, let it learn less of each row (a smaller depth, larger leaves, more regularisation, fewer columns) "
@@ -74,8 +77,8 @@ class Judgement:
 
 
 def policy_digest(policy: Gate) -> str:
-    """Return the identity of the rules."""
-    return digest_json(policy.model_dump(mode="json"))
+    """Return the identity of the rules; defaults are no part of it."""
+    return digest_json(policy.said())
 
 
 def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Judgement:
@@ -92,7 +95,7 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Ju
     -------
     Judgement
     """
-    primary, leaks = _primary_facts(policy, evidence), tuple(_leaks(evidence))
+    primary, leaks = _primary_facts(policy, evidence, challenger_is_simple), tuple(_leaks(evidence))
     behaved = tuple(_behaved(evidence))
     if not evidence.comparable:
         reason = f"{evidence.incumbent} can't be compared: {evidence.incomparable_because}."
@@ -109,6 +112,8 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Ju
             return Judgement(outcome, f"{deciding[0].rule}: {deciding[0].reason}{more}", verdicts, primary)
     unverified = sum(verdict.answer is Answer.UNVERIFIED for verdict in verdicts)
     more = f" ({unverified} of the {len(verdicts)} rules have too few rows to be verified)" if unverified else ""
+    if evidence.incumbent is None and challenger_is_simple:
+        more += f"; {verdicts[1].rule}: {verdicts[1].reason}"
     return Judgement(Outcome.PROMOTE, f"{verdicts[0].rule}: {verdicts[0].reason}{more}", verdicts, primary)
 
 
@@ -123,10 +128,11 @@ def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -
     baselines: tuple[Role, ...] = ("trivial", "simple") if challenger_is_simple else ("simple", "trivial")
     for baseline in baselines:
         name = f"{rule.metric} better than the {baseline} baseline"
+        verdict = _bounded(name, evidence.gain(rule.metric, baseline), 0.0, confidence, strict=True)
         if baseline == "simple" and challenger_is_simple:
-            yield Verdict(name, Answer.PASS, "the challenger is of the simple baseline's own kind")
-        else:
-            yield _bounded(name, evidence.gain(rule.metric, baseline), 0.0, confidence, strict=True)
+            worse = f"; it is worse: {verdict.reason}" if verdict.answer is Answer.FAIL else ""
+            verdict = Verdict(name, Answer.PASS, f"{SAME_KIND}{worse}")
+        yield verdict
     for require in policy.require:
         at_least = require.at_least is not None
         level = require.at_least if require.at_least is not None else require.at_most
@@ -329,9 +335,11 @@ def _guarded_level(
     return Verdict(name, unverified, f"{facts}: {gain.support:,} rows, of about {rows:,} that it takes to verify")
 
 
-def _primary_facts(policy: Gate, evidence: Evidence) -> dict[str, Any]:
+def _primary_facts(policy: Gate, evidence: Evidence, challenger_is_simple: bool) -> dict[str, Any]:
     metric = policy.primary.metric
-    against: Role = "incumbent" if evidence.incumbent is not None else "simple"
+    # A gain over its own kind would say nothing: of such a first version it is that over the trivial baseline.
+    baseline: Role = "trivial" if challenger_is_simple else "simple"
+    against: Role = "incumbent" if evidence.incumbent is not None else baseline
     gain = evidence.gain(metric, against)
     least = 0.0 - (policy.primary.margin or 0.0) if against == "incumbent" else 0.0
     challenger, other = _measured(evidence, metric, "challenger"), _measured(evidence, metric, against)

@@ -44,7 +44,7 @@ class Chapter:
     standing: Standing
     fate: Fate
     until: datetime | None
-    """For a version in line: the as-of from which another one is in force. None for the champion and for all that never were."""
+    """For a version in line: the instant from which another one is in force. None for the champion and for all that never were."""
     champion: bool
 
     @property
@@ -56,6 +56,11 @@ class Chapter:
     def as_of(self) -> datetime:
         """The instant that its run stood at."""
         return self.standing.as_of
+
+    @property
+    def since(self) -> datetime:
+        """The instant from which it can be in force: its as-of, or that of the look at which it was decided on again."""
+        return self.standing.since
 
     @property
     def backfilled(self) -> bool:
@@ -137,7 +142,7 @@ def history(model: str, timeline: Timeline) -> History:
             )
         )
         if standing.in_line:
-            until, champion_seen = standing.as_of, True
+            until, champion_seen = standing.since, True
     return History(model, tuple(reversed(chapters)))
 
 
@@ -153,12 +158,12 @@ def reigns(of: History, *, timeless: bool = False) -> Iterator[tuple[Chapter, Ch
     Parameters
     ----------
     timeless : bool
-        Also those that another one of their own as-of replaced: of a table without event time they were in force in their
+        Also those that another one replaced from their first instant on: of a table without event time they were in force in their
         turn, whereas in time such a version never was.
     """
     in_line = [chapter for chapter in of.chapters if chapter.standing.in_line]
     for chapter, following in zip_longest(in_line, in_line[1:]):
-        if timeless or following is None or following.as_of != chapter.as_of:
+        if timeless or following is None or following.since != chapter.since:
             yield chapter, following
 
 
@@ -184,16 +189,16 @@ def needs(model: ModelConfig, of: History, now: datetime) -> Iterator[tuple[str,
             sentence = f"it has {len(of.chapters)} version{many} but no champion: none was promoted, or those that were are withdrawn."
             yield "no champion", sentence
         return
-    if scheduled_since(model, champion.as_of, now, at_most=STALE_AFTER) < STALE_AFTER:
+    if scheduled_since(model, champion.since, now, at_most=STALE_AFTER) < STALE_AFTER:
         return
     if model.data.timeless and champion is of.chapters[-1]:
         return  # however old, it is of the table as it still is, or its next run says so
-    newer = [chapter for chapter in of.chapters if chapter.as_of > champion.as_of]
+    newer = [chapter for chapter in of.chapters if chapter.since > champion.since]
     if newer:
         yield (
             "stale",
-            f"its champion stands since {champion.as_of:%-d %B %Y}: {len(newer)} newer version{'s' if len(newer) > 1 else ''} "
+            f"its champion stands since {champion.since:%-d %B %Y}: {len(newer)} newer version{'s' if len(newer) > 1 else ''} "
             f"did not replace it, the last one {newer[-1].fate}.",
         )
     else:
-        yield "stale", f"its champion stands since {champion.as_of:%-d %B %Y}, and no version was trained since."
+        yield "stale", f"its champion stands since {champion.since:%-d %B %Y}, and no version was trained since."

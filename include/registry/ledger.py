@@ -7,6 +7,7 @@ it then reads. Nothing here remembers anything between two calls.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -19,11 +20,13 @@ from include.errors import RatchetError, RegistryError, StoreUnavailable
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
 from include.registry.approval import Reply, conclude, trigger_of
+from include.registry.champion_changes import champion_changes
 from include.registry.gate import Judgement, judge, policy_digest
-from include.registry.timeline import Decision, Outcome, Standing, Timeline, Trigger, apply, fold, require_held
+from include.registry.timeline import Decision, Outcome, Standing, Timeline, Trigger, fold, require_held
 from include.registry.versions import Version, load_version
 from include.storage.content import canonical_json, digest_json, from_iso, get_content, put_content, to_iso
-from include.storage.log import Entry, Log
+from include.storage.log import Decide, Entry, Log
+from include.storage.log import recorded_by as entries_recorded_by
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -61,11 +64,14 @@ class Ledger:
     store : ObjectStore
     model : str
         The model's name.
+    written : callable, optional
+        Told each event that this object writes, once, when it is written; not those that it finds.
     """
 
-    def __init__(self, store: ObjectStore, model: str) -> None:
+    def __init__(self, store: ObjectStore, model: str, *, written: Callable[[Entry], None] | None = None) -> None:
         self.store = store
         self.model = model
+        self._written = written
         self._log = Log(store, f"{model}/ledger/")
 
     def entries(self) -> tuple[Entry, ...]:
@@ -78,34 +84,15 @@ class Ledger:
         Parameters
         ----------
         recorded_by : datetime, optional
-            Only what was on record then. Its ``champion`` is the version that was in force in fact at that instant, whereas
+            Only what was on record then, by `include.storage.log.recorded_by`. Its ``champion`` is the version that was in force in fact at that instant, whereas
             ``champion_as_of`` of the whole timeline is the one that stands for that instant by all that is known now.
         """
         entries = self.entries()
-        if recorded_by is not None:
-            known = [number for number, entry in enumerate(entries, 1) if from_iso(entry.at) <= recorded_by]
-            entries = entries[: known[-1] if known else 0]
-        return fold(entries)
+        return fold(entries if recorded_by is None else entries_recorded_by(entries, recorded_by))
 
     def in_fact(self) -> list[tuple[datetime, str | None]]:
         """Return who was in force in fact from when: the recorded instants at which the champion changed, with the new one."""
-        changes: list[tuple[datetime, str | None]] = []
-        standings: dict[str, Standing] = {}
-        champion: Standing | None = None
-        for entry in self.entries():
-            apply(entry, standings)
-            changed = standings[entry.body["version"]]
-            if (
-                champion is not None and changed.version == champion.version
-            ):  # only its own fall makes all others stand again
-                in_line = (standing for standing in standings.values() if standing.in_line)
-                champion = max(in_line, key=lambda standing: standing.order, default=None)
-            elif changed.in_line and (champion is None or changed.order > champion.order):
-                champion = changed
-            name = None if champion is None else champion.version
-            if name != (changes[-1][1] if changes else None):
-                changes.append((from_iso(entry.at), name))
-        return changes
+        return [(from_iso(change.entry.at), change.version) for change in champion_changes(self.entries())]
 
     def verify(self) -> int:
         """Read every event from the store again and return how many there are; raises `ChainBroken`."""
@@ -126,15 +113,14 @@ class Ledger:
             }
             return "registered", body
 
-        self._log.append(unless_known, at=to_iso(at))
+        self._append(unless_known, at=to_iso(at))
         return self.timeline()[version.id]
 
     def stands(self, model: ModelConfig, version: str) -> Decision | None:
-        """Return the decision on a version if it was made by this configuration, and so by its policy; None otherwise."""
+        """Return the decision on a version if it was made by a configuration of this identity, and so by its policy; None otherwise."""
         timeline = self.timeline()
         decision = timeline[version].decision if version in timeline else None
-        config = digest_json(model.to_json())
-        return decision if decision is not None and decision.config == config else None
+        return decision if decision is not None and self._made_by(decision, model) else None
 
     def decide(
         self,
@@ -149,8 +135,8 @@ class Ledger:
         """Measure a version against its incumbent, apply the policy, and put the decision on record.
 
         What a scheduled or manual run or a person decided is a fact of history and returned as it stands. A backfilled
-        decision is made again when its incumbent, the policy or the configuration is no longer the one that it names, or
-        when nothing could be measured then.
+        decision is made again when its incumbent or what affects the result of the configuration is no longer what it was,
+        or when nothing could be measured then.
 
         Parameters
         ----------
@@ -162,16 +148,17 @@ class Ledger:
         def unless_decided(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
             timeline = fold(entries)
             standing, incumbent = timeline[version], timeline.incumbent_of(version)
-            if (known := standing.decision) is not None:
-                same = (known.incumbent, known.policy, known.config) == (incumbent, policy_digest(model.gate), config)
-                if (same and known.evidence is not None) or not standing.may_change:
-                    return None
+            if (known := standing.decision) is not None and (
+                not standing.may_change
+                or (known.incumbent == incumbent and known.evidence is not None and self._made_by(known, model))
+            ):
+                return None
             decision = self._decide(
                 model, timeline, version, incumbent, config, measure, actor, trigger=trigger_of(standing), reply=reply
             )
             return "decided", decision.to_json()
 
-        self._log.append(unless_decided, at=to_iso(at))
+        self._append(unless_decided, at=to_iso(at))
         decision = self.timeline()[version].decision
         assert decision is not None  # noqa: S101 (just read or written)
         return decision
@@ -206,7 +193,7 @@ class Ledger:
                 decision = _unmeasured(before, incumbent, error, actor)
             return "decided", replace(decision, again=True).to_json()
 
-        while (entry := self._log.append(first_changed, at=to_iso(at))) is not None:
+        while (entry := self._append(first_changed, at=to_iso(at))) is not None:
             again.append(Decision.from_json(entry.body))
         return again
 
@@ -245,7 +232,7 @@ class Ledger:
             )
             return "decided", replace(decision, as_of=to_iso(as_of)).to_json()
 
-        self._log.append(unless_reconsidered, at=to_iso(at))
+        self._append(unless_reconsidered, at=to_iso(at))
         decision = self.timeline()[version].decision
         assert decision is not None  # noqa: S101 (just read or written)
         return decision
@@ -266,7 +253,7 @@ class Ledger:
                 return None
             return "withdrawn", {"version": version, "reason": reason.strip(), "actor": actor}
 
-        self._log.append(unless_withdrawn, at=to_iso(at))
+        self._append(unless_withdrawn, at=to_iso(at))
         return self.timeline()
 
     def measure(
@@ -318,6 +305,17 @@ class Ledger:
         named = timeline[version]
         return load_version(self.store, self.model, version, digest=named.record, model_file=named.model_file)
 
+    def _made_by(self, decision: Decision, model: ModelConfig) -> bool:
+        """Tell whether a decision was made by what this configuration says, as far as that affects it."""
+        same = decision.config == digest_json(model.to_json())
+        return same or self.config(decision.config).identity == model.identity
+
+    def _append(self, decide: Decide, *, at: str) -> Entry | None:
+        entry = self._log.append(decide, at=at)
+        if entry is not None and self._written is not None:
+            self._written(entry)
+        return entry
+
     def _measure(
         self, model: ModelConfig, timeline: Timeline, challenger: Version, incumbent: str | None, measure: Measure
     ) -> Comparison:
@@ -357,7 +355,7 @@ class Ledger:
 
     def config(self, digest: str) -> ModelConfig:
         """Return the configuration that a decision names."""
-        return ModelConfig.model_validate_json(get_content(self.store, f"{self.model}/configs", ".json", digest))
+        return ModelConfig.from_stored(get_content(self.store, f"{self.model}/configs", ".json", digest))
 
 
 def _unmeasured(before: Decision, incumbent: str | None, error: RatchetError, actor: dict[str, Any]) -> Decision:

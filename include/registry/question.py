@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from include.config.model import ModelConfig
-from include.evaluation.evidence import CHURN_OF, Evidence, Gain, Measured, Role
+from include.evaluation.evidence import CHURN_OF, Evidence, Gain, Measured
 from include.evaluation.wording import metric_name
-from include.registry.gate import Judgement
+from include.registry.gate import SAME_KIND, Judgement
 from include.registry.ledger import Comparison
 from include.storage.content import to_iso
 
@@ -84,13 +84,15 @@ def _rules(judgement: Judgement) -> Iterator[str]:
 
 
 def _metrics(evidence: Evidence) -> Iterator[str]:
-    against: Role = "incumbent" if "incumbent" in evidence.scores else "simple"
+    against = evidence.opponent
     rows = []
     for metric in evidence.metrics:
         scores = (evidence.scores.get(role, {}).get(metric) for role in ("challenger", against))
         rows.append([metric_name(metric), *map(_value, scores), *_gain(evidence.gain(metric, against))])
-    name = "Champion" if against == "incumbent" else "Simple baseline"
+    name = {"incumbent": "Champion", "simple": "Simple baseline", "trivial": "Trivial baseline"}[against]
     yield _table(["Metric", "Challenger", name, "Gain", "two-sided 95 % interval"], rows)
+    if evidence.of_simple_kind:
+        yield f"Better than the simple baseline: {SAME_KIND}."
 
 
 def _levels(evidence: Evidence) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from include.errors import RegistryError, nearest
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline, Trigger, fold
+from include.storage.content import to_iso
 from include.storage.log import Entry
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def find_version(timeline: Timeline, wanted: str | None) -> str:
         When there is none of that name, or more than one; says which there are, newest first, and the nearest.
     """
     known = [standing.version for standing in reversed(timeline.standings)]
-    if wanted is None or not wanted.strip():
+    if wanted is None or _blank(wanted):
         if timeline.champion is None:
             raise RegistryError(
                 "There is no champion.",
@@ -68,29 +69,41 @@ def find_version(timeline: Timeline, wanted: str | None) -> str:
     )
 
 
-def roll_back(ledger: Ledger, wanted: str | None, reason: str, *, actor: dict[str, Any], at: datetime) -> RolledBack:
+def roll_back(
+    ledger: Ledger, wanted: str | None, reason: str, *, asked: datetime, actor: dict[str, Any], at: datetime
+) -> RolledBack:
     """Withdraw a version; the champion before it is in force with the same event.
 
-    Bound to the run that asks: repeated by the same run it finds its own withdrawal, so that "the champion" is never
-    taken twice. What was decided against the version is left as it is: `settle` measures it again in the next retraining,
+    Bound to the run that asks: repeated by the same run it finds its own withdrawal, and "the champion" is the one of when
+    it was triggered. If another one is in force by now, by a second click or a retraining, nothing is withdrawn. What was decided against the version is left as it is: `settle` measures it again in the next retraining,
     and a person who rolls back gets exactly the champion that is named here, at once.
 
     Parameters
     ----------
     wanted : str or None
-        The version; None for the champion.
+        The version; None for the champion at ``asked``.
+    asked : datetime
+        When the run was triggered.
     actor : dict
         With the ``run`` that asks.
 
     Raises
     ------
     RegistryError
-        When there is no such version, it is withdrawn already, or no reason is given.
+        When there is no such version, it is withdrawn already, another one is the champion by now, or no reason is given.
     """
     own = _withdrawal(ledger.entries(), actor)
     if own is None:
         timeline = ledger.timeline()
         version = find_version(timeline, wanted)
+        then = ledger.timeline(recorded_by=asked).champion if _blank(wanted) else version
+        if then != version:
+            raise RegistryError(
+                "The champion is no longer the one of when this run was triggered.",
+                expected=f"{then or 'no champion'}, in force at {to_iso(asked)}",
+                found=f"{version}; of the other: {_fate(timeline, then)}",
+                remedy=f"nothing was withdrawn; to withdraw {version}, name it",
+            )
         if (known := timeline[version].withdrawn) is not None:
             raise RegistryError(
                 f"{version} is withdrawn already.",
@@ -119,6 +132,16 @@ def roll_back(ledger: Ledger, wanted: str | None, reason: str, *, actor: dict[st
     if stale:
         log.info("decided against it, to be decided again by the next retraining: %s", _listed(stale))
     return RolledBack(version, before.champion, after.champion, stale)
+
+
+def _fate(timeline: Timeline, version: str | None) -> str:
+    if version is None or (reason := timeline[version].withdrawn) is None:
+        return "not withdrawn"
+    return f"withdrawn, {reason}"
+
+
+def _blank(wanted: str | None) -> bool:
+    return wanted is None or not wanted.strip()
 
 
 def _withdrawal(entries: tuple[Entry, ...], actor: dict[str, Any]) -> Entry | None:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from include.errors import RegistryError
-from include.storage.content import from_iso, to_iso
+from include.storage.content import from_iso, known_fields, to_iso
 from include.storage.log import Entry
 
 SHORTEST = 4
@@ -81,8 +81,8 @@ class Decision:
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Decision:
-        """Read an event's body."""
-        return cls(**{**body, "outcome": Outcome(body["outcome"])})
+        """Read an event's body, of any release."""
+        return cls(**{**known_fields(cls, body), "outcome": Outcome(body["outcome"])})
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.data.windows import Window
-from include.storage.content import get_content, put_content, to_iso
+from include.storage.content import get_content, known_fields, put_content, to_iso
 from include.storage.log import Entry, Log
 from include.storage.store import ObjectStore
 
@@ -99,4 +99,4 @@ def name_of(interval: Window) -> str:
 
 
 def _manifest(entry: Entry) -> Manifest:
-    return Manifest(**entry.body)
+    return Manifest(**known_fields(Manifest, entry.body))

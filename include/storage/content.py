@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,15 @@ def settle_json(store: ObjectStore, key: str, value: Any) -> Any:
     """Put ``value`` unless somebody was first, and return the value in force."""
     store.put_if_absent(key, canonical_json(value))
     return get_json(store, key)
+
+
+def known_fields(of: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a dataclass of this release knows of a stored value.
+
+    A field that another release added is passed over; one that this release added keeps its default.
+    """
+    names = {field.name for field in fields(of)}
+    return {name: one for name, one in value.items() if name in names}
 
 
 def get_json(store: ObjectStore, key: str) -> Any:

@@ -7,9 +7,10 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from include.errors import ChainBroken, ObjectMissing, StoreUnavailable
@@ -201,6 +202,21 @@ class Log:
                 where=f"{self.store.url}: {self.prefix}",
                 remedy="restore the entry from a backup; nothing from it on can be trusted until then",
             )
+
+
+def recorded_by(entries: Sequence[Entry], instant: datetime) -> tuple[Entry, ...]:
+    """Return the entries that were on record at an instant: the first so many of them.
+
+    The order of entries is certain; their instants are what the clocks of many machines said. Where those contradict the
+    order, the cut is made where the fewest entries have to be disbelieved, and of equal cuts at the earliest. So one clock
+    that was far ahead or far behind neither hides what was known nor makes known what was not.
+    """
+    known, disbelieved, fewest = 0, 0, 0
+    for number, entry in enumerate(entries, 1):
+        disbelieved += 1 if datetime.fromisoformat(entry.at) > instant else -1
+        if disbelieved < fewest:
+            known, fewest = number, disbelieved
+    return tuple(entries[:known])
 
 
 _SEAL = b'{"digest":"%s",'

@@ -189,7 +189,7 @@ def config_of(store: ObjectStore, fit: FitRecord) -> ModelConfig:
             remedy="retrain the model; what it says of the version still holds, but it can't be scored or reproduced",
         )
     body = get_content(store, f"{fit.model}/configs", ".json", fit.config)
-    return ModelConfig.model_validate_json(body)
+    return ModelConfig.from_stored(body)
 
 
 def prove(store: ObjectStore, fit: FitRecord) -> FitRecord:

@@ -1,12 +1,12 @@
 """Ratchet's operators: one a word of the chain, each a thin shell around a function of ``include``."""
 
-from ratchet_operators.announce import AnnounceChampion
 from ratchet_operators.approve import Approve
 from ratchet_operators.check import Check
 from ratchet_operators.declared import (
     declared_models,
     defaults,
     form,
+    notifiers_of_runs,
     reconsider_form,
     refuse_broken_models,
     reproduce_form,
@@ -29,7 +29,6 @@ from ratchet_operators.train import Train
 from ratchet_operators.withdraw import Withdraw
 
 __all__ = [
-    "AnnounceChampion",
     "Approve",
     "Check",
     "DecideAgain",
@@ -50,6 +49,7 @@ __all__ = [
     "declared_models",
     "defaults",
     "form",
+    "notifiers_of_runs",
     "reconsider_form",
     "refuse_broken_models",
     "reproduce_form",

@@ -1,29 +1,72 @@
-"""Wake whoever waits for another champion."""
+"""What every task shares that may put another champion in force: the event of the champion asset, derived from the ledger."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk import Asset, AssetAlias
 
 from ratchet_operators.operator import RatchetOperator
-from ratchet_operators.promote import champion_asset
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from include.registry.champion_changes import ChampionChange
+    from include.registry.ledger import Ledger
 
-class AnnounceChampion(RatchetOperator):
-    """Tell whoever schedules on ``x-ratchet://<model>/champion`` that another version is in force."""
+
+class ChampionOperator(RatchetOperator):
+    """Write to the ledger, and emit an event of ``x-ratchet://<model>/champion`` if another version is in force by that.
+
+    The outlet is an alias: an asset as outlet would send an event with every success. As an inlet the asset is listed in
+    Airflow before its first event.
+    """
 
     def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(model=model, outlets=[champion_asset(str(model["name"]))], **kwargs)
+        name = str(model["name"])
+        super().__init__(model=model, inlets=[champion_asset(name)], outlets=[champion_events(name)], **kwargs)
 
-    def work(self, context: Context) -> dict[str, Any]:
-        """Return what was handed over; skipped, without an asset event, if the champion is the same as before."""
-        before, champion = self.handed["before"], self.handed["champion"]
-        if champion == before:
-            raise AirflowSkipException(f"The champion is still {champion}.")
-        event = context["outlet_events"][champion_asset(self.config.name)]
-        event.extra = {"version": champion, "before": before}
-        return {**self.handed}
+    def announce(self, context: Context, ledger: Ledger) -> ChampionChange | None:
+        """Emit the change that this task wrote, at this try or at one that was killed; return it, or None without one.
+
+        The event may come twice, and has its number in the ledger: a receiver passes over what is not greater than the
+        last number that it acted on.
+        """
+        from include.registry.champion_changes import own_change
+        from include.storage.content import to_iso
+
+        change = own_change(ledger.entries(), self.actor(context))
+        if change is None:
+            return None
+        extra: dict[str, Any] = {
+            "version": change.version,
+            "before": change.before,
+            "event": change.entry.number,
+            "digest": change.entry.digest,
+        }
+        if change.champion is not None and (decision := change.champion.decision) is not None:
+            primary = decision.primary
+            extra |= {"as_of": to_iso(change.champion.since)}
+            extra |= {"metric": primary["metric"], "value": primary["challenger"]}
+        context["outlet_events"][champion_events(ledger.model)].add(champion_asset(ledger.model), extra=extra)
+        self.log.info(
+            "In force is now %s instead of %s, by event %d.",
+            change.version or "no version",
+            change.before or "no version",
+            change.entry.number,
+        )
+        return change
+
+
+def champion_asset(model: str) -> Asset:
+    """Return the asset that stands for a model's champion.
+
+    For any scheme but ``x-...`` Airflow imports its providers' handlers of addresses, boto3 among them: half of what parsing
+    a DAG file costs.
+    """
+    return Asset(name=f"{model}_champion", uri=f"x-ratchet://{model}/champion")
+
+
+def champion_events(model: str) -> AssetAlias:
+    """Return the alias under which tasks emit events of the champion asset."""
+    return AssetAlias(name=f"{model}_champion_changed")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, Param, get_parsing_context
+from airflow.sdk import BaseNotifier, CronTriggerTimetable, Param, get_parsing_context
 
 from include.config.load import load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError
+from ratchet_operators.notify import run_callbacks, task_callbacks
 
 
 def declared_models(family: str, *, timed: bool = False) -> list[ModelConfig]:
@@ -44,14 +45,21 @@ def refuse_broken_models() -> None:
 
 
 def defaults(model: ModelConfig) -> dict[str, Any]:
-    """Return what all tasks of a model's DAGs share: its declaration, and how often they are tried."""
+    """Return what all tasks of a model's DAGs share: its declaration, how often they are tried, and whom they tell."""
+    declared = model.to_json()
     return {
+        **task_callbacks(declared),
         "owner": model.owner,
-        "model": model.to_json(),
+        "model": declared,
         "retries": 2,
         "retry_delay": timedelta(seconds=20),
         "retry_exponential_backoff": True,
     }
+
+
+def notifiers_of_runs(model: ModelConfig) -> list[BaseNotifier] | None:
+    """Return what the model's DAGs call when a run failed, for tasks that could not tell themselves."""
+    return run_callbacks(model.to_json())
 
 
 def retrain_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
@@ -70,16 +78,15 @@ def _timetable(cron: str | None) -> CronTriggerTimetable | None:
 
 def form(model: ModelConfig) -> dict[str, Param]:
     """Return the trigger form of a model's retraining; valid as it opens."""
-    end = model.schedule.end
     names = model.candidate_names
     return {
         "as_of": Param(
-            end.isoformat() if end else None,
+            None,
             type=["null", "string"],
             format="date-time",
             title="As of",
-            description="The instant to stand at: only rows that had happened, with labels that were due, by then are used. Empty: now. "
-            "A scheduled run and a backfill stand at their own date." + _no_backfill("retrain", model.schedule.retrain),
+            description="The instant to stand at: only rows that had happened, with labels that were due, by then are used. "
+            f"{_stands(model)}{_no_backfill('retrain', model.schedule.retrain)}",
             section="What to train",
         ),
         "candidates": Param(
@@ -116,16 +123,14 @@ def form(model: ModelConfig) -> dict[str, Param]:
 
 def score_form(model: ModelConfig) -> dict[str, Param]:
     """Return the trigger form of a model's batch predictions; valid as it opens."""
-    end = model.schedule.end
     return {
         "as_of": Param(
-            end.isoformat() if end else None,
+            None,
             type=["null", "string"],
             format="date-time",
             title="As of",
-            description="The newest interval that is over by then is scored, with the champion as of its start. Empty: now. "
-            "A scheduled run and a backfill score the interval that ends at their own date."
-            + _no_backfill("score", model.schedule.score),
+            description="The newest interval that is over by then is scored, with the champion as of its start. "
+            f"{_stands(model)}{_no_backfill('score', model.schedule.score)}",
             section="What to score",
         )
     }
@@ -156,12 +161,12 @@ def reconsider_form(model: ModelConfig) -> dict[str, Param]:
     fields = form(model)
     as_of = fields["as_of"].dump()
     as_of["schema"] |= {
-        "description": "The instant to stand at: every row whose label was known by then counts. Empty: now.",
+        "description": f"The instant to stand at: every row whose label was known by then counts. {_stands(model)}",
         "section": "Which version",
     }
     return {
         "version": _version("Judged again by all rows that have matured since. Empty: the newest that is held."),
-        "as_of": Param(as_of["value"], **as_of["schema"]),
+        "as_of": Param(None, **as_of["schema"]),
         "reason": fields["reason"],
     }
 
@@ -169,6 +174,15 @@ def reconsider_form(model: ModelConfig) -> dict[str, Param]:
 def reproduce_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a reproduction; valid as it opens."""
     return {"version": _version("Trained again from its record and compared. Empty: the champion.")}
+
+
+def _stands(model: ModelConfig) -> str:
+    """Say where a run stands whose *As of* is empty; the rule itself is `ratchet_operators.operator.stand`."""
+    end = model.schedule.end
+    without = "now" if end is None else f"{end:%Y-%m-%d %H:%M} UTC, where the model's schedule ends, or now before that"
+    return (
+        f"Empty: the run's logical date; without one {without}. A scheduled run and a backfill stand at their own date."
+    )
 
 
 def _version(description: str) -> Param:

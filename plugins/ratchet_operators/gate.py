@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BranchMixIn
 
 from ratchet_operators.links import PageLink
-from ratchet_operators.numbers import report_judgement
 from ratchet_operators.operator import RatchetOperator, actor_of
 
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ class Gate(RatchetOperator, BranchMixIn):
             self.log.info("%-10s %s: %s", verdict.answer, verdict.rule, verdict.reason)
         self.log.info("%s %s. %s", judgement.outcome, version, judgement.reason)
         self.page = f"{config.name}/cards/{save_card(store, config, measured, judgement)}"
-        if self.handed["mode"] == "enforce":
-            report_judgement(config.name, judgement)
         incumbent = measured.incumbent.id if measured.incumbent else None
         handed = {**self.handed, "outcome": judgement.outcome.value, "reason": judgement.reason}
         handed |= {"incumbent": incumbent, "evidence": measured.digest, "card": self.page}

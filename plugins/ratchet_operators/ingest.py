@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.numbers import report_rows
-from ratchet_operators.operator import RatchetOperator, as_of, now
+from ratchet_operators.operator import RatchetOperator, as_of, began, now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,7 +26,13 @@ class Ingest(RatchetOperator):
         config, params = self.config, context["params"]
         instant = as_of(context, config)
         snapshot = ingest(
-            self.open_store(), config, self.folder, as_of=instant, at=now(), connections=AirflowConnections()
+            self.open_store(),
+            config,
+            self.folder,
+            as_of=instant,
+            at=now(context),
+            started=began(context),
+            connections=AirflowConnections(),
         )
         rows = sum(pinned.rows for pinned in snapshot.partitions)
         report_rows(config.name, rows)

@@ -1,8 +1,14 @@
-"""Tell a model's people what became of a run: one sentence and a link, through Airflow's notifiers."""
+"""Tell a model's people what became of a run: one sentence and a link, through Airflow's notifiers.
+
+A task tells by its own callbacks, in its own process, what it has to say. A process that was killed, ran out of memory or
+was lost with its worker says nothing, and Airflow calls no callback of it, or calls it elsewhere and without a reason. So a
+run that failed is looked at once more, by the DAG's callback: its failed tasks that nobody has told about are told there.
+"""
 
 from __future__ import annotations
 
 import html
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,6 +20,8 @@ from ratchet_operators.links import base_url
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 _WORDS: dict[Event, str] = {"refused": "data refused", "waiting": "approval waiting"}
 
@@ -50,7 +58,7 @@ class Notify(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """Send what the task has to tell, if the channel wants to hear it."""
-        news = news_of(context)
+        news = self.find_news(context)
         if news is None or news.event not in self.channel.on:
             return
         try:
@@ -59,11 +67,95 @@ class Notify(BaseNotifier):
         except Exception:
             self.log.exception("%s (%s) could not be told: %s", self.channel.connection, self.channel.via, news.event)
 
+    def find_news(self, context: Context) -> News | None:
+        """Return what there is to tell."""
+        return news_of(context)
+
+
+class NotifyOfRun(Notify):
+    """Tell of the tasks of a failed run that could not tell themselves."""
+
+    def find_news(self, context: Context) -> News | None:
+        """Return which tasks ended without a word; None if each failure was told by its task."""
+        run = str(context["run_id"])
+        page = f"dags/{context['dag'].dag_id}/runs/{quote(run, safe='')}"
+        if context.get("reason") == "timed_out":
+            return News("alarm", f"{run} was ended: it took longer than its `dagrun_timeout`.", page=page)
+        silent = _silent(context)
+        if not silent:
+            return None
+        what = f"{', '.join(silent)} ended without a word: killed, out of memory, or lost with the worker"
+        return News("alarm", f"{run} failed. {what}.", page=page)
+
 
 def told_to(model: dict[str, Any]) -> list[BaseNotifier]:
     """Return a notifier for each channel that a model names."""
-    channels = [Notification.model_validate(channel) for channel in model.get("notify", ())]
-    return [Notify(str(model["name"]), channel) for channel in channels]
+    return [Notify(str(model["name"]), channel) for channel in _channels(model)]
+
+
+def task_callbacks(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the callbacks by which a model's tasks tell its people; arguments for all of its tasks, mapped ones included.
+
+    They must be default arguments of the DAG: of a mapped task Airflow takes the callbacks that it was declared with, and
+    no operator's own.
+    """
+    people = told_to(model)
+    if not people:
+        return {}
+    return {
+        "on_success_callback": people,
+        "on_skipped_callback": people,
+        "on_failure_callback": [*people, _remember],
+    }
+
+
+def run_callbacks(model: dict[str, Any]) -> list[BaseNotifier] | None:
+    """Return what a DAG calls when a run of it failed; None if nobody is to be told."""
+    return [NotifyOfRun(str(model["name"]), channel) for channel in _channels(model)] or None
+
+
+def _channels(model: dict[str, Any]) -> list[Notification]:
+    return [Notification.model_validate(channel) for channel in model.get("notify", ())]
+
+
+_TOLD = "told"
+
+
+def _remember(context: Context) -> None:
+    """Leave word that a failure was told by the task itself."""
+    if context.get("exception") is not None:  # the DAG processor calls without one, for a process that is no more
+        context["ti"].xcom_push(_TOLD, True)
+
+
+def _silent(context: Context) -> list[str]:
+    """Return the failed tasks of a run that have not told of it, with the index of a mapped one."""
+    task = context.get("ti")
+    if task is None:
+        return ["a task"]
+    try:
+        states = task.get_task_states(dag_id=task.dag_id, run_ids=[task.run_id]).get(task.run_id, {})
+        failed = sorted(name for name, state in states.items() if str(state) == "failed")
+        return [_shown(name, context) for name in failed if not _told(task, *_parts(name, context))]
+    except Exception:
+        log.exception("What failed can't be asked; told is the task that Airflow names")
+        return [task.task_id]
+
+
+def _parts(name: str, context: Context) -> tuple[str, int]:
+    """Return task and map index of a name as Airflow lists them: `train_1` is the second `train`."""
+    if context["dag"].has_task(name):
+        return name, -1
+    task, _, index = name.rpartition("_")
+    return task, int(index)
+
+
+def _shown(name: str, context: Context) -> str:
+    task, index = _parts(name, context)
+    return task if index < 0 else f"{task}[{index}]"
+
+
+def _told(task: Any, task_id: str, index: int) -> bool:
+    return bool(task.xcom_pull(task_ids=task_id, map_indexes=index, key=_TOLD))
 
 
 def news_of(context: Context) -> News | None:
@@ -81,9 +173,11 @@ def version_page(model: str, version: str) -> str:
 
 
 def _link(context: Context, news: News) -> str:
-    task = context["ti"]
-    log = f"dags/{task.dag_id}/runs/{quote(task.run_id, safe='')}/tasks/{task.task_id}"
-    return f"{base_url()}/{news.page or log}"
+    page = news.page
+    if page is None:
+        task = context["ti"]
+        page = f"dags/{task.dag_id}/runs/{quote(task.run_id, safe='')}/tasks/{task.task_id}"
+    return f"{base_url()}/{page}"
 
 
 def _notifier(channel: Notification, model: str, news: News, link: str) -> BaseNotifier:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk.observability import stats
 
 if TYPE_CHECKING:
-    from include.registry.gate import Judgement
+    from include.storage.log import Entry
 
 ROWS = "ratchet.rows"
 DECISIONS = "ratchet.decisions"
@@ -23,10 +23,19 @@ def report_rows(model: str, rows: int) -> None:
     stats.gauge(ROWS, rows, tags={"model": model})
 
 
-def report_judgement(model: str, judgement: Judgement) -> None:
-    """Report the outcome, the challenger's primary metric, and its gain over the champion, or the simple baseline before there is one."""
-    stats.incr(DECISIONS, tags={"model": model, "outcome": judgement.outcome.value})
-    primary = judgement.primary
+def report_written(model: str, entry: Entry) -> None:
+    """Report a decision as it is written to the ledger: its outcome, and of a challenger its primary metric and its gain.
+
+    The gain is over the champion, or over the baseline before there is one. What `settle` decides again is counted, but
+    says nothing of the newest challenger.
+    """
+    from include.registry.timeline import Decision
+
+    if entry.kind != "decided":
+        return
+    decision = Decision.from_json(entry.body)
+    stats.incr(DECISIONS, tags={"model": model, "outcome": decision.outcome.value})
+    primary = decision.primary
     for name, value in ((SCORE, primary["challenger"]), (GAIN, primary["gain"])):
-        if value is not None:
+        if value is not None and not decision.again:
             stats.gauge(name, value, tags={"model": model, "metric": primary["metric"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +14,17 @@ from airflow.sdk.exceptions import AirflowFailException
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError, QualityError, RatchetError, SchemaChanged, SourceError, StoreUnavailable
-from ratchet_operators.notify import News, told_to
+from ratchet_operators.notify import News
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
 
+    from include.registry.ledger import Ledger
     from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
 
 _REFUSED = (QualityError, SchemaChanged, SourceError)
 
@@ -43,9 +47,7 @@ class RatchetOperator(BaseOperator):
     """What a task has to tell the people whom its model names, set while it runs."""
 
     def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:
-        people = told_to(model)
-        callbacks = {f"on_{state}_callback": people for state in ("success", "skipped", "failure")} if people else {}
-        super().__init__(**{**callbacks, **kwargs})
+        super().__init__(**kwargs)
         self.model = model
         self.handed = handed
 
@@ -69,16 +71,19 @@ class RatchetOperator(BaseOperator):
         """Return what is handed over to the next task."""
 
     def _configure(self) -> tuple[ModelConfig, str]:
-        """Return the configuration and its identity, held against the one that this run began with."""
+        """Return the configuration and its identity with that of its code, held against the one that this run began with.
+
+        What does not affect the result may be edited meanwhile: a description, whom to tell.
+        """
         from include.config.code import code_digest
         from include.storage.content import digest_json
 
         config = ModelConfig.model_validate(self.model)
-        identity = digest_json({"model": config.to_json(), "code": code_digest(self.folder)})
+        identity = digest_json({"model": config.identity, "code": code_digest(self.folder)})
         for handed in self.handed if isinstance(self.handed, list) else [self.handed]:
             if handed and handed["config"] != identity:
                 raise ConfigError(
-                    f"The declaration of {config.name} changed while this run was under way.",
+                    f"What {config.name} is trained or judged by changed while this run was under way.",
                     expected=f"configuration {handed['config'][:12]}, with which the run began",
                     found=identity[:12],
                     where=self.folder,
@@ -104,10 +109,32 @@ class RatchetOperator(BaseOperator):
         settings = Settings.from_environment()
         return open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
 
+    def open_ledger(self) -> Ledger:
+        """Open the model's ledger; what is written to it is counted, once, among Airflow's metrics."""
+        from include.registry.ledger import Ledger
+        from ratchet_operators.numbers import report_written
 
-def now() -> datetime:
-    """Return the instant that goes on record; the one place where the wall clock is read."""
-    return datetime.now(UTC)
+        name = str(self.model["name"])
+        return Ledger(self.open_store(), name, written=lambda entry: report_written(name, entry))
+
+    def actor(self, context: Context) -> dict[str, Any]:
+        """Return who or what made this task run, for the ledger."""
+        return actor_of(context) | {"task": self.task_id}
+
+
+def now(context: Context) -> datetime:
+    """Return the instant that goes on record, for people; the one place where the wall clock is read.
+
+    Never before the run began, however slow a worker's clock is.
+    """
+    return max(datetime.now(UTC), began(context))
+
+
+def began(context: Context) -> datetime:
+    """Return when the run began, by the clock of Airflow that starts runs and not by a worker's."""
+    run = context["dag_run"]
+    began: datetime = max(run.start_date or run.run_after, run.run_after)
+    return began.astimezone(UTC)
 
 
 def actor_of(context: Context) -> dict[str, Any]:
@@ -126,16 +153,47 @@ def actor_of(context: Context) -> dict[str, Any]:
 
 
 def as_of(context: Context, config: ModelConfig) -> datetime:
-    """Return the instant that a run stands at.
+    """Return the instant that a run stands at, and log where it is from.
 
-    A scheduled run and a backfill stand at their logical date, whatever the form says; a run by hand at the form's as-of,
-    else at its logical date, else at the moment it was triggered.
+    A scheduled run and a backfill stand at their logical date, whatever the form says. A run by hand stands at the form's
+    *As of*; if that is empty, at the logical date that it was given; without one at ``schedule.end``, if that is past, or
+    else at the moment it was triggered.
     """
-    run = context["dag_run"]
+    instant, source = stand(context["dag_run"], context["params"].get("as_of"), config.schedule.end)
+    log.info("This run stands as of %s: %s.", instant.isoformat(), source)
+    return instant
+
+
+def stand(run: Any, wanted: Any, end: datetime | None) -> tuple[datetime, str]:
+    """Return the instant that a run stands at, and in words where it is from.
+
+    Parameters
+    ----------
+    run : DagRun
+        As tasks or the scheduler know it.
+    wanted : str or None
+        The form's *As of*.
+    end : datetime or None
+        ``schedule.end`` of the model.
+
+    Raises
+    ------
+    ConfigError
+        When *As of* is no date and time, or lies in the future.
+    """
     kind = str(getattr(run.run_type, "value", run.run_type))
-    wanted = context["params"].get("as_of")
-    if kind in ("backfill", "scheduled") or not wanted:
-        return (run.logical_date or run.run_after).astimezone(UTC)
+    if kind in ("backfill", "scheduled"):
+        return (run.logical_date or run.run_after).astimezone(UTC), "the date of the schedule"
+    if wanted:
+        return _read_as_of(run, wanted), "the form's As of"
+    if run.logical_date is not None:
+        return run.logical_date.astimezone(UTC), "the run's logical date"
+    if end is not None and end < run.run_after:
+        return end, "the end of the model's schedule"
+    return run.run_after.astimezone(UTC), "when it was triggered"
+
+
+def _read_as_of(run: Any, wanted: Any) -> datetime:
     try:
         instant = datetime.fromisoformat(str(wanted))
     except ValueError as error:

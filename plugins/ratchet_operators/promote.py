@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ratchet_operators.announce import ChampionOperator
 from ratchet_operators.notify import News, version_page
-from ratchet_operators.operator import RatchetOperator, actor_of, now
+from ratchet_operators.operator import now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from include.registry.timeline import Decision
 
 
-class _Decide(RatchetOperator):
+class _Decide(ChampionOperator):
     """Decide on a version; decided again when the incumbent is no longer the one that it was measured against.
 
     Parameters
@@ -35,51 +35,48 @@ class _Decide(RatchetOperator):
         self.answered = answered
 
     def decide(self, context: Context) -> Decision:
-        """Return the decision that stands in the ledger."""
+        """Return the decision that stands in the ledger; ``announced`` says whether it changed the champion."""
         from include.registry.approval import Reply
-        from include.registry.ledger import Ledger
         from include.registry.measuring import measurer
 
-        config, store = self.config, self.open_store()
-        decision = Ledger(store, config.name).decide(
+        config, ledger = self.config, self.open_ledger()
+        decision = ledger.decide(
             config,
             self.handed["version"],
-            measure=measurer(store, self.folder, threads=self.threads),
-            actor=actor_of(context),
-            at=now(),
+            measure=measurer(ledger.store, self.folder, threads=self.threads),
+            actor=self.actor(context),
+            at=now(context),
             reply=Reply.from_json(self.answered) if self.answered else None,
         )
         if decision.incumbent != self.handed["incumbent"]:
             self.log.info("the incumbent is now %s: measured and decided again", decision.incumbent)
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
-        self.news = news_of_decision(config.name, decision)
+        self.announced = self.announce(context, ledger) is not None
+        self.news = news_of_decision(config.name, decision, ledger.timeline().champion)
         return decision
 
 
 class Promote(_Decide):
-    """Put the challenger in force, and tell whoever schedules on ``x-ratchet://<model>/champion``."""
-
-    def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(model=model, outlets=[champion_asset(str(model["name"]))], **kwargs)
+    """Put the challenger in force from its as-of on."""
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return the decision's outcome; skipped, without an asset event, if it is not a promotion after all."""
+        """Return the decision's outcome; skipped if it is not a promotion after all.
+
+        Of a skipped task Airflow sends no event: where a version fell that had been promoted before, it succeeds.
+        """
         from include.registry.timeline import Outcome
 
         decision = self.decide(context)
-        if decision.outcome is not Outcome.PROMOTE:
+        if decision.outcome is not Outcome.PROMOTE and not self.announced:
             raise AirflowSkipException(f"Decided as {decision.outcome} after all: {decision.reason}")
-        context["outlet_events"][champion_asset(str(self.model["name"]))].extra = {
-            "version": decision.version,
-            "as_of": self.handed["as_of"],
-            "metric": decision.primary["metric"],
-            "value": decision.primary["challenger"],
-        }
         return {**self.handed, "outcome": decision.outcome.value}
 
 
 class KeepChampion(_Decide):
-    """Record that the challenger does not go forward; a rejection is a success of the run."""
+    """Record that the challenger does not go forward; a rejection is a success of the run.
+
+    If the champion that it was measured against is withdrawn meanwhile, it is decided again and may be promoted after all.
+    """
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return the outcome; a dry run leaves no record."""
@@ -89,17 +86,16 @@ class KeepChampion(_Decide):
         return {**self.handed, "outcome": self.decide(context).outcome.value}
 
 
-def news_of_decision(model: str, decision: Decision) -> News:
-    """Return what there is to tell of a decision."""
+def news_of_decision(model: str, decision: Decision, champion: str | None) -> News:
+    """Return what there is to tell of a decision.
+
+    Parameters
+    ----------
+    champion : str or None
+        The version that is in force after it.
+    """
     event: Event = {"PROMOTE": "promoted", "HOLD": "held"}.get(decision.outcome, "rejected")  # type: ignore[assignment] # three of its words
     sentence = f"{decision.version}, {decision.outcome}: {decision.reason}"
+    if event == "promoted" and champion != decision.version:
+        sentence = f"{sentence.rstrip('.')}. It fills in history: in force is {champion or 'no version'}."
     return News(event, sentence, decision.version, version_page(model, decision.version))
-
-
-def champion_asset(model: str) -> Asset:
-    """Return the asset that stands for a model's champion.
-
-    For any scheme but ``x-...`` Airflow imports its providers' handlers of addresses, boto3 among them: half of what parsing
-    a DAG file costs.
-    """
-    return Asset(name=f"{model}_champion", uri=f"x-ratchet://{model}/champion")

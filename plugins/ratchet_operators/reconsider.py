@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BranchMixIn
 
+from ratchet_operators.announce import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.links import PageLink
-from ratchet_operators.operator import RatchetOperator, actor_of, as_of, now
+from ratchet_operators.operator import RatchetOperator, as_of, began, now
 from ratchet_operators.promote import news_of_decision
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class _Look(RatchetOperator):
     """Measure on every row that neither the held version nor the champion was fitted on and that matured by an instant."""
 
-    def measurer(self, instant: datetime) -> Measure:
+    def measurer(self, context: Context, instant: datetime) -> Measure:
         """Return what brings and checks those rows, and measures both on them."""
         from include.data.partitions import ingest_window
         from include.data.quality import check
@@ -35,7 +36,15 @@ class _Look(RatchetOperator):
         config, store = self.config, self.open_store()
 
         def bring(window: Window) -> Snapshot:
-            snapshot = ingest_window(store, config, self.folder, window, at=now(), connections=AirflowConnections())
+            snapshot = ingest_window(
+                store,
+                config,
+                self.folder,
+                window,
+                at=now(context),
+                started=began(context),
+                connections=AirflowConnections(),
+            )
             report = check(store, config, self.folder, snapshot)
             return Snapshot.load(store, config.name, report.snapshot)
 
@@ -74,7 +83,7 @@ class Reconsider(_Look, BranchMixIn):
         decision = timeline[version].decision
         if decision is None or decision.as_of != to_iso(instant):  # else it is this run's own, cleared
             require_held(timeline[version], instant)
-        comparison = ledger.measure(config, version, self.measurer(instant), since=instant)
+        comparison = ledger.measure(config, version, self.measurer(context, instant), since=instant)
         judgement = comparison.judge(config.gate)
         self.page = f"{config.name}/cards/{save_card(store, config, comparison, judgement)}"
         self.log.info("%s %s as of %s. %s", judgement.outcome, version, to_iso(instant), judgement.reason)
@@ -93,7 +102,7 @@ class Reconsider(_Look, BranchMixIn):
         self.do_branch(context, self.approve if person else self.decide)
 
 
-class DecideAgain(_Look):
+class DecideAgain(_Look, ChampionOperator):
     """Put the second decision on record; measured again if the incumbent is no longer the one that it was measured against.
 
     Parameters
@@ -109,24 +118,23 @@ class DecideAgain(_Look):
         self.answered = answered
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return the outcome, and the champion before and after."""
+        """Return the outcome, and the champion after it."""
         from include.registry.approval import Reply
-        from include.registry.ledger import Ledger
         from include.storage.content import from_iso
 
-        config, store = self.config, self.open_store()
-        instant, ledger = from_iso(self.handed["second_look"]), Ledger(store, config.name)
-        before = ledger.timeline().champion
+        config, ledger = self.config, self.open_ledger()
+        instant = from_iso(self.handed["second_look"])
         decision = ledger.reconsider(
             config,
             self.handed["version"],
             as_of=instant,
-            measure=self.measurer(instant),
-            actor=actor_of(context),
-            at=now(),
+            measure=self.measurer(context, instant),
+            actor=self.actor(context),
+            at=now(context),
             reply=Reply.from_json(self.answered) if self.answered else None,
         )
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
-        self.news = news_of_decision(config.name, decision)
+        self.announce(context, ledger)
         champion = ledger.timeline().champion
-        return {**self.handed, "outcome": decision.outcome.value, "before": before, "champion": champion}
+        self.news = news_of_decision(config.name, decision, champion)
+        return {**self.handed, "outcome": decision.outcome.value, "champion": champion}

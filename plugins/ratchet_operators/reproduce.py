@@ -37,7 +37,7 @@ class Reproduce(RatchetOperator):
             config,
             self.folder,
             version,
-            at=now(),
+            at=now(context),
             connections=AirflowConnections(),
             threads=self.threads,
         )

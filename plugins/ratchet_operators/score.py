@@ -8,7 +8,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.connections import AirflowConnections
-from ratchet_operators.operator import RatchetOperator, as_of, now
+from ratchet_operators.operator import RatchetOperator, as_of, began, now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,7 +25,13 @@ class IngestInterval(RatchetOperator):
         config = self.config
         interval = interval_at(config, as_of(context, config))
         snapshot = ingest_window(
-            self.open_store(), config, self.folder, interval, at=now(), connections=AirflowConnections()
+            self.open_store(),
+            config,
+            self.folder,
+            interval,
+            at=now(context),
+            started=began(context),
+            connections=AirflowConnections(),
         )
         return {"config": self.identity, "snapshot": snapshot.digest, **interval.to_json()}
 
@@ -45,7 +51,7 @@ class Score(RatchetOperator):
         config, store = self.config, self.open_store()
         snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
         try:
-            published = score(store, config, self.folder, snapshot, at=now(), threads=self.threads)
+            published = score(store, config, self.folder, snapshot, at=now(context), threads=self.threads)
         except NotEnoughRows as none:
             raise AirflowSkipException(f"There is nothing to score. {none.message}") from none
         if published is None:

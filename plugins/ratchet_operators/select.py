@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ratchet_operators.operator import RatchetOperator, actor_of, now
+from ratchet_operators.operator import RatchetOperator, now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,15 +38,13 @@ class Select(RatchetOperator):
 
         Skipped, and all tasks after it, if an unchanged table leads to a version that is decided on by these very rules.
         """
-        from include.registry.ledger import Ledger
         from include.registry.selection import choose_challenger
         from include.storage.content import from_iso
 
-        config, store = self.config, self.open_store()
+        config, ledger = self.config, self.open_ledger()
         fits = {name: key for handed in self.fitted if handed for name, key in handed["fits"].items()}
         failed = {name: why for handed in self.fitted if handed for name, why in handed.get("failed", {}).items()}
-        version = choose_challenger(store, config, from_iso(self.handed["as_of"]), fits, failed)
-        ledger = Ledger(store, config.name)
+        version = choose_challenger(ledger.store, config, from_iso(self.handed["as_of"]), fits, failed)
         unchanged = self.handed.get("looked", self.handed["as_of"]) != self.handed["as_of"]
         if unchanged and (stands := ledger.stands(config, version.id)):
             handed = {**self.handed, "version": version.id, "outcome": NOTHING_NEW}
@@ -56,5 +54,5 @@ class Select(RatchetOperator):
                 f"a version. {version.id} stands: {stands.outcome}."
             )
         if self.handed["mode"] == "enforce":
-            ledger.register(version, actor=actor_of(context), at=now())
+            ledger.register(version, actor=self.actor(context), at=now(context))
         return {**self.handed, "version": version.id}

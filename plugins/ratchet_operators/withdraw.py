@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratchet_operators.announce import ChampionOperator
 from ratchet_operators.notify import News, version_page
-from ratchet_operators.operator import RatchetOperator, actor_of, now
+from ratchet_operators.operator import now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class Withdraw(RatchetOperator):
+class Withdraw(ChampionOperator):
     """Withdraw the version that the form names, or the champion; the champion before it is in force at once."""
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return what was in force before, and what is now."""
-        from include.registry.ledger import Ledger
         from include.registry.rollback import roll_back
 
-        ledger = Ledger(self.open_store(), self.config.name)
-        params = context["params"]
-        done = roll_back(ledger, params.get("version"), params["reason"], actor=actor_of(context), at=now())
-        by = f" by {who}" if (who := actor_of(context).get("user")) else ""
+        ledger, params, actor = self.open_ledger(), context["params"], self.actor(context)
+        done = roll_back(
+            ledger,
+            params.get("version"),
+            params["reason"],
+            asked=context["dag_run"].run_after,
+            actor=actor,
+            at=now(context),
+        )
+        self.announce(context, ledger)
+        by = f" by {who}" if (who := actor.get("user")) else ""
         sentence = f"{done.version} was withdrawn{by}: {params['reason']}. In force is {done.champion or 'no version'}."
         self.news = News("alarm", sentence, done.version, version_page(self.config.name, done.version))
         return {

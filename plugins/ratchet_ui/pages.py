@@ -265,7 +265,7 @@ def _table(
 
 def _scores(evidence: Evidence) -> ScoreTable:
     """Return every metric of every role on the version's own holdout."""
-    against = _against(evidence)
+    against = evidence.opponent
     roles = tuple(role for role in ROLES if role in evidence.scores)
     return _table(
         against,
@@ -282,14 +282,9 @@ def _scores(evidence: Evidence) -> ScoreTable:
     )
 
 
-def _against(evidence: Evidence) -> Role:
-    """Return whom the challenger's gains are shown over."""
-    return "incumbent" if "incumbent" in evidence.scores else "simple"
-
-
 def _slices(evidence: Evidence, roles: tuple[Role, ...] = ()) -> tuple[tuple[str, ScoreTable], ...]:
     """Return the primary metric on the largest levels of each slice column."""
-    primary, against = evidence.metrics[0], _against(evidence)
+    primary, against = evidence.metrics[0], evidence.opponent
     roles = roles or ("challenger", against)
     slices = []
     for column in dict.fromkeys(found.column for found in evidence.slice_scores):

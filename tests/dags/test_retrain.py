@@ -48,7 +48,7 @@ def test_the_graph_is_the_chain(in_airflow: Callable[..., Any]) -> None:
 def test_the_form_is_valid_as_it_opens(in_airflow: Callable[..., Any]) -> None:
     found = in_airflow(DESCRIBE)["params"]
     assert found == {
-        "as_of": "2014-01-01T00:00:00+00:00",
+        "as_of": None,
         "candidates": ["logistic_regression", "hist_gradient_boosting"],
         "mode": "enforce",
         "reason": None,

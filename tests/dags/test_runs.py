@@ -85,6 +85,9 @@ def test_a_dry_run_a_promotion_and_what_is_not_promoted(runs: Callable[..., Any]
         {
             "uri": "x-ratchet://parcels/champion",
             "version": standings[0].version,
+            "before": None,
+            "event": 1,
+            "digest": ledger.entries()[1].digest,
             "as_of": "2024-04-01T00:00:00Z",
             "metric": "roc_auc",
             "value": standings[0].decision.primary["challenger"],

@@ -53,16 +53,15 @@ def described(in_airflow: Callable[..., Any]) -> Any:
 
 def test_the_graphs(described: Any) -> None:
     assert described["score"]["graph"] == {"ingest": ["score"], "score": []}
-    assert described["rollback"]["graph"] == {"withdraw": ["announce"], "announce": []}
+    assert described["rollback"]["graph"] == {"withdraw": []}
     assert described["reproduce"]["graph"] == {"reproduce": []}
     assert described["reconsider"]["graph"] == {
         "reconsider": ["approve", "decide"],
         "approve": ["decide"],
-        "decide": ["announce", "settle"],
-        "announce": ["settle"],
+        "decide": ["settle"],
         "settle": [],
     }
-    assert described["reconsider"]["params"] == {"version": None, "as_of": "2014-01-01T00:00:00+00:00", "reason": None}
+    assert described["reconsider"]["params"] == {"version": None, "as_of": None, "reason": None}
     for family in ("score", "rollback", "reproduce", "reconsider"):
         assert described[family]["retries"] == [2]
         assert "more than 15 minutes late" in described[family]["doc"]
@@ -75,11 +74,11 @@ def test_only_scores_are_scheduled(described: Any) -> None:
 
 def test_scores_and_a_changed_champion_are_asset_events(described: Any) -> None:
     assert described["score"]["outlets"] == {"score": ["x-ratchet://flight_delay/scores"]}
-    assert described["rollback"]["outlets"] == {"announce": ["x-ratchet://flight_delay/champion"]}
+    assert described["rollback"]["outlets"] == {"withdraw": ["flight_delay_champion_changed"]}
 
 
 def test_the_forms_of_score_and_reproduce_are_valid_as_they_open(described: Any) -> None:
-    assert described["score"]["params"] == {"as_of": "2014-01-01T00:00:00+00:00"}
+    assert described["score"]["params"] == {"as_of": None}
     assert described["reproduce"]["params"] == {"version": None}
 
 

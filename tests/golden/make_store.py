@@ -141,7 +141,12 @@ def main(target: Path) -> None:
             if name == "parcels":
                 actor = {"trigger": "manual", "dag": "rollback_parcels", "run": "by hand"}
                 roll_back(
-                    ledger, ledger.timeline().standings[1].version, "tried out", actor=actor, at=NOW + timedelta(days=9)
+                    ledger,
+                    ledger.timeline().standings[1].version,
+                    "tried out",
+                    asked=NOW + timedelta(days=9),
+                    actor=actor,
+                    at=NOW + timedelta(days=9),
                 )
             window = Window(month(10), month(11))
             snapshot = ingest_window(store, model, place, window, at=NOW, connections=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ import pytest
 from airflow.providers.standard.operators import hitl
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped, TaskAwaitingInput
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from chain_run import BACKFILL, Run, declare, month
 
 from include.registry.ledger import Ledger
@@ -32,7 +32,7 @@ class Deployment:
         self.model = declare(self.folder, guards=GUARDS)
         self.ledger = Ledger(self.store, "parcels")
         self.asked: dict[str, Any] = {}
-        self.events: Any = None
+        self.sent = OutletEventAccessors()
 
     def measure(self, number: int) -> dict[str, Any]:
         """Take a live run up to its gate; return what is handed to it."""
@@ -58,20 +58,30 @@ class Deployment:
         tasks = {task.task_id: task for task in (gate, approve, promote, keep)}
         pushed: dict[str, Any] = {}
         ti = SimpleNamespace(
-            id="ti", dag_id="retrain_parcels", run_id="r", map_index=-1, task=tasks[name],
+            id="ti", dag_id="retrain_parcels", run_id=handed["version"], map_index=-1, task=tasks[name],
             xcom_push=lambda key, value: pushed.update({key: value}),
         )  # fmt: skip
         run = SimpleNamespace(
-            run_type="scheduled", logical_date=month(5), run_after=month(13), dag_id="retrain_parcels", run_id="r"
+            run_type="scheduled",
+            logical_date=month(5),
+            run_after=month(13),
+            start_date=month(13),
+            dag_id="retrain_parcels",
+            run_id=handed["version"],
         )
-        self.events = defaultdict(SimpleNamespace)
-        context = {"ti": ti, "task_instance": ti, "dag_run": run, "params": {}, "outlet_events": self.events}
+        self.sent = OutletEventAccessors()
+        context = {"ti": ti, "task_instance": ti, "dag_run": run, "params": {}, "outlet_events": self.sent}
         self.task = tasks[name]
         try:
             done = tasks[name].execute(context) if event is None else tasks[name].execute_complete(context, event)
         except DownstreamTasksSkipped as skipped:
             return pushed["return_value"], {task if isinstance(task, str) else task[0] for task in skipped.tasks}
         return pushed.get("return_value", done), set()
+
+    @property
+    def events(self) -> list[Any]:
+        """What Airflow would send at the task's success."""
+        return [event for outlet in self.task.outlets for event in self.sent[outlet].asset_alias_events]
 
     def answer(self, handed: Any, chosen: str | None, note: str = "looks right") -> tuple[Any, set[str]]:
         user = None if chosen is None else {"id": "7", "name": "ada"}
@@ -153,7 +163,7 @@ def test_promoted_on_an_approval_and_not_asked_again_nor_rejected_later(deployme
     assert done["outcome"] == "PROMOTE"
     decision = deployment.ledger.timeline()[gated["version"]].decision
     assert decision.outcome is Outcome.PROMOTE and decision.approval["user"] == "ada"
-    assert [asset.uri for asset in deployment.events] == ["x-ratchet://parcels/champion"]
+    assert [event.dest_asset_key.uri for event in deployment.events] == ["x-ratchet://parcels/champion"]
     assert deployment.task.news.event == "promoted" and "looks right" in deployment.task.news.sentence
 
     asked_again = deployment.run("approve", gated)
@@ -180,3 +190,16 @@ def test_the_declaration_may_not_change_while_the_answer_is_waited_for(deploymen
     changed = {**gated, "config": digest_json("another")}
     with pytest.raises(Exception, match="changed while this run was under way"):
         deployment.run("approve", changed)
+
+
+def test_an_answer_stands_though_the_description_was_edited_meanwhile(deployment, gated, monkeypatch):
+    edited = {"description": "Another sentence?", "notify": ({"via": "webhook", "connection": "ops"},)}
+    declared = type(deployment.model).model_validate(deployment.model.to_json() | edited)
+    late, _ = deployment.run("gate", deployment.measure(8))
+    reply, _ = deployment.answer(late, "Approve")
+    monkeypatch.setattr(deployment, "model", declared)
+    done, _ = deployment.run("promote", late, reply)
+    assert done["outcome"] == "PROMOTE"
+    decision = deployment.ledger.timeline()[late["version"]].decision
+    assert decision.approval["answer"] == "approved" and decision.approval["evidence"] == late["evidence"]
+    assert deployment.ledger.config(decision.config).description == "Another sentence?"

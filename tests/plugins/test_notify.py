@@ -13,12 +13,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 from worlds import FLIGHTS
 
 from include.config.notify import EVENTS, Notification
 from include.errors import DataError, QualityError
-from ratchet_operators.notify import News, Notify
+from ratchet_operators.notify import News, Notify, run_callbacks, task_callbacks
 from ratchet_operators.operator import RatchetOperator
 
 SENTENCE = "20130601T000000Z-0123456789, PROMOTE: approved by <ada> & {{ 7 * 7 }}"
@@ -103,7 +105,11 @@ def address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def context(news: News | None = NEWS, **facts: Any) -> Any:
-    ti = SimpleNamespace(dag_id="retrain_flight_delay", run_id="manual__2013-06-01T00:00:00+00:00", task_id="promote")
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(
+        dag_id="retrain_flight_delay", run_id="manual__2013-06-01T00:00:00+00:00", task_id="promote", pushed=pushed,
+        xcom_push=pushed.__setitem__,
+    )  # fmt: skip
     return {"task": SimpleNamespace(task_id="promote", news=news), "ti": ti, **facts}
 
 
@@ -188,16 +194,82 @@ def test_every_task_of_a_model_tells_its_channels_and_refused_data_are_told_apar
     web: Any, error: Any, event: str
 ) -> None:
     model = FLIGHTS.to_json() | {"notify": [{"via": "webhook", "connection": "ops_hook"}]}
-    task = Failing(task_id="check", model=model)
+    task = Failing(task_id="check", model=model, **task_callbacks(model))
     task.error = error
     with pytest.raises(AirflowFailException) as failed:
         task.execute({})  # type: ignore[arg-type]
+    found = {**context(), "task": task, "exception": failed.value}
     for tell_people in task.on_failure_callback:
-        tell_people({**context(), "task": task, "exception": failed.value})
+        tell_people(found)
     ((_, body),) = web.got
     assert (body["event"], body["sentence"]) == (event, error.message)
+    assert found["ti"].pushed == {"told": True}
     assert task.on_success_callback and task.on_skipped_callback
-    assert not Failing(task_id="check", model=FLIGHTS.to_json()).on_failure_callback
+    assert task_callbacks(FLIGHTS.to_json()) == {} and run_callbacks(FLIGHTS.to_json()) is None
+
+
+class Run:
+    """A failed run as Airflow tells of it: the states of its tasks, and what they have left."""
+
+    dag_id, run_id, task_id = "retrain_flight_delay", "manual__2013-06-01", "train"
+
+    def __init__(self, told: dict[tuple[str, int], bool], **states: str) -> None:
+        self.told, self.states = told, states
+
+    def get_task_states(self, *, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
+        assert (dag_id, run_ids) == (self.dag_id, [self.run_id])
+        return {self.run_id: self.states}
+
+    def xcom_pull(self, *, task_ids: str, map_indexes: int, key: str) -> bool | None:
+        assert key == "told"
+        return self.told.get((task_ids, map_indexes))
+
+
+def of_run(ti: Any, reason: str = "task_failure") -> dict[str, Any]:
+    with DAG("retrain_flight_delay") as dag:
+        for name in ("ingest", "train", "keep_champion"):
+            EmptyOperator(task_id=name)
+    return {"dag": dag, "run_id": Run.run_id, "reason": reason} | ({"ti": ti} if ti else {})
+
+
+HOOK = {"notify": [{"via": "webhook", "connection": "ops_hook"}], "name": "flight_delay"}
+
+
+def told_of(run: dict[str, Any], web: Any) -> list[str]:
+    for tell_people in run_callbacks(HOOK) or ():
+        tell_people(run)
+    sentences = [body["sentence"] for _, body in web.got]
+    assert all(body["event"] == "alarm" and "runs/manual__2013-06-01" in body["link"] for _, body in web.got)
+    web.got.clear()
+    return sentences
+
+
+def test_a_failed_run_tells_of_each_task_that_could_not_tell_itself_and_of_no_other(web: Any) -> None:
+    states = {"ingest": "success", "train_0": "failed", "train_1": "failed", "keep_champion": "upstream_failed"}
+    (sentence,) = told_of(of_run(Run({("train", 0): True}, **states)), web)
+    assert sentence == (
+        "manual__2013-06-01 failed. train[1] ended without a word: killed, out of memory, or lost with the worker."
+    )
+    assert told_of(of_run(Run({("train", 0): True, ("train", 1): True}, **states)), web) == []
+    (sentence,) = told_of(of_run(Run({}, ingest="failed", keep_champion="failed")), web)
+    assert "ingest, keep_champion ended without a word" in sentence
+
+
+def test_a_run_is_told_of_even_where_airflow_says_little_of_it(web: Any) -> None:
+    (sentence,) = told_of(of_run(None), web)
+    assert "a task ended without a word" in sentence
+    (sentence,) = told_of(of_run(SimpleNamespace(dag_id="d", run_id=Run.run_id, task_id="train")), web)
+    assert "train ended without a word" in sentence
+    (sentence,) = told_of(of_run(None, "timed_out"), web)
+    assert "took longer than its `dagrun_timeout`" in sentence
+
+
+def test_a_lost_workers_callback_neither_tells_nor_says_that_it_told(web: Any) -> None:
+    """The DAG processor calls it without a reason, and perhaps twice; the run's own callback tells."""
+    found = context(None)
+    for tell_people in task_callbacks(HOOK)["on_failure_callback"]:
+        tell_people(found)
+    assert web.got == [] and found["ti"].pushed == {}
 
 
 def test_mail_needs_addresses_and_nothing_else_takes_them() -> None:

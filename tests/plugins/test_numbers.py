@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from worlds import NOW, PRIMARY_ONLY, World
 
+from include.config.judging import Approval
 from include.config.settings import ROOT
-from include.registry.gate import Judgement
-from include.registry.timeline import Outcome
-from ratchet_operators.numbers import report_judgement, report_rows
+from include.registry.approval import Answer, Reply
+from include.registry.ledger import Ledger
+from include.registry.versions import load_version
+from ratchet_operators.numbers import report_rows, report_written
 
 
 class Received:
@@ -36,20 +40,54 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Received:
     return backend
 
 
-def test_rows_and_judgements_are_sent_where_airflow_sends_its_own(received: Received) -> None:
-    primary = {"metric": "roc_auc", "challenger": 0.75, "gain": 0.01}
+def counted(received: Received) -> list[str]:
+    return [tags["outcome"] for kind, stat, _, tags in received.numbers if stat == "ratchet.decisions"]
+
+
+def test_rows_are_sent_where_airflow_sends_its_own(received: Received) -> None:
     report_rows("flights", 1234)
-    report_judgement("flights", Judgement(Outcome.HOLD, "", (), primary))
-    unknown = {**primary, "challenger": None, "gain": None}
-    report_judgement("flights", Judgement(Outcome.INCOMPARABLE, "", (), unknown))
-    flights, measured = {"model": "flights"}, {"model": "flights", "metric": "roc_auc"}
-    assert received.numbers == [
-        ("gauge", "ratchet.rows", 1234, flights),
-        ("count", "ratchet.decisions", 1, {**flights, "outcome": "HOLD"}),
-        ("gauge", "ratchet.score", 0.75, measured),
-        ("gauge", "ratchet.gain", 0.01, measured),
-        ("count", "ratchet.decisions", 1, {**flights, "outcome": "INCOMPARABLE"}),
-    ]
+    assert received.numbers == [("gauge", "ratchet.rows", 1234, {"model": "flights"})]
+
+
+def test_every_decision_is_counted_where_it_is_written_and_once(received: Received) -> None:
+    world = World()
+    ledger = Ledger(world.store, world.model.name, written=lambda entry: report_written("flights", entry))
+    backfill = {"trigger": "backfill"}
+
+    def decide(month: int, quality: float, **reply: Any) -> str:
+        version = world.version(month, quality).id
+        if version not in ledger.timeline():
+            ledger.register(load_version(world.store, world.model.name, version), actor=backfill, at=NOW)
+        ledger.decide(world.model, version, measure=world.measure, actor=backfill, at=NOW, **reply)
+        return version
+
+    decide(7, 0.64)
+    decide(3, 0.70)
+    assert counted(received) == ["PROMOTE", "PROMOTE"]
+    decide(7, 0.64)  # its incumbent is another one now: decided and counted again
+    decide(7, 0.64)  # found as it stands
+    assert counted(received) == ["PROMOTE", "PROMOTE", "REJECT"]
+    ledger.settle(measure=world.measure, actor=backfill, at=NOW)
+    decide(2, 0.60)
+    ledger.settle(measure=world.measure, actor=backfill, at=NOW)
+    decided = [entry.body["outcome"] for entry in ledger.entries() if entry.kind == "decided"]
+    again = [entry.body["again"] for entry in ledger.entries() if entry.kind == "decided"]
+    assert counted(received) == decided and any(again)
+    gauges = [value for kind, stat, value, _ in received.numbers if stat == "ratchet.score"]
+    assert gauges == [0.64, 0.70, 0.64, 0.60], "what is settled says nothing of the newest challenger"
+
+
+def test_a_void_approval_and_a_second_look_are_counted_too(received: Received) -> None:
+    gate = PRIMARY_ONLY.gate.model_copy(update={"approval": Approval(when="always")})
+    world = World(model=PRIMARY_ONLY.model_copy(update={"gate": gate}))
+    ledger = Ledger(world.store, world.model.name, written=lambda entry: report_written("flights", entry))
+    version, by = world.version(5, 0.70), {"trigger": "manual"}
+    ledger.register(version, actor=by, at=NOW)
+    void = Reply(Answer.APPROVED, "other evidence", None, user="ada", at="2026-01-01T00:00:00Z", note="fine")
+    ledger.decide(world.model, version.id, measure=world.measure, actor=by, at=NOW, reply=void)
+    later = datetime(2013, 6, 1, tzinfo=UTC)
+    ledger.reconsider(world.model, version.id, as_of=later, measure=world.measure, actor=by, at=NOW)
+    assert counted(received) == ["HOLD", "HOLD"]
 
 
 def test_the_dashboard_shows_every_number_of_ours() -> None:

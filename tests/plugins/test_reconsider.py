@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import DownstreamTasksSkipped
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from chain_run import BACKFILL, declare, month, run_chain
 
 from include.registry import measuring
@@ -51,10 +52,16 @@ class Deployment:
             xcom_push=lambda key, value: pushed.update({key: value}),
         )  # fmt: skip
         run = SimpleNamespace(
-            run_type="manual", logical_date=None, run_after=month(24), dag_id="reconsider_parcels", run_id="r"
+            run_type="manual",
+            logical_date=None,
+            run_after=month(24),
+            start_date=month(24),
+            dag_id="reconsider_parcels",
+            run_id="r",
         )
         params = {"version": None, "as_of": to_iso(self.later)}
-        context: Any = {"ti": ti, "task_instance": ti, "dag_run": run, "params": params}
+        events = OutletEventAccessors()
+        context: Any = {"ti": ti, "task_instance": ti, "dag_run": run, "params": params, "outlet_events": events}
         try:
             done = self.task.execute(context)
         except DownstreamTasksSkipped as skipped:

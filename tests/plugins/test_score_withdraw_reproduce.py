@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,14 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from chain_run import declare, month, run_chain
+from airflow.sdk.execution_time.context import OutletEventAccessors
+from chain_run import NOW, declare, month, run_chain
 from structlog.testing import capture_logs
 
 from include.registry.ledger import Ledger
 from include.registry.versions import load_version
 from include.storage.local import LocalStore
-from ratchet_operators import AnnounceChampion, IngestInterval, Reproduce, Score, Withdraw
+from ratchet_operators import IngestInterval, Reproduce, Score, Withdraw
 
 
 class Deployment:
@@ -44,15 +45,17 @@ class Deployment:
     ) -> Any:
         task = operator(task_id="task", model=self.model.to_json(), handed=handed)
         run = SimpleNamespace(
-            run_type="backfill" if logical_date else "manual", logical_date=logical_date, run_after=month(13),
+            run_type="backfill" if logical_date else "manual", logical_date=logical_date, run_after=NOW, start_date=NOW,
             dag_id="dag", run_id=run_id, triggering_user_name="ada",
         )  # fmt: skip
-        events: Any = defaultdict(SimpleNamespace)
+        events = OutletEventAccessors()
         self.page = None
         try:
             return task.execute({"dag_run": run, "params": params, "outlet_events": events})
         finally:
-            self.events = {asset.uri: event.extra for asset, event in events.items()}
+            self.events = {asset.uri: event.extra for asset, event in events.items() if isinstance(asset, Asset)}
+            aliased = [one for event in events.values() for one in event.asset_alias_events]
+            self.events |= {one.dest_asset_key.uri: one.extra for one in aliased}
             self.page = getattr(task, "page", None)
 
     def score(self, number: int) -> Any:
@@ -153,8 +156,6 @@ def test_a_rollback_puts_the_champion_before_in_force_once_and_announces_it(depl
     assert (done["withdrawn"], done["champion"]) == (withdrawn, deployment.champion)
     assert deployment.champion not in (None, withdrawn)
     assert deployment.run(Withdraw, run_id="rollback", version=None, reason="wrong units") == done
-    deployment.run(AnnounceChampion, run_id="rollback", handed=done)
-    event = {"version": deployment.champion, "before": withdrawn}
-    assert deployment.events == {"x-ratchet://parcels/champion": event}
-    with pytest.raises(AirflowSkipException, match="The champion is still"):
-        deployment.run(AnnounceChampion, handed={**done, "champion": done["before"]})
+    event = deployment.events["x-ratchet://parcels/champion"]
+    assert (event["version"], event["before"]) == (deployment.champion, withdrawn)
+    assert event["event"] == len(Ledger(deployment.store, "parcels").entries()) - 1

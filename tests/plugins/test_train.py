@@ -22,6 +22,14 @@ from ratchet_operators import Gate, Select, Train
 TREE = "- {estimator: decision_tree, params: {max_depth: 4, min_samples_leaf: 10}}"
 BROKEN = "- {name: broken, estimator: k_neighbors, params: {n_neighbors: 100000}}"
 """Fitted, and unable to predict: there are not so many rows."""
+RUN: Any = SimpleNamespace(
+    run_type="backfill",
+    dag_id="retrain_parcels",
+    run_id="r",
+    logical_date=month(4),
+    run_after=month(4),
+    start_date=None,
+)
 MISTAKEN = "- {name: broken, estimator: decision_tree, params: {max_depth: -3}}"
 
 
@@ -42,8 +50,7 @@ class Deployment:
 
     def execute(self, kind: Any, **how: Any) -> Any:
         task = kind(task_id="task", model=self.model.to_json(), handed=self.handed, **how)
-        run = SimpleNamespace(run_type="backfill", dag_id="retrain_parcels", run_id="r", logical_date=month(4))
-        return task.execute({"dag_run": run, "params": {}}), task
+        return task.execute({"dag_run": RUN, "params": {}}), task
 
     def train(self) -> list[Any]:
         return [self.execute(Train, candidate=name)[0] for name in (*self.model.candidate_names, "baselines")]
@@ -77,9 +84,8 @@ def test_a_candidate_that_can_not_be_fitted_is_on_the_card_and_the_others_go_on(
     pushed: dict[str, Any] = {}
     task = Gate(task_id="gate", model=made.model.to_json(), handed=selected, promote="p", approve="a", keep="k")
     task.do_branch = lambda context, road: None  # type: ignore[method-assign] # there is no DAG here to go on in
-    run = SimpleNamespace(run_type="backfill", dag_id="retrain_parcels", run_id="r", logical_date=month(4))
     ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update(value))
-    task.execute({"dag_run": run, "params": {}, "ti": ti})  # type: ignore[typeddict-item]
+    task.execute({"dag_run": RUN, "params": {}, "ti": ti})  # type: ignore[typeddict-item]
     card = get_content(made.store, "parcels/cards", ".html", pushed["card"].rpartition("/")[2]).decode()
     assert "The candidate broken was not fitted" in card
 

@@ -13,6 +13,7 @@ from include.data.frames import POSITION, SLOT, read_rows
 from include.data.partitions import Catalogue, ingest
 from include.data.snapshots import Snapshot, coverage
 from include.errors import DataError, NotEnoughRows, ObjectCorrupt, SchemaChanged, SourceError
+from include.storage.content import to_iso
 from include.storage.local import LocalStore
 from tests.faults import FaultyStore, Killed
 
@@ -33,8 +34,16 @@ def model(model_of, folder):
 
 @pytest.fixture
 def run(model, folder, read_at, doors, local_store):
-    def run(store: Any = local_store, as_of: datetime = AS_OF, at: datetime = read_at, model: Any = model) -> Snapshot:
-        return ingest(store, model, folder, as_of=as_of, at=at, connections=doors())
+    def run(
+        store: Any = local_store,
+        as_of: datetime = AS_OF,
+        at: datetime = read_at,
+        model: Any = model,
+        started: datetime | None = None,
+        **data: Any,
+    ) -> Snapshot:
+        model = model.model_copy(update={"data": model.data.model_copy(update=data)})
+        return ingest(store, model, folder, as_of=as_of, at=at, started=started, connections=doors())
 
     return run
 
@@ -223,12 +232,88 @@ def test_ingestions_side_by_side_end_as_one(run, store, read_at) -> None:
     assert len(Catalogue(store, "shop", run(store).source).log.verify()) == 1
 
 
-def test_an_ingestion_that_looked_earlier_never_hides_what_a_later_one_saw(run, local_store, read_at) -> None:
-    snapshot = run()
-    catalogue = Catalogue(local_store, "shop", snapshot.source)
-    stale = [partitions.Observation(**{**vars(catalogue.newest()["2026-03"]), "content": "0" * 64})]
-    assert catalogue.record(stale, {}, read_at - timedelta(hours=1)) is None
-    assert catalogue.record(stale, {}, read_at + timedelta(hours=1)) is not None
+def corrected(folder: Path, change: str = "499,2026-04-21T10:00:00,8.5,true") -> None:
+    (folder / "rows.csv").write_text(lines(1, 2, 3, 4, change=change))
+
+
+def rows_of(snapshot: Snapshot, slot: str) -> int:
+    return next(pinned.rows for pinned in snapshot.partitions if pinned.slot == slot)
+
+
+@pytest.mark.parametrize("days", [-40, 40])
+def test_a_clock_that_was_wrong_once_hides_no_correction(run, folder, read_at, days) -> None:
+    before = run(at=read_at + timedelta(days=days), started=read_at)
+    corrected(folder)
+    after = run(at=read_at + timedelta(hours=1))
+    assert rows_of(after, "2026-04") == rows_of(before, "2026-04") + 1
+    assert run(at=read_at + timedelta(hours=2)) == after
+
+
+def test_a_worker_whose_clock_is_slow_makes_no_run_fail(run, read_at) -> None:
+    assert run(at=AS_OF - timedelta(days=40), started=AS_OF) == run(at=read_at)
+
+
+IN_APRIL, IN_MAY = datetime(2026, 4, 12, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC)
+
+
+def test_what_a_clock_ahead_calls_complete_is_read_again_and_then_stands(run, folder, local_store) -> None:
+    """The whole deployment was 40 days ahead once: April was read before it was over, and called complete."""
+    source = run(as_of=IN_APRIL, at=IN_APRIL + timedelta(days=40)).source
+    corrected(folder)
+    later = run(as_of=IN_MAY, at=IN_MAY, recheck=0)
+    assert rows_of(later, "2026-04") == 4
+    for days in (1, 90):
+        assert run(as_of=IN_MAY, at=IN_MAY + timedelta(days=days), recheck=0) == later
+    entries = Catalogue(local_store, "shop", source).log.read()
+    assert [any(one["slot"] == "2026-04" for one in entry.body["partitions"]) for entry in entries[:3]] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_slots_are_called_complete_by_when_the_run_began_and_by_no_workers_clock(run, folder) -> None:
+    run(as_of=IN_APRIL, at=IN_APRIL + timedelta(days=40), started=IN_APRIL)
+    corrected(folder)
+    assert rows_of(run(as_of=IN_MAY, at=IN_MAY + timedelta(days=60), recheck=0), "2026-04") == 4
+
+
+def test_one_clock_far_off_changes_nothing_about_what_was_known_at_another_instant(local_store) -> None:
+    catalogue = Catalogue(local_store, "shop", "s" * 64)
+    day = timedelta(days=1)
+
+    def observe(content: str, at: datetime) -> None:
+        one = partitions.Observation("2026-03", content, content, 1, 1, to_iso(AS_OF))
+        assert not catalogue.record([one], {}, at, seen=0 if content == "0" else 9, started=at)
+
+    for number in range(8):
+        wrong = {2: 40 * day, 5: -40 * day}.get(number, 0 * day)
+        observe(str(number), AS_OF + number * day + wrong)
+    known = [catalogue.known_by(AS_OF + number * day)["2026-03"].content for number in range(8)]
+    # Each moves only what is known at its neighbours' instants, by no more than a day: 2 is known late, 5 early.
+    assert known == ["0", "1", "1", "1", "5", "5", "6", "7"]
+    assert catalogue.newest()["2026-03"].content == "7"
+
+
+def test_of_two_that_read_at_once_neither_hides_what_the_other_saw(
+    run, folder, local_store, read_at, monkeypatch
+) -> None:
+    """The other one records a correction while this one still holds the rows from before it."""
+    observe, others = partitions._observe, iter([1])
+
+    def observe_slowly(*arguments):
+        found = observe(*arguments)
+        if next(others, None):
+            corrected(folder)
+            monkeypatch.setattr(partitions, "_observe", observe)
+            run(at=read_at - timedelta(days=1))
+            monkeypatch.setattr(partitions, "_observe", observe_slowly)
+        return found
+
+    run()
+    monkeypatch.setattr(partitions, "_observe", observe_slowly)
+    assert rows_of(run(), "2026-04") == 4
+    assert rows_of(run(), "2026-04") == 4
 
 
 @pytest.mark.parametrize("mode", ["before", "after"])

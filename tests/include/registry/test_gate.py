@@ -41,10 +41,29 @@ def test_a_challenger_must_beat_the_baselines_even_when_it_beats_the_incumbent()
     assert outcome(policy(), 0.58, {"trivial": 0.5, "simple": 0.62, "incumbent": 0.5}) is Outcome.REJECT
 
 
-def test_a_challenger_of_the_simple_baselines_own_kind_need_not_beat_itself():
+def test_a_challenger_of_the_simple_baselines_own_kind_need_not_beat_itself_and_the_reason_says_so():
     made = evidence(0.6, {"trivial": 0.5, "simple": 0.6})
-    assert judge(policy(), made, challenger_is_simple=True).outcome is Outcome.PROMOTE
+    judgement = judge(policy(), made, challenger_is_simple=True)
+    assert judgement.outcome is Outcome.PROMOTE
+    assert judgement.reason.startswith("roc_auc better than the trivial baseline: gain +0.1000")
+    assert "same kind as the baseline" in judgement.reason and "+0.0000, " not in judgement.reason
+    assert (judgement.primary["against"], judgement.primary["gain"]) == ("trivial", pytest.approx(0.1))
     assert judge(policy(), made, challenger_is_simple=False).outcome is Outcome.HOLD
+
+
+def test_of_the_simple_baselines_kind_it_must_still_beat_the_trivial_one_and_says_if_it_is_worse_than_its_own_kind():
+    open_still = judge(policy(), evidence(0.6, {"trivial": 0.6, "simple": 0.6}), challenger_is_simple=True)
+    assert open_still.outcome is Outcome.HOLD
+    worse = judge(policy(), evidence(0.6, {"trivial": 0.5, "simple": 0.7}), challenger_is_simple=True)
+    assert worse.outcome is Outcome.PROMOTE
+    assert "same kind as the baseline, not asked; it is worse: gain -0.1000" in worse.reason
+
+
+def test_a_later_version_of_the_simple_kind_is_told_by_its_gain_over_the_champion():
+    made = evidence(0.7, {"trivial": 0.5, "simple": 0.7, "incumbent": 0.6}, incumbent="x")
+    judgement = judge(policy(), made, challenger_is_simple=True)
+    assert judgement.outcome is Outcome.PROMOTE
+    assert judgement.primary["against"] == "incumbent" and "same kind" not in judgement.reason
 
 
 def test_not_worse_accepts_a_loss_within_the_margin_only_by_its_bound():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -19,6 +20,8 @@ from include.registry.dossier import gather
 from include.registry.history import Fate, History, history, needs, reigns
 from include.registry.ledger import Ledger
 from include.registry.measurement import compared, judged_since, later, load_measurement
+from include.registry.timeline import Outcome
+from include.storage.content import to_iso
 from include.storage.log import Log
 
 
@@ -54,6 +57,31 @@ def test_reigns_say_what_the_timeline_says(versions, data):
     timeline = Ledger(store, "flight_delay").timeline()
     assert [(chapter.as_of, chapter.id) for chapter, _ in reigns(of)] == timeline.champions()
     assert (of.champion.id if of.champion else None) == timeline.champion
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 14), st.data())
+def test_reigns_say_what_the_timeline_says_after_a_held_version_was_promoted_later(versions, data):
+    """Told in months: from when on is its second look's as-of, so that nobody is in force from March to February."""
+    store, _ = told(versions)
+    ledger = Ledger(store, "flight_delay")
+    held = [s for s in ledger.timeline().standings if s.decision is not None and s.decision.outcome == "HOLD"]
+    standing = data.draw(st.sampled_from(held))
+    look = standing.as_of + timedelta(days=data.draw(st.integers(1, 400)))
+    assert standing.decision is not None
+    promoted = replace(standing.decision, outcome=Outcome.PROMOTE, as_of=to_iso(look))
+    Log(store, "flight_delay/ledger/").append(lambda _: ("decided", promoted.to_json()), at=to_iso(NOW))
+    timeline = ledger.timeline()
+    of = history("flight_delay", timeline)
+    assert [(chapter.since, chapter.id) for chapter, _ in reigns(of)] == timeline.champions()
+    for chapter, following in reigns(of):
+        assert chapter.until == (None if following is None else following.since)
+        assert following is None or chapter.since < following.since
+    assert (of.champion.id if of.champion else None) == timeline.champion
+    chart = charts.history_chart(of)
+    assert chart is not None
+    assert all(reign.x >= charts.LEFT and reign.x + reign.width <= charts.RIGHT + 1 for reign in chart.reigns)
+    assert all(charts.LEFT <= mark.x <= charts.RIGHT for mark in chart.marks)
 
 
 def test_verdicts_are_one_sentence_that_names_the_metric_as_people_do():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from worlds import NOW, World
 
@@ -36,7 +38,7 @@ def versions(ledger: Ledger) -> list[str]:
 
 def test_without_a_name_the_champion_is_withdrawn_and_the_one_before_it_is_in_force(ledger: Ledger) -> None:
     first, second, third = versions(ledger)
-    done = roll_back(ledger, None, "wrong units", actor=actor("r"), at=NOW)
+    done = roll_back(ledger, None, "wrong units", asked=NOW, actor=actor("r"), at=NOW)
     assert (done.version, done.before, done.champion) == (third, third, second)
     assert ledger.timeline().champion == second
     assert ledger.timeline()[third].withdrawn == "wrong units"
@@ -45,36 +47,73 @@ def test_without_a_name_the_champion_is_withdrawn_and_the_one_before_it_is_in_fo
 
 
 def test_repeated_by_the_same_run_it_finds_what_it_did(ledger: Ledger) -> None:
-    done = roll_back(ledger, None, "wrong units", actor=actor("r"), at=NOW)
+    done = roll_back(ledger, None, "wrong units", asked=NOW, actor=actor("r"), at=NOW)
     count = len(ledger.entries())
-    assert roll_back(ledger, None, "wrong units", actor=actor("r"), at=NOW) == done
+    assert roll_back(ledger, None, "wrong units", asked=NOW, actor=actor("r"), at=NOW) == done
     assert len(ledger.entries()) == count
-    assert roll_back(ledger, None, "worse still", actor=actor("s"), at=NOW).version == versions(ledger)[1]
+    assert roll_back(ledger, None, "worse still", asked=NOW, actor=actor("s"), at=NOW).version == versions(ledger)[1]
+
+
+def test_two_clicks_withdraw_the_one_champion_that_was_seen(ledger: Ledger) -> None:
+    _, second, third = versions(ledger)
+    clicks = (NOW + timedelta(seconds=1), NOW + timedelta(seconds=2))
+    done = roll_back(ledger, None, "wrong units", asked=clicks[0], actor=actor("r"), at=NOW + timedelta(seconds=9))
+    assert done.version == third
+    count = len(ledger.entries())
+    with pytest.raises(RegistryError, match="no longer the one of when this run was triggered") as caught:
+        roll_back(ledger, None, "wrong units", asked=clicks[1], actor=actor("s"), at=NOW + timedelta(seconds=12))
+    assert f"to withdraw {second}, name it" in str(caught.value)
+    assert (len(ledger.entries()), ledger.timeline().champion) == (count, second)
+    again = roll_back(ledger, None, "this one, too", asked=NOW + timedelta(seconds=20), actor=actor("t"), at=NOW)
+    assert again.version == second
+
+
+def test_the_champion_of_a_rollback_is_not_one_that_was_promoted_while_it_waited(ledger: Ledger, world: World) -> None:
+    version = world.version(8, 0.99)
+    by, later = actor("retrain"), NOW + timedelta(minutes=5)
+    ledger.register(version, actor=by, at=later)
+    ledger.decide(world.model, version.id, measure=world.measure, actor=by, at=later)
+    with pytest.raises(RegistryError, match="no longer the one"):
+        roll_back(ledger, None, "wrong units", asked=NOW + timedelta(minutes=1), actor=actor("r"), at=later)
+    assert ledger.timeline().champion == version.id
+
+
+def test_a_clock_far_ahead_makes_no_rollback_take_another_version_than_the_champion(
+    ledger: Ledger, world: World
+) -> None:
+    version = world.version(8, 0.99)
+    by, ahead = actor("retrain"), NOW + timedelta(days=40)
+    ledger.register(version, actor=by, at=ahead)
+    ledger.decide(world.model, version.id, measure=world.measure, actor=by, at=ahead)
+    with pytest.raises(RegistryError, match="no longer the one"):
+        roll_back(ledger, None, "wrong units", asked=NOW + timedelta(days=1), actor=actor("r"), at=NOW)
+    done = roll_back(ledger, version.id, "wrong units", asked=NOW + timedelta(days=1), actor=actor("r"), at=NOW)
+    assert done.version == version.id
 
 
 def test_a_version_that_is_not_in_force_can_be_quarantined_and_the_champion_stays(ledger: Ledger) -> None:
     _, second, third = versions(ledger)
-    done = roll_back(ledger, second, "leaked label", actor=actor("r"), at=NOW)
+    done = roll_back(ledger, second, "leaked label", asked=NOW, actor=actor("r"), at=NOW)
     assert (done.before, done.champion) == (third, third)
     assert done.stale == (third,)
 
 
 def test_a_withdrawn_version_never_comes_back(ledger: Ledger, world: World) -> None:
     third = versions(ledger)[2]
-    roll_back(ledger, third, "wrong units", actor=actor("r"), at=NOW)
+    roll_back(ledger, third, "wrong units", asked=NOW, actor=actor("r"), at=NOW)
     ledger.decide(world.model, third, measure=world.measure, actor=actor("again"), at=NOW)
     ledger.settle(measure=world.measure, actor=actor("again"), at=NOW)
     assert ledger.timeline().champion == versions(ledger)[1]
     with pytest.raises(RegistryError, match="withdrawn already"):
-        roll_back(ledger, third, "once more", actor=actor("s"), at=NOW)
+        roll_back(ledger, third, "once more", asked=NOW, actor=actor("s"), at=NOW)
 
 
 def test_the_last_promoted_version_can_be_withdrawn_and_then_none_is_in_force(ledger: Ledger) -> None:
     for run in "abc":
-        done = roll_back(ledger, None, "start over", actor=actor(run), at=NOW)
+        done = roll_back(ledger, None, "start over", asked=NOW, actor=actor(run), at=NOW)
     assert done.champion is None
     with pytest.raises(RegistryError, match="no champion"):
-        roll_back(ledger, None, "start over", actor=actor("d"), at=NOW)
+        roll_back(ledger, None, "start over", asked=NOW, actor=actor("d"), at=NOW)
 
 
 def test_a_misspelt_version_is_answered_with_the_nearest_and_all_there_are(ledger: Ledger) -> None:
@@ -87,7 +126,7 @@ def test_a_misspelt_version_is_answered_with_the_nearest_and_all_there_are(ledge
 
 def test_a_withdrawal_needs_a_reason(ledger: Ledger) -> None:
     with pytest.raises(RegistryError, match="reason"):
-        roll_back(ledger, None, "  ", actor=actor("r"), at=NOW)
+        roll_back(ledger, None, "  ", asked=NOW, actor=actor("r"), at=NOW)
     assert versions(ledger)[2] == ledger.timeline().champion
 
 

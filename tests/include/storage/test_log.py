@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.errors import ChainBroken
-from include.storage.content import canonical_json, digest
+from include.storage.content import canonical_json, digest, to_iso
 from include.storage.local import LocalStore
-from include.storage.log import Entry, Log, _seal
+from include.storage.log import Entry, Log, _seal, recorded_by
 from include.storage.probe import MARKER
 from include.storage.s3 import S3Store
 from include.storage.store import ObjectStore
@@ -356,3 +357,22 @@ def test_ten_thousand_entries_are_read_within_a_second(local_store: LocalStore) 
         assert len(Log(local_store, "model/ledger").read()) == 10_000
         fastest.append(time.process_time() - began)
     assert min(fastest) < 1
+
+
+@given(
+    at=st.lists(st.integers(0, 50), min_size=1, max_size=30).map(sorted),
+    asked=st.integers(-1, 51),
+    wrong=st.tuples(st.integers(0, 29), st.integers(-1000, 1000)),
+)
+def test_one_wrong_clock_moves_what_was_on_record_by_no_more_than_two_entries(at, asked, wrong) -> None:
+    def instant(second: int) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+
+    def entries(seconds: list[int]) -> list[Entry]:
+        return [Entry(n, None, "kind", to_iso(instant(second)), "", {}, "") for n, second in enumerate(seconds)]
+
+    true = len(recorded_by(entries(at), instant(asked)))
+    assert true == sum(second <= asked for second in at), "right clocks are believed"
+    number, second = wrong
+    said = [second if n == number % len(at) else right for n, right in enumerate(at)]
+    assert abs(len(recorded_by(entries(said), instant(asked))) - true) <= 2
