@@ -21,7 +21,7 @@ from ratchet_operators import (
     reconsider_form,
 )
 
-for model in declared_models("reconsider", timed=True):
+for model in declared_models("reconsider", __file__, timed=True):
     with DAG(
         dag_id=f"reconsider_{model.name}",
         dag_display_name=f"{model.name}: reconsider",

@@ -9,7 +9,7 @@ from airflow.sdk import DAG
 
 from ratchet_operators import Reproduce, assign_resources, declared_models, defaults, reproduce_form
 
-for model in declared_models("reproduce"):
+for model in declared_models("reproduce", __file__):
     with DAG(
         dag_id=f"reproduce_{model.name}",
         dag_display_name=f"{model.name}: reproduce",

@@ -27,7 +27,7 @@ from ratchet_operators import (
     retrain_schedule,
 )
 
-for model in declared_models("retrain"):
+for model in declared_models("retrain", __file__):
     with DAG(
         dag_id=f"retrain_{model.name}",
         dag_display_name=f"{model.name}: retrain",

@@ -9,7 +9,7 @@ from airflow.sdk import DAG
 
 from ratchet_operators import AnnounceChampion, Withdraw, assign_resources, declared_models, defaults, rollback_form
 
-for model in declared_models("rollback"):
+for model in declared_models("rollback", __file__):
     with DAG(
         dag_id=f"rollback_{model.name}",
         dag_display_name=f"{model.name}: roll back",

@@ -18,7 +18,7 @@ from ratchet_operators import (
     score_schedule,
 )
 
-for model in declared_models("score", timed=True):
+for model in declared_models("score", __file__, timed=True):
     with DAG(
         dag_id=f"score_{model.name}",
         dag_display_name=f"{model.name}: score",

@@ -13,7 +13,7 @@ from include.config.settings import Settings
 from include.errors import ConfigError
 
 
-def declared_models(family: str, *, timed: bool = False) -> list[ModelConfig]:
+def declared_models(family: str, dag_file: str, *, timed: bool = False) -> list[ModelConfig]:
     """Return the models to build DAGs ``<family>_<model>`` for; those that can't be used are left out.
 
     A task parses only its own DAG. What is wrong with a model is said by `refuse_broken_models`, in a file of its own:
@@ -23,6 +23,8 @@ def declared_models(family: str, *, timed: bool = False) -> list[ModelConfig]:
     ----------
     family : str
         The first part of the DAG ids.
+    dag_file : str
+        The DAG file's own ``__file__``: the models are those of its bundle.
     timed : bool
         Leave out tables without event time, which have no intervals to score and no rows that mature.
     """
@@ -30,15 +32,15 @@ def declared_models(family: str, *, timed: bool = False) -> list[ModelConfig]:
     if wanted and not wanted.startswith(f"{family}_"):
         return []
     only = wanted.removeprefix(f"{family}_") if wanted else None
-    models = load_models(Settings.from_environment().models, only=only)[0]
+    models = load_models(Settings.from_environment(dag_file=dag_file).models, only=only)[0]
     return [model for model in models if not (timed and model.data.timeless)]
 
 
-def refuse_broken_models() -> None:
-    """Raise `ConfigError` with what is wrong in any model.yaml, which Airflow then shows as an import error."""
+def refuse_broken_models(dag_file: str) -> None:
+    """Raise `ConfigError` with what is wrong in any model.yaml of a DAG file's bundle, which Airflow then shows as an import error."""
     if get_parsing_context().dag_id:
         return
-    _, broken = load_models(Settings.from_environment().models)
+    _, broken = load_models(Settings.from_environment(dag_file=dag_file).models)
     if broken:
         raise ConfigError("\n\n".join(str(model.error) for model in broken))
 

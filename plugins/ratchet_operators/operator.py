@@ -88,8 +88,9 @@ class RatchetOperator(BaseOperator):
 
     @property
     def folder(self) -> Path:
-        """The folder of the model's YAML and Python files."""
-        return Settings.from_environment().models / str(self.model["name"])
+        """The folder of the model's YAML and Python files, in the bundle from which this task's DAG was parsed."""
+        dag = self.get_dag()
+        return Settings.from_environment(dag_file=dag.fileloc if dag else None).models / str(self.model["name"])
 
     @property
     def threads(self) -> int:
