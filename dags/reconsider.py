@@ -16,6 +16,7 @@ from ratchet_operators import (
     Reconsider,
     Settle,
     assign_resources,
+    dag_arguments,
     declared_models,
     defaults,
     reconsider_form,
@@ -32,6 +33,7 @@ for model in declared_models("reconsider", __file__, timed=True):
         params=reconsider_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
+        **dag_arguments(model),
     ) as dag:
         reconsider = Reconsider(task_id="reconsider", decide="decide", approve="approve")
         approve = Approve(task_id="approve", handed=reconsider.output, approved="decide", kept="decide")

@@ -7,7 +7,7 @@ as it was: rows that the source gives otherwise now, settings, library versions,
 
 from airflow.sdk import DAG
 
-from ratchet_operators import Reproduce, assign_resources, declared_models, defaults, reproduce_form
+from ratchet_operators import Reproduce, assign_resources, dag_arguments, declared_models, defaults, reproduce_form
 
 for model in declared_models("reproduce", __file__):
     with DAG(
@@ -20,6 +20,7 @@ for model in declared_models("reproduce", __file__):
         params=reproduce_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
+        **dag_arguments(model),
     ) as dag:
         Reproduce(task_id="reproduce")
         assign_resources(dag, model)

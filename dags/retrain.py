@@ -21,6 +21,7 @@ from ratchet_operators import (
     Settle,
     Train,
     assign_resources,
+    dag_arguments,
     declared_models,
     defaults,
     form,
@@ -42,6 +43,7 @@ for model in declared_models("retrain", __file__):
         params=form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
+        **dag_arguments(model, repeats=True),
     ) as dag:
         ingest = Ingest(task_id="ingest")
         check = Check(task_id="check", handed=ingest.output)

@@ -7,7 +7,15 @@ withdrawn version is settled by the next retraining.
 
 from airflow.sdk import DAG
 
-from ratchet_operators import AnnounceChampion, Withdraw, assign_resources, declared_models, defaults, rollback_form
+from ratchet_operators import (
+    AnnounceChampion,
+    Withdraw,
+    assign_resources,
+    dag_arguments,
+    declared_models,
+    defaults,
+    rollback_form,
+)
 
 for model in declared_models("rollback", __file__):
     with DAG(
@@ -17,9 +25,11 @@ for model in declared_models("rollback", __file__):
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,
         is_paused_upon_creation=False,
+        allowed_run_types=["manual"],  # a person's decision, never another DAG's
         params=rollback_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
+        **dag_arguments(model),
     ) as dag:
         withdraw = Withdraw(task_id="withdraw")
         announce = AnnounceChampion(task_id="announce", handed=withdraw.output)

@@ -12,6 +12,7 @@ from ratchet_operators import (
     IngestInterval,
     Score,
     assign_resources,
+    dag_arguments,
     declared_models,
     defaults,
     score_form,
@@ -32,6 +33,7 @@ for model in declared_models("score", __file__, timed=True):
         params=score_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
+        **dag_arguments(model, repeats=True),
     ) as dag:
         ingest = IngestInterval(task_id="ingest")
         score = Score(task_id="score", handed=ingest.output)

@@ -30,7 +30,7 @@ from include.data.sources import read, source_digest
 from include.data.spool import Spool
 from include.data.tables import named
 from include.data.windows import Split, Window, split_at
-from include.errors import DataError, NotEnoughRows, ObjectCorrupt, SchemaChanged, SourceError
+from include.errors import DataError, NotEnoughRows, NotYetThere, ObjectCorrupt, SchemaChanged, SourceError
 from include.storage.content import from_iso, to_iso
 from include.storage.log import Entry, Log
 from include.storage.store import ObjectStore
@@ -107,7 +107,14 @@ class Catalogue:
 
 
 def ingest(
-    store: ObjectStore, model: ModelConfig, folder: Path, *, as_of: datetime, at: datetime, connections: Connections
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    *,
+    as_of: datetime,
+    at: datetime,
+    connections: Connections,
+    wait: Span | None = None,
 ) -> Snapshot:
     """Bring the partitions that a run at ``as_of`` needs into the store, and pin them.
 
@@ -123,6 +130,8 @@ def ingest(
         The instant that the run stands at.
     at : datetime
         The instant of reading, which goes on record.
+    wait : Span, optional
+        How long after ``as_of`` the newest partition may be waited for; nothing of it is put on record meanwhile.
 
     Returns
     -------
@@ -133,12 +142,15 @@ def ingest(
     ------
     SourceError, SchemaChanged
         When rows are not as declared, or not as on record.
+    NotYetThere
+        When the newest partition that is over has no row yet, and may be waited for.
     NotEnoughRows
         When the source has no row at all in a window's partitions.
     DataError
         When ``as_of`` lies after ``at``.
     """
-    snapshot = _pin(store, model, folder, _split(model.data, as_of), as_of=as_of, at=at, connections=connections)
+    split = _split(model.data, as_of)
+    snapshot = _pin(store, model, folder, split, as_of=as_of, at=at, connections=connections, wait=wait)
     _check_coverage(snapshot)
     if model.data.timeless:
         snapshot = named(store, snapshot)
@@ -153,7 +165,14 @@ def _split(data: Data, as_of: datetime) -> Split:
 
 
 def ingest_window(
-    store: ObjectStore, model: ModelConfig, folder: Path, window: Window, *, at: datetime, connections: Connections
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    window: Window,
+    *,
+    at: datetime,
+    connections: Connections,
+    wait: Span | None = None,
 ) -> Snapshot:
     """Bring the partitions of one window into the store, and pin them: rows to predict, nothing to learn from.
 
@@ -163,11 +182,13 @@ def ingest_window(
     ------
     SourceError, SchemaChanged
         When rows are not as declared, or not as on record.
+    NotYetThere
+        When the newest partition that is over has no row yet, and may be waited for.
     DataError
         When the window ends after ``at``.
     """
     split = Split(train=Window(window.after, window.after), holdout=window)
-    snapshot = _pin(store, model, folder, split, as_of=window.until, at=at, connections=connections)
+    snapshot = _pin(store, model, folder, split, as_of=window.until, at=at, connections=connections, wait=wait)
     snapshot.save(store)
     return snapshot
 
@@ -204,6 +225,7 @@ def _pin(
     as_of: datetime,
     at: datetime,
     connections: Connections,
+    wait: Span | None,
 ) -> Snapshot:
     data = model.data
     if as_of > at:
@@ -223,7 +245,17 @@ def _pin(
         log.info("%s: reading %d of %d partitions, %s to %s", model.name, len(due), len(needed), due[0], due[-1])
         recorded = catalogue.schema()
         observations, schema = _observe(store, catalogue.folder, model, folder, due, recorded, at, connections)
-        catalogue.record(observations, schema, at)
+        until = as_of + (wait or Span("0s"))
+        late = _late(needed, observations, split.holdout) if at < until else None
+        # What is waited for is not on record as empty: `as_known_then` would have it empty for ever.
+        catalogue.record([one for one in observations if one.slot != late], schema, at)
+        if late is not None:
+            raise NotYetThere(
+                f"Partition {late} has no row yet.",
+                until=until,
+                expected=f"rows by {to_iso(until)}, which `data.wait: {wait}` gives it",
+                where=f"model {model.name}, as of {to_iso(as_of)}",
+            )
     newest = catalogue.newest()
     chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(as_of)
     if behind := [slot for slot in needed if chosen[slot].content != newest[slot].content]:
@@ -258,6 +290,12 @@ def _due(needed: Sequence[str], known: Mapping[str, Observation], data: Data) ->
         return list(needed)  # nothing but reading tells whether a table has changed
     recheck = set(needed[len(needed) - data.recheck :]) if data.recheck else set()
     return [slot for slot in needed if slot in recheck or not settled(slot)]
+
+
+def _late(needed: Sequence[str], found: Sequence[Observation], window: Window) -> str | None:
+    """Return the newest slot that is over by the window's end, if a look at it found no row."""
+    over = [slot for slot in needed if bounds(slot)[1] <= window.until]
+    return next((one.slot for one in found if over and one.slot == over[-1] and not one.rows), None)
 
 
 def _settled_at(slot: str, label_delay: Span) -> datetime:

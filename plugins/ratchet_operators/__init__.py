@@ -3,6 +3,7 @@
 from ratchet_operators.announce import AnnounceChampion
 from ratchet_operators.approve import Approve
 from ratchet_operators.check import Check
+from ratchet_operators.dag_arguments import dag_arguments
 from ratchet_operators.declared import (
     declared_models,
     defaults,
@@ -47,6 +48,7 @@ __all__ = [
     "Train",
     "Withdraw",
     "assign_resources",
+    "dag_arguments",
     "declared_models",
     "defaults",
     "form",

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import CronTriggerTimetable, Param, get_parsing_context
+from airflow.sdk import Asset, AssetAll, AssetOrTimeSchedule, CronTriggerTimetable, Param, get_parsing_context
 
 from include.config.load import load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError
+from ratchet_operators.retries import PERMANENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow.sdk.bases.timetable import BaseTimetable
+    from airflow.sdk.definitions.asset import AssetRef
 
 
 def declared_models(family: str, dag_file: str, *, timed: bool = False) -> list[ModelConfig]:
@@ -53,21 +60,34 @@ def defaults(model: ModelConfig) -> dict[str, Any]:
         "retries": 2,
         "retry_delay": timedelta(seconds=20),
         "retry_exponential_backoff": True,
+        "retry_policy": PERMANENT,
     }
 
 
-def retrain_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
-    """Return the timetable under which a run's logical date is the instant that it stands at."""
-    return _timetable(model.schedule.retrain)
+def retrain_schedule(model: ModelConfig) -> BaseTimetable | list[AssetRef] | None:
+    """Return when a model is retrained: on time, so that a run's logical date is the instant that it stands at, or by its upstream assets."""
+    schedule, upstream = model.schedule, upstream_assets(model.schedule.upstream)
+    timetable = _timetable(schedule.retrain_cron, schedule.timezone)
+    if timetable and upstream:
+        return AssetOrTimeSchedule(timetable=timetable, assets=AssetAll(*upstream))
+    return timetable or upstream or None
 
 
 def score_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
     """Return the timetable under which a run's logical date is the end of the interval that it scores."""
-    return _timetable(model.schedule.score)
+    return _timetable(model.schedule.score, model.schedule.timezone)
 
 
-def _timetable(cron: str | None) -> CronTriggerTimetable | None:
-    return CronTriggerTimetable(cron, timezone="UTC") if cron else None
+def upstream_assets(named: Iterable[str]) -> list[AssetRef]:
+    """Return the assets that are named by URI or name, whoever declares them.
+
+    References find an asset by either; an ``Asset`` made here would be another one if only its name or its URI agreed.
+    """
+    return [Asset.ref(uri=name) if "://" in name else Asset.ref(name=name) for name in named]
+
+
+def _timetable(cron: str | None, zone: str) -> CronTriggerTimetable | None:
+    return CronTriggerTimetable(cron, timezone=zone) if cron else None
 
 
 def form(model: ModelConfig) -> dict[str, Param]:
@@ -81,7 +101,8 @@ def form(model: ModelConfig) -> dict[str, Param]:
             format="date-time",
             title="As of",
             description="The instant to stand at: only rows that had happened, with labels that were due, by then are used. Empty: now. "
-            "A scheduled run and a backfill stand at their own date." + _no_backfill("retrain", model.schedule.retrain),
+            "A scheduled run and a backfill stand at their own date."
+            + _no_backfill("retrain", model.schedule.retrain_cron),
             section="What to train",
         ),
         "candidates": Param(

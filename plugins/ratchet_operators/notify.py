@@ -81,9 +81,10 @@ def version_page(model: str, version: str) -> str:
 
 
 def _link(context: Context, news: News) -> str:
+    if news.page:
+        return f"{base_url()}/{news.page}"
     task = context["ti"]
-    log = f"dags/{task.dag_id}/runs/{quote(task.run_id, safe='')}/tasks/{task.task_id}"
-    return f"{base_url()}/{news.page or log}"
+    return f"{base_url()}/dags/{task.dag_id}/runs/{quote(task.run_id, safe='')}/tasks/{task.task_id}"
 
 
 def _notifier(channel: Notification, model: str, news: News, link: str) -> BaseNotifier:

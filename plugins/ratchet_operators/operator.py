@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from include.storage.store import ObjectStore
 
+_OF_SCHEDULE = ("backfill", "scheduled", "asset_triggered")
+"""The types of runs that the model's schedule makes, by time or by an upstream asset; what the form holds is not theirs."""
 _REFUSED = (QualityError, SchemaChanged, SourceError)
 
 
@@ -117,7 +119,7 @@ def actor_of(context: Context) -> dict[str, Any]:
     kind = str(getattr(run.run_type, "value", run.run_type))
     params = context["params"]
     actor = {
-        "trigger": kind if kind in ("backfill", "scheduled") else "manual",
+        "trigger": "manual" if kind not in _OF_SCHEDULE else "backfill" if kind == "backfill" else "scheduled",
         "dag": run.dag_id,
         "run": run.run_id,
         "user": getattr(run, "triggering_user_name", None),
@@ -129,13 +131,13 @@ def actor_of(context: Context) -> dict[str, Any]:
 def as_of(context: Context, config: ModelConfig) -> datetime:
     """Return the instant that a run stands at.
 
-    A scheduled run and a backfill stand at their logical date, whatever the form says; a run by hand at the form's as-of,
-    else at its logical date, else at the moment it was triggered.
+    A scheduled run and a backfill stand at their logical date, whatever the form says; a run of an upstream asset at the moment
+    it was triggered; a run by hand at the form's as-of, else at its logical date, else at the moment it was triggered.
     """
     run = context["dag_run"]
     kind = str(getattr(run.run_type, "value", run.run_type))
     wanted = context["params"].get("as_of")
-    if kind in ("backfill", "scheduled") or not wanted:
+    if kind in _OF_SCHEDULE or not wanted:
         return (run.logical_date or run.run_after).astimezone(UTC)
     try:
         instant = datetime.fromisoformat(str(wanted))
