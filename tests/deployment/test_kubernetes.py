@@ -111,7 +111,10 @@ def test_what_is_installed_on_astronomer_leaves_the_runtimes_own_airflow_alone()
     assert not of_airflow & (set(ours) - providers)
     assert all(ours[name] == all_pins[name] for name in set(ours) - providers)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    direct = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    direct = {
+        canonicalize_name(Requirement(text).name)
+        for text in [*project["dependencies"], *project["optional-dependencies"]["airflow"]]
+    }
     assert direct <= set(ours) | of_airflow, "everything that the code imports is there"
     assert "(../requirements-astronomer.txt)" in PAGE
 
