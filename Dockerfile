@@ -2,10 +2,13 @@
 # (docker-compose.develop.yaml).
 FROM apache/airflow:3.3.2-python3.11
 
-# Everything is pinned, what Airflow itself needs included, so that nothing is left to resolve.
+# An environment of its own, of the pins alone: what the base image brings beyond them would stay as it is, and fit no more.
+RUN python -m venv /home/airflow/ratchet
+ENV PATH=/home/airflow/ratchet/bin:$PATH PIP_USER=0
 COPY --chown=airflow:0 requirements-cluster.txt /opt/airflow/
+# Everything is pinned, what Airflow itself needs included, so that nothing is left to resolve, only to check.
+RUN pip install --no-cache-dir --no-deps -r /opt/airflow/requirements-cluster.txt && pip check
 # Compiled here once: without bytecode every process takes several times as long to start.
-RUN pip install --no-cache-dir --no-deps -r /opt/airflow/requirements-cluster.txt
 # (It fails for templates that some packages carry, which are no Python.)
 RUN python -m compileall -q -j 0 "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" >/dev/null || true
 
@@ -13,7 +16,8 @@ COPY --chown=airflow:0 dags /opt/airflow/dags
 COPY --chown=airflow:0 plugins /opt/airflow/plugins
 COPY --chown=airflow:0 include /opt/airflow/include
 
-# The volume of secrets takes its owner from the folder that it covers.
-RUN python -m compileall -q /opt/airflow/dags /opt/airflow/plugins /opt/airflow/include && mkdir -m 700 /opt/airflow/secrets
+# Volumes take their owner from the folder that they cover; Grafana, of the same group, reads its own password only.
+RUN python -m compileall -q /opt/airflow/dags /opt/airflow/plugins /opt/airflow/include \
+    && mkdir -m 700 /opt/airflow/secrets && mkdir -m 750 /opt/airflow/passwords
 
 ENV PYTHONPATH=/opt/airflow

@@ -10,13 +10,14 @@ export UV_SYSTEM_CERTS = 1
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: demo up docs test check lint clean requirements screenshots bench
+.PHONY: demo up airflow docs test check lint clean requirements screenshots bench
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:
 	@echo 'make demo          retrain flight_delay over 2013 under a real Airflow and show the ledger'
 	@echo 'make up            Airflow for people, until Ctrl-C'
+	@echo 'make airflow       one of Airflow'"'"'s own commands on the local Airflow: make airflow ARGS="dags list"'
 	@echo 'make test          the tests: the fast ones, then those under a real scheduler'
 	@echo 'make check         what CI runs: lint, format, types, tests'
 	@echo 'make bench         measure, and write docs/performance.md (most of an hour; let nothing else run)'
@@ -33,6 +34,9 @@ docs: $(VENV)/installed
 
 up: $(VENV)/installed
 	@$(BIN)/python -m include up $(ARGS)
+
+airflow: $(VENV)/installed
+	@$(BIN)/python -m include airflow $(ARGS)
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n 2 --durations=10 -m 'not system'
@@ -58,6 +62,11 @@ requirements: $(VENV)/installed
 	$(COMPILE) pyproject.toml --extra airflow -o requirements.txt
 	$(COMPILE) pyproject.toml --extra airflow --extra cluster -c requirements.txt -o requirements-cluster.txt
 	$(COMPILE) pyproject.toml --extra airflow --extra dev -c requirements.txt -o requirements-dev.txt
+	grep '^apache-airflow' requirements.txt | $(COMPILE) - -c requirements.txt -o .brought.txt
+	{ echo '# For a platform that brings its own Airflow, such as an Astro project. Made by: make requirements'; \
+	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \
+	grep -v -x -F -f .brought.txt requirements.txt | grep -v '^ *#'; } >requirements-astronomer.txt
+	@rm .brought.txt
 
 # Bytecode is left to the first import: compiling all of site-packages takes most of a minute, what is used a few seconds.
 install = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); \

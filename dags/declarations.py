@@ -6,4 +6,4 @@ model must not hide the others.
 
 from ratchet_operators import refuse_broken_models
 
-refuse_broken_models()
+refuse_broken_models(__file__)

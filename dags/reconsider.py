@@ -15,13 +15,13 @@ from ratchet_operators import (
     Reconsider,
     Settle,
     assign_resources,
+    dag_arguments,
     declared_models,
     defaults,
-    notifiers_of_runs,
     reconsider_form,
 )
 
-for model in declared_models("reconsider", timed=True):
+for model in declared_models("reconsider", __file__, timed=True):
     with DAG(
         dag_id=f"reconsider_{model.name}",
         dag_display_name=f"{model.name}: reconsider",
@@ -32,7 +32,7 @@ for model in declared_models("reconsider", timed=True):
         params=reconsider_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
-        on_failure_callback=notifiers_of_runs(model),
+        **dag_arguments(model),
     ) as dag:
         reconsider = Reconsider(task_id="reconsider", decide="decide", approve="approve")
         approve = Approve(task_id="approve", handed=reconsider.output, approved="decide", kept="decide")

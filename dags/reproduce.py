@@ -7,9 +7,9 @@ as it was: rows that the source gives otherwise now, settings, library versions,
 
 from airflow.sdk import DAG
 
-from ratchet_operators import Reproduce, assign_resources, declared_models, defaults, notifiers_of_runs, reproduce_form
+from ratchet_operators import Reproduce, assign_resources, dag_arguments, declared_models, defaults, reproduce_form
 
-for model in declared_models("reproduce"):
+for model in declared_models("reproduce", __file__):
     with DAG(
         dag_id=f"reproduce_{model.name}",
         dag_display_name=f"{model.name}: reproduce",
@@ -20,7 +20,7 @@ for model in declared_models("reproduce"):
         params=reproduce_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
-        on_failure_callback=notifiers_of_runs(model),
+        **dag_arguments(model),
     ) as dag:
         Reproduce(task_id="reproduce")
         assign_resources(dag, model)

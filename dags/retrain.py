@@ -21,14 +21,14 @@ from ratchet_operators import (
     Settle,
     Train,
     assign_resources,
+    dag_arguments,
     declared_models,
     defaults,
     form,
-    notifiers_of_runs,
     retrain_schedule,
 )
 
-for model in declared_models("retrain"):
+for model in declared_models("retrain", __file__):
     with DAG(
         dag_id=f"retrain_{model.name}",
         dag_display_name=f"{model.name}: retrain",
@@ -43,7 +43,7 @@ for model in declared_models("retrain"):
         params=form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
-        on_failure_callback=notifiers_of_runs(model),
+        **dag_arguments(model, repeats=True),
     ) as dag:
         ingest = Ingest(task_id="ingest")
         check = Check(task_id="check", handed=ingest.output)

@@ -7,9 +7,9 @@ what was decided against the withdrawn version is settled by the next retraining
 
 from airflow.sdk import DAG
 
-from ratchet_operators import Withdraw, assign_resources, declared_models, defaults, notifiers_of_runs, rollback_form
+from ratchet_operators import Withdraw, assign_resources, dag_arguments, declared_models, defaults, rollback_form
 
-for model in declared_models("rollback"):
+for model in declared_models("rollback", __file__):
     with DAG(
         dag_id=f"rollback_{model.name}",
         dag_display_name=f"{model.name}: roll back",
@@ -18,10 +18,11 @@ for model in declared_models("rollback"):
         schedule=None,
         is_paused_upon_creation=False,
         max_active_runs=1,
+        allowed_run_types=["manual"],  # a person's decision, never another DAG's
         params=rollback_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
-        on_failure_callback=notifiers_of_runs(model),
+        **dag_arguments(model),
     ) as dag:
         Withdraw(task_id="withdraw")
         assign_resources(dag, model)

@@ -12,14 +12,14 @@ from ratchet_operators import (
     IngestInterval,
     Score,
     assign_resources,
+    dag_arguments,
     declared_models,
     defaults,
-    notifiers_of_runs,
     score_form,
     score_schedule,
 )
 
-for model in declared_models("score", timed=True):
+for model in declared_models("score", __file__, timed=True):
     with DAG(
         dag_id=f"score_{model.name}",
         dag_display_name=f"{model.name}: score",
@@ -33,7 +33,7 @@ for model in declared_models("score", timed=True):
         params=score_form(model),
         tags=["ratchet", model.name],
         default_args=defaults(model),
-        on_failure_callback=notifiers_of_runs(model),
+        **dag_arguments(model, repeats=True),
     ) as dag:
         ingest = IngestInterval(task_id="ingest")
         score = Score(task_id="score", handed=ingest.output)

@@ -40,6 +40,10 @@ class AirflowApi:
         """PATCH the fields that the body holds."""
         return self._ask("PATCH", f"/api/v2/{path}?{urlencode({'update_mask': list(body)}, doseq=True)}", body)
 
+    def put(self, path: str) -> Any:
+        """PUT ``/api/v2/<path>``, which takes no body."""
+        return self._ask("PUT", f"/api/v2/{path}")
+
     def is_ready(self) -> bool:
         """Tell whether Airflow answers and its scheduler, started no earlier than this Airflow, is alive."""
         try:

@@ -79,21 +79,35 @@ def secret_settings(home: Path) -> dict[str, str]:
     }
 
 
-def keep_password(home: Path, chosen: str | None) -> None:
-    """Keep ``chosen`` as the password of `USER`; without one, what is kept stays, or one is made up."""
-    path = _passwords(home)
-    if chosen and json.loads(path.read_text()) != {USER: chosen}:
+def keep_password(path: Path, chosen: str | None, *, form: Callable[[str], str] = str, mode: int = 0o600) -> None:
+    """Keep a password in a file: ``chosen``, or else the one that is there, or one that is made up.
+
+    Parameters
+    ----------
+    form : callable
+        How the file says it.
+    mode : int
+        Who may read it.
+    """
+    text = form(chosen) if chosen else None
+    if text and path.exists() and path.read_text() != text:
         path.unlink()
-        _once(path, lambda: json.dumps({USER: chosen}) + "\n")
+    _once(path, lambda: text or form(secrets.token_urlsafe(12))).chmod(mode)
 
 
 def password(home: Path) -> str:
-    """Return the password of `USER`."""
+    """Return the password of `USER` of the local Airflow."""
     return str(json.loads(_passwords(home).read_text())[USER])
 
 
+def of_user(password: str) -> str:
+    """Return what Airflow's file of passwords says."""
+    return json.dumps({USER: password}) + "\n"
+
+
 def _passwords(home: Path) -> Path:
-    return _once(home / "secrets" / "passwords.json", lambda: json.dumps({USER: secrets.token_urlsafe(12)}) + "\n")
+    keep_password(path := home / "secrets" / "passwords.json", None, form=of_user)
+    return path
 
 
 def _secret(home: Path, name: str, *, length: int = 64) -> str:

@@ -15,7 +15,7 @@ import typer
 from include.command_line import declaration, questions, registry
 from include.command_line.airflow_environment import USER, password
 from include.command_line.demo import demo as run_demo
-from include.command_line.local_airflow import free_port, local_airflow
+from include.command_line.local_airflow import become_airflow, free_port, local_airflow
 from include.command_line.lock import only_one
 from include.command_line.prepare import prepare as prepare_containers
 from include.command_line.progress import ProgressLine
@@ -65,6 +65,14 @@ def up(home: Home = _FOLDER, port: Port = 8080) -> None:
                 f"Airflow:   {airflow.address}\nuser:      {USER}\npassword:  {password(home / 'airflow')}\nCtrl-C ends it."
             )
             airflow.wait_end()
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def airflow(context: typer.Context, home: Home = _FOLDER, port: Port = 8080) -> None:
+    """Run one of Airflow's own commands on the local Airflow, whether `make up` runs or not: `airflow dags list`."""
+    become_airflow(home / "airflow", port, context.args)
 
 
 Model = Annotated[str, typer.Argument(help="The model's name.")]

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
 
-from include.command_line.local_airflow import LocalAirflow, make_way
+from include.command_line.local_airflow import LocalAirflow
 from include.errors import RatchetError
 
 _ENDED = ("success", "failed")
@@ -81,6 +81,7 @@ def backfill(
     backwards : bool
         Whether to run the newest date first.
     """
+    _close_open(airflow, dag)
     _create(airflow, dag, start, end, at_once, backwards)
     unpaused = False
     while True:
@@ -127,7 +128,25 @@ def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_
             )
         airflow.check()
         if "sqlite3" in done.stderr:
-            make_way(airflow.home, dag)
+            _close_open(airflow, dag)
+
+
+def _close_open(airflow: LocalAirflow, dag: str) -> None:
+    """Cancel what an interrupted backfill left open, and end its runs; of a paused DAG the scheduler touches none beside it."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            for left in airflow.api.get("backfills", dag_id=dag)["backfills"]:
+                if left["completed_at"] is None:
+                    airflow.api.put(f"backfills/{left['id']}/cancel")
+            under_way = airflow.api.get(f"dags/{quote(dag)}/dagRuns", run_type="backfill", state=["queued", "running"])
+            for run in under_way["dag_runs"]:
+                airflow.api.patch(f"dags/{quote(dag)}/dagRuns/{quote(run['dag_run_id'])}", {"state": "failed"})
+            return
+        except (OSError, HTTPException) as error:
+            if attempt == _ATTEMPTS - 1 or (isinstance(error, HTTPError) and error.code < 500 and error.code != 409):
+                raise
+            airflow.check()
+            time.sleep(1)  # a busy SQLite
 
 
 def _progress(airflow: LocalAirflow, dag: str, start: datetime, end: datetime) -> Progress:

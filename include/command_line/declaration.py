@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from include.command_line.store import store_of_settings
 from include.command_line.table import draw
 from include.config.load import load_model
 from include.config.model import ModelConfig
-from include.config.settings import ROOT, Settings
+from include.config.settings import ROOT
 from include.registry.differences import Difference, between
 from include.registry.ledger import Ledger
 from include.registry.replay import replay
 from include.registry.timeline import Trigger
-from include.storage.opening import open_store
 
 _FOLLOWS = {
     "schedule": "Airflow makes runs at other dates from its next look at the file on; runs that were made stay.",
@@ -41,7 +41,7 @@ def plan(path: Path, against: Path | None) -> str:
         The file as it is; what the newest decision on record was made with, if left out.
     """
     new = load_model(path)
-    ledger = Ledger(open_store(Settings.from_environment().store), new.name)
+    ledger = Ledger(store_of_settings(), new.name)
     old = load_model(against) if against else _on_record(ledger)
     if old is None:
         return f"{new.name} is new here: no decision is on record.\n\n" + _dags(new, None)
@@ -78,7 +78,9 @@ def _dags(new: ModelConfig, old: ModelConfig | None) -> str:
     ):
         return ""
     families = sorted(path.stem for path in (ROOT / "dags").glob("*.py") if path.stem != "declarations")
-    schedules = {"retrain": new.schedule.retrain, "score": new.schedule.score}
+    upstream = f"when {' and '.join(new.schedule.upstream)} changed" if new.schedule.upstream else None
+    retrain = " or ".join(filter(None, [new.schedule.retrain_cron, upstream]))
+    schedules = {"retrain": retrain, "score": new.schedule.score}
     rows = [[f"{family}_{new.name}", schedules.get(family) or "by hand"] for family in families]
     trained = f"train has {len(new.candidate_names)} candidates beside the baselines: {', '.join(new.candidate_names)}"
     return f"{draw(['DAG', 'schedule'], rows)}\n\n{trained}"

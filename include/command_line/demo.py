@@ -7,9 +7,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from include.command_line.backfill import Progress, backfill
-from include.command_line.local_airflow import free_port, local_airflow, make_way
+from include.command_line.local_airflow import free_port, local_airflow
 from include.command_line.progress import ProgressLine
 from include.command_line.receipt import inputs_digest, is_current, leave
+from include.command_line.store import store_of_settings
 from include.command_line.table import ledger_table
 from include.command_line.task_log import last_errors, log_of
 from include.config.load import load_models
@@ -18,7 +19,6 @@ from include.config.settings import Settings
 from include.errors import ConfigError, nearest
 from include.registry.ledger import Ledger
 from include.registry.timeline import Standing
-from include.storage.opening import open_store
 
 
 def demo(name: str, *, home: Path, port: int, at_once: int, again: bool, line: ProgressLine) -> bool:
@@ -41,7 +41,7 @@ def demo(name: str, *, home: Path, port: int, at_once: int, again: bool, line: P
     """
     settings = Settings.from_environment()
     model = _declared(name, settings.models)
-    ledger = Ledger(open_store(settings.store), name)
+    ledger = Ledger(store_of_settings(), name)
     inputs, receipt = inputs_digest(settings.models, settings.store), home.parent / f"demo-{name}.json"
     if not again and is_current(receipt, inputs, ledger.entries()):
         line.say("Nothing changed since the last demo; this is what the ledger says:")
@@ -54,8 +54,7 @@ def demo(name: str, *, home: Path, port: int, at_once: int, again: bool, line: P
     if chosen != port:
         line.say(f"Port {port} is busy; Airflow gets port {chosen}.")
     line.wait(f"Starting Airflow on http://127.0.0.1:{chosen} (about 20 seconds) ...")
-    make_way(home, dag)
-    with local_airflow(home, port=chosen, triggerer=False) as airflow:
+    with local_airflow(home, port=chosen, triggerer=False, paused=dag) as airflow:
         airflow.wait_ready(dag)
         line.say(
             f"Airflow runs {dag} as of {start:%Y-%m-%d} to {end:%Y-%m-%d}, {at_once} at a time; logs: {home / 'logs'}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -105,7 +105,9 @@ class LocalAirflow:
 
 
 @contextmanager
-def local_airflow(home: Path, *, port: int, triggerer: bool, database: str | None = None) -> Iterator[LocalAirflow]:
+def local_airflow(
+    home: Path, *, port: int, triggerer: bool, database: str | None = None, paused: str | None = None
+) -> Iterator[LocalAirflow]:
     """Start Airflow; on leaving, by whatever way, end every process of it.
 
     Parameters
@@ -118,6 +120,8 @@ def local_airflow(home: Path, *, port: int, triggerer: bool, database: str | Non
         Whether to start a triggerer, which deferred tasks need.
     database : str, optional
         SQLAlchemy's address of another database than an SQLite file in ``home``.
+    paused : str, optional
+        A DAG that the scheduler is to find paused, so that it goes on with nothing that was under way.
     """
     logs = home / "logs" / "components"
     logs.mkdir(parents=True, exist_ok=True)
@@ -126,7 +130,10 @@ def local_airflow(home: Path, *, port: int, triggerer: bool, database: str | Non
     components = _COMPONENTS | (_TRIGGERER if triggerer else {})
     wanted = {
         "logs": str(logs),
-        "first": [] if (home / "airflow.db").exists() and _migrated(home).exists() else [[*airflow, "db", "migrate"]],
+        "first": [
+            *([[*airflow, "db", "migrate"]] if _to_migrate(home) else []),
+            *([[*airflow, "dags", "pause", paused]] if paused and (home / "airflow.db").exists() else []),
+        ],
         "together": {name: [*airflow, *arguments] for name, arguments in components.items()},
     }
     started = time.time()
@@ -153,27 +160,18 @@ def local_airflow(home: Path, *, port: int, triggerer: bool, database: str | Non
             signal.signal(number, handler)
 
 
-def make_way(home: Path, dag: str) -> None:
-    """Pause a DAG and close what an interrupted backfill left open, in the local database.
+def become_airflow(home: Path, port: int, arguments: Sequence[str]) -> NoReturn:
+    """Become one of Airflow's own commands, with the settings and on the database of the local Airflow."""
+    environment, airflow = airflow_environment(home, port), [sys.executable, "-m", "airflow"]
+    if _to_migrate(home):
+        subprocess.run([*airflow, "db", "migrate"], env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (our own program)
+        _migrated(home).touch()
+    os.chdir(ROOT)
+    os.execve(sys.executable, [*airflow, *arguments], environment)  # noqa: S606 (no shell is wanted)
 
-    On SQLite, Airflow neither creates nor cancels a backfill safely beside a scheduler that is at work on the same runs: a
-    refused write makes it delete them, which ends the scheduler. Of a paused DAG the scheduler touches no run: to be called
-    while no Airflow runs on the database, or while it has the DAG paused.
-    """
-    database = home / "airflow.db"
-    if not database.exists():
-        return
-    with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'backfill'").fetchone():
-            return
-        left = "run_type = 'backfill' AND state IN ('queued', 'running')"
-        connection.execute(
-            "UPDATE task_instance SET state = 'failed' WHERE state NOT IN ('success', 'skipped', 'failed', 'removed') "  # noqa: S608 (constants)
-            f"AND EXISTS (SELECT 1 FROM dag_run AS run WHERE run.dag_id = task_instance.dag_id AND run.run_id = task_instance.run_id AND {left.replace('state', 'run.state')})"
-        )
-        connection.execute(f"UPDATE dag_run SET state = 'failed' WHERE {left}")  # noqa: S608 (constants)
-        connection.execute("UPDATE backfill SET completed_at = created_at WHERE completed_at IS NULL")
-        connection.execute("UPDATE dag SET is_paused = 1 WHERE dag_id = ?", (dag,))
+
+def _to_migrate(home: Path) -> bool:
+    return not ((home / "airflow.db").exists() and _migrated(home).exists())
 
 
 def _migrated(home: Path) -> Path:

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from include.command_line.airflow_environment import keep_password, secret_settings
+from include.command_line.airflow_environment import keep_password, of_user, secret_settings
 from include.errors import ConfigError, StoreUnavailable
 from include.storage.opening import open_store
 from include.storage.probe import ProbedS3Store
@@ -23,6 +23,7 @@ _KNOWN = {
     "REDIS_PASSWORD": "ratchet",
     "AWS_SECRET_ACCESS_KEY": "ratchet-localhost",
 }
+_OF_PEOPLE = ("AIRFLOW_ADMIN_PASSWORD", "GRAFANA_PASSWORD")
 _ATTEMPTS = 30
 
 
@@ -32,28 +33,42 @@ def prepare(home: Path, store: str, environment: Mapping[str, str]) -> None:
     Parameters
     ----------
     home : Path
-        Airflow's folder, whose ``secrets`` all components share.
+        Airflow's folder, whose ``secrets`` all components share; ``passwords`` are for those that people log in to.
     store : str
         The address of the store.
     environment : mapping
         ``RATCHET_BIND``, the address on which Airflow is published; the passwords between the containers; and
-        ``AIRFLOW_ADMIN_PASSWORD``, which takes the place of a password that would be made up.
+        ``AIRFLOW_ADMIN_PASSWORD`` and ``GRAFANA_PASSWORD``, which take the place of passwords that would be made up.
 
     Raises
     ------
     ConfigError
-        When other machines could reach Airflow, and a password is one that everybody knows.
+        When other machines could reach Airflow, and a password is one that everybody knows; or when that of a person is, wherever.
     StoreUnfit
         When the store's server lets two writers of one object win.
     """
     _refuse_known_passwords(environment)
     secret_settings(home)
-    keep_password(home, environment.get("AIRFLOW_ADMIN_PASSWORD") or None)
+    # Not with the keys, which workers need.
+    people, before = home / "passwords" / "passwords.json", home / "secrets" / "passwords.json"
+    if before.exists():  # as a release before this one kept it
+        people.write_text(before.read_text())
+        before.unlink()
+    keep_password(people, environment.get("AIRFLOW_ADMIN_PASSWORD") or None, form=of_user)
+    # Grafana runs as another user of the same group.
+    keep_password(people.with_name("grafana"), environment.get("GRAFANA_PASSWORD") or None, mode=0o640)
     if store.startswith("s3://"):
         _prepare_bucket(store)
 
 
 def _refuse_known_passwords(environment: Mapping[str, str]) -> None:
+    if guessed := [name for name in _OF_PEOPLE if environment.get(name) == "admin"]:
+        raise ConfigError(
+            "The user `admin` would have the password `admin`.",
+            found=", ".join(guessed),
+            where=".env",
+            remedy="set another one, or none: then it is made up",
+        )
     bind = environment.get("RATCHET_BIND") or "127.0.0.1"
     with contextlib.suppress(ValueError):
         if bind == "localhost" or ip_address(bind).is_loopback:

@@ -7,19 +7,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from include.command_line.store import store_of_settings
 from include.command_line.table import draw, ledger_table
 from include.config.judging import Gate
-from include.config.settings import Settings
 from include.config.yaml_text import read_yaml_file
 from include.errors import ConfigError
 from include.registry.ledger import Ledger
 from include.registry.replay import rejudge, replay
-from include.storage.opening import open_store
 
 
 def ledger_of(model: str) -> Ledger:
     """Return a model's ledger in the store that is set; raises `ConfigError` if it is empty."""
-    ledger = Ledger(open_store(Settings.from_environment().store), model)
+    ledger = Ledger(store_of_settings(), model)
     if not ledger.entries():
         raise ConfigError(
             f"The ledger of {model} is empty.",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from include.command_line.questions import ledger_of
+from include.command_line.store import store_of_settings
 from include.command_line.table import draw, number
 from include.config.load import load_models
 from include.config.settings import Settings
@@ -18,7 +19,6 @@ from include.registry.history import History, history, needs
 from include.registry.ledger import Ledger
 from include.registry.rollback import find_version
 from include.registry.timeline import Standing
-from include.storage.opening import open_store
 
 
 def models(now: datetime) -> str:
@@ -30,7 +30,7 @@ def models(now: datetime) -> str:
         The instant that ages are counted to.
     """
     settings = Settings.from_environment()
-    store = open_store(settings.store)
+    store = store_of_settings()
     declared, broken = load_models(settings.models)
     rows = []
     for model in declared:

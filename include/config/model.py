@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from include.config.airflow import Airflow
 from include.config.behaviour import Behaviour
 from include.config.data import LOT, Data, Quality
 from include.config.features import Features
@@ -18,6 +20,7 @@ from include.config.resources import Resources
 from include.config.section import Section
 from include.config.ticks import PRESETS, is_cron
 from include.config.training import Training
+from include.config.zones import Zone
 from include.errors import nearest
 
 BASELINES = ("trivial", "simple")
@@ -28,13 +31,32 @@ BESIDE = ("description", "owner", "schedule", "resources", "notify")
 """The parts of a declaration that change nothing about what a run that is under way makes."""
 
 
+def _is_schedule(text: str | None) -> str | None:
+    if text is not None and not is_cron(text):
+        raise ValueError(f"expected a cron expression of five fields or one of {', '.join(PRESETS)}")
+    return text
+
+
+class Retrain(Section):
+    """Retraining when upstream assets change, and on time as well if `cron` is given."""
+
+    on: tuple[str, ...] = Field(min_length=1)
+    """Airflow assets by URI, such as `s3://lake/orders`, or by name: a run begins when all of them were updated since the last one, and stands at the moment it begins. An event with a partition key wakes only DAGs of partitions: give a `cron` and `data.wait` for those."""
+    cron: str | None = None
+    """A cron expression or a preset, at whose ticks it is retrained all the same; backfills need one."""
+
+    _readable = field_validator("cron")(_is_schedule)
+
+
 class Schedule(Section):
     """When the model's DAGs run."""
 
-    retrain: str | None = None
-    """A cron expression or an Airflow preset such as `@monthly`; each run stands at its logical date. Left out: only by hand."""
+    retrain: str | Retrain | None = None
+    """A cron expression or an Airflow preset such as `@monthly`; each run stands at its logical date. Or upstream assets, `{on: [...], cron: ...}`. Left out: only by hand."""
     score: str | None = None
-    """The same for batch predictions; each run predicts the rows between the tick before its logical date and that date. Left out: only by hand, one partition at a time."""
+    """The same for batch predictions, on time only; each run predicts the rows between the tick before its logical date and that date. Left out: only by hand, one partition at a time."""
+    timezone: Zone = Field(default="UTC", exclude_if=lambda name: name == "UTC")
+    """What the expressions mean, and `start` and `end` if they are written without a zone: an IANA name such as `Europe/Berlin`. Daylight saving time moves the ticks as it moves the clocks."""
     start: datetime
     """The first date that a scheduled run or a backfill may stand at."""
     end: datetime | None = None
@@ -42,14 +64,12 @@ class Schedule(Section):
 
     @field_validator("retrain", "score")
     @classmethod
-    def _cron(cls, text: str | None) -> str | None:
-        if text is not None and not is_cron(text):
-            raise ValueError(f"expected a cron expression of five fields or one of {', '.join(PRESETS)}")
-        return text
+    def _readable(cls, value: str | Retrain | None) -> str | Retrain | None:
+        return _is_schedule(value) if isinstance(value, str) else value
 
     @field_validator("start", "end", mode="before")
     @classmethod
-    def _utc(cls, value: Any) -> Any:
+    def _utc(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
         if isinstance(value, date) and not isinstance(value, datetime):
@@ -58,13 +78,25 @@ class Schedule(Section):
             return value
         if not 1900 <= value.year < 2200:
             raise ValueError("expected a date between 1900 and 2200")
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if value.tzinfo is None:
+            value = value.replace(tzinfo=ZoneInfo(info.data.get("timezone", "UTC")))
+        return value.astimezone(UTC)
 
     @model_validator(mode="after")
     def _in_order(self) -> Schedule:
         if self.end is not None and self.end < self.start:
             raise ValueError("expected `end` at or after `start`")
         return self
+
+    @property
+    def retrain_cron(self) -> str | None:
+        """The expression at whose ticks the model is retrained, if there is one."""
+        return self.retrain.cron if isinstance(self.retrain, Retrain) else self.retrain
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """The assets whose updates retrain it."""
+        return self.retrain.on if isinstance(self.retrain, Retrain) else ()
 
 
 class ModelConfig(Section):
@@ -86,6 +118,7 @@ class ModelConfig(Section):
     evaluation: Evaluation = Evaluation()
     gate: Gate
     resources: Resources = Resources()
+    airflow: Airflow = Field(default=Airflow(), exclude_if=lambda section: section == Airflow())
     notify: tuple[Notification, ...] = ()
     """Whom to tell what became of a run."""
 
@@ -107,6 +140,11 @@ class ModelConfig(Section):
             raise ValueError("expected `data.target` for every task but clustering, which has none")
         if self.data.timeless:
             self._without_time()
+        limit, answer = self.airflow.dagrun_timeout, self.gate.approval
+        if limit is not None and answer.when != "never" and limit.about() <= answer.within.about():
+            raise ValueError(
+                f"expected an `airflow.dagrun_timeout` longer than {answer.within}, which `gate.approval.within` gives people"
+            )
         if self.data.target in self.features.columns:
             raise ValueError(f"`features` holds the target `{self.data.target}`: a model would see the answer")
         for guard in self.gate.guards:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from include.config.names import FORMER_TASKS, TASKS
 from include.config.section import Section
+from include.config.spans import Span
 from include.errors import nearest
 
 Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$", coerce_numbers_to_str=True)]
@@ -38,7 +39,18 @@ class TaskResources(Section):
     """The queue whose Celery workers take it (`airflow celery worker --queues`)."""
     priority: int | None = None
     """Airflow's `priority_weight`: of tasks that wait for the same slots, those with the greater sum over themselves and all that follows go first."""
+    execution_timeout: Span | None = Field(default=None, exclude_if=lambda length: length is None)
+    """How long one try may take, such as `6h`; it is ended and tried again then. Waiting for late data or for an answer does not count."""
+    retries: int | None = Field(default=None, ge=0, exclude_if=lambda count: count is None)
+    """How often it is tried again, after 20 seconds and then longer; 2 if left out. An error that a retry can't help is never tried again."""
     pod: Pod | None = None
+
+    @field_validator("execution_timeout")
+    @classmethod
+    def _some_time(cls, length: Span | None) -> Span | None:
+        if length is not None and not length:
+            raise ValueError("expected an `execution_timeout` longer than nothing")
+        return length
 
 
 class Resources(TaskResources):

@@ -10,6 +10,7 @@ from pathlib import Path
 from include.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+_MODELS = Path("include", "models")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Settings:
     store_connection: str | None
     """``RATCHET_STORE_CONNECTION``: the Airflow connection (type ``aws``) for an ``s3://`` store; boto3's own chain if unset."""
     models: Path
-    """``RATCHET_MODELS``: the folder with one folder a model; ``include/models`` if unset."""
+    """``RATCHET_MODELS``: the folder with one folder a model; if unset, ``include/models`` of the DAG file's bundle, or beside this code."""
     threads: int
     """``RATCHET_THREADS``: how many threads one task may compute with; 1 if unset, since tasks share the cores."""
     dask: str | None = None
@@ -30,8 +31,14 @@ class Settings:
     """``RATCHET_PERMITTED_TYPES``: dotted paths of classes, separated by commas or blanks, that a model file may hold besides Ratchet's own list. Reading a file builds objects of these classes and hands them their state: name only what is safe with any state."""
 
     @classmethod
-    def from_environment(cls) -> Settings:
+    def from_environment(cls, *, dag_file: str | None = None) -> Settings:
         """Read the settings.
+
+        Parameters
+        ----------
+        dag_file : str, optional
+            The DAG file that asks: its bundle holds the models, unless ``RATCHET_MODELS`` says where they are. A run of a
+            versioned bundle so has the models of its own commit.
 
         Raises
         ------
@@ -65,8 +72,14 @@ class Settings:
         return cls(
             store=store,
             store_connection=os.environ.get("RATCHET_STORE_CONNECTION") or None,
-            models=Path(os.environ.get("RATCHET_MODELS") or ROOT / "include" / "models"),
+            models=Path(os.environ.get("RATCHET_MODELS") or _models_of_bundle(dag_file)),
             threads=int(threads),
             dask=os.environ.get("RATCHET_DASK") or None,
             permitted_types=permitted,
         )
+
+
+def _models_of_bundle(dag_file: str | None) -> Path:
+    """Return the nearest ``include/models`` above a DAG file, or the one beside this code."""
+    above = Path(dag_file).parents if dag_file else ()
+    return next((found for root in above if (found := root / _MODELS).is_dir()), ROOT / _MODELS)

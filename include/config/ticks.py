@@ -1,8 +1,10 @@
-"""The ticks of a schedule, in UTC."""
+"""The ticks of a schedule."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
 
@@ -39,10 +41,40 @@ def is_cron(text: str) -> bool:
     return True
 
 
-def interval_until(cron: str, instant: datetime) -> tuple[datetime, datetime]:
-    """Return the newest tick at or before ``instant``, after the one before it: ``(before, newest)``."""
-    # croniter looks strictly back, and ticks are whole minutes: from the next minute on it finds this one.
-    start = instant.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-    ticks = croniter(PRESETS.get(cron, cron), start)
-    newest, before = ticks.get_prev(datetime), ticks.get_prev(datetime)
+def interval_until(cron: str, instant: datetime, zone: str) -> tuple[datetime, datetime]:
+    """Return the newest tick at or before ``instant``, after the one before it: ``(before, newest)``.
+
+    Parameters
+    ----------
+    zone : str
+        The IANA name of the zone that the expression is meant in.
+    """
+    ticks = ticks_until(cron, instant, zone)
+    newest, before = next(ticks), next(ticks)
     return before, newest
+
+
+def ticks_until(cron: str, instant: datetime, zone: str) -> Iterator[datetime]:
+    """Yield the ticks at or before ``instant``, the newest first, in UTC.
+
+    They are those at which runs of Airflow's timetable stand, also where clocks are put forward or back.
+    """
+    # croniter looks strictly back, and ticks are whole minutes: from the next minute on it finds this one.
+    before = instant.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    while True:
+        before = _tick_before(cron, before, ZoneInfo(zone))
+        yield before
+
+
+def _tick_before(cron: str, instant: datetime, zone: ZoneInfo) -> datetime:
+    clock = instant.astimezone(zone).replace(tzinfo=None)
+    ticks = croniter(PRESETS.get(cron, cron), clock)
+    while True:
+        before: datetime = ticks.get_prev(datetime)
+        if ticks.expanded[1] == ["*"]:
+            # It ticks in every hour that passes, also in one that the clock shows twice.
+            return instant.astimezone(UTC) - (clock - before)
+        # A time that the clock shows twice is meant the second time; one that it leaps over comes as much later.
+        tick = max(before.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        if tick < instant:
+            return tick

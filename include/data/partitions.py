@@ -30,7 +30,7 @@ from include.data.sources import read, source_digest
 from include.data.spool import Spool
 from include.data.tables import named
 from include.data.windows import Split, Window, split_at
-from include.errors import DataError, NotEnoughRows, ObjectCorrupt, SchemaChanged, SourceError
+from include.errors import DataError, NotEnoughRows, NotYetThere, ObjectCorrupt, SchemaChanged, SourceError
 from include.storage.content import from_iso, known_fields, to_iso
 from include.storage.log import Entry, Log, recorded_by
 from include.storage.store import ObjectStore
@@ -141,6 +141,7 @@ def ingest(
     at: datetime,
     connections: Connections,
     started: datetime | None = None,
+    wait: Span | None = None,
 ) -> Snapshot:
     """Bring the partitions that a run at ``as_of`` needs into the store, and pin them.
 
@@ -159,6 +160,8 @@ def ingest(
     started : datetime, optional
         When the run began, by the clock of those who start runs; ``at`` if left out. What the source holds is known until
         then, whatever the clock of a worker says.
+    wait : Span, optional
+        How long after ``as_of`` the newest partition may be waited for; nothing of it is put on record meanwhile.
 
     Returns
     -------
@@ -169,13 +172,17 @@ def ingest(
     ------
     SourceError, SchemaChanged
         When rows are not as declared, or not as on record.
+    NotYetThere
+        When the newest partition that is over has no row yet, and may be waited for.
     NotEnoughRows
         When the source has no row at all in a window's partitions.
     DataError
         When ``as_of`` lies after ``started``.
     """
     split = _split(model.data, as_of)
-    snapshot = _pin(store, model, folder, split, as_of=as_of, at=at, started=started or at, connections=connections)
+    snapshot = _pin(
+        store, model, folder, split, as_of=as_of, at=at, started=started or at, connections=connections, wait=wait
+    )
     _check_coverage(snapshot)
     if model.data.timeless:
         snapshot = named(store, snapshot)
@@ -198,6 +205,7 @@ def ingest_window(
     at: datetime,
     connections: Connections,
     started: datetime | None = None,
+    wait: Span | None = None,
 ) -> Snapshot:
     """Bring the partitions of one window into the store, and pin them: rows to predict, nothing to learn from.
 
@@ -212,12 +220,22 @@ def ingest_window(
     ------
     SourceError, SchemaChanged
         When rows are not as declared, or not as on record.
+    NotYetThere
+        When the newest partition that is over has no row yet, and may be waited for.
     DataError
         When the window ends after ``started``.
     """
     split = Split(train=Window(window.after, window.after), holdout=window)
     snapshot = _pin(
-        store, model, folder, split, as_of=window.until, at=at, started=started or at, connections=connections
+        store,
+        model,
+        folder,
+        split,
+        as_of=window.until,
+        at=at,
+        started=started or at,
+        connections=connections,
+        wait=wait,
     )
     snapshot.save(store)
     return snapshot
@@ -256,6 +274,7 @@ def _pin(
     at: datetime,
     started: datetime,
     connections: Connections,
+    wait: Span | None,
 ) -> Snapshot:
     data = model.data
     if as_of > started:
@@ -272,13 +291,24 @@ def _pin(
     entries = catalogue.log.read()
     known = {slot: one for slot, (one, _) in _newest(entries).items()}
     due = again = _due(needed, known, data, _doubtful(entries, started))
+    until = as_of + (wait or Span("0s"))
     while again:
         log.info("%s: reading %d of %d partitions, %s to %s", model.name, len(again), len(needed), again[0], again[-1])
         entries = catalogue.log.read()
         observations, schema = _observe(
             store, catalogue.folder, model, folder, again, _schema(entries), started, connections
         )
-        again = catalogue.record(observations, schema, at, seen=len(entries), started=started)
+        late = _late(needed, observations, split.holdout) if at < until else None
+        # What is waited for is not on record as empty: `as_known_then` would have it empty for ever.
+        there = [one for one in observations if one.slot != late]
+        again = catalogue.record(there, schema, at, seen=len(entries), started=started)
+        if late is not None:
+            raise NotYetThere(
+                f"Partition {late} has no row yet.",
+                until=until,
+                expected=f"rows by {to_iso(until)}, which `data.wait: {wait}` gives it",
+                where=f"model {model.name}, as of {to_iso(as_of)}",
+            )
     newest = catalogue.newest()
     chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(as_of)
     if behind := [slot for slot in needed if chosen[slot].content != newest[slot].content]:
@@ -313,6 +343,12 @@ def _due(needed: Sequence[str], known: Mapping[str, Observation], data: Data, do
         return list(needed)  # nothing but reading tells whether a table has changed
     recheck = set(needed[len(needed) - data.recheck :]) if data.recheck else set()
     return [slot for slot in needed if slot in recheck or not settled(slot)]
+
+
+def _late(needed: Sequence[str], found: Sequence[Observation], window: Window) -> str | None:
+    """Return the newest slot that is over by the window's end, if a look at it found no row."""
+    over = [slot for slot in needed if bounds(slot)[1] <= window.until]
+    return next((one.slot for one in found if over and one.slot == over[-1] and not one.rows), None)
 
 
 def _settled_at(slot: str, label_delay: Span) -> datetime:

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from itertools import zip_longest
-
-from croniter import croniter
+from itertools import islice, takewhile, zip_longest
 
 from include.config.model import ModelConfig
+from include.config.ticks import ticks_until
 from include.evaluation.wording import metric_name
 from include.registry.timeline import Outcome, Standing, Timeline, Trigger
 
@@ -169,15 +168,12 @@ def reigns(of: History, *, timeless: bool = False) -> Iterator[tuple[Chapter, Ch
 
 def scheduled_since(model: ModelConfig, instant: datetime, now: datetime, *, at_most: int) -> int:
     """Count the scheduled retrainings after ``instant`` and before ``now``, up to ``at_most``."""
-    cron = model.schedule.retrain
+    cron = model.schedule.retrain_cron
     if cron is None:
         return 0
-    end = min(now, model.schedule.end or now)
-    dates = croniter("0 0 1 */3 *" if cron == "@quarterly" else cron, max(instant, model.schedule.start))
-    count = 0
-    while count < at_most and dates.get_next(datetime) <= end:
-        count += 1
-    return count
+    after, until = max(instant, model.schedule.start), min(now, model.schedule.end or now)
+    ticks = takewhile(lambda tick: tick > after, ticks_until(cron, until, model.schedule.timezone))
+    return sum(1 for _ in islice(ticks, at_most))
 
 
 def needs(model: ModelConfig, of: History, now: datetime) -> Iterator[tuple[str, str]]:

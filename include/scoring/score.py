@@ -35,7 +35,10 @@ def interval_at(model: ModelConfig, instant: datetime) -> Window:
 
     Without such a schedule an interval is as long as a partition.
     """
-    return Window(*interval_until(model.schedule.score or _TICKS[model.data.partition], instant))
+    schedule = model.schedule
+    if schedule.score is None:
+        return Window(*interval_until(_TICKS[model.data.partition], instant, "UTC"))  # as partitions begin and end
+    return Window(*interval_until(schedule.score, instant, schedule.timezone))
 
 
 def score(

@@ -2,11 +2,11 @@
 
 from ratchet_operators.approve import Approve
 from ratchet_operators.check import Check
+from ratchet_operators.dag_arguments import dag_arguments
 from ratchet_operators.declared import (
     declared_models,
     defaults,
     form,
-    notifiers_of_runs,
     reconsider_form,
     refuse_broken_models,
     reproduce_form,
@@ -46,10 +46,10 @@ __all__ = [
     "Train",
     "Withdraw",
     "assign_resources",
+    "dag_arguments",
     "declared_models",
     "defaults",
     "form",
-    "notifiers_of_runs",
     "reconsider_form",
     "refuse_broken_models",
     "reproduce_form",

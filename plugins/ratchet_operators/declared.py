@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseNotifier, CronTriggerTimetable, Param, get_parsing_context
+from airflow.sdk import Asset, AssetAll, AssetOrTimeSchedule, CronTriggerTimetable, Param, get_parsing_context
 
 from include.config.load import load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError
-from ratchet_operators.notify import run_callbacks, task_callbacks
+from ratchet_operators.notify import task_callbacks
+from ratchet_operators.retries import PERMANENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow.sdk.bases.timetable import BaseTimetable
+    from airflow.sdk.definitions.asset import AssetRef
 
 
-def declared_models(family: str, *, timed: bool = False) -> list[ModelConfig]:
+def declared_models(family: str, dag_file: str, *, timed: bool = False) -> list[ModelConfig]:
     """Return the models to build DAGs ``<family>_<model>`` for; those that can't be used are left out.
 
     A task parses only its own DAG. What is wrong with a model is said by `refuse_broken_models`, in a file of its own:
@@ -24,6 +31,8 @@ def declared_models(family: str, *, timed: bool = False) -> list[ModelConfig]:
     ----------
     family : str
         The first part of the DAG ids.
+    dag_file : str
+        The DAG file's own ``__file__``: the models are those of its bundle.
     timed : bool
         Leave out tables without event time, which have no intervals to score and no rows that mature.
     """
@@ -31,15 +40,15 @@ def declared_models(family: str, *, timed: bool = False) -> list[ModelConfig]:
     if wanted and not wanted.startswith(f"{family}_"):
         return []
     only = wanted.removeprefix(f"{family}_") if wanted else None
-    models = load_models(Settings.from_environment().models, only=only)[0]
+    models = load_models(Settings.from_environment(dag_file=dag_file).models, only=only)[0]
     return [model for model in models if not (timed and model.data.timeless)]
 
 
-def refuse_broken_models() -> None:
-    """Raise `ConfigError` with what is wrong in any model.yaml, which Airflow then shows as an import error."""
+def refuse_broken_models(dag_file: str) -> None:
+    """Raise `ConfigError` with what is wrong in any model.yaml of a DAG file's bundle, which Airflow then shows as an import error."""
     if get_parsing_context().dag_id:
         return
-    _, broken = load_models(Settings.from_environment().models)
+    _, broken = load_models(Settings.from_environment(dag_file=dag_file).models)
     if broken:
         raise ConfigError("\n\n".join(str(model.error) for model in broken))
 
@@ -54,26 +63,34 @@ def defaults(model: ModelConfig) -> dict[str, Any]:
         "retries": 2,
         "retry_delay": timedelta(seconds=20),
         "retry_exponential_backoff": True,
+        "retry_policy": PERMANENT,
     }
 
 
-def notifiers_of_runs(model: ModelConfig) -> list[BaseNotifier] | None:
-    """Return what the model's DAGs call when a run failed, for tasks that could not tell themselves."""
-    return run_callbacks(model.to_json())
-
-
-def retrain_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
-    """Return the timetable under which a run's logical date is the instant that it stands at."""
-    return _timetable(model.schedule.retrain)
+def retrain_schedule(model: ModelConfig) -> BaseTimetable | list[AssetRef] | None:
+    """Return when a model is retrained: on time, so that a run's logical date is the instant that it stands at, or by its upstream assets."""
+    schedule, upstream = model.schedule, upstream_assets(model.schedule.upstream)
+    timetable = _timetable(schedule.retrain_cron, schedule.timezone)
+    if timetable and upstream:
+        return AssetOrTimeSchedule(timetable=timetable, assets=AssetAll(*upstream))
+    return timetable or upstream or None
 
 
 def score_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
     """Return the timetable under which a run's logical date is the end of the interval that it scores."""
-    return _timetable(model.schedule.score)
+    return _timetable(model.schedule.score, model.schedule.timezone)
 
 
-def _timetable(cron: str | None) -> CronTriggerTimetable | None:
-    return CronTriggerTimetable(cron, timezone="UTC") if cron else None
+def upstream_assets(named: Iterable[str]) -> list[AssetRef]:
+    """Return the assets that are named by URI or name, whoever declares them.
+
+    References find an asset by either; an ``Asset`` made here would be another one if only its name or its URI agreed.
+    """
+    return [Asset.ref(uri=name) if "://" in name else Asset.ref(name=name) for name in named]
+
+
+def _timetable(cron: str | None, zone: str) -> CronTriggerTimetable | None:
+    return CronTriggerTimetable(cron, timezone=zone) if cron else None
 
 
 def form(model: ModelConfig) -> dict[str, Param]:
@@ -86,7 +103,7 @@ def form(model: ModelConfig) -> dict[str, Param]:
             format="date-time",
             title="As of",
             description="The instant to stand at: only rows that had happened, with labels that were due, by then are used. "
-            f"{_stands(model)}{_no_backfill('retrain', model.schedule.retrain)}",
+            f"{_stands(model)}{_no_backfill('retrain', model.schedule.retrain_cron)}",
             section="What to train",
         ),
         "candidates": Param(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from abc import abstractmethod
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from include.config.model import ModelConfig
+from include.errors import NotYetThere
 from ratchet_operators.connections import AirflowConnections
+from ratchet_operators.declared import upstream_assets
 from ratchet_operators.numbers import report_rows
 from ratchet_operators.operator import RatchetOperator, as_of, began, now
 
@@ -12,10 +17,45 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class Ingest(RatchetOperator):
-    """Read the partitions that the windows need and the store lacks; hand over the snapshot that names them."""
+_LOOK_AGAIN = timedelta(minutes=5)
+
+
+class Waits(RatchetOperator):
+    """Wait for late rows as ``data.wait`` says, without occupying a worker."""
 
     def work(self, context: Context) -> dict[str, Any]:
+        """Bring in the rows, or look again later."""
+        try:
+            return self.bring(context)
+        except NotYetThere as late:
+            self._wait(context, late)
+
+    def _wait(self, context: Context, late: NotYetThere) -> NoReturn:
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        at = min(now(context) + _LOOK_AGAIN, late.until)
+        self.log.info(
+            "%s It is looked for again at %s, until %s.", late.message, f"{at:%H:%M}", f"{late.until:%d %B %H:%M}"
+        )
+        self.defer(trigger=DateTimeTrigger(moment=at), method_name="look_again")
+
+    def look_again(self, context: Context, event: Any = None) -> Any:
+        """Go on where the wait was begun; the trigger's event says nothing but that it is time."""
+        return self.execute(context)
+
+    @abstractmethod
+    def bring(self, context: Context) -> dict[str, Any]:
+        """Return what is handed over; raises `NotYetThere` while rows are late."""
+
+
+class Ingest(Waits):
+    """Read the partitions that the windows need and the store lacks; hand over the snapshot that names them."""
+
+    def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
+        upstream = ModelConfig.model_validate(model).schedule.upstream
+        super().__init__(model=model, inlets=upstream_assets(upstream), **kwargs)
+
+    def bring(self, context: Context) -> dict[str, Any]:
         """Return as-of, snapshot, number of rows, and what the form asked for.
 
         The as-of of a table without event time is the one that names what it holds; ``looked`` is that of the run.
@@ -33,6 +73,7 @@ class Ingest(RatchetOperator):
             at=now(context),
             started=began(context),
             connections=AirflowConnections(),
+            wait=config.data.wait,
         )
         rows = sum(pinned.rows for pinned in snapshot.partitions)
         report_rows(config.name, rows)

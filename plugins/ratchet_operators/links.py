@@ -32,6 +32,6 @@ def root() -> str:
 
 def base_url() -> str:
     """Return the address under which Airflow is reached; empty if the deployment does not set it."""
-    from airflow.configuration import conf
+    from airflow.sdk import conf
 
     return str(conf.get("api", "base_url", fallback="") or "").rstrip("/")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_OF_SCHEDULE = ("backfill", "scheduled", "asset_triggered")
+"""The types of runs that the model's schedule makes, by time or by an upstream asset; what the form holds is not theirs."""
 _REFUSED = (QualityError, SchemaChanged, SourceError)
 
 
@@ -93,8 +95,9 @@ class RatchetOperator(BaseOperator):
 
     @property
     def folder(self) -> Path:
-        """The folder of the model's YAML and Python files."""
-        return Settings.from_environment().models / str(self.model["name"])
+        """The folder of the model's YAML and Python files, in the bundle from which this task's DAG was parsed."""
+        dag = self.get_dag()
+        return Settings.from_environment(dag_file=dag.fileloc if dag else None).models / str(self.model["name"])
 
     @property
     def threads(self) -> int:
@@ -143,7 +146,7 @@ def actor_of(context: Context) -> dict[str, Any]:
     kind = str(getattr(run.run_type, "value", run.run_type))
     params = context["params"]
     actor = {
-        "trigger": kind if kind in ("backfill", "scheduled") else "manual",
+        "trigger": "manual" if kind not in _OF_SCHEDULE else "backfill" if kind == "backfill" else "scheduled",
         "dag": run.dag_id,
         "run": run.run_id,
         "user": getattr(run, "triggering_user_name", None),
@@ -155,9 +158,9 @@ def actor_of(context: Context) -> dict[str, Any]:
 def as_of(context: Context, config: ModelConfig) -> datetime:
     """Return the instant that a run stands at, and log where it is from.
 
-    A scheduled run and a backfill stand at their logical date, whatever the form says. A run by hand stands at the form's
-    *As of*; if that is empty, at the logical date that it was given; without one at ``schedule.end``, if that is past, or
-    else at the moment it was triggered.
+    A scheduled run and a backfill stand at their logical date, whatever the form says; a run of an upstream asset at the
+    moment it was triggered. A run by hand stands at the form's *As of*; if that is empty, at the logical date that it was
+    given; without one at ``schedule.end``, if that is past, or else at the moment it was triggered.
     """
     instant, source = stand(context["dag_run"], context["params"].get("as_of"), config.schedule.end)
     log.info("This run stands as of %s: %s.", instant.isoformat(), source)
@@ -184,6 +187,8 @@ def stand(run: Any, wanted: Any, end: datetime | None) -> tuple[datetime, str]:
     kind = str(getattr(run.run_type, "value", run.run_type))
     if kind in ("backfill", "scheduled"):
         return (run.logical_date or run.run_after).astimezone(UTC), "the date of the schedule"
+    if kind == "asset_triggered":
+        return run.run_after.astimezone(UTC), "when an upstream asset was updated"
     if wanted:
         return _read_as_of(run, wanted), "the form's As of"
     if run.logical_date is not None:

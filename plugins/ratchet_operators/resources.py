@@ -1,4 +1,4 @@
-"""Give a DAG's tasks the resources that its model declares."""
+"""Give a DAG's tasks the resources and limits that its model declares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def assign_resources(dag: DAG, model: ModelConfig) -> None:
-    """Set pool, queue, priority and pod of each task, mapped ones included; call it when the DAG has all of its tasks."""
+    """Set where each task runs and how long and often it may, mapped ones included; call it when the DAG has all of its tasks."""
     if model.resources == Resources():
         return
     for task in dag.tasks:
@@ -23,6 +23,8 @@ def assign_resources(dag: DAG, model: ModelConfig) -> None:
             "pool_slots": wanted.pool_slots,
             "queue": wanted.queue,
             "priority_weight": wanted.priority,
+            "execution_timeout": wanted.execution_timeout and wanted.execution_timeout.about(),
+            "retries": wanted.retries,
             "executor_config": _executor_config(wanted.pod) if wanted.pod else None,
         }
         arguments = {name: value for name, value in given.items() if value is not None}

@@ -8,16 +8,17 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.connections import AirflowConnections
+from ratchet_operators.ingest import Waits
 from ratchet_operators.operator import RatchetOperator, as_of, began, now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class IngestInterval(RatchetOperator):
+class IngestInterval(Waits):
     """Bring in the rows between the last two ticks of ``schedule.score``, with or without labels, and pin them."""
 
-    def work(self, context: Context) -> dict[str, Any]:
+    def bring(self, context: Context) -> dict[str, Any]:
         """Return the snapshot that names the rows, and the interval."""
         from include.data.partitions import ingest_window
         from include.scoring.score import interval_at
@@ -32,6 +33,7 @@ class IngestInterval(RatchetOperator):
             at=now(context),
             started=began(context),
             connections=AirflowConnections(),
+            wait=config.data.wait,
         )
         return {"config": self.identity, "snapshot": snapshot.digest, **interval.to_json()}
 

@@ -1,4 +1,7 @@
-"""Who may see and do what: Airflow's own answers, asked for each request."""
+"""Who may see and do what: Airflow's own answers, asked for each request.
+
+This is the only module that imports what is private to Airflow's core; a test holds the others to its public interface.
+"""
 
 from __future__ import annotations
 

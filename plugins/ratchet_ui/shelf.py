@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, TypeVar
+
+from cachetools import LRUCache
 
 from include.config.load import BrokenModel, load_models
 from include.config.model import ModelConfig
@@ -32,23 +33,17 @@ class Kept:
     """The values that were asked for last, by their key."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: OrderedDict[Hashable, Any] = OrderedDict()
+        self._values: LRUCache[Hashable, Any] = LRUCache(most)
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Found]) -> Found:
         """Return the value of a key, made if it is not there; two threads may make it twice, and one is kept."""
         with self._lock:
             if key in self._values:
-                self._values.move_to_end(key)
                 return self._values[key]  # type: ignore[no-any-return]
         made = make()
         with self._lock:
-            value = self._values.setdefault(key, made)
-            self._values.move_to_end(key)
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
-        return value  # type: ignore[no-any-return]
+            return self._values.setdefault(key, made)  # type: ignore[no-any-return]
 
 
 class LedgerReader:

@@ -17,7 +17,7 @@ from include.config.settings import ROOT
 # Never under the public names: whoever brings the file up after a test is not to get a stand-in unawares.
 _OURS = "ratchet-stand-in"
 _DEBIAN = "bookworm"  # the release whose Python is 3.11, as in the tag of Airflow's image
-_PACKAGES = ("curl", "postgresql", "procps", "prometheus", "python3", "redis-server")
+_PACKAGES = ("curl", "postgresql", "procps", "prometheus", "python3", "python3-venv", "redis-server")
 _BASE = f"{_OURS}/debian:{'-'.join((_DEBIAN, *_PACKAGES))}"
 _SERVICES = ("object-store", "otel-collector", "postgres", "prometheus", "redis")
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from include.command_line.airflow_environment import password, shared_settings
+from include.command_line.airflow_environment import shared_settings
 from include.command_line.prepare import prepare
 from include.config.settings import ROOT
 from include.errors import ConfigError
@@ -58,8 +59,11 @@ def test_the_image_is_that_of_the_pinned_airflow() -> None:
     pinned = re.search(r"^apache-airflow==(.+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert pinned
     assert f"\nFROM apache/airflow:{pinned[1]}-python3.11\n" in (ROOT / "Dockerfile").read_text()
-    ours = set((ROOT / "requirements.txt").read_text().splitlines())
-    assert ours <= set((ROOT / "requirements-cluster.txt").read_text().splitlines()), "make requirements"
+    ours, image = (
+        {line.partition(" ;")[0] for line in (ROOT / name).read_text().splitlines()}
+        for name in ("requirements.txt", "requirements-cluster.txt")
+    )
+    assert ours <= image, "make requirements"
 
 
 def test_settings_of_every_set_up_are_in_one_place() -> None:
@@ -106,19 +110,73 @@ def test_a_known_password_is_refused_wherever_other_machines_reach_it(tmp_path: 
     prepare(tmp_path, "file:///store", {"RATCHET_BIND": bind, **PASSWORDS})
 
 
-def test_keys_and_password_are_made_at_first_start_and_stay(tmp_path: Path) -> None:
+def kept(folder: Path) -> dict[str, str]:
+    return {f"{path.parent.name}/{path.name}": path.read_text() for path in folder.glob("*/*")}
+
+
+def test_keys_and_passwords_are_made_at_first_start_and_stay(tmp_path: Path) -> None:
     prepare(tmp_path, "file:///store", {})
-    first = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
-    assert set(first) == {"fernet_key", "jwt_secret", "secret_key", "passwords.json"}
-    assert len(password(tmp_path)) >= 12
+    first = kept(tmp_path)
+    keys = {"secrets/fernet_key", "secrets/jwt_secret", "secrets/secret_key"}
+    assert set(first) == keys | {"passwords/passwords.json", "passwords/grafana"}
+    assert len(json.loads(first["passwords/passwords.json"])["admin"]) >= 12 and len(first["passwords/grafana"]) >= 12
     prepare(tmp_path, "file:///store", {"RATCHET_BIND": "127.0.0.1"})
-    assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == first
-    prepare(tmp_path, "file:///store", {"AIRFLOW_ADMIN_PASSWORD": "chosen"})
-    assert password(tmp_path) == "chosen"
+    assert kept(tmp_path) == first
+    prepare(tmp_path, "file:///store", {"AIRFLOW_ADMIN_PASSWORD": "chosen", "GRAFANA_PASSWORD": "another"})
+    assert json.loads(kept(tmp_path)["passwords/passwords.json"]) == {"admin": "chosen"}
+    assert kept(tmp_path)["passwords/grafana"] == "another"
     commands = " ".join(
         str(value) for name, value in AIRFLOW["airflow-worker"]["environment"].items() if name.endswith("_CMD")
     )
-    assert all(f"secrets/{name}" in commands for name in ("fernet_key", "jwt_secret", "secret_key"))
+    assert all(name in commands for name in keys)
+
+
+def test_a_password_is_read_by_whom_it_is_for_and_nobody_else(tmp_path: Path) -> None:
+    prepare(tmp_path, "file:///store", {})
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "passwords").iterdir()}
+    assert modes == {"passwords.json": 0o600, "grafana": 0o640}
+    sees = {name for name, service in SERVICES.items() if any("passwords:" in v for v in service.get("volumes", ()))}
+    assert sees == {"airflow-init", "airflow-apiserver", "grafana"}
+    named = {
+        name for name, service in AIRFLOW.items() if any("PASSWORDS_FILE" in key for key in service["environment"])
+    }
+    assert named == {"airflow-apiserver"}
+
+
+def test_the_password_of_a_release_before_goes_where_workers_do_not_see_it(tmp_path: Path) -> None:
+    for folder in ("secrets", "passwords"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "secrets" / "passwords.json").write_text('{"admin": "as it was"}\n')
+    prepare(tmp_path, "file:///store", {})
+    assert json.loads(kept(tmp_path)["passwords/passwords.json"]) == {"admin": "as it was"}
+    assert "secrets/passwords.json" not in kept(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["AIRFLOW_ADMIN_PASSWORD", "GRAFANA_PASSWORD"])
+def test_nobody_is_admin_with_the_password_admin(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="would have the password `admin`"):
+        prepare(tmp_path, "file:///store", {name: "admin"})
+    grafana = SERVICES["grafana"]
+    assert "GF_SECURITY_ADMIN_PASSWORD" not in grafana["environment"], "empty, it would be admin"
+    (file,) = (value for key, value in grafana["environment"].items() if key == "GF_SECURITY_ADMIN_PASSWORD__FILE")
+    assert any(
+        volume.startswith("passwords:") and file.startswith(volume.split(":")[1]) for volume in grafana["volumes"]
+    )
+    assert grafana["depends_on"]["airflow-init"] == {"condition": "service_completed_successfully"}
+
+
+def test_the_address_that_people_use_is_set_in_one_place() -> None:
+    for service in AIRFLOW.values():
+        assert service["environment"]["AIRFLOW__API__BASE_URL"] == "${BASE_URL:-http://localhost:8080}"
+
+
+def test_the_image_holds_the_pins_and_nothing_else_and_is_checked_as_it_is_built() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    environment, install = (
+        text.index("python -m venv"),
+        text.index("--no-deps -r /opt/airflow/requirements-cluster.txt"),
+    )
+    assert environment < text.index("ENV PATH=/home/airflow/ratchet/bin:") < install < text.index("&& pip check")
 
 
 def test_the_root_is_a_bundle_whose_dag_files_are_those_in_dags() -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires
 from typing import Any
 
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from include.command_line.airflow_environment import shared_settings
 from include.config.settings import ROOT, Settings
@@ -54,10 +59,64 @@ def test_every_secret_that_is_named_is_made_on_the_page_and_none_is_in_the_file(
     named |= {value for name, value in VALUES.items() if name.endswith("SecretName")}
     assert set(re.findall(r"create secret generic (\S+)", PAGE)) == named
     text = (ROOT / "kubernetes" / "values.yaml").read_text()
-    assert "://" not in text.replace("s3://your-bucket", "").replace("postgresql+psycopg2://...", ""), (
-        "an address may hold a password"
-    )
+    assert "://" not in re.sub(
+        r"s3://your-bucket|https://airflow\.example\.com|postgresql\+psycopg2://\.{3}", "", text
+    ), "an address may hold a password"
     assert not re.search(r"(?i)(password|aws_secret_access_key)\W", text)
+
+
+def test_nobody_is_admin_with_the_password_admin() -> None:
+    # The chart has moved the switch: a value by the other name is passed over.
+    for place in ("webserver", "createUserJob"):
+        assert VALUES[place] == {"defaultUser": {"enabled": False}}
+    assert "airflow users create --username ada" in PAGE
+    manager = VALUES["config"]["core"]["auth_manager"].partition(".auth_manager.")[0]
+    assert manager == "airflow.providers.fab"
+    assert "\napache-airflow-providers-fab==" in (ROOT / "requirements-cluster.txt").read_text(), "it is in the image"
+
+
+def pins(name: str) -> dict[str, list[str]]:
+    """Return the lines of a requirements file, by package."""
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if line and not line.lstrip().startswith("#"):
+            found.setdefault(re.split(r"[ =;]", line)[0], []).append(line)
+    return found
+
+
+def needed(name: str, extras: frozenset[str], seen: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return a package and everything that it needs, as installed here, with the extra that each was asked for with."""
+    for extra in extras | {""}:
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        with suppress(PackageNotFoundError):
+            for text in requires(name) or ():
+                requirement = Requirement(text)
+                if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                    needed(canonicalize_name(requirement.name), frozenset(requirement.extras), seen)
+    return seen
+
+
+def test_what_is_installed_on_astronomer_leaves_the_runtimes_own_airflow_alone() -> None:
+    ours, all_pins = pins("requirements-astronomer.txt"), pins("requirements.txt")
+    found: set[tuple[str, str]] = set()
+    for name in all_pins:
+        if name.startswith("apache-airflow"):
+            needed(name, frozenset(), found)
+    of_airflow = {name for name, _ in found}
+    providers = {name for name in ours if name.startswith("apache-airflow")}
+    assert providers == {name for name in all_pins if name.startswith("apache-airflow-providers-")}
+    assert all(ours[name] == [name] for name in providers), "of whatever version the Runtime has"
+    assert not of_airflow & (set(ours) - providers)
+    assert all(ours[name] == all_pins[name] for name in set(ours) - providers)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = {
+        canonicalize_name(Requirement(text).name)
+        for text in [*project["dependencies"], *project["optional-dependencies"]["airflow"]]
+    }
+    assert direct <= set(ours) | of_airflow, "everything that the code imports is there"
+    assert "(../requirements-astronomer.txt)" in PAGE
 
 
 def test_a_pod_has_no_rights_that_it_does_not_need_and_time_to_end() -> None:

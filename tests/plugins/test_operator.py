@@ -74,6 +74,10 @@ def test_scheduled_runs_and_backfills_stand_at_their_date_whatever_the_form_says
     assert as_of(context(run_type, logical_date=date, as_of="2014-01-01T00:00:00Z"), FLIGHTS) == date
 
 
+def test_a_run_of_an_upstream_asset_stands_at_its_moment_whatever_the_form_would_open_with():
+    assert as_of(context("asset_triggered", as_of="2014-01-01T00:00:00Z"), FLIGHTS) == TRIGGERED
+
+
 def test_a_run_by_hand_stands_at_the_forms_as_of_or_else_at_the_date_that_it_was_given():
     date, end = datetime(2013, 7, 1, tzinfo=UTC), FLIGHTS.schedule.end
     assert as_of(context(as_of="2013-09-01T02:00:00+02:00", logical_date=date), FLIGHTS) == datetime(
@@ -101,7 +105,7 @@ def test_an_as_of_that_can_not_be_is_answered(wanted):
 
 @pytest.mark.parametrize(
     ("run_type", "trigger"),
-    [("backfill", "backfill"), ("scheduled", "scheduled"), ("manual", "manual"), ("asset_triggered", "manual")],
+    [("backfill", "backfill"), ("scheduled", "scheduled"), ("manual", "manual"), ("asset_triggered", "scheduled")],
 )
 def test_schedule_form_and_backfill_are_told_apart(run_type, trigger):
     actor = actor_of(context(run_type, reason="new carrier"))

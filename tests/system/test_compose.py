@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from include.command_line.airflow_api import AirflowApi
 from include.command_line.backfill import Progress, backfill
@@ -95,7 +97,7 @@ def changed_services(images: dict[str, str], dockerfile: Path) -> dict[str, Any]
     if images["airflow"] != public:
         text = (ROOT / "Dockerfile").read_text()
         dockerfile.write_text(text.replace(f"\nFROM {public}\n", f"\nFROM {images['airflow']}\n"))
-        changes["airflow-init"] = {"build": {"context": str(ROOT), "dockerfile": str(dockerfile)}}
+        changes["airflow-init"] = {"build": {"context": str(ROOT), "dockerfile": str(dockerfile), "network": "host"}}
     return changes
 
 
@@ -143,6 +145,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     environment = {
         **kept,
         "AIRFLOW_PORT": str(port),
+        "BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW_ADMIN_PASSWORD": secrets.token_urlsafe(12),
         "RATCHET_IMAGE": f"{name}:local",
         "RATCHET_METRICS": "True",
@@ -233,6 +236,30 @@ def test_a_worker_killed_in_mid_run_changes_nothing_in_the_ledger(composed: Comp
     answer = composed("exec", "-T", "airflow-scheduler", "python", "-c", script).rpartition("ANSWER")[2]
     assert len(json.loads(answer)) == 2
     assert json.loads(answer) == backfilled.undisturbed
+
+
+def test_a_persons_commands_read_the_ledger_in_any_container(composed: Composed, backfilled: Backfilled) -> None:
+    for service in ("airflow-scheduler", "airflow-apiserver"):
+        said = composed("exec", "-T", service, "python", "-m", "include", "history", "flight_delay")
+        assert "20130601T000000Z" in said
+
+
+def test_the_image_passes_pip_check_and_holds_no_more_than_its_pins(composed: Composed) -> None:
+    assert "No broken requirements found" in composed("exec", "-T", "airflow-scheduler", "pip", "check")
+    listed = composed("exec", "-T", "airflow-scheduler", "pip", "list", "--format=freeze").split()
+    pinned = (ROOT / "requirements-cluster.txt").read_text().splitlines()
+    named = {tuple(re.split("==| ;", line)[:2]) for line in pinned if "==" in line}
+    found = {(canonicalize_name(name), version) for name, _, version in (line.partition("==") for line in listed)}
+    assert {pair for pair in found if pair[0] not in ("pip", "setuptools")} <= named
+
+
+def test_a_worker_sees_keys_and_no_password_of_a_person(composed: Composed) -> None:
+    look = "ls /opt/airflow/secrets; cat /opt/airflow/passwords/* /opt/airflow/secrets/passwords.json; env"
+    seen = composed("exec", "-T", "airflow-worker", "sh", "-c", f"{look} || true")
+    assert "fernet_key" in seen and composed.environment["AIRFLOW_ADMIN_PASSWORD"] not in seen
+    there = composed("exec", "-T", "airflow-apiserver", "cat", "passwords/passwords.json", "passwords/grafana")
+    assert composed.environment["AIRFLOW_ADMIN_PASSWORD"] in there
+    assert len(there.splitlines()[-1]) >= 12, "Grafana's is made up"
 
 
 def asked(composed: Composed, query: str, since: float) -> list[tuple[dict[str, str], list[float]]]:

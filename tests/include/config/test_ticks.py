@@ -45,11 +45,15 @@ CRON = st.tuples(_field(0, 59), _field(0, 23), _field(1, 28), _field(1, 12), _fi
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(cron=CRON, seconds=st.floats(0, 10 * 365.25 * 86400))
-def test_the_newest_interval_of_any_schedule_is_over(cron, seconds):
+@given(
+    cron=CRON,
+    seconds=st.floats(0, 10 * 365.25 * 86400),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]),
+)
+def test_the_newest_interval_of_any_schedule_is_over(cron, seconds, zone):
     instant = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     if not is_cron(cron):
         return
-    before, newest = interval_until(cron, instant)
+    before, newest = interval_until(cron, instant, zone)
     assert before < newest <= instant
     assert newest.second == newest.microsecond == 0

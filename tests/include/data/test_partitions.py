@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from include.config.spans import Span
 from include.data import partitions
 from include.data.frames import POSITION, SLOT, read_rows
 from include.data.partitions import Catalogue, ingest
 from include.data.snapshots import Snapshot, coverage
-from include.errors import DataError, NotEnoughRows, ObjectCorrupt, SchemaChanged, SourceError
+from include.errors import DataError, NotEnoughRows, NotYetThere, ObjectCorrupt, SchemaChanged, SourceError
 from include.storage.content import to_iso
 from include.storage.local import LocalStore
 from tests.faults import FaultyStore, Killed
@@ -366,3 +367,38 @@ def test_a_late_correction_changes_what_is_read_as_now_known_and_not_what_was_kn
     assert run(as_of=as_of, at=later, model=then) == before
     assert "as known at as-of, before later corrections: 2026-04" in caplog.text
     assert run(as_of=first, at=later, model=then).partitions[-2].rows == 3  # not on record then: the first on record
+
+
+def test_late_rows_are_waited_for_and_what_was_not_there_is_not_on_record(model, folder, doors, local_store) -> None:
+    wait = Span("6h")
+
+    def look(hours: int, corrections: str = "as_known_then") -> Snapshot:
+        chosen = model.model_copy(update={"data": model.data.model_copy(update={"corrections": corrections})})
+        at = AS_OF + timedelta(hours=hours)
+        return ingest(local_store, chosen, folder, as_of=AS_OF, at=at, connections=doors(), wait=wait)
+
+    (folder / "rows.csv").write_text(lines(1, 2))
+    with pytest.raises(NotYetThere) as caught:
+        look(1)
+    assert caught.value.until == AS_OF + timedelta(hours=6)
+    assert "Partition 2026-03 has no row yet" in str(caught.value)
+    (folder / "rows.csv").write_text(lines(1, 2, 3))
+    found = look(2)
+    assert [p.rows for p in found.partitions][:3] == [3, 3, 3]
+    assert look(4) == found, "by what was known at its as-of, the late rows are the first that were"
+
+
+def test_when_the_wait_is_over_a_run_goes_on_with_what_there_is(model, folder, doors, local_store) -> None:
+    (folder / "rows.csv").write_text(lines(1, 2))
+    with pytest.raises(NotEnoughRows, match="no row for the holdout window") as caught:
+        ingest(
+            local_store, model, folder, as_of=AS_OF, at=AS_OF + timedelta(hours=6), connections=doors(), wait=Span("6h")
+        )
+    assert not isinstance(caught.value, NotYetThere)
+
+
+def test_a_partition_that_is_not_over_is_not_waited_for(model, folder, doors, local_store) -> None:
+    (folder / "rows.csv").write_text(lines(1, 2, 3))
+    as_of = AS_OF + timedelta(hours=3)
+    snapshot = ingest(local_store, model, folder, as_of=as_of, at=as_of, connections=doors(), wait=Span("6h"))
+    assert snapshot.partitions[-1].slot == "2026-04" and not snapshot.partitions[-1].rows

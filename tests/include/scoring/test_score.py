@@ -155,6 +155,6 @@ def test_an_interval_lies_between_two_ticks(world: World) -> None:
     assert interval_at(world.model, month(6).replace(day=17, hour=3)) == Window(month(5), month(6))
     for cron in ("@daily", "0 0 * * *"):
         noon = month(6).replace(hour=12, second=59, microsecond=999_999)
-        assert interval_until(cron, noon) == (month(5).replace(day=31), month(6))
-        assert interval_until(cron, month(6)) == (month(5).replace(day=31), month(6))
-    assert interval_until("@quarterly", month(6)) == (month(1), month(4))
+        assert interval_until(cron, noon, "UTC") == (month(5).replace(day=31), month(6))
+        assert interval_until(cron, month(6), "UTC") == (month(5).replace(day=31), month(6))
+    assert interval_until("@quarterly", month(6), "UTC") == (month(1), month(4))

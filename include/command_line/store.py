@@ -1,0 +1,34 @@
+"""The store that commands read, by whatever connection tasks have to it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from include.config.settings import ROOT, Settings
+from include.storage.opening import open_store
+from include.storage.store import ObjectStore
+
+
+def store_of_settings() -> ObjectStore:
+    """Open the store that ``RATCHET_STORE`` names, for S3 by the Airflow connection that ``RATCHET_STORE_CONNECTION`` names.
+
+    A connection that is kept in Airflow's database is none for a command: tasks alone may ask for those.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such connection.
+    """
+    settings = Settings.from_environment()
+    if settings.store_connection is None:
+        return open_store(settings.store)
+    return open_store(settings.store, s3_client=lambda: _client(str(settings.store_connection)))
+
+
+def _client(connection: str) -> Any:
+    # Airflow alone knows what its connections mean. As it loads its plugins: by name, and only where one is asked for.
+    if (plugins := str(ROOT / "plugins")) not in sys.path:
+        sys.path.append(plugins)
+    return importlib.import_module("ratchet_operators.connections").s3_client(connection)

@@ -1,0 +1,63 @@
+"""Late rows are waited for by a deferred task: no worker is occupied, no try is used up, and the run goes on in the end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+from chain_run import declare, month, parcels
+
+from include.data.snapshots import Snapshot
+from include.storage.local import LocalStore
+from ratchet_operators import Ingest, IngestInterval, ingest, score
+
+AS_OF = month(7)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    rows = parcels()
+    folder = tmp_path / "models" / "parcels"
+    monkeypatch.setenv("RATCHET_MODELS", str(folder.parent))
+    monkeypatch.setenv("RATCHET_STORE", (tmp_path / "store").as_uri())
+
+    def run(operator: Any, at: datetime, *, until: int, again: bool = False) -> Any:
+        model = declare(folder, rows[rows["sent_at"] < month(until)], label_delay="0s\n  wait: 6h")
+        for module in (ingest, score):
+            monkeypatch.setattr(module, "now", lambda: at)
+        task = operator(task_id="ingest", model=model.to_json())
+        of = SimpleNamespace(run_type="scheduled", logical_date=AS_OF, run_after=AS_OF, dag_id="d", run_id="r")
+        context = {"dag_run": of, "params": {}}
+        return task.look_again(context, event=at) if again else task.execute(context)
+
+    return run
+
+
+@pytest.mark.parametrize("operator", [Ingest, IngestInterval])
+def test_a_run_waits_for_late_rows_without_a_worker_and_then_takes_them(
+    run: Any, tmp_path: Path, operator: Any
+) -> None:
+    with pytest.raises(TaskDeferred) as deferred:
+        run(operator, AS_OF + timedelta(minutes=2), until=6)
+    assert deferred.value.trigger.serialize()[1]["moment"] == AS_OF + timedelta(minutes=7)
+    assert deferred.value.method_name == "look_again"
+    with pytest.raises(TaskDeferred) as deferred:
+        run(operator, AS_OF + timedelta(hours=5, minutes=58), until=6, again=True)
+    assert deferred.value.trigger.serialize()[1]["moment"] == AS_OF + timedelta(hours=6), "no longer than the wait"
+    handed = run(operator, AS_OF + timedelta(hours=3), until=7, again=True)
+    snapshot = Snapshot.load(LocalStore(tmp_path / "store"), "parcels", handed["snapshot"])
+    assert snapshot.partitions[-2].slot == "2024-06" and snapshot.partitions[-2].rows
+
+
+def test_a_run_goes_on_with_what_there_is_when_the_wait_is_over(run: Any, tmp_path: Path) -> None:
+    handed = run(IngestInterval, AS_OF + timedelta(hours=6), until=6, again=True)
+    snapshot = Snapshot.load(LocalStore(tmp_path / "store"), "parcels", handed["snapshot"])
+    assert not any(pinned.rows for pinned in snapshot.partitions)
+
+
+def test_a_backfill_of_old_dates_does_not_wait(run: Any) -> None:
+    assert run(IngestInterval, datetime(2026, 1, 1, tzinfo=UTC), until=6)["snapshot"]
