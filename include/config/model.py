@@ -27,7 +27,7 @@ BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 """How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
 
-BESIDE = ("description", "owner", "schedule", "resources", "notify")
+BESIDE = ("description", "owner", "schedule", "airflow", "resources", "notify")
 """The parts of a declaration that change nothing about what a run that is under way makes."""
 
 
