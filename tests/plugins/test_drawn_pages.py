@@ -17,11 +17,11 @@ from include.command_line import questions
 from include.evaluation.evidence import Churn, Measured, SliceScores
 from include.evaluation.measure import load_evidence
 from include.registry.ledger import Ledger
-from include.registry.versions import load_version
+from include.registry.versions import Version, id_of, load_version
 from include.storage.content import canonical_json, put_content, put_json, to_iso
 from include.storage.local import LocalStore
 from include.storage.log import Log
-from include.training.record import CrossValidated, load_fit
+from include.training.record import CrossValidated, FitRecord, load_fit
 from ratchet_ui import app as pages
 from ratchet_ui.access import Viewer, get_user
 
@@ -55,6 +55,15 @@ class Place:
 
     def version(self, version: str) -> str:
         return self.text(f"/models/{NAME}/versions/{version}")
+
+    def register(self, like: Version, fit: FitRecord) -> Version:
+        """Register another version at the same instant, of another fit."""
+        put_json(self.store, f"{NAME}/fits/{fit.key}.json", fit.to_json())
+        made = replace(like, id=id_of(NAME, like.as_of, fit.key), fit=fit.key)
+        put_json(self.store, f"{NAME}/versions/{made.id}.json", made.to_json())
+        facts = {"as_of": to_iso(made.as_of), "model_file": made.model_file, "record": made.digest}
+        self.append("registered", {"version": made.id, **facts, "actor": {"trigger": "manual"}})
+        return made
 
     def append(self, kind: str, body: dict[str, Any]) -> None:
         Log(self.store, f"{NAME}/ledger/").append(lambda _: (kind, body), at="2026-01-02T00:00:00Z")
@@ -134,17 +143,14 @@ def test_two_versions_judged_on_the_same_rows_are_not_said_to_have_others_and_th
     apart = place.text(f"/models/{NAME}/compare?version={first}&version={place.ids[2]}")
     assert "they were judged on other rows" not in apart and "On identical rows" in apart
     known = load_version(store, NAME, second)
-    twin = replace(known, id=f"{second[:17]}0123456789")
-    put_json(store, f"{NAME}/versions/{twin.id}.json", twin.to_json())
-    actor = {"trigger": "manual"}
-    place.append("registered", {"version": twin.id, "as_of": to_iso(twin.as_of), "model_file": "f", "actor": actor})
+    twin = place.register(known, replace(load_fit(store, NAME, known.fit), key="1" * 64))
     decision = place.ledger.timeline()[second].decision
     assert decision is not None
     place.append("decided", replace(decision, version=twin.id).to_json())
     text = place.text(f"/models/{NAME}/compare?version={second}&version={twin.id}")
     assert "Both were judged on the same 10,000 rows" in text and "other rows" not in text
     (title,) = re.findall("<h1>(.*?)</h1>", text)
-    assert title == f"31 May 2013 ({second[17:]}) and 31 May 2013 (0123456789)"
+    assert title == f"31 May 2013 ({second[17:]}) and 31 May 2013 ({twin.id[17:]})"
     assert "Nothing differs" in text
 
 
@@ -220,17 +226,15 @@ def test_a_versions_page_tells_parameters_slices_and_the_candidates_that_lost(pl
     lost = replace(best, key="2" * 64, candidate="plain", cv=CrossValidated("roc_auc", 0.7001, 0.01, (0.7, 0.7)))
     for fit in (best, lost):
         put_json(store, f"{NAME}/fits/{fit.key}.json", fit.to_json())
-    path = store.root / f"{NAME}/versions/{version}.json"
-    value = load_version(store, NAME, version)
-    path.chmod(0o644)
-    path.write_bytes(canonical_json(replace(value, candidates={"plain": lost.key, "best": best.key}).to_json()))
+    value = replace(load_version(store, NAME, version), candidates={"plain": lost.key, "best": best.key})
+    chosen = place.register(value, best)
     decision = place.ledger.timeline()[version].decision
     assert decision is not None
     level = SliceScores("origin", "JFK", 321, 60, {"challenger": {"roc_auc": Measured(0.7654, 0.7, 0.8)}})
     found = replace(load_evidence(store, NAME, decision.evidence), slice_scores=(level,))
     key = put_content(store, f"{NAME}/evidence", ".json", canonical_json(found.to_json()))
-    place.append("decided", replace(decision, evidence=key).to_json())
-    text = place.version(version)
+    place.append("decided", replace(decision, version=chosen.id, evidence=key).to_json())
+    text = place.version(chosen.id)
     assert re.search("max_iter</dt><dd><code>200<", text)
     assert "ROC AUC by origin" in text and "0.7654" in text and "321 rows" in text
     assert text.index("0.8123") < text.index("0.7001"), "the best first"
