@@ -175,7 +175,7 @@ def test_a_decision_made_again_is_priced_by_the_code_that_it_was_made_with(tmp_p
     world.price(2)
     for name in ("evidence/index", "alone", "tripwires"):  # as with another incumbent, it is measured anew
         shutil.rmtree(world.store.root / "calls" / name)
-    ask = measurer(world.store, world.folder)
+    ask = measurer(world.store, world.folder, threads=1)
     again, _ = ask(world.model, version, None, again=done["evaluate"]["evidence"])
     assert again.costs == first.costs and again.scores == first.scores and again.train == first.train
     today, _ = ask(world.model, version, None)

@@ -80,7 +80,7 @@ class World:
 
     def measure(self, version: str, incumbent: str | None, **at: Any) -> tuple[Evidence, str]:
         ticks = itertools.count()
-        ask = measurer(self.store, self.folder, clock=lambda: float(next(ticks)), **at)
+        ask = measurer(self.store, self.folder, threads=1, clock=lambda: float(next(ticks)), **at)
         ledger = self.ledger
         return ask(self.model, ledger.version(version), ledger.version(incumbent) if incumbent else None)
 

@@ -109,7 +109,9 @@ def scored(world: World) -> Any:
 
 def evaluated(world: World) -> Any:
     clock = lambda: 0.0  # noqa: E731
-    measured = world.ledger.measure(world.model, world.champion, measurer(world.store, world.folder, clock=clock))
+    measured = world.ledger.measure(
+        world.model, world.champion, measurer(world.store, world.folder, threads=1, clock=clock)
+    )
     return measured.evidence.comparable, measured.evidence.scores, measured.evidence.gains
 
 
@@ -118,7 +120,9 @@ def settled(world: World) -> Any:
     clock = lambda: 0.0  # noqa: E731
     ledger, april = world.ledger, world.ledger.timeline().standings[0].version
     ledger.withdraw(april, "to have another incumbent", actor={"trigger": "manual"}, at=NOW)
-    again = ledger.settle(measure=measurer(world.store, world.folder, clock=clock), actor={"trigger": "manual"}, at=NOW)
+    again = ledger.settle(
+        measure=measurer(world.store, world.folder, threads=1, clock=clock), actor={"trigger": "manual"}, at=NOW
+    )
     return [(one.version, one.outcome, one.primary) for one in again]
 
 
