@@ -25,7 +25,7 @@ from include.registry.replay import judge_again
 from include.registry.timeline import Decision, Standing, Timeline
 from include.registry.versions import Version, fit_of
 from include.storage.answers import check_answers
-from include.storage.content import get_content
+from include.storage.content import digest_json, get_content, read_json
 from include.training.origins import config_of, listed_code
 from include.training.record import FitRecord
 
@@ -114,10 +114,14 @@ class _Walk:
             self._fit(fit_of(self._store, version, key))
         return f"its record, {len(named)} fits, their rows, code and model files are those that they are named by"
 
+    def _policy_of_0_1(self, config: str) -> str:
+        """Return the digest that release 0.1 gave the rules of a configuration, defaults included, as they are stored."""
+        return digest_json(read_json(get_content(self._store, f"{self._model}/configs", ".json", config))["gate"])
+
     def decision(self, decision: Decision) -> str:
         """Hold a decision against what it was made on."""
         config = self._ledger.config(decision.config)
-        if policy_digest(config.gate) != decision.policy:
+        if decision.policy not in (policy_digest(config.gate), self._policy_of_0_1(decision.config)):
             raise ObjectCorrupt("a decision names another policy than that of its configuration")
         comparison = self._ledger.compare(decision)
         if comparison is not None:

@@ -34,7 +34,7 @@ for version in json.loads(sys.argv[1]):
         parsed[family] = bag
     dag = parsed["retrain"].dags["retrain_parcels"]
     date = datetime.fromisoformat(sys.argv[2])
-    run = SimpleNamespace(run_type="scheduled", logical_date=date, run_after=date, dag_id=dag.dag_id, run_id="r")
+    run = SimpleNamespace(run_type="scheduled", logical_date=date, run_after=date, start_date=date, dag_id=dag.dag_id, run_id="r")
     told.append({
         "bundle": str(bundle.path),
         "description": dag.description,
@@ -77,7 +77,7 @@ class Repository:
 
 def identity(folder: Path) -> str:
     """Return the identity of a declaration, which every task of a run is held to."""
-    return digest_json({"model": load_model(folder / "model.yaml").to_json(), "code": code_digest(folder)})
+    return digest_json({"model": load_model(folder / "model.yaml").identity, "code": code_digest(folder)})
 
 
 @pytest.fixture(scope="module")

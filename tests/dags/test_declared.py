@@ -61,7 +61,7 @@ answer({dag_id: {
     "schedule": dag.timetable.summary,
     "zone": str(getattr(getattr(dag.timetable, "timetable", dag.timetable), "_timezone", None)),
     "start": dag.start_date,
-    "inlets": sorted(getattr(ref, "uri", None) or ref.name for task in bag.dags[dag_id].tasks for ref in getattr(task, "inlets", ())),
+    "inlets": sorted(getattr(ref, "uri", None) or ref.name for task in bag.dags[dag_id].tasks if task.task_id == "ingest" for ref in getattr(task, "inlets", ())),
 } for dag_id, dag in stored.items()})
 """
 )

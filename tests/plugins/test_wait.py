@@ -28,9 +28,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(operator: Any, at: datetime, *, until: int, again: bool = False) -> Any:
         model = declare(folder, rows[rows["sent_at"] < month(until)], label_delay="0s\n  wait: 6h")
         for module in (ingest, score):
-            monkeypatch.setattr(module, "now", lambda: at)
+            monkeypatch.setattr(module, "now", lambda context: at)
         task = operator(task_id="ingest", model=model.to_json())
-        of = SimpleNamespace(run_type="scheduled", logical_date=AS_OF, run_after=AS_OF, dag_id="d", run_id="r")
+        of = SimpleNamespace(
+            run_type="scheduled", logical_date=AS_OF, run_after=AS_OF, start_date=AS_OF, dag_id="d", run_id="r"
+        )
         context = {"dag_run": of, "params": {}}
         return task.look_again(context, event=at) if again else task.execute(context)
 
