@@ -18,6 +18,7 @@ from include.config.resources import Resources
 from include.config.section import Section
 from include.config.ticks import PRESETS, is_cron
 from include.config.training import Training
+from include.config.watch import Watch
 from include.errors import nearest
 
 BASELINES = ("trivial", "simple")
@@ -32,12 +33,14 @@ class Schedule(Section):
     """A cron expression or an Airflow preset such as `@monthly`; each run stands at its logical date. Left out: only by hand."""
     score: str | None = None
     """The same for batch predictions; each run predicts the rows between the tick before its logical date and that date. Left out: only by hand, one partition at a time."""
+    monitor: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The same for watching the champion; each run looks at the rows between the tick before its logical date and that date. Left out: only by hand."""
     start: datetime
     """The first date that a scheduled run or a backfill may stand at."""
     end: datetime | None = None
     """The last one; left out for a model that goes on."""
 
-    @field_validator("retrain", "score")
+    @field_validator("retrain", "score", "monitor")
     @classmethod
     def _cron(cls, text: str | None) -> str | None:
         if text is not None and not is_cron(text):
@@ -85,6 +88,8 @@ class ModelConfig(Section):
     resources: Resources = Resources()
     notify: tuple[Notification, ...] = ()
     """Whom to tell what became of a run."""
+    watch: Watch = Field(default=Watch(), exclude_if=lambda value: value == Watch())
+    """What happens after promotion."""
 
     @model_validator(mode="before")
     @classmethod
@@ -178,6 +183,7 @@ class ModelConfig(Section):
             "weights: {half_life: ...}": training.weights is not None and bool(training.weights.half_life),
             "evaluation.block": self.evaluation.block is not None,
             "schedule.score": self.schedule.score is not None,
+            "schedule.monitor": self.schedule.monitor is not None,
         }
         if found := [name for name, there in declared.items() if there]:
             raise ValueError(f"`{found[0]}` needs `data.event_time`, which this table does not have")
@@ -201,7 +207,11 @@ class ModelConfig(Section):
         return tuple(dict.fromkeys([*self.evaluation.fairness, *(rule.groups for rule in self.gate.fairness)]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON that `model_validate` reads back, for a DAG's serialized form."""
+        """Return plain JSON that `model_validate` reads back, for a DAG's serialized form.
+
+        What says nothing, of the parts that declarations of release 0.1 did not have, is left out: a declaration that did
+        not change keeps its digest.
+        """
         return self.model_dump(mode="json", by_alias=True, exclude_unset=False)
 
     def folder(self, models: Path) -> Path:
