@@ -1,0 +1,276 @@
+"""Alarms: a pure fold over what was observed of a champion. An alarm needs surprise and size; broken data is no drift.
+
+Whatever the order in which intervals were observed, the history of alarms is the same: it is computed in the order of
+event time, from all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.config.watch import Levels, Watch
+from include.monitoring.change_detection import Detection, detect, phases, thresholds
+from include.monitoring.data_faults import OF_ALL_ROWS, Fault, faults_between
+from include.monitoring.drift import Period, Reference, Series, effect_in, series_of
+from include.monitoring.effects import Effect
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was observed of one interval under one champion.
+
+    ``faults`` are those of single columns; ``backfilled`` says that the interval was observed as history, by a backfill.
+    """
+
+    version: str
+    period: Period
+    faults: tuple[Fault, ...] = ()
+    backfilled: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        faults = [one.to_json() for one in self.faults]
+        return {**self.period.to_json(), "version": self.version, "faults": faults, "backfilled": self.backfilled}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Observed:
+        """Read what `to_json` wrote."""
+        faults = tuple(Fault.from_json(one) for one in value["faults"])
+        return cls(value["version"], Period.from_json(value), faults, value["backfilled"])
+
+
+AlarmKind = Literal["drift", "data_fault", "performance"]
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something that people are told once.
+
+    Parameters
+    ----------
+    version : str
+        The champion.
+    kind : {"drift", "data_fault", "performance"}
+    after, until : datetime
+        The interval at whose end it was raised.
+    since : datetime
+        When what it tells of is seen to begin.
+    subject : str
+        The column; the fault's kind and columns; the metric. Empty for the rows as a whole.
+    said : str
+        A sentence without a row's value.
+    effect : Effect or None
+        Of drift in a column: from the reference's periods of the same weekdays to those since it began.
+    backfilled : bool
+    """
+
+    version: str
+    kind: AlarmKind
+    after: datetime
+    until: datetime
+    since: datetime
+    subject: str
+    said: str
+    effect: Effect | None = None
+    backfilled: bool = False
+
+    @property
+    def key(self) -> str:
+        """What tells it from other alarms: raised again for the same interval, it is the same."""
+        return f"{self.version} {self.until:%Y%m%dT%H%M%SZ} {self.kind} {self.subject}"
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What the observations of one champion mean.
+
+    Parameters
+    ----------
+    observed : tuple of Observed
+        In the order of time, each with its faults, those of the rows as a whole among them.
+    alarms : tuple of Alarm
+        In the order of time.
+    series : Series
+    detection : Detection
+        How surprising each series is at each interval, as a share of what makes an alarm.
+    told_apart : bool
+        Whether the reference is long enough for periods to be compared with those of their own weekday.
+    """
+
+    observed: tuple[Observed, ...]
+    alarms: tuple[Alarm, ...]
+    series: Series
+    detection: Detection
+    told_apart: bool
+
+
+def history_of(reference: Reference, observed: Sequence[Observed], watch: Watch, length: timedelta) -> History:
+    """Return what the observations of one champion mean.
+
+    Parameters
+    ----------
+    reference : Reference
+        The champion's training rows.
+    observed : sequence of Observed
+        In any order; of several of one interval the last stands.
+    watch : Watch
+    length : timedelta
+        Of an interval.
+    """
+    newest = {one.period.until: one for one in observed}
+    listed = [newest[until] for until in sorted(newest)]
+    periods = [one.period for one in listed]
+    of = len(reference.periods)
+    phase = phases([one.after for one in (*reference.periods, *periods)], length, of)
+    whole = faults_between(reference, periods, phase.tolist())
+    listed = [replace(one, faults=(*one.faults, *more)) for one, more in zip(listed, whole, strict=True)]
+    series = series_of(reference, periods)
+    values = series.values.copy()
+    for number, one in enumerate(listed):
+        values[_touched(reference, series, one.faults), of + number] = np.nan
+    detection = detect(
+        values, phase, of, thresholds(series.shares, watch.false_alarms.a_year, length), series.two_sided
+    )
+    alarms = [*_of_faults(listed), *_of_drift(reference, listed, series, detection, phase, watch.levels, length)]
+    ordered = sorted(alarms, key=lambda one: (one.until, one.kind, one.subject))
+    return History(tuple(listed), tuple(ordered), series, detection, bool(len(np.unique(phase)) > 1))
+
+
+def _touched(reference: Reference, series: Series, faults: Sequence[Fault]) -> list[int]:
+    """Return the series in which an interval with these faults says nothing of the world.
+
+    Those of the broken columns, and of whatever is made from columns: derived ones, predictions, labels beside them.
+    """
+    if not faults:
+        return []
+    names = {name for fault in faults for name in fault.columns}
+    everything = any(fault.kind in OF_ALL_ROWS for fault in faults)
+    made = {one.name for one in reference.layout.columns if one.role != "input"}
+    return [
+        number for number, (column, _) in enumerate(series.names) if everything or column in names or column in made
+    ]
+
+
+def _of_faults(listed: Sequence[Observed]) -> list[Alarm]:
+    """Return one alarm for each fault and the first of the intervals, one after the other, that have it."""
+    found: list[Alarm] = []
+    before: set[tuple[str, tuple[str, ...]]] = set()
+    for one in listed:
+        now = {(fault.kind, fault.columns): fault for fault in one.faults}
+        for key, fault in now.items():
+            if key not in before:
+                period = one.period
+                subject = " ".join([fault.kind, *fault.columns])
+                instants = (period.after, period.until, period.after)
+                found.append(Alarm(one.version, "data_fault", *instants, subject, fault.said, None, one.backfilled))
+        before = set(now)
+    return found
+
+
+def _of_drift(
+    reference: Reference,
+    listed: Sequence[Observed],
+    series: Series,
+    detection: Detection,
+    phase: Array,
+    levels: Levels,
+    length: timedelta,
+) -> list[Alarm]:
+    """Return an alarm where a column was surprising at some interval since its last alarm, and the change matters now."""
+    found: list[Alarm] = []
+    of = len(reference.periods)
+    week = max(1, round(timedelta(days=7) / length))
+    rows_of: dict[str, list[int]] = {}
+    for number, (column, _) in enumerate(series.names):
+        rows_of.setdefault(column, []).append(number)
+    for column, rows in rows_of.items():
+        surprising: dict[int, int] = {}  # series to the look at which its change began
+        for look, one in enumerate(listed):
+            for row in rows:
+                if detection.crossed[row, look]:
+                    surprising[row] = int(detection.began[row, look])
+            if not surprising or np.isnan(series.values[rows[0], of + look]):
+                continue
+            first = max(min(surprising.values()), look + 1 - week)
+            statistics = {series.names[row][1] for row in surprising}
+            said, effect = _size(reference, listed[first : look + 1], phase, of + first, column, statistics, levels)
+            if said is not None:
+                instants = (one.period.after, one.period.until, listed[first].period.after)
+                found.append(Alarm(one.version, "drift", *instants, column, said, effect, one.backfilled))
+                surprising = {}
+    return found
+
+
+_EFFECTS = {
+    "location": {"psi", "total_variation", "wasserstein"},
+    "shape": {"psi", "total_variation", "wasserstein"},
+    "missing": {"missing"},
+    "outside": {"outside"},
+}
+
+
+def _size(
+    reference: Reference,
+    current: Sequence[Observed],
+    phase: Array,
+    first: int,
+    column: str,
+    statistics: set[str],
+    levels: Levels,
+) -> tuple[str | None, Effect | None]:
+    """Return a sentence if a change matters, and the effect of a column.
+
+    Each interval is compared with the reference's of the same phase, in proportion to its rows.
+    """
+    periods = [one.period for one in current]
+    of = len(reference.periods)
+    before: list[tuple[Period, float]] = []
+    for period, where in zip(periods, phase[first : first + len(periods)], strict=True):
+        alike = [one for one, other in zip(reference.periods, phase[:of], strict=True) if other == where and one.rows]
+        total = sum(one.rows for one in alike)
+        before += [(one, period.rows / total) for one in alike]
+    if not column:
+        return _size_of_table(periods, before, statistics, levels), None
+    if not before or not sum(one.rows for one in periods):
+        return None, None
+    effect = effect_in(reference, column, before, periods)
+    wanted = set().union(*(_EFFECTS[one] for one in statistics))
+    beyond = [name for name in effect.beyond(levels) if name in wanted]
+    return (_said(column, effect, beyond) if beyond else None), effect
+
+
+def _size_of_table(
+    periods: Sequence[Period], before: Sequence[tuple[Period, float]], statistics: set[str], levels: Levels
+) -> str | None:
+    rows = float(np.mean([one.rows for one in periods]))
+    usual = float(np.mean([one.rows for one, _ in before])) if before else 0.0
+    if "volume" in statistics and usual and abs(rows / usual - 1) >= levels.rows:
+        return f"{rows / usual - 1:+.0%} rows a period"
+    found = float(np.mean([one.duplicates for one in periods]))
+    known = float(np.mean([one.duplicates for one, _ in before])) if before else 0.0
+    if "duplicates" in statistics and found - known >= levels.share:
+        return f"{found:.1%} of the rows come twice, {known:.1%} did"
+    length = (periods[-1].until - periods[-1].after).total_seconds()
+    later = float(np.mean([one.lag for one in periods]) - np.mean([one.lag for one, _ in before])) if before else 0.0
+    if "lag" in statistics and later >= levels.share * length:
+        return f"the newest row is {later / 3600:.1f} hours older than it used to be"
+    return None
+
+
+def _said(column: str, effect: Effect, beyond: Sequence[str]) -> str:
+    parts = {
+        "psi": f"population stability index {effect.psi:.2f}",
+        "total_variation": f"{effect.total_variation:.0%} of the rows moved",
+        "wasserstein": f"values moved by {effect.wasserstein or 0:.2f} standard deviations",
+        "missing": f"{100 * effect.missing:+.1f} points of rows without a value",
+        "outside": f"{100 * effect.outside:+.1f} points of rows outside what training had",
+    }
+    return f"`{column}`: {', '.join(parts[name] for name in beyond)}"
