@@ -22,6 +22,9 @@ from include.monitoring.effects import Effect
 
 Array = NDArray[Any]
 
+GONE = 7
+"""Intervals without a fault after which it is a new one: with few rows it is not seen in each."""
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -111,8 +114,21 @@ class History:
     detection: Detection
     told_apart: bool
 
+    @property
+    def broken(self) -> frozenset[datetime]:
+        """The ends of the intervals with a data fault: how a model did on such rows says nothing of the model."""
+        return frozenset(one.period.until for one in self.observed if one.faults)
 
-def history_of(reference: Reference, observed: Sequence[Observed], watch: Watch, length: timedelta) -> History:
+
+def history_of(
+    reference: Reference,
+    observed: Sequence[Observed],
+    watch: Watch,
+    length: timedelta,
+    *,
+    share: float = 1.0,
+    of_rows: bool = True,
+) -> History:
     """Return what the observations of one champion mean.
 
     Parameters
@@ -124,20 +140,24 @@ def history_of(reference: Reference, observed: Sequence[Observed], watch: Watch,
     watch : Watch
     length : timedelta
         Of an interval.
+    share : float
+        The part of the accepted false alarms that these observations may make.
+    of_rows : bool
+        Whether the rows as a whole are looked at as well: how many there are, whether they come twice or late.
     """
     newest = {one.period.until: one for one in observed}
     listed = [newest[until] for until in sorted(newest)]
     periods = [one.period for one in listed]
     of = len(reference.periods)
     phase = phases([one.after for one in (*reference.periods, *periods)], length, of)
-    whole = faults_between(reference, periods, phase.tolist())
+    whole = faults_between(reference, periods, phase.tolist()) if of_rows else ((),) * len(listed)
     listed = [replace(one, faults=(*one.faults, *more)) for one, more in zip(listed, whole, strict=True)]
-    series = series_of(reference, periods)
+    series = series_of(reference, periods, of_rows=of_rows)
     values = series.values.copy()
     for number, one in enumerate(listed):
         values[_touched(reference, series, one.faults), of + number] = np.nan
     detection = detect(
-        values, phase, of, thresholds(series.shares, watch.false_alarms.a_year, length), series.two_sided
+        values, phase, of, thresholds(share * series.shares, watch.false_alarms.a_year, length), series.two_sided
     )
     alarms = [*_of_faults(listed), *_of_drift(reference, listed, series, detection, phase, watch.levels, length)]
     ordered = sorted(alarms, key=lambda one: (one.until, one.kind, one.subject))
@@ -160,18 +180,18 @@ def _touched(reference: Reference, series: Series, faults: Sequence[Fault]) -> l
 
 
 def _of_faults(listed: Sequence[Observed]) -> list[Alarm]:
-    """Return one alarm for each fault and the first of the intervals, one after the other, that have it."""
+    """Return one alarm for each fault, and another one only after it was gone for `GONE` intervals."""
     found: list[Alarm] = []
-    before: set[tuple[str, tuple[str, ...]]] = set()
-    for one in listed:
-        now = {(fault.kind, fault.columns): fault for fault in one.faults}
-        for key, fault in now.items():
-            if key not in before:
+    seen: dict[tuple[str, tuple[str, ...]], int] = {}
+    for number, one in enumerate(listed):
+        for fault in one.faults:
+            key = (fault.kind, fault.columns)
+            if number - seen.get(key, -GONE - 1) > GONE:
                 period = one.period
                 subject = " ".join([fault.kind, *fault.columns])
                 instants = (period.after, period.until, period.after)
                 found.append(Alarm(one.version, "data_fault", *instants, subject, fault.said, None, one.backfilled))
-        before = set(now)
+            seen[key] = number
     return found
 
 
@@ -191,11 +211,14 @@ def _of_drift(
     rows_of: dict[str, list[int]] = {}
     for number, (column, _) in enumerate(series.names):
         rows_of.setdefault(column, []).append(number)
+    crossed = detection.crossed
     for column, rows in rows_of.items():
+        if not crossed[rows].any():
+            continue
         surprising: dict[int, int] = {}  # series to the look at which its change began
         for look, one in enumerate(listed):
             for row in rows:
-                if detection.crossed[row, look]:
+                if crossed[row, look]:
                     surprising[row] = int(detection.began[row, look])
             if not surprising or np.isnan(series.values[rows[0], of + look]):
                 continue

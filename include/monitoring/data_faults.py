@@ -25,7 +25,7 @@ FaultKind = Literal[
 OF_ALL_ROWS = ("frozen_feed", "rows_lost", "duplicated_rows")
 """Faults that leave no column of the interval to be trusted."""
 
-LEAST_ROWS = 50
+LEAST_ROWS = 30
 """Fewer rows with a value look like anything."""
 _AT = np.linspace(0.05, 0.95, 19)
 _ALIKE = 0.25
@@ -100,7 +100,7 @@ class Fault:
 
 def faults_in(reference: Reference, current: Sketch) -> tuple[Fault, ...]:
     """Return what is broken in the columns of an interval, as the sketch beside the reference tells."""
-    columns = [one for one in reference.layout.columns if one.role == "input"]
+    columns = [one for one in reference.layout.columns if one.role in ("input", "derived")]
     found: list[Fault] = []
     for layout in columns:
         before, now = reference.sketch.columns[layout.name], current.columns[layout.name]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from include.errors import NotEnoughRows
 from include.monitoring.effects import Counts, Effect, effect_of, effect_of_sketches
 from include.monitoring.sketches import ColumnLayout, ColumnSketch, Layout, Sketch
 from include.storage.content import digest_json, from_iso, to_iso
@@ -145,17 +146,23 @@ def period_of(sketch: Sketch, bins: Mapping[str, Bins], after: datetime, until: 
     return Period(after, until, sketch.rows, counts, round(sketch.ids.duplicates, 6), round(lag, 3), prints)
 
 
-def reference_of(layout: Layout, periods: Iterable[tuple[datetime, datetime, Sketch]]) -> Reference:
-    """Return the reference that the sketches of training rows, period by period, make.
+def reference_of(layout: Layout, periods: Iterable[tuple[datetime, datetime, Sketch]], model: str) -> Reference:
+    """Return the reference that the sketches of a champion's rows, period by period, make.
 
     Raises
     ------
-    ValueError
+    NotEnoughRows
         When there is no period.
     """
     listed = sorted(periods, key=lambda one: one[1])
     if not listed:
-        raise ValueError("a reference needs rows")
+        raise NotEnoughRows(
+            "There is nothing to compare a champion's rows with.",
+            expected="training rows of at least one whole interval of `schedule.monitor`",
+            found="none",
+            where=f"model {model}",
+            remedy="watch in shorter intervals",
+        )
     whole = listed[0][2]
     for _, _, one in listed[1:]:
         whole = whole + one
@@ -186,10 +193,11 @@ class Series:
     shares: Array
 
 
-def series_of(reference: Reference, periods: Sequence[Period]) -> Series:
+def series_of(reference: Reference, periods: Sequence[Period], *, of_rows: bool = True) -> Series:
     """Return the series of every column and statistic over the reference's periods and those that are watched.
 
     A period of the reference is compared with the others of it: it would be too much like a whole that it is a part of.
+    ``of_rows`` says whether those of the rows as a whole are among them.
     """
     names: list[tuple[str, str]] = []
     values: list[Array] = []
@@ -204,14 +212,15 @@ def series_of(reference: Reference, periods: Sequence[Period]) -> Series:
         names += [(column.name, statistic) for statistic in STATISTICS]
         values += [found[statistic] for statistic in STATISTICS]
         outer += [column.role in ("prediction", "label")] * len(STATISTICS)
-    rows = np.array([one.rows for one in listed], dtype=float)
-    names += [("", statistic) for statistic in TABLE]
-    values += [
-        np.where(rows > 0, np.log(np.maximum(rows, 1)), np.nan),
-        _stable(np.array([one.duplicates for one in listed])),
-        np.array([one.lag for one in listed]),
-    ]
-    outer += [True] * len(TABLE)
+    if of_rows:
+        rows = np.array([one.rows for one in listed], dtype=float)
+        names += [("", statistic) for statistic in TABLE]
+        values += [
+            np.where(rows > 0, np.log(np.maximum(rows, 1)), np.nan),
+            _stable(np.array([one.duplicates for one in listed])),
+            np.array([one.lag for one in listed]),
+        ]
+        outer += [True] * len(TABLE)
     first = np.array(outer)
     shares = np.where(first, 1 / first.sum(), 1 / max((~first).sum(), 1)) / (1 if first.all() else 2)
     two_sided = np.array([statistic not in ("shape", "duplicates", "lag") for _, statistic in names])

@@ -40,9 +40,18 @@ class WatchLog:
         """Put on record what an interval's rows were like, and what that was computed from."""
         self._once(OBSERVED, {**observed.to_json(), "sources": sources}, at, by=("version", "until"))
 
-    def measure(self, performance: Performance, *, details: str, at: datetime) -> None:
-        """Put on record how the champion did on an interval's matured labels; ``details`` is the digest of all of it."""
-        self._once(MEASURED, {**performance.to_json(), "details": details}, at, by=("version", "until"))
+    def measure(self, performance: Performance, *, details: str, labels: Body | None, at: datetime) -> None:
+        """Put on record how the champion did on an interval's matured labels.
+
+        Parameters
+        ----------
+        details : str
+            The digest of all that was measured.
+        labels : dict or None
+            The labels themselves, counted: a `Period`.
+        """
+        body = {**performance.to_json(), "details": details, "labels": labels}
+        self._once(MEASURED, body, at, by=("version", "until"))
 
     def pair(self, paired: Paired, *, at: datetime) -> None:
         """Put on record how champion and predecessor did on the same rows."""
