@@ -45,7 +45,7 @@ class Detection:
     evidence : array of shape (n_series, n_looks)
         Each detector's value as a share of its threshold, before it starts anew; at one or more it alarms.
     began : array of int of shape (n_series, n_looks)
-        The look since which each detector has not been below its stake, which is where a change is taken to begin.
+        Where a change is taken to begin: the look at which the bet that won most would best have been begun.
     memory : array of shape (n_series,)
         The long-run variance of each series that was paid for; one is no memory.
     """
@@ -120,7 +120,8 @@ def detect(series: Array, phases: Array, references: int, thresholds: Array, two
     share = share / len(STRENGTHS)
     evidence = np.zeros((count, max(periods - references, 0)))
     began = np.zeros(evidence.shape, dtype=np.int64)
-    start = np.zeros(count, dtype=np.int64)
+    best = np.zeros(stakes.shape)  # log of what each bet is worth, begun at the best moment: a CUSUM
+    start = np.zeros(stakes.shape, dtype=np.int64)
     enough = np.isfinite(residuals[:, :references]).sum(axis=1) >= LEAST_PERIODS
     for look in range(references, periods):
         members = np.flatnonzero(phases[: look + 1] == phases[look])
@@ -138,13 +139,16 @@ def detect(series: Array, phases: Array, references: int, thresholds: Array, two
             ranks, ties = below[some], equal[some]
             factors = (growth[:, ranks + ties] - growth[:, ranks]) / ties
             factors *= np.exp(-np.outer(cumulants, memory[at[some]] - 1))
-            stakes[at[some]] = (stakes[at[some]] + 1) * factors.T
-        value = (stakes[at] * share[at]).sum(axis=1)
-        start[at[value < 1]] = look - references + 1
-        began[:, look - references] = np.minimum(start, look - references)
+            rows = at[some]
+            stakes[rows] = (stakes[rows] + 1) * factors.T
+            start[rows] = np.where(best[rows] <= 0, look - references, start[rows])
+            best[rows] = np.maximum(best[rows], 0) + np.log(factors.T)
+        parts = stakes[at] * share[at]
+        value = parts.sum(axis=1)
+        began[at, look - references] = start[at, parts.argmax(axis=1)]
         evidence[at, look - references] = value / thresholds[at]
         again = at[value >= thresholds[at]]
-        stakes[again], start[again] = 0, look - references + 1
+        stakes[again] = best[again] = 0
     return Detection(evidence, began, memory)
 
 
@@ -177,7 +181,7 @@ def long_run_variance(residuals: Array) -> Array:
 
     The autocorrelations of normal scores are added in pairs until they stop falling towards zero (Geyer 1992, "Practical Markov
     chain Monte Carlo", the initial monotone sequence); means taken out of few periods make them look too small, which is put
-    right. One standard error is added, and no series is taken to have less memory than half of the series have.
+    right. A hundred days say little of one series' memory, so none is taken to have less than three quarters of them have.
 
     Parameters
     ----------
@@ -202,9 +206,8 @@ def long_run_variance(residuals: Array) -> Array:
         mended[:, 0] = 1
         sums = np.minimum.accumulate(mended.reshape(count, pairs, 2).sum(axis=2), axis=1)
         memory = np.maximum(1, 2 * np.maximum(sums, 0).sum(axis=1) - 1)
-    memory = np.maximum(memory, np.median(memory))
-    grown: Array = memory * (1 + np.sqrt(2 * memory / sizes[:, 0]))
-    return grown
+    paid: Array = np.maximum(memory, np.quantile(memory, 0.75))
+    return paid
 
 
 @lru_cache(maxsize=4096)

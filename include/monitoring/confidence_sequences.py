@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.monitoring.change_detection import LEAST_PERIODS, long_run_variance
+from include.monitoring.change_detection import long_run_variance
 
 Array = NDArray[Any]
 
-LEAST_VALUES = 5
-"""Of fewer values no interval is given: nothing is known of how they spread."""
+LEAST_VALUES = 10
+"""Of fewer values no interval is given: too little is known of how they spread, and how they follow one another."""
+CAUTION = 1.5
+"""Standard errors that are added to the estimated memory: of one short series it is known badly."""
 EXPECTED = 0.25
 """Variance, in squared standard deviations, of the normal prior of the mean's distance; intervals are narrowest from ten to a hundred values."""
 
@@ -53,8 +55,8 @@ def confidence_sequence(values: Sequence[float] | Array, error: float) -> Bounds
     ratio = (np.sqrt(grown) / error) ** (2 / n)
     if ratio >= grown:
         return Bounds(n, mean, None, None)
-    if n >= 2 * LEAST_PERIODS:
-        variance *= float(long_run_variance(known[None, :])[0])
+    memory = float(long_run_variance(known[None, :])[0])
+    variance *= memory * (1 + CAUTION * float(np.sqrt(2 * memory / n)))
     # (1 + t2 / (n - 1)) / (1 + t2 / ((n - 1) grown)) reaches `ratio` where the mixture reaches 1 / error.
     reached = (ratio - 1) / (1 - ratio / grown) * (n - 1)
     half = float(np.sqrt(reached * variance / n))

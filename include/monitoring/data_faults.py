@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from include.monitoring.drift import MOST_BINS, Period, Reference
 from include.monitoring.effects import total_variation
-from include.monitoring.sketches import ColumnLayout, ColumnSketch, Sketch, bucket_of
+from include.monitoring.sketches import NUMBER_CELLS, ColumnLayout, ColumnSketch, Sketch
 
 Array = NDArray[Any]
 FaultKind = Literal[
@@ -28,6 +28,8 @@ OF_ALL_ROWS = ("frozen_feed", "rows_lost", "duplicated_rows")
 LEAST_ROWS = 30
 """Fewer rows with a value look like anything."""
 _AT = np.linspace(0.05, 0.95, 19)
+_SURE = 2_000
+"""Rows from which on a factor below ten, or a shift, is told from a world that became larger by about as much."""
 _ALIKE = 0.25
 """Standard deviations that quantiles may lie apart, on average, to be called those of one distribution."""
 _FACTORS: dict[float, str] = {
@@ -51,33 +53,6 @@ _SHIFTED: dict[tuple[float, float], str] = {  # value = factor * other + offset
     (1.0, -273.15): "degrees Celsius instead of kelvins",
 }
 _CODES = (-1.0, 0.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, -999999.0)
-_CODE_TEXTS = (
-    *(
-        "",
-        "-",
-        "--",
-        "?",
-        ".",
-        "0",
-        "-1",
-        "-99",
-        "-999",
-        "99",
-        "999",
-        "9999",
-        "na",
-        "n/a",
-        "nan",
-        "none",
-        "null",
-        "nil",
-    ),
-    *("unknown", "unk", "missing", "undefined", "not available", "(missing)", "#n/a", "\\n"),
-)
-CODE_BUCKETS = {
-    bucket_of(form(text)) for text in _CODE_TEXTS for form in (str.lower, str.upper, str.capitalize, str.title)
-}
-"""Where texts lie that mean "no value" somewhere."""
 
 
 @dataclass(frozen=True)
@@ -180,9 +155,14 @@ def _unit(layout: ColumnLayout, before: ColumnSketch, now: ColumnSketch) -> str 
             *((1 / factor, 0.0, f"smaller by a factor of {factor_name}") for factor, factor_name in _FACTORS.items()),
             *((*shift, shift_name) for shift, shift_name in _SHIFTED.items()),
         ]
+        if rows.known < _SURE:
+            known = [one for one in known if one[1] == 0 and not 0.1 < one[0] < 10]
         rests = [float(np.abs((found - offset) / factor - usual).mean() / spread) for factor, offset, _ in known]
         best = int(np.argmin(rests))
-        if rests[best] < min(_ALIKE, 0.2 * apart) and _spread_alike((found - known[best][1]) / known[best][0], usual):
+        plain = known[best][1] == 0 and not 0.1 < known[best][0] < 10
+        if rests[best] < min(_ALIKE, (0.2 if plain else 0.04) * apart) and _spread_alike(
+            (found - known[best][1]) / known[best][0], usual
+        ):
             return f"{part}`{layout.name}` {'look like' if part else 'looks like'} those of training in another unit: {known[best][2]}"
     return None
 
@@ -217,15 +197,14 @@ def _missing_code(layout: ColumnLayout, before: ColumnSketch, now: ColumnSketch)
         return None
     replaced = fewer >= 0.5 * share
     if layout.kind == "level":
-        bucket = cell - len(layout.levels)
-        alone = bucket >= 0 and now.counts[cell] >= 0.8 * now.outside
-        if alone and (replaced or bucket in CODE_BUCKETS):
-            return f"a level that training did not have stands in {share:.0%} of the rows of `{layout.name}`" + (
-                f", and {fewer:.0%} fewer rows have no value"
-                if replaced
-                else ", and it is counted where codes for no value are"
-            )
-        return None
+        is_code = cell == len(layout.levels)
+        alone = cell >= len(layout.levels) and now.counts[cell] >= 0.8 * now.outside
+        if not alone or not (replaced or is_code):
+            return None
+        what = "a text that means no value" if is_code else "one level"
+        return f"{what}, which training did not have, stands in {share:.0%} of the rows of `{layout.name}`" + (
+            f", and {fewer:.0%} fewer rows have no value" if replaced else ""
+        )
     value = now.low if cell < np.argmax(np.cumsum(now.counts) >= now.known / 2) else now.high
     edges = layout.edges
     extreme = value is not None and edges[cell] <= value <= edges[cell + 1]
@@ -278,15 +257,16 @@ def _number_fits(
     usual, theirs = own.quantiles(layout, _AT), others.quantiles(other, _AT)
     spreads = [sketch.deviation(one) or one.scale for sketch, one in ((own, layout), (others, other))]
     away = float(np.abs(found - usual).mean()) / min(spreads)
-    fits = float(np.abs(found - theirs).mean()) / spreads[1]
+    # A column that now lies far from its own median is known no better than the cells there are wide.
+    wide = np.diff(layout.edges)[np.clip(np.searchsorted(layout.edges, found) - 1, 1, NUMBER_CELLS - 2)]
+    fits = float(np.maximum(np.abs(found - theirs) - wide, 0).mean()) / spreads[1]
     return away >= 0.5 and fits < min(_ALIKE, 0.3 * away)
 
 
 def _level_fits(
     layout: ColumnLayout, now: ColumnSketch, own: ColumnSketch, other: ColumnLayout, others: ColumnSketch
 ) -> bool:
-    place = {text: number for number, text in enumerate(layout.levels)}
     expected = np.zeros(layout.cells)
     for text, count in zip(other.levels, others.counts, strict=False):
-        expected[place.get(text, len(place) + bucket_of(text))] += count
+        expected[layout.place(text)] += count
     return total_variation(expected, now.counts) < 0.15 <= 0.3 <= total_variation(own.counts, now.counts)

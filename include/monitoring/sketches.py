@@ -41,6 +41,31 @@ _OUTERMOST = ((127 + 24) << 4) - _NEAREST
 NUMBER_CELLS = 2 * _OUTERMOST + 1
 BUCKETS = 64
 """Levels that the layout does not list are counted by a hash of their text, in so many buckets: no text is kept."""
+CODES = frozenset(
+    {
+        "",
+        "-",
+        "--",
+        "?",
+        ".",
+        "0",
+        "-1",
+        "-9",
+        "-99",
+        "-999",
+        "-9999",
+        "99",
+        "999",
+        "9999",
+        "na",
+        "n/a",
+        "#n/a",
+        "nan",
+        "nil",
+    }
+    | {"none", "null", "\\n", "unknown", "unk", "missing", "(missing)", "undefined", "not available", "not applicable"}
+)
+"""Texts that mean "no value" somewhere; where the layout does not list one, it is counted in a cell for all of these."""
 MOST_LEVELS = 1_000
 """A column with more levels lists the most frequent ones, and nothing of it is called unknown."""
 SAMPLED_IDS = 512
@@ -88,8 +113,19 @@ class ColumnLayout:
 
     @property
     def cells(self) -> int:
-        """How many cells the column has; of levels the buckets come last."""
-        return len(self.levels) + BUCKETS if self.kind == "level" else NUMBER_CELLS
+        """How many cells the column has; of levels the known ones, one for codes that mean no value, and the buckets."""
+        return len(self.levels) + 1 + BUCKETS if self.kind == "level" else NUMBER_CELLS
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The cells of known levels."""
+        return {text: number for number, text in enumerate(self.levels)}
+
+    def place(self, text: str) -> int:
+        """Return the cell of a level."""
+        if (known := self.places.get(text)) is not None:
+            return known
+        return len(self.levels) + (0 if text.strip().lower() in CODES else 1 + zlib.crc32(text.encode()) % BUCKETS)
 
     @cached_property
     def edges(self) -> Array:
@@ -127,7 +163,7 @@ class Layout:
         """Return plain JSON."""
         columns = [{**vars(column)} for column in self.columns]
         for column in columns:
-            for cached in ("edges", "middles"):
+            for cached in ("edges", "middles", "places"):
                 column.pop(cached, None)
             column["levels"] = list(column["levels"])
         return {"columns": columns, "event_time": self.event_time, "row_id": list(self.row_id)}
@@ -374,11 +410,6 @@ def sketch(batches: Iterable[pa.Table | pa.RecordBatch], layout: Layout) -> Sket
     return Sketch(layout.digest, rows, first, last, ids.sampled(), {column.name: pen.done() for column, pen in pens})
 
 
-def bucket_of(text: str) -> int:
-    """Return the bucket in which a level that no layout lists is counted."""
-    return zlib.crc32(text.encode()) % BUCKETS
-
-
 class _Pen:
     """Counts one column, batch by batch."""
 
@@ -387,7 +418,6 @@ class _Pen:
         self.rows = 0
         self.outside = 0
         self.low, self.high = np.inf, -np.inf
-        self.place = {text: number for number, text in enumerate(layout.levels)}
         self.counts = np.zeros(layout.cells if layout.kind == "level" else _KEYS, dtype=np.int64)
 
     def add(self, column: pa.ChunkedArray | pa.Array, times: pa.ChunkedArray | pa.Array | None) -> None:
@@ -437,12 +467,11 @@ class _Pen:
         known = series.notna().to_numpy()
         rows, names = texts_of(series[known])
         for name, count in zip(names[rows], counts[known], strict=True):
-            place = self.place.get(str(name))
-            self.counts[len(self.place) + bucket_of(str(name)) if place is None else place] += count
+            self.counts[self.layout.place(str(name))] += count
 
     def done(self) -> ColumnSketch:
         if self.layout.kind == "level":
-            outside = int(self.counts[len(self.place) :].sum()) if self.layout.complete else 0
+            outside = int(self.counts[len(self.layout.levels) :].sum()) if self.layout.complete else 0
             return ColumnSketch(self.rows - int(self.counts.sum()), outside, None, None, self.counts)
         half = _KEYS // 2
         counts = np.zeros(NUMBER_CELLS, dtype=np.int64)

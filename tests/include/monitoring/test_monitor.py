@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from include.config.load import load_model
-from include.monitoring.monitor import Monitored
-from include.monitoring.watch_log import WatchLog
 from include.storage.local import LocalStore
 from tests.include.monitoring.conftest import Watched
 
@@ -23,7 +21,10 @@ def world(april: Path, tmp_path: Path) -> Watched:
 
 def test_days(world: Watched) -> None:
     import time
+
     for n in range(1, 15):
         t = time.time()
         m = world.monitor(n)
-        print(n, round(time.time() - t, 2), [a.said for a in m.told], m.request, len(m.performance), m.kept, m.probation)
+        print(
+            n, round(time.time() - t, 2), [a.said for a in m.told], m.request, len(m.performance), m.kept, m.probation
+        )
