@@ -153,11 +153,10 @@ def history_of(
     whole = faults_between(reference, periods, phase.tolist()) if of_rows else ((),) * len(listed)
     listed = [replace(one, faults=(*one.faults, *more)) for one, more in zip(listed, whole, strict=True)]
     series = series_of(reference, periods, of_rows=of_rows)
-    values = series.values.copy()
     for number, one in enumerate(listed):
-        values[_touched(reference, series, one.faults), of + number] = np.nan
+        series.values[_touched(reference, series, one.faults), of + number] = np.nan
     detection = detect(
-        values, phase, of, thresholds(share * series.shares, watch.false_alarms.a_year, length), series.two_sided
+        series.values, phase, of, thresholds(share * series.shares, watch.false_alarms.a_year, length), series.two_sided
     )
     alarms = [*_of_faults(listed), *_of_drift(reference, listed, series, detection, phase, watch.levels, length)]
     ordered = sorted(alarms, key=lambda one: (one.until, one.kind, one.subject))
@@ -204,32 +203,52 @@ def _of_drift(
     levels: Levels,
     length: timedelta,
 ) -> list[Alarm]:
-    """Return an alarm where a column was surprising at some interval since its last alarm, and the change matters now."""
-    found: list[Alarm] = []
-    of = len(reference.periods)
-    week = max(1, round(timedelta(days=7) / length))
+    """Return an alarm where a column was surprising at some interval, and the change matters.
+
+    Until it no longer matters, or twice as many rows have moved, nothing more is told of the column.
+    """
+    crossed = detection.crossed
     rows_of: dict[str, list[int]] = {}
     for number, (column, _) in enumerate(series.names):
         rows_of.setdefault(column, []).append(number)
-    crossed = detection.crossed
-    for column, rows in rows_of.items():
-        if not crossed[rows].any():
-            continue
-        surprising: dict[int, int] = {}  # series to the look at which its change began
+    changed = {column: rows for column, rows in rows_of.items() if crossed[rows].any()}
+    sizes = _Sizes(reference, [one.period for one in listed], phase, levels)
+    week = max(1, round(timedelta(days=7) / length))
+    found: list[Alarm] = []
+    for column, rows in changed.items():
+        sound = ~np.isnan(series.values[rows[0], len(reference.periods) :])
+        surprising: dict[str, int] = {}  # statistics, with the look at which their change began
+        told: tuple[set[str], Effect | None] | None = None
         for look, one in enumerate(listed):
+            if not sound[look]:
+                continue
+            if told is not None:
+                said, effect = sizes.of(column, _window(sound, look + 1 - week, look), told[0])
+                before = told[1]
+                grown = (
+                    effect is not None and before is not None and effect.total_variation >= 2 * before.total_variation
+                )
+                if said is not None and not grown:
+                    continue
+                told = None
             for row in rows:
                 if crossed[row, look]:
-                    surprising[row] = int(detection.began[row, look])
-            if not surprising or np.isnan(series.values[rows[0], of + look]):
+                    surprising[series.names[row][1]] = int(detection.began[row, look])
+            if not surprising:
                 continue
-            first = max(min(surprising.values()), look + 1 - week)
-            statistics = {series.names[row][1] for row in surprising}
-            said, effect = _size(reference, listed[first : look + 1], phase, of + first, column, statistics, levels)
+            window = _window(sound, max(min(surprising.values()), look + 1 - week), look)
+            said, effect = sizes.of(column, window, set(surprising))
             if said is not None:
-                instants = (one.period.after, one.period.until, listed[first].period.after)
+                since = listed[window[0]].period.after
+                instants = (one.period.after, one.period.until, since)
                 found.append(Alarm(one.version, "drift", *instants, column, said, effect, one.backfilled))
-                surprising = {}
+                told, surprising = (set(surprising), effect), {}
     return found
+
+
+def _window(sound: Array, first: int, last: int) -> list[int]:
+    """Return the looks from first to last whose rows are not broken."""
+    return [look for look in range(max(first, 0), last + 1) if sound[look]]
 
 
 _EFFECTS = {
@@ -240,52 +259,52 @@ _EFFECTS = {
 }
 
 
-def _size(
-    reference: Reference,
-    current: Sequence[Observed],
-    phase: Array,
-    first: int,
-    column: str,
-    statistics: set[str],
-    levels: Levels,
-) -> tuple[str | None, Effect | None]:
-    """Return a sentence if a change matters, and the effect of a column.
+@dataclass(frozen=True, eq=False)
+class _Sizes:
+    """How large changes are: each watched period beside the reference's of the same phase, in proportion to its rows."""
 
-    Each interval is compared with the reference's of the same phase, in proportion to its rows.
-    """
-    periods = [one.period for one in current]
-    of = len(reference.periods)
-    before: list[tuple[Period, float]] = []
-    for period, where in zip(periods, phase[first : first + len(periods)], strict=True):
-        alike = [one for one, other in zip(reference.periods, phase[:of], strict=True) if other == where and one.rows]
-        total = sum(one.rows for one in alike)
-        before += [(one, period.rows / total) for one in alike]
-    if not column:
-        return _size_of_table(periods, before, statistics, levels), None
-    if not before or not sum(one.rows for one in periods):
-        return None, None
-    effect = effect_in(reference, column, before, periods)
-    wanted = set().union(*(_EFFECTS[one] for one in statistics))
-    beyond = [name for name in effect.beyond(levels) if name in wanted]
-    return (_said(column, effect, beyond) if beyond else None), effect
+    reference: Reference
+    periods: Sequence[Period]
+    phase: Array
+    levels: Levels
 
+    def of(self, column: str, looks: Sequence[int], statistics: set[str]) -> tuple[str | None, Effect | None]:
+        """Return a sentence if a change matters in what was surprising, and the effect of a column."""
+        of = len(self.reference.periods)
+        current = [self.periods[look] for look in looks]
+        before: list[tuple[Period, float]] = []
+        for look in looks:
+            alike = [
+                one
+                for one, other in zip(self.reference.periods, self.phase[:of], strict=True)
+                if other == self.phase[of + look] and one.rows
+            ]
+            total = sum(one.rows for one in alike)
+            before += [(one, self.periods[look].rows / total) for one in alike]
+        if not before or not sum(one.rows for one in current):
+            return None, None
+        if not column:
+            return self._of_rows(current, before, statistics), None
+        effect = effect_in(self.reference, column, before, current)
+        wanted = set().union(*(_EFFECTS[one] for one in statistics))
+        beyond = [name for name in effect.beyond(self.levels) if name in wanted]
+        return (_said(column, effect, beyond) if beyond else None), effect
 
-def _size_of_table(
-    periods: Sequence[Period], before: Sequence[tuple[Period, float]], statistics: set[str], levels: Levels
-) -> str | None:
-    rows = float(np.mean([one.rows for one in periods]))
-    usual = float(np.mean([one.rows for one, _ in before])) if before else 0.0
-    if "volume" in statistics and usual and abs(rows / usual - 1) >= levels.rows:
-        return f"{rows / usual - 1:+.0%} rows a period"
-    found = float(np.mean([one.duplicates for one in periods]))
-    known = float(np.mean([one.duplicates for one, _ in before])) if before else 0.0
-    if "duplicates" in statistics and found - known >= levels.share:
-        return f"{found:.1%} of the rows come twice, {known:.1%} did"
-    length = (periods[-1].until - periods[-1].after).total_seconds()
-    later = float(np.mean([one.lag for one in periods]) - np.mean([one.lag for one, _ in before])) if before else 0.0
-    if "lag" in statistics and later >= levels.share * length:
-        return f"the newest row is {later / 3600:.1f} hours older than it used to be"
-    return None
+    def _of_rows(
+        self, current: Sequence[Period], before: Sequence[tuple[Period, float]], statistics: set[str]
+    ) -> str | None:
+        now, then = (
+            {name: float(np.mean([getattr(one, name) for one in each])) for name in ("rows", "duplicates", "lag")}
+            for each in (current, [one for one, _ in before])
+        )
+        if "volume" in statistics and abs(now["rows"] / then["rows"] - 1) >= self.levels.rows:
+            return f"{now['rows'] / then['rows'] - 1:+.0%} rows a period"
+        if "duplicates" in statistics and now["duplicates"] - then["duplicates"] >= self.levels.share:
+            return f"{now['duplicates']:.1%} of the rows come twice, {then['duplicates']:.1%} did"
+        length = (current[-1].until - current[-1].after).total_seconds()
+        if "lag" in statistics and now["lag"] - then["lag"] >= self.levels.share * length:
+            return f"the newest row is {(now['lag'] - then['lag']) / 3600:.1f} hours older than it used to be"
+        return None
 
 
 def _said(column: str, effect: Effect, beyond: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
+from scipy.stats import rankdata
 
 Array = NDArray[Any]
 
@@ -192,11 +193,11 @@ def long_run_variance(residuals: Array) -> Array:
     pairs = periods // 4
     if not count or pairs < 1:
         return np.ones(count)
-    order = np.argsort(np.argsort(residuals, axis=1, kind="stable"), axis=1, kind="stable")  # NaN comes last
     known = ~np.isnan(residuals)
     sizes = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    scores = np.where(known, ndtri(np.clip((order + 0.5) / sizes, 0, 1 - 0.5 / sizes)), 0.0)
-    scores -= np.where(known, scores.sum(axis=1, keepdims=True) / sizes, 0.0)
+    ranks = rankdata(residuals, axis=1, nan_policy="omit")  # equal values share their ranks: they are no trend
+    scores = np.where(known, ndtri((np.where(known, ranks, 1) - 0.5) / sizes), 0.0)
+    scores = np.where(known, scores - scores.sum(axis=1, keepdims=True) / sizes, 0.0)
     spectrum = np.abs(np.fft.rfft(scores, 2 * periods, axis=1)) ** 2
     products = np.fft.irfft(spectrum, axis=1)[:, : 2 * pairs]
     correlations = products / np.where(products[:, :1] > 0, products[:, :1], 1)
@@ -206,7 +207,8 @@ def long_run_variance(residuals: Array) -> Array:
         mended[:, 0] = 1
         sums = np.minimum.accumulate(mended.reshape(count, pairs, 2).sum(axis=2), axis=1)
         memory = np.maximum(1, 2 * np.maximum(sums, 0).sum(axis=1) - 1)
-    paid: Array = np.maximum(memory, np.quantile(memory, 0.75))
+    varied = products[:, 0] > 1e-9
+    paid: Array = np.maximum(memory, np.quantile(memory[varied], 0.75)) if varied.any() else memory
     return paid
 
 

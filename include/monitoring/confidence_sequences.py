@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from include.monitoring.change_detection import long_run_variance
 
@@ -50,14 +51,29 @@ def confidence_sequence(values: Sequence[float] | Array, error: float) -> Bounds
     n = len(known)
     if n < LEAST_VALUES:
         return Bounds(n, float(known.mean()) if n else None, None, None)
-    mean, variance = float(known.mean()), float(known.var(ddof=1))
+    mean, variance = float(known.mean()), _variance(known)
     grown = 1 + n * EXPECTED
     ratio = (np.sqrt(grown) / error) ** (2 / n)
     if ratio >= grown:
         return Bounds(n, mean, None, None)
-    memory = float(long_run_variance(known[None, :])[0])
-    variance *= memory * (1 + CAUTION * float(np.sqrt(2 * memory / n)))
     # (1 + t2 / (n - 1)) / (1 + t2 / ((n - 1) grown)) reaches `ratio` where the mixture reaches 1 / error.
     reached = (ratio - 1) / (1 - ratio / grown) * (n - 1)
     half = float(np.sqrt(reached * variance / n))
     return Bounds(n, mean, mean - half, mean + half)
+
+
+def interval_of_mean(values: Sequence[float] | Array, error: float) -> Bounds:
+    """Bound a mean that is looked at once, by Student's t; two-sided, and what autocorrelation adds is paid for."""
+    known = np.asarray(values, dtype=float)
+    n = len(known)
+    if n < LEAST_VALUES:
+        return Bounds(n, float(known.mean()) if n else None, None, None)
+    half = -float(stdtrit(n - 1, error / 2)) * float(np.sqrt(_variance(known) / n))
+    mean = float(known.mean())
+    return Bounds(n, mean, mean - half, mean + half)
+
+
+def _variance(values: Array) -> float:
+    """Return the variance of single values that would give their mean the variance that it has."""
+    memory = float(long_run_variance(values[None, :])[0])
+    return float(values.var(ddof=1)) * memory * (1 + CAUTION * float(np.sqrt(2 * memory / len(values))))

@@ -39,7 +39,6 @@ _FACTORS: dict[float, str] = {
     3_600: "3,600, as of hours and seconds",
     1_440: "1,440, as of days and minutes",
     86_400: "86,400, as of days and seconds",
-    1_024: "1,024, as of kibibytes and bytes",
     3.28084: "3.28, as of metres and feet",
     2.54: "2.54, as of inches and centimetres",
     1.609344: "1.61, as of miles and kilometres",

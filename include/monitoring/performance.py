@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from math import hypot
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from include.config.names import METRICS
 from include.evaluation.bootstrap import draw
 from include.evaluation.comparison import Levels, Scored, compare
 from include.evaluation.evidence import Measured, SliceScores
-from include.monitoring.confidence_sequences import Bounds, confidence_sequence
+from include.evaluation.metrics import sign
+from include.monitoring.confidence_sequences import Bounds, confidence_sequence, interval_of_mean
 from include.storage.content import from_iso, to_iso
 
 Array = NDArray[Any]
@@ -99,7 +100,8 @@ def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric
     """Compare the champion's metric over matured intervals with what it was over those of its holdout.
 
     Both are means over intervals of one length: a ranking metric within days is another quantity than over all rows. It falls
-    short if the confidence sequence of what was found lies on the worse side of the promise's own.
+    short if the difference is larger than the confidence sequence of what was found and the interval of the promise allow
+    together (the square root of the sum of squares of their halves; Zou and Donner 2008).
 
     Parameters
     ----------
@@ -113,12 +115,12 @@ def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric
     told = [one for one in found if one.rows >= LEAST_ROWS and metric in one.scores]
     values = [(one, one.scores[metric].value) for one in told]
     known = [(one, value) for one, value in values if value is not None]
-    before = confidence_sequence(list(promised), error)
+    before = interval_of_mean(list(promised), error)
     after = confidence_sequence([value for _, value in known], error)
-    if before.low is None or before.high is None or after.low is None or after.high is None:
-        short = False
-    else:
-        short = after.high < before.low if METRICS[metric].greater_is_better else after.low > before.high
+    short = False
+    if before.mean is not None and before.low is not None and after.mean is not None and after.low is not None:
+        loss = sign(metric) * (before.mean - after.mean)
+        short = loss > hypot(before.mean - before.low, after.mean - after.low)
     edges = (known[0][0].after, known[-1][0].until) if known else (None, None)
     return Kept(metric, before, after, short, *edges)
 

@@ -1,30 +1,121 @@
-"""The whole of it on a small model: observed, measured, told, asked, whatever is killed or repeated."""
+"""The whole of it on a small model: observed, measured, told, asked; killed or repeated, it leaves the same record.
+
+What makes a parcel late turns round in April, with the champion; from the eleventh on parcels are weighed in grams.
+"""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from include.config.load import load_model
+from include.monitoring.monitor import alarms_of
+from include.monitoring.references import PREDICTION, TARGET, reference_for
+from include.monitoring.watch_log import WatchLog
 from include.storage.local import LocalStore
-from tests.include.monitoring.conftest import Watched
+from tests.faults import FaultyStore, Killed
+from tests.include.monitoring.conftest import Watched, day
+
+
+def opened(source: Path, copy: Path) -> Watched:
+    shutil.copytree(source, copy)
+    folder = copy / "parcels"
+    return Watched(folder, LocalStore(copy / "store"), load_model(folder / "model.yaml"))
 
 
 @pytest.fixture
 def world(april: Path, tmp_path: Path) -> Watched:
-    shutil.copytree(april, tmp_path / "w")
-    folder = tmp_path / "w" / "parcels"
-    return Watched(folder, LocalStore(tmp_path / "w" / "store"), load_model(folder / "model.yaml"))
+    return opened(april, tmp_path / "w")
 
 
-def test_days(world: Watched) -> None:
-    import time
+@pytest.fixture(scope="module")
+def watched(april: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Watched, dict[int, Any]]:
+    """Two weeks, watched day by day."""
+    world = opened(april, tmp_path_factory.mktemp("watched") / "w")
+    return world, {number: world.monitor(number) for number in range(1, 15)}
 
-    for n in range(1, 15):
-        t = time.time()
-        m = world.monitor(n)
-        print(
-            n, round(time.time() - t, 2), [a.said for a in m.told], m.request, len(m.performance), m.kept, m.probation
-        )
+
+def record(world: Watched) -> list[tuple[str, dict[str, Any]]]:
+    return [(entry.kind, entry.body) for entry in WatchLog(world.store, "parcels").entries()]
+
+
+def test_a_change_of_unit_is_told_once_on_its_first_day(watched: tuple[Watched, dict[int, Any]]) -> None:
+    _, found = watched
+    faults = [(number, one.said) for number, day in found.items() for one in day.told if one.kind == "data_fault"]
+    assert [number for number, _ in faults] == [11]
+    assert "`weight`" in faults[0][1] and "1,000 times" in faults[0][1]
+
+
+def test_a_champion_that_no_longer_keeps_its_promise_is_told_of_and_one_retraining_asked_for(
+    watched: tuple[Watched, dict[int, Any]],
+) -> None:
+    _, found = watched
+    told = [(number, one) for number, day in found.items() for one in day.told if one.kind == "performance"]
+    requests = [day.request for day in found.values() if day.request is not None]
+    assert len(told) == len(requests) == 1
+    assert requests[0].alarms == (told[0][1].key,)
+    assert found[14].kept.short and found[14].kept.found.mean < 0.6 < found[14].kept.promised.mean
+    # Days whose parcels were weighed in grams say nothing of the champion.
+    assert found[14].kept.until == day(10).until
+
+
+def test_what_was_estimated_before_labels_and_what_is_compared_are_kept(
+    watched: tuple[Watched, dict[int, Any]],
+) -> None:
+    world, found = watched
+    kept = reference_for(world.store, world.model, world.folder, found[1].version)
+    assert [one.name for one in kept.reference.layout.columns] == [
+        "weight",
+        "distance",
+        "evening",
+        "carrier",
+        PREDICTION,
+    ]
+    assert kept.labels is not None and [one.name for one in kept.labels.layout.columns] == [TARGET]
+    assert set(kept.promised) == {"roc_auc", "brier"} and len(kept.promised["roc_auc"]) >= 25
+    assert len(kept.reference.periods) >= 85 and kept.calibration is not None
+    assert not any(b"parcel" in world.store.get(key) for key in world.store.list("parcels/watch/kept/"))
+
+
+def test_days_watched_in_another_order_give_the_same_alarms(
+    world: Watched, watched: tuple[Watched, dict[int, Any]]
+) -> None:
+    other, found = watched
+    for number in (9, 3, 12, 1, 14, 7, 2, 13, 11, 5, 4, 10, 8, 6, 14):
+        world.monitor(number, backfilled=False)
+    histories = []
+    for one in (world, other):
+        kept = reference_for(one.store, one.model, one.folder, found[1].version)
+        entries = WatchLog(one.store, "parcels").entries()
+        length = day(1).until - day(1).after
+        histories.append(alarms_of(kept, one.model, found[1].version, entries, day(14).until, length)[1])
+    assert histories[0] == histories[1] and len(histories[0]) >= 2
+
+
+def test_a_monitor_killed_at_any_store_call_and_repeated_leaves_the_same_record(world: Watched, tmp_path: Path) -> None:
+    world.monitor(1)
+    clean = opened(world.folder.parent, tmp_path / "clean")
+    counted = FaultyStore(clean.store)
+    clean.monitor(2, store=counted)
+    expected = record(clean)
+    assert len(expected) == 3 and counted.calls > 20
+    for number in range(1, counted.calls + 1, 6):
+        one = opened(world.folder.parent, tmp_path / f"killed{number}")
+        with pytest.raises(Killed):
+            one.monitor(2, store=FaultyStore(one.store, fail_at=number))
+        one.monitor(2)
+        assert record(one) == expected
+
+
+def test_a_backfilled_day_tells_nobody_and_asks_nothing(world: Watched) -> None:
+    for number in range(1, 14):
+        found = world.monitor(number, backfilled=True)
+        assert found is not None and (found.told, found.request) == ((), None)
+    assert {kind for kind, _ in record(world)} == {"observed", "measured"}
+
+
+def test_an_interval_that_was_not_scored_is_not_watched(world: Watched) -> None:
+    assert world.monitor(25) is None
