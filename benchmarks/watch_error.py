@@ -5,8 +5,9 @@
 
 A model has four months of training days and is watched for a year, day by day. What is simulated are the counts that sketches
 leave of each day, so that two million rows a day cost as little as two hundred; everything after the sketches is the real thing.
-Nature is of four kinds: rows that are independent; days that each differ from the others; days that differ and go on as
-they began (autocorrelation 0.7 from one day to the next); weeks whose days differ in what and how many rows come.
+Nature is of five kinds: rows that are independent; days that each differ from the others; days that differ and go on as
+they began (autocorrelation 0.7 from one day to the next); the same in half of the columns (0.9), while the others' days are
+independent; weeks whose days differ in what and how many rows come.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ ALLOWED = 1.0
 """False alarms a year: the default of `watch.false_alarms`."""
 ERRORS = 3
 """Monte-Carlo standard errors that a figure may lie beyond what is promised, as in docs/gate-error.md."""
-NATURES = ("independent rows", "day effects", "lasting day effects", "weekly seasons")
-EFFECT, WEEK, LASTING = 0.1, 0.3, 0.7
-"""Standard deviations, of a column, by which its mean differs between days and between weekdays; what of a day's effect the next one has."""
+NATURES = ("independent rows", "day effects", "lasting day effects", "half of the columns last", "weekly seasons")
+EFFECT, WEEK, LASTING, LONG = 0.1, 0.3, 0.7, 0.9
+"""Standard deviations, of a column, by which its mean differs between days and between weekdays; what of a day's effect the next one has, in all columns or in half of them."""
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "watch-error.md"
 
 _EDGES = ndtri(np.linspace(0, 1, BINS + 1))
@@ -84,9 +85,11 @@ def effects(world: World, rng: np.random.Generator) -> Array:
     if world.nature == "independent rows":
         return np.zeros((days, columns))
     fresh = np.sqrt(0.5) * (rng.standard_normal((days, columns)) + rng.standard_normal((days, 1)))
-    if world.nature == "lasting day effects":
-        for day in range(1, days):
-            fresh[day] = LASTING * fresh[day - 1] + np.sqrt(1 - LASTING**2) * fresh[day]
+    kept = np.full(columns, LASTING if world.nature == "lasting day effects" else 0.0)
+    if world.nature == "half of the columns last":
+        kept[::2] = LONG
+    for day in range(1, days):
+        fresh[day] = kept * fresh[day - 1] + np.sqrt(1 - kept**2) * fresh[day]
     week = WEEK * rng.standard_normal((7, columns)) if world.nature == "weekly seasons" else np.zeros((7, columns))
     found: Array = EFFECT * fresh + (week - week.mean(axis=0))[np.arange(days) % 7]
     return found

@@ -155,9 +155,8 @@ def history_of(
     series = series_of(reference, periods, of_rows=of_rows)
     for number, one in enumerate(listed):
         series.values[_touched(reference, series, one.faults), of + number] = np.nan
-    detection = detect(
-        series.values, phase, of, thresholds(share * series.shares, watch.false_alarms.a_year, length), series.two_sided
-    )
+    limits = thresholds(share * series.shares, watch.false_alarms.a_year, length)
+    detection = detect(series.values, phase, of, limits, series.two_sided, series.distance_of)
     alarms = [*_of_faults(listed), *_of_drift(reference, listed, series, detection, phase, watch.levels, length)]
     ordered = sorted(alarms, key=lambda one: (one.until, one.kind, one.subject))
     return History(tuple(listed), tuple(ordered), series, detection, bool(len(np.unique(phase)) > 1))

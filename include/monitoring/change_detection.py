@@ -34,6 +34,8 @@ LEAST_IN_PHASE = 4
 """With fewer reference periods in any phase of the week, phases are not told apart."""
 LEAST_PERIODS = 8
 """Beside fewer reference periods nothing is surprising."""
+CAUTION = 1.0
+"""Standard errors that are added to what a series seems to remember; too little would cost the rate, too much some days' delay."""
 YEAR = timedelta(days=365.25)
 
 
@@ -96,7 +98,14 @@ def phases(starts: Sequence[datetime], length: timedelta, references: int) -> Ar
     return np.zeros(len(starts), dtype=np.int64)
 
 
-def detect(series: Array, phases: Array, references: int, thresholds: Array, two_sided: Array) -> Detection:
+def detect(
+    series: Array,
+    phases: Array,
+    references: int,
+    thresholds: Array,
+    two_sided: Array,
+    distance_of: Array | None = None,
+) -> Detection:
     """Follow series of values, one a period, after those of the reference.
 
     Parameters
@@ -109,6 +118,9 @@ def detect(series: Array, phases: Array, references: int, thresholds: Array, two
     thresholds : array of shape (n_series,)
     two_sided : array of bool of shape (n_series,)
         Whether low values are surprising as well as high ones.
+    distance_of : array of int of shape (n_series,), optional
+        For a series of distances, the series of places that it grows with on both sides; -1 for others. A square remembers
+        what it is the square of: of places correlated by r from one period to the next, r squared.
     """
     count, periods = series.shape
     residuals = np.full(series.shape, np.nan)
@@ -116,6 +128,9 @@ def detect(series: Array, phases: Array, references: int, thresholds: Array, two
         members = np.flatnonzero(phases[:references] == phase)
         residuals[:, members] = studentised(series[:, members])
     memory = long_run_variance(residuals[:, :references])
+    if distance_of is not None:
+        places = memory[np.maximum(distance_of, 0)]
+        memory = np.where(distance_of >= 0, np.maximum(memory, (places + 1 / places) / 2), memory)
     stakes = np.zeros((count, 2 * len(STRENGTHS)))
     share = np.where(two_sided[:, None], 0.5, np.r_[np.ones(len(STRENGTHS)), np.zeros(len(STRENGTHS))])
     share = share / len(STRENGTHS)
@@ -128,12 +143,14 @@ def detect(series: Array, phases: Array, references: int, thresholds: Array, two
         members = np.flatnonzero(phases[: look + 1] == phases[look])
         residuals[:, members] = studentised(series[:, members])
         seen, now = residuals[:, : look + 1], residuals[:, look, None]
-        at = np.flatnonzero(np.isfinite(now[:, 0]) & enough)
+        with np.errstate(invalid="ignore"):
+            below, equal = (seen < now).sum(axis=1), (seen == now).sum(axis=1)
+        sizes = (~np.isnan(seen)).sum(axis=1)
+        # Among periods that are all equal there is nothing to bet on.
+        at = np.flatnonzero(np.isfinite(now[:, 0]) & enough & (equal < sizes))
         if not len(at):
             continue
-        with np.errstate(invalid="ignore"):
-            below, equal = (seen[at] < now[at]).sum(axis=1), (seen[at] == now[at]).sum(axis=1)
-        sizes = (~np.isnan(seen[at])).sum(axis=1)
+        below, equal, sizes = below[at], equal[at], sizes[at]
         for size in np.unique(sizes):
             some = sizes == size
             growth, cumulants = _bets(int(size))
@@ -143,7 +160,7 @@ def detect(series: Array, phases: Array, references: int, thresholds: Array, two
             rows = at[some]
             stakes[rows] = (stakes[rows] + 1) * factors.T
             start[rows] = np.where(best[rows] <= 0, look - references, start[rows])
-            best[rows] = np.maximum(best[rows], 0) + np.log(factors.T)
+            best[rows] = np.maximum(best[rows], 0) + np.log(np.maximum(factors.T, 1e-300))
         parts = stakes[at] * share[at]
         value = parts.sum(axis=1)
         began[at, look - references] = start[at, parts.argmax(axis=1)]
@@ -177,12 +194,13 @@ def studentised(values: Array) -> Array:
     return studentised
 
 
-def long_run_variance(residuals: Array) -> Array:
+def long_run_variance(residuals: Array, caution: float = CAUTION) -> Array:
     """Return by how much sums of neighbouring periods vary more than they would without memory, at least one.
 
     The autocorrelations of normal scores are added in pairs until they stop falling towards zero (Geyer 1992, "Practical Markov
     chain Monte Carlo", the initial monotone sequence); means taken out of few periods make them look too small, which is put
-    right. A hundred days say little of one series' memory, so none is taken to have less than three quarters of them have.
+    right. A hundred days say little of one series: none is taken to have less memory than those have, on average, that are
+    correlated with the days before as it is; and so many standard errors of caution are added.
 
     Parameters
     ----------
@@ -208,7 +226,14 @@ def long_run_variance(residuals: Array) -> Array:
         sums = np.minimum.accumulate(mended.reshape(count, pairs, 2).sum(axis=2), axis=1)
         memory = np.maximum(1, 2 * np.maximum(sums, 0).sum(axis=1) - 1)
     varied = products[:, 0] > 1e-9
-    paid: Array = np.maximum(memory, np.quantile(memory[varied], 0.75)) if varied.any() else memory
+    memory = np.where(varied, memory, 1.0)
+    if varied.any():
+        # Short memory is seen well, and says which series are alike.
+        short = correlations[varied, 1 : min(4, 2 * pairs)].mean(axis=1)
+        width = 2 / np.sqrt(sizes[varied, 0])
+        alike = np.exp(-(((short[:, None] - short) / width[:, None]) ** 2) / 2)
+        memory[varied] = np.maximum(memory[varied], alike @ memory[varied] / alike.sum(axis=1))
+    paid: Array = memory * (1 + caution * np.sqrt(2 * memory / sizes[:, 0]))
     return paid
 
 

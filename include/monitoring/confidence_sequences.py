@@ -16,8 +16,8 @@ Array = NDArray[Any]
 
 LEAST_VALUES = 10
 """Of fewer values no interval is given: too little is known of how they spread, and how they follow one another."""
-CAUTION = 1.5
-"""Standard errors that are added to the estimated memory: of one short series it is known badly."""
+ALONE = 2.0
+"""Standard errors of caution about the memory of a series that has no like ones beside it."""
 EXPECTED = 0.25
 """Variance, in squared standard deviations, of the normal prior of the mean's distance; intervals are narrowest from ten to a hundred values."""
 
@@ -75,5 +75,4 @@ def interval_of_mean(values: Sequence[float] | Array, error: float) -> Bounds:
 
 def _variance(values: Array) -> float:
     """Return the variance of single values that would give their mean the variance that it has."""
-    memory = float(long_run_variance(values[None, :])[0])
-    return float(values.var(ddof=1)) * memory * (1 + CAUTION * float(np.sqrt(2 * memory / len(values))))
+    return float(values.var(ddof=1)) * float(long_run_variance(values[None, :], caution=ALONE)[0])

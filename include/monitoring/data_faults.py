@@ -160,16 +160,16 @@ def _unit(layout: ColumnLayout, before: ColumnSketch, now: ColumnSketch) -> str 
         best = int(np.argmin(rests))
         plain = known[best][1] == 0 and not 0.1 < known[best][0] < 10
         if rests[best] < min(_ALIKE, (0.2 if plain else 0.04) * apart) and _spread_alike(
-            (found - known[best][1]) / known[best][0], usual
+            (found - known[best][1]) / known[best][0], usual, spread
         ):
             return f"{part}`{layout.name}` {'look like' if part else 'looks like'} those of training in another unit: {known[best][2]}"
     return None
 
 
-def _spread_alike(found: Array, usual: Array) -> bool:
-    """Tell whether middle halves are as wide as each other: any narrow thing lies close to something of another scale."""
+def _spread_alike(found: Array, usual: Array, spread: float) -> bool:
+    """Tell whether middle halves are as wide as each other: a narrow thing, or one of mostly zeros, fits any scale."""
     wide = usual[14] - usual[4]
-    return bool(wide == 0 or 0.5 < (found[14] - found[4]) / wide < 2)
+    return bool(wide > 0.1 * spread and 0.5 < (found[14] - found[4]) / wide < 2)
 
 
 def _beyond(layout: ColumnLayout, sketch: ColumnSketch) -> ColumnSketch | None:
@@ -209,7 +209,7 @@ def _missing_code(layout: ColumnLayout, before: ColumnSketch, now: ColumnSketch)
     extreme = value is not None and edges[cell] <= value <= edges[cell + 1]
     code = next((one for one in _CODES if extreme and value == one), None)
     outside = now.outside >= 0.8 * now.counts[cell] and now.counts[cell] >= 0.8 * now.outside
-    if (outside and extreme and (code is not None or replaced)) or (replaced and code is not None):
+    if (outside and extreme and (code or replaced)) or (replaced and code is not None):
         named = "one value" if code is None else f"the value {code:g}"
         return f"{named}, new in such numbers, stands in {share:.0%} of the rows of `{layout.name}`" + (
             f", and {fewer:.0%} fewer rows have no value" if replaced else ""

@@ -166,10 +166,43 @@ def reference_of(layout: Layout, periods: Iterable[tuple[datetime, datetime, Ske
     whole = listed[0][2]
     for _, _, one in listed[1:]:
         whole = whole + one
-    empty = Reference(layout, whole)
-    periods_ = (period_of(one, empty.bins, after, until) for after, until, one in listed)
-    # Only of neighbours is it asked whether they are equal, and those of the reference are the past.
-    return Reference(layout, whole, tuple(replace(one, fingerprints={}) for one in periods_))
+    bins = Reference(layout, whole).bins
+    outside = {
+        column.name: _beyond_others(column, [one.columns[column.name] for _, _, one in listed])
+        for column in layout.columns
+    }
+    periods_ = []
+    for number, (after, until, one) in enumerate(listed):
+        made = period_of(one, bins, after, until)
+        counts = {name: (*counted[:-1], outside[name][number]) for name, counted in made.counts.items()}
+        # Only of neighbours is it asked whether they are equal, and those of the reference are the past.
+        periods_.append(replace(made, counts=counts, fingerprints={}))
+    return Reference(layout, whole, tuple(periods_))
+
+
+def _beyond_others(layout: ColumnLayout, periods: Sequence[ColumnSketch]) -> list[int]:
+    """Return how many rows of each period lie outside what the other periods had.
+
+    Nothing of the reference lies outside all of it, but the next period may: that is no surprise if any one of these
+    periods, had it come last, would have done so, too.
+    """
+    if layout.kind == "level":
+        table = np.array([one.counts for one in periods])
+        alone = (table > 0).sum(axis=0) == 1
+        return [int(one) for one in (table * alone).sum(axis=1)] if layout.complete else [0] * len(periods)
+    found = [0] * len(periods)
+    known = [number for number, one in enumerate(periods) if one.known]
+    if len(known) < 2:
+        return found
+    # Only the periods with the lowest and the highest value have rows beyond all others.
+    lows, highs = (np.array([getattr(periods[number], name) for number in known]) for name in ("low", "high"))
+    lowest, low = known[int(lows.argmin())], np.sort(lows)[1]
+    highest, high = known[int(highs.argmax())], np.sort(highs)[-2]
+    if lows.min() < low:
+        found[lowest] += max(1, int(periods[lowest].counts[layout.edges[1:] <= low].sum()))
+    if highs.max() > high:
+        found[highest] += max(1, int(periods[highest].counts[layout.edges[:-1] >= high].sum()))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,12 +218,15 @@ class Series:
     two_sided : array of bool of shape (n_series,)
     shares : array of shape (n_series,)
         How false alarms are divided: one half between predictions, labels and the table, one half between the other columns.
+    distance_of : array of int of shape (n_series,)
+        For a shape the place of the same column's location, -1 for others.
     """
 
     names: tuple[tuple[str, str], ...]
     values: Array
     two_sided: Array
     shares: Array
+    distance_of: Array
 
 
 def series_of(reference: Reference, periods: Sequence[Period], *, of_rows: bool = True) -> Series:
@@ -224,7 +260,9 @@ def series_of(reference: Reference, periods: Sequence[Period], *, of_rows: bool 
     first = np.array(outer)
     shares = np.where(first, 1 / first.sum(), 1 / max((~first).sum(), 1)) / (1 if first.all() else 2)
     two_sided = np.array([statistic not in ("shape", "duplicates", "lag") for _, statistic in names])
-    return Series(tuple(names), np.array(values), two_sided, shares)
+    place = {name: number for number, name in enumerate(names)}
+    distance_of = np.array([place[column, "location"] if one == "shape" else -1 for column, one in names])
+    return Series(tuple(names), np.array(values), two_sided, shares, distance_of)
 
 
 def _statistics(reference: Array, table: Array, own: Array) -> dict[str, Array]:

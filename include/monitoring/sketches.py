@@ -42,28 +42,8 @@ NUMBER_CELLS = 2 * _OUTERMOST + 1
 BUCKETS = 64
 """Levels that the layout does not list are counted by a hash of their text, in so many buckets: no text is kept."""
 CODES = frozenset(
-    {
-        "",
-        "-",
-        "--",
-        "?",
-        ".",
-        "0",
-        "-1",
-        "-9",
-        "-99",
-        "-999",
-        "-9999",
-        "99",
-        "999",
-        "9999",
-        "na",
-        "n/a",
-        "#n/a",
-        "nan",
-        "nil",
-    }
-    | {"none", "null", "\\n", "unknown", "unk", "missing", "(missing)", "undefined", "not available", "not applicable"}
+    {"", "-", "--", "?", ".", "-99", "-999", "-9999", "9999", "na", "n/a", "#n/a", "nan", "nil", "none", "null", "\\n"}
+    | {"unknown", "unk", "missing", "(missing)", "undefined", "not available", "not applicable"}
 )
 """Texts that mean "no value" somewhere; where the layout does not list one, it is counted in a cell for all of these."""
 MOST_LEVELS = 1_000

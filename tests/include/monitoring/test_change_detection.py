@@ -74,7 +74,7 @@ def test_a_shift_is_found_the_sooner_the_larger_it_is() -> None:
         assert not found[:, :10].any()
         assert found.any(axis=1).mean() > 0.9
         delays.append(np.median(found.argmax(axis=1)) - 9)
-    assert delays[1] < delays[0] <= 15 and delays[1] <= 8
+    assert delays[1] < delays[0] <= 18 and delays[1] <= 8
 
 
 def test_a_fall_is_found_only_where_low_values_are_asked_for() -> None:
@@ -139,6 +139,18 @@ def test_the_memory_of_a_series_is_its_long_run_variance() -> None:
         series = lasting(rng, 400, 300, by)
         expected = (1 + by) / (1 - by)
         assert expected <= np.median(long_run_variance(series)) <= 1.5 * expected
+
+
+def test_a_distance_remembers_at_least_what_a_square_of_its_place_does() -> None:
+    rng = np.random.default_rng(11)
+    places = lasting(rng, 1, REFERENCE + 5, 0.9)
+    series = np.vstack([places, rng.standard_normal((1, REFERENCE + 5))])
+    limits, sides = np.full(2, 1e9), np.ones(2, dtype=bool)
+    phases_ = WEEKDAYS[: REFERENCE + 5]
+    alone = detect(series, phases_, REFERENCE, limits, sides).memory
+    found = detect(series, phases_, REFERENCE, limits, sides, np.array([-1, 0])).memory
+    assert found[0] == alone[0] > 5 and alone[1] < 3
+    assert found[1] == pytest.approx((alone[0] + 1 / alone[0]) / 2)
 
 
 def test_studentised_values_are_less_the_mean_of_the_others_in_its_standard_errors() -> None:

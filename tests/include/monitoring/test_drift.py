@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.stats import wasserstein_distance
 
 from include.config.watch import Levels
-from include.monitoring.drift import moved_slices, rank, series_of
+from include.monitoring.drift import moved_slices, rank, reference_of, series_of
 from include.monitoring.effects import (
     Effect,
     effect_of_sketches,
@@ -89,3 +91,21 @@ def test_slices_whose_predictions_moved_come_first_and_small_ones_not_at_all() -
     assert [one.level for one in found] == ["JFK", "EWR"]
     assert found[0].mean is not None and found[0].mean_before is not None
     assert found[0].mean - found[0].mean_before == pytest.approx(0.26, abs=0.03)
+
+
+def test_a_period_of_the_reference_is_outside_as_far_as_the_others_had_no_such_rows() -> None:
+    days = [[1.0, 5.0], [2.0, 9.0, 9.0], [0.5, 6.0], [3.0]]
+    levels = [["a"], ["a", "b", "b"], ["a", "c"], ["c"]]
+    tables = [
+        pa.table({"x": values, "y": (names * 3)[: len(values)]}) for values, names in zip(days, levels, strict=True)
+    ]
+    layout = learn_layout(tables, (Watched("x", "input", "number"), Watched("y", "input", "level")))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    listed = [
+        (start + timedelta(days=number), start + timedelta(days=number + 1), sketch([table], layout))
+        for number, table in enumerate(tables)
+    ]
+    made = reference_of(layout, listed, "m")
+    assert [one.counts["x"][-1] for one in made.periods] == [0, 2, 1, 0]
+    assert [one.counts["y"][-1] for one in made.periods] == [0, 2, 0, 0]
+    assert all(made.sketch.columns[name].outside == 0 for name in ("x", "y"))

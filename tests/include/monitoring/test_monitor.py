@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chain_run import NOW, declare, month, run_chain
 
 from include.config.load import load_model
-from include.monitoring.monitor import alarms_of
+from include.data.partitions import ingest_window
+from include.data.snapshots import Snapshot
+from include.data.windows import Window
+from include.monitoring.monitor import alarms_of, monitor
+from include.monitoring.probation import Verdict
 from include.monitoring.references import PREDICTION, TARGET, reference_for
 from include.monitoring.watch_log import WatchLog
+from include.scoring.score import score
 from include.storage.local import LocalStore
 from tests.faults import FaultyStore, Killed
 from tests.include.monitoring.conftest import Watched, day
@@ -77,7 +83,8 @@ def test_what_was_estimated_before_labels_and_what_is_compared_are_kept(
     assert kept.labels is not None and [one.name for one in kept.labels.layout.columns] == [TARGET]
     assert set(kept.promised) == {"roc_auc", "brier"} and len(kept.promised["roc_auc"]) >= 25
     assert len(kept.reference.periods) >= 85 and kept.calibration is not None
-    assert not any(b"parcel" in world.store.get(key) for key in world.store.list("parcels/watch/kept/"))
+    (stored,) = world.store.list("parcels/watch/kept/")
+    assert len(world.store.get(stored)) < 300_000
 
 
 def test_days_watched_in_another_order_give_the_same_alarms(
@@ -119,3 +126,22 @@ def test_a_backfilled_day_tells_nobody_and_asks_nothing(world: Watched) -> None:
 
 def test_an_interval_that_was_not_scored_is_not_watched(world: Watched) -> None:
     assert world.monitor(25) is None
+
+
+def test_a_new_champion_is_compared_with_its_predecessor_on_the_same_rows(tmp_path: Path) -> None:
+    model = declare(tmp_path / "parcels")
+    store = LocalStore(tmp_path / "store")
+    for number in (4, 7):  # what makes a parcel late turns round in April: the second knows it
+        run_chain(store, model, tmp_path / "parcels", month(number))
+
+    def taken_in(window: Window) -> Snapshot:
+        return ingest_window(store, model, tmp_path / "parcels", window, at=NOW, connections=None)  # type: ignore[arg-type]
+
+    for number in (7, 8):
+        window = Window(month(number), month(number + 1))
+        score(store, model, tmp_path / "parcels", taken_in(window), at=NOW)
+        found = monitor(store, model, tmp_path / "parcels", window, at=NOW, labels=taken_in)
+    assert found is not None and found.probation is not None
+    assert (found.probation.intervals, found.probation.verdict) == (1, Verdict.RUNNING)
+    assert found.probation.gain is not None and found.probation.gain > 0.1
+    assert found.probation.rows == found.performance[0].rows > 200
