@@ -19,8 +19,6 @@ from include.errors import NotEnoughRows
 from include.evaluation.comparison import Scored, rounded
 from include.evaluation.evidence import Measured
 from include.evaluation.judged_rows import target_of
-from include.evaluation.many_classes import value_of
-from include.evaluation.metrics import sign
 from include.evaluation.slicing import levels_of
 from include.monitoring.alarms import Alarm, History, Observed, history_of
 from include.monitoring.data_faults import faults_in
@@ -53,6 +51,8 @@ from include.scoring.publication import Manifest, Publication
 from include.scoring.scores import PREDICTION as PUBLISHED_PREDICTION
 from include.storage.content import canonical_json, put_content, read_json, to_iso
 from include.storage.store import ObjectStore
+from include.training.many_classes import value_of
+from include.training.metrics import sign
 from include.training.numbers import Numbers
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from include.evaluation.bootstrap import draw
 from include.evaluation.comparison import Levels, Scored, compare
 from include.evaluation.evidence import Measured, SliceScores
-from include.evaluation.metrics import sign
 from include.monitoring.confidence_sequences import Bounds, confidence_sequence, interval_of_mean
 from include.storage.content import from_iso, to_iso
+from include.training.metrics import sign
 
 Array = NDArray[Any]
 

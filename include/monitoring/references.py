@@ -28,7 +28,6 @@ from include.data.windows import Window, WindowName
 from include.evaluation.comparison import Scored, rounded
 from include.evaluation.contenders import open_model, score_rows
 from include.evaluation.judged_rows import target_of
-from include.evaluation.many_classes import value_of
 from include.evaluation.slicing import levels_of
 from include.monitoring.drift import Period, Reference, reference_of
 from include.monitoring.estimated_performance import (
@@ -58,6 +57,7 @@ from include.storage.content import (
     settle_json,
 )
 from include.storage.store import ObjectStore
+from include.training.many_classes import value_of
 from include.training.numbers import Numbers
 from include.training.origins import code_of, config_of
 from include.training.record import FitRecord, load_fit
