@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.page import machine, put
-from include.monitoring.sketches import Layout, Watched, learn_layout, sketch
+from include.monitoring.sketches import Layout, WatchedColumn, learn_layout, sketch
 
 NUMBERS, LEVELS, BATCH = 12, 4, 1 << 16
 GOAL = 1.2
@@ -94,7 +94,8 @@ def main() -> None:
     pa.set_cpu_count(1)
     batches = rows(round(arguments.millions * 1e6), 0)
     columns = [
-        Watched(name, "input", "number" if name.startswith("number") else "level") for name in batches[0].schema.names
+        WatchedColumn(name, "input", "number" if name.startswith("number") else "level")
+        for name in batches[0].schema.names
     ]
     layout = learn_layout(batches[:10], columns)
     turns = [(seconds(by_sketch, batches, layout), seconds(by_arrow, batches, layout)) for _ in range(arguments.turns)]

@@ -27,18 +27,17 @@ from include.monitoring.estimated_performance import (
     estimate_classification,
     estimate_regression,
 )
-from include.monitoring.performance import Kept as PromiseKept
-from include.monitoring.performance import Performance, first_short, measure_performance, promise_kept
-from include.monitoring.probation import Paired, Standing, Verdict, probation_of
+from include.monitoring.performance import Performance, PromiseCheck, first_short, measure_performance, promise_kept
+from include.monitoring.probation import Paired, ProbationState, Verdict, probation_of
 from include.monitoring.references import (
     PREDICTION,
-    Kept,
+    ChampionReference,
     WatchedRows,
-    Watching,
+    WatchedVersion,
     label_table,
     measurable,
     number_columns,
-    open_watching,
+    open_watched_version,
     reference_for,
     sketch_slices,
 )
@@ -73,13 +72,13 @@ class Monitored:
     history : History
         Of inputs, derived columns and predictions.
     told : tuple of Alarm
-        Those that nobody was told of before.
+        Those that nobody was told of before; repeated for the same interval, the same ones.
     request : Request or None
         A retraining that this call asked for.
     performance : tuple of Performance
-    kept : PromiseKept or None
+    kept : PromiseCheck or None
         The primary metric against what it was on the holdout; None without labels.
-    probation : Standing or None
+    probation : ProbationState or None
         None of a first version.
     """
 
@@ -88,8 +87,8 @@ class Monitored:
     told: tuple[Alarm, ...]
     request: Request | None
     performance: tuple[Performance, ...]
-    kept: PromiseKept | None
-    probation: Standing | None
+    kept: PromiseCheck | None
+    probation: ProbationState | None
 
 
 def monitor(
@@ -131,7 +130,7 @@ def monitor(
     version, watched = manifest.version, WatchLog(store, model.name)
     timeline = Ledger(store, model.name).timeline()
     kept = reference_for(store, model, folder, version)
-    with open_watching(store, model, folder, version) as watching:
+    with open_watched_version(store, model, folder, version) as watching:
         _observe(store, watching, kept, manifest, interval, watched, at=at, backfilled=backfilled)
         if labels is not None and model.data.target is not None:
             for due in _matured(model, watched, version, interval.until):
@@ -140,7 +139,7 @@ def monitor(
 
 
 def alarms_of(
-    kept: Kept, model: ModelConfig, version: str, entries: Any, until: datetime, length: timedelta
+    kept: ChampionReference, model: ModelConfig, version: str, entries: Any, until: datetime, length: timedelta
 ) -> tuple[History, tuple[Alarm, ...]]:
     """Return the history of a champion until an instant, and all its alarms: of drift, faults, labels and performance.
 
@@ -169,15 +168,15 @@ def alarms_of(
     return history, tuple(sorted(alarms, key=lambda one: (one.until, one.kind, one.subject)))
 
 
-def _edge(short: PromiseKept) -> float:
+def _edge(short: PromiseCheck) -> float:
     edge = short.found.high if sign(short.metric) > 0 else short.found.low
     return float("nan") if edge is None else edge
 
 
 def _observe(
     store: ObjectStore,
-    watching: Watching,
-    kept: Kept,
+    watching: WatchedVersion,
+    kept: ChampionReference,
     manifest: Manifest,
     interval: Window,
     watched: WatchLog,
@@ -210,7 +209,7 @@ def _observe(
     )
 
 
-def _estimated(watching: Watching, kept: Kept, rows: WatchedRows) -> dict[str, Measured]:
+def _estimated(watching: WatchedVersion, kept: ChampionReference, rows: WatchedRows) -> dict[str, Measured]:
     score, threshold = rows.scored.score, rows.scored.threshold
     metrics = measurable(watching.model)
     if threshold is not None and score.ndim == 1:
@@ -237,8 +236,8 @@ def _measure(
     store: ObjectStore,
     model: ModelConfig,
     folder: Path,
-    watching: Watching,
-    kept: Kept,
+    watching: WatchedVersion,
+    kept: ChampionReference,
     timeline: Timeline,
     interval: Window,
     labels: Labels,
@@ -319,7 +318,7 @@ def _gain(
 ) -> float | None:
     """Return how much better the champion was in the primary metric than its predecessor, in the shadow, on the same rows."""
     metric, data = model.gate.primary.metric, model.data
-    with open_watching(store, model, folder, predecessor) as before:
+    with open_watched_version(store, model, folder, predecessor) as before:
         shadow = before.rows(snapshot, "holdout", labelled=True)
     said = shadow.scored.score
     if said.ndim == 1:
@@ -352,7 +351,7 @@ def _labels_in(entries: Any, version: str, until: datetime, backfilled: dict[dat
 def _conclude(
     store: ObjectStore,
     model: ModelConfig,
-    kept: Kept,
+    kept: ChampionReference,
     timeline: Timeline,
     version: str,
     interval: Window,
@@ -366,7 +365,7 @@ def _conclude(
     told: tuple[Alarm, ...] = ()
     request = None
     if not backfilled:
-        told = watched.tell([one for one in alarms if not one.backfilled], at=at)
+        told = watched.tell([one for one in alarms if not one.backfilled], interval.until, at=at)
 
         def champion() -> str | None:
             return Ledger(store, model.name).timeline().champion_as_of(interval.until)

@@ -85,7 +85,7 @@ def measure_performance(
 
 
 @dataclass(frozen=True)
-class Kept:
+class PromiseCheck:
     """A promise beside what came of it, both as means over intervals; ``short`` says that it was surely not kept."""
 
     metric: str
@@ -96,7 +96,7 @@ class Kept:
     until: datetime | None
 
 
-def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric: str, error: float) -> Kept:
+def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric: str, error: float) -> PromiseCheck:
     """Compare the champion's metric over matured intervals with what it was over those of its holdout.
 
     Both are means over intervals of one length: a ranking metric within days is another quantity than over all rows. It falls
@@ -122,10 +122,12 @@ def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric
         loss = sign(metric) * (before.mean - after.mean)
         short = loss > hypot(before.mean - before.low, after.mean - after.low)
     edges = (known[0][0].after, known[-1][0].until) if known else (None, None)
-    return Kept(metric, before, after, short, *edges)
+    return PromiseCheck(metric, before, after, short, *edges)
 
 
-def first_short(promised: Sequence[float], found: Sequence[Performance], metric: str, error: float) -> Kept | None:
+def first_short(
+    promised: Sequence[float], found: Sequence[Performance], metric: str, error: float
+) -> PromiseCheck | None:
     """Return the first look at which the champion fell short, or None; the same in whatever order labels came."""
     listed = sorted(found, key=lambda one: one.until)
     for look in range(1, len(listed) + 1):

@@ -46,7 +46,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ProbationState:
     """Where a probation stands: after so many intervals and rows, the mean gain with its interval."""
 
     verdict: Verdict
@@ -62,7 +62,7 @@ class Standing:
         return {**asdict(self), "verdict": self.verdict.value, "until": self.until and to_iso(self.until)}
 
 
-def probation_of(pairs: Sequence[Paired], since: datetime, declared: Probation, error: float) -> Standing:
+def probation_of(pairs: Sequence[Paired], since: datetime, declared: Probation, error: float) -> ProbationState:
     """Return what the pairs of one champion and its predecessor say, at the first interval at which it is sure.
 
     A confidence sequence of the mean gain over intervals is looked at after each of them. With a true gain of zero or more
@@ -80,7 +80,7 @@ def probation_of(pairs: Sequence[Paired], since: datetime, declared: Probation, 
     newest = {one.until: one for one in pairs}
     gains: list[float] = []
     rows = 0
-    standing = Standing(Verdict.RUNNING, 0, 0, None, None, None, None)
+    standing = ProbationState(Verdict.RUNNING, 0, 0, None, None, None, None)
     for until in sorted(newest):
         one = newest[until]
         if one.after < since:
@@ -100,7 +100,7 @@ def probation_of(pairs: Sequence[Paired], since: datetime, declared: Probation, 
                 verdict = Verdict.NOT_WORSE
         if verdict is Verdict.RUNNING and (over or rows >= declared.rows):
             verdict = Verdict.UNDECIDED
-        standing = Standing(verdict, len(gains), rows, found.mean, found.low, found.high, until)
+        standing = ProbationState(verdict, len(gains), rows, found.mean, found.low, found.high, until)
         if verdict is not Verdict.RUNNING:
             break
     return standing

@@ -42,7 +42,7 @@ from include.monitoring.sketches import (
     Kind,
     Layout,
     Sketch,
-    Watched,
+    WatchedColumn,
     learn_layout,
     sketch,
 )
@@ -86,12 +86,12 @@ class WatchedRows:
 
 
 @dataclass(frozen=True)
-class Watching:
+class WatchedVersion:
     """A version, opened to be watched: what it reads, as which kinds, and how it predicts."""
 
     model: ModelConfig
     fit: FitRecord
-    columns: tuple[Watched, ...]
+    columns: tuple[WatchedColumn, ...]
     slices: tuple[Slice, ...]
     store: ObjectStore
     code: Path
@@ -122,7 +122,9 @@ class Watching:
 
 
 @contextmanager
-def open_watching(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> Iterator[Watching]:
+def open_watched_version(
+    store: ObjectStore, model: ModelConfig, folder: Path, version: str
+) -> Iterator[WatchedVersion]:
     """Open a version, its code being a copy where the model's own has changed; raises as `load_version`, `config_of` and `code_of`."""
     record = load_version(store, model.name, version)
     fit = load_fit(store, model.name, record.fit)
@@ -137,16 +139,18 @@ def open_watching(store: ObjectStore, model: ModelConfig, folder: Path, version:
             kind = "time" if isinstance(group, Dates) else "text"
         kinds |= {name: kind for name in group.columns if name not in kinds}
     columns = [
-        Watched(name, "input" if name in schema else "derived", kinds[name]) for name in fit.columns if name in kinds
+        WatchedColumn(name, "input" if name in schema else "derived", kinds[name])
+        for name in fit.columns
+        if name in kinds
     ]
-    columns.append(Watched(PREDICTION, "prediction", "level" if fit.task == "clustering" else "number"))
+    columns.append(WatchedColumn(PREDICTION, "prediction", "level" if fit.task == "clustering" else "number"))
     if fit.classes is not None and fit.threshold is None:
-        columns.append(Watched(SAID, "prediction", "level"))
+        columns.append(WatchedColumn(SAID, "prediction", "level"))
     readable = {*schema, *fit.columns}
     slices = tuple(one for one in model.evaluation.slices if set(columns_of((one,))) <= readable)
     with code_of(store, fit, features.derive, folder) as code:
         then = model.model_copy(update={"features": features})
-        yield Watching(then, fit, tuple(columns), slices, store, code)
+        yield WatchedVersion(then, fit, tuple(columns), slices, store, code)
 
 
 def with_predictions(frame: pd.DataFrame, scored: Scored, fit: FitRecord) -> pa.Table:
@@ -164,7 +168,7 @@ def with_predictions(frame: pd.DataFrame, scored: Scored, fit: FitRecord) -> pa.
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class ChampionReference:
     """What is kept of a version for watching it.
 
     Parameters
@@ -203,7 +207,7 @@ class Kept:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Kept:
+    def from_json(cls, value: dict[str, Any]) -> ChampionReference:
         """Read what `to_json` wrote."""
         reference = _reference_from_json(value["reference"])
         prediction = reference.layout[PREDICTION]
@@ -226,7 +230,7 @@ def ticks_of(model: ModelConfig) -> str:
     return model.schedule.monitor or model.schedule.score or _TICKS[model.data.partition]
 
 
-def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> Kept:
+def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> ChampionReference:
     """Return what a version is compared with, made at the first call and found afterwards.
 
     Raises
@@ -244,7 +248,7 @@ def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version:
         digest = put_content(store, f"{model.name}/watch/kept", ".json", body)
         settle_json(store, index, {"kept": digest})
     digest = get_json(store, index)["kept"]
-    return Kept.from_json(read_json(get_content(store, f"{model.name}/watch/kept", ".json", digest)))
+    return ChampionReference.from_json(read_json(get_content(store, f"{model.name}/watch/kept", ".json", digest)))
 
 
 def sketch_slices(rows: WatchedRows, slices: tuple[Slice, ...], layout: Layout) -> SliceSketches:
@@ -263,8 +267,8 @@ def label_table(target: pd.Series[Any], times: pd.Series[Any], event_time: str) 
     return pa.table({TARGET: pa.array(target, from_pandas=True), event_time: pa.array(times, from_pandas=True)})
 
 
-def _made(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> Kept:
-    with open_watching(store, model, folder, version) as watching:
+def _made(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> ChampionReference:
+    with open_watched_version(store, model, folder, version) as watching:
         data, fit = watching.model.data, watching.fit
         snapshot = Snapshot.load(store, model.name, fit.snapshot)
         train = watching.unpredicted(snapshot, "train")
@@ -294,7 +298,7 @@ def _made(store: ObjectStore, model: ModelConfig, folder: Path, version: str) ->
         reference = reference_of(
             layout, [(one.after, one.until, _without(each, names)) for one, each, names in parts], model.name
         )
-        return Kept(
+        return ChampionReference(
             reference,
             _labels(store, watching, snapshot, model),
             sketch_slices(holdout, watching.slices, layout),
@@ -302,7 +306,7 @@ def _made(store: ObjectStore, model: ModelConfig, folder: Path, version: str) ->
         )
 
 
-def _labels(store: ObjectStore, watching: Watching, snapshot: Snapshot, model: ModelConfig) -> Reference | None:
+def _labels(store: ObjectStore, watching: WatchedVersion, snapshot: Snapshot, model: ModelConfig) -> Reference | None:
     data = watching.model.data
     if data.target is None:
         return None
@@ -311,14 +315,14 @@ def _labels(store: ObjectStore, watching: Watching, snapshot: Snapshot, model: M
     )
     table = label_table(frame[data.target], frame[data.event_time], data.event_time)
     kind: Kind = "number" if watching.fit.classes is None else "level"
-    layout = learn_layout([table], (Watched(TARGET, "label", kind),), event_time=data.event_time)
+    layout = learn_layout([table], (WatchedColumn(TARGET, "label", kind),), event_time=data.event_time)
     windows = (snapshot.split.train, snapshot.split.holdout)
     cut = [each for window in windows for each in _cut(table, data.event_time, window, model)]
     return reference_of(layout, [(one.after, one.until, sketch([part], layout)) for one, part in cut], model.name)
 
 
 def _promises(
-    watching: Watching, holdout: WatchedRows, window: Window, model: ModelConfig
+    watching: WatchedVersion, holdout: WatchedRows, window: Window, model: ModelConfig
 ) -> tuple[dict[str, tuple[float, ...]], Calibration | None, ErrorModel | None]:
     fit, data = watching.fit, watching.model.data
     if data.target is None:
@@ -345,7 +349,7 @@ def _promises(
     return {name: tuple(values) for name, values in promised.items()}, calibration, errors
 
 
-def number_columns(watching: Watching) -> list[str]:
+def number_columns(watching: WatchedVersion) -> list[str]:
     """Return the columns that an error model looks at."""
     return [one.name for one in watching.columns if one.kind == "number" and one.role in ("input", "derived")]
 

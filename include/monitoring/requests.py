@@ -46,7 +46,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Desk:
+class RequestState:
     """What was asked for and taken, folded from a watch log.
 
     ``asked`` are all requests in their order, ``taken`` how many of them a retraining has taken.
@@ -62,7 +62,7 @@ class Desk:
         return self.asked[self.taken :]
 
 
-def desk_of(entries: Iterable[Entry]) -> Desk:
+def request_state(entries: Iterable[Entry]) -> RequestState:
     """Fold the events of a watch log into what was asked for and taken."""
     asked: list[Request] = []
     taken, runs = 0, []
@@ -72,7 +72,7 @@ def desk_of(entries: Iterable[Entry]) -> Desk:
         elif entry.kind == TAKEN:
             taken = max(taken, entry.body["requests"])
             runs.append(entry.body["run"])
-    return Desk(tuple(asked), taken, tuple(runs))
+    return RequestState(tuple(asked), taken, tuple(runs))
 
 
 @dataclass(frozen=True)
@@ -83,21 +83,21 @@ class Wanted:
     because: str
 
 
-def wanted(alarms: Sequence[Alarm], desk: Desk, watch: Watch, champion: str | None, until: datetime) -> Wanted:
+def wanted(alarms: Sequence[Alarm], state: RequestState, watch: Watch, champion: str | None, until: datetime) -> Wanted:
     """Return the request that is due at the end of an interval.
 
     Parameters
     ----------
     alarms : sequence of Alarm
         All that were raised until then; those of backfilled intervals show what they would have asked, by `would_ask`, and ask nothing.
-    desk : Desk
+    state : RequestState
     watch : Watch
     champion : str or None
         The version in force at the end of the interval: alarms about another one have been answered by it.
     until : datetime
         Everything here is logical time; when a task happens to run plays no part.
     """
-    known = {key for one in desk.asked for key in one.alarms}
+    known = {key for one in state.asked for key in one.alarms}
     kinds = ASKING[watch.retrain]
     new = [
         one
@@ -110,12 +110,12 @@ def wanted(alarms: Sequence[Alarm], desk: Desk, watch: Watch, champion: str | No
     ]
     if not new or champion is None:
         return Wanted(None, "no alarm asks for one")
-    if desk.pending:
+    if state.pending:
         return Wanted(None, "one is asked for and not taken yet; it will see these alarms' rows, too")
-    if sum(one.version == champion for one in desk.asked) >= watch.attempts:
+    if sum(one.version == champion for one in state.asked) >= watch.attempts:
         said = f"{watch.attempts} retrainings were asked for under this champion and none took its place: a person has to look"
         return Wanted(None, said)
-    newest = max((one.as_of for one in desk.asked), default=None)
+    newest = max((one.as_of for one in state.asked), default=None)
     if newest is not None and until < newest + watch.cooldown:
         return Wanted(None, f"the last one was asked for less than {watch.cooldown} before; the alarms wait")
     return Wanted(Request(champion, until, tuple(sorted(one.key for one in new))), "alarms ask for one")
@@ -126,11 +126,11 @@ def would_ask(alarms: Sequence[Alarm], watch: Watch) -> tuple[Request, ...]:
 
     For the page of a backfilled monitor. That another champion would have followed is not taken into account.
     """
-    desk = Desk()
+    state = RequestState()
     live = [Alarm(**{**vars(one), "backfilled": False}) for one in alarms]
     for until in sorted({one.until for one in live}):
         for champion in dict.fromkeys(one.version for one in live if one.until == until):
-            request = wanted(live, desk, watch, champion, until).request
+            request = wanted(live, state, watch, champion, until).request
             if request is not None:
-                desk = Desk((*desk.asked, request), len(desk.asked) + 1)
-    return desk.asked
+                state = RequestState((*state.asked, request), len(state.asked) + 1)
+    return state.asked

@@ -54,7 +54,7 @@ _STEP = 1 << 16
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedColumn:
     """A column that is watched, and as what.
 
     ``text`` is counted by its length, ``time`` by its distance from the row's event time in seconds.
@@ -329,7 +329,7 @@ def merge(sketches: Iterable[Sketch]) -> Sketch:
 
 def learn_layout(
     tables: Iterable[pa.Table | pa.RecordBatch],
-    columns: Sequence[Watched],
+    columns: Sequence[WatchedColumn],
     *,
     event_time: str | None = None,
     row_id: Sequence[str] = (),
@@ -340,7 +340,7 @@ def learn_layout(
     ----------
     tables : iterable of pyarrow tables or record batches
         The reference rows; their order has no influence.
-    columns : sequence of Watched
+    columns : sequence of WatchedColumn
     event_time : str, optional
         The column that freshness is read from, and that ``time`` columns are measured from.
     row_id : sequence of str
@@ -372,14 +372,16 @@ def sketch(batches: Iterable[pa.Table | pa.RecordBatch], layout: Layout) -> Sket
     DataError
         When a column is missing, or is not of the kind that it is said to be.
     """
-    pens = [(column, _Pen(column)) for column in layout.columns]
-    rows, ids = 0, _Ids()
+    counters = [(column, _ColumnCounter(column)) for column in layout.columns]
+    rows, ids = 0, _IdSampler()
     first: int | None = None
     last: int | None = None
     for batch in batches:
         rows += batch.num_rows
-        for column, pen in pens:
-            pen.add(_column(batch, column.name), _column(batch, layout.event_time) if column.kind == "time" else None)
+        for column, counter in counters:
+            counter.add(
+                _column(batch, column.name), _column(batch, layout.event_time) if column.kind == "time" else None
+            )
         if layout.event_time is not None:
             found = pc.min_max(pc.cast(_column(batch, layout.event_time), pa.timestamp("us", "UTC"))).as_py()
             edges = [None if one is None else int(pd.Timestamp(one).value // 1_000) for one in found.values()]
@@ -387,10 +389,12 @@ def sketch(batches: Iterable[pa.Table | pa.RecordBatch], layout: Layout) -> Sket
             last = max((one for one in (last, edges[1]) if one is not None), default=None)
         if layout.row_id:
             ids.add([_column(batch, name) for name in layout.row_id])
-    return Sketch(layout.digest, rows, first, last, ids.sampled(), {column.name: pen.done() for column, pen in pens})
+    return Sketch(
+        layout.digest, rows, first, last, ids.sampled(), {column.name: counter.done() for column, counter in counters}
+    )
 
 
-class _Pen:
+class _ColumnCounter:
     """Counts one column, batch by batch."""
 
     def __init__(self, layout: ColumnLayout) -> None:
@@ -464,7 +468,7 @@ class _Pen:
         return ColumnSketch(self.rows - known, self.outside, low, high, counts)
 
 
-class _Ids:
+class _IdSampler:
     """Keeps the smallest hashes of row ids."""
 
     def __init__(self) -> None:
@@ -539,7 +543,7 @@ def _column(batch: pa.Table | pa.RecordBatch, name: str | None) -> pa.ChunkedArr
     return batch.column(name)
 
 
-def _values(array: pa.Array, layout: Watched | ColumnLayout, times: pa.Array | None) -> Array:
+def _values(array: pa.Array, layout: WatchedColumn | ColumnLayout, times: pa.Array | None) -> Array:
     """Return the numbers that are counted of a column: an array of floats or integers, with NaN for missing."""
     kind = array.type
     try:
@@ -571,7 +575,7 @@ def _microseconds(array: pa.Array) -> pa.Array:
     return array.cast(pa.timestamp("us", zone)).cast(pa.int64())
 
 
-def _learned(table: pa.Table, column: Watched, event_time: str | None) -> ColumnLayout:
+def _learned(table: pa.Table, column: WatchedColumn, event_time: str | None) -> ColumnLayout:
     values = _whole(_column(table, column.name))
     made = ColumnLayout(column.name, column.role, column.kind)
     if column.kind == "level":

@@ -12,8 +12,8 @@ from typing import Any
 from include.config.watch import Watch
 from include.monitoring.alarms import Alarm, Observed
 from include.monitoring.performance import Performance
-from include.monitoring.probation import Paired, Standing
-from include.monitoring.requests import REQUEST, TAKEN, Request, desk_of, wanted
+from include.monitoring.probation import Paired, ProbationState
+from include.monitoring.requests import REQUEST, TAKEN, Request, request_state, wanted
 from include.storage.content import canonical_json, read_json, to_iso
 from include.storage.log import Entry, Log
 from include.storage.store import ObjectStore
@@ -57,8 +57,11 @@ class WatchLog:
         """Put on record how champion and predecessor did on the same rows."""
         self._once(PAIRED, paired.to_json(), at, by=("version", "predecessor", "until"))
 
-    def tell(self, alarms: Iterable[Alarm], *, at: datetime) -> tuple[Alarm, ...]:
-        """Put alarms on record that are not, and return those: people are told of each once."""
+    def tell(self, alarms: Iterable[Alarm], until: datetime, *, at: datetime) -> tuple[Alarm, ...]:
+        """Put alarms on record that are not, and return those that this interval put there.
+
+        A monitor that was killed between the record and the message finds them again when it is repeated.
+        """
         told = []
         for alarm in alarms:
             body = {
@@ -67,6 +70,7 @@ class WatchLog:
                 "version": alarm.version,
                 "subject": alarm.subject,
                 "said": alarm.said,
+                "told": to_iso(until),
                 **{name: to_iso(getattr(alarm, name)) for name in ("after", "until", "since")},
             }
 
@@ -74,7 +78,9 @@ class WatchLog:
                 known = any(entry.kind == ALARM and entry.body["key"] == body["key"] for entry in entries)
                 return None if known else (ALARM, body)
 
-            if self._log.append(unless_told, at=to_iso(at)) is not None:
+            self._log.append(unless_told, at=to_iso(at))
+            (entry,) = (one for one in self.entries() if one.kind == ALARM and one.body["key"] == alarm.key)
+            if entry.body["told"] == to_iso(until):
                 told.append(alarm)
         return tuple(told)
 
@@ -90,7 +96,7 @@ class WatchLog:
         """Ask for a retraining if one is due; of racing monitors one asks."""
 
         def if_due(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
-            request = wanted(alarms, desk_of(entries), watch, champion(), until).request
+            request = wanted(alarms, request_state(entries), watch, champion(), until).request
             return None if request is None else (REQUEST, request.to_json())
 
         entry = self._log.append(if_due, at=to_iso(at))
@@ -103,21 +109,21 @@ class WatchLog:
         """
 
         def unless_taken(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
-            desk = desk_of(entries)
-            if run in desk.runs or not desk.pending:
+            state = request_state(entries)
+            if run in state.runs or not state.pending:
                 return None
-            return TAKEN, {"run": run, "requests": len(desk.asked)}
+            return TAKEN, {"run": run, "requests": len(state.asked)}
 
         self._log.append(unless_taken, at=to_iso(at))
         before = 0
         for entry in self.entries():
             if entry.kind == TAKEN:
                 if entry.body["run"] == run:
-                    return desk_of(self.entries()).asked[before : entry.body["requests"]]
+                    return request_state(self.entries()).asked[before : entry.body["requests"]]
                 before = entry.body["requests"]
         return ()
 
-    def conclude(self, version: str, predecessor: str, standing: Standing, *, at: datetime) -> bool:
+    def conclude(self, version: str, predecessor: str, standing: ProbationState, *, at: datetime) -> bool:
         """Put a probation's verdict on record; the first stands. Return whether this call wrote it."""
 
         def unless_concluded(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:

@@ -12,17 +12,17 @@ import pyarrow as pa
 from include.monitoring.alarms import Observed
 from include.monitoring.data_faults import faults_in
 from include.monitoring.drift import Reference, period_of, reference_of
-from include.monitoring.sketches import Layout, Sketch, Watched, learn_layout, sketch
+from include.monitoring.sketches import Layout, Sketch, WatchedColumn, learn_layout, sketch
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
 TRAIN, ROWS = 56, 300
 COLUMNS = (
-    Watched("fare", "input", "number"),
-    Watched("distance", "input", "number"),
-    Watched("origin", "input", "level"),
-    Watched("dest", "input", "level"),
-    Watched("score", "prediction", "number"),
+    WatchedColumn("fare", "input", "number"),
+    WatchedColumn("distance", "input", "number"),
+    WatchedColumn("origin", "input", "level"),
+    WatchedColumn("dest", "input", "level"),
+    WatchedColumn("score", "prediction", "number"),
 )
 Change = Callable[[dict[str, np.ndarray]], None]
 

@@ -17,7 +17,7 @@ from include.monitoring.effects import (
     population_stability,
     total_variation,
 )
-from include.monitoring.sketches import Layout, Watched, learn_layout, sketch
+from include.monitoring.sketches import Layout, WatchedColumn, learn_layout, sketch
 from tests.include.monitoring.days import TRAIN, observed, reference
 
 NONE = Effect(0.0, 0.0, 0.0, 0.0, 0.0)
@@ -35,7 +35,7 @@ def test_distances_of_counts_are_those_of_their_definitions() -> None:
 def test_the_wasserstein_distance_is_that_of_the_rows_in_standard_deviations(shift: float) -> None:
     rng = np.random.default_rng(0)
     one, other = rng.lognormal(2, 0.5, 4000), rng.lognormal(2, 0.5, 4000) + shift
-    layout = learn_layout([pa.table({"x": one})], (Watched("x", "input", "number"),))
+    layout = learn_layout([pa.table({"x": one})], (WatchedColumn("x", "input", "number"),))
     sketches = [sketch([pa.table({"x": values})], layout).columns["x"] for values in (one, other)]
     found = effect_of_sketches(sketches[0], sketches[1], layout["x"]).wasserstein
     assert found == pytest.approx(wasserstein_distance(one, other) / one.std(), rel=0.05, abs=0.02)
@@ -80,7 +80,7 @@ def test_what_changed_is_ranked_by_drift_times_importance() -> None:
 
 def test_slices_whose_predictions_moved_come_first_and_small_ones_not_at_all() -> None:
     rng = np.random.default_rng(1)
-    layout = learn_layout([pa.table({"p": rng.random(5000)})], (Watched("p", "prediction", "number"),))
+    layout = learn_layout([pa.table({"p": rng.random(5000)})], (WatchedColumn("p", "prediction", "number"),))
 
     def said(rows: int, shift: float = 0.0) -> object:
         return sketch([pa.table({"p": np.clip(rng.random(rows) + shift, 0, 1)})], Layout(layout.columns)).columns["p"]
@@ -99,7 +99,7 @@ def test_a_period_of_the_reference_is_outside_as_far_as_the_others_had_no_such_r
     tables = [
         pa.table({"x": values, "y": (names * 3)[: len(values)]}) for values, names in zip(days, levels, strict=True)
     ]
-    layout = learn_layout(tables, (Watched("x", "input", "number"), Watched("y", "input", "level")))
+    layout = learn_layout(tables, (WatchedColumn("x", "input", "number"), WatchedColumn("y", "input", "level")))
     start = datetime(2026, 1, 1, tzinfo=UTC)
     listed = [
         (start + timedelta(days=number), start + timedelta(days=number + 1), sketch([table], layout))

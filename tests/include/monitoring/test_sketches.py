@@ -17,20 +17,20 @@ from include.monitoring.sketches import (
     ColumnLayout,
     Layout,
     Sketch,
-    Watched,
+    WatchedColumn,
     learn_layout,
     merge,
     sketch,
 )
 
 COLUMNS = (
-    Watched("number", "input", "number"),
-    Watched("whole", "input", "number"),
-    Watched("flag", "input", "number"),
-    Watched("level", "input", "level"),
-    Watched("code", "input", "level"),
-    Watched("remark", "input", "text"),
-    Watched("joined", "input", "time"),
+    WatchedColumn("number", "input", "number"),
+    WatchedColumn("whole", "input", "number"),
+    WatchedColumn("flag", "input", "number"),
+    WatchedColumn("level", "input", "level"),
+    WatchedColumn("code", "input", "level"),
+    WatchedColumn("remark", "input", "text"),
+    WatchedColumn("joined", "input", "time"),
 )
 
 
@@ -55,7 +55,7 @@ def table(rows: int, seed: int = 0) -> pa.Table:
     )
 
 
-def laid_out(rows: pa.Table, columns: tuple[Watched, ...] = COLUMNS) -> Layout:
+def laid_out(rows: pa.Table, columns: tuple[WatchedColumn, ...] = COLUMNS) -> Layout:
     return learn_layout([rows], columns, event_time="at", row_id=("id", "level"))
 
 
@@ -102,7 +102,7 @@ def test_what_is_stored_is_read_back() -> None:
 )
 def test_moments_and_quantiles_are_those_of_the_rows(values: np.ndarray[Any, Any]) -> None:
     rows = pa.table({"x": values})
-    layout = learn_layout([rows], (Watched("x", "input", "number"),))
+    layout = learn_layout([rows], (WatchedColumn("x", "input", "number"),))
     found, spread = sketch([rows], layout).columns["x"], values.std() or 1.0
     assert (found.low, found.high) == (values.min(), values.max())
     assert found.mean(layout["x"]) == pytest.approx(values.mean(), abs=0.02 * spread)
