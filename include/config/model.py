@@ -20,6 +20,7 @@ from include.config.resources import Resources
 from include.config.section import Section
 from include.config.ticks import PRESETS, is_cron
 from include.config.training import Training
+from include.config.watch import Watch
 from include.config.zones import Zone
 from include.errors import nearest
 
@@ -27,7 +28,7 @@ BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 """How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
 
-BESIDE = ("description", "owner", "schedule", "airflow", "resources", "notify")
+BESIDE = ("description", "owner", "schedule", "airflow", "resources", "notify", "watch")
 """The parts of a declaration that change nothing about what a run that is under way makes."""
 
 
@@ -55,6 +56,8 @@ class Schedule(Section):
     """A cron expression or an Airflow preset such as `@monthly`; each run stands at its logical date. Or upstream assets, `{on: [...], cron: ...}`. Left out: only by hand."""
     score: str | None = None
     """The same for batch predictions, on time only; each run predicts the rows between the tick before its logical date and that date. Left out: only by hand, one partition at a time."""
+    monitor: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The same for watching the champion, on time only; each run looks at the rows between the tick before its logical date and that date. Left out: only by hand."""
     timezone: Zone = Field(default="UTC", exclude_if=lambda name: name == "UTC")
     """What the expressions mean, and `start` and `end` if they are written without a zone: an IANA name such as `Europe/Berlin`. Daylight saving time moves the ticks as it moves the clocks."""
     start: datetime
@@ -62,7 +65,7 @@ class Schedule(Section):
     end: datetime | None = None
     """The last one; left out for a model that goes on."""
 
-    @field_validator("retrain", "score")
+    @field_validator("retrain", "score", "monitor")
     @classmethod
     def _readable(cls, value: str | Retrain | None) -> str | Retrain | None:
         return _is_schedule(value) if isinstance(value, str) else value
@@ -121,6 +124,8 @@ class ModelConfig(Section):
     airflow: Airflow = Field(default=Airflow(), exclude_if=lambda section: section == Airflow())
     notify: tuple[Notification, ...] = ()
     """Whom to tell what became of a run."""
+    watch: Watch = Field(default=Watch(), exclude_if=lambda value: value == Watch())
+    """What happens after promotion."""
 
     @model_validator(mode="before")
     @classmethod
@@ -219,6 +224,7 @@ class ModelConfig(Section):
             "weights: {half_life: ...}": training.weights is not None and bool(training.weights.half_life),
             "evaluation.block": self.evaluation.block is not None,
             "schedule.score": self.schedule.score is not None,
+            "schedule.monitor": self.schedule.monitor is not None,
         }
         if found := [name for name, there in declared.items() if there]:
             raise ValueError(f"`{found[0]}` needs `data.event_time`, which this table does not have")
@@ -242,7 +248,11 @@ class ModelConfig(Section):
         return tuple(dict.fromkeys([*self.evaluation.fairness, *(rule.groups for rule in self.gate.fairness)]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON that `model_validate` reads back, for a DAG's serialized form."""
+        """Return plain JSON that `model_validate` reads back, for a DAG's serialized form.
+
+        What says nothing, of the parts that declarations of release 0.1 did not have, is left out: a declaration that did
+        not change keeps its digest.
+        """
         return self.model_dump(mode="json", by_alias=True, exclude_unset=False)
 
     @property

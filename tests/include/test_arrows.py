@@ -20,6 +20,7 @@ ROOMS = [
     "evaluation",
     "registry",
     "scoring",
+    "monitoring",
     "notebook",
     "reproduction",
     "drafting",

@@ -1,0 +1,383 @@
+"""How often watching errs: simulated models with nothing wrong, and how soon planted changes are found.
+
+    python -m benchmarks.watch_error            # most of an hour on two cores; writes docs/watch-error.md
+    python -m benchmarks.watch_error --years 5 --print
+
+A model has four months of training days and is watched for a year, day by day. What is simulated are the counts that sketches
+leave of each day, so that two million rows a day cost as little as two hundred; everything after the sketches is the real thing.
+Nature is of five kinds: rows that are independent; days that each differ from the others; days that differ and go on as
+they began (autocorrelation 0.7 from one day to the next); the same in half of the columns (0.9), while the others' days are
+independent; weeks whose days differ in what and how many rows come.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+# One thread a process: two processes of two threads each would wait for one another.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+from scipy.stats import chi2
+
+from include.config.watch import Probation, Watch
+from include.evaluation.evidence import Measured
+from include.monitoring.alarms import Observed, history_of
+from include.monitoring.drift import Period, Reference
+from include.monitoring.performance import Performance, first_short
+from include.monitoring.probation import Paired, Verdict, probation_of
+from include.monitoring.sketches import (
+    NUMBER_CELLS,
+    ColumnLayout,
+    ColumnSketch,
+    Layout,
+    SampledIds,
+    Sketch,
+)
+
+Array = NDArray[Any]
+
+TRAIN, YEAR, BINS = 119, 365, 8
+DAY = timedelta(days=1)
+START = datetime(2026, 1, 5, tzinfo=UTC)
+ALLOWED = 1.0
+"""False alarms a year: the default of `watch.false_alarms`."""
+ERRORS = 3
+"""Monte-Carlo standard errors that a figure may lie beyond what is promised, as in docs/gate-error.md."""
+NATURES = ("independent rows", "day effects", "lasting day effects", "half of the columns last", "weekly seasons")
+EFFECT, WEEK, LASTING, LONG = 0.1, 0.3, 0.7, 0.9
+"""Standard deviations, of a column, by which its mean differs between days and between weekdays; what of a day's effect the next one has, in all columns or in half of them."""
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "watch-error.md"
+
+_EDGES = ndtri(np.linspace(0, 1, BINS + 1))
+_CENTRES = ndtri((np.arange(BINS) + 0.5) / BINS)
+
+
+@dataclass(frozen=True)
+class World:
+    """What is simulated: rows a day, columns, and nature; a shift by so many standard deviations of the first column, from a day on."""
+
+    rows: int
+    columns: int
+    nature: str
+    shift: float = 0.0
+    shifted: int = 30
+    days: int = YEAR
+
+
+def effects(world: World, rng: np.random.Generator) -> Array:
+    """Return by how much each column's mean is off on each day: an array of shape (n_days, n_columns).
+
+    Half of a day's effect is common to all columns, as of a holiday.
+    """
+    days, columns = TRAIN + world.days, world.columns
+    if world.nature == "independent rows":
+        return np.zeros((days, columns))
+    fresh = np.sqrt(0.5) * (rng.standard_normal((days, columns)) + rng.standard_normal((days, 1)))
+    kept = np.full(columns, LASTING if world.nature == "lasting day effects" else 0.0)
+    if world.nature == "half of the columns last":
+        kept[::2] = LONG
+    for day in range(1, days):
+        fresh[day] = kept * fresh[day - 1] + np.sqrt(1 - kept**2) * fresh[day]
+    week = WEEK * rng.standard_normal((7, columns)) if world.nature == "weekly seasons" else np.zeros((7, columns))
+    found: Array = EFFECT * fresh + (week - week.mean(axis=0))[np.arange(days) % 7]
+    return found
+
+
+def simulate(world: World, seed: int) -> tuple[Reference, list[Observed]]:
+    """Draw a model's training days and the days after them, as counts."""
+    rng = np.random.default_rng([world.rows, world.columns, NATURES.index(world.nature), seed])
+    days = TRAIN + world.days
+    means = effects(world, rng)
+    if world.shift:
+        means[TRAIN + world.shifted :, 0] += world.shift
+    busy = np.where(np.arange(days) % 7 < 5, 1.15, 0.6) if world.nature == "weekly seasons" else np.ones(days)
+    rows = rng.poisson(world.rows * busy)
+    names = [f"c{number}" for number in range(world.columns)]
+    counts: dict[str, Array] = {}
+    for column, name in enumerate(names):
+        shares = np.diff(ndtr(_EDGES - means[:, [column]]), axis=1)
+        missing = ndtr(-2 + means[:, [column]])  # about 2 % of the rows, more on some days
+        drawn = rng.multinomial(rows, np.hstack([shares * (1 - missing), missing]))
+        counts[name] = np.hstack([drawn, np.zeros((days, 1), dtype=np.int64)])
+    periods = [
+        Period(
+            START + day * DAY,
+            START + (day + 1) * DAY,
+            int(rows[day]),
+            {name: tuple(table[day].tolist()) for name, table in counts.items()},
+        )
+        for day in range(days)
+    ]
+    observed = [Observed("version", period) for period in periods[TRAIN:]]
+    return _reference(names, counts, tuple(periods[:TRAIN])), observed
+
+
+def _reference(names: list[str], counts: dict[str, Array], periods: tuple[Period, ...]) -> Reference:
+    """Return the reference whose bins hold these counts: each bin's rows lie in one cell."""
+    plain = ColumnLayout("", "input", "number")
+    cells = np.searchsorted(plain.edges, _CENTRES) - 1
+    sketches = {}
+    for name, table in counts.items():
+        whole = np.zeros(NUMBER_CELLS, dtype=np.int64)
+        whole[cells] = table[:TRAIN, :BINS].sum(axis=0)
+        sketches[name] = ColumnSketch(int(table[:TRAIN, BINS].sum()), 0, -3.0, 3.0, whole)
+    layout = Layout(tuple(ColumnLayout(name, "prediction" if name == "c1" else "input", "number") for name in names))
+    whole_sketch = Sketch(layout.digest, sum(one.rows for one in periods), None, None, SampledIds(), sketches)
+    reference = Reference(layout, whole_sketch, periods)
+    assert all(len(one.reference) == BINS for one in reference.bins.values())  # noqa: S101 (or counts would not fit)
+    return reference
+
+
+def calm(seed: int, world: World) -> dict[str, float]:
+    """Watch a model with nothing wrong for a year."""
+    reference, observed = simulate(world, seed)
+    found = history_of(reference, observed, Watch(), DAY)
+    drift = [one for one in found.alarms if one.kind == "drift"]
+    return {
+        "surprises": float(found.detection.crossed.sum()),
+        "alarms": float(len(drift)),
+        "faults": float(len(found.alarms) - len(drift)),
+        "naive": _by_rows(reference, observed),
+    }
+
+
+def _by_rows(reference: Reference, observed: list[Observed]) -> float:
+    """Return how many days a year a test that takes rows for independent would alarm, Bonferroni for columns and days."""
+    names = [one.name for one in reference.layout.columns]
+    alarmed = np.zeros(len(observed), dtype=bool)
+    limit = chi2.isf(ALLOWED / (YEAR * len(names)), BINS)
+    for name in names:
+        known = np.r_[reference.bins[name].reference, reference.sketch.columns[name].missing].astype(float)
+        table = np.array([one.period.counts[name][:-1] for one in observed], dtype=float)
+        rows, total = table.sum(axis=1, keepdims=True), known.sum()
+        pooled = (table + known) / (rows + total)
+        statistic = ((table - rows * pooled) ** 2 / (rows * pooled)).sum(axis=1)
+        statistic += ((known - total * pooled) ** 2 / (total * pooled)).sum(axis=1)
+        alarmed |= statistic > limit
+    return float(alarmed.sum())
+
+
+def planted(seed: int, world: World) -> dict[str, float]:
+    """Shift a column on a day, and say how many days it takes to be told of it; NaN if it is not."""
+    reference, observed = simulate(world, seed)
+    found = history_of(reference, observed, Watch(), DAY)
+    begins = TRAIN + world.shifted
+    told = [one for one in found.alarms if one.subject == "c0" and one.after >= START + begins * DAY]
+    return {"delay": (told[0].until - START) / DAY - begins if told else np.nan}
+
+
+def probation(seed: int, gain: float, lasting: float, margin: float = 0.0) -> dict[str, float]:
+    """Compare a champion with its predecessor over 90 days; gains are in standard deviations between days."""
+    rng = np.random.default_rng([seed, round(100 * gain) + 1000, round(100 * lasting)])
+    gains = gain + _lasting(rng, 90, lasting)
+    pairs = [
+        Paired("new", "old", START + day * DAY, START + (day + 1) * DAY, 100, float(gains[day])) for day in range(90)
+    ]
+    found = probation_of(pairs, START, Probation.model_validate({"rows": 10**9, "margin": margin}), 0.05)
+    worse = found.verdict is Verdict.WORSE
+    return {
+        "worse": float(worse),
+        "better": float(found.verdict is Verdict.BETTER),
+        "days": float(found.intervals) if worse else np.nan,
+    }
+
+
+def promise(seed: int, loss: float, lasting: float) -> dict[str, float]:
+    """Watch a metric for a year against 30 days of holdout; the loss is in standard deviations between days."""
+    rng = np.random.default_rng([seed, round(100 * loss), round(100 * lasting), 7])
+    values = 0.75 + 0.01 * _lasting(rng, 30 + YEAR, lasting)
+    values[30:] -= 0.01 * loss
+    found = [
+        Performance(
+            "v", START + day * DAY, START + (day + 1) * DAY, 100, {"roc_auc": Measured(float(value), None, None)}
+        )
+        for day, value in enumerate(values[30:])
+    ]
+    short = first_short(values[:30].tolist(), found, "roc_auc", 0.05)
+    return {"short": float(short is not None), "days": float(short.found.values) if short else np.nan}
+
+
+def _lasting(rng: np.random.Generator, days: int, lasting: float) -> Array:
+    found = rng.standard_normal(days)
+    for day in range(1, days):
+        found[day] = lasting * found[day - 1] + np.sqrt(1 - lasting**2) * found[day]
+    return found
+
+
+Found = dict[str, Array]
+Run = Callable[[Callable[[int], dict[str, float]], int], Found]
+
+
+def simulated(pool: ProcessPoolExecutor, first: int) -> Run:
+    """Return what repeats a simulation, with seeds from ``first`` on."""
+
+    def run(one: Callable[[int], dict[str, float]], times: int) -> Found:
+        found = list(pool.map(one, range(first, first + times), chunksize=1))
+        return {name: np.array([each[name] for each in found]) for name in found[0]}
+
+    return run
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the first two tables: how often something happened, and how often it may."""
+
+    what: str
+    times: int
+    found: float
+    error: float
+    most: float | None
+    slack: float
+    percent: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether the promise is kept up to `ERRORS` Monte-Carlo standard errors of what is promised."""
+        return self.most is None or self.found <= self.most + ERRORS * self.slack
+
+    def __str__(self) -> str:
+        def shown(value: float) -> str:
+            return f"{value:.1%}" if self.percent else f"{value:.2f}"
+
+        promise = "not what is done" if self.most is None else f"at most {shown(self.most)}"
+        verdict = "for comparison" if self.most is None else "kept" if self.kept else "**broken**"
+        return f"| {self.what} | {self.times} | {shown(self.found)} ± {shown(self.error)} | {promise} | {verdict} |"
+
+
+def count_of(what: str, values: Array, most: float | None) -> Line:
+    """Return a line of how many there were a year."""
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    return Line(what, len(values), float(values.mean()), error, most, float(np.sqrt((most or 0) / len(values))))
+
+
+def share_of(what: str, values: Array, most: float | None) -> Line:
+    """Return a line of how often something happened."""
+    share, times = float(values.mean()), len(values)
+    error = float(np.sqrt(share * (1 - share) / times))
+    slack = 0.0 if most is None else float(np.sqrt(most * (1 - most) / times))
+    return Line(what, times, share, error, most, slack, percent=True)
+
+
+def rates(run: Run, years: int) -> Iterator[Line]:
+    """Watch models with nothing wrong."""
+    for columns, times in ((5, years), (200, max(2, years // 10))):
+        for nature in NATURES:
+            for rows in (200, 20_000, 2_000_000):
+                found = run(partial(calm, world=World(rows, columns, nature)), times)
+                where = f"{nature}, {columns} columns, {rows:,} rows a day"
+                yield count_of(f"surprises a year: {where}", found["surprises"], ALLOWED)
+                yield count_of("of them alarms, as they matter", found["alarms"], ALLOWED)
+                yield count_of("data faults named", found["faults"], ALLOWED)
+                yield count_of("days a year with an alarm by a test of rows", found["naive"], None)
+
+
+def shares(run: Run, times: int) -> Iterator[Line]:
+    """Say how often probation and the promise of evidence err."""
+    for lasting in (0.0, 0.5):
+        how = f"days {'independent' if not lasting else f'autocorrelated by {lasting}'}"
+        equal = run(partial(probation, gain=0.0, lasting=lasting), times)
+        yield share_of(f"equal champions called worse within 90 days, {how}", equal["worse"], 0.05)
+        yield share_of(f"equal champions called better, {how}", equal["better"], 0.05)
+        kept = run(partial(promise, loss=0.0, lasting=lasting), times)
+        yield share_of(f"a kept promise called broken within a year, {how}", kept["short"], 0.05)
+
+
+def delays(run: Run, times: int) -> Iterator[str]:
+    """Say how soon planted shifts are found."""
+    for columns in (5, 200):
+        for rows in (200, 20_000, 2_000_000):
+            for shift in (0.25, 0.5, 1.0):
+                world = World(rows, columns, "day effects", shift=shift, days=120)
+                found = run(partial(planted, world=world), times if columns == 5 else max(2, times // 5))["delay"]
+                yield f"| drift: a column moves by {shift:g} standard deviations | {rows:,} | {columns} | {_days(found)} |"
+    for gain in (0.5, 1.0, 2.0):
+        found = run(partial(probation, gain=-gain, lasting=0.0), 10 * times)["days"]
+        yield f"| probation: a champion worse by {gain:g} standard deviations between days | | | {_days(found)} |"
+    for loss in (0.5, 1.0, 2.0):
+        found = run(partial(promise, loss=loss, lasting=0.0), 10 * times)["days"]
+        yield f"| promise: a metric lower by {loss:g} standard deviations between days | | | {_days(found)} |"
+
+
+def _days(found: Array) -> str:
+    """Return the share found and the quartiles of the delay, those never found counting as longest."""
+    filled = np.where(np.isnan(found), np.inf, found)
+    quartiles = [float(one) for one in np.quantile(filled, (0.25, 0.5, 0.75), method="lower")]
+    texts = ["never" if np.isinf(one) else f"{one:.0f}" for one in quartiles]
+    return f"{np.isfinite(found).mean():.0%} | {texts[1]} ({texts[0]} to {texts[2]})"
+
+
+def main() -> None:
+    """Simulate, print the tables, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--years", type=int, default=200)
+    parser.add_argument("--first", type=int, default=10_000, help="the first seed: others are other models")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--print", action="store_true", help="leave the page as it is")
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    head = ["| what | times | how often | promise | |", "|---|---|---|---|---|"]
+    tables: list[list[str]] = [
+        list(head),
+        list(head),
+        ["| what | rows a day | columns | found | days |", "|---|---|---|---|---|"],
+    ]
+    broken = 0
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        run = simulated(pool, arguments.first)
+        for table, lines in zip(tables, (rates(run, arguments.years), shares(run, 10 * arguments.years)), strict=False):
+            for line in lines:
+                table.append(str(line))
+                broken += not line.kept
+                print(line, flush=True)  # noqa: T201 (a command's answer)
+        for text in delays(run, max(2, arguments.years // 2)):
+            tables[2].append(text)
+            print(text, flush=True)  # noqa: T201
+    minutes = (time.perf_counter() - started) / 60
+    print(f"{minutes:.1f} minutes, {broken} promises broken")  # noqa: T201
+    if not arguments.print:
+        texts = ["\n".join(table) for table in tables]
+        PAGE.write_text(INTRODUCTION.format(years=arguments.years) + PARTS.format(*texts))
+    raise SystemExit(1 if broken else 0)
+
+
+INTRODUCTION = """# How often watching errs, and how late it is
+
+Simulated models with four months of training days, watched for a year by the real detectors with `false_alarms: 1/y`. After each figure,
+its Monte-Carlo standard error; *kept* is within three of them of what is promised, a rule that was fixed, with the seeds, before this
+run. What is promised, and why: [watching.md](watching.md). Made by
+
+    python -m benchmarks.watch_error --years {years}
+
+"""
+
+PARTS = """## Nothing is wrong
+
+A *surprise* is a detector that alarms; an *alarm* one whose change is also as large as `watch.levels` says. The last line of each four is
+what a chi-square test of rows would do, at a level of one in a year of columns and days.
+
+{}
+
+{}
+
+## Something is wrong
+
+One column of a model moves on one day, its days differing by a tenth of a standard deviation by nature; a promoted version is worse than its
+predecessor; a champion is worse than its evidence said. *Days* are the median until people are told, and the quartiles.
+
+{}
+"""
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,399 @@
+"""Watch a champion over one interval: the only way into this room for whoever runs it on a schedule."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from include.config.model import ModelConfig
+from include.data.snapshots import Snapshot
+from include.data.windows import Window
+from include.errors import NotEnoughRows
+from include.evaluation.comparison import Scored, rounded
+from include.evaluation.evidence import Measured
+from include.evaluation.judged_rows import target_of
+from include.evaluation.slicing import levels_of
+from include.monitoring.alarms import Alarm, History, Observed, history_of
+from include.monitoring.data_faults import faults_in
+from include.monitoring.drift import Period, period_of
+from include.monitoring.estimated_performance import (
+    estimate_classification,
+    estimate_regression,
+)
+from include.monitoring.performance import Performance, PromiseCheck, first_short, measure_performance, promise_kept
+from include.monitoring.probation import Paired, ProbationState, Verdict, probation_of
+from include.monitoring.references import (
+    PREDICTION,
+    ChampionReference,
+    WatchedRows,
+    WatchedVersion,
+    label_table,
+    measurable,
+    number_columns,
+    open_watched_version,
+    reference_for,
+    sketch_slices,
+)
+from include.monitoring.requests import Request
+from include.monitoring.sketches import sketch
+from include.monitoring.watch_log import WatchLog, measured_in, observed_in, paired_in
+from include.registry.ledger import Ledger
+from include.registry.timeline import Timeline
+from include.scoring.publication import Manifest, Publication
+from include.scoring.scores import PREDICTION as PUBLISHED_PREDICTION
+from include.storage.content import canonical_json, put_content, read_json, to_iso
+from include.storage.store import ObjectStore
+from include.training.many_classes import value_of
+from include.training.metrics import sign
+from include.training.numbers import Numbers
+
+log = logging.getLogger(__name__)
+
+Labels = Callable[[Window], Snapshot]
+"""Takes the rows of an interval in again, with the labels that have matured since."""
+OF_LABELS = 0.1
+"""The share of the false alarms that the drift of labels may make."""
+
+
+@dataclass(frozen=True, eq=False)
+class Monitored:
+    """What is known of a champion at the end of an interval.
+
+    Parameters
+    ----------
+    version : str
+    history : History
+        Of inputs, derived columns and predictions.
+    told : tuple of Alarm
+        Those that nobody was told of before; repeated for the same interval, the same ones.
+    request : Request or None
+        A retraining that this call asked for.
+    performance : tuple of Performance
+    kept : PromiseCheck or None
+        The primary metric against what it was on the holdout; None without labels.
+    probation : ProbationState or None
+        None of a first version.
+    """
+
+    version: str
+    history: History
+    told: tuple[Alarm, ...]
+    request: Request | None
+    performance: tuple[Performance, ...]
+    kept: PromiseCheck | None
+    probation: ProbationState | None
+
+
+def monitor(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    interval: Window,
+    *,
+    at: datetime,
+    backfilled: bool = False,
+    labels: Labels | None = None,
+) -> Monitored | None:
+    """Observe what the champion predicted in an interval, measure what has matured, and tell and ask what follows.
+
+    Everything is keyed by what it was computed from: repeated, killed on the way, or beside others, it leaves the same
+    record. What it concludes is a fold over all that was observed until the interval's end, whoever observed it and when.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    interval : Window
+        Whose scores are published.
+    at : datetime
+        The instant that goes on record.
+    backfilled : bool
+        Whether the interval is looked at as history: it shows what it would have asked for, tells nobody, and asks nothing.
+    labels : callable, optional
+        Without it nothing is measured.
+
+    Returns
+    -------
+    Monitored or None
+        None if nothing was scored in the interval.
+    """
+    manifest = Publication(store, model.name, interval).newest()
+    if manifest is None:
+        return None
+    version, watched = manifest.version, WatchLog(store, model.name)
+    timeline = Ledger(store, model.name).timeline()
+    kept = reference_for(store, model, folder, version)
+    with open_watched_version(store, model, folder, version) as watching:
+        _observe(store, watching, kept, manifest, interval, watched, at=at, backfilled=backfilled)
+        if labels is not None and model.data.target is not None:
+            for due in _matured(model, watched, version, interval.until):
+                _measure(store, model, folder, watching, kept, timeline, due, labels, watched, at=at)
+    return _conclude(store, model, kept, timeline, version, interval, watched, at=at, backfilled=backfilled)
+
+
+def alarms_of(
+    kept: ChampionReference, model: ModelConfig, version: str, entries: Any, until: datetime, length: timedelta
+) -> tuple[History, tuple[Alarm, ...]]:
+    """Return the history of a champion until an instant, and all its alarms: of drift, faults, labels and performance.
+
+    A pure function of what the watch log holds.
+    """
+    seen = [one for one in observed_in(entries, version) if one.period.until <= until]
+    history = history_of(kept.reference, seen, model.watch, length, share=1 - OF_LABELS)
+    backfilled = {one.period.until: one.backfilled for one in history.observed}
+    alarms = list(history.alarms)
+    matured = _labels_in(entries, version, until, backfilled)
+    if kept.labels is not None and matured:
+        alarms += history_of(kept.labels, matured, model.watch, length, share=OF_LABELS, of_rows=False).alarms
+    performance = [
+        one for one in measured_in(entries, version) if one.until <= until and one.until not in history.broken
+    ]
+    primary = model.gate.primary.metric
+    short = first_short(kept.promised.get(primary, ()), performance, primary, 1 - model.gate.primary.confidence)
+    if short is not None and short.until is not None and short.since is not None:
+        last = next(one for one in performance if one.until == short.until)
+        said = (
+            f"{primary} is {short.found.mean:.4g} over {short.found.values} intervals, surely no better than {_edge(short):.4g}; "
+            f"on the holdout it was {short.promised.mean:.4g}"
+        )
+        instants = (last.after, last.until, short.since)
+        alarms.append(Alarm(version, "performance", *instants, primary, said, None, backfilled.get(short.until, False)))
+    return history, tuple(sorted(alarms, key=lambda one: (one.until, one.kind, one.subject)))
+
+
+def _edge(short: PromiseCheck) -> float:
+    edge = short.found.high if sign(short.metric) > 0 else short.found.low
+    return float("nan") if edge is None else edge
+
+
+def _observe(
+    store: ObjectStore,
+    watching: WatchedVersion,
+    kept: ChampionReference,
+    manifest: Manifest,
+    interval: Window,
+    watched: WatchLog,
+    *,
+    at: datetime,
+    backfilled: bool,
+) -> None:
+    name = watching.model.name
+    snapshot = Snapshot.load(store, name, manifest.snapshot)
+    rows = watching.rows(snapshot, "holdout", labelled=False)
+    layout = kept.reference.layout
+    found = sketch([rows.table], layout)
+    slices = sketch_slices(rows, watching.slices, layout)
+    details = {
+        "sketch": read_json(found.to_bytes()),
+        "slices": [{"slice": key[0], "level": key[1], **one.to_json()} for key, one in slices.items()],
+        "estimated": {key: asdict(one) for key, one in _estimated(watching, kept, rows).items()},
+    }
+    observed = Observed(
+        manifest.version,
+        period_of(found, kept.reference.bins, interval.after, interval.until),
+        faults_in(kept.reference, found),
+        backfilled,
+    )
+    digest = put_content(store, f"{name}/watch/details", ".json", canonical_json(details))
+    watched.observe(
+        observed,
+        sources={"details": digest, "scores": manifest.scores, "outside": manifest.outside},
+        at=at,
+    )
+
+
+def _estimated(watching: WatchedVersion, kept: ChampionReference, rows: WatchedRows) -> dict[str, Measured]:
+    score, threshold = rows.scored.score, rows.scored.threshold
+    metrics = measurable(watching.model)
+    if threshold is not None and score.ndim == 1:
+        return estimate_classification(score, threshold, metrics, calibration=kept.calibration)
+    if kept.errors is not None:
+        inputs = Numbers().transform(rows.frame[number_columns(watching)])
+        return estimate_regression(kept.errors, score, inputs, metrics)
+    return {}
+
+
+def _matured(model: ModelConfig, watched: WatchLog, version: str, until: datetime) -> list[Window]:
+    """Return the observed intervals whose labels have matured and that are not measured yet."""
+    entries = watched.entries()
+    done = {one.until for one in measured_in(entries, version)}
+    seen = {one.period.until: one.period for one in observed_in(entries, version)}
+    return [
+        Window(seen[end].after, end)
+        for end in sorted(seen)
+        if end not in done and end + model.data.label_delay <= until
+    ]
+
+
+def _measure(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    watching: WatchedVersion,
+    kept: ChampionReference,
+    timeline: Timeline,
+    interval: Window,
+    labels: Labels,
+    watched: WatchLog,
+    *,
+    at: datetime,
+) -> None:
+    """Measure the champion, and its predecessor on the same rows, on an interval whose labels have matured."""
+    snapshot = labels(interval)
+    publication = Publication(store, model.name, interval)
+    manifest = publication.newest()
+    try:
+        rows = watching.rows(snapshot, "holdout", labelled=True)
+    except NotEnoughRows:
+        log.info("%s: no label has matured after %s until %s", model.name, interval.after, interval.until)
+        return
+    fit, data = watching.fit, watching.model.data
+    target = target_of(rows.frame, watching.model, fit)
+    scored = rows.scored
+    if manifest is not None and scored.score.ndim == 1:
+        place, said = _as_predicted(publication.read(manifest), rows.table, data.row_id)
+        rows = WatchedRows(rows.frame.iloc[place].reset_index(drop=True), rows.table.take(pa.array(place)), scored)
+        target, scored = target[place], Scored(said, scored.threshold)
+    if not len(target):
+        return
+    found = measure_performance(
+        manifest.version if manifest is not None else "",
+        interval.after,
+        interval.until,
+        target,
+        scored,
+        measurable(model),
+        levels_of(rows.frame, watching.slices),
+        resamples=model.evaluation.resamples,
+    )
+    counts: dict[str, Any] | None = None
+    if kept.labels is not None:
+        assert data.target is not None  # noqa: S101 (there are labels)
+        table = label_table(rows.frame[data.target], rows.frame[data.event_time], data.event_time)
+        counted = sketch([table], kept.labels.layout)
+        counts = period_of(counted, kept.labels.bins, interval.after, interval.until).to_json()
+    details = {"slices": [asdict(one) for one in found.slices], "labels": counts}
+    digest = put_content(store, f"{model.name}/watch/details", ".json", canonical_json(details))
+    watched.measure(found, details=digest, labels=counts, at=at)
+    predecessor = timeline.incumbent_of(found.version) if found.version in timeline else None
+    if predecessor is not None:
+        gain = _gain(store, model, folder, predecessor, snapshot, rows, target, scored)
+        rows_ = 0 if gain is None else len(target)
+        watched.pair(Paired(found.version, predecessor, interval.after, interval.until, rows_, gain), at=at)
+
+
+def _as_predicted(scores: pa.Table, rows: pa.Table, row_id: tuple[str, ...]) -> tuple[np.ndarray[Any, Any], Any]:
+    """Return the places of labelled rows that were predicted, and what was predicted of each."""
+    keys = list(row_id)
+    ours = rows.select(keys).append_column("place", pa.array(np.arange(rows.num_rows)))
+    theirs = scores.select([*keys, PUBLISHED_PREDICTION])
+    for key in keys:  # texts may be numbered in one and written out in the other
+        for table in (ours, theirs):
+            if pa.types.is_dictionary(table.schema.field(key).type):
+                ours, theirs = (
+                    one.set_column(one.schema.get_field_index(key), key, one[key].cast(pa.string()))
+                    for one in (ours, theirs)
+                )
+                break
+    joined = ours.join(theirs, keys=keys, join_type="inner").sort_by("place")
+    return joined["place"].to_numpy(), joined[PUBLISHED_PREDICTION].to_numpy()
+
+
+def _gain(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    predecessor: str,
+    snapshot: Snapshot,
+    rows: WatchedRows,
+    target: np.ndarray[Any, Any],
+    scored: Scored,
+) -> float | None:
+    """Return how much better the champion was in the primary metric than its predecessor, in the shadow, on the same rows."""
+    metric, data = model.gate.primary.metric, model.data
+    with open_watched_version(store, model, folder, predecessor) as before:
+        shadow = before.rows(snapshot, "holdout", labelled=True)
+    said = shadow.scored.score
+    if said.ndim == 1:
+        place, answers = _as_predicted(
+            shadow.table.select(list(data.row_id)).append_column(PUBLISHED_PREDICTION, shadow.table[PREDICTION]),
+            rows.table,
+            data.row_id,
+        )
+        target, score, said = target[place], scored.score[place], answers
+    else:
+        score = scored.score
+    ours, theirs = (
+        value_of(metric, target, one, threshold, model.evaluation.quantile)
+        for one, threshold in ((score, scored.threshold), (said, shadow.scored.threshold))
+    )
+    gain = sign(metric) * (ours - theirs)
+    return rounded(gain) if np.isfinite(gain) else None
+
+
+def _labels_in(entries: Any, version: str, until: datetime, backfilled: dict[datetime, bool]) -> list[Observed]:
+    found = {}
+    for entry in entries:
+        if entry.kind == "measured" and entry.body["version"] == version and entry.body["labels"] is not None:
+            period = Period.from_json(entry.body["labels"])
+            if period.until <= until:
+                found[period.until] = Observed(version, period, (), backfilled.get(period.until, False))
+    return list(found.values())
+
+
+def _conclude(
+    store: ObjectStore,
+    model: ModelConfig,
+    kept: ChampionReference,
+    timeline: Timeline,
+    version: str,
+    interval: Window,
+    watched: WatchLog,
+    *,
+    at: datetime,
+    backfilled: bool,
+) -> Monitored:
+    length, entries = interval.until - interval.after, watched.entries()
+    history, alarms = alarms_of(kept, model, version, entries, interval.until, length)
+    told: tuple[Alarm, ...] = ()
+    request = None
+    if not backfilled:
+        told = watched.tell([one for one in alarms if not one.backfilled], interval.until, at=at)
+
+        def champion() -> str | None:
+            return Ledger(store, model.name).timeline().champion_as_of(interval.until)
+
+        request = watched.ask(alarms, model.watch, champion, interval.until, at=at)
+    performance = tuple(one for one in measured_in(entries, version) if one.until <= interval.until)
+    sound = [one for one in performance if one.until not in history.broken]
+    primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
+    promised = kept.promised.get(primary, ())
+    standing = None
+    predecessor = timeline.incumbent_of(version) if version in timeline else None
+    if predecessor is not None:
+        pairs = [
+            one
+            for one in paired_in(entries, version, predecessor)
+            if one.until <= interval.until and one.until not in history.broken
+        ]
+        standing = probation_of(pairs, timeline[version].since, model.watch.probation, error)
+        if standing.verdict is not Verdict.RUNNING and not backfilled:
+            watched.conclude(version, predecessor, standing, at=at)
+    for alarm in told:
+        log.warning("%s: %s after %s: %s", model.name, alarm.kind, to_iso(alarm.after), alarm.said)
+    return Monitored(
+        version,
+        history,
+        told,
+        request,
+        performance,
+        promise_kept(promised, sound, primary, error) if sound else None,
+        standing,
+    )

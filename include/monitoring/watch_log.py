@@ -1,0 +1,165 @@
+"""The watch log of one model: what was observed, measured, told and asked, append-only, beside the ledger.
+
+The ledger alone says which version is in force; what stands here follows from it and from rows, and can be computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from include.config.watch import Watch
+from include.monitoring.alarms import Alarm, Observed
+from include.monitoring.performance import Performance
+from include.monitoring.probation import Paired, ProbationState
+from include.monitoring.requests import REQUEST, TAKEN, Request, request_state, wanted
+from include.storage.content import canonical_json, read_json, to_iso
+from include.storage.log import Entry, Log
+from include.storage.store import ObjectStore
+
+OBSERVED, MEASURED, PAIRED, ALARM, VERDICT = "observed", "measured", "paired", "alarm", "verdict"
+Body = dict[str, Any]
+
+
+class WatchLog:
+    """The events of one model.
+
+    Every method can be repeated: what stands already is not written again. Of several observations of one interval, such as
+    after its rows were corrected, the last stands.
+    """
+
+    def __init__(self, store: ObjectStore, model: str) -> None:
+        self._log = Log(store, f"{model}/watch/log")
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return the events, their chain verified."""
+        return self._log.read()
+
+    def observe(self, observed: Observed, *, sources: Body, at: datetime) -> None:
+        """Put on record what an interval's rows were like, and what that was computed from."""
+        self._once(OBSERVED, {**observed.to_json(), "sources": sources}, at, by=("version", "until"))
+
+    def measure(self, performance: Performance, *, details: str, labels: Body | None, at: datetime) -> None:
+        """Put on record how the champion did on an interval's matured labels.
+
+        Parameters
+        ----------
+        details : str
+            The digest of all that was measured.
+        labels : dict or None
+            The labels themselves, counted: a `Period`.
+        """
+        body = {**performance.to_json(), "details": details, "labels": labels}
+        self._once(MEASURED, body, at, by=("version", "until"))
+
+    def pair(self, paired: Paired, *, at: datetime) -> None:
+        """Put on record how champion and predecessor did on the same rows."""
+        self._once(PAIRED, paired.to_json(), at, by=("version", "predecessor", "until"))
+
+    def tell(self, alarms: Iterable[Alarm], until: datetime, *, at: datetime) -> tuple[Alarm, ...]:
+        """Put alarms on record that are not, and return those that this interval put there.
+
+        A monitor that was killed between the record and the message finds them again when it is repeated.
+        """
+        told = []
+        for alarm in alarms:
+            body = {
+                "key": alarm.key,
+                "kind": alarm.kind,
+                "version": alarm.version,
+                "subject": alarm.subject,
+                "said": alarm.said,
+                "told": to_iso(until),
+                **{name: to_iso(getattr(alarm, name)) for name in ("after", "until", "since")},
+            }
+
+            def unless_told(entries: tuple[Entry, ...], body: Body = body) -> tuple[str, Body] | None:
+                known = any(entry.kind == ALARM and entry.body["key"] == body["key"] for entry in entries)
+                return None if known else (ALARM, body)
+
+            self._log.append(unless_told, at=to_iso(at))
+            (entry,) = (one for one in self.entries() if one.kind == ALARM and one.body["key"] == alarm.key)
+            if entry.body["told"] == to_iso(until):
+                told.append(alarm)
+        return tuple(told)
+
+    def ask(
+        self,
+        alarms: tuple[Alarm, ...],
+        watch: Watch,
+        champion: Callable[[], str | None],
+        until: datetime,
+        *,
+        at: datetime,
+    ) -> Request | None:
+        """Ask for a retraining if one is due; of racing monitors one asks."""
+
+        def if_due(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
+            request = wanted(alarms, request_state(entries), watch, champion(), until).request
+            return None if request is None else (REQUEST, request.to_json())
+
+        entry = self._log.append(if_due, at=to_iso(at))
+        return None if entry is None else Request.from_json(entry.body)
+
+    def take(self, run: str, *, at: datetime) -> tuple[Request, ...]:
+        """Take every pending request for one run of the retraining; repeated by the same run, the same ones are returned.
+
+        A request that is made while the run is under way stays pending: one run after this one will take it.
+        """
+
+        def unless_taken(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
+            state = request_state(entries)
+            if run in state.runs or not state.pending:
+                return None
+            return TAKEN, {"run": run, "requests": len(state.asked)}
+
+        self._log.append(unless_taken, at=to_iso(at))
+        before = 0
+        for entry in self.entries():
+            if entry.kind == TAKEN:
+                if entry.body["run"] == run:
+                    return request_state(self.entries()).asked[before : entry.body["requests"]]
+                before = entry.body["requests"]
+        return ()
+
+    def conclude(self, version: str, predecessor: str, standing: ProbationState, *, at: datetime) -> bool:
+        """Put a probation's verdict on record; the first stands. Return whether this call wrote it."""
+
+        def unless_concluded(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
+            pair = {"version": version, "predecessor": predecessor}
+            known = any(entry.kind == VERDICT and pair.items() <= entry.body.items() for entry in entries)
+            return None if known else (VERDICT, {**pair, **standing.to_json()})
+
+        return self._log.append(unless_concluded, at=to_iso(at)) is not None
+
+    def _once(self, kind: str, body: Body, at: datetime, *, by: tuple[str, ...]) -> None:
+        stored = read_json(canonical_json(body))
+
+        def unless_in_force(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
+            same = [one for one in entries if one.kind == kind and all(one.body[name] == stored[name] for name in by)]
+            return None if same and same[-1].body == stored else (kind, body)
+
+        self._log.append(unless_in_force, at=to_iso(at))
+
+
+def observed_in(entries: Iterable[Entry], version: str) -> tuple[Observed, ...]:
+    """Return the observations under one champion, in the order of the log."""
+    return tuple(
+        Observed.from_json(one.body) for one in entries if one.kind == OBSERVED and one.body["version"] == version
+    )
+
+
+def measured_in(entries: Iterable[Entry], version: str) -> tuple[Performance, ...]:
+    """Return a champion's performance by interval, in the order of time; of several of one interval the last stands."""
+    found = [one.body for one in entries if one.kind == MEASURED and one.body["version"] == version]
+    newest = {one["until"]: Performance.from_json(one) for one in found}
+    return tuple(sorted(newest.values(), key=lambda one: one.until))
+
+
+def paired_in(entries: Iterable[Entry], version: str, predecessor: str) -> tuple[Paired, ...]:
+    """Return the pairs of a champion and its predecessor, in the order of the log."""
+    pair = {"version": version, "predecessor": predecessor}
+    return tuple(
+        Paired.from_json(one.body) for one in entries if one.kind == PAIRED and pair.items() <= one.body.items()
+    )
