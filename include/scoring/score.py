@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import datetime
 from pathlib import Path
@@ -15,16 +14,12 @@ from include.config.ticks import interval_until
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
-from include.evaluation.contenders import open_model, score_rows
 from include.registry.ledger import Ledger
-from include.registry.versions import load_version
+from include.scoring.predictor import open_predictor
 from include.scoring.publication import Manifest, Publication
 from include.scoring.scores import Scores, scores_of
-from include.storage.content import get_content, to_iso
+from include.storage.content import to_iso
 from include.storage.store import ObjectStore
-from include.training.domain import Domain
-from include.training.origins import code_of, config_of
-from include.training.record import load_fit
 
 log = logging.getLogger(__name__)
 
@@ -99,19 +94,15 @@ def score(
 def _predict(
     store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, version: str, threads: int
 ) -> Scores:
-    fit = load_fit(store, model.name, load_version(store, model.name, version).fit)
-    features = config_of(store, fit).features
-    assert fit.domain is not None  # noqa: S101 (kept together with the declaration)
-    domain = Domain.from_json(json.loads(get_content(store, f"{model.name}/domains", ".json", fit.domain)))
     data = model.data
-    columns = list(dict.fromkeys([*data.row_id, data.event_time, *fit.columns]))
-    then = model.model_copy(update={"features": features})
-    with code_of(store, fit, features.derive, folder) as code:
-        frame = read_rows(store, snapshot, then, code, window="holdout", columns=columns, labelled=False)
-    pipeline = open_model(store, fit)
-    with threadpool_limits(limits=threads):
-        scored = score_rows(pipeline, fit, frame)
-    return scores_of(data, frame, scored.score, fit, version, domain)
+    with open_predictor(store, model, folder, version) as predictor:
+        columns = list(dict.fromkeys([*data.row_id, data.event_time, *predictor.fit.columns]))
+        frame = read_rows(
+            store, snapshot, predictor.model, predictor.code, window="holdout", columns=columns, labelled=False
+        )
+        with threadpool_limits(limits=threads):
+            predictions = predictor.predict(frame)
+        return scores_of(data, frame, predictions, version)
 
 
 def _say(model: ModelConfig, manifest: Manifest) -> None:
