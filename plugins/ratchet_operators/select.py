@@ -34,12 +34,13 @@ class Select(RatchetOperator):
         self.fitted = fitted
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return the version's id; in earnest, after putting on record that it exists.
+        """Return the version's id; in earnest, after keeping its golden rows and putting on record that it exists.
 
         Skipped, and all tasks after it, if an unchanged table leads to a version that is decided on by these very rules.
         """
         from include.registry.ledger import Ledger
         from include.registry.selection import choose_challenger
+        from include.scoring.golden import keep_golden
         from include.storage.content import from_iso
 
         config, store = self.config, self.open_store()
@@ -56,5 +57,6 @@ class Select(RatchetOperator):
                 f"a version. {version.id} stands: {stands.outcome}."
             )
         if self.handed["mode"] == "enforce":
+            keep_golden(store, config, self.folder, version.id)
             ledger.register(version, actor=actor_of(context), at=now())
         return {**self.handed, "version": version.id}
