@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -166,6 +167,41 @@ def replay(
 ) -> None:
     """Say what another policy would have done with all past evidence; without one, check that each decision is reproduced."""
     typer.echo(questions.what_if(model, policy))
+
+
+@app.command()
+def serve(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="The models' names; all that are declared if left out.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 for any free one.")] = 8500,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes answer.")] = 1,
+    certificate: Annotated[Path | None, typer.Option(help="A PEM file, for TLS.", exists=True, dir_okay=False)] = None,
+    key: Annotated[Path | None, typer.Option(help="The certificate's key.", exists=True, dir_okay=False)] = None,
+) -> None:
+    """Answer requests with each model's champion, until Ctrl-C. docs/serving.md tells how to ask."""
+    from include.serving.server import Address
+    from include.serving.server import serve as run_server
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
+    run_server(models or [], Address(host, port, certificate, key), workers)
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Who will use it; it stands in the file of tokens.")],
+    model: Annotated[
+        list[str], typer.Option(help="A model that it may ask; * for all of them. May stand several times.")
+    ],
+    days: Annotated[int | None, typer.Option(min=1, help="How long it is good for; for ever if left out.")] = None,
+) -> None:
+    """Make a bearer token for the server: print it, once, and the entry for the file of RATCHET_SERVING_TOKENS."""
+    from include.serving.access import new_token
+
+    made, entry = new_token(name, model, None if days is None else datetime.now(UTC) + timedelta(days=days))
+    typer.echo(f"token, shown once:  {made}")
+    typer.echo(f"entry for the file: {json.dumps(entry)}")
 
 
 @app.command(hidden=True)

@@ -16,6 +16,7 @@ from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
 from include.config.notify import Notification
 from include.config.resources import Resources
 from include.config.section import Section
+from include.config.serving import Serving
 from include.config.ticks import PRESETS, is_cron
 from include.config.training import Training
 from include.errors import nearest
@@ -83,6 +84,7 @@ class ModelConfig(Section):
     evaluation: Evaluation = Evaluation()
     gate: Gate
     resources: Resources = Resources()
+    serving: Serving = Serving()
     notify: tuple[Notification, ...] = ()
     """Whom to tell what became of a run."""
 

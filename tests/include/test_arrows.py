@@ -21,6 +21,7 @@ ROOMS = [
     "registry",
     "scoring",
     "notebook",
+    "serving",
     "reproduction",
     "drafting",
     "command_line",
