@@ -104,10 +104,7 @@ class LiveModel:
         wanted = (timeline.champion, _beside(timeline, self.declared.serving.challenger))
         if self._asked and wanted == self._wanted and not due:
             return False
-        # A withdrawn version answers no more, whether the one before it can be loaded or not.
-        for served in (self.champion, self.beside):
-            if served is not None and timeline[served.version].withdrawn is not None:
-                self._drop(served)
+        self._drop_withdrawn(timeline)
         self._wanted, self._asked, self._retry_at = wanted, True, None
         try:
             return self._load(*wanted)
@@ -153,11 +150,12 @@ class LiveModel:
             log.info("%s: %s predicts beside", self.name, beside)
         return changed
 
-    def _drop(self, served: Served) -> None:
-        if self.champion is served:
+    def _drop_withdrawn(self, timeline: Timeline) -> None:
+        """Let a withdrawn version answer no more, whether the one before it can be loaded or not."""
+        if self.champion is not None and timeline[self.champion.version].withdrawn is not None:
             self.champion = None
             metrics.CHAMPION.labels(self.name).set(0)
-        if self.beside is served:
+        if self.beside is not None and timeline[self.beside.version].withdrawn is not None:
             self.beside = None
 
     def _open(self, version: str) -> Served:

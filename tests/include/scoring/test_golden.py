@@ -44,7 +44,9 @@ def test_a_version_that_predicts_otherwise_is_found_out(world: World) -> None:
         with pytest.raises(GoldenRowsDiffer):
             check_golden(predictor, changed)
         with pytest.raises(GoldenRowsDiffer):
-            check_golden(replace(predictor, derive=lambda frame: frame.assign(evening=False, weight=frame["weight"] * 2)), golden)
+            check_golden(
+                replace(predictor, derive=lambda frame: frame.assign(evening=False, weight=frame["weight"] * 2)), golden
+            )
 
 
 def test_a_changed_file_is_refused_before_it_is_read(world: World) -> None:
