@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 import numpy as np
@@ -34,10 +35,16 @@ def media_type(header: str) -> str:
     return name
 
 
-def read_json(body: bytes) -> Any:
-    """Return a JSON value; raises `RequestError` (400) for what is not JSON, keys that stand twice, and NaN."""
+def read_json(body: bytes, *, nan: bool = False) -> Any:
+    """Return a JSON value; raises `RequestError` (400) for what is not JSON, keys that stand twice, and infinity.
+
+    Parameters
+    ----------
+    nan : bool
+        Whether NaN is taken, which is no JSON and what some clients write.
+    """
     try:
-        return json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
+        return json.loads(body, object_pairs_hook=_once, parse_constant=_nan if nan else _no_constant)
     except RecursionError:
         raise RequestError("The body is nested too deeply.", status=400) from None
     except ValueError as error:
@@ -58,6 +65,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _nan(name: str) -> float:
+    return math.nan if name == "NaN" else _no_constant(name)
 
 
 def rows_in(value: Any) -> list[Any]:

@@ -73,7 +73,7 @@ def read_request(body: bytes, json_bytes: str | None, schema: RequestSchema, *, 
         if not json_bytes.isdecimal() or len(json_bytes) > 9 or int(json_bytes) > len(body):
             raise _malformed("Inference-Header-Content-Length", "a number of bytes within the body")
         length = int(json_bytes)
-    request = read_json(body[:length])
+    request = read_json(body[:length], nan=True)
     if not isinstance(request, dict) or not isinstance(request.get("inputs"), list) or not request["inputs"]:
         raise _malformed("inputs", "a list of tensors")
     columns: dict[str, list[Any]] = {}
@@ -134,7 +134,7 @@ def _tensor(
     values = [value for one in data for value in one] if nested else data
     if len(values) != rows:
         raise _malformed(where, f"{rows} values, as the shape says")
-    return name, rows, values, rest
+    return name, rows, _missing(values, types[name]), rest
 
 
 def _from_bytes(raw: bytes, datatype: str, rows: int, where: str) -> list[Any]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
-from collections.abc import Callable
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pytest
 from chain_run import NOW, declare, month, parcels, run_chain
@@ -16,6 +25,7 @@ from starlette.testclient import TestClient
 
 from include.config.load import load_model
 from include.config.model import ModelConfig
+from include.config.settings import ROOT
 from include.data.columns import ARROW
 from include.registry.ledger import Ledger
 from include.scoring.predictor import open_predictor
@@ -139,3 +149,68 @@ def start(world: World) -> Callable[..., Served]:
         return Served(world, live, logger, TestClient(app, base_url="http://localhost"))
 
     return make
+
+
+class Process:
+    """A server in processes of its own, as a person starts it."""
+
+    def __init__(self, world: World, *arguments: str, **environment: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.log = world.root / f"server-{self.port}.log"
+        self.environment = {
+            **os.environ,
+            "RATCHET_STORE": (world.root / "store").as_uri(),
+            "RATCHET_MODELS": str(world.root),
+            "RATCHET_SERVING_POLL_SECONDS": "0.2",
+            **environment,
+        }
+        command = [sys.executable, "-m", "include", "serve", "--port", str(self.port), *arguments]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def wait_ready(self, client: httpx.Client | None = None, scheme: str = "http", **more: Any) -> None:
+        deadline = time.monotonic() + 60
+        with client or httpx.Client() as used:
+            while time.monotonic() < deadline:
+                assert self.process.poll() is None, self.log.read_text()
+                try:
+                    if used.get(f"{scheme}://{self.address}/v2/health/ready", **more).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.1)
+        raise AssertionError(self.log.read_text())
+
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
+    def end(self) -> int:
+        """Ask it to end, and return its status; whatever is left is killed."""
+        self.process.terminate()
+        try:
+            return self.process.wait(timeout=40)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def process(world: World) -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+
+    def make(*arguments: str, **environment: str) -> Process:
+        started.append(Process(world, *arguments, **environment))
+        return started[-1]
+
+    yield make
+    for one in started:
+        if one.process.poll() is None:
+            one.end()
