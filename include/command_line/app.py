@@ -24,7 +24,8 @@ from include.command_line.table import ledger_table
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
 from include.drafting.draft import draft
-from include.errors import RatchetError
+from include.errors import ConfigError, RatchetError
+from include.storage.opening import open_store
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -202,6 +203,44 @@ def token(
     made, entry = new_token(name, model, None if days is None else datetime.now(UTC) + timedelta(days=days))
     typer.echo(f"token, shown once:  {made}")
     typer.echo(f"entry for the file: {json.dumps(entry)}")
+
+
+@app.command()
+def deploy(
+    platform: Annotated[str, typer.Argument(help="Where to: sagemaker.")],
+    model: Model,
+    image: Annotated[
+        str | None, typer.Option(help="The image's address, in a registry that the platform reads.")
+    ] = None,
+    role: Annotated[str | None, typer.Option(help="The ARN of the role that the containers have.")] = None,
+    instance_type: Annotated[str, typer.Option(help="What they run on.")] = "ml.m5.large",
+    instances: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
+    endpoint: Annotated[str | None, typer.Option(help="The endpoint's name; ratchet-MODEL if left out.")] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Put the endpoint back on what it ran on before.")
+    ] = False,
+) -> None:
+    """Put a model behind an endpoint of a managed platform, or update the endpoint."""
+    import boto3
+
+    from include.serving.sagemaker import Deployment, roll_back
+    from include.serving.sagemaker import deploy as put_in_service
+
+    if platform != "sagemaker" or not (rollback or (image and role)):
+        raise ConfigError(
+            "The deployment can't be made.",
+            expected="sagemaker, with --image and --role, or with --rollback",
+            found=platform,
+            remedy="docs/serving.md tells how to run the image on Vertex AI and Azure Machine Learning",
+        )
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    client = boto3.client("sagemaker")
+    if rollback:
+        typer.echo(roll_back(client, model, endpoint))
+        return
+    store = open_store(Settings.from_environment().store)
+    wanted = Deployment(str(image), str(role), instance_type, instances, endpoint)
+    typer.echo(put_in_service(client, store, model, wanted))
 
 
 @app.command(hidden=True)
