@@ -10,13 +10,14 @@ export UV_SYSTEM_CERTS = 1
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: demo up docs test check lint clean requirements screenshots bench
+.PHONY: demo up serve docs test check lint clean requirements screenshots bench
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:
 	@echo 'make demo          retrain flight_delay over 2013 under a real Airflow and show the ledger'
 	@echo 'make up            Airflow for people, until Ctrl-C'
+	@echo 'make serve         answer requests with the champions that make demo left, until Ctrl-C'
 	@echo 'make test          the tests: the fast ones, then those under a real scheduler'
 	@echo 'make check         what CI runs: lint, format, types, tests'
 	@echo 'make bench         measure, and write docs/performance.md (most of an hour; let nothing else run)'
@@ -30,6 +31,9 @@ demo: $(VENV)/installed
 
 docs: $(VENV)/installed
 	@$(BIN)/python -m include docs
+
+serve: $(VENV)/installed
+	@$(BIN)/python -m include serve $(ARGS)
 
 up: $(VENV)/installed
 	@$(BIN)/python -m include up $(ARGS)
@@ -55,9 +59,9 @@ clean:
 	rm -rf .ratchet
 
 requirements: $(VENV)/installed
-	$(COMPILE) pyproject.toml --extra airflow -o requirements.txt
-	$(COMPILE) pyproject.toml --extra airflow --extra cluster -c requirements.txt -o requirements-cluster.txt
-	$(COMPILE) pyproject.toml --extra airflow --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra airflow --extra serving -o requirements.txt
+	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra cluster -c requirements.txt -o requirements-cluster.txt
+	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra dev -c requirements.txt -o requirements-dev.txt
 
 # Bytecode is left to the first import: compiling all of site-packages takes most of a minute, what is used a few seconds.
 install = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); \

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from include.command_line.airflow_environment import password, shared_settings
 from include.command_line.prepare import prepare
 from include.config.settings import ROOT
 from include.errors import ConfigError
+from include.serving.access import Access
+from include.serving.settings import ServingSettings
 
 DECLARED: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 SERVICES: dict[str, Any] = DECLARED["services"]
@@ -49,7 +52,16 @@ def test_a_container_has_an_init_and_no_more_rights_than_it_needs(name: str) -> 
         assert "cap_add" not in service
 
 
-@pytest.mark.parametrize("name", [name for name in SERVICES if name not in AIRFLOW])
+def test_the_server_is_the_same_image_with_a_token_and_writes_to_no_disk() -> None:
+    serving = SERVICES["serving"]
+    assert serving["image"] == AIRFLOW["airflow-worker"]["image"]
+    assert serving["user"] == "50000:0" and serving["read_only"] is True and "cap_add" not in serving
+    assert serving["environment"]["RATCHET_SERVING_TOKENS"] == "/opt/airflow/secrets/serving_tokens.json"
+    assert all(volume.endswith(":ro") for volume in serving["volumes"])
+    assert serving["healthcheck"]["test"][-1].endswith("/v2/health/live")
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name not in AIRFLOW and name != "serving"])
 def test_an_image_is_pinned(name: str) -> None:
     assert re.search(r":v?\d+(\.\d+)*$", SERVICES[name]["image"])
 
@@ -109,7 +121,13 @@ def test_a_known_password_is_refused_wherever_other_machines_reach_it(tmp_path: 
 def test_keys_and_password_are_made_at_first_start_and_stay(tmp_path: Path) -> None:
     prepare(tmp_path, "file:///store", {})
     first = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
-    assert set(first) == {"fernet_key", "jwt_secret", "secret_key", "passwords.json"}
+    own = {"serving_token", "serving_tokens.json"}
+    assert set(first) == {"fernet_key", "jwt_secret", "secret_key", "passwords.json", *own}
+    caller = Access(ServingSettings(tokens=tmp_path / "secrets" / "serving_tokens.json")).caller(
+        f"Bearer {first['serving_token']}", datetime.now(UTC)
+    )
+    assert caller is not None and caller.may("flight_delay")
+    assert first["serving_token"] not in first["serving_tokens.json"]
     assert len(password(tmp_path)) >= 12
     prepare(tmp_path, "file:///store", {"RATCHET_BIND": "127.0.0.1"})
     assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == first
