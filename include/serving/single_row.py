@@ -311,7 +311,7 @@ class _Trees:
     categorical: Array
     """Places of the nodes that ask for levels."""
     goes_left: Array
-    """For each of those, whether a row of level 0, 1, ... 255, or of another or none (the last place), goes left."""
+    """For each of those, whether a row of level 0, 1, ..., or of another or none (the last place), goes left."""
 
     def leaves(self, x: Array) -> Array:
         """Return the leaf of one row in each tree."""
@@ -333,10 +333,10 @@ class _Trees:
             if not isinstance(nodes, slice):
                 raise NotCompiled("a large model with levels")
             levels = x[self.feature[self.categorical]]
-            known = (levels >= 0) & (levels < 256)
-            left[self.categorical] = self.goes_left[
-                np.arange(len(levels)), np.where(known, np.nan_to_num(levels, nan=-1.0), 256).astype(np.int64)
-            ]
+            last = self.goes_left.shape[1] - 1
+            known = (levels >= 0) & (levels < last)
+            places = np.where(known, np.nan_to_num(levels, nan=-1.0), last).astype(np.int64)
+            left[self.categorical] = self.goes_left[np.arange(len(levels)), places]
         onward: Array = np.where(left, self.left[nodes], self.right[nodes])
         return onward
 
@@ -351,32 +351,34 @@ def _boosted(estimator: Any) -> Vector:
         raise NotCompiled("boosting of several outputs")
     predictors = [trees[0] for trees in estimator._predictors]
     known, place = estimator._bin_mapper.make_known_categories_bitsets()
+    # Beyond its last known level a feature has none: tables need not be wider.
+    width = 1 + max((int(np.flatnonzero(_bits(words)).max(initial=0)) for words in known), default=0)
     tables, categorical, goes_left, roots, start = [], [], [], [], 0
     for predictor in predictors:
         nodes, bitsets = predictor.nodes, predictor.raw_left_cat_bitsets
         for number in np.flatnonzero((nodes["is_categorical"] != 0) & (nodes["is_leaf"] == 0)):
             node = nodes[number]
-            row = np.full(257, bool(node["missing_go_to_left"]))
-            left = _bits(bitsets[node["bitset_idx"]])
-            row[:256] = np.where(left | _bits(known[place[node["feature_idx"]]]), left, row[256])
+            row = np.full(width + 1, bool(node["missing_go_to_left"]))
+            left = _bits(bitsets[node["bitset_idx"]])[:width]
+            row[:width] = np.where(left | _bits(known[place[node["feature_idx"]]])[:width], left, row[width])
             categorical.append(start + number)
             goes_left.append(row)
         tables.append((nodes, start))
         roots.append(start)
         start += len(nodes)
     leaf = np.concatenate([nodes["is_leaf"] != 0 for nodes, _ in tables])
-    own = np.arange(start)
+    own = np.arange(start, dtype=np.int32)
     trees = _Trees(
-        feature=np.concatenate([nodes["feature_idx"] for nodes, _ in tables]).astype(np.int64),
+        feature=np.concatenate([nodes["feature_idx"] for nodes, _ in tables]).astype(np.int32),
         threshold=np.concatenate([nodes["num_threshold"] for nodes, _ in tables]),
         missing_left=np.concatenate([nodes["missing_go_to_left"] != 0 for nodes, _ in tables]),
-        left=np.where(leaf, own, np.concatenate([nodes["left"].astype(np.int64) + at for nodes, at in tables])),
-        right=np.where(leaf, own, np.concatenate([nodes["right"].astype(np.int64) + at for nodes, at in tables])),
+        left=np.where(leaf, own, np.concatenate([nodes["left"].astype(np.int32) + np.int32(at) for nodes, at in tables])),
+        right=np.where(leaf, own, np.concatenate([nodes["right"].astype(np.int32) + np.int32(at) for nodes, at in tables])),
         value=np.concatenate([nodes["value"] for nodes, _ in tables]),
         roots=np.array(roots),
         depth=max(int(nodes["depth"].max()) for nodes, _ in tables),
         categorical=np.array(categorical, dtype=np.int64),
-        goes_left=np.array(goes_left, dtype=bool).reshape(-1, 257),
+        goes_left=np.array(goes_left, dtype=bool).reshape(-1, width + 1),
     )
     baseline = np.asarray(estimator._baseline_prediction, dtype=float).reshape(-1)
     reorder = _level_order(estimator)
@@ -423,7 +425,7 @@ def _forest(estimator: Any, classes: int) -> Vector:
     counts = every(tree.value[:, 0, :] for tree in fitted)
     value = counts[:, 1] / counts.sum(axis=1) if classes else counts[:, 0]
     trees = _Trees(
-        feature=np.maximum(every(tree.feature for tree in fitted), 0).astype(np.int64),
+        feature=np.maximum(every(tree.feature for tree in fitted), 0).astype(np.int32),
         threshold=every(tree.threshold for tree in fitted),
         missing_left=every(tree.missing_go_to_left != 0 for tree in fitted),
         left=np.where(leaf, own, every(t.children_left + at for t, at in zip(fitted, starts, strict=True))),
@@ -432,7 +434,7 @@ def _forest(estimator: Any, classes: int) -> Vector:
         roots=starts,
         depth=max(tree.max_depth for tree in fitted),
         categorical=np.array([], dtype=np.int64),
-        goes_left=np.zeros((0, 257), dtype=bool),
+        goes_left=np.zeros((0, 1), dtype=bool),
     )
 
     def mean(x: Array) -> Array:
