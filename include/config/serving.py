@@ -42,3 +42,11 @@ class Serving(Section):
     """Keep requests and answers; left out: nothing is kept."""
     challenger: Challenger | None = None
     """Let a second version predict beside the champion."""
+
+    @model_validator(mode="after")
+    def _seen_by_somebody(self) -> Serving:
+        if self.challenger is not None and not self.challenger.traffic and self.request_log is None:
+            raise ValueError(
+                "expected `request_log` with a `challenger` without `traffic`: what it predicts goes there only"
+            )
+        return self

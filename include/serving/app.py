@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
 import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LIVE = "/v2/health/live"
+_LARGE, _LARGE_ANSWER = 64 * 1024, 500
+"""From how many bytes of a request, and rows of an answer, on the loop is not kept waiting."""
 _SHADOWS = 256
 """How many requests may wait to be predicted beside; further ones are left out."""
 
@@ -180,62 +183,66 @@ class Server:
     async def _predict(self, request: Request, model: LiveModel) -> Response:
         request.state.route = "predict"
         kind = bodies.media_type(request.headers.get("content-type", ""))
+        wanted = bodies.accepted(request.headers.get("accept", ""), kind)
         body = await request.body()
         explain = request.query_params.get("explain", "false").lower()
         if explain not in ("true", "false"):
             raise RequestError("`explain` is not understood.", status=422, expected="true or false")
-        chosen = self._champion(model)
-        rows: pa.Table | list[Row]
+        champion = self._champion(model)
+        rows = await self._do(partial(self._read, body, kind, champion.served), large=len(body) > _LARGE)
+        chosen, rows = self._choose(champion, rows)
+        predictions, explanations = await self._answer(request, chosen, rows, explain=explain == "true")
+        said = partial(self._said, request, chosen, predictions, explanations, wanted)
+        content = await self._do(said, large=len(predictions.score) > _LARGE_ANSWER)
+        return _headed(Response(content, media_type=wanted), chosen.served)
+
+    def _read(self, body: bytes, kind: str, served: Served) -> pa.Table | list[Row]:
+        settings = self.settings
         if kind == bodies.JSON:
             values = bodies.rows_in(bodies.read_json(body))
-            self._bounded(len(values))
-            chosen = self._choose(model, chosen, values)
-            rows = chosen.served.schema.rows(values)
-        else:
-            limits = {"max_rows": self.settings.max_rows, "max_bytes": self.settings.max_body_bytes}
-            rows = await self._in_thread(partial(bodies.read_table, body, kind, chosen.served.schema, **limits))
-            self._bounded(rows.num_rows)
-            chosen = self._choose(model, chosen, rows)
-            if chosen.role != "champion":
-                rows = chosen.served.schema.conform(rows.select([c.name for c in chosen.served.schema.columns]))
-        wanted = bodies.accepted(request.headers.get("accept", ""), kind)
-        answered = await self._answer(request, chosen, rows, explain=explain == "true")
-        predictions, explanations = answered
-        if wanted == bodies.JSON:
-            said = bodies.answer_rows(predictions)
-            for answer, explanation in zip(said, explanations, strict=bool(explanations)):
-                answer["explanation"] = explanation
-            result = self.platform.answer(
-                {
-                    "model": model.name,
-                    "version": chosen.served.version,
-                    "as_of": chosen.served.as_of,
-                    "request_id": request.state.request_id,
-                    "predictions": said,
-                }
-            )
-            return _headed(Response(bodies.dump(result), media_type=bodies.JSON), chosen.served)
-        table = bodies.answer_table(predictions)
-        content = await self._in_thread(partial(bodies.write_table, table, wanted))
-        return _headed(Response(content, media_type=wanted), chosen.served)
+            self._require_some(len(values))
+            return served.schema.rows(values)
+        limits = {"max_rows": settings.max_rows, "max_bytes": settings.max_body_bytes}
+        table = bodies.read_table(body, kind, served.schema, **limits)
+        self._require_some(table.num_rows)
+        return table
+
+    def _said(
+        self,
+        request: Request,
+        chosen: Chosen,
+        predictions: Predictions,
+        explanations: list[dict[str, Any]],
+        wanted: str,
+    ) -> bytes:
+        if wanted != bodies.JSON:
+            return bodies.write_table(bodies.answer_table(predictions), wanted)
+        answers = bodies.answer_rows(predictions)
+        if explanations:
+            answers = [
+                {**answer, "explanation": explanation}
+                for answer, explanation in zip(answers, explanations, strict=True)
+            ]
+        facts = {"model": chosen.model.name, "version": chosen.served.version, "as_of": chosen.served.as_of}
+        said = {**facts, "request_id": request.state.request_id, "predictions": answers}
+        return bodies.dump(self.platform.answer(said))
 
     async def infer(self, request: Request) -> Response:
         """Predict tensors of the Open Inference Protocol."""
         model = self._model(request)
         request.state.route = "infer"
-        named = "version" in request.path_params
         served = self._version(model, request)
         length = request.headers.get("inference-header-content-length")
         body = await request.body()
-        asked, rows = oip.read_request(body, length, served.schema, max_rows=self.settings.max_rows)
-        self._bounded(len(rows))
+        read = partial(oip.read_request, body, length, served.schema, max_rows=self.settings.max_rows)
+        asked, rows = await self._do(read, large=len(body) > _LARGE)
+        self._require_some(len(rows))
         chosen = Chosen(model, served, "champion" if served is model.champion else "challenger")
-        if not named:
-            chosen = self._choose(model, chosen, rows)
+        if "version" not in request.path_params:
+            chosen, rows = self._choose(chosen, rows)
         predictions, _ = await self._answer(request, chosen, rows)
-        content, json_bytes = oip.answer(
-            asked, model.name, chosen.served.version, predictions, request.state.request_id
-        )
+        said = partial(oip.answer, asked, model.name, chosen.served.version, predictions, request.state.request_id)
+        content, json_bytes = await self._do(said, large=len(predictions.score) > _LARGE_ANSWER)
         response = Response(content, media_type=bodies.JSON if json_bytes is None else "application/octet-stream")
         if json_bytes is not None:
             response.headers["inference-header-content-length"] = str(json_bytes)
@@ -246,36 +253,29 @@ class Server:
     ) -> tuple[Predictions, list[dict[str, Any]]]:
         """Return predictions, and explanations if they are wanted; what else becomes of the request happens later."""
         served = chosen.served
-        single = served.single
-        explanations: list[dict[str, Any]] = []
-        kept: pa.Table | Row
-        predicted: Predictions | SinglePrediction
-        if single is not None and isinstance(rows, list) and len(rows) == 1 and not explain:
-            try:
-                predicted = single(rows[0])
-            except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
-                single = None  # the team's function for one row met a row that it was not held to
-            else:
-                kept, path = rows[0], "single"
-                predictions = joined(served.predictor.fit, [predicted])
-                _require_numbers(predictions)
-        if single is None or not (isinstance(rows, list) and len(rows) == 1) or explain:
-            kept = served.schema.table(rows) if isinstance(rows, list) else rows
-            path = "pipeline"
-            predictions, explanations = await self._in_thread(partial(_by_pipeline, served, kept, explain=explain))
-            predicted = predictions
-        count = len(predictions.score)
-        metrics.ROWS.labels(chosen.model.name, served.version, path).inc(count)
-        if outside := int(predictions.out_of_domain.sum()):
-            metrics.OUT_OF_DOMAIN.labels(chosen.model.name).inc(outside)
-        self._after(request, chosen, kept, predicted)
+        if isinstance(rows, list) and len(rows) == 1 and not explain and (alone := _alone(served, rows[0])) is not None:
+            predictions = joined(served.predictor.fit, [alone])
+            self._after(request, chosen, rows[0], alone, predictions)
+            return predictions, []
+        table = served.schema.table(rows) if isinstance(rows, list) else rows
+        predictions, explanations = await self._in_thread(partial(_by_pipeline, served, table, explain=explain))
+        self._after(request, chosen, table, predictions, predictions)
         return predictions, explanations
 
     def _after(
-        self, request: Request, chosen: Chosen, rows: pa.Table | Row, predicted: Predictions | SinglePrediction
+        self,
+        request: Request,
+        chosen: Chosen,
+        rows: pa.Table | Row,
+        predicted: Predictions | SinglePrediction,
+        predictions: Predictions,
     ) -> None:
-        """Keep the request, and have it predicted beside."""
+        """Count the request, keep it, and have it predicted beside."""
         model = chosen.model
+        path = "pipeline" if isinstance(rows, pa.Table) else "single"
+        metrics.ROWS.labels(model.name, chosen.served.version, path).inc(len(predictions.score))
+        if outside := int(predictions.out_of_domain.sum()):
+            metrics.OUT_OF_DOMAIN.labels(model.name).inc(outside)
         if not self.logger.keeps(model.name):
             return
         at, request_id = datetime.now(UTC), request.state.request_id
@@ -295,9 +295,7 @@ class Server:
         self, model: LiveModel, answered: Served, beside: Served, rows: pa.Table | Row, request_id: str, at: datetime
     ) -> None:
         try:
-            table = rows if isinstance(rows, pa.Table) else answered.schema.table([rows])
-            known = [column.name for column in beside.schema.columns if column.name in table.column_names]
-            table = beside.schema.conform(table.select(known))
+            table = _as_asked(rows if isinstance(rows, pa.Table) else [rows], answered, beside)
             predictions = beside.predictor.predict(beside.predictor.inputs(table))
             self.logger.add(_record(model, beside, "shadow", table, predictions, request_id, at))
         except Exception as error:  # noqa: BLE001 - the caller was answered; only the number of them matters
@@ -344,29 +342,33 @@ class Server:
         known = [champion.version, *([beside.version] if beside else [])]
         raise RequestError("That version is not in memory.", status=404, expected=" or ".join(known))
 
-    def _choose(self, model: LiveModel, champion: Chosen, rows: Any) -> Chosen:
-        """Give the request to the challenger if its entity is among those that it answers."""
+    def _choose(self, champion: Chosen, rows: pa.Table | list[Row]) -> tuple[Chosen, pa.Table | list[Row]]:
+        """Give a request to the challenger if it is of one entity, and that is among those that the challenger answers."""
+        model = champion.model
         challenger, beside = model.declared.serving.challenger, model.beside
-        if challenger is None or not challenger.traffic or challenger.by is None or beside is None:
-            return champion
+        if challenger is None or not challenger.traffic or beside is None:
+            return champion, rows
         if isinstance(rows, pa.Table):
             entities = set(rows[challenger.by].to_pylist()) if challenger.by in rows.column_names else set()
         else:
-            entities = {repr(row.get(challenger.by)) if isinstance(row, dict) else None for row in rows}
-            entities = (
-                {row.get(challenger.by) for row in rows if isinstance(row, dict)} if len(entities) == 1 else set()
-            )
-        if len(entities) != 1 or (entity := next(iter(entities))) is None:
-            return champion
-        if share_of(model.name, entity) >= challenger.traffic:
-            return champion
-        return Chosen(model, beside, "challenger")
+            entities = {row.get(str(challenger.by)) for row in rows}
+        if len(entities) != 1 or None in entities:
+            return champion, rows
+        if share_of(model.name, entities.pop()) >= challenger.traffic:
+            return champion, rows
+        if beside.schema != champion.served.schema:
+            rows = _as_asked(rows, champion.served, beside)
+        return Chosen(model, beside, "challenger"), rows
 
-    def _bounded(self, rows: int) -> None:
+    def _require_some(self, rows: int) -> None:
         if rows > self.settings.max_rows:
             raise bodies.too_many(rows, self.settings.max_rows)
         if not rows:
             raise RequestError("The request has no rows.", expected="at least one row")
+
+    async def _do(self, work: Callable[[], Any], *, large: bool) -> Any:
+        """Do what takes microseconds at once, and what takes longer off the loop."""
+        return await self._in_thread(work) if large else work()
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         future = asyncio.get_running_loop().run_in_executor(self._work, work)
@@ -402,9 +404,22 @@ def _by_pipeline(served: Served, rows: pa.Table, *, explain: bool) -> tuple[Pred
     return predictions, [explained.row(number) for number in range(len(frame))]
 
 
-def _require_numbers(predictions: Predictions) -> None:
-    if not (abs(predictions.score) < float("inf")).all():
-        raise _unpredictable()
+def _alone(served: Served, row: Row) -> SinglePrediction | None:
+    """Predict one row by the compiled form; None where there is none, or the row is not for it."""
+    if served.single is None:
+        return None
+    try:
+        alone = served.single(row)
+    except Exception:  # noqa: BLE001 - the team's function for one row may meet one that it was not held to
+        return None
+    return alone if np.isfinite(alone.score).all() else None
+
+
+def _as_asked(rows: pa.Table | list[Row], answered: Served, beside: Served) -> pa.Table:
+    """Return rows that one version asked for as another asks for them; raises `RequestError` if it asks for more."""
+    table = rows if isinstance(rows, pa.Table) else answered.schema.table(rows)
+    known = [column.name for column in beside.schema.columns if column.name in table.column_names]
+    return beside.schema.conform(table.select(known))
 
 
 def _unpredictable() -> RequestError:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from include.errors import RequestError
+from include.errors import ConfigError, RequestError
 from include.serving import metrics
 from include.serving.access import Access, Caller
 from include.serving.settings import ServingSettings
@@ -119,7 +119,11 @@ class Guard:
         if self.local_only and not _LOCAL.fullmatch(headers.get(b"host", b"").decode("latin-1")):
             # A page of another site whose name leads here must not be able to ask.
             raise RequestError("Only this machine is answered.", status=403, expected="localhost or 127.0.0.1 as Host")
-        caller = self.access.caller(headers.get(b"authorization", b"").decode("latin-1"), self.clock())
+        try:
+            caller = self.access.caller(headers.get(b"authorization", b"").decode("latin-1"), self.clock())
+        except ConfigError as error:  # the file was changed for the worse: nobody is let in
+            log.error("%s", error)
+            raise RequestError("Nobody can be told apart now.", status=503, retry_after=5) from error
         if caller is None:
             raise RequestError("The caller is not known.", status=401, expected="Authorization: Bearer <token>")
         state["caller"] = caller

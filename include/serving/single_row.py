@@ -372,8 +372,12 @@ def _boosted(estimator: Any) -> Vector:
         feature=np.concatenate([nodes["feature_idx"] for nodes, _ in tables]).astype(np.int32),
         threshold=np.concatenate([nodes["num_threshold"] for nodes, _ in tables]),
         missing_left=np.concatenate([nodes["missing_go_to_left"] != 0 for nodes, _ in tables]),
-        left=np.where(leaf, own, np.concatenate([nodes["left"].astype(np.int32) + np.int32(at) for nodes, at in tables])),
-        right=np.where(leaf, own, np.concatenate([nodes["right"].astype(np.int32) + np.int32(at) for nodes, at in tables])),
+        left=np.where(
+            leaf, own, np.concatenate([nodes["left"].astype(np.int32) + np.int32(at) for nodes, at in tables])
+        ),
+        right=np.where(
+            leaf, own, np.concatenate([nodes["right"].astype(np.int32) + np.int32(at) for nodes, at in tables])
+        ),
         value=np.concatenate([nodes["value"] for nodes, _ in tables]),
         roots=np.array(roots),
         depth=max(int(nodes["depth"].max()) for nodes, _ in tables),

@@ -79,6 +79,16 @@ def test_a_token_taken_from_the_file_or_past_its_day_is_good_no_more(start: Star
     assert served.client.get("/models", headers=bearer(old)).status_code == 401
 
 
+def test_a_file_of_tokens_that_is_broken_later_lets_nobody_in(start: Start, tokens: Any, caplog) -> None:
+    path, made = tokens
+    served = start(tokens=path)
+    path.write_text("[")
+    answer = served.client.get("/models", headers=bearer(made["all"]))
+    assert answer.status_code == 503 and "retry-after" in answer.headers
+    assert "tokens" in caplog.text
+    assert served.client.get("/v2/health/live").status_code == 200
+
+
 def test_tokens_are_compared_in_constant_time(tokens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import hmac
 

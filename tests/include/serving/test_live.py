@@ -161,7 +161,7 @@ def test_no_more_than_two_versions_are_in_memory(start: Start, world: World, mon
     from include.serving import live
     from include.serving.live import Served as Loaded
 
-    world.add("serving: {challenger: {version: predecessor}}\n")
+    world.add("serving: {request_log: {}, challenger: {version: predecessor}}\n")
     most, load = 0, live.open_predictor
 
     def counted(*arguments: Any) -> Any:

@@ -197,6 +197,39 @@ def test_what_derive_raises_is_the_callers_422_and_in_no_log(start: Start, world
     assert "s3cret" not in answer.text + caplog.text
 
 
+def test_many_rows_are_answered_as_few_are(start: Start, world: World) -> None:
+    served = start()
+    rows = as_json(world.rows(300)) * 3
+    few = served.post(rows[:10]).json()["predictions"]
+    many = served.post(rows)
+    assert len(many.request.content) > 64 * 1024 and len(many.json()["predictions"]) == 900
+    assert many.json()["predictions"][:10] == few
+
+
+def test_a_row_that_the_function_for_one_row_was_not_held_to_goes_by_the_pipeline(start: Start, world: World) -> None:
+    served = start()
+    live = served.live.models["parcels"].champion
+    assert live is not None and live.single is not None
+    (row,) = as_json(world.rows(1))
+    whole = served.post([row]).json()["predictions"]
+
+    def derive(row: dict) -> dict:
+        raise AssertionError("s3cret")
+
+    live.single._derive = derive
+    assert served.post([row]).json()["predictions"] == whole
+
+
+def test_contributions_come_with_the_rows_that_ask_for_them(start: Start, world: World) -> None:
+    served, rows = start(), as_json(world.rows(3))
+    answer = served.client.post("/models/parcels/predict?explain=true", json=rows)
+    for one in answer.json()["predictions"]:
+        explained = one["explanation"]
+        total = explained["base"] + sum(explained["contributions"].values())
+        assert explained["scale"] == "prediction" and total == pytest.approx(one["prediction"], abs=1e-9)
+    assert served.client.post("/models/parcels/predict?explain=maybe", json=rows).status_code == 422
+
+
 def test_a_wrong_name_is_answered_with_the_right_ones(start: Start) -> None:
     answer = start().client.post("/models/parcel/predict", json=[])
     assert answer.status_code == 404

@@ -5,6 +5,7 @@ import hmac
 import io
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -201,6 +202,15 @@ def test_a_share_of_the_entities_is_answered_by_the_challenger_always_the_same(s
     assert set(kept.loc[kept["role"] == "challenger", "version"]) == {first}
 
 
+@pytest.mark.parametrize("strange", [[1], {"a": 1}, "x", 1e300])
+def test_an_entity_that_is_no_value_of_its_column_is_a_mistake_of_the_caller(
+    start: Start, world: World, strange: Any
+) -> None:
+    world.add("serving: {challenger: {version: predecessor, traffic: 0.5, by: parcel}}\n")
+    (row,) = as_json(world.rows(1))
+    assert start().post([{**row, "parcel": strange}]).status_code == 422
+
+
 def test_the_numbers_of_the_challenger_are_those_of_its_version(start: Start, world: World) -> None:
     world.add("serving: {challenger: {version: predecessor, traffic: 0.5, by: parcel}}\n")
     served, rows = start(), world.rows(40)
@@ -217,6 +227,6 @@ def test_a_held_version_is_a_challenger(start: Start, world: World) -> None:
     run_chain(world.store, world.model, world.folder, month(10))
     newest = world.ledger.timeline().standings[-1]
     assert newest.decision is not None and newest.decision.outcome == "HOLD", "the world needs a held version"
-    world.add("serving: {challenger: {version: held}}\n")
+    world.add("serving: {request_log: {}, challenger: {version: held}}\n")
     beside = start().live.models["parcels"].beside
     assert beside is not None and beside.version == newest.version
