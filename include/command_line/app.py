@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -182,6 +183,7 @@ def serve(
     key: Annotated[Path | None, typer.Option(help="The certificate's key.", exists=True, dir_okay=False)] = None,
 ) -> None:
     """Answer requests with each model's champion, until Ctrl-C. docs/serving.md tells how to ask."""
+    _require_serving()
     from include.serving.server import Address
     from include.serving.server import serve as run_server
 
@@ -256,6 +258,16 @@ def docs() -> None:
     from include.training.estimators import spaces  # scikit-learn, which no other command needs at once
 
     (ROOT / "docs" / "model-yaml.md").write_text(markdown(spaces()))
+
+
+def _require_serving() -> None:
+    missing = [name for name in ("starlette", "uvicorn", "prometheus_client", "jwt") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            "The server's libraries are not installed.",
+            found=f"no {', '.join(missing)}",
+            remedy="pip install 'ratchet[serving]', or the repository's requirements.txt",
+        )
 
 
 def main() -> NoReturn:

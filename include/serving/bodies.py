@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from include.errors import RequestError
 from include.scoring.predictor import Predictions, Predictor
+from include.scoring.scores import OUTSIDE, answers_of
 from include.serving.schema import RequestSchema
 
 JSON, CSV = "application/json", "text/csv"
@@ -161,14 +162,12 @@ def answer_table(predictions: Predictions) -> pa.Table:
 
     Of more than two classes a column ``probability_<class>`` for each.
     """
-    columns: dict[str, Any] = {"prediction": pa.array(predictions.prediction)}
-    if (label := predictions.label) is not None:
-        columns["label"] = label
-    columns["out_of_domain"] = pa.array(predictions.out_of_domain)
+    table = answers_of(predictions.score, predictions.fit)
+    table = table.append_column(OUTSIDE, pa.array(predictions.out_of_domain))
     if predictions.score.ndim == 2:
         for place, name in enumerate(predictions.fit.classes or ()):
-            columns[f"probability_{name}"] = pa.array(predictions.score[:, place])
-    return pa.table(columns)
+            table = table.append_column(f"probability_{name}", pa.array(predictions.score[:, place]))
+    return table
 
 
 def answer_schema(predictor: Predictor) -> pa.Schema:

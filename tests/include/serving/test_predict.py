@@ -14,6 +14,7 @@ from chain_run import NOW, month
 
 from include.data.partitions import ingest_window
 from include.data.windows import Window
+from include.notebook import load_champion
 from include.scoring.publication import Publication
 from include.scoring.score import score
 from include.serving.bodies import CSV, FILE, PARQUET, STREAM
@@ -46,7 +47,9 @@ def read(body: bytes, kind: str) -> pd.DataFrame:
 def test_a_row_gets_one_number_from_server_notebook_and_batch(start: Start, world: World) -> None:
     served, rows = start(), world.rows(40)
     champion = world.champions[-1]
-    notebook = world.expected(champion, rows)
+    loaded = load_champion("parcels", store=world.store.url)
+    assert loaded.id == champion
+    notebook = loaded.predict(rows)["prediction"].tolist()
     together = served.post(as_json(rows)).json()["predictions"]
     alone = [served.post([row]).json()["predictions"][0] for row in as_json(rows)]
     assert [one["prediction"] for one in together] == notebook
