@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS = 1
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: demo up airflow docs test check lint clean requirements screenshots bench
+.PHONY: demo up airflow serve docs test check lint clean requirements screenshots bench
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -18,6 +18,7 @@ help:
 	@echo 'make demo          retrain flight_delay over 2013 under a real Airflow and show the ledger'
 	@echo 'make up            Airflow for people, until Ctrl-C'
 	@echo 'make airflow       one of Airflow'"'"'s own commands on the local Airflow: make airflow ARGS="dags list"'
+	@echo 'make serve         answer requests with the champions that make demo left, until Ctrl-C'
 	@echo 'make test          the tests: the fast ones, then those under a real scheduler'
 	@echo 'make check         what CI runs: lint, format, types, tests'
 	@echo 'make bench         measure, and write docs/performance.md (most of an hour; let nothing else run)'
@@ -32,6 +33,9 @@ demo: $(VENV)/installed
 docs: $(VENV)/installed
 	@$(BIN)/python -m include docs
 
+serve: $(VENV)/installed
+	@$(BIN)/python -m include serve $(ARGS)
+
 up: $(VENV)/installed
 	@$(BIN)/python -m include up $(ARGS)
 
@@ -43,7 +47,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q --durations=15 -m system
 
 bench: $(VENV)/installed-cluster
-	for part in parse ledger models_page retraining rows monitoring; do $(BIN)/python -m benchmarks.$$part || exit 1; done
+	for part in parse ledger models_page retraining rows monitoring serving; do $(BIN)/python -m benchmarks.$$part || exit 1; done
 
 screenshots: $(VENV)/installed-dev
 	$(BIN)/python tests/browser/screenshots.py $(ARGS)
@@ -59,9 +63,9 @@ clean:
 	rm -rf .ratchet
 
 requirements: $(VENV)/installed
-	$(COMPILE) pyproject.toml --extra airflow -o requirements.txt
-	$(COMPILE) pyproject.toml --extra airflow --extra cluster -c requirements.txt -o requirements-cluster.txt
-	$(COMPILE) pyproject.toml --extra airflow --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra airflow --extra serving -o requirements.txt
+	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra cluster -c requirements.txt -o requirements-cluster.txt
+	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra dev -c requirements.txt -o requirements-dev.txt
 	grep '^apache-airflow' requirements.txt | $(COMPILE) - -c requirements.txt -o .brought.txt
 	{ echo '# For a platform that brings its own Airflow, such as an Astro project. Made by: make requirements'; \
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \

@@ -20,7 +20,8 @@
     ├── ModelFileRefused       a model file is damaged or holds a type that is not permitted
     ├── EvaluationError        evidence can't be measured
     ├── RegistryError          an operation on the ledger that the laws do not allow
-    └── NotReproduced          a version, trained again from its record, is another model
+    ├── NotReproduced          a version, trained again from its record, is another model
+    └── RequestError           a request to the server can't be answered as it is
 
 Each message says what was expected, what was found, where, and what to do next.
 """
@@ -159,6 +160,34 @@ class RegistryError(RatchetError):
 
 class NotReproduced(RatchetError):  # named as the rest of the error tree
     """A version, trained again from its record, is another model, or its record is not sound."""
+
+
+class RequestError(RatchetError):
+    """A request to the server can't be answered as it is.
+
+    Parameters
+    ----------
+    status : int
+        The HTTP status that says so.
+    problems : list of dict
+        What is wrong with the rows: each with ``row``, ``field``, ``expected``, ``found`` and ``nearest``.
+    retry_after : int, optional
+        Seconds after which the same request may succeed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 422,
+        problems: Iterable[dict[str, object]] = (),
+        retry_after: int | None = None,
+        **facts: object,
+    ) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.status = status
+        self.problems = list(problems)
+        self.retry_after = retry_after
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -26,6 +26,7 @@ from include.registry.cards import save_card
 from include.registry.ledger import Ledger, Measure
 from include.registry.measuring import measurer
 from include.registry.selection import choose_challenger
+from include.scoring.golden import keep_golden
 from include.storage.content import digest_json, from_iso, to_iso
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
@@ -174,6 +175,7 @@ class Run:
     def select(self, store: ObjectStore, done: Done) -> Any:
         fits = {name: key for step, keys in done.items() if step.startswith("train_") for name, key in keys.items()}
         version = choose_challenger(store, self.model, from_iso(done["ingest"]["as_of"]), fits)
+        keep_golden(store, self.model, self.folder, version.id)
         Ledger(store, self.model.name).register(version, actor=self.actor, at=self.at)
         return version.id
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Mapping
@@ -57,8 +58,22 @@ def prepare(home: Path, store: str, environment: Mapping[str, str]) -> None:
     keep_password(people, environment.get("AIRFLOW_ADMIN_PASSWORD") or None, form=of_user)
     # Grafana runs as another user of the same group.
     keep_password(people.with_name("grafana"), environment.get("GRAFANA_PASSWORD") or None, mode=0o640)
+    _keep_serving_token(home / "secrets")
     if store.startswith("s3://"):
         _prepare_bucket(store)
+
+
+def _keep_serving_token(secrets: Path) -> None:
+    """Make the token with which the server of predictions is asked, unless there is one."""
+    from include.serving.access import EVERY, new_token
+
+    entries = secrets / "serving_tokens.json"
+    if entries.exists():
+        return
+    token, entry = new_token("compose", [EVERY])
+    for path, text in ((secrets / "serving_token", token), (entries, json.dumps([entry]))):
+        path.touch(mode=0o600)
+        path.write_text(text)
 
 
 def _refuse_known_passwords(environment: Mapping[str, str]) -> None:

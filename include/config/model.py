@@ -18,6 +18,7 @@ from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
 from include.config.notify import Notification
 from include.config.resources import Resources
 from include.config.section import Section
+from include.config.serving import Serving
 from include.config.ticks import PRESETS, is_cron
 from include.config.training import Training
 from include.config.watch import Watch
@@ -28,7 +29,7 @@ BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 """How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
 
-BESIDE = ("description", "owner", "schedule", "airflow", "resources", "notify", "watch")
+BESIDE = ("description", "owner", "schedule", "airflow", "resources", "serving", "notify", "watch")
 """The parts of a declaration that change nothing about what a run that is under way makes."""
 
 
@@ -122,6 +123,7 @@ class ModelConfig(Section):
     gate: Gate
     resources: Resources = Resources()
     airflow: Airflow = Field(default=Airflow(), exclude_if=lambda section: section == Airflow())
+    serving: Serving = Field(default=Serving(), exclude_if=lambda section: section == Serving())
     notify: tuple[Notification, ...] = ()
     """Whom to tell what became of a run."""
     watch: Watch = Field(default=Watch(), exclude_if=lambda value: value == Watch())

@@ -105,9 +105,9 @@ def read_rows(
         if not rows and one.after < one.until and among is None:
             raise nothing_in(snapshot, one, "train" if one == snapshot.split.train else "holdout", data.target)
     names = [*raw, *((SLOT, POSITION) if positions else ())]
-    frame = _to_frame(pa.concat_tables(kept).select(names))
+    frame = to_frame(pa.concat_tables(kept).select(names))
     if derive is not None and len(frame):
-        frame = _derived(frame, load_function(folder, derive), derive, target=data.target, keep=_NOT_FOR_DERIVE)
+        frame = derived(frame, load_function(folder, derive), derive, target=data.target)
     if columns is None:
         return frame
     return select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
@@ -144,7 +144,7 @@ def typed_rows(frame: pd.DataFrame, schema: Mapping[str, str], timezone: str, mo
                 where=f"model {model}",
                 remedy=f"read it as the source delivers it, such as `astype` to {word}",
             ) from None
-    return _to_frame(pa.table(columns))
+    return to_frame(pa.table(columns))
 
 
 def derive_columns(frame: pd.DataFrame, model: ModelConfig, folder: Path) -> pd.DataFrame:
@@ -152,7 +152,7 @@ def derive_columns(frame: pd.DataFrame, model: ModelConfig, folder: Path) -> pd.
     name = model.features.derive
     if name is None:
         return frame
-    return _derived(frame, load_function(folder, name), name, target=model.data.target, keep=_NOT_FOR_DERIVE)
+    return derived(frame, load_function(folder, name), name, target=model.data.target)
 
 
 def in_parts(snapshot: Snapshot, rows: int) -> list[list[Pinned]]:
@@ -230,7 +230,8 @@ def _set_aside(store: ObjectStore, snapshot: Snapshot) -> dict[str, np.ndarray[A
     return {str(slot): group.to_numpy() for slot, group in table.groupby("slot", observed=True)["position"]}
 
 
-def _to_frame(table: pa.Table) -> pd.DataFrame:
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return raw rows as `read_rows` does: texts as categories, every integer and truth value exact."""
     columns: dict[str, Any] = {}
     for name in table.column_names:
         column = table[name]
@@ -268,11 +269,24 @@ def _with_gaps(column: pa.ChunkedArray) -> pd.Series[Any]:
     return series
 
 
-def _derived(
-    frame: pd.DataFrame, derive: Callable[..., Any], name: str, *, target: str | None, keep: Sequence[str]
+def derived(
+    frame: pd.DataFrame, derive: Callable[..., Any], name: str, *, target: str | None, check: bool = True
 ) -> pd.DataFrame:
-    """Return ``frame`` with the columns that ``derive`` adds or replaces; it never sees the target."""
-    hidden = frame[[column for column in (target, *keep) if column in frame]]
+    """Return ``frame`` with the columns that ``derive`` adds or replaces; it never sees the target.
+
+    Parameters
+    ----------
+    name : str
+        What the declaration calls ``derive``, for errors.
+    check : bool
+        Derive some rows alone as well, and refuse a function that looks at other rows.
+
+    Raises
+    ------
+    DataError
+        When ``derive`` does more than add columns row by row.
+    """
+    hidden = frame[[column for column in (target, *_NOT_FOR_DERIVE) if column in frame]]
     seen = frame.drop(columns=hidden.columns)
     result = derive(seen.copy(deep=False))
     where = f"features.derive: {name}"
@@ -298,7 +312,8 @@ def _derived(
         raise DataError(
             "`derive` returns a column twice.", found=sorted(result.columns[result.columns.duplicated()]), where=where
         )
-    _check_row_by_row(seen, result, derive, where)
+    if check:
+        _check_row_by_row(seen, result, derive, where)
     return pd.concat([result, hidden], axis=1)
 
 

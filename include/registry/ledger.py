@@ -78,6 +78,10 @@ class Ledger:
         """Return the events, their chain verified."""
         return self._log.read()
 
+    def has_news(self) -> bool:
+        """Tell in one call of the store, whatever the history, whether there are events beyond those read by this instance."""
+        return self._log.has_more()
+
     def timeline(self, *, recorded_by: datetime | None = None) -> Timeline:
         """Return what the events mean.
 

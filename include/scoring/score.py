@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import datetime
 from pathlib import Path
@@ -12,18 +11,15 @@ from threadpoolctl import threadpool_limits
 from include.config.data import Slot
 from include.config.model import ModelConfig
 from include.config.ticks import interval_until
-from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
-from include.evaluation.contenders import open_model, score_rows
 from include.registry.ledger import Ledger
-from include.registry.versions import Version, fit_of
+from include.registry.versions import Version
+from include.scoring.predictor import open_predictor
 from include.scoring.publication import Manifest, Publication
 from include.scoring.scores import Scores, scores_of
-from include.storage.content import get_content, to_iso
+from include.storage.content import to_iso
 from include.storage.store import ObjectStore
-from include.training.domain import Domain
-from include.training.origins import Origin
 
 log = logging.getLogger(__name__)
 
@@ -103,19 +99,13 @@ def score(
 def _predict(
     store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, version: Version, threads: int
 ) -> Scores:
-    fit = fit_of(store, version)
-    assert fit.domain is not None  # noqa: S101 (kept together with the declaration)
-    domain = Domain.from_json(json.loads(get_content(store, f"{model.name}/domains", ".json", fit.domain)))
     data = model.data
-    columns = list(dict.fromkeys([*data.row_id, data.event_time, *fit.columns]))
-    with Origin(store, fit, folder) as origin:
-        needed = columns if not origin.derives and set(columns) <= set(snapshot.schema) else list(snapshot.schema)
-        raw = read_rows(store, snapshot, model, folder, window="holdout", columns=needed, labelled=False)
-        frame = origin.make(raw, columns)
-    pipeline = open_model(store, fit)
-    with threadpool_limits(limits=threads):
-        scored = score_rows(pipeline, fit, frame)
-    return scores_of(data, frame, scored.score, fit, version.id, domain)
+    with open_predictor(store, model, folder, version) as predictor:
+        columns = list(dict.fromkeys([*data.row_id, data.event_time, *predictor.fit.columns]))
+        frame = predictor.read(store, snapshot, columns)
+        with threadpool_limits(limits=threads):
+            predictions = predictor.predict(frame)
+        return scores_of(data, frame, predictions, version.id)
 
 
 def _say(model: ModelConfig, manifest: Manifest) -> None:

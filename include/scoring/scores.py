@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from include.config.data import Data
 from include.errors import ConfigError
-from include.training.domain import Domain
+from include.scoring.predictor import Predictions
 from include.training.record import FitRecord
 
 PREDICTION, LABEL, VERSION, OUTSIDE = "prediction", "label", "version", "out_of_domain"
@@ -25,22 +25,13 @@ class Scores:
     columns: dict[str, int]
 
 
-def scores_of(
-    data: Data,
-    frame: pd.DataFrame,
-    scored: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    fit: FitRecord,
-    version: str,
-    domain: Domain,
-) -> Scores:
+def scores_of(data: Data, frame: pd.DataFrame, predictions: Predictions, version: str) -> Scores:
     """Put predictions beside the rows that they are of.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        The rows in canonical order, with id, event time and the fit's input columns.
-    scored : array of shape (n_rows,), or (n_rows, n_classes) for more than two classes
-        Probability of the positive class, the predicted value, or the number of the cluster.
+        The rows in canonical order, with id and event time.
 
     Returns
     -------
@@ -57,32 +48,22 @@ def scores_of(
             remedy="rename it where the rows come from",
         )
     table = _plain(pa.Table.from_pandas(frame[keys], preserve_index=False))
-    answers = answers_of(scored, fit)
+    answers = answers_of(predictions.score, predictions.fit)
     for name in answers.column_names:
         table = table.append_column(name, answers[name])
-    outside = domain.outside(frame)
-    flags = np.zeros(len(frame), dtype=bool)
-    for mask in outside.values():
-        flags |= mask
+    flags = predictions.out_of_domain
     table = table.append_column(VERSION, pa.array([version] * len(frame), pa.string()))
     table = table.append_column(OUTSIDE, pa.array(flags))
-    return Scores(table, int(flags.sum()), {name: int(mask.sum()) for name, mask in outside.items() if mask.any()})
+    columns = {name: int(mask.sum()) for name, mask in predictions.outside.items() if mask.any()}
+    return Scores(table, int(flags.sum()), columns)
 
 
 def answers_of(scored: np.ndarray[tuple[int, ...], np.dtype[np.float64]], fit: FitRecord) -> pa.Table:
     """Return what a fit's scores say of each row: ``prediction`` and, of a classification, ``label``, as in `scores_of`."""
-    likeliest = scored.argmax(axis=1) if scored.ndim == 2 else None
-    if likeliest is not None:
-        scored = scored.max(axis=1)
-    table = pa.table({PREDICTION: pa.array(scored.astype(np.int64) if fit.task == "clustering" else scored)})
-    if fit.classes is not None and fit.threshold is not None:
-        positive = scored >= fit.threshold
-        negative_class, positive_class = fit.classes
-        values = pa.array([negative_class, positive_class])
-        table = table.append_column(LABEL, values.take(pa.array(positive.astype(np.int8))))
-    if likeliest is not None:
-        table = table.append_column(LABEL, pa.array(fit.classes).take(pa.array(likeliest)))
-    return table
+    predictions = Predictions(fit, scored, {})
+    table = pa.table({PREDICTION: pa.array(predictions.prediction)})
+    label = predictions.label
+    return table if label is None else table.append_column(LABEL, label)
 
 
 def _plain(table: pa.Table) -> pa.Table:

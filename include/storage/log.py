@@ -67,6 +67,10 @@ class Log:
         self._entries = known + self._read_from(known)
         return self._entries
 
+    def has_more(self) -> bool:
+        """Tell in one call of the store, whatever the log's length, whether it has entries beyond those read."""
+        return self.store.exists(self._key(len(self._entries)))
+
     def verify(self) -> tuple[Entry, ...]:
         """Read every entry, and every pack, from the store again, verify the chain and return it; raises `ChainBroken`."""
         entries = self._read_from(())

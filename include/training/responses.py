@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from include.training.model_of_models import estimators_in
 
@@ -66,5 +67,11 @@ def _answer(model: Any, method: str, frame: pd.DataFrame) -> Array:
     # With other numbers of threads BLAS sums in another order, and nearest neighbours break ties otherwise; one thread
     # keeps scores the same bytes everywhere. Trees go through their rows in parallel and give the same for any number.
     neighbours = any(hasattr(estimator, "n_neighbors") for estimator in estimators_in(model))
-    with threadpool_limits(limits=1, user_api=None if neighbours else "blas"):
+    with _pools().limit(limits=1, user_api=None if neighbours else "blas"):
         return np.asarray(getattr(model, method)(frame[list(model.feature_names_in_)]), dtype=np.float64)
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    # Looking for the libraries takes longer than predicting a row; whoever has a fitted model has loaded them.
+    return ThreadpoolController()

@@ -34,11 +34,12 @@ class Select(RatchetOperator):
         self.fitted = fitted
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return the version's id; in earnest, after putting on record that it exists.
+        """Return the version's id; in earnest, after keeping its golden rows and putting on record that it exists.
 
         Skipped, and all tasks after it, if an unchanged table leads to a version that is decided on by these very rules.
         """
         from include.registry.selection import choose_challenger
+        from include.scoring.golden import keep_golden
         from include.storage.content import from_iso
 
         config, ledger = self.config, self.open_ledger()
@@ -54,5 +55,6 @@ class Select(RatchetOperator):
                 f"a version. {version.id} stands: {stands.outcome}."
             )
         if self.handed["mode"] == "enforce":
+            keep_golden(ledger.store, config, self.folder, version.id)
             ledger.register(version, actor=self.actor(context), at=now(context))
         return {**self.handed, "version": version.id}

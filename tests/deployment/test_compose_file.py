@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from include.command_line.airflow_environment import shared_settings
 from include.command_line.prepare import prepare
 from include.config.settings import ROOT
 from include.errors import ConfigError
+from include.serving.access import Access
+from include.serving.settings import ServingSettings
 
 DECLARED: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 SERVICES: dict[str, Any] = DECLARED["services"]
@@ -50,7 +53,16 @@ def test_a_container_has_an_init_and_no_more_rights_than_it_needs(name: str) -> 
         assert "cap_add" not in service
 
 
-@pytest.mark.parametrize("name", [name for name in SERVICES if name not in AIRFLOW])
+def test_the_server_is_the_same_image_with_a_token_and_writes_to_no_disk() -> None:
+    serving = SERVICES["serving"]
+    assert serving["image"] == AIRFLOW["airflow-worker"]["image"]
+    assert serving["user"] == "50000:0" and serving["read_only"] is True and "cap_add" not in serving
+    assert serving["environment"]["RATCHET_SERVING_TOKENS"] == "/opt/airflow/secrets/serving_tokens.json"
+    assert all(volume.endswith(":ro") for volume in serving["volumes"])
+    assert serving["healthcheck"]["test"][-1].endswith("/v2/health/live")
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name not in AIRFLOW and name != "serving"])
 def test_an_image_is_pinned(name: str) -> None:
     assert re.search(r":v?\d+(\.\d+)*$", SERVICES[name]["image"])
 
@@ -118,8 +130,14 @@ def test_keys_and_passwords_are_made_at_first_start_and_stay(tmp_path: Path) -> 
     prepare(tmp_path, "file:///store", {})
     first = kept(tmp_path)
     keys = {"secrets/fernet_key", "secrets/jwt_secret", "secrets/secret_key"}
-    assert set(first) == keys | {"passwords/passwords.json", "passwords/grafana"}
+    own = {"secrets/serving_token", "secrets/serving_tokens.json"}
+    assert set(first) == keys | own | {"passwords/passwords.json", "passwords/grafana"}
     assert len(json.loads(first["passwords/passwords.json"])["admin"]) >= 12 and len(first["passwords/grafana"]) >= 12
+    caller = Access(ServingSettings(tokens=tmp_path / "secrets" / "serving_tokens.json")).caller(
+        f"Bearer {first['secrets/serving_token']}", datetime.now(UTC)
+    )
+    assert caller is not None and caller.may("flight_delay")
+    assert first["secrets/serving_token"] not in first["secrets/serving_tokens.json"]
     prepare(tmp_path, "file:///store", {"RATCHET_BIND": "127.0.0.1"})
     assert kept(tmp_path) == first
     prepare(tmp_path, "file:///store", {"AIRFLOW_ADMIN_PASSWORD": "chosen", "GRAFANA_PASSWORD": "another"})

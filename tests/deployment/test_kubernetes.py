@@ -14,6 +14,8 @@ from packaging.utils import canonicalize_name
 
 from include.command_line.airflow_environment import shared_settings
 from include.config.settings import ROOT, Settings
+from include.serving.app import LIVE
+from include.serving.settings import ServingSettings
 
 VALUES: dict[str, Any] = yaml.safe_load((ROOT / "kubernetes" / "values.yaml").read_text())
 ENVIRONMENT = {variable["name"]: variable["value"] for variable in VALUES["env"]}
@@ -135,3 +137,39 @@ def test_the_example_of_resources_is_valid() -> None:
     train = resources.of("train")
     assert (train.pool, train.queue, train.priority) == ("training", "large", 5)
     assert train.pod and train.pod.memory == "16Gi"
+
+
+SERVING = {one["kind"]: one for one in yaml.safe_load_all((ROOT / "kubernetes" / "serving.yaml").read_text())}
+
+
+def test_the_servers_manifest_names_what_the_server_has() -> None:
+    pod = SERVING["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["command"][:4] == ["python", "-m", "include", "serve"]
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    fields = {f"RATCHET_SERVING_{name.upper()}" for name in ServingSettings.__dataclass_fields__}
+    assert {name for name in environment if name.startswith("RATCHET_SERVING")} <= fields
+    assert container["livenessProbe"]["httpGet"]["path"] == container["startupProbe"]["httpGet"]["path"] == LIVE
+    probe = container["readinessProbe"]["exec"]["command"][-1]
+    assert "/v2/health/ready" in probe and "Bearer $(cat /secrets/probe)" in probe
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    assert environment["RATCHET_SERVING_TOKENS"].startswith("/secrets/") and mounts["/secrets"] == "secrets"
+    secret = next(volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume)
+    assert f"create secret generic {secret}" in (ROOT / "docs" / "serving.md").read_text()
+
+
+def test_the_servers_pods_have_no_rights_to_spare_and_scale() -> None:
+    pod = SERVING["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["terminationGracePeriodSeconds"] > ServingSettings().timeout_seconds
+    scaled = SERVING["HorizontalPodAutoscaler"]["spec"]
+    assert scaled["scaleTargetRef"]["name"] == SERVING["Deployment"]["metadata"]["name"]
+    assert scaled["minReplicas"] > SERVING["PodDisruptionBudget"]["spec"]["minAvailable"]
+    labels = SERVING["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert SERVING["Service"]["spec"]["selector"] == labels

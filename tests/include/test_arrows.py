@@ -22,6 +22,7 @@ ROOMS = [
     "scoring",
     "monitoring",
     "notebook",
+    "serving",
     "reproduction",
     "drafting",
     "command_line",

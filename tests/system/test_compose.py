@@ -163,7 +163,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
         made("up", "--detach", "--scale", "airflow-worker=2", timeout=1200)
         yield made
     finally:
-        made("--profile", "observability", "down", "--volumes", "--timeout", "0", timeout=300)
+        made("--profile", "observability", "--profile", "serving", "down", "--volumes", "--timeout", "0", timeout=300)
         subprocess.run(["docker", "image", "rm", environment["RATCHET_IMAGE"]], capture_output=True)
 
 
@@ -290,3 +290,19 @@ def test_every_panel_of_the_dashboard_shows_what_happened(composed: Composed, ba
         assert asked(composed, query, backfilled.since), query
     decisions = next(query for query in queries if "decisions" in query)
     assert counted(decisions, model="flight_delay") == 2
+
+
+def test_the_same_image_serves_what_the_backfill_promoted(composed: Composed, backfilled: Backfilled) -> None:
+    composed("--profile", "serving", "up", "--detach", "serving", timeout=600)
+    script = 'curl --silent --header "Authorization: Bearer $(cat secrets/serving_token)" http://serving:8500/models'
+
+    def asked_of_it() -> dict[str, Any]:
+        answer = composed("exec", "-T", "airflow-scheduler", "bash", "-c", f"{script} || true")
+        models = json.loads(answer or '{"models": []}')["models"]
+        return next((one for one in models if one["name"] == "flight_delay"), {})
+
+    wait_until(lambda: asked_of_it().get("version"), 180)
+    as_of = {facts[0] for facts in backfilled.undisturbed if facts[4] == "PROMOTE"}
+    assert asked_of_it()["as_of"] in as_of
+    plain = composed("exec", "-T", "airflow-scheduler", "curl", "--silent", "http://serving:8500/models")
+    assert "not known" in plain

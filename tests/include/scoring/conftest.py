@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from chain_run import NOW, declare, month, parcels, run_chain
 
+from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.data.partitions import ingest_window
 from include.data.windows import Window
@@ -59,3 +61,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in (4, 7):
         run_chain(LocalStore(root / "store"), model, root / "parcels", month(number))
     return root
+
+
+@pytest.fixture
+def world(trained: Path, tmp_path: Path) -> World:
+    """A copy of that store and folder for one test."""
+    shutil.copytree(trained, tmp_path / "w")
+    folder = tmp_path / "w" / "parcels"
+    return World(folder, LocalStore(tmp_path / "w" / "store"), load_model(folder / "model.yaml"))

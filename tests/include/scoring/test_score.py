@@ -20,13 +20,6 @@ from tests.include.scoring.conftest import World
 ACTOR = {"trigger": "manual", "dag": "rollback_parcels", "run": "r"}
 
 
-@pytest.fixture
-def world(trained: Path, tmp_path: Path) -> World:
-    shutil.copytree(trained, tmp_path / "w")
-    folder = tmp_path / "w" / "parcels"
-    return World(folder, LocalStore(tmp_path / "w" / "store"), load_model(folder / "model.yaml"))
-
-
 def champions(world: World) -> list[str]:
     found = [version for _, version in world.ledger.timeline().champions()]
     assert len(found) == 2, "the world needs two promoted versions"

@@ -1,0 +1,447 @@
+"""Single rows and many rows over HTTP: Ratchet's server beside a bare FastAPI script, `mlflow models serve` and BentoML.
+
+    python -m benchmarks.serving                 # writes docs/performance.md; a few minutes
+    python -m benchmarks.serving --seconds 1     # a look
+
+All of them answer for the same fitted pipeline of ``flight_delay`` (gradient boosting) and derive its columns from raw rows by the same
+``features.derive``; the peers do it as their documentation shows, on a pandas frame, with one worker each. Peers that are libraries get an environment of
+their own, under a temporary folder. The load comes from a client on the same machine, which keeps connections open. Servers are measured by turns, and those whose turn it is not are
+held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import joblib  # noqa: E402 (after the path is set)
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+from chain_run import run_chain  # noqa: E402
+from threadpoolctl import threadpool_limits  # noqa: E402
+
+from benchmarks.page import machine, put  # noqa: E402
+from include.config.load import load_model  # noqa: E402
+from include.config.settings import ROOT as HERE  # noqa: E402
+from include.registry.ledger import Ledger  # noqa: E402
+from include.scoring.golden import holdout_rows  # noqa: E402
+from include.scoring.predictor import open_predictor  # noqa: E402
+from include.serving.bodies import STREAM, write_table  # noqa: E402
+from include.storage.local import LocalStore  # noqa: E402
+
+MODEL = "flight_delay"
+CONNECTIONS = (1, 4, 16)
+PINNED = ("scikit-learn", "pandas", "numpy")
+ALSO = ("pyarrow", "skops", "threadpoolctl", "rfc8785", "pydantic", "pyyaml", "python-dateutil", "imbalanced-learn")
+"""What else the pipeline's own steps import; in whichever release goes with the peer."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+COMMON = '''
+"""What every peer does with raw rows."""
+import sys
+sys.path.insert(0, {root!r})
+import joblib
+import pandas as pd
+from include.models.flight_delay.features import derive
+
+pipeline, columns = joblib.load({pipeline!r})
+
+
+def predict(rows):
+    frame = pd.DataFrame(rows)
+    frame["scheduled_departure"] = pd.to_datetime(frame["scheduled_departure"], utc=True)
+    return pipeline.predict_proba(derive(frame)[columns])[:, 1].tolist()
+'''
+FASTAPI = """
+from fastapi import FastAPI
+from common import predict
+
+app = FastAPI()
+
+
+@app.post("/predict")
+def answer(body: dict):
+    return {"predictions": predict(body["rows"])}
+"""
+MLFLOW = """
+import sys
+sys.path.insert(0, {folder!r})
+import mlflow
+
+
+class Model(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        import sys
+        sys.path.insert(0, {folder!r})
+        from common import predict
+        self.rows = predict
+
+    def predict(self, context, model_input):
+        return self.rows(model_input)
+
+
+mlflow.pyfunc.save_model({target!r}, python_model=Model())
+"""
+BENTOML = """
+import sys
+sys.path.insert(0, {folder!r})
+import bentoml
+from common import predict
+
+
+@bentoml.service(workers=1)
+class Flights:
+    @bentoml.api
+    def answer(self, rows: list[dict]) -> list[float]:
+        return predict(rows)
+"""
+
+
+@dataclass
+class Server:
+    """One server: how to start it, how to ask it."""
+
+    name: str
+    command: list[str]
+    port: int
+    path: str
+    body: bytes
+    environment: dict[str, str] = field(default_factory=dict)
+    folder: Path = HERE
+    process: subprocess.Popen[bytes] | None = None
+    first_answer: float = 0.0
+    peaks: list[float] = field(default_factory=list)
+    idle: list[float] = field(default_factory=list)
+    p50: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+
+    def start(self, log: Path) -> None:
+        """Start it, and take the time to its first answer."""
+        began = time.monotonic()
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(  # noqa: S603
+                self.command,
+                cwd=self.folder,
+                env={**os.environ, **ONE_THREAD, **self.environment},
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        while True:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                if asyncio.run(_once(self)) == 200:
+                    break
+            if self.process.poll() is not None or time.monotonic() > began + 120:
+                raise SystemExit(f"{self.name}: {log.read_text()[-2000:]}")
+            time.sleep(0.02)
+        self.first_answer = time.monotonic() - began
+
+    def hold(self, number: int) -> None:
+        """Stop it, or let it go on."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    @property
+    def request(self) -> bytes:
+        """The bytes of one request."""
+        head = f"POST {self.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(self.body)}\r\n\r\n".encode() + self.body
+
+
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    fields = head.lower()
+    if b"transfer-encoding: chunked" in fields:
+        while (size := int((await reader.readline()).strip(), 16)) > 0:
+            await reader.readexactly(size + 2)
+        await reader.readexactly(2)
+    else:
+        length = int(fields.split(b"content-length:")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+    return int(head[9:12])
+
+
+async def _once(server: Server) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        return await _ask(reader, writer, server.request)
+    finally:
+        writer.close()
+
+
+async def closed(server: Server, connections: int, seconds: float) -> list[float]:
+    """Ask on some connections, each as soon as it is answered; return the seconds that each answer took."""
+    taken: list[float] = []
+    until = time.perf_counter() + seconds
+
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        while (began := time.perf_counter()) < until:
+            if await _ask(reader, writer, server.request) != 200:
+                raise SystemExit(f"{server.name} does not answer 200")
+            taken.append(time.perf_counter() - began)
+        writer.close()
+
+    await asyncio.gather(*(one() for _ in range(connections)))
+    return taken
+
+
+async def steady(server: Server, rate: float, seconds: float) -> list[float]:
+    """Ask at a rate, whether earlier requests are answered or not; return seconds from when each was due."""
+    taken: list[float] = []
+    free: asyncio.Queue[Any] = asyncio.Queue()
+    start = time.perf_counter() + 0.05
+
+    async def one(due: float) -> None:
+        pair = free.get_nowait() if not free.empty() else await asyncio.open_connection("127.0.0.1", server.port)
+        await _ask(*pair, server.request)
+        taken.append(time.perf_counter() - due)
+        free.put_nowait(pair)
+
+    waiting = []
+    for number in range(int(rate * seconds)):
+        due = start + number / rate
+        if (pause := due - time.perf_counter()) > 0:
+            await asyncio.sleep(pause)
+        waiting.append(asyncio.ensure_future(one(due)))
+    await asyncio.gather(*waiting)
+    while not free.empty():
+        free.get_nowait()[1].close()
+    return taken
+
+
+def measure(servers: list[Server], seconds: float, rounds: int) -> None:
+    """Measure each server some times, by turns."""
+    for _ in range(rounds):
+        for server in servers:
+            for other in servers:
+                other.hold(signal.SIGCONT if other is server else signal.SIGSTOP)
+            asyncio.run(closed(server, 1, seconds / 2))  # warm
+            rates = {n: len(asyncio.run(closed(server, n, seconds))) / seconds for n in CONNECTIONS}
+            server.peaks.append(max(rates.values()))
+            server.idle.append(_quantile(asyncio.run(steady(server, 20, max(seconds, 2))), 0.5))
+            taken = asyncio.run(steady(server, server.peaks[-1] / 2, seconds * 2))
+            server.p50.append(_quantile(taken, 0.5))
+            server.p99.append(_quantile(taken, 0.99))
+
+
+def _quantile(seconds: list[float], share: float) -> float:
+    return float(np.quantile(seconds, share)) * 1000
+
+
+def _port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def peers(root: Path, row: dict[str, Any], version: str, store: LocalStore) -> list[Server]:
+    """Write the peers' files, make the environments that they need, and return how to start each."""
+    folder = HERE / "include" / "models" / MODEL
+    with open_predictor(store, load_model(folder / "model.yaml"), folder, version) as predictor:
+        joblib.dump((predictor.pipeline, list(predictor.fit.columns)), root / "pipeline.joblib")
+    common = COMMON.format(root=str(HERE), pipeline=str(root / "pipeline.joblib"))
+    (root / "common.py").write_text(common)
+    (root / "bare.py").write_text(FASTAPI)
+    rows = json.dumps({"rows": [row]}).encode()
+    own, bare = _port(), _port()
+    serve = [sys.executable, "-m", "include", "serve", MODEL, "--port", str(own)]
+    uvicorn = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "bare:app",
+        "--port",
+        str(bare),
+        "--log-level",
+        "error",
+        "--no-access-log",
+    ]
+    found = [
+        Server("Ratchet", serve, own, f"/models/{MODEL}/predict", rows, {"RATCHET_STORE": store.url}),
+        Server("bare FastAPI", uvicorn, bare, "/predict", rows, folder=root),
+    ]
+    if python := _environment(root, "mlflow"):
+        (root / "save.py").write_text(MLFLOW.format(folder=str(root), target=str(root / "mlflow-model")))
+        saved = subprocess.run([python, "save.py"], cwd=root, capture_output=True, text=True)  # noqa: S603
+        if saved.returncode:
+            raise SystemExit(saved.stderr[-2000:])
+        port = _port()
+        command = [
+            python,
+            "-m",
+            "mlflow",
+            "models",
+            "serve",
+            "-m",
+            "mlflow-model",
+            "-p",
+            str(port),
+            "--env-manager",
+            "local",
+            "-w",
+            "1",
+        ]
+        body = json.dumps({"dataframe_records": [row]}).encode()
+        path = {"PATH": f"{Path(python).parent}:{os.environ['PATH']}"}
+        found.append(Server("mlflow models serve", command, port, "/invocations", body, path, root))
+    if python := _environment(root, "bentoml"):
+        (root / "service.py").write_text(BENTOML.format(folder=str(root)))
+        port = _port()
+        command = [python, "-m", "bentoml", "serve", "service:Flights", "-p", str(port), "--host", "127.0.0.1"]
+        own_settings = {"BENTOML_DO_NOT_TRACK": "true", "PATH": f"{Path(python).parent}:{os.environ['PATH']}"}
+        found.append(Server("BentoML", command, port, "/answer", rows, own_settings, root))
+    return found
+
+
+def _environment(root: Path, package: str) -> str | None:
+    """Return the Python of an environment with a package and what the pipeline needs, or None if it is not to be had."""
+    from importlib.metadata import version
+
+    uv, folder = Path(sys.executable).with_name("uv"), root / f"venv-{package}"
+    pins = [f"{name}=={version(name)}" for name in PINNED]
+    make = [[str(uv), "venv", "--quiet", "--python", sys.executable, str(folder)]]
+    make.append(
+        [str(uv), "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), package, *pins, *ALSO]
+    )
+    for command in make:
+        if subprocess.run(command, capture_output=True).returncode:  # noqa: S603
+            sys.stderr.write(f"{package} can't be installed beside the pinned libraries, and is left out.\n")
+            return None
+    return str(folder / "bin" / "python")
+
+
+def many_rows(server: Server, predictor: Any, rows: pa.Table, times: int) -> tuple[float, float]:
+    """Return seconds for a body of many rows over HTTP, and for `derive` and the pipeline on the same rows as a frame."""
+    import httpx
+
+    body = write_table(rows, STREAM)
+    over, alone = [], []
+    with httpx.Client(timeout=60) as client:
+        for _ in range(times):
+            began = time.perf_counter()
+            answer = client.post(
+                f"http://127.0.0.1:{server.port}{server.path}", content=body, headers={"content-type": STREAM}
+            )
+            over.append(time.perf_counter() - began)
+            answer.raise_for_status()
+            raw = rows.to_pandas(strings_to_categorical=True)
+            began = time.perf_counter()
+            with threadpool_limits(1):  # as the server computes
+                predictor.pipeline.predict_proba(predictor.derive(raw)[list(predictor.fit.columns)])
+            alone.append(time.perf_counter() - began)
+    return statistics.median(over), statistics.median(alone)
+
+
+def memory_of_models(store: LocalStore, version: str) -> float:
+    """Return how much memory a further model takes, as a multiple of its file: eight of them, in a process of their own."""
+    script = f"""
+import ctypes, gc, psutil
+from pathlib import Path
+from include.serving.live import open_models
+from include.storage.local import LocalStore
+store, kept = LocalStore(Path({str(store.root)!r})), []
+def more():
+    model = open_models(store, Path('include/models'), [{MODEL!r}])[0]
+    model.look(0.0)
+    model.compile()
+    kept.append(model)
+def used():
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return psutil.Process().memory_full_info().uss
+for _ in range(3):
+    more()
+before = used()
+for _ in range(8):
+    more()
+print((used() - before) / 8 / kept[0].champion.predictor.fit.model_bytes)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=HERE, capture_output=True, text=True, check=True)  # noqa: S603
+    return float(done.stdout.split()[-1])
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--store", type=Path, help="A store in which flight_delay was retrained; made if left out.")
+    arguments = parser.parse_args()
+    root = Path(tempfile.mkdtemp(prefix="ratchet-serving-benchmark-"))
+    servers: list[Server] = []
+    try:
+        folder = HERE / "include" / "models" / MODEL
+        store = LocalStore(arguments.store or root / "store")
+        if arguments.store is None:
+            for number in (5, 7, 8):
+                run_chain(store, load_model(folder / "model.yaml"), folder, datetime(2013, number, 1, tzinfo=UTC))
+        version = Ledger(store, MODEL).timeline().champion
+        assert version is not None  # noqa: S101
+        with open_predictor(store, load_model(folder / "model.yaml"), folder, version) as predictor:
+            rows = holdout_rows(store, predictor, 10_000)
+            row = {
+                k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in rows.slice(0, 1).to_pylist()[0].items()
+            }
+            servers = peers(root, row, version, store)
+            for server in servers:
+                server.start(root / f"{server.name.replace(' ', '-')}.log")
+            time.sleep(20)  # until Ratchet has verified its compiled form
+            measure(servers, arguments.seconds, arguments.rounds)
+            for server in servers:
+                server.hold(signal.SIGCONT)
+            over, alone = many_rows(servers[0], predictor, rows, 9)
+        text = _page(servers, over, alone, memory_of_models(store, version))
+        sys.stdout.write(f"{text}\n")
+        if arguments.seconds >= 5:
+            put("serving", text)
+    finally:
+        for server in servers:
+            server.hold(signal.SIGCONT)
+            server.hold(signal.SIGKILL)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _page(servers: list[Server], over: float, alone: float, memory: float) -> str:
+    bare = statistics.median(servers[1].peaks)
+    lines = [
+        machine(),
+        "",
+        "| one row a request | peak, requests/s | of bare FastAPI | idle p50, ms | p50 at half of its peak, ms | p99 there, ms | start to first answer, s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for server in servers:
+        peak, idle, p50, p99 = (statistics.median(x) for x in (server.peaks, server.idle, server.p50, server.p99))
+        lines.append(
+            f"| {server.name} | {peak:,.0f} | {peak / bare:.1f} | {idle:.2f} | {p50:.2f} | {p99:.2f} | {server.first_answer:.1f} |"
+        )
+    lines += [
+        "",
+        f"A body of 10,000 rows (Arrow): {over * 1000:.0f} ms; `derive` and `predict_proba` on the same rows as a frame: {alone * 1000:.0f} ms; ratio {over / alone:.2f}. "
+        f"A further model takes {memory:.1f} times its file in memory.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

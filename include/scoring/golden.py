@@ -1,0 +1,116 @@
+"""Golden rows: a few raw rows of a version's holdout and what it predicted for them, kept when it is registered.
+
+Whoever loads the version later, on whatever machine and by whatever release, first predicts them again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.config.model import ModelConfig
+from include.data.columns import ARROW
+from include.data.snapshots import Snapshot
+from include.errors import EvaluationError
+from include.scoring.predictor import Array, Predictor, open_predictor
+from include.storage.content import get_content, put_content
+from include.storage.store import ObjectStore
+
+ROWS = 20
+"""How many rows are kept; they are spread evenly over the holdout."""
+TOLERANCE = 1e-6
+"""By how much a prediction may differ, absolute, or relative to a value above one."""
+PREDICTED = "(predicted)"
+"""The column of predictions: a list of one number, or of one for each of more than two classes."""
+
+
+class GoldenRowsDiffer(EvaluationError):
+    """A version does not predict its golden rows as it did when it was registered."""
+
+
+def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> str:
+    """Keep the golden rows of a version and return their digest; repeated, the same bytes are found.
+
+    Predictions are made the way that `include.scoring.score` makes them.
+    """
+    with open_predictor(store, model, folder, version) as predictor:
+        table = golden_of(store, predictor)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return put_content(store, _folder(model.name, version), ".parquet", sink.getvalue().to_pybytes())
+
+
+def golden_of(store: ObjectStore, predictor: Predictor, rows: int = ROWS) -> pa.Table:
+    """Make golden rows from the holdout of a version's snapshot, as for a version that is from before they were kept."""
+    raw = holdout_rows(store, predictor, rows)
+    snapshot = Snapshot.load(store, predictor.model.name, predictor.fit.snapshot)
+    frame = predictor.read(store, snapshot, predictor.fit.columns)
+    score = predictor.predict(frame.iloc[_spread(len(frame), rows)].reset_index(drop=True)).score
+    predicted = pa.array(score.reshape(len(score), -1).astype(float).tolist(), pa.list_(pa.float64()))
+    return raw.append_column(PREDICTED, predicted)
+
+
+def holdout_rows(store: ObjectStore, predictor: Predictor, rows: int) -> pa.Table:
+    """Return raw rows of a version's holdout, spread evenly over it, as a request would bring them.
+
+    Parameters
+    ----------
+    rows : int
+        How many at most.
+    """
+    snapshot = Snapshot.load(store, predictor.model.name, predictor.fit.snapshot)
+    frame = predictor.read(store, snapshot, list(predictor.schema))
+    schema = pa.schema([(name, ARROW[kind]) for name, kind in predictor.schema.items()])
+    return pa.Table.from_pandas(
+        frame.iloc[_spread(len(frame), rows)], schema=schema, preserve_index=False
+    ).replace_schema_metadata(None)
+
+
+def load_golden(store: ObjectStore, model: str, version: str) -> list[pa.Table]:
+    """Return what was kept of a version: none, one table, or several if registrations by several releases differ.
+
+    Raises
+    ------
+    ObjectCorrupt
+        When a file's bytes are not those that it is named by.
+    """
+    folder = _folder(model, version)
+    digests = [key.rpartition("/")[2].partition(".")[0] for key in store.list(f"{folder}/")]
+    bodies = [get_content(store, folder, ".parquet", digest) for digest in digests]
+    return [pq.read_table(pa.BufferReader(body), page_checksum_verification=True) for body in bodies]
+
+
+def check_golden(predictor: Predictor, golden: pa.Table) -> None:
+    """Predict golden rows as a request is predicted; raises `GoldenRowsDiffer`."""
+    rows = golden.drop_columns([PREDICTED])
+    expected = np.asarray(golden[PREDICTED].to_pylist(), dtype=float)
+    found = predictor.predict(predictor.inputs(rows.select(list(predictor.schema)))).score.astype(float)
+    if not agree(found.reshape(len(found), -1), expected):
+        raise GoldenRowsDiffer(
+            "A version does not predict its golden rows as it did when it was registered.",
+            expected=f"the same {len(expected)} predictions, to within {TOLERANCE}",
+            found=f"differences up to {np.abs(found.reshape(expected.shape) - expected).max():.3g}"
+            if found.size == expected.size
+            else f"{found.shape[1:]} numbers a row",
+            where=f"{predictor.model.name}: {predictor.version.id}",
+            remedy="compare libraries and platform with those in the record of its fit; it is not served until they agree",
+        )
+
+
+def agree(found: Array, expected: Array) -> bool:
+    """Tell whether predictions are the same to within `TOLERANCE`."""
+    if found.shape != expected.shape:
+        return False
+    return bool((np.abs(found - expected) <= TOLERANCE * np.maximum(1.0, np.abs(expected))).all())
+
+
+def _spread(length: int, rows: int) -> np.ndarray[Any, Any]:
+    return np.unique(np.linspace(0, length - 1, num=min(rows, length)).astype(int))
+
+
+def _folder(model: str, version: str) -> str:
+    return f"{model}/golden/{version}"

@@ -1,0 +1,156 @@
+"""A version that is ready to predict: what batch scores and the server share, so that one row gets one number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from include.config.code import load_function
+from include.config.data import LOT, ROW, ColumnType
+from include.config.model import ModelConfig
+from include.data.frames import derived, read_rows, select, to_frame
+from include.data.snapshots import Snapshot
+from include.evaluation.contenders import open_model, score_rows
+from include.registry.ledger import Ledger
+from include.registry.versions import Version, fit_of
+from include.storage.content import get_content
+from include.storage.store import ObjectStore
+from include.training.domain import Domain
+from include.training.origins import Origin
+from include.training.record import FitRecord
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+    from include.training.domain import Mask
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a version predicts for some rows.
+
+    Attributes
+    ----------
+    score : array of shape (n_rows,), or (n_rows, n_classes) for more than two classes
+        Probability of the positive class, the predicted value, or the number of the cluster.
+    outside : dict of str to array of shape (n_rows,)
+        For each column, which rows lie outside the domain that the version was fitted on.
+    """
+
+    fit: FitRecord
+    score: Array
+    outside: dict[str, Mask]
+
+    @property
+    def prediction(self) -> Array:
+        """One number a row; of more than two classes the probability of the likeliest. Clusters are whole numbers."""
+        one = self.score.max(axis=1) if self.score.ndim == 2 else self.score
+        return one.astype(np.int64) if self.fit.task == "clustering" else one
+
+    @property
+    def label(self) -> pa.Array | None:
+        """The class of each row: that which the threshold gives, or the likeliest. None where there are no classes."""
+        if self.fit.classes is None:
+            return None
+        if self.score.ndim == 2:
+            return pa.array(self.fit.classes).take(pa.array(self.score.argmax(axis=1)))
+        if self.fit.threshold is None:
+            return None
+        return pa.array(self.fit.classes).take(pa.array((self.score >= self.fit.threshold).astype(np.int8)))
+
+    @property
+    def out_of_domain(self) -> Mask:
+        """Which rows lie outside in any column."""
+        flags = np.zeros(len(self.score), dtype=bool)
+        for mask in self.outside.values():
+            flags |= mask
+        return flags
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A version with all that it needs: raw rows go in, predictions come out.
+
+    Attributes
+    ----------
+    model : ModelConfig
+        The declaration given, with the features that the version was fitted with.
+    origin : Origin
+        The declaration and the code that the version was fitted with.
+    schema : dict
+        The types of the raw columns, the target left out.
+    derive : callable or None
+        The version's own ``features.derive``; None where the pipeline reads raw columns only.
+    """
+
+    model: ModelConfig
+    version: Version
+    fit: FitRecord
+    pipeline: Pipeline
+    domain: Domain
+    origin: Origin
+    schema: dict[str, ColumnType]
+    derive: Callable[[pd.DataFrame], pd.DataFrame] | None
+
+    def inputs(self, rows: pa.Table) -> pd.DataFrame:
+        """Return what the pipeline reads, given raw rows with the columns of `schema`; raises `DataError`."""
+        frame = to_frame(rows)
+        if self.derive is not None:
+            name = str(self.model.features.derive)
+            # That it goes row by row was looked at in training.
+            frame = derived(frame, self.derive, name, target=None, check=False)
+        return select(frame, list(self.fit.columns), self.model.name)
+
+    def read(self, store: ObjectStore, snapshot: Snapshot, columns: Sequence[str]) -> pd.DataFrame:
+        """Return columns of all rows of a snapshot's holdout, with or without a label, as the version's own code gives them."""
+        own = not self.origin.derives and set(columns) <= set(snapshot.schema)
+        needed = list(columns) if own else list(snapshot.schema)
+        # Columns of the source: no code of the model's folder is asked.
+        raw = read_rows(store, snapshot, self.model, Path(), window="holdout", columns=needed, labelled=False)
+        return self.origin.make(raw, columns)
+
+    def predict(self, frame: pd.DataFrame) -> Predictions:
+        """Predict rows that have the fit's columns; raises `CannotPredict`."""
+        score = score_rows(self.pipeline, self.fit, frame).score
+        return Predictions(self.fit, score, self.domain.outside(frame))
+
+
+@contextmanager
+def open_predictor(store: ObjectStore, model: ModelConfig, folder: Path, version: str | Version) -> Iterator[Predictor]:
+    """Load a version; its code may be a copy that lasts as long as the context.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder, whose code is used where it is still that of the version.
+    version : str or Version
+        Its id, by which the ledger names its record, or that record.
+
+    Raises
+    ------
+    RegistryError, TrainingError
+        When there is no such version, or it is from before declarations were kept.
+    ModelFileRefused, ObjectMissing, ObjectCorrupt
+        When what is stored of it can't be used.
+    """
+    record = Ledger(store, model.name).version(version) if isinstance(version, str) else version
+    fit = fit_of(store, record)
+    with Origin(store, fit, folder) as origin:
+        then = model.model_copy(update={"features": origin.declared.features})
+        assert fit.domain is not None  # noqa: S101 (kept together with the declaration)
+        domain = Domain.from_json(json.loads(get_content(store, f"{model.name}/domains", ".json", fit.domain)))
+        snapshot = Snapshot.load(store, model.name, fit.snapshot)
+        hidden = {model.data.target, LOT, ROW}
+        schema: dict[str, Any] = {name: kind for name, kind in snapshot.schema.items() if name not in hidden}
+        derive = load_function(origin.code, str(then.features.derive)) if origin.derives else None
+        yield Predictor(then, record, fit, open_model(store, fit), domain, origin, schema, derive)

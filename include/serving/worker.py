@@ -1,0 +1,93 @@
+"""One worker process: uvicorn around the routes. Importing this imports everything that a prediction needs."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import sklearn.ensemble
+import sklearn.linear_model
+import sklearn.pipeline  # noqa: F401
+import skops.io  # noqa: F401 - imported before workers are forked
+import uvicorn
+from threadpoolctl import threadpool_limits
+
+from include.config.settings import Settings
+from include.serving import metrics
+from include.serving.access import Access
+from include.serving.app import Server
+from include.serving.live import LiveModels, open_models
+from include.serving.platforms import Platform
+from include.serving.request_log import RequestLogger
+from include.serving.settings import ServingSettings
+from include.storage.opening import open_store
+
+if TYPE_CHECKING:
+    from include.serving.server import Address
+
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than the load balancers before it keep a connection, so that none sends into one that is closing."""
+_CONNECTIONS = 1024
+_PARENT_DIED = 1  # PR_SET_PDEATHSIG
+
+
+def check(names: list[str], settings: Settings, serving: ServingSettings) -> None:
+    """Raise `ConfigError` for whatever would keep every worker from starting."""
+    Access(serving)
+    _logger(names, settings, serving)
+
+
+def forget(worker: int) -> None:
+    """Forget the gauges of a dead worker."""
+    metrics.forget(worker)
+
+
+def run(
+    names: list[str],
+    settings: Settings,
+    serving: ServingSettings,
+    platform: Platform,
+    address: Address,
+    listener: socket.socket,
+) -> None:
+    """Answer requests until a signal says to end; those that came in are answered first."""
+    _die_with_parent()
+    threadpool_limits(limits=settings.threads)
+    store = open_store(settings.store)
+    live = LiveModels(open_models(store, settings.models, names), poll_seconds=serving.poll_seconds)
+    server = Server(live, _logger(names, settings, serving), serving, platform)
+    config = uvicorn.Config(
+        server.app(Access(serving)),
+        http="httptools",
+        loop="uvloop",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # of requests only counts are kept
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(serving.timeout_seconds),
+        ssl_certfile=address.certificate,
+        ssl_keyfile=address.key,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _logger(names: list[str], settings: Settings, serving: ServingSettings) -> RequestLogger:
+    store = open_store(settings.store)
+    kept = {
+        model.name: model.declared.serving.request_log
+        for model in open_models(store, settings.models, names)
+        if model.declared.serving.request_log is not None
+    }
+    return RequestLogger(store, kept, serving)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this worker when who watches it is killed; elsewhere than on Linux it goes on alone."""
+    try:
+        ctypes.CDLL(None).prctl(_PARENT_DIED, signal.SIGTERM)
+    except (OSError, AttributeError):
+        return

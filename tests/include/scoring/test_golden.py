@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from include.errors import ObjectCorrupt
+from include.scoring.golden import PREDICTED, ROWS, GoldenRowsDiffer, check_golden, golden_of, keep_golden, load_golden
+from include.scoring.predictor import open_predictor
+from tests.include.scoring.conftest import World
+
+
+def champion(world: World) -> str:
+    version = world.ledger.timeline().champion
+    assert version is not None
+    return version
+
+
+def test_registration_keeps_rows_of_the_holdout_with_their_predictions(world: World) -> None:
+    (golden,) = load_golden(world.store, "parcels", champion(world))
+    assert golden.num_rows == ROWS
+    assert "late" not in golden.column_names
+    with open_predictor(world.store, world.model, world.folder, champion(world)) as predictor:
+        check_golden(predictor, golden)
+        assert golden_of(world.store, predictor).equals(golden)
+
+
+def test_kept_again_the_same_bytes_are_found(world: World) -> None:
+    before = list(world.store.list("parcels/golden/"))
+    keep_golden(world.store, world.model, world.folder, champion(world))
+    assert list(world.store.list("parcels/golden/")) == before
+
+
+def test_a_version_that_predicts_otherwise_is_found_out(world: World) -> None:
+    (golden,) = load_golden(world.store, "parcels", champion(world))
+    other = next(v for _, v in world.ledger.timeline().champions() if v != champion(world))
+    with open_predictor(world.store, world.model, world.folder, other) as predictor, pytest.raises(GoldenRowsDiffer):
+        check_golden(predictor, golden)
+    values = golden[PREDICTED].to_pylist()
+    values[3] = [values[3][0] + 2e-6]
+    changed = golden.drop_columns([PREDICTED]).append_column(PREDICTED, pa.array(values))
+    with open_predictor(world.store, world.model, world.folder, champion(world)) as predictor:
+        with pytest.raises(GoldenRowsDiffer):
+            check_golden(predictor, changed)
+        with pytest.raises(GoldenRowsDiffer):
+            check_golden(
+                replace(predictor, derive=lambda frame: frame.assign(evening=False, weight=frame["weight"] * 2)), golden
+            )
+
+
+def test_a_changed_file_is_refused_before_it_is_read(world: World) -> None:
+    (key,) = world.store.list(f"parcels/golden/{champion(world)}/")
+    path = world.store.root / key
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(ObjectCorrupt):
+        load_golden(world.store, "parcels", champion(world))
