@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from include.config.model import ModelConfig
+from include.config.ticks import interval_until
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import NotEnoughRows
@@ -40,8 +41,9 @@ from include.monitoring.references import (
     open_watched_version,
     reference_for,
     sketch_slices,
+    ticks_of,
 )
-from include.monitoring.requests import Request
+from include.monitoring.requests import Request, request_state, wanted, would_ask
 from include.monitoring.sketches import sketch
 from include.monitoring.watch_log import WatchLog, measured_in, observed_in, paired_in
 from include.registry.ledger import Ledger
@@ -71,10 +73,18 @@ class Monitored:
     version : str
     history : History
         Of inputs, derived columns and predictions.
+    alarms : tuple of Alarm
+        All that stand at the end of the interval.
     told : tuple of Alarm
         Those that nobody was told of before; repeated for the same interval, the same ones.
     request : Request or None
         A retraining that this call asked for.
+    because : str
+        Why it asked, or why not.
+    pending : tuple of Request
+        What no retraining has taken yet.
+    would_ask : tuple of Request
+        What the alarms of backfilled intervals would have asked for.
     performance : tuple of Performance
     kept : PromiseCheck or None
         The primary metric against what it was on the holdout; None without labels.
@@ -84,11 +94,20 @@ class Monitored:
 
     version: str
     history: History
+    alarms: tuple[Alarm, ...]
     told: tuple[Alarm, ...]
     request: Request | None
+    because: str
+    pending: tuple[Request, ...]
+    would_ask: tuple[Request, ...]
     performance: tuple[Performance, ...]
     kept: PromiseCheck | None
     probation: ProbationState | None
+
+
+def monitored_interval(model: ModelConfig, instant: datetime) -> Window:
+    """Return the newest interval that is over at ``instant``: between two ticks of the schedule that the model is watched by."""
+    return Window(*interval_until(ticks_of(model), instant, model.schedule.timezone))
 
 
 def monitor(
@@ -363,13 +382,14 @@ def _conclude(
     length, entries = interval.until - interval.after, watched.entries()
     history, alarms = alarms_of(kept, model, version, entries, interval.until, length)
     told: tuple[Alarm, ...] = ()
-    request = None
+    request, because = None, "a backfill asks for nothing"
     if not backfilled:
         told = watched.tell([one for one in alarms if not one.backfilled], interval.until, at=at)
 
         def champion() -> str | None:
             return Ledger(store, model.name).timeline().champion_as_of(interval.until)
 
+        because = wanted(alarms, request_state(watched.entries()), model.watch, champion(), interval.until).because
         request = watched.ask(alarms, model.watch, champion, interval.until, at=at)
     performance = tuple(one for one in measured_in(entries, version) if one.until <= interval.until)
     sound = [one for one in performance if one.until not in history.broken]
@@ -391,8 +411,12 @@ def _conclude(
     return Monitored(
         version,
         history,
+        alarms,
         told,
         request,
+        because,
+        request_state(watched.entries()).pending,
+        would_ask([one for one in alarms if one.backfilled], model.watch),
         performance,
         promise_kept(promised, sound, primary, error) if sound else None,
         standing,

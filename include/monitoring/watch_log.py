@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from include.config.watch import Watch
@@ -102,17 +103,24 @@ class WatchLog:
         entry = self._log.append(if_due, at=to_iso(at))
         return None if entry is None else Request.from_json(entry.body)
 
-    def take(self, run: str, *, at: datetime) -> tuple[Request, ...]:
+    def take(self, run: str, *, at: datetime, as_of: datetime | None = None) -> tuple[Request, ...]:
         """Take every pending request for one run of the retraining; repeated by the same run, the same ones are returned.
 
         A request that is made while the run is under way stays pending: one run after this one will take it.
+
+        Parameters
+        ----------
+        as_of : datetime, optional
+            Where the run stands: it does not take what was asked as of a later instant, whose rows it does not see. Without
+            one it takes all, to stand where the newest of them was asked.
         """
 
         def unless_taken(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
             state = request_state(entries)
-            if run in state.runs or not state.pending:
+            if run in state.runs:
                 return None
-            return TAKEN, {"run": run, "requests": len(state.asked)}
+            seen = list(takewhile(lambda one: as_of is None or one.as_of <= as_of, state.pending))
+            return (TAKEN, {"run": run, "requests": state.taken + len(seen)}) if seen else None
 
         self._log.append(unless_taken, at=to_iso(at))
         before = 0
