@@ -3,13 +3,15 @@
 **monitor** looks at the rows that were predicted between the tick before the run's date and that date: it compares them with
 those that the champion was trained on, measures it on every interval whose labels have matured, beside its predecessor
 while it is on probation, and appends all that to the model's watch log. From that log follow alarms, requests for a
-retraining, and the verdict of the probation. A backfill fills in history: it tells nobody and asks for nothing.
+retraining, and the verdict of the probation. **reconsider** starts the DAG of that name for a held version whose rows have
+matured. A backfill fills in history: it tells nobody and asks for nothing.
 """
 
 from airflow.sdk import DAG
 
 from ratchet_operators import (
     Monitor,
+    ReconsiderMatured,
     assign_resources,
     dag_arguments,
     declared_models,
@@ -33,5 +35,6 @@ for model in declared_models("monitor", __file__, monitored=True):
         default_args=defaults(model),
         **dag_arguments(model, repeats=True),
     ) as dag:
-        Monitor(task_id="monitor")
+        monitor = Monitor(task_id="monitor")
+        ReconsiderMatured(task_id="reconsider", handed=monitor.output)
         assign_resources(dag, model)

@@ -131,15 +131,26 @@ class WatchLog:
                 before = entry.body["requests"]
         return ()
 
-    def conclude(self, version: str, predecessor: str, standing: ProbationState, *, at: datetime) -> bool:
-        """Put a probation's verdict on record; the first stands. Return whether this call wrote it."""
+    def conclude(
+        self, version: str, predecessor: str, standing: ProbationState, until: datetime, *, at: datetime
+    ) -> bool:
+        """Put a probation's verdict on record; the first stands. Return whether it was put there by this interval.
+
+        A monitor that was killed between the record and the message finds it again when it is repeated.
+        """
+        pair = {"version": version, "predecessor": predecessor}
+
+        def known(entries: tuple[Entry, ...]) -> Body | None:
+            found = (one.body for one in entries if one.kind == VERDICT and pair.items() <= one.body.items())
+            return next(found, None)
 
         def unless_concluded(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
-            pair = {"version": version, "predecessor": predecessor}
-            known = any(entry.kind == VERDICT and pair.items() <= entry.body.items() for entry in entries)
-            return None if known else (VERDICT, {**pair, **standing.to_json()})
+            told = {"told": to_iso(until)}
+            return (VERDICT, {**pair, **standing.to_json(), **told}) if known(entries) is None else None
 
-        return self._log.append(unless_concluded, at=to_iso(at)) is not None
+        self._log.append(unless_concluded, at=to_iso(at))
+        concluded = known(self.entries())
+        return concluded is not None and concluded["told"] == to_iso(until)
 
     def _once(self, kind: str, body: Body, at: datetime, *, by: tuple[str, ...]) -> None:
         stored = read_json(canonical_json(body))

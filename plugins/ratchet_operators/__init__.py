@@ -20,7 +20,7 @@ from ratchet_operators.declared import (
 from ratchet_operators.evaluate import Evaluate
 from ratchet_operators.gate import Gate
 from ratchet_operators.ingest import Ingest
-from ratchet_operators.monitor import Monitor
+from ratchet_operators.monitor import Monitor, ReconsiderMatured
 from ratchet_operators.promote import KeepChampion, Promote
 from ratchet_operators.reconsider import DecideAgain, Reconsider
 from ratchet_operators.reproduce import Reproduce
@@ -43,6 +43,7 @@ __all__ = [
     "Monitor",
     "Promote",
     "Reconsider",
+    "ReconsiderMatured",
     "Reproduce",
     "Score",
     "Select",

@@ -5,24 +5,27 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.announce import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.links import WatchLink
-from ratchet_operators.notify import News, watch_page
+from ratchet_operators.notify import News, version_page, watch_page
 from ratchet_operators.operator import as_of, began, now
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from airflow.sdk import BaseOperatorLink, Context
 
+    from include.config.notify import Event
     from include.data.snapshots import Snapshot
     from include.data.windows import Window
     from include.monitoring.monitor import Monitored
+    from include.monitoring.probation import ProbationState
 
 _LOOK_AGAIN = timedelta(minutes=5)
 _LONGEST = timedelta(hours=6)
@@ -63,8 +66,9 @@ class Monitor(ChampionOperator):
         if found is None:
             self._wait(context, interval)
         self._say(found)
-        if found.pending and not self.backfilled:
-            self._wake(context, found)
+        self.matured: dict[str, Any] | None = None
+        if not self.backfilled:
+            self._follow(context, found, interval, actor)
         return {
             "config": self.identity,
             **interval.to_json(),
@@ -74,7 +78,29 @@ class Monitor(ChampionOperator):
             "asked": None if found.request is None else to_iso(found.request.as_of),
             "pending": len(found.pending),
             "probation": None if found.probation is None else found.probation.verdict.value,
+            "matured": self.matured,
         }
+
+    def _follow(self, context: Context, found: Monitored, interval: Window, actor: dict[str, Any]) -> None:
+        """Wake the retraining, take back a champion that turned out worse, and find a held version to look at again."""
+        from include.monitoring.held_versions import matured
+        from include.monitoring.watch_log import WatchLog
+        from include.monitoring.withdrawal import withdraw_if_worse
+        from include.storage.content import to_iso
+
+        if found.pending:
+            self._wake(context, found)
+        config, ledger = self.config, self.open_ledger()
+        reason = withdraw_if_worse(ledger, config, found.version, actor=actor, at=now(context))
+        if reason is not None:
+            self.log.warning("%s is withdrawn. %s", found.version, reason)
+        self.announce(context, ledger)
+        held = matured(ledger, WatchLog(ledger.store, config.name).entries(), config.data.label_delay, interval.until)
+        if held is not None:
+            said = f"{held.rows:,} labelled rows have matured since it was held, of {held.wanted:,} that it takes"
+            self.log.info("%s: %s", held.version, said)
+            run = f"matured__{held.version}__{held.decided}"
+            self.matured = {"run": run, "version": held.version, "as_of": to_iso(held.as_of), "reason": said}
 
     def look_again(self, context: Context, event: Any = None) -> Any:
         """Go on where the wait was begun."""
@@ -137,7 +163,41 @@ class Monitor(ChampionOperator):
             if said:
                 more = f" ({len(said) - 3} more)" if len(said) > 3 else ""
                 news.append(News(event, "; ".join(said[:3]) + more, found.version, page))  # type: ignore[arg-type] # two of its words
+        if found.concluded and found.probation is not None:
+            news.append(self._of_probation(found.predecessor or "", found.probation, found.version))
         self.news = tuple(news) or None
+
+    def _of_probation(self, predecessor: str, standing: ProbationState, version: str) -> News:
+        from include.monitoring.probation import Verdict
+        from include.monitoring.withdrawal import said_of
+
+        said, declared = said_of(self.config, predecessor, standing), self.config.watch.probation.on_worse
+        event: Event = "probation"
+        if standing.verdict is Verdict.WORSE and declared == "ask":
+            event, said = "waiting", f"{said}. Shall it be withdrawn? The button is on its page"
+        elif standing.verdict is Verdict.WORSE and declared == "withdraw":
+            said = f"{said}. It is withdrawn"
+        page = version_page(self.config.name, version)
+        return News(event, f"{version} on probation is {said}.", version, page)
+
+
+class ReconsiderMatured(TriggerDagRunOperator):
+    """Start ``reconsider_<model>`` for a held version whose rows have matured: once for each time that it was held."""
+
+    template_fields: Sequence[str] = ("handed", *TriggerDagRunOperator.template_fields)
+
+    def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:
+        super().__init__(trigger_dag_id=f"reconsider_{model['name']}", skip_when_already_exists=True, **kwargs)
+        self.handed = handed
+
+    def execute(self, context: Context) -> None:
+        """Start it; skipped if nothing has matured, or if it was started before."""
+        matured = self.handed and self.handed["matured"]
+        if not matured:
+            raise AirflowSkipException("No held version has the rows that it takes to decide.")
+        self.trigger_run_id = matured["run"]
+        self.conf = {name: matured[name] for name in ("version", "as_of", "reason")}
+        super().execute(context)
 
 
 def alarm_asset(model: str) -> Asset:

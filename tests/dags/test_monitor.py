@@ -49,7 +49,7 @@ def test_only_a_model_that_is_watched_has_a_monitor(found: Any) -> None:
     assert {name for name in found if name.startswith("monitor_")} == {"monitor_asks", "monitor_tells"}
     assert found["monitor_tells"]["schedule"] == "0 6 * * *"
     assert found["monitor_asks"]["params"] == {"as_of": None}
-    assert found["monitor_asks"]["graph"]["monitor"] is not None
+    assert found["monitor_asks"]["graph"] == {"monitor": ["reconsider"], "reconsider": []}
 
 
 def test_alarms_wake_the_retraining_of_a_model_that_declares_it(found: Any) -> None:

@@ -9,17 +9,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException, TaskDeferred
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from chain_run import NOW
+from faults import FaultyStore, Killed
 from watched import APRIL, Watched, day
 
 from include.config.load import load_model
 from include.config.notify import Notification
+from include.config.watch import Watch
+from include.monitoring.probation import ProbationState, Verdict
 from include.monitoring.requests import request_state
 from include.monitoring.watch_log import WatchLog
+from include.storage.content import to_iso
 from include.storage.local import LocalStore
-from ratchet_operators import Ingest, Monitor, Select
+from ratchet_operators import Ingest, Monitor, ReconsiderMatured, Select
+from ratchet_operators.operator import RatchetOperator
 
 ALARM = "x-ratchet://parcels/alarm"
 
@@ -150,3 +155,69 @@ def test_a_scheduled_run_waits_for_scores_and_is_skipped_when_they_do_not_come(d
         deployment.monitor(16, began=datetime.now(NOW.tzinfo) - timedelta(hours=7))
     with pytest.raises(AirflowSkipException):
         deployment.run(Monitor, "manual", date=APRIL)
+
+
+def test_a_monitor_killed_at_any_call_of_the_store_and_repeated_asks_once_and_wakes(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = ask(deployment)
+    world = tmp_path / "w"
+    for name in ("before", "counted"):
+        shutil.copytree(world, tmp_path / name)
+    log = WatchLog(deployment.world.store, "parcels").entries()
+    asking = next(one.number for one in log if one.kind == "request")
+    # Forget all that the asking day has written.
+    first = next(one.number for one in log if one.kind == "observed" and one.body["until"] == to_iso(day(number).until))
+    for one in log[first:]:
+        (tmp_path / "before" / "store" / "parcels" / "watch" / "log" / f"{one.number:08d}.json").unlink()
+    assert asking >= first
+
+    def run(store: Any) -> tuple[list[Any], list[tuple[str, Any]]]:
+        monkeypatch.setattr(RatchetOperator, "open_store", lambda _: store)
+        deployment.monitor(number)
+        return [(one.kind, one.body) for one in WatchLog(store, "parcels").entries()], deployment.events
+
+    shutil.rmtree(tmp_path / "counted")
+    shutil.copytree(tmp_path / "before", tmp_path / "counted")
+    counted = FaultyStore(LocalStore(tmp_path / "counted" / "store"))
+    expected = run(counted)
+    assert [uri for uri, _ in expected[1]] == [ALARM]
+    for fail_at in range(2, counted.calls + 1, 7):
+        shutil.copytree(tmp_path / "before", tmp_path / str(fail_at))
+        store = LocalStore(tmp_path / str(fail_at) / "store")
+        with pytest.raises(Killed):
+            run(FaultyStore(store, fail_at=fail_at, mode="after" if fail_at % 2 else "before"))
+        assert run(store) == expected
+
+
+@pytest.mark.parametrize(
+    ("on_worse", "event", "said"),
+    [
+        ("tell", "probation", "is worse:"),
+        ("ask", "waiting", "Shall it be withdrawn?"),
+        ("withdraw", "probation", "It is withdrawn"),
+    ],
+)
+def test_people_are_told_how_a_probation_ended(deployment: Deployment, on_worse: str, event: str, said: str) -> None:
+    task: Any = Monitor(task_id="task", model=deployment.world.model.to_json())
+    watch = Watch.model_validate({"probation": {"on_worse": on_worse}})
+    task.config = deployment.world.model.model_copy(update={"watch": watch})
+    news = task._of_probation("v1", ProbationState(Verdict.WORSE, 12, 900, -0.02, -0.03, -0.01, NOW), "v2")
+    assert (news.event, news.version) == (event, "v2") and said in news.sentence
+
+
+def test_a_held_version_whose_rows_have_come_is_looked_at_once_for_each_time_that_it_was_held(
+    deployment: Deployment,
+) -> None:
+    task: Any = ReconsiderMatured(task_id="reconsider", model=deployment.world.model.to_json())
+    assert task.trigger_dag_id == "reconsider_parcels" and task.skip_when_already_exists
+    for handed in (None, {"matured": None}):
+        task.handed = handed
+        with pytest.raises(AirflowSkipException):
+            task.execute({})
+    matured = {"run": "matured__v__7", "version": "v", "as_of": "2024-05-01T00:00:00Z", "reason": "enough rows"}
+    task.handed = {"matured": matured}
+    with pytest.raises(DagRunTriggerException) as asked:
+        task.execute({"ti": SimpleNamespace(xcom_push=lambda **_: None)})
+    assert (asked.value.trigger_dag_id, asked.value.dag_run_id) == ("reconsider_parcels", "matured__v__7")
+    assert asked.value.conf == {"version": "v", "as_of": "2024-05-01T00:00:00Z", "reason": "enough rows"}
