@@ -171,6 +171,14 @@ def history(
 
 
 @app.command()
+def watch(model: Model) -> None:
+    """Show how the champion is watched: intervals, what moved, alarms, requests for a retraining, probation."""
+    from include.command_line import watching
+
+    typer.echo(watching.watch(model))
+
+
+@app.command()
 def replay(
     model: Model,
     policy: Annotated[Path | None, typer.Option(help="A YAML file with another `gate`.", exists=True)] = None,
