@@ -171,6 +171,20 @@ def history(
 
 
 @app.command()
+def metrics(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 for any free one.")] = 9464,
+) -> None:
+    """Answer Prometheus with numbers of every model, read from the store at each look, until Ctrl-C."""
+    from include.command_line.exporter import exporter
+    from include.command_line.store import store_of_settings
+
+    server = exporter(store_of_settings(), Settings.from_environment().models, host, port)
+    typer.echo(f"http://{host}:{server.server_port}/metrics")
+    server.serve_forever()
+
+
+@app.command()
 def watch(model: Model) -> None:
     """Show how the champion is watched: intervals, what moved, alarms, requests for a retraining, probation."""
     from include.command_line import watching
