@@ -138,12 +138,13 @@ class World:
         self.fits = [
             load_fit(self.local, "parcels", load_version(self.local, "parcels", v).fit) for v in (first, second)
         ]
+        records = [load_version(self.local, "parcels", v).records for v in (first, second)]
         expected = [self._predicted(version) for version in (first, second)]
         self.expected = {first: expected[0], second: expected[1]}
         self.later = []
         for number in range(swaps):
             as_of = month(9) + timedelta(days=number)
-            version = save_version(self.local, self.model, as_of, self.fits[number % 2], {})
+            version = save_version(self.local, self.model, as_of, self.fits[number % 2], {}, records[number % 2])
             self.later.append((version, as_of))
             self.expected[version.id] = expected[number % 2]
 
