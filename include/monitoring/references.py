@@ -66,7 +66,7 @@ Array = NDArray[Any]
 
 PREDICTION, SAID, TARGET = "(prediction)", "(label)", "(target)"
 """What the model says is watched beside its columns; no column of a source is called so."""
-_TICKS = {Slot.HOUR: "@hourly", Slot.DAY: "@daily", Slot.MONTH: "@monthly"}
+PARTITION_TICKS = {Slot.HOUR: "@hourly", Slot.DAY: "@daily", Slot.MONTH: "@monthly"}
 EDITION = 1
 """Part of what a reference is found by: raise it when the same rows are to be sketched differently."""
 
@@ -89,6 +89,7 @@ class WatchedRows:
 class WatchedVersion:
     """A version, opened to be watched: what it reads, as which kinds, and how it predicts."""
 
+    version: str
     model: ModelConfig
     fit: FitRecord
     columns: tuple[WatchedColumn, ...]
@@ -150,7 +151,7 @@ def open_watched_version(
     slices = tuple(one for one in model.evaluation.slices if set(columns_of((one,))) <= readable)
     with code_of(store, fit, features.derive, folder) as code:
         then = model.model_copy(update={"features": features})
-        yield WatchedVersion(then, fit, tuple(columns), slices, store, code)
+        yield WatchedVersion(version, then, fit, tuple(columns), slices, store, code)
 
 
 def with_predictions(frame: pd.DataFrame, scored: Scored, fit: FitRecord) -> pa.Table:
@@ -227,7 +228,7 @@ class ChampionReference:
 
 def ticks_of(model: ModelConfig) -> str:
     """Return the schedule whose ticks cut time into the intervals that are watched."""
-    return model.schedule.monitor or model.schedule.score or _TICKS[model.data.partition]
+    return model.schedule.monitor or model.schedule.score or PARTITION_TICKS[model.data.partition]
 
 
 def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> ChampionReference:
@@ -296,7 +297,7 @@ def _made(store: ObjectStore, model: ModelConfig, folder: Path, version: str) ->
             ),
         ]
         reference = reference_of(
-            layout, [(one.after, one.until, _without(each, names)) for one, each, names in parts], model.name
+            layout, [(one.after, one.until, without(each, names)) for one, each, names in parts], model.name
         )
         return ChampionReference(
             reference,
@@ -379,7 +380,7 @@ def _cut(table: pa.Table, event_time: str, window: Window, model: ModelConfig) -
             yield one, table.slice(int(first), int(last - first))
 
 
-def _without(one: Sketch, names: set[str]) -> Sketch:
+def without(one: Sketch, names: set[str]) -> Sketch:
     """Return a sketch in which some columns have no row, not even one without a value."""
     empty = {name: ColumnSketch(0, 0, None, None, np.zeros_like(one.columns[name].counts)) for name in names}
     return replace(one, columns={**one.columns, **empty})
