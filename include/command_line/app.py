@@ -171,6 +171,19 @@ def history(
 
 
 @app.command()
+def tensorboard(
+    model: Model, to: Annotated[Path, typer.Option(help="The folder for event files.", file_okay=False)]
+) -> None:
+    """Write metrics of versions and intervals as TensorBoard's event files."""
+    from include.command_line.store import store_of_settings
+    from include.command_line.tensorboard import export
+    from include.command_line.watching import declared
+
+    count = export(store_of_settings(), declared(model), to)
+    typer.echo(f"{count:,} scalars in {to / model}. Look at them: tensorboard --logdir {to}")
+
+
+@app.command()
 def metrics(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on; 0 for any free one.")] = 9464,

@@ -79,14 +79,14 @@ def watching(store: ObjectStore, model: ModelConfig) -> str:
 
 
 def _row(one: WatchedInterval) -> list[str]:
-    most = max(one.effects.items(), key=lambda item: item[1].total_variation, default=None)
+    most = max(one.moved.items(), key=lambda item: item[1], default=None)
     return [
         f"{one.after:%Y-%m-%d %H:%M}",
         f"{one.rows:,}",
         f"{one.outside / max(one.rows, 1):.1%}",
         _measured(one.estimated),
         _measured(one.measured),
-        "" if most is None else f"{most[0]} {most[1].total_variation:.1%}",
+        "" if most is None or most[1] < 0.01 else f"{most[0]} {most[1]:.1%}",
         ", ".join(dict.fromkeys(fault.kind for fault in one.faults)),
     ]
 

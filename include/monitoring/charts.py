@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from include.config.watch import Levels
 from include.evaluation.evidence import Measured
 from include.evaluation.plots import Scale, Tick
 from include.monitoring.report import WatchedInterval, WatchReport
@@ -121,11 +120,9 @@ def heat_map(report: WatchReport) -> HeatMap:
             )
             if effect is None and not broken:
                 continue
-            size = 0.0 if effect is None else effect.total_variation
-            levels: Levels = report.model.watch.levels
-            strength = min(1.0, size / (2 * levels.total_variation))
-            beyond = effect is not None and bool(effect.beyond(levels))
-            cells.append(Cell(one, round(_NAMES + place * width, 2), round(strength, 3), size, beyond, broken))
+            size, level = one.moved.get(moved.column, 0.0), report.model.watch.levels.total_variation
+            strength = min(1.0, size / (2 * level))
+            cells.append(Cell(one, round(_NAMES + place * width, 2), round(strength, 3), size, size >= level, broken))
         rows.append((moved.column, number * ROW + 4, tuple(cells)))
     across = _time(shown, _NAMES, RIGHT)
     return HeatMap(len(rows) * ROW + 30, round(max(width - 1, 1), 2), tuple(rows), _dates(shown, across))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from include.config.model import ModelConfig
 from include.evaluation.evidence import Measured
 from include.evaluation.measure import load_evidence
@@ -17,7 +19,7 @@ from include.monitoring.alarms import Alarm, History
 from include.monitoring.change_detection import phases
 from include.monitoring.data_faults import Fault
 from include.monitoring.drift import Moved, MovedSlice, Period, Reference, effect_in, moved_slices, rank
-from include.monitoring.effects import Effect
+from include.monitoring.effects import Effect, variation_by_chance
 from include.monitoring.estimated_performance import EstimatorJudged, judge_estimator, reservations
 from include.monitoring.monitor import alarms_of
 from include.monitoring.performance import PromiseCheck, promise_kept
@@ -63,6 +65,8 @@ class WatchedInterval:
     measured: Measured | None
     measured_rows: int
     effects: dict[str, Effect]
+    moved: dict[str, float]
+    """The share of rows that moved, by column, less what so few rows show by chance."""
 
 
 @dataclass(frozen=True)
@@ -239,9 +243,16 @@ def _intervals(
                 None if done is None else done.scores.get(primary),
                 0 if done is None else done.rows,
                 effects,
+                {name: _beyond_chance(kept.reference, name, period, effect) for name, effect in effects.items()},
             )
         )
     return tuple(found)
+
+
+def _beyond_chance(reference: Reference, name: str, period: Period, effect: Effect) -> float:
+    counts = np.array([*reference.bins[name].reference, reference.sketch.columns[name].missing], dtype=float)
+    chance = variation_by_chance(counts / max(counts.sum(), 1), sum(period.counts[name][:-1]))
+    return max(0.0, effect.total_variation - chance)
 
 
 def _effects(reference: Reference, periods: Sequence[Period], *, together: bool = False) -> list[dict[str, Effect]]:

@@ -34,7 +34,7 @@ def test_from_a_model_to_its_watching_and_an_alarm_and_back_by_clicks(site, page
     main = ready(page)
     assert main.get_by_role("heading", level=1).inner_text().startswith("Broken data")
     assert main.locator(".bars tbody tr").count() >= 10
-    main.get_by_role("link", name="Watch", exact=True).click()
+    main.get_by_label("Breadcrumb").get_by_role("link", name="Watch").click()
     page.wait_for_url(f"**{WATCH}")
 
 
