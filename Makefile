@@ -44,7 +44,7 @@ airflow: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n 2 --durations=10 -m 'not system'
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder --durations=15 -m system
+	$(BIN)/python -m pytest -q --durations=15 -m system
 
 bench: $(VENV)/installed-cluster
 	for part in parse ledger models_page retraining rows monitoring serving; do $(BIN)/python -m benchmarks.$$part || exit 1; done

@@ -26,19 +26,6 @@ os.environ.update(
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let processes share the system tests: each file or group as a whole, since it may share an Airflow, and first what may take longest."""
-    patience = dict.fromkeys(items, 0.0)
-    for item in items:
-        if item.get_closest_marker("system"):
-            if not item.get_closest_marker("xdist_group"):
-                item.add_marker(pytest.mark.xdist_group(item.path.name))
-            if marker := item.get_closest_marker("timeout"):
-                patience[item] = marker.args[0]
-    items.sort(key=patience.__getitem__, reverse=True)
-
-
 @pytest.fixture
 def local_store(tmp_path: Path) -> LocalStore:
     """An empty store in a folder."""

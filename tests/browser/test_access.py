@@ -12,7 +12,7 @@ from include.storage.content import put_content
 from ratchet_ui.app import app
 from ratchet_ui.files import FILES, address
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900), pytest.mark.xdist_group("models_page")]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ROUTES = [route.path for route in app.routes if isinstance(route, Route)]
