@@ -46,7 +46,7 @@ from include.training.fit import fit_candidate
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 LIVE = {"trigger": "scheduled", "dag": "watch_flights", "run": "r", "task": "t"}
-CHANGED = (datetime(2013, 2, 10, tzinfo=UTC), datetime(2013, 3, 5, tzinfo=UTC))
+CHANGED = (datetime(2013, 2, 10, tzinfo=UTC), datetime(2013, 3, 1, tzinfo=UTC))
 
 _SOURCE = """
 from pathlib import Path
@@ -174,12 +174,12 @@ class Flights:
 
 
 def story(root: Path, last: datetime) -> tuple[Flights, Iterator[Told]]:
-    """Return flights whose answer is turned round from 10 February until 5 March, and their days from then on."""
+    """Return flights whose answer is turned round from 10 February until 1 March, and their days from then on."""
     flights = Flights(
         root,
         last + DAY,
         windows="{train: 21d, holdout: 14d}",
-        watch="{retrain: on_performance, cooldown: 5d, probation: {rows: 15000, within: 30d, on_worse: withdraw}}",
+        watch="{retrain: on_performance, cooldown: 5d, probation: {rows: 20000, within: 30d, on_worse: withdraw}}",
         changed=CHANGED,
     )
     first = CHANGED[0]
