@@ -19,11 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "plugins"), str(ROOT / "tests")]
 
-from histories import tell  # noqa: E402 (after the path is set)
-
 from include.config.load import load_model  # noqa: E402
 from include.config.settings import Settings  # noqa: E402
 from include.storage.local import LocalStore  # noqa: E402
+from tests.histories import tell  # noqa: E402 (after the path is set)
 
 ALLOWED = 0.3
 
@@ -52,7 +51,7 @@ def fill(folder: Path, *, models: int, versions: int) -> Settings:
         path = folder / "models" / name / "model.yaml"
         path.write_text(path.read_text().replace("name: flight_delay", f"name: {name}"))
         many = {"versions": versions, "step": timedelta(days=1)} if number == 0 else {"versions": 10}
-        tell(store, load_model(path), **many)  # type: ignore[arg-type]
+        tell(store, load_model(path), **many)
     os.environ |= {"RATCHET_STORE": store.url, "RATCHET_MODELS": str(folder / "models")}
     return Settings.from_environment()
 

@@ -91,7 +91,7 @@ def mutants_of(module: str) -> list[Mutant]:
 
 
 def _unread(tree: ast.Module) -> Positions:
-    nodes = [
+    nodes: list[ast.expr | ast.If] = [
         node.annotation for node in ast.walk(tree) if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation
     ]
     nodes += [node.returns for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.returns]

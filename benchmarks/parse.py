@@ -134,7 +134,7 @@ def best(files: list[Path], repeats: int, **settings: str) -> tuple[int, float]:
     empty.write_text("from airflow.sdk import DAG\nwith DAG('empty', schedule=None): pass\n")
     asked = (json.dumps([str(file) for file in files]), str(empty), str(Path(settings["AIRFLOW_HOME"]) / "one"))
     found = [ask(MEASURE, *asked, **settings) for _ in range(repeats)]
-    dags, parsed = zip(*found, strict=True)  # type: ignore[call-overload]
+    dags, parsed = zip(*found, strict=True)
     return dags[0], min(parsed)
 
 

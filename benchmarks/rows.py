@@ -105,7 +105,8 @@ def write_source(folder: Path, rows: int) -> int:
     """Write as many flights, a Parquet file a month, and return how many there are in the two windows."""
     folder.mkdir(parents=True)
     flights = pa.concat_tables(list(read(FIRST, LAST)))
-    copies = max(1, round(rows / flights.num_rows))
+    known: int = flights.num_rows
+    copies = max(1, round(rows / known))
     number = flights.column_names.index("flight")
     months = pc.strftime(flights["scheduled_departure"], "%Y-%m")
     for month in pc.unique(months).to_pylist():
@@ -113,7 +114,7 @@ def write_source(folder: Path, rows: int) -> int:
         with pq.ParquetWriter(folder / f"{month}.parquet", once.schema) as file:
             for copy in range(copies):
                 file.write_table(once.set_column(number, "flight", pc.add(once["flight"], 10_000 * copy)))
-    return copies * flights.num_rows
+    return copies * known
 
 
 def declare(folder: Path, source: Path) -> ModelConfig:

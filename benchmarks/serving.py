@@ -29,23 +29,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+import joblib
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
-import joblib  # noqa: E402 (after the path is set)
-import numpy as np  # noqa: E402
-import pyarrow as pa  # noqa: E402
-from chain_run import run_chain  # noqa: E402
-from threadpoolctl import threadpool_limits  # noqa: E402
-
-from benchmarks.page import machine, put  # noqa: E402
-from include.config.load import load_model  # noqa: E402
-from include.config.settings import ROOT as HERE  # noqa: E402
-from include.registry.ledger import Ledger  # noqa: E402
-from include.scoring.golden import holdout_rows  # noqa: E402
-from include.scoring.predictor import open_predictor  # noqa: E402
-from include.serving.bodies import STREAM, write_table  # noqa: E402
-from include.storage.local import LocalStore  # noqa: E402
+from benchmarks.page import machine, put
+from include.config.load import load_model
+from include.config.settings import ROOT
+from include.registry.ledger import Ledger
+from include.scoring.golden import holdout_rows
+from include.scoring.predictor import open_predictor
+from include.serving.bodies import STREAM, write_table
+from include.storage.local import LocalStore
+from tests.chain_run import run_chain
 
 MODEL = "flight_delay"
 CONNECTIONS = (1, 4, 16)
@@ -125,7 +122,7 @@ class Server:
     path: str
     body: bytes
     environment: dict[str, str] = field(default_factory=dict)
-    folder: Path = HERE
+    folder: Path = ROOT
     process: subprocess.Popen[bytes] | None = None
     first_answer: float = 0.0
     peaks: list[float] = field(default_factory=list)
@@ -214,7 +211,8 @@ async def steady(server: Server, rate: float, seconds: float) -> list[float]:
 
     async def one(due: float) -> None:
         pair = free.get_nowait() if not free.empty() else await asyncio.open_connection("127.0.0.1", server.port)
-        await _ask(*pair, server.request)
+        reader, writer = pair
+        await _ask(reader, writer, server.request)
         taken.append(time.perf_counter() - due)
         free.put_nowait(pair)
 
@@ -257,10 +255,10 @@ def _port() -> int:
 
 def peers(root: Path, row: dict[str, Any], version: str, store: LocalStore) -> list[Server]:
     """Write the peers' files, make the environments that they need, and return how to start each."""
-    folder = HERE / "include" / "models" / MODEL
+    folder = ROOT / "include" / "models" / MODEL
     with open_predictor(store, load_model(folder / "model.yaml"), folder, version) as predictor:
         joblib.dump((predictor.pipeline, list(predictor.fit.columns)), root / "pipeline.joblib")
-    common = COMMON.format(root=str(HERE), pipeline=str(root / "pipeline.joblib"))
+    common = COMMON.format(root=str(ROOT), pipeline=str(root / "pipeline.joblib"))
     (root / "common.py").write_text(common)
     (root / "bare.py").write_text(FASTAPI)
     rows = json.dumps({"rows": [row]}).encode()
@@ -377,7 +375,7 @@ for _ in range(8):
     more()
 print((used() - before) / 8 / kept[0].champion.predictor.fit.model_bytes)
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=HERE, capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
     return float(done.stdout.split()[-1])
 
 
@@ -391,7 +389,7 @@ def main() -> None:
     root = Path(tempfile.mkdtemp(prefix="ratchet-serving-benchmark-"))
     servers: list[Server] = []
     try:
-        folder = HERE / "include" / "models" / MODEL
+        folder = ROOT / "include" / "models" / MODEL
         store = LocalStore(arguments.store or root / "store")
         if arguments.store is None:
             for number in (5, 7, 8):

@@ -31,27 +31,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+import boto3
+import httpx
+import pandas as pd
+import psutil
+import pyarrow as pa
 
-import boto3  # noqa: E402 (after the path is set)
-import httpx  # noqa: E402
-import pandas as pd  # noqa: E402
-import psutil  # noqa: E402
-import pyarrow as pa  # noqa: E402
-from chain_run import NOW, declare, month, parcels, run_chain  # noqa: E402
-
-from benchmarks.page import machine  # noqa: E402
-from include.config.model import ModelConfig  # noqa: E402
-from include.data.columns import ARROW  # noqa: E402
-from include.registry.ledger import Ledger  # noqa: E402
-from include.registry.timeline import Decision, Outcome  # noqa: E402
-from include.registry.versions import load_version, save_version  # noqa: E402
-from include.scoring.predictor import open_predictor  # noqa: E402
-from include.storage.content import to_iso  # noqa: E402
-from include.storage.local import LocalStore  # noqa: E402
-from include.storage.s3 import S3Store  # noqa: E402
-from include.training.record import load_fit  # noqa: E402
+from benchmarks.page import machine
+from include.config.load import load_model
+from include.config.model import ModelConfig
+from include.config.settings import ROOT
+from include.data.columns import ARROW
+from include.registry.ledger import Ledger
+from include.registry.timeline import Decision, Outcome
+from include.registry.versions import load_version, save_version
+from include.scoring.predictor import open_predictor
+from include.storage.content import to_iso
+from include.storage.local import LocalStore
+from include.storage.s3 import S3Store
+from include.training.record import load_fit
+from tests.chain_run import NOW, declare, month, parcels, run_chain
 
 PAGE = ROOT / "docs" / "serving.md"
 CLIENTS = 4
@@ -127,8 +126,6 @@ class World:
         declare(self.folder, rows)
         path = self.folder / "model.yaml"
         path.write_text(path.read_text() + "serving: {request_log: {}}\n")
-        from include.config.load import load_model
-
         self.model: ModelConfig = load_model(path)
         self.local = LocalStore(root / "store")
         for number in (4, 7):
@@ -138,12 +135,13 @@ class World:
         self.fits = [
             load_fit(self.local, "parcels", load_version(self.local, "parcels", v).fit) for v in (first, second)
         ]
+        records = [load_version(self.local, "parcels", v).records for v in (first, second)]
         expected = [self._predicted(version) for version in (first, second)]
         self.expected = {first: expected[0], second: expected[1]}
         self.later = []
         for number in range(swaps):
             as_of = month(9) + timedelta(days=number)
-            version = save_version(self.local, self.model, as_of, self.fits[number % 2], {})
+            version = save_version(self.local, self.model, as_of, self.fits[number % 2], {}, records[number % 2])
             self.later.append((version, as_of))
             self.expected[version.id] = expected[number % 2]
 
@@ -345,7 +343,7 @@ def _server(root: Path, gate: Gate) -> Any:
             env=environment,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # type: ignore[call-overload]
+            start_new_session=True,
         )
     address = f"127.0.0.1:{port}"
     try:

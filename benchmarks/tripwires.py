@@ -77,7 +77,7 @@ def deviation(name: str, seed: int) -> float:
     )
     recipe = recipe_of(model, model.candidate_names[0])
     rng = np.random.default_rng([seed, list(RECIPES).index(name)])
-    frame = pd.DataFrame(rng.normal(size=(ROWS, 5)), columns=_NUMBERS["columns"])
+    frame = pd.DataFrame(rng.normal(size=(ROWS, 5)), columns=list(_NUMBERS["columns"]))
     frame["level"] = pd.Categorical([f"level {number}" for number in rng.integers(LEVELS, size=ROWS)])
     frame[LOT] = pd.Timestamp(0, tz="UTC")  # where a table without time keeps each row's lot
     signal = frame["x0"].to_numpy() + rng.normal(size=ROWS)

@@ -58,7 +58,7 @@ class Schedule(Section):
     score: str | None = None
     """The same for batch predictions, on time only; each run predicts the rows between the tick before its logical date and that date. Left out: only by hand, one partition at a time."""
     monitor: str | None = Field(default=None, exclude_if=lambda value: value is None)
-    """The same for watching the champion, on time only; each run looks at the rows between the tick before its logical date and that date. Left out: only by hand."""
+    """The same for watching the champion, on time only; each run looks at the rows that were predicted between the tick before its logical date and that date. Left out: the champion is not watched."""
     timezone: Zone = Field(default="UTC", exclude_if=lambda name: name == "UTC")
     """What the expressions mean, and `start` and `end` if they are written without a zone: an IANA name such as `Europe/Berlin`. Daylight saving time moves the ticks as it moves the clocks."""
     start: datetime
@@ -248,6 +248,11 @@ class ModelConfig(Section):
     def fairness_groups(self) -> tuple[str, ...]:
         """The slices whose levels should be treated alike."""
         return tuple(dict.fromkeys([*self.evaluation.fairness, *(rule.groups for rule in self.gate.fairness)]))
+
+    @property
+    def asks_for_retraining(self) -> bool:
+        """Whether an alarm of its champion can ask for a retraining."""
+        return self.schedule.monitor is not None and self.watch.retrain != "never"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `model_validate` reads back, for a DAG's serialized form.

@@ -8,8 +8,10 @@ from pydantic import Field, model_validator
 
 from include.config.section import Section
 
-Event = Literal["promoted", "held", "rejected", "refused", "waiting", "alarm"]
-EVENTS: tuple[Event, ...] = get_args(Event)
+Event = Literal["promoted", "held", "rejected", "refused", "waiting", "alarm", "data_fault", "probation"]
+_ALARMS = ("data_fault", "probation")
+"""Alarms that can be asked for alone: a channel that wants `alarm` is told of them, too."""
+EVENTS: tuple[Event, ...] = tuple(event for event in get_args(Event) if event not in _ALARMS)
 _PROVIDERS = {"slack": "slack", "smtp": "smtp", "webhook": "http"}
 
 
@@ -23,12 +25,16 @@ class Notification(Section):
     to: tuple[str, ...] = ()
     """For `smtp`: the addresses."""
     on: tuple[Event, ...] = EVENTS
-    """What is told: a version `promoted`, `held` or `rejected`; rows `refused` by a check or their source; an approval `waiting`; an `alarm`: a run that failed otherwise, a version withdrawn."""
+    """What is told: a version `promoted`, `held` or `rejected`; rows `refused` by a check or their source; an approval `waiting`; an `alarm`: a run that failed otherwise, a version withdrawn, drift, a champion that falls short, and what `data_fault` and `probation` alone are for: broken data, and a champion that turned out worse than its predecessor."""
 
     @property
     def provider(self) -> str:
         """The Airflow provider whose notifier it is sent by, as it is installed."""
         return f"apache-airflow-providers-{_PROVIDERS[self.via]}"
+
+    def wants(self, event: Event) -> bool:
+        """Tell whether the channel is to be told of an event."""
+        return event in self.on or (event in _ALARMS and "alarm" in self.on)
 
     @model_validator(mode="after")
     def _addressed(self) -> Notification:

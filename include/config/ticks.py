@@ -54,6 +54,23 @@ def interval_until(cron: str, instant: datetime, zone: str) -> tuple[datetime, d
     return before, newest
 
 
+def intervals_over(cron: str, after: datetime, until: datetime, zone: str) -> list[tuple[datetime, datetime]]:
+    """Return the intervals between two ticks that share an instant with that after ``after`` until ``until``, ascending."""
+    before, newest = interval_until(cron, until, zone)
+    look, step = until, newest - before
+    while newest < until:
+        look += step
+        newest = next(ticks_until(cron, look, zone))
+    ticks, found = ticks_until(cron, newest, zone), []
+    end = next(ticks)
+    while end > after:
+        begin = next(ticks)
+        if begin < until:
+            found.append((begin, end))
+        end = begin
+    return found[::-1]
+
+
 def ticks_until(cron: str, instant: datetime, zone: str) -> Iterator[datetime]:
     """Yield the ticks at or before ``instant``, the newest first, in UTC.
 

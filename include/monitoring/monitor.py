@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from include.config.model import ModelConfig
+from include.config.slices import columns_of
+from include.config.ticks import interval_until
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import NotEnoughRows
@@ -27,11 +29,13 @@ from include.monitoring.estimated_performance import (
     estimate_classification,
     estimate_regression,
 )
-from include.monitoring.performance import Performance, PromiseCheck, first_short, measure_performance, promise_kept
+from include.monitoring.performance import Performance, PromiseCheck, each_short, measure_performance, promise_kept
+from include.monitoring.predicted_rows import PredictedRows, predicted_in
 from include.monitoring.probation import Paired, ProbationState, Verdict, probation_of
 from include.monitoring.references import (
     PREDICTION,
     ChampionReference,
+    SliceSketches,
     WatchedRows,
     WatchedVersion,
     label_table,
@@ -40,13 +44,14 @@ from include.monitoring.references import (
     open_watched_version,
     reference_for,
     sketch_slices,
+    ticks_of,
+    without,
 )
-from include.monitoring.requests import Request
-from include.monitoring.sketches import sketch
+from include.monitoring.requests import Request, request_state, wanted, would_ask
+from include.monitoring.sketches import merge, sketch
 from include.monitoring.watch_log import WatchLog, measured_in, observed_in, paired_in
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
-from include.scoring.publication import Manifest, Publication
 from include.scoring.scores import PREDICTION as PUBLISHED_PREDICTION
 from include.storage.content import canonical_json, put_content, read_json, to_iso
 from include.storage.store import ObjectStore
@@ -71,24 +76,47 @@ class Monitored:
     version : str
     history : History
         Of inputs, derived columns and predictions.
+    alarms : tuple of Alarm
+        All that stand at the end of the interval.
     told : tuple of Alarm
         Those that nobody was told of before; repeated for the same interval, the same ones.
     request : Request or None
         A retraining that this call asked for.
+    because : str
+        Why it asked, or why not.
+    pending : tuple of Request
+        What no retraining has taken yet.
+    would_ask : tuple of Request
+        What the alarms of backfilled intervals would have asked for.
     performance : tuple of Performance
     kept : PromiseCheck or None
         The primary metric against what it was on the holdout; None without labels.
     probation : ProbationState or None
         None of a first version.
+    predecessor : str or None
+        The version that it is compared with.
+    concluded : bool
+        Whether the probation ended with this interval, of which people are told.
     """
 
     version: str
     history: History
+    alarms: tuple[Alarm, ...]
     told: tuple[Alarm, ...]
     request: Request | None
+    because: str
+    pending: tuple[Request, ...]
+    would_ask: tuple[Request, ...]
     performance: tuple[Performance, ...]
     kept: PromiseCheck | None
     probation: ProbationState | None
+    predecessor: str | None
+    concluded: bool
+
+
+def monitored_interval(model: ModelConfig, instant: datetime) -> Window:
+    """Return the newest interval that is over at ``instant``: between two ticks of the schedule that the model is watched by."""
+    return Window(*interval_until(ticks_of(model), instant, model.schedule.timezone))
 
 
 def monitor(
@@ -124,14 +152,14 @@ def monitor(
     Monitored or None
         None if nothing was scored in the interval.
     """
-    manifest = Publication(store, model.name, interval).newest()
-    if manifest is None:
-        return None
-    version, watched = manifest.version, WatchLog(store, model.name)
     timeline = Ledger(store, model.name).timeline()
+    predicted = predicted_in(store, model, interval, timeline.champion_as_of(interval.after))
+    if predicted is None:
+        return None
+    version, watched = predicted.version, WatchLog(store, model.name)
     kept = reference_for(store, model, folder, version)
     with open_watched_version(store, model, folder, version) as watching:
-        _observe(store, watching, kept, manifest, interval, watched, at=at, backfilled=backfilled)
+        _observe(watching, kept, predicted, watched, at=at, backfilled=backfilled)
         if labels is not None and model.data.target is not None:
             for due in _matured(model, watched, version, interval.until):
                 _measure(store, model, folder, watching, kept, timeline, due, labels, watched, at=at)
@@ -156,8 +184,10 @@ def alarms_of(
         one for one in measured_in(entries, version) if one.until <= until and one.until not in history.broken
     ]
     primary = model.gate.primary.metric
-    short = first_short(kept.promised.get(primary, ()), performance, primary, 1 - model.gate.primary.confidence)
-    if short is not None and short.until is not None and short.since is not None:
+    error = 1 - model.gate.primary.confidence
+    for short in each_short(kept.promised.get(primary, ()), performance, primary, error, model.watch.cooldown.about()):
+        if short.until is None or short.since is None:
+            continue
         last = next(one for one in performance if one.until == short.until)
         said = (
             f"{primary} is {short.found.mean:.4g} over {short.found.values} intervals, surely no better than {_edge(short):.4g}; "
@@ -174,48 +204,58 @@ def _edge(short: PromiseCheck) -> float:
 
 
 def _observe(
-    store: ObjectStore,
     watching: WatchedVersion,
     kept: ChampionReference,
-    manifest: Manifest,
-    interval: Window,
+    predicted: PredictedRows,
     watched: WatchLog,
     *,
     at: datetime,
     backfilled: bool,
 ) -> None:
-    name = watching.model.name
-    snapshot = Snapshot.load(store, name, manifest.snapshot)
-    rows = watching.rows(snapshot, "holdout", labelled=False)
+    name, interval = watching.model.name, predicted.interval
     layout = kept.reference.layout
-    found = sketch([rows.table], layout)
-    slices = sketch_slices(rows, watching.slices, layout)
+    parts = list(predicted.parts(watching))
+    found = merge(without(sketch([one.rows.table], layout), set(one.absent)) for one in parts)
+    slices: SliceSketches = {}
+    for part in parts:
+        there = tuple(one for one in watching.slices if set(columns_of((one,))) <= set(part.rows.frame.columns))
+        for key, more in sketch_slices(part.rows, there, layout).items():
+            slices[key] = slices[key] + more if key in slices else more
+    estimated = {key: asdict(one) for key, one in _estimated(watching, kept, [one.rows for one in parts]).items()}
     details = {
         "sketch": read_json(found.to_bytes()),
         "slices": [{"slice": key[0], "level": key[1], **one.to_json()} for key, one in slices.items()],
-        "estimated": {key: asdict(one) for key, one in _estimated(watching, kept, rows).items()},
+        "estimated": estimated,
     }
     observed = Observed(
-        manifest.version,
+        predicted.version,
         period_of(found, kept.reference.bins, interval.after, interval.until),
         faults_in(kept.reference, found),
         backfilled,
     )
-    digest = put_content(store, f"{name}/watch/details", ".json", canonical_json(details))
-    watched.observe(
-        observed,
-        sources={"details": digest, "scores": manifest.scores, "outside": manifest.outside},
-        at=at,
-    )
+    digest = put_content(watching.store, f"{name}/watch/details", ".json", canonical_json(details))
+    sources = {
+        "details": digest,
+        "scores": [manifest.scores for _, manifest in predicted.published],
+        "requests": len(predicted.requests),
+        "outside": predicted.outside,
+        "estimated": estimated,
+    }
+    watched.observe(observed, sources=sources, at=at)
 
 
-def _estimated(watching: WatchedVersion, kept: ChampionReference, rows: WatchedRows) -> dict[str, Measured]:
-    score, threshold = rows.scored.score, rows.scored.threshold
+def _estimated(watching: WatchedVersion, kept: ChampionReference, parts: list[WatchedRows]) -> dict[str, Measured]:
+    numbers = number_columns(watching)
+    if kept.errors is not None:  # of rows whose columns were not kept nothing can be said
+        parts = [one for one in parts if set(numbers) <= set(one.frame.columns)]
+    if not parts:
+        return {}
+    score, threshold = np.concatenate([one.scored.score for one in parts]), parts[0].scored.threshold
     metrics = measurable(watching.model)
     if threshold is not None and score.ndim == 1:
         return estimate_classification(score, threshold, metrics, calibration=kept.calibration)
     if kept.errors is not None:
-        inputs = Numbers().transform(rows.frame[number_columns(watching)])
+        inputs = np.concatenate([Numbers().transform(one.frame[numbers]) for one in parts])
         return estimate_regression(kept.errors, score, inputs, metrics)
     return {}
 
@@ -247,8 +287,8 @@ def _measure(
 ) -> None:
     """Measure the champion, and its predecessor on the same rows, on an interval whose labels have matured."""
     snapshot = labels(interval)
-    publication = Publication(store, model.name, interval)
-    manifest = publication.newest()
+    version = watching.version
+    predicted = predicted_in(store, model, interval, None, version)
     try:
         rows = watching.rows(snapshot, "holdout", labelled=True)
     except NotEnoughRows:
@@ -257,14 +297,18 @@ def _measure(
     fit, data = watching.fit, watching.model.data
     target = target_of(rows.frame, watching.model, fit)
     scored = rows.scored
-    if manifest is not None and scored.score.ndim == 1:
-        place, said = _as_predicted(publication.read(manifest), rows.table, data.row_id)
+    if predicted is not None and scored.score.ndim == 1:
+        answers = predicted.said()
+        if answers is None:
+            log.info("%s: no ids were kept of what was predicted after %s", model.name, interval.after)
+            return
+        place, said = _as_predicted(answers, rows.table, data.row_id)
         rows = WatchedRows(rows.frame.iloc[place].reset_index(drop=True), rows.table.take(pa.array(place)), scored)
         target, scored = target[place], Scored(said, scored.threshold)
     if not len(target):
         return
     found = measure_performance(
-        manifest.version if manifest is not None else "",
+        version,
         interval.after,
         interval.until,
         target,
@@ -282,11 +326,11 @@ def _measure(
     details = {"slices": [asdict(one) for one in found.slices], "labels": counts}
     digest = put_content(store, f"{model.name}/watch/details", ".json", canonical_json(details))
     watched.measure(found, details=digest, labels=counts, at=at)
-    predecessor = timeline.incumbent_of(found.version) if found.version in timeline else None
+    predecessor = timeline.incumbent_of(version) if version in timeline else None
     if predecessor is not None:
         gain = _gain(store, model, folder, predecessor, snapshot, rows, target, scored)
         rows_ = 0 if gain is None else len(target)
-        watched.pair(Paired(found.version, predecessor, interval.after, interval.until, rows_, gain), at=at)
+        watched.pair(Paired(version, predecessor, interval.after, interval.until, rows_, gain), at=at)
 
 
 def _as_predicted(scores: pa.Table, rows: pa.Table, row_id: tuple[str, ...]) -> tuple[np.ndarray[Any, Any], Any]:
@@ -363,19 +407,20 @@ def _conclude(
     length, entries = interval.until - interval.after, watched.entries()
     history, alarms = alarms_of(kept, model, version, entries, interval.until, length)
     told: tuple[Alarm, ...] = ()
-    request = None
+    request, because = None, "a backfill asks for nothing"
     if not backfilled:
         told = watched.tell([one for one in alarms if not one.backfilled], interval.until, at=at)
 
         def champion() -> str | None:
             return Ledger(store, model.name).timeline().champion_as_of(interval.until)
 
+        because = wanted(alarms, request_state(watched.entries()), model.watch, champion(), interval.until).because
         request = watched.ask(alarms, model.watch, champion, interval.until, at=at)
     performance = tuple(one for one in measured_in(entries, version) if one.until <= interval.until)
     sound = [one for one in performance if one.until not in history.broken]
     primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
     promised = kept.promised.get(primary, ())
-    standing = None
+    standing, concluded = None, False
     predecessor = timeline.incumbent_of(version) if version in timeline else None
     if predecessor is not None:
         pairs = [
@@ -385,15 +430,21 @@ def _conclude(
         ]
         standing = probation_of(pairs, timeline[version].since, model.watch.probation, error)
         if standing.verdict is not Verdict.RUNNING and not backfilled:
-            watched.conclude(version, predecessor, standing, at=at)
+            concluded = watched.conclude(version, predecessor, standing, interval.until, at=at)
     for alarm in told:
         log.warning("%s: %s after %s: %s", model.name, alarm.kind, to_iso(alarm.after), alarm.said)
     return Monitored(
         version,
         history,
+        alarms,
         told,
         request,
+        because,
+        request_state(watched.entries()).pending,
+        would_ask([one for one in alarms if one.backfilled], model.watch),
         performance,
         promise_kept(promised, sound, primary, error) if sound else None,
         standing,
+        predecessor,
+        concluded,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from include.config.watch import Probation
 from include.monitoring.confidence_sequences import confidence_sequence
-from include.storage.content import from_iso, to_iso
+from include.storage.content import from_iso, known_fields, to_iso
 
 
 class Verdict(StrEnum):
@@ -60,6 +60,14 @@ class ProbationState:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {**asdict(self), "verdict": self.verdict.value, "until": self.until and to_iso(self.until)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ProbationState:
+        """Read what `to_json` wrote, alone or among other facts."""
+        known = known_fields(cls, value)
+        return cls(
+            **{**known, "verdict": Verdict(known["verdict"]), "until": known["until"] and from_iso(known["until"])}
+        )
 
 
 def probation_of(pairs: Sequence[Paired], since: datetime, declared: Probation, error: float) -> ProbationState:

@@ -66,7 +66,7 @@ Array = NDArray[Any]
 
 PREDICTION, SAID, TARGET = "(prediction)", "(label)", "(target)"
 """What the model says is watched beside its columns; no column of a source is called so."""
-_TICKS = {Slot.HOUR: "@hourly", Slot.DAY: "@daily", Slot.MONTH: "@monthly"}
+PARTITION_TICKS = {Slot.HOUR: "@hourly", Slot.DAY: "@daily", Slot.MONTH: "@monthly"}
 EDITION = 1
 """Part of what a reference is found by: raise it when the same rows are to be sketched differently."""
 
@@ -89,6 +89,7 @@ class WatchedRows:
 class WatchedVersion:
     """A version, opened to be watched: what it reads, as which kinds, and how it predicts."""
 
+    version: str
     model: ModelConfig
     fit: FitRecord
     columns: tuple[WatchedColumn, ...]
@@ -150,7 +151,7 @@ def open_watched_version(
     slices = tuple(one for one in model.evaluation.slices if set(columns_of((one,))) <= readable)
     with code_of(store, fit, features.derive, folder) as code:
         then = model.model_copy(update={"features": features})
-        yield WatchedVersion(then, fit, tuple(columns), slices, store, code)
+        yield WatchedVersion(version, then, fit, tuple(columns), slices, store, code)
 
 
 def with_predictions(frame: pd.DataFrame, scored: Scored, fit: FitRecord) -> pa.Table:
@@ -227,7 +228,7 @@ class ChampionReference:
 
 def ticks_of(model: ModelConfig) -> str:
     """Return the schedule whose ticks cut time into the intervals that are watched."""
-    return model.schedule.monitor or model.schedule.score or _TICKS[model.data.partition]
+    return model.schedule.monitor or model.schedule.score or PARTITION_TICKS[model.data.partition]
 
 
 def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> ChampionReference:
@@ -240,15 +241,29 @@ def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version:
     EvaluationError, DataError, ModelFileRefused, ObjectMissing, ObjectCorrupt
         When the version's rows can't be read or predicted any more.
     """
-    question = {"edition": EDITION, "version": version, "ticks": ticks_of(model), "metrics": list(model.metrics)}
-    question["slices"] = model.evaluation.model_dump(mode="json", include={"slices"})
-    index = f"{model.name}/watch/references/{digest_json(question)}.json"
-    if not store.exists(index):
+    found = find_reference(store, model, version)
+    if found is None:
         body = canonical_json(_made(store, model, folder, version).to_json())
         digest = put_content(store, f"{model.name}/watch/kept", ".json", body)
-        settle_json(store, index, {"kept": digest})
+        settle_json(store, _index(model, version), {"kept": digest})
+        found = find_reference(store, model, version)
+        assert found is not None  # noqa: S101 (just put there)
+    return found
+
+
+def find_reference(store: ObjectStore, model: ModelConfig, version: str) -> ChampionReference | None:
+    """Return what a version is compared with, if it was made already."""
+    index = _index(model, version)
+    if not store.exists(index):
+        return None
     digest = get_json(store, index)["kept"]
     return ChampionReference.from_json(read_json(get_content(store, f"{model.name}/watch/kept", ".json", digest)))
+
+
+def _index(model: ModelConfig, version: str) -> str:
+    question = {"edition": EDITION, "version": version, "ticks": ticks_of(model), "metrics": list(model.metrics)}
+    question["slices"] = model.evaluation.model_dump(mode="json", include={"slices"})
+    return f"{model.name}/watch/references/{digest_json(question)}.json"
 
 
 def sketch_slices(rows: WatchedRows, slices: tuple[Slice, ...], layout: Layout) -> SliceSketches:
@@ -296,7 +311,7 @@ def _made(store: ObjectStore, model: ModelConfig, folder: Path, version: str) ->
             ),
         ]
         reference = reference_of(
-            layout, [(one.after, one.until, _without(each, names)) for one, each, names in parts], model.name
+            layout, [(one.after, one.until, without(each, names)) for one, each, names in parts], model.name
         )
         return ChampionReference(
             reference,
@@ -379,7 +394,7 @@ def _cut(table: pa.Table, event_time: str, window: Window, model: ModelConfig) -
             yield one, table.slice(int(first), int(last - first))
 
 
-def _without(one: Sketch, names: set[str]) -> Sketch:
+def without(one: Sketch, names: set[str]) -> Sketch:
     """Return a sketch in which some columns have no row, not even one without a value."""
     empty = {name: ColumnSketch(0, 0, None, None, np.zeros_like(one.columns[name].counts)) for name in names}
     return replace(one, columns={**one.columns, **empty})

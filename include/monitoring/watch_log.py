@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from include.config.watch import Watch
@@ -102,17 +103,24 @@ class WatchLog:
         entry = self._log.append(if_due, at=to_iso(at))
         return None if entry is None else Request.from_json(entry.body)
 
-    def take(self, run: str, *, at: datetime) -> tuple[Request, ...]:
+    def take(self, run: str, *, at: datetime, as_of: datetime | None = None) -> tuple[Request, ...]:
         """Take every pending request for one run of the retraining; repeated by the same run, the same ones are returned.
 
         A request that is made while the run is under way stays pending: one run after this one will take it.
+
+        Parameters
+        ----------
+        as_of : datetime, optional
+            Where the run stands: it does not take what was asked as of a later instant, whose rows it does not see. Without
+            one it takes all, to stand where the newest of them was asked.
         """
 
         def unless_taken(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
             state = request_state(entries)
-            if run in state.runs or not state.pending:
+            if run in state.runs:
                 return None
-            return TAKEN, {"run": run, "requests": len(state.asked)}
+            seen = list(takewhile(lambda one: as_of is None or one.as_of <= as_of, state.pending))
+            return (TAKEN, {"run": run, "requests": state.taken + len(seen)}) if seen else None
 
         self._log.append(unless_taken, at=to_iso(at))
         before = 0
@@ -123,15 +131,26 @@ class WatchLog:
                 before = entry.body["requests"]
         return ()
 
-    def conclude(self, version: str, predecessor: str, standing: ProbationState, *, at: datetime) -> bool:
-        """Put a probation's verdict on record; the first stands. Return whether this call wrote it."""
+    def conclude(
+        self, version: str, predecessor: str, standing: ProbationState, until: datetime, *, at: datetime
+    ) -> bool:
+        """Put a probation's verdict on record; the first stands. Return whether it was put there by this interval.
+
+        A monitor that was killed between the record and the message finds it again when it is repeated.
+        """
+        pair = {"version": version, "predecessor": predecessor}
+
+        def known(entries: tuple[Entry, ...]) -> Body | None:
+            found = (one.body for one in entries if one.kind == VERDICT and pair.items() <= one.body.items())
+            return next(found, None)
 
         def unless_concluded(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
-            pair = {"version": version, "predecessor": predecessor}
-            known = any(entry.kind == VERDICT and pair.items() <= entry.body.items() for entry in entries)
-            return None if known else (VERDICT, {**pair, **standing.to_json()})
+            told = {"told": to_iso(until)}
+            return (VERDICT, {**pair, **standing.to_json(), **told}) if known(entries) is None else None
 
-        return self._log.append(unless_concluded, at=to_iso(at)) is not None
+        self._log.append(unless_concluded, at=to_iso(at))
+        concluded = known(self.entries())
+        return concluded is not None and concluded["told"] == to_iso(until)
 
     def _once(self, kind: str, body: Body, at: datetime, *, by: tuple[str, ...]) -> None:
         stored = read_json(canonical_json(body))

@@ -252,8 +252,15 @@ class Ledger:
         assert decision is not None  # noqa: S101 (just read or written)
         return decision
 
-    def withdraw(self, version: str, reason: str, *, actor: dict[str, Any], at: datetime) -> Timeline:
+    def withdraw(
+        self, version: str, reason: str, *, actor: dict[str, Any], at: datetime, evidence: str | None = None
+    ) -> Timeline:
         """Take a version out of force for good; the champion before it is back in force.
+
+        Parameters
+        ----------
+        evidence : str, optional
+            The digest of what it is withdrawn for, where that was measured.
 
         Raises
         ------
@@ -266,7 +273,8 @@ class Ledger:
         def unless_withdrawn(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
             if fold(entries)[version].withdrawn is not None:
                 return None
-            return "withdrawn", {"version": version, "reason": reason.strip(), "actor": actor}
+            body = {"version": version, "reason": reason.strip(), "actor": actor}
+            return "withdrawn", body if evidence is None else {**body, "evidence": evidence}
 
         self._append(unless_withdrawn, at=to_iso(at))
         return self.timeline()

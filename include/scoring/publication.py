@@ -48,6 +48,7 @@ class Publication:
 
     def __init__(self, store: ObjectStore, model: str, interval: Window) -> None:
         self.store = store
+        self.interval = interval
         self.folder = f"{model}/scores/{name_of(interval)}"
         self._log = Log(store, f"{self.folder}/log")
 

@@ -1,7 +1,6 @@
 """Requests and answers, kept in the store: batches of rows as Parquet files, named by their content.
 
-The files stand under ``<model>/requests/<hour>/<first instant>-<digest>.parquet``. Columns are those of the request's rows and
-those of batch scores, so that whoever watches the one can watch the other.
+Where the files stand and what is in their columns says `include.scoring.request_files`.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from include.config.serving import RequestLog
 from include.errors import ConfigError, StoreError, StoreUnavailable
 from include.scoring.predictor import Predictions
+from include.scoring.request_files import AT, PLACE, REQUEST, ROLE, request_key
 from include.scoring.scores import LABEL, OUTSIDE, PREDICTION, VERSION
 from include.serving import metrics
 from include.serving.bodies import answer_table
@@ -34,7 +34,6 @@ from include.training.record import FitRecord
 
 log = logging.getLogger(__name__)
 
-REQUEST, PLACE, AT, ROLE = "request_id", "request_row", "requested_at", "role"
 _OWN = (REQUEST, PLACE, AT, ROLE, PREDICTION, LABEL, VERSION, OUTSIDE)
 
 
@@ -143,13 +142,13 @@ class RequestLogger:
         groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
         for record in batch:
             groups[record.model, f"{record.at:%Y%m%dT%H0000Z}", record.version].append(record)
-        for (model, hour, _), records in groups.items():
+        for (model, _, _), records in groups.items():
             table = pa.concat_tables(self._tables(records))
             first = min(one.at for one in records)
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
             body = sink.getvalue().to_pybytes()
-            self.store.put_if_absent(f"{model}/requests/{hour}/{first:%Y%m%dT%H%M%S.%fZ}-{digest(body)}.parquet", body)
+            self.store.put_if_absent(request_key(model, first, digest(body)), body)
             sent = set(map(id, records))
             with self._lock:
                 self._unsent = [one for one in self._unsent if id(one) not in sent]

@@ -85,8 +85,7 @@ def fit_candidate(
     if name in BASELINES and (twin := _twin(store, model, folder, snapshot, name)):
         log.info("%s: declared just as %s, whose fit it takes", name, twin.candidate)
         own = {"cv": twin.cv, "trials": twin.trials} if recipe.cv else {"cv": None, "trials": None}
-        seconds = round(time.perf_counter() - started, 3)
-        record = replace(twin, key=key, candidate=name, seconds=seconds, **own)
+        record = replace(twin, key=key, candidate=name, **own)
         return FitRecord.from_json(settle_json(store, place, record.to_json()))
     code = recipe.code(folder)
     joined: list[FitRecord] = []
@@ -142,7 +141,6 @@ def fit_candidate(
         seed=recipe.seed,
         code=keep_code(store, model.name, code),
         libraries=recipe.libraries(),
-        seconds=round(time.perf_counter() - started, 3),
         config=keep_config(store, model),
         domain=put_content(store, f"{model.name}/domains", ".json", canonical_json(domain.to_json())),
         platform=f"{platform.system()} {platform.machine()}",
@@ -154,7 +152,8 @@ def fit_candidate(
     settled = FitRecord.from_json(settle_json(store, place, record.to_json()))
     score = "" if cv is None else f"{cv.metric} {cv.mean:.4f} in cross-validation, "
     size = f"{len(body) / 1e6:.2f} MB"
-    log.info("%s: %smodel file %s of %s (%.1f s in all)", name, score, record.model_file[:12], size, record.seconds)
+    seconds = time.perf_counter() - started
+    log.info("%s: %smodel file %s of %s (%.1f s in all)", name, score, record.model_file[:12], size, seconds)
     return settled
 
 
@@ -194,16 +193,16 @@ def _compared(
         nonlocal tried
         thinned = _thinned(tuning, rows, share, recipe.seed)
         if there is None or len(each) == 1:
-            trials = [_trial(settings, recipe, rows, thinned, threads, share) for settings in each]
+            timed = [_trial(settings, recipe, rows, thinned, threads, share) for settings in each]
         else:
-            trials = there.map(_trial, each, recipe, rows, thinned, threads, share)
-        for trial in trials:
+            timed = there.map(_trial, each, recipe, rows, thinned, threads, share)
+        for trial, seconds in timed:
             tried += 1
             chosen = {name: trial.params[name] for name in recipe.space if name in trial.params}
             part = "" if share == 1 else f" on {share:.1%} of the rows"
             score = trial.failed if trial.cv is None else f"{trial.cv.metric} {trial.cv.mean:.4f}"
-            log.info("%s: trial %d%s: %s with %s (%.1f s)", recipe.name, tried, part, score, chosen, trial.seconds)
-        return trials
+            log.info("%s: trial %d%s: %s with %s (%.1f s)", recipe.name, tried, part, score, chosen, seconds)
+        return [trial for trial, _ in timed]
 
     greater = METRICS[recipe.metric].greater_is_better
     spread = cluster is not None and recipe.search.method != "bayesian"
@@ -227,8 +226,8 @@ def _compared(
 
 def _trial(
     settings: dict[str, Any], recipe: Recipe, rows: Rows, divided: list[Fold], threads: int, share: float
-) -> Trial:
-    """Score settings; wherever this runs, it has the threads that a task has."""
+) -> tuple[Trial, float]:
+    """Score settings, and tell in how many seconds; wherever this runs, it has the threads that a task has."""
     started = time.perf_counter()
     scored, failed = None, None
     with threadpool_limits(limits={"openmp": threads, "blas": 1}):
@@ -236,7 +235,7 @@ def _trial(
             scored = _validate(recipe, settings, rows, divided, threads, say=False)
         except TrainingError as error:
             failed = error.message
-    return Trial(settings, scored, round(time.perf_counter() - started, 3), share, failed)
+    return Trial(settings, scored, share, failed), time.perf_counter() - started
 
 
 def _thinned(divided: list[Fold], rows: Rows, share: float, seed: int) -> list[Fold]:

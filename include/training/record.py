@@ -8,7 +8,7 @@ from typing import Any
 
 from include.config.free_values import marked, unmarked
 from include.errors import ObjectCorrupt
-from include.storage.content import check_digest, from_iso, read_json, to_iso
+from include.storage.content import check_digest, from_iso, known_fields, read_json, to_iso
 from include.storage.content import digest as digest_of
 from include.storage.store import ObjectStore
 
@@ -42,7 +42,6 @@ class Trial:
     params: dict[str, Any]
     cv: CrossValidated | None
     """None for one that has no score."""
-    seconds: float
     share: float = 1.0
     """How many of each fold's fitted rows it was given."""
     failed: str | None = None
@@ -64,7 +63,10 @@ class Unmitigated:
 
 @dataclass(frozen=True)
 class FitRecord:
-    """One fitted recipe; ``key`` is the digest of everything that determines it."""
+    """One fitted recipe; ``key`` is the digest of everything that determines it.
+
+    How long fitting took is logged and not kept here: the same fit has the same record, wherever and whenever it is made.
+    """
 
     key: str
     model: str
@@ -92,7 +94,6 @@ class FitRecord:
     code: str
     """Digest of the list of files behind `features.derive`: `include.config.code.code_files`."""
     libraries: dict[str, str]
-    seconds: float
     config: str | None = None
     """Digest of the declaration that it was fitted under. None, like the next two, of a fit from before they were kept."""
     domain: str | None = None
@@ -119,11 +120,11 @@ class FitRecord:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> FitRecord:
-        """Read back what `to_json` wrote."""
+        """Read back what `to_json` wrote; of a record of release 0.1 without the durations that it kept."""
         train = value["train"]
         instants = {"after": from_iso(train["after"]), "until": from_iso(train["until"])}
         return cls(
-            **value
+            **known_fields(cls, value)
             | {
                 "train": FittedRows(**train | instants),
                 "params": unmarked(value["params"]),
@@ -136,7 +137,10 @@ class FitRecord:
                 "trials": None
                 if value["trials"] is None
                 else tuple(
-                    Trial(**trial | {"params": unmarked(trial["params"]), "cv": _cross_validated(trial["cv"])})
+                    Trial(
+                        **known_fields(Trial, trial)
+                        | {"params": unmarked(trial["params"]), "cv": _cross_validated(trial["cv"])}
+                    )
                     for trial in value["trials"]
                 ),
             }

@@ -7,6 +7,8 @@ from ratchet_operators.declared import (
     declared_models,
     defaults,
     form,
+    monitor_form,
+    monitor_schedule,
     reconsider_form,
     refuse_broken_models,
     reproduce_form,
@@ -18,6 +20,7 @@ from ratchet_operators.declared import (
 from ratchet_operators.evaluate import Evaluate
 from ratchet_operators.gate import Gate
 from ratchet_operators.ingest import Ingest
+from ratchet_operators.monitor import Monitor, ReconsiderMatured
 from ratchet_operators.promote import KeepChampion, Promote
 from ratchet_operators.reconsider import DecideAgain, Reconsider
 from ratchet_operators.reproduce import Reproduce
@@ -37,8 +40,10 @@ __all__ = [
     "Ingest",
     "IngestInterval",
     "KeepChampion",
+    "Monitor",
     "Promote",
     "Reconsider",
+    "ReconsiderMatured",
     "Reproduce",
     "Score",
     "Select",
@@ -50,6 +55,8 @@ __all__ = [
     "declared_models",
     "defaults",
     "form",
+    "monitor_form",
+    "monitor_schedule",
     "reconsider_form",
     "refuse_broken_models",
     "reproduce_form",

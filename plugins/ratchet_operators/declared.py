@@ -5,12 +5,21 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, AssetAll, AssetOrTimeSchedule, CronTriggerTimetable, Param, get_parsing_context
+from airflow.sdk import (
+    Asset,
+    AssetAll,
+    AssetAny,
+    AssetOrTimeSchedule,
+    CronTriggerTimetable,
+    Param,
+    get_parsing_context,
+)
 
 from include.config.load import load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError
+from ratchet_operators.monitor import alarm_asset
 from ratchet_operators.notify import task_callbacks
 from ratchet_operators.retries import PERMANENT
 
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.asset import AssetRef
 
 
-def declared_models(family: str, dag_file: str, *, timed: bool = False) -> list[ModelConfig]:
+def declared_models(family: str, dag_file: str, *, timed: bool = False, monitored: bool = False) -> list[ModelConfig]:
     """Return the models to build DAGs ``<family>_<model>`` for; those that can't be used are left out.
 
     A task parses only its own DAG. What is wrong with a model is said by `refuse_broken_models`, in a file of its own:
@@ -35,13 +44,19 @@ def declared_models(family: str, dag_file: str, *, timed: bool = False) -> list[
         The DAG file's own ``__file__``: the models are those of its bundle.
     timed : bool
         Leave out tables without event time, which have no intervals to score and no rows that mature.
+    monitored : bool
+        Leave out models without ``schedule.monitor``.
     """
     wanted = get_parsing_context().dag_id
     if wanted and not wanted.startswith(f"{family}_"):
         return []
     only = wanted.removeprefix(f"{family}_") if wanted else None
     models = load_models(Settings.from_environment(dag_file=dag_file).models, only=only)[0]
-    return [model for model in models if not (timed and model.data.timeless)]
+    return [
+        model
+        for model in models
+        if not (timed and model.data.timeless) and not (monitored and model.schedule.monitor is None)
+    ]
 
 
 def refuse_broken_models(dag_file: str) -> None:
@@ -67,10 +82,14 @@ def defaults(model: ModelConfig) -> dict[str, Any]:
     }
 
 
-def retrain_schedule(model: ModelConfig) -> BaseTimetable | list[AssetRef] | None:
-    """Return when a model is retrained: on time, so that a run's logical date is the instant that it stands at, or by its upstream assets."""
+def retrain_schedule(model: ModelConfig) -> BaseTimetable | AssetAny | list[AssetRef] | None:
+    """Return when a model is retrained: on time, so that a run's logical date is the instant that it stands at, by its upstream assets, or when watching asks."""
     schedule, upstream = model.schedule, upstream_assets(model.schedule.upstream)
     timetable = _timetable(schedule.retrain_cron, schedule.timezone)
+    if model.asks_for_retraining:
+        alarm = alarm_asset(model.name)
+        woken = AssetAny(AssetAll(*upstream), alarm) if upstream else AssetAny(alarm)
+        return AssetOrTimeSchedule(timetable=timetable, assets=woken) if timetable else woken
     if timetable and upstream:
         return AssetOrTimeSchedule(timetable=timetable, assets=AssetAll(*upstream))
     return timetable or upstream or None
@@ -79,6 +98,11 @@ def retrain_schedule(model: ModelConfig) -> BaseTimetable | list[AssetRef] | Non
 def score_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
     """Return the timetable under which a run's logical date is the end of the interval that it scores."""
     return _timetable(model.schedule.score, model.schedule.timezone)
+
+
+def monitor_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
+    """Return the timetable under which a run's logical date is the end of the interval that it watches."""
+    return _timetable(model.schedule.monitor, model.schedule.timezone)
 
 
 def upstream_assets(named: Iterable[str]) -> list[AssetRef]:
@@ -149,6 +173,21 @@ def score_form(model: ModelConfig) -> dict[str, Param]:
             description="The newest interval that is over by then is scored, with the champion as of its start. "
             f"{_stands(model)}{_no_backfill('score', model.schedule.score)}",
             section="What to score",
+        )
+    }
+
+
+def monitor_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the trigger form of a model's watching; valid as it opens."""
+    return {
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="As of",
+            description="The newest interval that is over by then is watched, and what has matured by its end is measured. "
+            f"{_stands(model)}",
+            section="What to watch",
         )
     }
 

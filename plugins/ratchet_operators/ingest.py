@@ -6,14 +6,19 @@ from abc import abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.sdk.exceptions import AirflowSkipException
+
 from include.config.model import ModelConfig
 from include.errors import NotYetThere
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.declared import upstream_assets
+from ratchet_operators.monitor import alarm_asset
 from ratchet_operators.numbers import report_rows
-from ratchet_operators.operator import RatchetOperator, as_of, began, now
+from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator, as_of, began, now
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow.sdk import Context
 
 
@@ -64,7 +69,7 @@ class Ingest(Waits):
         from include.storage.content import to_iso
 
         config, params = self.config, context["params"]
-        instant = as_of(context, config)
+        instant, asked = self._stand(context)
         snapshot = ingest(
             self.open_store(),
             config,
@@ -85,4 +90,28 @@ class Ingest(Waits):
             "rows": rows,
             "candidates": list(params.get("candidates") or config.candidate_names),
             "mode": params.get("mode") or "enforce",
+            **({"asked": asked} if asked else {}),
         }
+
+    def _stand(self, context: Context) -> tuple[datetime, int]:
+        """Return where the run stands, and how many requests of watching it answers.
+
+        A run that an alarm woke stands where the newest request was asked, and is skipped if another run has taken them all.
+        Every other live run takes those that were asked by where it stands.
+        """
+        from include.monitoring.watch_log import WatchLog
+
+        config, run = self.config, context["dag_run"]
+        kind = str(getattr(run.run_type, "value", run.run_type))
+        dry = context["params"].get("mode") == "dry_run" and kind not in OF_SCHEDULE
+        if not config.asks_for_retraining or kind == "backfill" or dry:
+            return as_of(context, config), 0
+        alarm = alarm_asset(config.name).uri
+        woken = kind == "asset_triggered" and {one.asset.uri for one in run.consumed_asset_events} <= {alarm}
+        stands = None if woken else as_of(context, config)
+        asked = WatchLog(self.open_store(), config.name).take(run.run_id, at=now(context), as_of=stands)
+        for one in asked:
+            self.log.info("Asked for as of %s: %s", one.as_of, "; ".join(one.alarms))
+        if stands is None and not asked:
+            raise AirflowSkipException("No retraining is asked for: another run has taken what woke this one.")
+        return stands or max(one.as_of for one in asked), len(asked)

@@ -25,6 +25,17 @@ class PageLink(BaseOperatorLink):
         return f"{root()}/ratchet/{page}" if page else ""
 
 
+@attrs.define
+class WatchLink(BaseOperatorLink):
+    """Leads to the page of a model that shows how its champion is watched."""
+
+    name: str = "Watch"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address of the page."""
+        return f"{root()}/plugin/models/{ti_key.dag_id.partition('_')[2]}/watch"
+
+
 def root() -> str:
     """Return the path under which Airflow is reached."""
     return urlparse(base_url()).path.rstrip("/")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_WORDS: dict[Event, str] = {"refused": "data refused", "waiting": "approval waiting"}
+_WORDS: dict[Event, str] = {"refused": "data refused", "waiting": "approval waiting", "data_fault": "broken data"}
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,18 @@ class Notify(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """Send what the task has to tell, if the channel wants to hear it."""
-        news = self.find_news(context)
-        if news is None or news.event not in self.channel.on:
-            return
-        try:
-            # Not called but notified: calling would render what people wrote as a template.
-            _notifier(self.channel, self.model, news, _link(context, news)).notify(context)
-        except Exception:
-            self.log.exception("%s (%s) could not be told: %s", self.channel.connection, self.channel.via, news.event)
+        for news in self.find_news(context):
+            if not self.channel.wants(news.event):
+                continue
+            try:
+                # Not called but notified: calling would render what people wrote as a template.
+                _notifier(self.channel, self.model, news, _link(context, news)).notify(context)
+            except Exception:
+                self.log.exception(
+                    "%s (%s) could not be told: %s", self.channel.connection, self.channel.via, news.event
+                )
 
-    def find_news(self, context: Context) -> News | None:
+    def find_news(self, context: Context) -> tuple[News, ...]:
         """Return what there is to tell."""
         return news_of(context)
 
@@ -75,17 +77,17 @@ class Notify(BaseNotifier):
 class NotifyOfRun(Notify):
     """Tell of the tasks of a failed run that could not tell themselves."""
 
-    def find_news(self, context: Context) -> News | None:
-        """Return which tasks ended without a word; None if each failure was told by its task."""
+    def find_news(self, context: Context) -> tuple[News, ...]:
+        """Return which tasks ended without a word; nothing if each failure was told by its task."""
         run = str(context["run_id"])
         page = f"dags/{context['dag'].dag_id}/runs/{quote(run, safe='')}"
         if context.get("reason") == "timed_out":
-            return News("alarm", f"{run} was ended: it took longer than its `dagrun_timeout`.", page=page)
+            return (News("alarm", f"{run} was ended: it took longer than its `dagrun_timeout`.", page=page),)
         silent = _silent(context)
         if not silent:
-            return None
+            return ()
         what = f"{', '.join(silent)} ended without a word: killed, out of memory, or lost with the worker"
-        return News("alarm", f"{run} failed. {what}.", page=page)
+        return (News("alarm", f"{run} failed. {what}.", page=page),)
 
 
 def told_to(model: dict[str, Any]) -> list[BaseNotifier]:
@@ -158,18 +160,23 @@ def _told(task: Any, task_id: str, index: int) -> bool:
     return bool(task.xcom_pull(task_ids=task_id, map_indexes=index, key=_TOLD))
 
 
-def news_of(context: Context) -> News | None:
+def news_of(context: Context) -> tuple[News, ...]:
     """Return what a task told, or that it failed without a word of its own."""
-    news: News | None = getattr(context["task"], "news", None)
+    news: News | tuple[News, ...] | None = getattr(context["task"], "news", None)
     if news is None and (error := context.get("exception")) is not None:
         said = str(error).strip().splitlines() or [type(error).__name__]
-        return News("alarm", f"{context['task'].task_id} failed: {said[0]}")
-    return news
+        news = News("alarm", f"{context['task'].task_id} failed: {said[0]}")
+    return news if isinstance(news, tuple) else () if news is None else (news,)
 
 
 def version_page(model: str, version: str) -> str:
     """Return where a version is shown inside Airflow."""
     return f"plugin/models/{model}/versions/{version}"
+
+
+def watch_page(model: str) -> str:
+    """Return where it is shown inside Airflow how a model's champion is watched."""
+    return f"plugin/models/{model}/watch"
 
 
 def _link(context: Context, news: News) -> str:

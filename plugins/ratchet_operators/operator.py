@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OF_SCHEDULE = ("backfill", "scheduled", "asset_triggered")
+OF_SCHEDULE = ("backfill", "scheduled", "asset_triggered")
 """The types of runs that the model's schedule makes, by time or by an upstream asset; what the form holds is not theirs."""
 _REFUSED = (QualityError, SchemaChanged, SourceError)
 
@@ -45,7 +45,7 @@ class RatchetOperator(BaseOperator):
     template_fields: Sequence[str] = ("handed",)
     ui_color = "#eef2f7"
 
-    news: News | None = None
+    news: News | tuple[News, ...] | None = None
     """What a task has to tell the people whom its model names, set while it runs."""
 
     def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:
@@ -146,7 +146,7 @@ def actor_of(context: Context) -> dict[str, Any]:
     kind = str(getattr(run.run_type, "value", run.run_type))
     params = context["params"]
     actor = {
-        "trigger": "manual" if kind not in _OF_SCHEDULE else "backfill" if kind == "backfill" else "scheduled",
+        "trigger": "manual" if kind not in OF_SCHEDULE else "backfill" if kind == "backfill" else "scheduled",
         "dag": run.dag_id,
         "run": run.run_id,
         "user": getattr(run, "triggering_user_name", None),

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-_FAMILIES = ("reconsider", "retrain", "score")
+_FAMILIES = ("monitor", "reconsider", "retrain", "score")
 
 
 @hookimpl

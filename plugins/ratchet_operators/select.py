@@ -42,6 +42,8 @@ class Select(RatchetOperator):
         from include.scoring.golden import keep_golden
         from include.storage.content import from_iso
 
+        if self.handed is None:
+            raise AirflowSkipException("Nothing was trained.")
         config, ledger = self.config, self.open_ledger()
         fits = {name: key for handed in self.fitted if handed for name, key in handed["fits"].items()}
         failed = {name: why for handed in self.fitted if handed for name, why in handed.get("failed", {}).items()}

@@ -26,6 +26,7 @@ _MODULES = (
     "great_expectations",
     "include.data.partitions",
     "include.data.quality",
+    "include.monitoring.monitor",
     "include.registry.cards",
     "include.registry.measuring",
     "include.registry.selection",

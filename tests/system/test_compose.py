@@ -10,7 +10,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,10 +50,10 @@ from include.storage.content import get_json
 from include.storage.opening import open_store
 from ratchet_operators.connections import s3_client
 
-{facts}
+{question}
 
 client = s3_client(os.environ["RATCHET_STORE_CONNECTION"])
-print("ANSWER" + json.dumps(facts(open_store(os.environ["RATCHET_STORE"], s3_client=lambda: client))))
+print("ANSWER" + json.dumps({name}(open_store(os.environ["RATCHET_STORE"], s3_client=lambda: client))))
 """
 
 
@@ -70,6 +70,11 @@ def facts(store: Any) -> list[Any]:
         same = [version["as_of"], version["snapshot"], version["model_file"], version["candidate"]]
         found.append([*same, str(decision.outcome), against])
     return found
+
+
+def decisions(store: Any) -> int:
+    """Return how often it was decided; a run that overtook an earlier one is decided again, which depends on who was killed."""
+    return sum(entry.kind == "decided" for entry in Ledger(store, "flight_delay").entries())
 
 
 def compose_command() -> list[str] | None:
@@ -120,6 +125,11 @@ class Composed:
         """Run one of Airflow's own commands, as `backfill` wants it."""
         command = [*self.command, "exec", "-T", "airflow-scheduler", "airflow", *arguments]
         return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
+
+    def of_store(self, question: Callable[[Any], Any]) -> Any:
+        """Return what a function of this module finds in the deployment's store, where it is asked by a container."""
+        script = READ.format(question=inspect.getsource(question), name=question.__name__)
+        return json.loads(self("exec", "-T", "airflow-scheduler", "python", "-c", script).rpartition("ANSWER")[2])
 
     def check(self) -> None:
         """As `backfill` wants it; containers that end are started again by the engine."""
@@ -232,10 +242,9 @@ def test_a_worker_killed_in_mid_run_changes_nothing_in_the_ledger(composed: Comp
     assert not backfilled.progress.unsuccessful, backfilled.progress.failed
     assert len(backfilled.progress.runs) == 2
 
-    script = READ.format(facts=inspect.getsource(facts))
-    answer = composed("exec", "-T", "airflow-scheduler", "python", "-c", script).rpartition("ANSWER")[2]
-    assert len(json.loads(answer)) == 2
-    assert json.loads(answer) == backfilled.undisturbed
+    found = composed.of_store(facts)
+    assert len(found) == 2
+    assert found == backfilled.undisturbed
 
 
 def test_a_persons_commands_read_the_ledger_in_any_container(composed: Composed, backfilled: Backfilled) -> None:
@@ -288,8 +297,8 @@ def test_every_panel_of_the_dashboard_shows_what_happened(composed: Composed, ba
     assert counted(finished, state="success") == len(found)
     for query in queries:
         assert asked(composed, query, backfilled.since), query
-    decisions = next(query for query in queries if "decisions" in query)
-    assert counted(decisions, model="flight_delay") == 2
+    decided = next(query for query in queries if "decisions" in query)
+    assert counted(decided, model="flight_delay") == composed.of_store(decisions) >= 2
 
 
 def test_the_same_image_serves_what_the_backfill_promoted(composed: Composed, backfilled: Backfilled) -> None:

@@ -23,7 +23,7 @@ from include.monitoring.watch_log import WatchLog
 from include.scoring.score import score
 from include.storage.local import LocalStore
 from tests.faults import FaultyStore, Killed
-from tests.include.monitoring.conftest import Watched, day
+from tests.watched import Watched, day
 
 
 def opened(source: Path, copy: Path) -> Watched:

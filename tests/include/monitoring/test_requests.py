@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from faults import FaultyStore, Killed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import MemoryStore
@@ -109,3 +112,42 @@ def test_every_alarm_is_in_one_request_and_every_request_in_one_run(steps: list[
             taken += found
     named = [key for one in taken for key in one.alarms]
     assert sorted(named) == sorted(one.key for one in seen)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["alarm", "ask", "take"]), st.integers(0, 9), st.booleans()), max_size=25),
+    st.integers(0, 6),
+)
+@settings(max_examples=150, deadline=None)
+def test_kills_at_any_call_of_the_store_lose_and_double_nothing(steps: list[tuple[str, int, bool]], days: int) -> None:
+    """A step that dies is repeated, as Airflow does it; what came of it is what an undisturbed history gives."""
+    watch = Watch.model_validate({"retrain": "on_drift", "cooldown": f"{days}d", "attempts": 99})
+
+    def history(killing: bool) -> list[tuple[str, object]]:
+        store, seen = MemoryStore(), []
+        for day, (step, fail_at, after) in enumerate([*steps, *[("ask", 0, False), ("take", 0, False)] * 8]):
+            if step == "alarm":
+                seen.append(alarm(day, subject=f"column {day}"))
+                continue
+
+            def do(used: Any, day: int = day, step: str = step, seen: list[Alarm] = seen) -> None:
+                log = WatchLog(used, "m")
+                if step == "ask":
+                    ask(log, seen, day, watch=watch)
+                else:
+                    log.take(f"run {day}", at=NOW)
+
+            if killing and fail_at:
+                with suppress(Killed):
+                    do(FaultyStore(store, fail_at=fail_at, mode="after" if after else "before"))
+            do(store)
+        return [(one.kind, one.body) for one in WatchLog(store, "m").entries()]
+
+    assert history(killing=True) == history(killing=False)
+
+
+def test_a_run_takes_nothing_that_was_asked_as_of_a_later_instant() -> None:
+    log = WatchLog(MemoryStore(), "m")
+    ask(log, [alarm(9)], 9)
+    assert log.take("too early", at=NOW, as_of=START + 8 * DAY) == ()
+    assert len(log.take("in time", at=NOW, as_of=START + 9 * DAY)) == 1

@@ -98,7 +98,7 @@ def tried(method: str, seconds: float = 0.0, **parts: Any) -> tuple[Trial, ...]:
         now += seconds * len(those)
         scores = [one.get("x", 0.0) for one in those]
         return [
-            Trial(one, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0, share)
+            Trial(one, CrossValidated("roc_auc", score, 0.0, (score,)), share)
             for one, score in zip(those, scores, strict=True)
         ]
 

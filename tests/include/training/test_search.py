@@ -22,7 +22,7 @@ def run(method: str, trials: int, space: dict | None = None, declared: dict | No
 
     def trial(settings: dict, share: float) -> Trial:
         score = -abs(settings.get("x", 10) - 1) - abs(settings.get("n", 9) - 5)
-        return Trial(settings, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0, share)
+        return Trial(settings, CrossValidated("roc_auc", score, 0.0, (score,)), share)
 
     declared_search = Search(method=method, trials=trials, space=space)
     return search(declared_search, space or SPACE, declared or {}, evaluate, greater_is_better=True, seed=seed)
@@ -89,12 +89,11 @@ def searched(method: str, fails, trials: int = 12, seed: int = 0) -> tuple[Trial
 
     def evaluate(each: list, share: float) -> list[Trial]:
         return [
-            Trial(one, None, 0.0, share, failed="undefined")
+            Trial(one, None, share, failed="undefined")
             if fails(one.get("x", 3.0))
             else Trial(
                 one,
                 CrossValidated("roc_auc", -abs(one.get("x", 3.0) - 1), 0.0, (-abs(one.get("x", 3.0) - 1),)),
-                0.0,
                 share,
             )
             for one in each
@@ -143,7 +142,7 @@ def test_bayesian_search_goes_by_what_it_is_told() -> None:
         def evaluate(each: list, share: float) -> list[Trial]:
             scores = [sign * one.get("x", 0.5) for one in each]
             return [
-                Trial(one, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0, share)
+                Trial(one, CrossValidated("roc_auc", score, 0.0, (score,)), share)
                 for one, score in zip(each, scores, strict=True)
             ]
 
@@ -157,8 +156,7 @@ def test_bayesian_search_goes_by_what_it_is_told() -> None:
         space,
         {},
         lambda each, share: [
-            Trial(one, CrossValidated("brier", one.get("x", 0.5), 0.0, (one.get("x", 0.5),)), 0.0, share)
-            for one in each
+            Trial(one, CrossValidated("brier", one.get("x", 0.5), 0.0, (one.get("x", 0.5),)), share) for one in each
         ],
         greater_is_better=False,
         seed=0,
@@ -168,7 +166,7 @@ def test_bayesian_search_goes_by_what_it_is_told() -> None:
 
 def test_a_trial_on_few_rows_is_not_compared_with_those_on_all_of_them() -> None:
     few, most, whole = (
-        Trial({"x": share}, CrossValidated("roc_auc", score, 0.0, (score,)), 0.0, share)
+        Trial({"x": share}, CrossValidated("roc_auc", score, 0.0, (score,)), share)
         for share, score in ((0.1, 0.9), (0.3, 0.8), (1.0, 0.7))
     )
     assert best_of((few, most, whole), greater_is_better=True) is whole

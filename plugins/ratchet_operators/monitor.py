@@ -1,0 +1,210 @@
+"""Watch the champion over one interval, and let follow what has to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import Asset, AssetAlias
+from airflow.sdk.exceptions import AirflowSkipException
+
+from ratchet_operators.announce import ChampionOperator
+from ratchet_operators.connections import AirflowConnections
+from ratchet_operators.links import WatchLink
+from ratchet_operators.notify import News, version_page, watch_page
+from ratchet_operators.operator import as_of, began, now
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from airflow.sdk import BaseOperatorLink, Context
+
+    from include.config.notify import Event
+    from include.data.snapshots import Snapshot
+    from include.data.windows import Window
+    from include.monitoring.monitor import Monitored
+    from include.monitoring.probation import ProbationState
+
+_LOOK_AGAIN = timedelta(minutes=5)
+_LONGEST = timedelta(hours=6)
+"""How long after its date a scheduled run waits for the scores of its interval, which another DAG publishes."""
+
+
+class Monitor(ChampionOperator):
+    """Observe an interval, measure what has matured, tell people, and ask for a retraining.
+
+    While requests wait for a retraining an event of ``x-ratchet://<model>/alarm`` goes out with every success. The event only
+    wakes: which requests there are, and which run took them, stands in the watch log.
+    """
+
+    operator_extra_links: Collection[BaseOperatorLink] = (WatchLink(),)
+
+    def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(model=model, **kwargs)
+        self.inlets = [*self.inlets, alarm_asset(str(model["name"]))]
+        self.outlets = [*self.outlets, alarm_events(str(model["name"]))]
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return small facts about the interval; skipped if nothing was predicted in it."""
+        from include.monitoring.monitor import monitor, monitored_interval
+        from include.storage.content import to_iso
+
+        config, actor = self.config, self.actor(context)
+        interval = monitored_interval(config, as_of(context, config))
+        self.backfilled = actor["trigger"] == "backfill"
+        found = monitor(
+            self.open_store(),
+            config,
+            self.folder,
+            interval,
+            at=now(context),
+            backfilled=self.backfilled,
+            labels=lambda window: self._bring(context, window),
+        )
+        if found is None:
+            self._wait(context, interval)
+        self._say(found)
+        self.matured: dict[str, Any] | None = None
+        if not self.backfilled:
+            self._follow(context, found, interval, actor)
+        return {
+            "config": self.identity,
+            **interval.to_json(),
+            "version": found.version,
+            "alarms": len(found.alarms),
+            "told": len(found.told),
+            "asked": None if found.request is None else to_iso(found.request.as_of),
+            "pending": len(found.pending),
+            "probation": None if found.probation is None else found.probation.verdict.value,
+            "matured": self.matured,
+        }
+
+    def _follow(self, context: Context, found: Monitored, interval: Window, actor: dict[str, Any]) -> None:
+        """Wake the retraining, take back a champion that turned out worse, and find a held version to look at again."""
+        from include.monitoring.held_versions import matured
+        from include.monitoring.watch_log import WatchLog
+        from include.monitoring.withdrawal import withdraw_if_worse
+        from include.storage.content import to_iso
+
+        if found.pending:
+            self._wake(context, found)
+        config, ledger = self.config, self.open_ledger()
+        reason = withdraw_if_worse(ledger, config, found.version, actor=actor, at=now(context))
+        if reason is not None:
+            self.log.warning("%s is withdrawn. %s", found.version, reason)
+        self.announce(context, ledger)
+        held = matured(ledger, WatchLog(ledger.store, config.name).entries(), config.data.label_delay, interval.until)
+        if held is not None:
+            said = f"{held.rows:,} labelled rows have matured since it was held, of {held.wanted:,} that it takes"
+            self.log.info("%s: %s", held.version, said)
+            run = f"matured__{held.version}__{held.decided}"
+            self.matured = {"run": run, "version": held.version, "as_of": to_iso(held.as_of), "reason": said}
+
+    def look_again(self, context: Context, event: Any = None) -> Any:
+        """Go on where the wait was begun."""
+        return self.execute(context)
+
+    def _bring(self, context: Context, window: Window) -> Snapshot:
+        from include.data.partitions import ingest_window
+
+        return ingest_window(
+            self.open_store(),
+            self.config,
+            self.folder,
+            window,
+            at=now(context),
+            started=began(context),
+            connections=AirflowConnections(),
+        )
+
+    def _wait(self, context: Context, interval: Window) -> NoReturn:
+        """Look again later while the scores may still come, without occupying a worker; skipped after that."""
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        kind = str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type))
+        until: datetime = began(context) + _LONGEST
+        if kind == "scheduled" and self.config.schedule.score and now(context) < until:
+            at = min(now(context) + _LOOK_AGAIN, until)
+            self.log.info(
+                "Nothing is predicted yet after %s; it is looked for again at %s.", interval.after, f"{at:%H:%M}"
+            )
+            self.defer(trigger=DateTimeTrigger(moment=at), method_name="look_again")
+        raise AirflowSkipException(
+            f"Nothing was predicted after {interval.after:%Y-%m-%d %H:%M} until {interval.until:%Y-%m-%d %H:%M}. "
+            f"Run score_{self.config.name} for {interval.until:%Y-%m-%d %H:%M}; then clear this task."
+        )
+
+    def _wake(self, context: Context, found: Monitored) -> None:
+        from include.storage.content import to_iso
+
+        newest = found.pending[-1]
+        extra: dict[str, Any] = {"version": newest.version, "as_of": to_iso(newest.as_of), "alarms": len(newest.alarms)}
+        name = self.config.name
+        context["outlet_events"][alarm_events(name)].add(alarm_asset(name), extra=extra)
+        self.log.info("A retraining is asked for, as of %s: %s", extra["as_of"], "; ".join(newest.alarms))
+
+    def _say(self, found: Monitored) -> None:
+        """Log what there is, and set what people are told."""
+        for alarm in found.alarms:
+            self.log.info("%s, until %s: %s", alarm.kind, alarm.until, alarm.said)
+        if self.backfilled:
+            for one in found.would_ask:
+                self.log.info(
+                    "Live it would have asked for a retraining as of %s: %s", one.as_of, "; ".join(one.alarms)
+                )
+        else:
+            self.log.info("Retraining: %s", found.because)
+        page = watch_page(self.config.name)
+        news = []
+        for event, kinds in (("data_fault", ("data_fault",)), ("alarm", ("drift", "performance"))):
+            said = [one.said for one in found.told if one.kind in kinds]
+            if said:
+                more = f" ({len(said) - 3} more)" if len(said) > 3 else ""
+                news.append(News(event, "; ".join(said[:3]) + more, found.version, page))  # type: ignore[arg-type] # two of its words
+        if found.concluded and found.probation is not None:
+            news.append(self._of_probation(found.predecessor or "", found.probation, found.version))
+        self.news = tuple(news) or None
+
+    def _of_probation(self, predecessor: str, standing: ProbationState, version: str) -> News:
+        from include.monitoring.probation import Verdict
+        from include.monitoring.withdrawal import said_of
+
+        said, declared = said_of(self.config, predecessor, standing), self.config.watch.probation.on_worse
+        event: Event = "probation"
+        if standing.verdict is Verdict.WORSE and declared == "ask":
+            event, said = "waiting", f"{said}. Shall it be withdrawn? The button is on its page"
+        elif standing.verdict is Verdict.WORSE and declared == "withdraw":
+            said = f"{said}. It is withdrawn"
+        page = version_page(self.config.name, version)
+        return News(event, f"{version} on probation is {said}.", version, page)
+
+
+class ReconsiderMatured(TriggerDagRunOperator):
+    """Start ``reconsider_<model>`` for a held version whose rows have matured: once for each time that it was held."""
+
+    template_fields: Sequence[str] = ("handed", *TriggerDagRunOperator.template_fields)
+
+    def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:
+        super().__init__(trigger_dag_id=f"reconsider_{model['name']}", skip_when_already_exists=True, **kwargs)
+        self.handed = handed
+
+    def execute(self, context: Context) -> None:
+        """Start it; skipped if nothing has matured, or if it was started before."""
+        matured = self.handed and self.handed["matured"]
+        if not matured:
+            raise AirflowSkipException("No held version has the rows that it takes to decide.")
+        self.trigger_run_id = matured["run"]
+        self.conf = {name: matured[name] for name in ("version", "as_of", "reason")}
+        super().execute(context)
+
+
+def alarm_asset(model: str) -> Asset:
+    """Return the asset whose events say that a retraining is asked for."""
+    return Asset(name=f"{model}_alarm", uri=f"x-ratchet://{model}/alarm")
+
+
+def alarm_events(model: str) -> AssetAlias:
+    """Return the alias under which tasks emit events of the alarm asset."""
+    return AssetAlias(name=f"{model}_retraining_asked")
