@@ -53,6 +53,9 @@ log = logging.getLogger(__name__)
 EDITION = 4
 """Part of what evidence is found by: raise it when the same inputs are to be measured differently."""
 
+BOUNDS = 2
+"""The edition of the bounds alone: another one reads the same draws otherwise. Evidence of the first has no such word in its question."""
+
 DISAGREEMENT = 0.2
 """Share by which the widths of two intervals may differ before a person is told; 200 resamples leave 5 % open."""
 NEGLIGIBLE = 0.0005
@@ -147,7 +150,7 @@ def measure(
 def _mended(model: ModelConfig, snapshot: Snapshot, fit: FitRecord) -> dict[str, int]:
     """Return the editions of what earlier releases measured wrongly for such a model: it is measured again, by the same draws."""
     levels, averages = of_levels(model.evaluation.slices, snapshot.schema), of_averages(model.metrics, fit.classes)
-    return of_entities(model) | levels | averages
+    return of_entities(model) | levels | averages | {"bounds": BOUNDS}
 
 
 def load_evidence(store: ObjectStore, model: str, digest: str) -> Evidence:
