@@ -20,7 +20,7 @@ from include.drafting.declaration import Plan
 from include.drafting.periods import Periods, periods_of
 from include.drafting.profile import ColumnFacts, Profile, looks_like_an_id, profile
 from include.errors import ConfigError, nearest
-from include.training.target import MOST_CLASSES
+from include.training.target import MOST_CLASSES, check_classes, has_plain_positive
 
 _MOST_CLASSES = 20
 """Whole numbers with more different values are a quantity."""
@@ -195,6 +195,7 @@ def _plan(
         task="classification" if classes else "regression",
         classes=classes,
         target=target,
+        positive=_positive(seen.columns[target]) if classes else None,
         columns={column: facts.guess for column, facts in seen.columns.items()},
         numeric=tuple(numeric),
         categorical=tuple(categorical),
@@ -230,7 +231,17 @@ def _classes(target: str, facts: ColumnFacts) -> int:
             f"There is nothing to tell apart: the target `{target}` has " + ("one value." if levels else "no value."),
             expected="two classes or more, or a number",
         )
+    check_classes(facts.levels or {}, _positive(facts), target)
     return levels
+
+
+def _positive(facts: ColumnFacts) -> str | int | bool | None:
+    """Return the rarer of two classes, where their names do not say which is the positive one."""
+    levels = facts.levels or {}
+    if len(levels) != 2 or has_plain_positive(levels):
+        return None
+    rarer: str | int | bool = min(levels, key=lambda value: (levels[value], str(value)))
+    return rarer
 
 
 def _row_id(seen: Profile, target: str, event_time: str | None) -> tuple[str, ...]:

@@ -131,7 +131,8 @@ def measure(
     seed = int(digest_json(question)[:12], 16)
     fits: dict[Role, FitRecord] = {"challenger": challenger.fit, **cast("dict[Role, FitRecord]", baselines)}
     with ExitStack() as until_the_end:
-        until_the_end.enter_context(threadpool_limits(limits=threads))
+        # How many threads multiply matrices decides in which order sums are made, and so their last digits.
+        until_the_end.enter_context(threadpool_limits(limits={"openmp": threads, "blas": 1}))
         priced = until_the_end.enter_context(code_of_costs(store, model, folder, costs))
         fits_asked = {**fits, "incumbent": incumbent.fit} if incumbent else fits
         origins = {role: until_the_end.enter_context(Origin(store, fit, folder)) for role, fit in fits_asked.items()}
