@@ -171,6 +171,41 @@ def history(
 
 
 @app.command()
+def tensorboard(
+    model: Model, to: Annotated[Path, typer.Option(help="The folder for event files.", file_okay=False)]
+) -> None:
+    """Write metrics of versions and intervals as TensorBoard's event files."""
+    from include.command_line.store import store_of_settings
+    from include.command_line.tensorboard import export
+    from include.command_line.watching import declared
+
+    count = export(store_of_settings(), declared(model), to)
+    typer.echo(f"{count:,} scalars in {to / model}. Look at them: tensorboard --logdir {to}")
+
+
+@app.command()
+def metrics(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 for any free one.")] = 9464,
+) -> None:
+    """Answer Prometheus with numbers of every model, read from the store at each look, until Ctrl-C."""
+    from include.command_line.exporter import exporter
+    from include.command_line.store import store_of_settings
+
+    server = exporter(store_of_settings(), Settings.from_environment().models, host, port)
+    typer.echo(f"http://{host}:{server.server_port}/metrics")
+    server.serve_forever()
+
+
+@app.command()
+def watch(model: Model) -> None:
+    """Show how the champion is watched: intervals, what moved, alarms, requests for a retraining, probation."""
+    from include.command_line import watching
+
+    typer.echo(watching.watch(model))
+
+
+@app.command()
 def replay(
     model: Model,
     policy: Annotated[Path | None, typer.Option(help="A YAML file with another `gate`.", exists=True)] = None,

@@ -6,10 +6,11 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from include.config.data import FilesSource
 from include.config.load import load_model
@@ -237,7 +238,7 @@ def _classes(target: str, facts: ColumnFacts) -> int:
 
 def _positive(facts: ColumnFacts) -> str | int | bool | None:
     """Return the rarer of two classes, where their names do not say which is the positive one."""
-    levels = facts.levels or {}
+    levels: Mapping[Any, int] = facts.levels or {}
     if len(levels) != 2 or has_plain_positive(levels):
         return None
     rarer: str | int | bool = min(levels, key=lambda value: (levels[value], str(value)))
