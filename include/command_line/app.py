@@ -126,7 +126,7 @@ def lint(
     """Check a model.yaml, the functions that it names, and its rows; nothing is kept."""
     from include.command_line.lint import lint as ask  # the libraries of a run, which no other command needs at once
 
-    typer.echo(ask(path, now=datetime.now(UTC), as_of=registry.instant_of(as_of), with_rows=rows))
+    typer.echo(ask(path.absolute(), now=datetime.now(UTC), as_of=registry.instant_of(as_of), with_rows=rows))
 
 
 @app.command()
@@ -137,7 +137,7 @@ def plan(
     ] = None,
 ) -> None:
     """Say what a model.yaml would change: DAGs, versions, evidence, policy. Nothing is changed by asking."""
-    typer.echo(declaration.plan(path, against))
+    typer.echo(declaration.plan(path.absolute(), against))
 
 
 @app.command()
