@@ -168,8 +168,13 @@ def new(
 ) -> None:
     """Draft include/models/<model>/model.yaml from a file, for you to read and correct."""
     models = Settings.from_environment().models
-    how = {"day_first": day_first, "decimal": decimal, "encoding": encoding}
-    made = draft(models, model, file, target, event_time, now=datetime.now(UTC), **how)
+    made = draft(
+        *(models, model, file, target, event_time),
+        now=datetime.now(UTC),
+        day_first=day_first,
+        decimal=decimal,
+        encoding=encoding,
+    )
     for line in made.told():
         typer.echo(line)
     typer.echo("Take out of `features` what is not known when the model is asked. Then: make up")

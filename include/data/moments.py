@@ -49,7 +49,8 @@ def from_epoch(array: pa.Array, unit: str) -> pa.Array:
         f"is the unit {name}" for name, scale in UNITS.items() if scale != ticks and _within(numbers, scale, _RECENT)
     ]
     if not _within(numbers, ticks):
-        raise ValueError(", ".join(["years beyond 1900 to 2200", *others[:1]]))
+        usual = "is the unit epoch_ms" if unit == "epoch_s" else "is the unit epoch_s"
+        raise ValueError(f"years beyond 1900 to 2200, {others[0] if others else usual}")
     if others and not _within(numbers, ticks, _RECENT):
         raise ValueError(f"days around 1 January 1970, {others[0]}")
     if pa.types.is_floating(numbers.type):

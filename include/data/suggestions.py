@@ -85,8 +85,11 @@ class Guess:
         if self.column.missing != ("",):
             facts.append(f"missing: [{', '.join(map(json.dumps, self.column.missing))}]")
         if self.column.marked:
+            said = {mark: getattr(self.column, mark) for mark in NO_MARKS}
             facts += [
-                f"{key}: {json.dumps(getattr(self.column, key))}" for key in self.column.model_fields_set & _MARKS
+                f"{mark}: {json.dumps(text, ensure_ascii=False)}"
+                for mark, text in said.items()
+                if text != NO_MARKS[mark]
             ]
         asked = "".join(
             f"  # or {json.dumps(other.format)}: which comes first, day or month?"
@@ -95,9 +98,6 @@ class Guess:
             for other in self.others
         )
         return f"{{{', '.join(sorted(facts, key=lambda fact: fact.startswith('missing')))}}}{asked}"
-
-
-_MARKS = ("decimal", "thousands", "unit")
 
 
 class Guesses:

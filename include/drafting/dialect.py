@@ -20,7 +20,7 @@ from include.errors import ConfigError
 _DELIMITERS = (",", ";", "\t", "|")
 _LINES = 200
 _LONGEST_LINE = 2**20
-_OTHER_SCRIPT = re.compile(r"[^\x00-\x7f\s€°²³–—‘’“”„…«»]{3}")
+_OTHER_SCRIPT = re.compile(r"[^\x00-\x7f\s\u2013\u2014\u2018-\u201e\u2026\u20ac\xab\xb0\xb2\xb3\xbb]{3}")
 """Words of Western Europe have one or two letters beyond ASCII in a row; Cyrillic or Japanese, read as Windows-1252, has many."""
 
 
