@@ -126,7 +126,7 @@ def lint(
     """Check a model.yaml, the functions that it names, and its rows; nothing is kept."""
     from include.command_line.lint import lint as ask  # the libraries of a run, which no other command needs at once
 
-    typer.echo(ask(path, now=datetime.now(UTC), as_of=registry.instant_of(as_of), with_rows=rows))
+    typer.echo(ask(path.absolute(), now=datetime.now(UTC), as_of=registry.instant_of(as_of), with_rows=rows))
 
 
 @app.command()
@@ -137,7 +137,7 @@ def plan(
     ] = None,
 ) -> None:
     """Say what a model.yaml would change: DAGs, versions, evidence, policy. Nothing is changed by asking."""
-    typer.echo(declaration.plan(path, against))
+    typer.echo(declaration.plan(path.absolute(), against))
 
 
 @app.command()
@@ -187,6 +187,41 @@ def history(
 ) -> None:
     """Show a model's versions, and who was champion when: by all that is known now, and in fact."""
     typer.echo(questions.history(model, registry.instant_of(at)))
+
+
+@app.command()
+def tensorboard(
+    model: Model, to: Annotated[Path, typer.Option(help="The folder for event files.", file_okay=False)]
+) -> None:
+    """Write metrics of versions and intervals as TensorBoard's event files."""
+    from include.command_line.store import store_of_settings
+    from include.command_line.tensorboard import export
+    from include.command_line.watching import declared
+
+    count = export(store_of_settings(), declared(model), to)
+    typer.echo(f"{count:,} scalars in {to / model}. Look at them: tensorboard --logdir {to}")
+
+
+@app.command()
+def metrics(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 for any free one.")] = 9464,
+) -> None:
+    """Answer Prometheus with numbers of every model, read from the store at each look, until Ctrl-C."""
+    from include.command_line.exporter import exporter
+    from include.command_line.store import store_of_settings
+
+    server = exporter(store_of_settings(), Settings.from_environment().models, host, port)
+    typer.echo(f"http://{host}:{server.server_port}/metrics")
+    server.serve_forever()
+
+
+@app.command()
+def watch(model: Model) -> None:
+    """Show how the champion is watched: intervals, what moved, alarms, requests for a retraining, probation."""
+    from include.command_line import watching
+
+    typer.echo(watching.watch(model))
 
 
 @app.command()

@@ -26,7 +26,7 @@ data:
     format: {format}
 {dialect}{columns}
 {time}  target: {target}
-features:
+{positive}features:
 {features}training:
   candidates:
     - {{estimator: {simple}}}
@@ -42,6 +42,7 @@ _OVER_TIME = """
   start: {start}   # the first date at which both windows are full
   end: {end}     # the rows end here, and the form of a trigger opens here; remove it when rows keep coming
   # retrain: "@weekly" runs it by itself; without, by hand"""
+_POSITIVE = "  positive: {positive}   # the class that is looked for: recall, thresholds and costs are about it; the rarer one here\n"
 _TABLE = "  row_id: [{row_id}]\n"
 _TIMED = """  event_time: {event_time}
   row_id: [{row_id}]   # the columns that together name one row
@@ -60,6 +61,7 @@ class Plan:
     task: str
     classes: int
     target: str
+    positive: str | int | bool | None
     columns: Mapping[str, Guess]
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
@@ -88,6 +90,7 @@ class Plan:
             path=quoted(self.source.path),
             format=self.source.format,
             dialect=self._dialect(),
+            positive="" if self.positive is None else _POSITIVE.format(positive=quoted(str(self.positive))),
             columns=indent(yaml_block(self.columns), "  "),
             task=self.task,
             schedule=self._schedule(),

@@ -19,6 +19,7 @@ from include.monitoring.change_detection import Detection, detect, phases, thres
 from include.monitoring.data_faults import OF_ALL_ROWS, Fault, faults_between
 from include.monitoring.drift import Period, Reference, Series, effect_in, series_of
 from include.monitoring.effects import Effect
+from include.storage.content import digest_json
 
 Array = NDArray[Any]
 
@@ -89,6 +90,11 @@ class Alarm:
     def key(self) -> str:
         """What tells it from other alarms: raised again for the same interval, it is the same."""
         return f"{self.version} {self.until:%Y%m%dT%H%M%SZ} {self.kind} {self.subject}"
+
+    @property
+    def id(self) -> str:
+        """Its name in addresses."""
+        return digest_json(self.key)[:12]
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,6 +102,11 @@ def total_variation(before: Array, after: Array) -> float:
     return float(np.abs(before / before.sum() - after / after.sum()).sum() / 2)
 
 
+def variation_by_chance(shares: Array, rows: float) -> float:
+    """Return the total variation that so few rows of the same distribution show on average, by the normal approximation."""
+    return float(np.sqrt(2 * shares * (1 - shares) / (np.pi * max(rows, 1))).sum() / 2)
+
+
 def wasserstein(before: Array, after: Array, positions: Array) -> float:
     """Return the area between two distribution functions whose rows lie at ``positions``; zero if either has no row."""
     if not before.sum() or not after.sum():

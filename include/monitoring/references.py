@@ -241,15 +241,29 @@ def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version:
     EvaluationError, DataError, ModelFileRefused, ObjectMissing, ObjectCorrupt
         When the version's rows can't be read or predicted any more.
     """
-    question = {"edition": EDITION, "version": version, "ticks": ticks_of(model), "metrics": list(model.metrics)}
-    question["slices"] = model.evaluation.model_dump(mode="json", include={"slices"})
-    index = f"{model.name}/watch/references/{digest_json(question)}.json"
-    if not store.exists(index):
+    found = find_reference(store, model, version)
+    if found is None:
         body = canonical_json(_made(store, model, folder, version).to_json())
         digest = put_content(store, f"{model.name}/watch/kept", ".json", body)
-        settle_json(store, index, {"kept": digest})
+        settle_json(store, _index(model, version), {"kept": digest})
+        found = find_reference(store, model, version)
+        assert found is not None  # noqa: S101 (just put there)
+    return found
+
+
+def find_reference(store: ObjectStore, model: ModelConfig, version: str) -> ChampionReference | None:
+    """Return what a version is compared with, if it was made already."""
+    index = _index(model, version)
+    if not store.exists(index):
+        return None
     digest = get_json(store, index)["kept"]
     return ChampionReference.from_json(read_json(get_content(store, f"{model.name}/watch/kept", ".json", digest)))
+
+
+def _index(model: ModelConfig, version: str) -> str:
+    question = {"edition": EDITION, "version": version, "ticks": ticks_of(model), "metrics": list(model.metrics)}
+    question["slices"] = model.evaluation.model_dump(mode="json", include={"slices"})
+    return f"{model.name}/watch/references/{digest_json(question)}.json"
 
 
 def sketch_slices(rows: WatchedRows, slices: tuple[Slice, ...], layout: Layout) -> SliceSketches:
@@ -328,7 +342,7 @@ def _promises(
     fit, data = watching.fit, watching.model.data
     if data.target is None:
         return {}, None, None
-    target = target_of(holdout.frame, watching.model, fit)
+    target = target_of(holdout.frame, watching.model, fit.classes)
     metrics = measurable(model)
     promised: dict[str, list[float]] = {metric: [] for metric in metrics}
     times = holdout.table[data.event_time].to_numpy()  # in UTC, without a zone

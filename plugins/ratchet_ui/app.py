@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 from fastapi import FastAPI, HTTPException, Path, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
+from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ObjectMissing, RatchetError
 from include.evaluation.measure import load_evidence
@@ -19,6 +20,7 @@ from ratchet_ui.access import ASKED_OF_EVERY_ROUTE, Viewer, ViewerDep
 from ratchet_ui.files import FILES
 from ratchet_ui.pages import draw_comparison, draw_model, draw_models, draw_version
 from ratchet_ui.shelf import Shelf, shelf
+from ratchet_ui.watch_pages import draw_alarm, draw_watch
 
 app = FastAPI(title="Ratchet", dependencies=ASKED_OF_EVERY_ROUTE, docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -35,6 +37,7 @@ _NOT_THERE = "There is no such page, or you may not read this model's DAG."
 Model = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,62}$")]
 Version = Annotated[str, Path(pattern="^[0-9a-fTZ-]{4,27}$")]
 """A version's id, or the beginning of it or of its digest."""
+Alarm = Annotated[str, Path(pattern="^[0-9a-f]{12}$")]
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 
 
@@ -61,6 +64,23 @@ def model(
     """Return one model: its champions, its metric over time, its versions."""
     _may_read(viewer, model)
     return _page(draw_model(_shelf(), viewer, model, _root(request), page=page, now=datetime.now(UTC), metric=metric))
+
+
+@app.get("/models/{model}/watch", response_class=HTMLResponse)
+def watch(request: Request, viewer: ViewerDep, model: Model) -> HTMLResponse:
+    """Return how a model's champion is watched."""
+    return _page(draw_watch(_shelf(), viewer, _declared(viewer, model), _root(request)))
+
+
+@app.get("/models/{model}/watch/{alarm}", response_class=HTMLResponse)
+def alarm(request: Request, viewer: ViewerDep, model: Model, alarm: Alarm) -> HTMLResponse:
+    """Return what an alarm is about."""
+    config = _declared(viewer, model)
+    report = _shelf().watched(config)
+    found = None if report is None else next((one for one in report.alarms if one.id == alarm), None)
+    if report is None or found is None:
+        _not_there()
+    return _page(draw_alarm(_shelf(), config, report, found, _root(request)))
 
 
 @app.get("/models/{model}/versions/{version}", response_class=HTMLResponse)
@@ -146,6 +166,13 @@ def _root(request: Request) -> str:
 def _may_read(viewer: Viewer, model: str) -> None:
     if not viewer.may_read(model):
         _not_there()
+
+
+def _declared(viewer: Viewer, model: str) -> ModelConfig:
+    _may_read(viewer, model)
+    if (config := _shelf().declared()[0].get(model)) is None:
+        _not_there()
+    return config
 
 
 def _chapter(viewer: Viewer, model: str, version: str) -> Chapter:

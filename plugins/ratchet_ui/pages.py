@@ -93,7 +93,7 @@ def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime, wante
             rows.append((model, found, charts.sparkline(found), alarms))
     dags = [dag for model in seen for dag in _dags_that_ask(model.name)]
     facts = {"rows": rows, "all": len(seen), "wanted": wanted, "attention": attention, "dags": dags}
-    return _draw("models.html", root, **facts, now=now)
+    return draw("models.html", root, **facts, now=now)
 
 
 def _holds(model: ModelConfig, wanted: str) -> bool:
@@ -113,7 +113,7 @@ def draw_model(
     timeless = config is not None and config.data.timeless
     metric = metric if metric in METRICS else None
     drawn = (model, len(entries), root, timeless, metric)
-    return _draw(
+    return draw(
         "model.html",
         root,
         model=model,
@@ -125,7 +125,7 @@ def draw_model(
         estimators=shelf.estimators(model, chapters),
         page=page,
         pages=max(1, -(-len(newest_first) // VERSIONS_ON_A_PAGE)),
-        buttons=_buttons(viewer, ON_MODELS[:1] if timeless else ON_MODELS, model, {}),
+        buttons=buttons_for(viewer, ON_MODELS[:1] if timeless else ON_MODELS, model, {}),
         look=shelf.last_look(model) if timeless else None,
         dags=_dags_that_ask(model),
         now=now,
@@ -166,7 +166,7 @@ def _charts(shelf: Shelf, told: History, root: str, metric: str | None, *, timel
         "since": since[::-1],
         "recent": MEASURED if shown != primary and len(told.chapters) > MEASURED else None,
     }
-    return Markup(_draw("charts.html", root, link=f"{root}/ratchet/models/{told.model}", **facts))  # noqa: S704 (a template's own output)
+    return Markup(draw("charts.html", root, link=f"{root}/ratchet/models/{told.model}", **facts))  # noqa: S704 (a template's own output)
 
 
 def draw_version(shelf: Shelf, viewer: Viewer, model: str, chapter: Chapter, root: str) -> str:
@@ -175,7 +175,7 @@ def draw_version(shelf: Shelf, viewer: Viewer, model: str, chapter: Chapter, roo
     entries, told = shelf.read(model)
     events = [entry for entry in entries if entry.body.get("version") == chapter.id]
     given = {"version": chapter.id, "model": model, "as_of": chapter.as_of.isoformat()}
-    return _draw(
+    return draw(
         "version.html",
         root,
         model=model,
@@ -192,14 +192,14 @@ def draw_version(shelf: Shelf, viewer: Viewer, model: str, chapter: Chapter, roo
         dags=_dags_that_ask(model),
         snippet=_snippet(shelf, model, chapter),
         raw=_raw(dossier, events),
-        buttons=_buttons(viewer, on_version(chapter), model, given),
+        buttons=buttons_for(viewer, on_version(chapter), model, given),
     )
 
 
 def draw_comparison(shelf: Shelf, model: str, one: Chapter, other: Chapter, root: str) -> str:
     """Draw two versions side by side, the older one first."""
     mine, theirs = shelf.dossier(model, one), shelf.dossier(model, other)
-    return _draw(
+    return draw(
         "compare.html",
         root,
         model=model,
@@ -220,7 +220,8 @@ def _titles(one: Chapter, other: Chapter) -> tuple[str, str]:
     return days if days[0] != days[1] else (f"{days[0]} ({_short(one.id)})", f"{days[1]} ({_short(other.id)})")
 
 
-def _buttons(viewer: Viewer, actions: tuple[Action, ...], model: str, given: dict[str, str]) -> list[Button]:
+def buttons_for(viewer: Viewer, actions: tuple[Action, ...], model: str, given: dict[str, str]) -> list[Button]:
+    """Return the actions that a viewer may take, as buttons of a page."""
     dags = [(action, f"{action.family}_{model}") for action in actions]
     return [Button(action, dag, json.dumps(given)) for action, dag in dags if viewer.may_trigger(dag)]
 
@@ -363,7 +364,8 @@ def _raw(dossier: Dossier, events: list[Entry]) -> list[tuple[str, str]]:
     return [(name, json.dumps(value, indent=2)) for name, value in parts.items() if value is not None]
 
 
-def _draw(template: str, root: str, **facts: Any) -> str:
+def draw(template: str, root: str, **facts: Any) -> str:
+    """Return a page."""
     return _environment().get_template(template).render(root=root, at=f"{root}/ratchet", **facts)
 
 

@@ -15,11 +15,15 @@ from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.data.tables import Look, looks
 from include.errors import RatchetError
+from include.monitoring.report import WatchReport, watch_report
+from include.monitoring.watch_log import WatchLog
 from include.registry.dossier import Dossier, gather
 from include.registry.history import Chapter, History, history
 from include.registry.ledger import Ledger
 from include.registry.measurement import Measurement, load_measurement
+from include.registry.timeline import fold
 from include.registry.versions import load_version
+from include.storage.content import digest_json
 from include.storage.log import Entry
 from include.storage.opening import open_store
 from ratchet_operators.connections import s3_client
@@ -74,6 +78,9 @@ class Shelf:
         self._declarations = Kept(DECLARATIONS)
         self._measurements = Kept(VERSIONS)
         self._estimators = Kept(VERSIONS)
+        self._reports = Kept(DOSSIERS)
+        self._logs: dict[str, WatchLog] = {}
+        self._watching = threading.Lock()
         self.drawn = Kept(DRAWINGS)
         """What was drawn of a history, by its model and number of events."""
 
@@ -123,6 +130,15 @@ class Shelf:
             return found.estimator
 
         return self._each({version: version for version in standings}, self._estimators, estimator)
+
+    def watched(self, model: ModelConfig) -> WatchReport | None:
+        """Return how a model's champion is watched; folded again only when there is a new event or another declaration."""
+        with self._watching:
+            log = self._logs.setdefault(model.name, WatchLog(self.store, model.name))
+            entries = log.entries()
+        known = self.read(model.name)[0]
+        key = (model.name, len(entries), len(known), digest_json(model.to_json()))
+        return self._reports.get(key, lambda: watch_report(self.store, model, entries=entries, timeline=fold(known)))
 
     def _each(self, keys: dict[str, str], kept: Kept, load: Callable[[str], Found]) -> dict[str, Found]:
         def one(key: str) -> Found | None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from airflow_site import LONG, ROLES, Site
 from histories import tell
+from watched import Watched, april  # noqa: F401 (a fixture)
 
 from include.command_line import keeper
 from include.command_line.airflow_environment import airflow_environment
@@ -24,8 +25,8 @@ from include.storage.local import LocalStore
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Airflow's API server and DAG processor over a store that holds nine versions."""
+def site(tmp_path_factory: pytest.TempPathFactory, april: Path) -> Iterator[Site]:  # noqa: F811 (a fixture)
+    """Airflow's API server and DAG processor over a store that holds nine versions, and a model that was watched for two weeks."""
     folder = tmp_path_factory.mktemp("site")
     models, home, port = folder / "models", folder / "home", free_port(8123)
     for name in ("flight_delay", LONG):
@@ -36,6 +37,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         (models / name / "model.yaml").write_text(text)
     store = LocalStore(folder / "store")
     versions = tell(store, load_model(models / "flight_delay" / "model.yaml"), versions=9, withdraw=8)
+    shutil.copytree(april / "store", folder / "store", dirs_exist_ok=True)
+    shutil.copytree(april / "parcels", models / "parcels")
+    watched = Watched(models / "parcels", store, load_model(models / "parcels" / "model.yaml"))
+    for number in range(1, 15):
+        watched.monitor(number)
     passwords = home / "secrets" / "passwords.json"
     passwords.parent.mkdir(parents=True)
     passwords.write_text(json.dumps({user: f"{user}-password" for user in ROLES}))
@@ -64,7 +70,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for user in ROLES:
             login = {"username": user, "password": f"{user}-password"}
             running.tokens[user] = json.loads(running.ask("/auth/token", method="POST", body=login)[2])["access_token"]
-        wanted_dags = [f"retrain_{name}" for name in ("flight_delay", LONG)]
+        wanted_dags = [f"retrain_{name}" for name in ("flight_delay", LONG, "parcels")]
         _wait(
             process,
             logs,

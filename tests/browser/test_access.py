@@ -8,6 +8,8 @@ import pytest
 from airflow_site import ROLES, Site
 from starlette.routing import Route
 
+from include.config.load import load_model
+from include.monitoring.report import watch_report
 from include.storage.content import put_content
 from ratchet_ui.app import app
 from ratchet_ui.files import FILES, address
@@ -27,14 +29,16 @@ def addresses(site: Site) -> dict[str, str]:
     measured = next(site.store.list("flight_delay/evidence/")).rpartition("/")[2].removesuffix(".json")
     queries = {"/models/{model}/compare": f"?version={site.versions[0]}&version={site.versions[4]}"}
     files = {"/static/{digest}/{name}": "/" + address("models.js")}
-    return {
-        route: "/ratchet"
-        + (
-            files.get(route)
-            or route.format(**known, digest=measured if "evidence" in route else page) + queries.get(route, "")
-        )
-        for route in ROUTES
-    }
+    report = watch_report(site.store, load_model(site.models / "parcels" / "model.yaml"))
+    assert report is not None
+    known["alarm"] = report.alarms[0].id
+
+    def filled(route: str) -> str:
+        # The model that was watched is another one.
+        of = known | {"model": "parcels"} if "/watch" in route else known
+        return route.format(**of, digest=measured if "evidence" in route else page) + queries.get(route, "")
+
+    return {route: "/ratchet" + (files.get(route) or filled(route)) for route in ROUTES}
 
 
 def test_nothing_but_routes_that_are_asked_for_is_served():

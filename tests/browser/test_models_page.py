@@ -105,7 +105,7 @@ def test_the_overview_is_filtered_and_the_trend_drawn_by_another_metric_inside_a
     every.click()
     page.wait_for_url(f"**{MODELS}")
     every.wait_for(state="detached")
-    assert page.locator("main.ratchet tbody tr").count() == 2
+    assert page.locator("main.ratchet tbody tr").count() == 3
     page = page_of("vera", f"{MODEL}?metric=nothing#trend")
     heading = ready(page).get_by_role("heading", name="ROC AUC over time")
     assert heading.evaluate("node => node.getBoundingClientRect().top") < 400, "the anchor is scrolled to"

@@ -7,15 +7,31 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
+from chain_run import declare, month, run_chain
+from sklearn.datasets import load_breast_cancer
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from include.command_line.app import app
+from include.config.load import load_model
 from include.config.settings import ROOT
+from include.storage.local import LocalStore
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WRAPPED = re.compile(r'make airflow ARGS="((?:[^"\\]|\\.)*)"')
 CONTAINED = re.compile(r"docker-compose exec \S+ airflow (.+)")
+FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
+MADE = re.compile(r"(?:^|\$ )make( [a-z].*)")
+ASKED = re.compile(r"(?:^|.*[\s/])python -m include (.+)")
+WAITS = {"serve", "metrics", "up", "demo", "airflow"}
+"""Commands that answer until they are ended, or start an Airflow; tests/system and tests/include/serving run them."""
+ABROAD = {"deploy"}
+"""Commands that speak with a platform; tests/include/serving runs them against an imitation of it."""
 
 
 def commands() -> list[tuple[str, str]]:
@@ -71,3 +87,98 @@ def test_make_hands_a_commands_words_over_as_they_are(tmp_path: Path) -> None:
     (typed,) = (said for said in done.stdout.splitlines() if "-m include airflow" in said)
     assert shlex.split(typed)[4:] == shlex.split(line)
     assert shlex.split(line)[-1] == '{"reason": "wrong labels in June"}'
+
+
+def code() -> list[tuple[str, str]]:
+    """Return the lines of code in the documents, comments taken away, with the page that has each."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        fenced = [line for block in FENCED.findall(text) for line in block.splitlines()[1:-1]]
+        rest = FENCED.sub("", text)
+        inline = [" ".join(words.split()) for words in re.findall(r"`([^`]+)`", rest)]
+        lines = [*fenced, *re.findall(r"^    (\S.*)$", rest, re.MULTILINE), *inline]
+        found += [(page.name, re.split(r"\s#\s|\s{3,}#", line)[0].strip()) for line in lines]
+    return found
+
+
+def asked() -> list[tuple[str, list[str]]]:
+    """Return the commands ``python -m include`` of the documents as lists of words, what stands for something filled in."""
+    meant = {
+        "<name>": "flight_delay",
+        "<file.csv>": "tumours.csv",
+        "<column>": "diagnosis",
+        "<model.yaml>": "model.yaml",
+    }
+    lines = [(page, said.group(1)) for page, line in code() if (said := ASKED.match(line))]
+    words = [
+        (page, shlex.split(line.replace("[MODEL ...]", "<name>").replace("MODEL", "<name>")))
+        for page, line in lines
+        if line != "..."
+    ]
+    return [(page, [meant.get(word, word) for word in line]) for page, line in words]
+
+
+def test_every_target_of_make_in_the_documents_is_there() -> None:
+    lines = {said.group(1).strip() for _, line in code() if (said := MADE.match(line))}
+    assert {"demo", "up", "serve", "test", "check", "bench", "clean", "docs", "screenshots"} <= lines
+    for line in sorted(lines):
+        done = subprocess.run(["make", "--dry-run", *shlex.split(line)], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, f"make {line}: {done.stderr}"
+
+
+def test_what_make_offers_in_its_help_is_there_and_nothing_else_is() -> None:
+    text = (ROOT / "Makefile").read_text()
+    offered = set(re.findall(r"echo 'make ([a-z]+) ", text))
+    phony = {name for names in re.findall(r"^\.PHONY: (.+)$", text, re.MULTILINE) for name in names.split()}
+    assert offered == phony - {"help", "lint"}
+
+
+def test_every_command_in_the_documents_is_one_that_include_takes(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("tumours.csv", "model.yaml", "other-model.yaml", "server.pem", "server.key"):
+        (tmp_path / file).write_text("")
+    (tmp_path / "include" / "models" / "tumours").mkdir(parents=True)
+    (tmp_path / "include" / "models" / "tumours" / "model.yaml").write_text("")
+    group = get_command(app)
+    assert isinstance(group, click.Group) or hasattr(group, "commands")
+    pages = set()
+    for page, (name, *words) in asked():
+        assert name in group.commands, f"{page}: {name}"
+        if words:
+            group.commands[name].make_context(name, [*words])
+        pages.add(page)
+    assert {"README.md", "add-a-model.md", "backfill.md", "compose.md", "questions.md", "serving.md"} <= pages
+
+
+def test_every_command_in_the_documents_does_what_it_says(tmp_path: Path, monkeypatch) -> None:
+    """On a small model of that name."""
+    models = tmp_path / "include" / "models"
+    declare(models / "parcels")
+    path = (models / "parcels").rename(models / "flight_delay") / "model.yaml"
+    path.write_text(path.read_text().replace("name: parcels", "name: flight_delay"))
+    model = load_model(path)
+    run_chain(LocalStore(tmp_path / "store"), model, models / "flight_delay", month(4))
+    table = load_breast_cancer(as_frame=True)
+    table.data.assign(diagnosis=table.target.map({0: "malignant", 1: "benign"})).to_csv(
+        tmp_path / "tumours.csv", index=False
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RATCHET_MODELS", str(models))
+    monkeypatch.setenv("RATCHET_STORE", (tmp_path / "store").as_uri())
+    (tmp_path / "other-model.yaml").write_text(path.read_text().replace("confidence: 0.9", "confidence: 0.99"))
+    run = [words for _, words in asked() if words[0] not in WAITS | ABROAD]
+    answered = []
+    for words in dict.fromkeys(map(tuple, run)):
+        at = models / "flight_delay" if "model.yaml" in words else tmp_path
+        monkeypatch.chdir(at)
+        if words == ("versions",):
+            words = ("versions", "flight_delay")  # a sentence names the command alone
+        if words[:2] == ("new", "flight_delay"):
+            words = ("new", "another", *words[2:])
+        if words[0] == "tensorboard" and find_spec("tensorboardX") is None:
+            continue  # optional; tests/include/command_line/test_tensorboard.py says what is told then
+        done = CliRunner().invoke(app, list(words))
+        assert done.exit_code == 0, f"{words}: {done.output}{done.exception!r}"
+        answered.append(words[0])
+    assert {"history", "replay", "new", "lint", "plan", "token", "models", "versions"} <= set(answered)

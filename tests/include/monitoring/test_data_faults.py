@@ -67,6 +67,16 @@ def test_a_fault_is_named_with_its_columns(name: str) -> None:
     assert "unknown" not in found[0].said and "700" not in found[0].said
 
 
+@pytest.mark.parametrize(("code", "named"), [(-999.0, "the value -999, new"), (5000.0, "one value, new")])
+def test_a_new_number_in_place_of_gaps_is_named_only_if_it_is_a_usual_code(code: float, named: str) -> None:
+    (found,) = faults_in(reference(), sketched(3, recoded("fare", code), 300))
+    assert found.kind == "new_missing_code" and found.said.startswith(named) and "5000" not in found.said
+
+
+def test_too_few_rows_are_not_called_swapped() -> None:
+    assert faults_in(reference(), sketched(3, swapped("fare", "distance"), 20)) == ()
+
+
 def moved(columns: Columns) -> None:
     columns["fare"] = columns["fare"] * 1.4 + 10
 

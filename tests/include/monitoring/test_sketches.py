@@ -177,6 +177,21 @@ def test_duplicates_are_rows_whose_id_another_has() -> None:
     assert found.duplicates == pytest.approx(1 / 6, abs=4 * np.sqrt(0.2 * 0.8 / SAMPLED_IDS))
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (pa.array([2**60, 2**60 + 1, 2**60 + 1]), pa.array([True, True, True])),
+        (pa.array([15_000, 15_001, 15_001], pa.date32()), pa.array([True, True, True])),
+        (pa.array([0, 1, 1], pa.date64()), pa.array([False, False, False])),
+        (pa.array([1, 1, 1]), pa.array([True, False, False])),
+        (pa.array([1_350_000_000_000_000, 1, 1], pa.timestamp("us", "UTC")), pa.array([0.5, 0.5, 0.5])),
+    ],
+)
+def test_ids_of_any_type_are_told_apart(one: pa.Array, other: pa.Array) -> None:
+    ids = sketch([pa.table({"one": one, "other": other})], Layout((), None, ("one", "other"))).ids
+    assert ids.duplicates == pytest.approx(1 / 3)
+
+
 def test_a_sketch_does_not_grow_with_the_rows() -> None:
     layout = laid_out(table(20_000))
     small, large = (len(sketch([table(rows)], layout).to_bytes()) for rows in (20_000, 200_000))

@@ -17,7 +17,7 @@ from include.evaluation.plots import Scale
 from include.registry import charts
 from include.registry.differences import differences
 from include.registry.dossier import gather
-from include.registry.history import Fate, History, history, needs, reigns
+from include.registry.history import Fate, History, history, needs, reigns, scheduled_since
 from include.registry.ledger import Ledger
 from include.registry.measurement import compared, judged_since, later, load_measurement
 from include.registry.timeline import Outcome
@@ -45,7 +45,7 @@ def test_a_withdrawn_version_is_told_as_withdrawn_and_the_one_before_it_is_in_fo
         Fate.PROMOTED,
     ]
     assert list(reigns(of)) == [(of.chapters[0], of.chapters[4]), (of.chapters[4], None)]
-    assert of.champion is of.chapters[4]
+    assert of.champion is of.newest is of.chapters[4]
     assert of.chapters[2].verdict.startswith("Withdrawn: late feed.")
 
 
@@ -97,6 +97,14 @@ def test_a_champion_that_three_scheduled_retrainings_did_not_replace_needs_a_loo
         sentence == "its champion stands since 30 June 2013: 1 newer version did not replace it, the last one rejected."
     )
     assert not list(needs(FLIGHTS, of, datetime(2013, 8, 31, tzinfo=UTC)))
+
+
+def test_scheduled_retrainings_are_counted_up_to_now_or_to_the_end_of_the_schedule():
+    schedule = FLIGHTS.schedule.model_copy(update={"retrain": "@monthly", "start": datetime(2013, 5, 1, tzinfo=UTC)})
+    since, now = datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 12, 15, tzinfo=UTC)
+    for end, expected in ((None, 6), (datetime(2014, 1, 1, tzinfo=UTC), 6), (datetime(2013, 9, 15, tzinfo=UTC), 3)):
+        model = FLIGHTS.model_copy(update={"schedule": schedule.model_copy(update={"end": end})})
+        assert scheduled_since(model, since, now, at_most=99) == expected, end
 
 
 def test_versions_without_a_champion_need_a_look_but_a_model_without_versions_does_not():
