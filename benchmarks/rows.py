@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
 import shutil
 import tempfile
@@ -120,6 +121,7 @@ def write_source(folder: Path, rows: int) -> int:
 def declare(folder: Path, source: Path) -> ModelConfig:
     """Write the model's folder."""
     folder.mkdir()
+    os.environ["RATCHET_SOURCE_FOLDERS"] = str(source)
     text = YAML.replace("FOLDER", str(source)).replace("NUMBERS", ", ".join(NUMBERS))
     text = text.replace("LEVELS", ", ".join(LEVELS)).replace("ITERATIONS", str(ITERATIONS))
     (folder / "model.yaml").write_text(text)

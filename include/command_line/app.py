@@ -143,7 +143,12 @@ def plan(
 @app.command()
 def new(
     model: Annotated[str, typer.Argument(help="What to call the model: lower case letters, digits, underscores.")],
-    file: Annotated[Path, typer.Argument(help="A CSV file with a header; it is copied.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A file of CSV with a header, JSON Lines or Parquet; it is copied.", exists=True, dir_okay=False
+        ),
+    ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     event_time: Annotated[
         str | None, typer.Option(help="The column that says when a row happened; none for a table without time.")
@@ -152,10 +157,24 @@ def new(
         bool | None,
         typer.Option("--day-first/--month-first", help="What comes first in dates such as 03/04/2026 that allow both."),
     ] = None,
+    decimal: Annotated[
+        str | None,
+        typer.Option(help="What stands before decimals, `.` or `,`, where numbers such as 1,234 allow both."),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="How the file writes its characters, such as windows-1252; looked at if left out."),
+    ] = None,
 ) -> None:
-    """Draft include/models/<model>/model.yaml from a CSV file, for you to read and correct."""
+    """Draft include/models/<model>/model.yaml from a file, for you to read and correct."""
     models = Settings.from_environment().models
-    made = draft(models, model, file, target, event_time, now=datetime.now(UTC), day_first=day_first)
+    made = draft(
+        *(models, model, file, target, event_time),
+        now=datetime.now(UTC),
+        day_first=day_first,
+        decimal=decimal,
+        encoding=encoding,
+    )
     for line in made.told():
         typer.echo(line)
     typer.echo("Take out of `features` what is not known when the model is asked. Then: make up")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -20,6 +21,9 @@ LOT, ROW = "(lot)", "(row)"
 ColumnType = Literal["string", "integer", "float", "boolean", "timestamp", "date"]
 
 
+_NO_ENCODINGS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+
+
 class Slot(StrEnum):
     """The length of event time that one partition holds."""
 
@@ -34,9 +38,35 @@ class Column(Section):
     type: ColumnType
     """What the values are; an id such as `007` is a `string`."""
     format: str | None = None
-    """For `timestamp` and `date`: how the text is written, as for `strptime` (`%d/%m/%Y`), or `epoch_s`, `epoch_ms`; ISO 8601 if left out."""
+    """For `timestamp` and `date`: how the text is written, as for `strptime` (`%d/%m/%Y`); `epoch_s`, `epoch_ms`, `epoch_us` or `epoch_ns` for numbers since 1970; `excel` for Excel's day numbers. ISO 8601 if left out. A zone in the text counts, and so do the letters `Z`, `UTC` and `GMT` at the end of a format; other names of zones are refused."""
     missing: tuple[str, ...] = ("",)
     """Texts that mean "no value"; only the empty text unless said, so that a country `NA` stays one."""
+    decimal: Literal[".", ","] = Field(default=".", exclude_if=lambda mark: mark == ".")
+    """For numbers: what stands before the decimals."""
+    thousands: Literal["", ".", ",", " ", "'", "_"] = Field(default="", exclude_if=lambda mark: not mark)
+    """For numbers: what stands between groups of digits, as in `1,234.56`; a blank stands for one that does not break a line, too. Groups that are no groups, as in `1,23`, are refused."""
+    unit: str = Field(default="", max_length=20, exclude_if=lambda unit: not unit)
+    """For numbers: a sign that every number has before or behind it, such as `%` or `EUR`. The number stays what it is: `12 %` is 12."""
+
+    @property
+    def marked(self) -> bool:
+        """Whether its numbers are written with more than digits and a decimal point."""
+        return (self.decimal, self.thousands, self.unit) != (".", "", "")
+
+    @model_validator(mode="after")
+    def _readable(self) -> Column:
+        numbers = self.type in ("integer", "float") or self.format == "excel"
+        if self.marked and not numbers:
+            raise ValueError(
+                f"expected `decimal`, `thousands` and `unit` only of numbers, found them at a `{self.type}`"
+            )
+        if self.thousands == self.decimal:
+            raise ValueError(f"expected two marks, found `{self.decimal}` for decimals and thousands")
+        if self.unit != self.unit.strip() or re.search(r"[\d.,+-]", self.unit):
+            raise ValueError("expected a unit without digits, marks or blanks around it")
+        if self.format and (offset := re.search(r"[+-]\d\d:?\d\d$", self.format)):
+            raise ValueError(f"expected `%z` for an offset such as `{offset.group()}`, so that it counts")
+        return self
 
 
 class FilesSource(Section):
@@ -46,9 +76,11 @@ class FilesSource(Section):
     path: str
     """A file, a folder with all files below it, or a pattern, on disk or behind `s3://`. `*`, `?` and `[...]` stay within one folder, `**` stands for any number of folders; names that begin with `.` or `_`, such as `_SUCCESS`, are passed over unless the pattern begins so, too. `%Y`, `%m`, `%d`, `%H` stand for the partition's own date, so that only its files are read. A relative path starts at the model's folder."""
     format: Literal["csv", "parquet", "json_lines"]
-    """How the files are written; `.gz` files of `csv` and `json_lines` are unpacked on the way."""
+    """How the files are written. Files of `csv` and `json_lines` that end in `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` (with one file in it) are unpacked on the way."""
     columns: dict[str, Column] = Field(default_factory=dict)
-    """The columns to keep, with their types. Required for `csv` and `json_lines`; Parquet brings its own types."""
+    """The columns to keep, with their types; whatever else the files hold is left alone. Required but for Parquet, which brings types of its own: there it keeps these columns only."""
+    encoding: str = Field(default="utf-8", exclude_if=lambda name: name == "utf-8")
+    """How a text file writes its characters, by Python's names: `windows-1252`, `latin-1`, `utf-16` (with a mark at its beginning; `utf-16-le` and `utf-16-be` without) and so on."""
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     """What stands between two fields of a CSV file."""
     quoted_newlines: bool = False
@@ -68,13 +100,32 @@ class FilesSource(Section):
             raise ValueError(f"expected the date parts %Y, %m, %d and %H, found `{unknown[0]}`")
         return path
 
-    @model_validator(mode="after")
-    def _text_is_declared(self) -> FilesSource:
-        # An empty `columns` of a text file is answered when the file is read, with a block to paste: see data/files.py.
-        if self.format == "parquet" and self.columns:
+    @field_validator("delimiter")
+    @classmethod
+    def _apart(cls, delimiter: str) -> str:
+        if not delimiter.isascii() or delimiter in '"\r\n\0':
+            raise ValueError("expected a delimiter of ASCII that is neither a quote nor a line end")
+        return delimiter
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            found = codecs.lookup(encoding)
+        except LookupError:
+            found = None
+        # Python's list also has ways to write bytes, such as `base64` and `unicode_escape`.
+        if found is None or not found._is_text_encoding or found.name in _NO_ENCODINGS:
             raise ValueError(
-                "Parquet files bring their own types: remove `columns`, or keep columns by name in `features`"
+                f"expected an encoding such as `utf-8`, `windows-1252`, `latin-1` or `utf-16`, found `{encoding}`"
             )
+        return encoding
+
+    # An empty `columns` of a text file is answered when the file is read, with a block to paste: see data/text.py.
+    @model_validator(mode="after")
+    def _of_the_format(self) -> FilesSource:
+        if self.encoding != "utf-8" and self.format == "parquet":
+            raise ValueError("expected `encoding` only of `csv` and `json_lines`: Parquet has its own")
         return self
 
 

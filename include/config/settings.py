@@ -30,6 +30,9 @@ class Settings:
     permitted_types: frozenset[str] = frozenset()
     """``RATCHET_PERMITTED_TYPES``: dotted paths of classes, separated by commas or blanks, that a model file may hold besides Ratchet's own list. Reading a file builds objects of these classes and hands them their state: name only what is safe with any state."""
 
+    source_folders: tuple[Path, ...] = ()
+    """``RATCHET_SOURCE_FOLDERS``: absolute folders, separated as in ``PATH``, below which `data.source.path` may lie besides the model's own folder. Models can read every file there that a worker can."""
+
     @classmethod
     def from_environment(cls, *, dag_file: str | None = None) -> Settings:
         """Read the settings.
@@ -69,6 +72,14 @@ class Settings:
                 found=strange[0],
                 where="environment variable RATCHET_PERMITTED_TYPES",
             )
+        folders = tuple(map(Path, filter(None, os.environ.get("RATCHET_SOURCE_FOLDERS", "").split(os.pathsep))))
+        if loose := [one for one in folders if not one.is_absolute()]:
+            raise ConfigError(
+                "A folder that sources may read is not understood.",
+                expected=f"absolute paths, with `{os.pathsep}` between them",
+                found=str(loose[0]),
+                where="environment variable RATCHET_SOURCE_FOLDERS",
+            )
         return cls(
             store=store,
             store_connection=os.environ.get("RATCHET_STORE_CONNECTION") or None,
@@ -76,6 +87,7 @@ class Settings:
             threads=int(threads),
             dask=os.environ.get("RATCHET_DASK") or None,
             permitted_types=permitted,
+            source_folders=folders,
         )
 
 

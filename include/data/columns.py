@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -12,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.config.data import Column, ColumnType
+from include.data.moments import UNITS, from_epoch, from_excel, says_utc, utc_as_z, zones_counted
+from include.data.number_marks import NO_MARKS, without_marks
 from include.errors import SchemaChanged, SourceError
 
 ARROW: dict[ColumnType, pa.DataType] = {
@@ -25,8 +26,6 @@ ARROW: dict[ColumnType, pa.DataType] = {
 MISSING_MARKS = ("NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "NONE", "-", "?", "\\N", ".")
 """Texts that often mean "no value"; shown in errors, never assumed."""
 _ZONE = re.compile(r"\d[T ]\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$")
-# Beyond these years an event time is a mistake of unit: epoch milliseconds read as seconds are in the year 55840.
-_FIRST, _LAST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (1900, 2200))
 
 _Convert = Callable[[pa.Array], pa.Array]
 
@@ -106,7 +105,8 @@ class Conformer:
                 expected=", ".join(ARROW),
                 found="no value in the first rows" if pa.types.is_null(kind) else kind,
                 where=where,
-                remedy=f"declare it under `data.source`: `types: {{{name}: string}}`, or leave the column out",
+                remedy=f"declare it under `data.source`: `types: {{{name}: string}}` of a query or reader; `columns: {{...}}` of files, "
+                "which then keeps the columns that it names and leaves all others alone",
             )
         return word
 
@@ -147,7 +147,8 @@ class Conformer:
 def _changed(message: str, **facts: Any) -> SchemaChanged:
     remedy = (
         "if this is meant, change `data.source` in model.yaml (for a Python reader, its code): a changed source is read anew "
-        "and gets a schema of its own; if not, correct the source"
+        "and gets a schema of its own; if not, correct the source. Of Parquet, `columns` keeps what it names and leaves "
+        "all else alone"
     )
     return SchemaChanged(message, remedy=remedy, **facts)
 
@@ -217,16 +218,6 @@ def local_to_utc(column: Any, timezone: str) -> Any:
     return pc.assume_timezone(column, timezone, ambiguous="raise", nonexistent="raise").cast(pa.timestamp("us", "UTC"))
 
 
-def plausible(times: Any) -> bool:
-    """Tell whether all event times lie in years that a business can mean."""
-    return _within(times.cast(pa.int64()), _FIRST * 10**6, _LAST * 10**6)
-
-
-def _within(numbers: Any, first: int, last: int) -> bool:
-    extremes = pc.min_max(numbers).as_py()
-    return extremes["min"] is None or (first <= extremes["min"] and extremes["max"] < last)
-
-
 def parse(texts: pa.Array, column: Column, timezone: str) -> pa.Array:
     """Return texts (null where there is no value) as the declared type.
 
@@ -260,6 +251,9 @@ def shape(text: str) -> str:
 
 
 def _parser(texts: pa.Array, column: Column, timezone: str) -> _Convert:
+    if column.marked:
+        plain = _parser(texts, column.model_copy(update=NO_MARKS), timezone)
+        return lambda array: plain(without_marks(array, column))
     if column.type == "string":
         return lambda array: array
     if column.type == "float":
@@ -268,15 +262,20 @@ def _parser(texts: pa.Array, column: Column, timezone: str) -> _Convert:
         return lambda array: array.cast(pa.bool_())
     if column.type == "integer":
         return _integer
-    if column.format in ("epoch_s", "epoch_ms"):
-        unit = "s" if column.format == "epoch_s" else "ms"
-        return lambda array: _epoch(array, unit, date=column.type == "date")
+    if column.format in UNITS:
+        unit = column.format
+        return lambda array: _whole_days(from_epoch(array, unit), date=column.type == "date")
+    if column.format == "excel":
+        date = column.type == "date"
+        return lambda array: from_excel(array).cast(pa.date32()) if date else local_to_utc(from_excel(array), timezone)
     if column.format is not None:
         pattern = column.format
         return lambda array: _by_format(array, pattern, timezone, date=column.type == "date")
     if column.type == "date":
         return lambda array: array.cast(pa.date32())
     first = pc.drop_null(texts)[:1].to_pylist()
+    if first and says_utc(first[0]):
+        return lambda array: utc_as_z(array).cast(pa.timestamp("us", "UTC"))
     if first and has_zone(first[0]):
         return lambda array: array.cast(pa.timestamp("us", "UTC"))
     return lambda array: local_to_utc(array.cast(pa.timestamp("us")), timezone)
@@ -303,18 +302,14 @@ def _float(array: pa.Array) -> pa.Array:
     return values
 
 
-def _epoch(array: pa.Array, unit: str, *, date: bool) -> pa.Array:
-    numbers = array.cast(pa.int64())
-    scale, other = (1, "epoch_ms") if unit == "s" else (1000, "epoch_s")
-    if not _within(numbers, _FIRST * scale, _LAST * scale):
-        raise ValueError(f"years beyond 1900 to 2200, is the unit {other}")
-    instants = numbers.cast(pa.timestamp(unit)).cast(pa.timestamp("us"))
-    return instants.cast(pa.timestamp("s")).cast(pa.date32()) if date else instants.cast(pa.timestamp("us", "UTC"))
+def _whole_days(instants: pa.Array, *, date: bool) -> pa.Array:
+    return instants.cast(pa.timestamp("s"), safe=False).cast(pa.date32(), safe=False) if date else instants
 
 
 def _by_format(array: pa.Array, pattern: str, timezone: str, *, date: bool) -> pa.Array:
+    array, pattern, utc = zones_counted(array, pattern)
     # pandas reads %f and %z, which Arrow's strptime ignores or refuses, and takes no text that goes on after the format.
-    zoned = "%z" in pattern
+    zoned = utc or "%z" in pattern
     times = pd.to_datetime(array.to_pandas(), format=pattern, exact=True, errors="raise", utc=zoned)
     instants = pa.Array.from_pandas(times).cast(pa.timestamp("us", "UTC" if zoned else None))
     if date:

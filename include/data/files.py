@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import io
 import itertools
 import logging
 import re
@@ -19,8 +20,10 @@ from zoneinfo import ZoneInfo
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.config.data import FilesSource
+from include.config.settings import Settings
 from include.data.connections import Connections
 from include.data.file_patterns import BELOW, fixed_part, is_wild, matches
+from include.data.s3_body import S3Body
 from include.data.slots import bounds
 from include.errors import SourceError, StoreUnavailable
 
@@ -144,6 +147,7 @@ def _on_disk(source: FilesSource, folder: Path) -> Callable[[str], Iterator[File
     root = folder.joinpath(*fixed)
     if fixed == declared and not root.is_dir():
         root = root.parent
+    _check_permitted(source.path, root, folder)
 
     def look_up(path: str) -> Iterator[File]:
         parts = Path(path).parts
@@ -172,6 +176,21 @@ def _on_disk(source: FilesSource, folder: Path) -> Callable[[str], Iterator[File
     return look_up
 
 
+def _check_permitted(declared: str, root: Path, folder: Path) -> None:
+    """Hold a source to its model's folder: whoever writes a model.yaml may not have every file that a worker can read."""
+    permitted = Settings.from_environment().source_folders
+    place = root.resolve()
+    if not any(place.is_relative_to(one.resolve()) for one in (folder, *permitted)):
+        raise SourceError(
+            "The source's path leads out of the model's folder.",
+            expected=f"a path below {folder}" + "".join(f", or below {one}" for one in permitted),
+            found=declared,
+            where="data.source.path",
+            remedy="copy the files into the model's folder; or who runs this deployment permits their folder: "
+            f"RATCHET_SOURCE_FOLDERS={place}",
+        )
+
+
 def _on_this_disk(path: Path, root: Path) -> File:
     if not path.resolve().is_relative_to(root.resolve()):
         raise SourceError(
@@ -181,7 +200,20 @@ def _on_this_disk(path: Path, root: Path) -> File:
             where=path,
             remedy="name the real place in `data.source.path`, or copy the file",
         )
-    return File(str(path), lambda: path.open("rb"), local=path)
+    return File(str(path), lambda: open_on_disk(path), local=path)
+
+
+def open_on_disk(path: Path) -> BinaryIO:
+    """Open a file on this machine's disk; raises `SourceError` where that is not allowed, or it is gone."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise SourceError(
+            "A file of the source can't be opened.",
+            expected="a file that this user may read",
+            found=error.strerror,
+            where=path,
+        ) from error
 
 
 def _meant(names: Sequence[str], pattern: str, where: object) -> list[str]:
@@ -220,8 +252,8 @@ def _in_s3(source: FilesSource, connections: Connections) -> Callable[[str], Ite
 
 def _open(client: Any, bucket: str, key: str) -> BinaryIO:
     with _answering(f"s3://{bucket}/{key}"):
-        body: BinaryIO = client.get_object(Bucket=bucket, Key=key)["Body"]
-        return body
+        answer = client.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+    return io.BufferedReader(S3Body(answer, f"s3://{bucket}/{key}"), 2**20)
 
 
 @contextlib.contextmanager

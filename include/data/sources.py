@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from include.config.code import code_digest
 from include.config.data import LOT, ROW, ColumnType, Data, FilesSource, PythonSource, SqlSource
-from include.data.columns import Conformer, plausible
+from include.data.columns import Conformer
 from include.data.connections import Connections
 from include.data.files import File, find_files
 from include.data.lots import Lots
+from include.data.moments import plausible
+from include.data.parquet import read_parquet
 from include.data.python import read_python
 from include.data.slots import bounds
 from include.data.sql import read_sql
@@ -91,18 +92,9 @@ def _tables(
             yield table, f"query through connection {source.connection}", None
     else:
         for file in find_files(source, slots, data.timezone, folder, connections):
-            for table in _parquet(file) if source.format == "parquet" else read_text(file, source, data.timezone):
+            reader = read_parquet if source.format == "parquet" else read_text
+            for table in reader(file, source, data.timezone):
                 yield table, file.name, file
-
-
-def _parquet(file: File) -> Iterator[pa.Table]:
-    with file.on_disk() as path:
-        try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
-                for batch in parquet.iter_batches(BATCH):
-                    yield pa.Table.from_batches([batch])
-        except (pa.ArrowInvalid, OSError) as error:
-            raise SourceError("The file can't be read as Parquet.", found=error, where=file.name) from error
 
 
 def _ranges(slots: Sequence[str]) -> list[tuple[datetime, datetime]]:

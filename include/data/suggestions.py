@@ -22,20 +22,41 @@ from include.config.yaml_text import quoted
 from include.data.byte_checks import CheckedText
 from include.data.columns import MISSING_MARKS, BadTextError, parse
 from include.data.files import File
+from include.data.number_marks import NO_MARKS, without_marks
 
 _ROWS = 1000
 _LONGEST_LINE = 2**20
 _FIRST_FEW = 50
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 _FORMATS = tuple(
     f"{order.replace('/', mark)}{clock}"
     for mark in "/.-"
-    for clock in ("", " %H:%M", " %H:%M:%S")
-    for order in ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y")
+    for clock in _CLOCKS
+    for order in ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y")
 )
+_MARKED = (
+    *(Column(type="integer", decimal=point, thousands=group) for point, group in ((".", ","), (",", "."), (".", " "), (".", "'"))),
+    *(
+        Column(type="float", decimal=point, thousands=group)
+        for point, group in ((",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))
+    ),
+)  # fmt: skip
+_NUMBERS = (Column(type="integer"), Column(type="float"), *_MARKED)
 _CANDIDATES = (
-    *(Column(type=kind) for kind in ("integer", "float", "boolean", "date", "timestamp")),
-    *(Column(type="timestamp" if "%H" in text else "date", format=text) for text in _FORMATS),
+    *_NUMBERS,
+    *(Column(type=kind) for kind in ("boolean", "date", "timestamp")),
+    *(Column(type="date" if text[-2:] in ("%d", "%Y", "%y") else "timestamp", format=text) for text in _FORMATS),
 )
+_SIGNS = re.compile(r"%|‰|[$€£¥₹₽₩]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK")
+# Numbers that an event time may be, with the bounds between which each is one: 1973 to 2100.
+_EPOCHS = {"epoch_s": (1e8, 4.2e9), "epoch_ms": (1e11, 4.2e12), "epoch_us": (1e14, 4.2e15), "epoch_ns": (1e17, 4.2e18)}
+_INSTANTS = (
+    Column(type="timestamp", format="%Y%m%d"),
+    *(Column(type="timestamp", format=unit) for unit in _EPOCHS),
+    Column(type="timestamp", format="excel"),
+    Column(type="timestamp", format="excel", decimal=","),
+)
+_DAYS = (26_000.0, 73_051.0)
 # The parser takes more than what such a value looks like, such as `0x1F`.
 _LOOKS = {
     "integer": r"^-?(0|[1-9]\d{0,18})$",
@@ -54,7 +75,7 @@ class Guess:
     column: Column
     """The first declaration that all values allow."""
     others: tuple[Column, ...] = ()
-    """Further ones that mean other values: whether the day or the month comes first."""
+    """Further ones that mean other values: whether the day or the month comes first, or what the comma of `1,234` is."""
 
     def to_yaml(self) -> str:
         """Return the declaration, with the question that a person must answer as a comment."""
@@ -63,8 +84,20 @@ class Guess:
             facts.append(f"format: {json.dumps(self.column.format)}")
         if self.column.missing != ("",):
             facts.append(f"missing: [{', '.join(map(json.dumps, self.column.missing))}]")
-        asked = "".join(f"  # or {json.dumps(other.format)}: which comes first, day or month?" for other in self.others)
-        return f"{{{', '.join(facts)}}}{asked}"
+        if self.column.marked:
+            said = {mark: getattr(self.column, mark) for mark in NO_MARKS}
+            facts += [
+                f"{mark}: {json.dumps(text, ensure_ascii=False)}"
+                for mark, text in said.items()
+                if text != NO_MARKS[mark]
+            ]
+        asked = "".join(
+            f"  # or {json.dumps(other.format)}: which comes first, day or month?"
+            if other.format is not None
+            else "  # or is its mark that of decimals?"
+            for other in self.others
+        )
+        return f"{{{', '.join(sorted(facts, key=lambda fact: fact.startswith('missing')))}}}{asked}"
 
 
 class Guesses:
@@ -74,10 +107,14 @@ class Guesses:
     ----------
     columns : iterable of str
         All columns, in the order of the file.
+    event_time : str, optional
+        A column whose numbers are instants.
     """
 
-    def __init__(self, columns: Iterable[str]) -> None:
+    def __init__(self, columns: Iterable[str], event_time: str | None = None) -> None:
         self._possible: dict[str, list[Column]] = {name: list(_CANDIDATES) for name in columns}
+        if event_time in self._possible:
+            self._possible[event_time][:0] = _INSTANTS
         self._marks: dict[str, set[str]] = {name: set() for name in self._possible}
         self._valued: set[str] = set()
 
@@ -91,29 +128,61 @@ class Guesses:
         self._marks[name].update(levels.filter(marks).to_pylist())
         levels = levels.filter(pc.invert(marks))
         if len(levels):
+            if name not in self._valued and (unit := _SIGNS.search(levels[0].as_py())):
+                self._possible[name] += [one.model_copy(update={"unit": unit.group()}) for one in _NUMBERS]
             self._valued.add(name)
             for some in (levels[:_FIRST_FEW], levels):  # most of what does not fit is seen at once
                 self._possible[name] = [column for column in self._possible[name] if _fits(some, column)]
 
-    def found(self) -> dict[str, Guess]:
-        """Return what each column looks like; a text if nothing else, or if it has no value."""
-        return {name: self._guess(name) for name in self._possible}
+    def found(self, decimal: str | None = None) -> dict[str, Guess]:
+        """Return what each column looks like; a text if nothing else, or if it has no value.
 
-    def _guess(self, name: str) -> Guess:
+        Parameters
+        ----------
+        decimal : str, optional
+            What stands before decimals where a column allows both; if left out, what other columns of the file show.
+        """
+        shown = {marks.pop() for marks in map(self._decimals, self._valued) if len(marks) == 1}
+        if decimal is None and len(shown) == 1:
+            (decimal,) = shown
+        return {name: self._guess(name, decimal) for name in self._possible}
+
+    def _decimals(self, name: str) -> set[str]:
+        return {one.decimal for one in self._possible[name] if one.type in ("integer", "float")}
+
+    def _guess(self, name: str, decimal: str | None) -> Guess:
         possible = self._possible[name] if name in self._valued else []
         if not possible:
             return Guess(Column(type="string"))
         first, marks = possible[0], sorted(self._marks[name])
-        others = tuple(other for other in possible[1:] if first.format is not None)
+        others: tuple[Column, ...] = ()
+        if first.type == "integer" and not first.marked:
+            pass  # digits alone, which all marks allow
+        elif first.type in ("integer", "float") and len(self._decimals(name)) == 2:
+            if decimal is not None:
+                first = next(one for one in possible if one.decimal == decimal)
+            elif first.marked:
+                others = tuple(one for one in possible if one.decimal != first.decimal)[:1]
+        elif (first.format or "").startswith("%"):
+            others = tuple(one for one in possible[1:] if (one.format or "").startswith("%"))
         missing = {"missing": ("", *marks)} if marks else {}
         return Guess(first.model_copy(update=missing), others)
 
 
 def _fits(levels: pa.Array, column: Column) -> bool:
+    if column.marked:
+        try:
+            return _fits(without_marks(levels, column), column.model_copy(update=NO_MARKS))
+        except ValueError:
+            return False
     looks = _LOOKS.get(column.type)
     if looks is not None and not pc.all(pc.match_substring_regex(levels, looks)).as_py():
         return False
     if column.type == "float" and pc.any(pc.match_substring_regex(levels, _ID)).as_py():
+        return False
+    if (bounds := _DAYS if column.format == "excel" else _EPOCHS.get(column.format or "")) is not None:
+        return _between(levels, *bounds)
+    if column.format == "%Y%m%d" and not pc.all(pc.match_substring_regex(levels, r"^\d{8}$")).as_py():
         return False
     try:
         values = parse(levels, column, "UTC")
@@ -122,9 +191,16 @@ def _fits(levels: pa.Array, column: Column) -> bool:
     return column.type != "float" or bool(pc.all(pc.is_finite(values)).as_py())
 
 
+def _between(levels: pa.Array, low: float, high: float) -> bool:
+    if not pc.all(pc.match_substring_regex(levels, r"^\d+([.]\d*)?$")).as_py():
+        return False
+    extremes = pc.min_max(levels.cast(pa.float64())).as_py()
+    return bool(low <= extremes["min"] and extremes["max"] < high)
+
+
 def columns_block(file: File, source: FilesSource) -> str:
     """Return YAML for the columns of ``file``, from what its first rows look like; a person must look through it."""
-    with file.open() as raw, CheckedText(raw, file.name, quotes="none") as text:
+    with file.open() as raw, CheckedText(raw, file.name, quotes="none", encoding=source.encoding) as text:
         lines = _lines(text)
         columns = _csv_columns(lines, source.delimiter) if source.format == "csv" else _json_columns(lines)
     guesses = Guesses(columns)

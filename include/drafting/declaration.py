@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from textwrap import indent
 
+from include.config.data import FilesSource
 from include.config.training import CrossValidation
 from include.config.yaml_text import quoted
 from include.data.suggestions import Guess, yaml_block
@@ -21,8 +23,8 @@ data:
   source:
     kind: files
     path: {path}
-    format: csv
-{columns}
+    format: {format}
+{dialect}{columns}
 {time}  target: {target}
 {positive}features:
 {features}training:
@@ -55,7 +57,7 @@ class Plan:
     """What a declaration is to say."""
 
     name: str
-    path: str
+    source: FilesSource
     task: str
     classes: int
     target: str
@@ -85,8 +87,10 @@ class Plan:
         return _YAML.format(
             name=self.name,
             target=quoted(self.target),
+            path=quoted(self.source.path),
+            format=self.source.format,
+            dialect=self._dialect(),
             positive="" if self.positive is None else _POSITIVE.format(positive=quoted(str(self.positive))),
-            path=quoted(self.path),
             columns=indent(yaml_block(self.columns), "  "),
             task=self.task,
             schedule=self._schedule(),
@@ -96,6 +100,16 @@ class Plan:
             cv="" if self.cv is None else f"  cv: {{kind: {self.cv.kind}, folds: {self.cv.folds}}}\n",
             metric=self.metrics[0],
             metrics=", ".join(self.metrics),
+        )
+
+    def _dialect(self) -> str:
+        encoding = (
+            f"    encoding: {self.source.encoding}   # by its bytes; look whether names read as they should\n"
+            if self.source.encoding != "utf-8"
+            else ""
+        )
+        return encoding + (
+            f"    delimiter: {json.dumps(self.source.delimiter)}\n" if self.source.delimiter != "," else ""
         )
 
     def _schedule(self) -> str:

@@ -12,12 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from include.config.data import FilesSource
 from include.config.load import load_model
 from include.config.model import NAME
 from include.config.training import CrossValidation
-from include.data.files import File
+from include.data.files import File, open_on_disk
 from include.drafting.declaration import Plan
+from include.drafting.dialect import dialect_of
 from include.drafting.periods import Periods, periods_of
 from include.drafting.profile import ColumnFacts, Profile, looks_like_an_id, profile
 from include.errors import ConfigError, nearest
@@ -50,6 +53,10 @@ class Draft:
     periods: Periods | None
     date_columns: tuple[str, ...]
     """Columns of times, when none of them is the event time."""
+    doubtful: tuple[str, ...]
+    """Columns of numbers such as `1,234`, of which the draft takes one of two meanings."""
+    levels_of_numbers: dict[str, str]
+    """Columns that are taken for levels though most of their texts look like numbers, and why."""
 
     def told(self) -> Iterator[str]:
         """Yield what to tell a person, line by line."""
@@ -65,6 +72,10 @@ class Draft:
         for what, columns in (("numbers", self.numeric), ("levels", self.categorical)):
             if columns:
                 yield f"  {what}: {', '.join(columns)}"
+        for column in self.doubtful:
+            yield f"  {column}: is the mark of its numbers that of decimals, or of thousands? See its line in the draft"
+        for column, why in self.levels_of_numbers.items():
+            yield f"  {column} is taken for levels ({why})"
         for column, why in self.left_out.items():
             yield f"  left out: {column} ({why})"
         named = ", ".join(f"`{column}`" for column in self.row_id)
@@ -89,8 +100,10 @@ def draft(
     *,
     now: datetime,
     day_first: bool | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
 ) -> Draft:
-    """Copy a CSV file into a new model's folder and declare the model from what the file's rows look like.
+    """Copy a file of CSV, JSON Lines or Parquet into a new model's folder and declare the model from what the file's rows look like.
 
     Parameters
     ----------
@@ -104,6 +117,10 @@ def draft(
         The instant of drafting: no run can stand later.
     day_first : bool, optional
         Which of day and month comes first where dates allow both.
+    decimal : str, optional
+        What stands before decimals where numbers such as `1,234` allow both.
+    encoding : str, optional
+        How the file writes its characters; told from its bytes if left out.
 
     Raises
     ------
@@ -123,12 +140,11 @@ def draft(
         raise ConfigError("There is such a model already.", found=str(folder), remedy="choose another name")
     # A name of ours: `*`, `[` and `%` of a path are wildcards and date parts.
     copied = re.sub(r"[^\w.-]", "_", file.name).lstrip("._") or "rows.csv"
-    source = FilesSource(kind="files", path=copied, format="csv")
-    seen = profile(
-        File(file.name, lambda: file.open("rb"), local=file), source, event_time=event_time, day_first=day_first
-    )
+    one = File(file.name, lambda: open_on_disk(file), local=file)
+    source = _dialect(one, copied, encoding)
+    seen = profile(one, source, event_time=event_time, day_first=day_first, decimal=decimal)
     _check_columns(seen, target, event_time, file)
-    plan, left_out = _plan(name, copied, seen, target, event_time, now)
+    plan, left_out = _plan(name, source, seen, target, event_time, now)
     _write(folder, plan, file)
     facts = seen.columns[target]
     classes = Counter({str(value): rows for value, rows in (facts.levels or {}).items()}) if plan.classes else Counter()
@@ -144,8 +160,22 @@ def draft(
         classes=dict(classes.most_common()),
         unlabelled=facts.missing,
         periods=plan.periods,
+        doubtful=tuple(c for c, f in seen.columns.items() if f.guess.others and f.guess.column.marked),
+        levels_of_numbers={c: why for c in plan.categorical if (why := _why_text(seen.columns[c]))},
         date_columns=() if event_time else tuple(c for c, f in seen.columns.items() if f.type in ("date", "timestamp")),
     )
+
+
+def _dialect(file: File, path: str, encoding: str | None) -> FilesSource:
+    try:
+        return dialect_of(file, path, encoding)
+    except ValidationError as error:
+        raise ConfigError(
+            "There is no such encoding.",
+            expected="an encoding such as `utf-8`, `windows-1252`, `latin-1` or `utf-16`",
+            found=encoding,
+            where="--encoding",
+        ) from error
 
 
 def _check_columns(seen: Profile, target: str, event_time: str | None, file: Path) -> None:
@@ -163,7 +193,7 @@ def _check_columns(seen: Profile, target: str, event_time: str | None, file: Pat
 
 
 def _plan(
-    name: str, path: str, seen: Profile, target: str, event_time: str | None, now: datetime
+    name: str, source: FilesSource, seen: Profile, target: str, event_time: str | None, now: datetime
 ) -> tuple[Plan, dict[str, str]]:
     classes = _classes(target, seen.columns[target])
     row_id = _row_id(seen, target, event_time)
@@ -179,7 +209,7 @@ def _plan(
         elif facts.type == "string" and facts.levels is not None and len(facts.levels) <= _MOST_LEVELS:
             categorical.append(column)
         elif facts.type == "string":
-            left_out[column] = f"more than {_MOST_LEVELS} different texts"
+            left_out[column] = _why_text(facts) or f"more than {_MOST_LEVELS} different texts"
         else:
             left_out[column] = "a time; `features.dates` makes numbers of it"
     if seen.nameless:
@@ -192,7 +222,7 @@ def _plan(
         )
     plan = Plan(
         name=name,
-        path=path,
+        source=source,
         task="classification" if classes else "regression",
         classes=classes,
         target=target,
@@ -209,6 +239,16 @@ def _plan(
     return plan, left_out
 
 
+def _why_text(facts: ColumnFacts) -> str | None:
+    """Return why a column that is nearly all numbers is none, so that it is not lost without a word."""
+    if not facts.numbers:
+        return None
+    if facts.odd is None:
+        return f"all {facts.numbers:,} texts look like numbers, but not with the same marks; or they are ids, as `007` is one"
+    share = f"{facts.numbers:,} texts look like numbers, others like `{facts.odd}`"
+    return f"{share}: say it is `missing`, or correct it, and declare the column as a number"
+
+
 def _classes(target: str, facts: ColumnFacts) -> int:
     """Return how many classes the target has, 0 if it is a number to predict."""
     if facts.type in ("date", "timestamp"):
@@ -216,6 +256,13 @@ def _classes(target: str, facts: ColumnFacts) -> int:
             f"The target `{target}` is a time.",
             expected="classes, or a number",
             remedy="give the file a column with what is to be predicted, such as days until then",
+        )
+    if facts.guess.others and facts.guess.column.marked:
+        raise ConfigError(
+            f"What stands before the decimals of `{target}`, a point or a comma?",
+            expected="numbers that mean one value",
+            found="values such as `9,999`, which both can be",
+            remedy="say `--decimal ,` or `--decimal .`",
         )
     levels = len(facts.levels) if facts.levels is not None else None
     if facts.type == "float" or (facts.type == "integer" and (levels is None or levels > _MOST_CLASSES)):
@@ -287,7 +334,7 @@ def _write(folder: Path, plan: Plan, file: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as scratch:
         made = Path(scratch) / plan.name
         made.mkdir()
-        shutil.copyfile(file, made / plan.path)
+        shutil.copyfile(file, made / plan.source.path)
         (made / "model.yaml").write_text(plan.to_yaml(), encoding="utf-8")
         load_model(made / "model.yaml")
         made.rename(folder)

@@ -14,16 +14,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.config.data import Column, FilesSource
-from include.data.columns import plausible
+from include.data.columns import shape
 from include.data.files import File
+from include.data.moments import plausible
+from include.data.parquet import read_parquet
 from include.data.suggestions import Guess, Guesses
 from include.data.text import header_of, read_text
 from include.drafting.periods import Instants
+from include.drafting.typed_columns import json_guesses, parquet_guesses
 from include.errors import ConfigError
 
 _MOST_LEVELS = 10_000
 _NAMED_BY = 1_000_000
 """Rows among which a name is looked for; a run looks at all of each partition."""
+_LIKE_A_NUMBER = r"^\s*[-+]?[$€£¥]?\s*[-+]?\d[\d.,' ]*([eE][-+]?\d+)?\s*[%$€£¥]?\s*$"
 _ID = re.compile(r"(^|_)(id|key|no|nr|num|number|code|uuid|guid|index|instant)$", re.IGNORECASE)
 
 
@@ -38,6 +42,10 @@ class ColumnFacts:
     low: Any = None
     high: Any = None
     """The extremes of an integer column."""
+    numbers: int = 0
+    """How many texts of a text column look like numbers, whatever their marks."""
+    odd: str | None = None
+    """What the first other text looks like: letters as `a`, digits as `9`."""
 
     @property
     def type(self) -> str:
@@ -106,7 +114,9 @@ def _apart(known: dict[str, np.ndarray[Any, Any]], names: Sequence[str]) -> int:
     return int(rows.nunique())
 
 
-def profile(file: File, source: FilesSource, *, event_time: str | None, day_first: bool | None) -> Profile:
+def profile(
+    file: File, source: FilesSource, *, event_time: str | None, day_first: bool | None, decimal: str | None = None
+) -> Profile:
     """Read a file twice: as texts, to tell the types of its columns, and then with these types, as a run will read it.
 
     Parameters
@@ -115,6 +125,8 @@ def profile(file: File, source: FilesSource, *, event_time: str | None, day_firs
         A column to be read as timestamps.
     day_first : bool, optional
         Which of day and month comes first where the values allow both.
+    decimal : str, optional
+        What stands before decimals where the values allow both.
 
     Raises
     ------
@@ -123,17 +135,24 @@ def profile(file: File, source: FilesSource, *, event_time: str | None, day_firs
     ConfigError
         When a date may mean two things, or the event time is none.
     """
-    header = header_of(file, source)
-    named = [name for name in header if name]
-    if not named:
+    nameless = 0
+    if source.format == "parquet":
+        guesses = parquet_guesses(file, event_time)
+    elif source.format == "json_lines":
+        guesses = json_guesses(file, source, event_time)
+    else:
+        header = header_of(file, source)
+        guesses, nameless = Guesses([name for name in header if name], event_time), header.count("")
+        texts = _declared(source, {name: Column(type="string", missing=()) for name in header if name})
+        for table in read_text(file, texts, "UTC") if texts.columns else ():
+            for name in texts.columns:
+                guesses.add(name, table[name])
+    found = {name: _settled(name, guess, event_time, day_first) for name, guess in guesses.found(decimal).items()}
+    if not found:
         raise ConfigError("The file names no columns.", expected="a header, the names of the columns", where=file.name)
-    guesses = Guesses(named)
-    for table in read_text(file, _declared(source, {name: Column(type="string", missing=()) for name in named}), "UTC"):
-        for name in named:
-            guesses.add(name, table[name])
-    found = {name: _settled(name, guess, event_time, day_first) for name, guess in guesses.found().items()}
     typed = _declared(source, {name: guess.column for name, guess in found.items()})
-    return _facts(read_text(file, typed, "UTC"), found, len(header) - len(named), event_time, file.name)
+    read = read_parquet if source.format == "parquet" else read_text
+    return _facts(read(file, typed, "UTC"), found, nameless, event_time, file.name)
 
 
 def _declared(source: FilesSource, columns: dict[str, Column]) -> FilesSource:
@@ -143,10 +162,11 @@ def _declared(source: FilesSource, columns: dict[str, Column]) -> FilesSource:
 def _settled(name: str, guess: Guess, event_time: str | None, day_first: bool | None) -> Guess:
     """Return the one meaning of a column, as timestamps if it is the event time."""
     column = guess.column
-    if guess.others and day_first is not None:
+    if guess.others and day_first is not None and column.format is not None:
         wanted = "%d" if day_first else "%m"
-        column = next(one for one in (column, *guess.others) if (one.format or "").startswith(wanted))
-    elif guess.others and name == event_time:
+        options = (column, *guess.others)
+        column = next((one for one in options if (one.format or "").startswith(wanted)), column)
+    elif guess.others and name == event_time and guess.column.format is not None:
         raise ConfigError(
             f"Which comes first in `{name}`, the day or the month?",
             expected="dates that mean one day",
@@ -173,6 +193,8 @@ def _facts(
     }
     missing: Counter[str] = Counter()
     extremes: dict[str, tuple[Any, Any]] = {}
+    numbers: Counter[str] = Counter()
+    odd: dict[str, str | None] = {}
     names, times = Names(), []
     for table in tables:
         rows += table.num_rows
@@ -180,12 +202,16 @@ def _facts(
         for name in guesses:
             missing[name] += table[name].null_count
             levels[name] = _counted(levels[name], table[name])
+            if guesses[name].column.type == "string":
+                odd[name] = _numbers(table[name], numbers, name) or odd.get(name)
             if guesses[name].column.type == "integer":
                 extremes[name] = _wider(extremes.get(name), table[name])
         if event_time is not None:
             times.append(_instants(table[event_time], event_time, missing[event_time], where))
     columns = {
-        name: ColumnFacts(guess, levels[name], missing[name], *extremes.get(name, ()))
+        name: ColumnFacts(
+            guess, levels[name], missing[name], *extremes.get(name, (None, None)), numbers[name], odd.get(name)
+        )
         for name, guess in guesses.items()
     }
     ascending = np.sort(np.concatenate(times)) if times else None
@@ -201,6 +227,14 @@ def _counted(so_far: Counter[Any] | None, values: pa.ChunkedArray) -> Counter[An
             if len(so_far) > _MOST_LEVELS:
                 return None
     return so_far
+
+
+def _numbers(texts: pa.ChunkedArray, numbers: Counter[str], name: str) -> str | None:
+    """Count the texts that look like numbers, and return what the first other one looks like."""
+    like = pc.match_substring_regex(texts, _LIKE_A_NUMBER)
+    numbers[name] += pc.sum(like).as_py() or 0
+    others = pc.drop_null(texts).filter(pc.invert(pc.drop_null(like)))
+    return shape(others[0].as_py()) if len(others) else None
 
 
 def _wider(known: tuple[Any, Any] | None, values: pa.ChunkedArray) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from include.config.data import FilesSource
 from include.data.file_patterns import matches
 from include.data.files import find_files
-from include.errors import SourceError
+from include.errors import ConfigError, SourceError
 
 TREE = (
     "sales/1.csv", "sales/2.csv", "sales/test/x.csv", "sales/test/deep/y.csv", "sales/_SUCCESS", "sales/.part.crc",
@@ -118,3 +118,45 @@ NAMES = st.lists(st.text("ab._*", min_size=1, max_size=3), min_size=1, max_size=
 def test_a_star_never_stands_for_a_slash(pattern, name) -> None:
     if "**" not in pattern.split("/") and matches(pattern, name):
         assert pattern.count("/") == name.count("/")
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret/rows.csv", "/ABSOLUTE/rows.csv", "../secret/*.csv", "in/../../secret", "../secret/%Y.csv"]
+)
+def test_a_path_leaves_the_model_s_folder_only_where_the_deployment_allows_it(tmp_path, monkeypatch, path) -> None:
+    model, other = tmp_path / "models" / "shop", tmp_path / "models" / "secret"
+    (model / "in").mkdir(parents=True)
+    other.mkdir()
+    for name in ("rows.csv", "2026.csv"):
+        (other / name).write_text("token\n1\n")
+    path = path.replace("/ABSOLUTE", str(other))
+    source = FilesSource(kind="files", path=path, format="csv")
+    with pytest.raises(SourceError, match=f"(?s)leads out of the model's folder.*RATCHET_SOURCE_FOLDERS={other}"):
+        list(find_files(source, ["2026-04"], "UTC", model, None))
+    monkeypatch.setenv("RATCHET_SOURCE_FOLDERS", f"/nowhere:{other}")
+    assert {Path(file.name).name for file in find_files(source, ["2026-04"], "UTC", model, None)} <= {
+        "rows.csv",
+        "2026.csv",
+    }
+    monkeypatch.setenv("RATCHET_SOURCE_FOLDERS", "data")
+    with pytest.raises(ConfigError, match="absolute paths"):
+        list(find_files(source, ["2026-04"], "UTC", model, None))
+
+
+def test_a_link_out_of_the_model_s_folder_is_no_way_around_it(tmp_path) -> None:
+    model = tmp_path / "shop"
+    model.mkdir()
+    (tmp_path / "rows.csv").write_text("token\n1\n")
+    (model / "rows.csv").symlink_to(tmp_path / "rows.csv")
+    (model / "in").symlink_to(tmp_path)
+    for path in ("rows.csv", "in/rows.csv", "in/*.csv"):
+        with pytest.raises(SourceError, match="leads elsewhere|leads out of"):
+            list(find_files(FilesSource(kind="files", path=path, format="csv"), [], "UTC", model, None))
+
+
+def test_a_file_that_may_not_be_read_is_an_answer(tmp_path) -> None:
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    (file,) = find_files(FilesSource(kind="files", path="rows.csv", format="csv"), [], "UTC", tmp_path, None)
+    (tmp_path / "rows.csv").unlink()
+    with pytest.raises(SourceError, match="can't be opened"):
+        file.open()

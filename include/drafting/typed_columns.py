@@ -1,0 +1,137 @@
+"""What the columns of JSON Lines and Parquet look like, whose values have types already."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.config.data import Column, FilesSource
+from include.data.byte_checks import CheckedText
+from include.data.columns import word_of
+from include.data.files import File
+from include.data.suggestions import Guess, Guesses
+from include.errors import SourceError
+
+_LINES = 50_000
+_LONGEST_LINE = 2**24
+_NUMBERS = frozenset({int, float})
+
+
+class Columns(Protocol):
+    """Tells what columns look like."""
+
+    def found(self, decimal: str | None = None) -> dict[str, Guess]:
+        """Return what each column looks like."""
+
+
+class TypedColumns:
+    """Columns with types, of which texts may be times, and numbers of an event time instants."""
+
+    def __init__(self, types: dict[str, str], guesses: Guesses) -> None:
+        self._types = types
+        self._guesses = guesses
+
+    def found(self, decimal: str | None = None) -> dict[str, Guess]:
+        """Return what each column looks like."""
+        guessed = self._guesses.found()
+        return {name: self._of(kind, guessed.get(name)) for name, kind in self._types.items()}
+
+    def _of(self, kind: str, guess: Guess | None) -> Guess:
+        if guess is not None and (guess.column.type in ("date", "timestamp")):
+            return guess
+        return Guess(Column.model_validate({"type": kind}))
+
+
+def parquet_guesses(file: File, event_time: str | None) -> Columns:
+    """Look at a Parquet file's own types, and at the texts that may be times; columns of other types are left out.
+
+    Raises
+    ------
+    SourceError
+        When the file is damaged.
+    """
+    with file.on_disk() as path:
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+                schema = parquet.schema_arrow
+                types = {field.name: str(word) for field in schema if (word := word_of(field.type)) is not None}
+                texts = [name for name, word in types.items() if word == "string" or name == event_time]
+                guesses = Guesses(texts, event_time)
+                for batch in parquet.iter_batches():
+                    for name in texts:
+                        values = batch.column(name)
+                        if word_of(values.type) in ("string", "integer", "float"):
+                            guesses.add(name, values.cast(pa.string()))
+        except (pa.ArrowException, OSError) as error:
+            raise SourceError(
+                "The file can't be read as Parquet.", expected="a whole Parquet file", where=file.name
+            ) from error
+    return TypedColumns(types, guesses)
+
+
+def json_guesses(file: File, source: FilesSource, event_time: str | None) -> Columns:
+    """Look at the first 50,000 lines of JSON Lines; keys whose values are lists or objects are left out.
+
+    Raises
+    ------
+    SourceError
+        When a line is no JSON object, or the values of a key have several types.
+    """
+    seen: dict[str, set[type]] = {}
+    texts: dict[str, list[str]] = {}
+    with file.open() as raw, CheckedText(raw, file.name, quotes="none", encoding=source.encoding) as checked:
+        lines = io.TextIOWrapper(io.BufferedReader(checked), encoding="utf-8", errors="replace", newline="\n")
+        for number in range(1, _LINES + 1):
+            line = lines.readline(_LONGEST_LINE)
+            if not line:
+                break
+            if line.strip():
+                for key, value in _object(line, file.name, number).items():
+                    _note(seen, texts, key, value)
+    types = {key: kind for key, found in seen.items() if (kind := _kind(key, found, file.name)) is not None}
+    guesses = Guesses([key for key, kind in types.items() if kind == "string" or key == event_time], event_time)
+    for key in types:
+        if types[key] == "string" or key == event_time:
+            guesses.add(key, pa.array(texts.get(key, []), pa.string()))
+    return TypedColumns(types, guesses)
+
+
+def _note(seen: dict[str, set[type]], texts: dict[str, list[str]], key: str, value: Any) -> None:
+    seen.setdefault(key, set()).add(type(value))
+    if isinstance(value, str | int | float):
+        texts.setdefault(key, []).append(value if isinstance(value, str) else json.dumps(value))
+
+
+def _object(line: str, name: str, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict):
+        raise SourceError(
+            "A line is no JSON object.", expected="one JSON object a line", found=f"line {number}", where=name
+        )
+    return row
+
+
+def _kind(key: str, found: set[type], name: str) -> str | None:
+    kinds = found - {type(None)}
+    if not kinds or kinds & {list, dict}:
+        return None
+    if kinds == {str}:
+        return "string"
+    if kinds == {bool}:
+        return "boolean"
+    if kinds <= _NUMBERS:
+        return "float" if float in kinds else "integer"
+    raise SourceError(
+        f"The values of `{key}` have several types.",
+        expected="texts, numbers or true and false on all lines",
+        found=", ".join(sorted(kind.__name__ for kind in kinds)),
+        where=name,
+        remedy="write them alike where the file is made",
+    )
