@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from include.config.judging import Gate
 from include.evaluation.bootstrap import blocks, draw
 from include.evaluation.comparison import Comparison, Levels, Scored, compare
 from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Units
+from include.registry.error_budget import YEAR, Budget, level_of, spent_by
 from include.registry.gate import Answer, judge
 from include.registry.timeline import Outcome
 
@@ -43,6 +45,9 @@ BETTER = Gate.model_validate({"primary": {"metric": "roc_auc", "confidence": CON
 ERRORS = 3
 """Monte-Carlo standard errors that a share may lie beyond what is promised. Were every promise just kept, one run in thirty
 would still show a line beyond three; beyond two, every second run would."""
+
+START, WEEKS = datetime(2026, 1, 1, tzinfo=UTC), 52
+"""Of the simulated years: when each begins, and how many retrainings it has."""
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "gate-error.md"
 
@@ -193,6 +198,46 @@ def tied(seed: int, n: int, days: int, of: str) -> dict[str, float]:
     return {"promoted": outcome(BETTER, found, n) is Outcome.PROMOTE}
 
 
+WEEK = YEAR / (365.25 / 7)
+
+
+def a_lifetime(*, years: int, decay: float, rate: float | None, seed: int) -> dict[str, float]:
+    """Simulate years of weekly retrainings, each year a history of its own, and count promotions.
+
+    Each challenger is as good as the champion was when it was promoted; the champion loses ``decay`` standard errors of a
+    comparison a week from then on. The gain that is measured is the true one plus normal noise.
+
+    Parameters
+    ----------
+    rate : float or None
+        `gate.lifetime.wrong_promotions` a year; None decides at the fixed confidence alone.
+
+    Returns
+    -------
+    dict of float
+        ``promoted`` a year; ``any``: share of years with at least one; ``lost``: how much worse than a fresh model the
+        champion was on average, in standard errors.
+    """
+    rng = np.random.default_rng([seed, years])
+    promoted, any_at_all, lost = 0, 0, 0.0
+    for _ in range(years):
+        budget, age, found = Budget(0.0, START), 0, 0
+        for week in range(1, WEEKS + 1):
+            z = decay * age + rng.standard_normal()
+            lost += decay * age
+            if rate is None:
+                level = 1 - CONFIDENCE
+            else:
+                budget = budget.grown(START + week * WEEK, rate)
+                level = level_of(budget.left, CONFIDENCE)
+                budget = budget.minus(spent_by(level, seems_better=z > 0))
+            # What is beyond the reach of a thousand resamples is held.
+            better = level >= 0.001 and ndtr(-z) <= level
+            found, age = found + better, 0 if better else age + 1
+        promoted, any_at_all = promoted + found, any_at_all + (found > 0)
+    return {"promoted": promoted / years, "any": any_at_all / years, "lost": lost / years / WEEKS}
+
+
 Run = Callable[[Callable[[int], dict[str, float]], int], dict[str, float]]
 
 
@@ -234,8 +279,10 @@ class Line:
         return f"| {self.what} | {self.n:,} | {self.pairs:,} | {self.share:.1%} ± {error:.1%} | {self.promise} | {verdict} |"
 
 
-def lines(run: Run, pairs: int) -> Iterator[Line]:
+def lines(run: Run, pairs: int) -> Iterator[Line | str]:
     """Simulate everything that docs/gate.md promises."""
+    yield "| what | rows | pairs | how often | promise | |"
+    yield "|---|---|---|---|---|---|"
     fewer = max(10, pairs // 4)
     upto = f"at most {ALPHA:.0%}"
     z = float(ndtri(CONFIDENCE) + ndtri(0.8))
@@ -288,6 +335,29 @@ def lines(run: Run, pairs: int) -> Iterator[Line]:
         yield Line(what, 20_000, fewer, days["promoted"], 0, most, promise)
 
 
+def lifetimes(years: int = 2000) -> Iterator[str]:
+    """Simulate `gate.lifetime` beside the fixed confidence: 200 years, as the promise is told, and ten times as many."""
+    yield "| what | years | rule | promoted a year | years with any | behind a fresh model, in standard errors |"
+    yield "|---|---|---|---|---|---|"
+    worlds = (
+        ("all challengers equal to the champion", 0.0, 200),
+        ("all challengers equal to the champion", 0.0, years),
+    )
+    decays = (("the champion loses {} standard errors a week", decay, years) for decay in (0.05, 0.1, 0.3))
+    for what, decay, some in (*worlds, *decays):
+        for rule, rate in (
+            ("fixed 95 %", None),
+            ("`wrong_promotions: 0.1/y`", 0.1),
+            ("`wrong_promotions: 0.5/y`", 0.5),
+        ):
+            found = a_lifetime(years=some, decay=decay, rate=rate, seed=20_000)
+            error = float(np.sqrt(found["promoted"] / some))
+            yield (
+                f"| {what.format(decay)} | {some:,} | {rule} | {found['promoted']:.3f} ± {error:.3f} | {found['any']:.0%} "
+                f"| {found['lost']:.2f} |"
+            )
+
+
 def main() -> None:
     """Simulate, print the table, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -295,32 +365,59 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=10_000, help="the first seed: others are other pairs")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--print", action="store_true", help="leave the page as it is")
+    parser.add_argument("--only", choices=SECTIONS, help="make one part of the page anew, and leave the others")
     arguments = parser.parse_args()
     started = time.perf_counter()
-    table = ["| what | rows | pairs | how often | promise | |", "|---|---|---|---|---|---|"]
+    parts: dict[str, list[str]] = {}
     broken = 0
-    print(*table, sep="\n", flush=True)  # noqa: T201 (a command's answer)
     with ProcessPoolExecutor(arguments.processes) as pool:
-        for line in lines(simulated(pool, arguments.first), arguments.pairs):
-            table.append(str(line))
-            broken += not line.kept
-            print(line, flush=True)  # noqa: T201
+        makers: dict[str, Callable[[], Iterator[Line | str]]] = {
+            "rules": lambda: lines(simulated(pool, arguments.first), arguments.pairs),
+            "lifetime": lifetimes,
+        }
+        for name in [arguments.only] if arguments.only else SECTIONS:
+            parts[name] = []
+            for line in makers[name]():
+                parts[name].append(str(line))
+                broken += isinstance(line, Line) and not line.kept
+                print(line, flush=True)  # noqa: T201 (a command's answer)
     minutes = (time.perf_counter() - started) / 60
     print(f"{minutes:.1f} minutes, {broken} promises broken")  # noqa: T201
     if not arguments.print:
-        PAGE.write_text(INTRODUCTION.format(pairs=arguments.pairs) + "\n".join(table) + "\n")
+        write_page(parts)
     raise SystemExit(1 if broken else 0)
 
 
-INTRODUCTION = """# How often the gate errs
+def write_page(parts: dict[str, list[str]]) -> None:
+    """Write the page, with the parts that were made and the others as they stand."""
+    before = (
+        dict(zip(SECTIONS, PAGE.read_text().split("\n<!-- made -->\n")[1::2], strict=False)) if PAGE.exists() else {}
+    )
+    made = {name: "\n".join(parts[name]) if name in parts else before.get(name, "") for name in SECTIONS}
+    PAGE.write_text(
+        "".join(f"{INTRODUCTIONS[name]}\n<!-- made -->\n{made[name]}\n<!-- made -->\n" for name in SECTIONS)
+    )
+
+
+SECTIONS = ("rules", "lifetime")
+"""The parts of the page, in their order."""
+
+INTRODUCTIONS = {
+    "rules": """# How often the gate errs
 
 Simulated scores with a known truth, the real bootstrap (1,000 resamples) and the real rules at a confidence of 95 %.
 After each share, its Monte-Carlo standard error; *kept* is within three of them of what is promised, a rule that was fixed, with
 the seeds, before this run. What is promised, and why: [gate.md](gate.md). Made by
 
-    python -m benchmarks.gate_error --pairs {pairs}
+    python -m benchmarks.gate_error --pairs 2000
+""",
+    "lifetime": """
+## Over a lifetime
 
-"""
+Years of 52 weekly retrainings, each a history of its own, by the real rules of `gate.lifetime` ([gate.md](gate.md#errors-over-a-lifetime)). Measured
+gains are the true ones plus normal noise, levels below 0.1 % are held. A fresh model is as good as the champion was when it was promoted.
+""",
+}
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,7 @@ from include.config.behaviour import Behaviour
 from include.config.section import Section
 from include.config.slices import SliceOrColumn
 from include.config.spans import Span
+from include.config.watch import Rate
 
 LEAST_BLOCKS = 10
 """Of fewer blocks of time no interval is given."""
@@ -190,6 +191,13 @@ class Overfitting(Section):
     """The largest accepted gap, in the metric's own unit; positive is better on training rows, for every metric."""
 
 
+class Lifetime(Section):
+    """Which errors are accepted over the lifetime of a model, of all its decisions together."""
+
+    wrong_promotions: Rate
+    """How many challengers that are no better than the champion may be promoted, in the mean, such as `0.1/y`. `confidence` holds for one decision; with this, each promotion takes as much more as the sequence of decisions asks."""
+
+
 When = Literal["never", "always", "when_held"]
 
 
@@ -225,6 +233,7 @@ class Gate(Section):
     fairness: tuple[FairnessRule, ...] = ()
     churn: Churn | None = None
     overfitting: Overfitting | None = None
+    lifetime: Lifetime | None = Field(default=None, exclude_if=lambda section: section is None)
     approval: Annotated[
         Approval,
         BeforeValidator(

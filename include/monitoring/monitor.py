@@ -29,7 +29,7 @@ from include.monitoring.estimated_performance import (
     estimate_classification,
     estimate_regression,
 )
-from include.monitoring.performance import Performance, PromiseCheck, first_short, measure_performance, promise_kept
+from include.monitoring.performance import Performance, PromiseCheck, each_short, measure_performance, promise_kept
 from include.monitoring.predicted_rows import PredictedRows, predicted_in
 from include.monitoring.probation import Paired, ProbationState, Verdict, probation_of
 from include.monitoring.references import (
@@ -184,8 +184,10 @@ def alarms_of(
         one for one in measured_in(entries, version) if one.until <= until and one.until not in history.broken
     ]
     primary = model.gate.primary.metric
-    short = first_short(kept.promised.get(primary, ()), performance, primary, 1 - model.gate.primary.confidence)
-    if short is not None and short.until is not None and short.since is not None:
+    error = 1 - model.gate.primary.confidence
+    for short in each_short(kept.promised.get(primary, ()), performance, primary, error, model.watch.cooldown.about()):
+        if short.until is None or short.since is None:
+            continue
         last = next(one for one in performance if one.until == short.until)
         said = (
             f"{primary} is {short.found.mean:.4g} over {short.found.values} intervals, surely no better than {_edge(short):.4g}; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import hypot
 from typing import Any
 
@@ -123,6 +123,24 @@ def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric
         short = loss > hypot(before.mean - before.low, after.mean - after.low)
     edges = (known[0][0].after, known[-1][0].until) if known else (None, None)
     return PromiseCheck(metric, before, after, short, *edges)
+
+
+def each_short(
+    promised: Sequence[float], found: Sequence[Performance], metric: str, error: float, again: timedelta
+) -> tuple[PromiseCheck, ...]:
+    """Return the first look at which the champion fell short, and others at which it still does, at least ``again`` apart.
+
+    A sequence that holds at all looks at once errs no more often for being looked at again.
+    """
+    listed = sorted(found, key=lambda one: one.until)
+    checks: list[PromiseCheck] = []
+    for look in range(1, len(listed) + 1):
+        before = checks[-1].until if checks else None
+        if before is not None and listed[look - 1].until < before + again:
+            continue
+        if (kept := promise_kept(promised, listed[:look], metric, error)).short:
+            checks.append(kept)
+    return tuple(checks)
 
 
 def first_short(

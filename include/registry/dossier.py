@@ -80,7 +80,8 @@ def gather(store: ObjectStore, model: str, standing: Standing) -> Dossier:
         return Dossier(version, fit, snapshot, config, None, None, page, candidates)
     evidence = Evidence.from_bytes(get_content(store, f"{model}/evidence", ".json", decision.evidence))
     incumbent = None if decision.incumbent is None else load_version(store, model, decision.incumbent)
-    comparison = Comparison(version, incumbent, evidence, decision.evidence)
+    left = decision.lifetime["left"] if decision.lifetime else 0.0
+    comparison = Comparison(version, incumbent, evidence, decision.evidence, left)
     return Dossier(version, fit, snapshot, config, comparison, comparison.judge(config.gate), page, candidates)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from include.config.judging import FairnessRule, Gate, Guard
 from include.evaluation.evidence import Evidence, Gain, Measured, Role, probit
+from include.registry.error_budget import CANDIDATE, level_of, spent_by
 from include.registry.timeline import Outcome
 from include.storage.content import digest_json
 
@@ -70,6 +71,8 @@ class Judgement:
     reason: str
     verdicts: tuple[Verdict, ...]
     primary: dict[str, Any]
+    lifetime: dict[str, float] | None = None
+    """With `gate.lifetime`: what was `left` to risk, the `level` that allowed, what is `spent`, and what the policy allows `a_year`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -81,7 +84,7 @@ def policy_digest(policy: Gate) -> str:
     return digest_json(policy.said())
 
 
-def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Judgement:
+def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool, left: float = 0.0) -> Judgement:
     """Apply a policy to evidence.
 
     Parameters
@@ -90,11 +93,29 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Ju
     evidence : Evidence
     challenger_is_simple : bool
         Whether the challenger's estimator is that of the simple baseline, which it then need not beat.
+    left : float
+        With `gate.lifetime`: how many wrong promotions are left to risk, from the decisions before this one.
 
     Returns
     -------
     Judgement
     """
+    judgement = _judged(policy, evidence, challenger_is_simple, left)
+    if policy.lifetime is None or evidence.incumbent is None or not evidence.comparable:
+        return judgement
+    gain = evidence.gain(policy.primary.metric, "incumbent")
+    middle = None if gain is None else gain.bound(1 - CANDIDATE)
+    level = level_of(left, policy.primary.confidence)
+    told = {
+        "left": left,
+        "level": level,
+        "spent": spent_by(level, seems_better=middle is not None and middle > 0.0 - (policy.primary.margin or 0.0)),
+        "a_year": policy.lifetime.wrong_promotions.a_year,
+    }
+    return replace(judgement, lifetime=told)
+
+
+def _judged(policy: Gate, evidence: Evidence, challenger_is_simple: bool, left: float) -> Judgement:
     primary, leaks = _primary_facts(policy, evidence, challenger_is_simple), tuple(_leaks(evidence))
     behaved = tuple(_behaved(evidence))
     if not evidence.comparable:
@@ -103,7 +124,7 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Ju
             reason += f" {evidence.remedy}"
         verdicts = (Verdict("comparable", Answer.FAIL, reason), *leaks, *behaved)
         return Judgement(Outcome.INCOMPARABLE, reason, verdicts, primary)
-    verdicts = (*_verdicts(policy, evidence, challenger_is_simple=challenger_is_simple), *behaved)
+    verdicts = (*_verdicts(policy, evidence, challenger_is_simple=challenger_is_simple, left=left), *behaved)
     # What leaks makes every other measurement worthless, and is the reason to give; that nothing leaks is none.
     verdicts = verdicts + leaks if all(verdict.answer is Answer.PASS for verdict in leaks) else leaks + verdicts
     for answer, outcome in ((Answer.FAIL, Outcome.REJECT), (Answer.OPEN, Outcome.HOLD)):
@@ -117,13 +138,17 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Ju
     return Judgement(Outcome.PROMOTE, f"{verdicts[0].rule}: {verdicts[0].reason}{more}", verdicts, primary)
 
 
-def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool) -> Iterator[Verdict]:
+def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool, left: float) -> Iterator[Verdict]:
     rule, confidence = policy.primary, policy.primary.confidence
     if evidence.incumbent is not None:
         margin = rule.margin or 0.0
         name = f"{rule.metric} {'better than' if rule.rule == 'better' else 'not worse than'} the incumbent"
         gain = evidence.gain(rule.metric, "incumbent")
-        yield _bounded(name, gain, 0.0 - margin, confidence, strict=rule.rule == "better")
+        strict = rule.rule == "better"
+        if policy.lifetime is None:
+            yield _bounded(name, gain, 0.0 - margin, confidence, strict=strict)
+        else:
+            yield _over_a_lifetime(name, gain, 0.0 - margin, policy, left, strict=strict)
     # The baseline that says most comes first: of a first version, its verdict is the reason that people read.
     baselines: tuple[Role, ...] = ("trivial", "simple") if challenger_is_simple else ("simple", "trivial")
     for baseline in baselines:
@@ -213,6 +238,27 @@ def _bounded(
     return Verdict(
         name, Answer.OPEN, f"{facts}: not enough evidence yet; {_outlook(gain, least, low, high, confidence)}"
     )
+
+
+def _over_a_lifetime(name: str, gain: Gain | None, least: float, policy: Gate, left: float, *, strict: bool) -> Verdict:
+    """Ask whether the gain is above ``least`` as surely as all decisions of the model together want it."""
+    assert policy.lifetime is not None  # noqa: S101 (held by the caller)
+    rate, confidence = policy.lifetime.wrong_promotions, policy.primary.confidence
+    level = level_of(left, confidence)
+    verdict = _bounded(name, gain, least, confidence, strict=strict)
+    why = f"level {level:.4%}, as {max(0.0, left):.4f} wrong promotions are left of {rate} that all decisions may make"
+    if verdict.answer is not Answer.PASS or gain is None:
+        return replace(verdict, reason=f"{verdict.reason} ({why})")
+    if level <= 0:
+        reason = f"{verdict.reason}, but nothing is left to risk: {why}; it accrues with time"
+        return Verdict(name, Answer.OPEN, reason)
+    low = gain.bound(1 - level)
+    if low is None:
+        reason = f"{verdict.reason}, but the resamples can't speak of that {why}; raise `evaluation.resamples`, or wait"
+        return Verdict(name, Answer.OPEN, reason)
+    if low > least or (not strict and low == least):
+        return replace(verdict, reason=f"{verdict.reason}; {low:+.4f} at {why}")
+    return Verdict(name, Answer.OPEN, f"{verdict.reason}, but {low:+.4f} at {why}: not enough evidence yet")
 
 
 def _outlook(gain: Gain, least: float, low: float, high: float, confidence: float) -> str:

@@ -49,11 +49,13 @@ class Comparison:
     incumbent: Version | None
     evidence: Evidence
     digest: str
+    left: float = 0.0
+    """With `gate.lifetime`: how many wrong promotions are left to risk."""
 
     def judge(self, policy: Gate) -> Judgement:
         """Apply a policy to the evidence."""
         is_simple = self.challenger.estimator == SIMPLE_BASELINE[self.evidence.task]
-        return judge(policy, self.evidence, challenger_is_simple=is_simple)
+        return judge(policy, self.evidence, challenger_is_simple=is_simple, left=self.left)
 
 
 class Ledger:
@@ -232,7 +234,16 @@ class Ledger:
             require_held(standing, as_of)
             incumbent = timeline.incumbent_of(version, since=as_of)
             decision = self._decide(
-                model, timeline, version, incumbent, config, measure, actor, trigger=Trigger.MANUAL, reply=reply
+                model,
+                timeline,
+                version,
+                incumbent,
+                config,
+                measure,
+                actor,
+                trigger=Trigger.MANUAL,
+                reply=reply,
+                since=as_of,
             )
             return "decided", replace(decision, as_of=to_iso(as_of)).to_json()
 
@@ -286,20 +297,37 @@ class Ledger:
             incumbent = timeline.incumbent_of(version, since=since)
         else:
             incumbent = timeline.champion_as_of(challenger.as_of)
-        return self._measure(model, timeline, challenger, incumbent, measure)
+        return self._measure(model, timeline, challenger, incumbent, measure, since=since)
 
     def compare(self, decision: Decision) -> Comparison | None:
         """Return what a decision on record was made on; None where nothing could be measured."""
         if decision.evidence is None:
             return None
-        return self.comparison(decision.version, decision.incumbent, decision.evidence)
+        left = decision.lifetime["left"] if decision.lifetime else 0.0
+        return self.comparison(decision.version, decision.incumbent, decision.evidence, left=left)
 
-    def comparison(self, version: str, incumbent: str | None, evidence: str) -> Comparison:
-        """Return what was measured of a version, by the evidence's digest."""
+    def comparison(self, version: str, incumbent: str | None, evidence: str, *, left: float = 0.0) -> Comparison:
+        """Return what was measured of a version, by the evidence's digest.
+
+        Parameters
+        ----------
+        left : float
+            With `gate.lifetime`: how many wrong promotions are left to risk.
+        """
         timeline = self.timeline()
         opponent = self._version(timeline, incumbent) if incumbent else None
         found = load_evidence(self.store, self.model, evidence)
-        return Comparison(self._version(timeline, version), opponent, found, evidence)
+        return Comparison(self._version(timeline, version), opponent, found, evidence, left)
+
+    def left_for(self, model: ModelConfig, version: str, *, since: datetime | None = None) -> float:
+        """Return how many wrong promotions are left to risk for a decision on a version; zero without `gate.lifetime`.
+
+        Parameters
+        ----------
+        since : datetime, optional
+            The instant from which it would be in force, if that is not its own as-of.
+        """
+        return _left(model, self.timeline(), version, since)
 
     def version(self, version: str) -> Version:
         """Return the record of a version as the ledger names it; of one that is not registered, in a dry run, as its id does.
@@ -329,10 +357,18 @@ class Ledger:
         return entry
 
     def _measure(
-        self, model: ModelConfig, timeline: Timeline, challenger: Version, incumbent: str | None, measure: Measure
+        self,
+        model: ModelConfig,
+        timeline: Timeline,
+        challenger: Version,
+        incumbent: str | None,
+        measure: Measure,
+        *,
+        since: datetime | None,
     ) -> Comparison:
         opponent = self._version(timeline, incumbent) if incumbent else None
-        return Comparison(challenger, opponent, *measure(model, challenger, opponent))
+        left = _left(model, timeline, challenger.id, since or challenger.as_of)
+        return Comparison(challenger, opponent, *measure(model, challenger, opponent), left)
 
     def _decide(
         self,
@@ -346,8 +382,10 @@ class Ledger:
         *,
         trigger: Trigger,
         reply: Reply | None = None,
+        since: datetime | None = None,
     ) -> Decision:
-        comparison = self._measure(model, timeline, self._version(timeline, version), incumbent, measure)
+        challenger = self._version(timeline, version)
+        comparison = self._measure(model, timeline, challenger, incumbent, measure, since=since)
         judgement = comparison.judge(model.gate)
         outcome, reason, approval = conclude(
             judgement, model.gate, trigger=trigger, reply=reply, evidence=comparison.digest, incumbent=incumbent
@@ -362,12 +400,18 @@ class Ledger:
             config=config,
             primary=judgement.primary,
             actor=actor,
+            lifetime=judgement.lifetime,
             approval=approval,
         )
 
     def config(self, digest: str) -> ModelConfig:
         """Return the configuration that a decision names."""
         return ModelConfig.from_stored(get_content(self.store, f"{self.model}/configs", ".json", digest))
+
+
+def _left(model: ModelConfig, timeline: Timeline, version: str, since: datetime | None) -> float:
+    lifetime = model.gate.lifetime
+    return 0.0 if lifetime is None else timeline.left_for(version, lifetime.wrong_promotions.a_year, since=since)
 
 
 def _unmeasured(before: Decision, incumbent: str | None, error: RatchetError, actor: dict[str, Any]) -> Decision:

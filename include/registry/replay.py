@@ -8,10 +8,12 @@ never asked; an answer that was given to the same question counts again.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from include.config.judging import Gate
 from include.registry.approval import Answer, asks, conclude, reply_of, trigger_of
+from include.registry.error_budget import Budget
 from include.registry.ledger import Ledger
 from include.registry.timeline import Decision, Outcome, Timeline
 
@@ -78,10 +80,12 @@ def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
     }
     replayed: list[Replayed] = []
     incumbent: str | None = None
+    budget, a_year = Budget(), policy.lifetime.wrong_promotions.a_year if policy.lifetime else 0.0
     for standing in ledger.timeline().standings:
         if standing.decision is None or standing.withdrawn is not None:
             continue
         version, recorded = standing.version, standing.decision.outcome
+        budget = budget.grown(standing.since, a_year)
         if (known := measured.get((version, incumbent))) is None:
             reason = (
                 f"It was never measured against {incumbent or 'the baselines alone'}; a backfill of its date would."
@@ -91,7 +95,10 @@ def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
         if (comparison := ledger.compare(known)) is None:
             replayed.append(_unmeasured(known, recorded))
             continue
-        judgement, trigger = comparison.judge(policy), trigger_of(standing, known)
+        judgement = dataclasses.replace(comparison, left=round(budget.left, 12)).judge(policy)
+        trigger = trigger_of(standing, known)
+        if judgement.lifetime is not None:
+            budget = budget.minus(judgement.lifetime["spent"])
         reply = reply_of(known) if asks(policy.approval, judgement.outcome, trigger) else None
         outcome, reason, approval = conclude(
             judgement, policy, trigger=trigger, reply=reply, evidence=comparison.digest, incumbent=incumbent

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from include.errors import RegistryError
+from include.registry.error_budget import left_for
 from include.storage.content import from_iso, known_fields, to_iso
 from include.storage.log import Entry
 
@@ -57,6 +58,8 @@ class Decision:
     """Whether `settle` decided it again because its incumbent changed."""
     as_of: str | None = None
     """The instant whose rows it was decided on, if that is later than the version's own: a held version reconsidered."""
+    lifetime: dict[str, float] | None = None
+    """With `gate.lifetime`: what was `left` to risk, the `level` that allowed, what was `spent`, and what a policy allows `a_year`."""
     approval: dict[str, Any] | None = None
     """Where a person was to decide: what the gate alone said, and who answered what, when, why and to which question."""
 
@@ -77,7 +80,10 @@ class Decision:
 
     def to_json(self) -> dict[str, Any]:
         """Return the event's body."""
-        return {**self.__dict__, "outcome": self.outcome.value}
+        body = {**self.__dict__, "outcome": self.outcome.value}
+        if self.lifetime is None:
+            del body["lifetime"]  # a model without `gate.lifetime` has the events that it always had
+        return body
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Decision:
@@ -103,6 +109,8 @@ class Standing:
     """Digest of the version's record. None of one that release 0.1 registered."""
     model_file: str | None = None
     """Digest of its model file."""
+    earlier: tuple[Decision, ...] = ()
+    """What was decided on older rows, of a version that was reconsidered."""
 
     @property
     def order(self) -> tuple[datetime, int]:
@@ -112,8 +120,16 @@ class Standing:
     @property
     def since(self) -> datetime:
         """Its as-of; for a version that was reconsidered, the as-of of the rows that it was then decided on."""
-        later = self.decision.as_of if self.decision is not None else None
-        return self.as_of if later is None else from_iso(later)
+        return self.as_of if self.decision is None else self.look(self.decision)
+
+    @property
+    def looks(self) -> tuple[Decision, ...]:
+        """Its decisions that stand: the last one on its own rows, and on the rows of each reconsideration."""
+        return self.earlier if self.decision is None else (*self.earlier, self.decision)
+
+    def look(self, decision: Decision) -> datetime:
+        """Return the instant whose rows one of its decisions was made on."""
+        return self.as_of if decision.as_of is None else from_iso(decision.as_of)
 
     @property
     def may_change(self) -> bool:
@@ -187,13 +203,32 @@ class Timeline:
         last = {standing.since: standing.version for standing in in_line}  # of several at one instant the last stands
         return list(last.items())
 
+    def left_for(self, version: str, a_year: float, *, since: datetime | None = None) -> float:
+        """Return how many wrong promotions are left to risk for a version; see `include.registry.error_budget.left_for`.
+
+        One that is not registered, in a dry run, is decided on last: then ``since`` is needed.
+        """
+        if version in self:
+            standing = self[version]
+            return left_for(self.standings, (since or standing.as_of, standing.registered), a_year)
+        assert since is not None  # noqa: S101 (held by the caller)
+        after = max((standing.registered for standing in self.standings), default=0) + 1
+        return left_for(self.standings, (since, after), a_year)
+
     def first_to_decide_again(self) -> str | None:
-        """Return the earliest version whose backfilled decision names an incumbent that is no longer the one before it."""
+        """Return the earliest version whose backfilled decision no longer follows from those before it.
+
+        Another version is the incumbent now, or other decisions have left more or less of `gate.lifetime` for it.
+        """
         incumbent: str | None = None
         for standing in self.standings:
             decision = standing.decision
-            if decision is not None and standing.may_change and decision.incumbent != incumbent:
-                return standing.version
+            if decision is not None and standing.may_change:
+                if decision.incumbent != incumbent:
+                    return standing.version
+                told = decision.lifetime
+                if told is not None and left_for(self.standings, standing.order, told["a_year"]) != told["left"]:
+                    return standing.version
             if standing.in_line:
                 incumbent = standing.version
         return None
@@ -223,7 +258,10 @@ def apply(entry: Entry, standings: dict[str, Standing]) -> None:
             name, Standing(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]), **facts)
         )
     elif entry.kind == "decided":
-        standings[name] = _changed(standings[name], decision=Decision.from_json(body), decided=entry.number)
+        before, decision = standings[name], Decision.from_json(body)
+        looked = before.decision is not None and before.decision.as_of != decision.as_of
+        earlier = before.looks if looked else before.earlier
+        standings[name] = _changed(before, decision=decision, decided=entry.number, earlier=earlier)
     elif entry.kind == "withdrawn":
         standings[name] = _changed(standings[name], withdrawn=body["reason"])
     else:

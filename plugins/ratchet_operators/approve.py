@@ -59,6 +59,7 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
         """Ask, and wait without occupying a worker."""
         from include.registry.ledger import Ledger
         from include.registry.question import ask
+        from include.storage.content import from_iso
 
         config, store = self.config, self.open_store()
         ledger = Ledger(store, config.name)
@@ -67,7 +68,10 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
         if known is not None and not standing.may_change and known.as_of == self.handed.get("second_look"):
             self.log.info("%s is decided on already: %s. %s", known.version, known.outcome, known.reason)
             return self._leave(context, None, self.approved if known.outcome == "PROMOTE" else self.kept)
-        comparison = ledger.comparison(self.handed["version"], self.handed["incumbent"], self.handed["evidence"])
+        second = self.handed.get("second_look")
+        left = ledger.left_for(config, self.handed["version"], since=from_iso(second) if second else None)
+        handed = (self.handed["version"], self.handed["incumbent"], self.handed["evidence"])
+        comparison = ledger.comparison(*handed, left=left)
         judgement = comparison.judge(config.gate)
         self.page = self.handed["card"]
         question = ask(config, comparison, judgement, at=f"{root()}/ratchet", card=self.page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +27,36 @@ answer({"errors": bag.import_errors, "dags": dags})
 """
 
 
+WOKEN = """
+from pathlib import Path
+from airflow.assets.manager import asset_manager
+from airflow.dag_processing.dagbag import sync_bag_to_db
+from airflow.models.asset import AssetDagRunQueue
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
+from airflow.utils.session import create_session
+from ratchet_operators.monitor import alarm_asset
+from sqlalchemy import select
+logging.disable(logging.NOTSET)
+folder = os.environ["AIRFLOW__CORE__DAGS_FOLDER"]
+bag = DagBag(folder, bundle_path=Path(folder), bundle_name="dags-folder")
+with create_session() as session:
+    session.merge(DagBundleModel(name="dags-folder"))
+sync_bag_to_db(bag, "dags-folder", None)
+with create_session() as session:
+    for name in ("retrain_asks", "retrain_tells"):
+        session.get(DagModel, name).is_paused = False
+for _ in range(20):
+    for name in ("asks", "tells"):
+        with create_session() as session:
+            asset_manager.register_asset_change(asset=alarm_asset(name), session=session)
+with create_session() as session:
+    answer(sorted(session.scalars(select(AssetDagRunQueue.target_dag_id))))
+"""
+
+
 @pytest.fixture(scope="module")
-def found(in_airflow: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for name, monitor, watch in (
         ("asks", '"@daily"', "on_performance"),
@@ -40,7 +69,12 @@ def found(in_airflow: Callable[..., Any], tmp_path_factory: pytest.TempPathFacto
         if monitor:
             text = text.replace("schedule: {", f"schedule: {{monitor: {monitor}, ")
         path.write_text(f"{text}\nwatch: {{retrain: {watch}}}\n")
-    found = in_airflow(DESCRIBE, RATCHET_MODELS=str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(in_airflow: Callable[..., Any], models: Path) -> Any:
+    found = in_airflow(DESCRIBE, RATCHET_MODELS=str(models))
     assert found["errors"] == {}
     return found["dags"]
 
@@ -56,6 +90,12 @@ def test_alarms_wake_the_retraining_of_a_model_that_declares_it(found: Any) -> N
     assert found["retrain_asks"]["woken"] == ["x-ratchet://asks/alarm"]
     assert found["retrain_asks"]["schedule"] == "0 0 1 * *"
     assert found["retrain_tells"]["woken"] == found["retrain_plain"]["woken"] == []
+
+
+def test_twenty_events_of_an_alarm_queue_one_run_of_the_model_that_asks_and_none_of_another(
+    in_airflow: Callable[..., Any], models: Path
+) -> None:
+    assert in_airflow(WOKEN, RATCHET_MODELS=str(models)) == ["retrain_asks"]
 
 
 def test_what_a_monitor_sends_are_events_of_alarms_and_of_the_champion(found: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from include.monitoring.estimated_performance import (
     learn_error_model,
     reservations,
 )
-from include.monitoring.performance import Performance, first_short, measure_performance, promise_kept
+from include.monitoring.performance import Performance, each_short, first_short, measure_performance, promise_kept
 
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
 METRICS = ("roc_auc", "average_precision", "f1", "precision", "recall", "accuracy", "brier", "log_loss")
@@ -53,6 +54,21 @@ def test_a_promise_is_broken_when_it_is_sure() -> None:
     short = first_short(promised, worse, "roc_auc", 0.05)
     assert short is not None and short.found.values < 25
     assert first_short(promised, worse[::-1], "roc_auc", 0.05) == short
+
+
+def test_a_champion_that_still_falls_short_is_an_alarm_again_after_each_cooldown_whatever_the_order_of_labels() -> None:
+    rng = np.random.default_rng(1)
+    promised = list(0.75 + 0.01 * rng.standard_normal(30))
+    worse = [day(number, 0.70 + 0.01 * value) for number, value in enumerate(rng.standard_normal(40))]
+    first = first_short(promised, worse, "roc_auc", 0.05)
+    again = each_short(promised, worse, "roc_auc", 0.05, 7 * DAY)
+    assert first is not None and again[0] == first and len(again) >= 3
+    assert all(b.until - a.until == 7 * DAY for a, b in pairwise(again))  # type: ignore[operator]
+    assert each_short(promised, worse[::-1], "roc_auc", 0.05, 7 * DAY) == again
+    recovered = [*worse[:15], *(day(number, 0.80) for number in range(15, 60))]
+    assert len(each_short(promised, recovered, "roc_auc", 0.05, 7 * DAY)) < 4, (
+        "it ends once the champion no longer does"
+    )
 
 
 def test_a_better_champion_breaks_no_promise_and_few_rows_say_nothing() -> None:
