@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from include.training.boosted_trees import Array, BoostedClassifier, BoostedRegressor, BoostedTrees, import_library, refused
+from include.training.boosted_trees import (
+    Array,
+    BoostedClassifier,
+    BoostedRegressor,
+    BoostedTrees,
+    import_library,
+    refused,
+)
 
 _ANY = [
     ("n_estimators", 100, [Interval(Integral, 1, None, closed="left")]),
@@ -43,7 +50,9 @@ _END = b"end of trees\n"
 
 class _LightGBM(BoostedTrees):
     LIBRARY = "lightgbm"
-    SETTINGS = {name: (default, accepted) for name, default, accepted in _ANY}
+    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = {
+        name: (default, accepted) for name, default, accepted in _ANY
+    }
 
     def _objective(self) -> dict[str, Any]:
         raise NotImplementedError
@@ -128,10 +137,13 @@ class LightGBMRegressor(BoostedRegressor, _LightGBM):
 
     @property
     def additive(self) -> bool:
+        """Whether the trees add up to the value itself: these objectives predict by a logarithm."""
         return self.objective not in ("poisson", "gamma", "tweedie")
 
     def _objective(self) -> dict[str, Any]:
-        return {"objective": self.objective} | ({"alpha": self.alpha} if self.objective in ("huber", "quantile") else {})
+        return {"objective": self.objective} | (
+            {"alpha": self.alpha} if self.objective in ("huber", "quantile") else {}
+        )
 
 
 def _facts(text: str) -> dict[str, str]:
