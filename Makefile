@@ -66,6 +66,10 @@ requirements: $(VENV)/installed
 	$(COMPILE) pyproject.toml --extra airflow --extra serving -o requirements.txt
 	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra cluster -c requirements.txt -o requirements-cluster.txt
 	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra learners -c requirements.txt -o .learners.txt
+	{ echo '# Learners of other libraries, beside requirements.txt. Made by: make requirements'; \
+	grep -v -x -F -f requirements.txt .learners.txt | grep -v '^ *#'; } >requirements-learners.txt
+	@rm .learners.txt
 	grep '^apache-airflow' requirements.txt | $(COMPILE) - -c requirements.txt -o .brought.txt
 	{ echo '# For a platform that brings its own Airflow, such as an Astro project. Made by: make requirements'; \
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \

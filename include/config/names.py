@@ -52,6 +52,8 @@ class EstimatorFacts(NamedTuple):
     """Whether it can stop adding rounds by itself."""
     weights: bool = True
     """Whether rows can count more or less than others."""
+    library: str = ""
+    """The library of the extra `learners` that it needs."""
 
 
 _BOTH = ("classification", "regression")
@@ -85,6 +87,7 @@ ESTIMATORS: dict[str, EstimatorFacts] = {
     "ada_boost": EstimatorFacts(_BOTH),
     "gradient_boosting": EstimatorFacts(_BOTH),
     "hist_gradient_boosting": EstimatorFacts(_BOTH, early_stopping=True),
+    "lightgbm": EstimatorFacts(_BOTH, early_stopping=True, library="lightgbm"),
     "mlp": EstimatorFacts(_BOTH, early_stopping=True),
     "k_means": EstimatorFacts(_GROUPS),
     "gaussian_mixture": EstimatorFacts(_GROUPS, weights=False),

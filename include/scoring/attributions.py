@@ -2,8 +2,9 @@
 
 Linear models: coefficient times prepared value; the base is the intercept. Trees: along a row's way from the root, each split
 changes the expected value, and the change goes to the column that was asked (Saabas, 2014, "Interpreting random forests"); the
-base is what the roots expect. Both are on the scale on which the model adds: log-odds for logistic regression and boosted
-classifiers, the prediction itself otherwise.
+base is what the roots expect. LightGBM, XGBoost and CatBoost: Shapley values of trees (TreeSHAP), by the
+library. All are on the scale on which the model adds: log-odds for logistic regression and boosted classifiers, the prediction
+itself otherwise.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pandas as pd
 
 from include.errors import EvaluationError
 from include.scoring.predictor import Array, Predictor
+from include.training.boosted_trees import BoostedClassifier, BoostedRegressor, BoostedTrees
 
 
 class NotAttributable(EvaluationError):
@@ -116,6 +118,10 @@ def _parts(estimator: Any, matrix: Array) -> tuple[str, float, Array]:
             return ("log-odds", *_boosted(estimator, matrix))
         case HistGradientBoostingRegressor() if estimator.loss in ("squared_error", "absolute_error", "quantile"):
             return ("prediction", *_boosted(estimator, matrix))
+        case BoostedClassifier() if estimator.outputs == 1:
+            return ("log-odds", *_shapley(estimator, matrix))
+        case BoostedRegressor() if estimator.additive:
+            return ("prediction", *_shapley(estimator, matrix))
         case ForestClassifier() | DecisionTreeClassifier() if len(estimator.classes_) == 2:
             return ("prediction", *_averaged(estimator, matrix, of_classes=True))
         case ForestRegressor() | DecisionTreeRegressor():
@@ -125,6 +131,11 @@ def _parts(estimator: Any, matrix: Array) -> tuple[str, float, Array]:
         expected="a linear model, trees, or a forest or histogram boosting of trees, of two classes or of numbers",
         found=type(estimator).__name__,
     )
+
+
+def _shapley(estimator: BoostedTrees, matrix: Array) -> tuple[float, Array]:
+    known = estimator.contributions(matrix)
+    return float(known[0, -1]) if len(known) else 0.0, known[:, :-1]
 
 
 def _averaged(estimator: Any, matrix: Array, *, of_classes: bool) -> tuple[float, Array]:

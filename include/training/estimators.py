@@ -48,7 +48,9 @@ from sklearn.utils.validation import has_fit_parameter
 
 from include.config.training import Range, Values
 from include.errors import ConfigError, nearest
+from include.training.boosted_trees import library_version
 from include.training.clusters import ChanceClusters, DensityClusters, finds_clusters
+from include.training.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
 from include.training.permitted import is_permitted
 
 Space = dict[str, Range | Values]
@@ -77,6 +79,8 @@ class Estimator:
     """Can count rows more or less than others."""
     margins: bool = False
     """A classifier whose margins are turned into probabilities by Platt's sigmoid."""
+    library: str = ""
+    """The library that it needs, of an extra; `check_settings` asks whether it is installed."""
 
 
 _TREE_SPACE: Space = {
@@ -236,6 +240,20 @@ _REGISTRY: dict[str, Estimator] = {
         missing=True,
         native=True,
     ),
+    "lightgbm": Estimator(
+        {"classification": LightGBMClassifier, "regression": LightGBMRegressor},
+        space={
+            "learning_rate": Range(low=0.02, high=0.3, log=True),
+            "num_leaves": Range(low=8, high=128, log=True, integer=True),
+            "min_child_samples": Range(low=5, high=200, log=True, integer=True),
+            "reg_lambda": Range(low=1e-3, high=1e1, log=True),
+            "colsample_bytree": (0.5, 0.8, 1.0),
+            "n_estimators": Range(low=50, high=400, log=True, integer=True),
+        },
+        missing=True,
+        native=True,
+        library="lightgbm",
+    ),
     "mlp": Estimator(
         {"classification": MLPClassifier, "regression": MLPRegressor},
         space={
@@ -336,8 +354,11 @@ def build_estimator(
 
 
 def check_settings(name: str, task: str, params: dict[str, Any]) -> None:
-    """Raise `ConfigError` for a setting that the estimator does not have, or that is Ratchet's to decide on."""
-    known = set(find_estimator(name, task).classes[task]().get_params(deep=False)) - _OURS
+    """Raise `ConfigError` for a setting that the estimator does not have or Ratchet decides on, or a library that is missing."""
+    kind = find_estimator(name, task)
+    if kind.library:
+        library_version(kind.library)
+    known = set(kind.classes[task]().get_params(deep=False)) - _OURS
     for key in params:
         if key not in known:
             close = nearest(key, known)

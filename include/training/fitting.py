@@ -25,7 +25,7 @@ from include.training.group_thresholds import GroupThresholds, find_rules, group
 from include.training.joined import JoinedClassifier, JoinedRegressor, fit_final
 from include.training.mixture import reduce
 from include.training.model_of_models import estimators_in, over
-from include.training.preparation import native_positions
+from include.training.preparation import native_positions, numeric_position
 from include.training.recipe import Recipe
 from include.training.responses import Array, margins, positive, probabilities, values
 from include.training.row_drops import learned_rows
@@ -172,6 +172,11 @@ def learn_preparation(
 def _prepared_and_fitted(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, rows: Rows) -> Pipeline:
     steps, matrix, rows = learn_preparation(recipe, rows, threads=threads, say=say)
     native = native_positions(steps[0][1]) if recipe.native else []
+    if settings.get("monotone_constraints"):
+        signs = settings["monotone_constraints"].items()
+        settings = settings | {
+            "monotone_constraints": {numeric_position(steps[0][1], column): int(sign) for column, sign in signs}
+        }
     estimator = recipe.build(settings, threads, native)
     if recipe.fairness is not None and recipe.fairness.method == "exponentiated_gradient":
         _needs_two_classes(rows, "exponentiated_gradient")

@@ -85,6 +85,15 @@ def native_positions(prepared: ColumnTransformer) -> list[int]:
     return [position for where in places.values() for position in range(where.start, where.stop)]
 
 
+def numeric_position(prepared: ColumnTransformer, column: str) -> int:
+    """Return where a fitted preparation puts a numeric column; raises `LookupError` if it becomes none or several."""
+    for name, _, columns in prepared.transformers_:
+        where = prepared.output_indices_[name]
+        if name.startswith("numeric") and column in columns and where.stop - where.start == len(columns):
+            return int(where.start) + list(columns).index(column)
+    raise LookupError(column)
+
+
 def _free(kind: str, taken: list[tuple[str, Any, list[str]]]) -> str:
     names = {name for name, *_ in taken}
     return next(n for n in itertools.chain([kind], (f"{kind}_{i}" for i in itertools.count(2))) if n not in names)

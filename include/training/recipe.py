@@ -20,6 +20,7 @@ from include.config.training import Candidate, CrossValidation, Imbalance, Mitig
 from include.data.snapshots import Snapshot
 from include.errors import ConfigError, nearest
 from include.storage.content import digest_json
+from include.training.boosted_trees import library_version
 from include.training.estimators import CONSTANT, Space, build_estimator, check_settings, find_estimator
 from include.training.preparation import preparation
 from include.training.scoring import check_metric
@@ -161,6 +162,8 @@ class Recipe:
         if "." in self.estimator:
             names += packages_distributions().get(self.estimator.partition(".")[0], [])
         own = {"python": platform.python_version()} | {name: version(name) for name in names}
+        if not self.members and (library := find_estimator(self.estimator, self.task).library):
+            own[library] = library_version(library)
         for member in self.members:
             own |= member.libraries()
         return own
@@ -269,8 +272,32 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         **own,
     )
     if not recipe.members:
+        _check_monotone(recipe)
         check_settings(recipe.estimator, model.task, recipe.params | (recipe.space if recipe.search else {}))
     return recipe
+
+
+def _check_monotone(recipe: Recipe) -> None:
+    """Raise `ConfigError` unless each column of ``monotone_constraints`` stays one number on its way to the estimator."""
+    declared = recipe.params.get("monotone_constraints")
+    if declared is None:
+        return
+    able = {
+        column
+        for group in recipe.features.numeric
+        if group.degree == 1 and not group.indicator and group.max_missing is None
+        for column in group.columns
+    }
+    good = isinstance(declared, dict) and set(declared) <= able and all(s in (-1, 0, 1) for s in declared.values())
+    if not good or recipe.features.select or recipe._reduced:
+        raise ConfigError(
+            "`monotone_constraints` can't be held",
+            expected="{column: 1 or -1} of `features.numeric` columns without `degree`, `indicator` and `max_missing`, and no "
+            f"`select` or `exponentiated_gradient`: {', '.join(sorted(able)) or 'there are none'}",
+            found=declared,
+            where=f"{recipe.model}: candidate {recipe.name}: params",
+            remedy="name such columns only, or move them to a group of their own",
+        )
 
 
 def twins(model: ModelConfig) -> dict[str, str]:

@@ -17,6 +17,7 @@ from sklearn.svm._base import BaseLibSVM
 from sklearn.tree._tree import Tree
 
 from include.errors import ModelFileRefused
+from include.training.boosted_trees import BoostedTrees, library_version
 from include.training.model_of_models import estimators_in
 
 
@@ -28,6 +29,9 @@ def check_bounds(pipeline: Any) -> None:
     for estimator in estimators_in(pipeline):
         if not isinstance(estimator, BaseEstimator):
             raise _refused()
+        if isinstance(estimator, BoostedTrees):
+            estimator.check()
+            library_version(estimator.LIBRARY)
         columns = int(getattr(estimator, "n_features_in_", 0))
         for part in _parts(estimator):
             if isinstance(part, Tree):

@@ -20,6 +20,8 @@ TYPES: dict[str, str] = {
     "EnsembleRegressor": "include.training.joined.JoinedRegressor",
     "FloatConverter": "include.training.numbers.Numbers",
     "GroupThresholdClassifier": "include.training.group_thresholds.GroupThresholds",
+    "LightGBMClassifier": "include.training.lightgbm_trees.LightGBMClassifier",
+    "LightGBMRegressor": "include.training.lightgbm_trees.LightGBMRegressor",
     "InputColumns": "include.training.model_of_models.WholeRows",
     "MissingColumnFilter": "include.training.kept_columns.FilledColumns",
     "OutlierClipper": "include.training.outliers.OutlierBounds",
