@@ -161,6 +161,8 @@ def _check_tree(number: int, text: str, columns: int) -> None:
     if own != str(number) or leaves < 1 or sets < 0 or facts.get("is_linear", "0") != "0":
         raise refused("a tree is of another kind")
     values = [float(part) for part in facts["leaf_value"].split(" ")]
+    if len(values) != leaves:  # before anything is made that is as large as the file says
+        raise refused("a tree has another number of leaves")
     inner = leaves - 1
     places = np.arange(inner)
     feature, kind, left, right = (
@@ -168,7 +170,7 @@ def _check_tree(number: int, text: str, columns: int) -> None:
     )
     threshold = np.array([float(part) for part in facts["threshold"].split(" ")] if inner else [])
     lengths = {len(part) for part in (feature, kind, left, right, threshold)}
-    if lengths != {inner} or len(values) != leaves:
+    if lengths != {inner}:
         raise refused("a tree has another number of nodes")
     for children in (left, right):
         # Nodes are numbered after their parents; below zero are leaves, -1 the first.

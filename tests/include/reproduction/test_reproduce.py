@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from chain_run import NOW, declare, month, run_chain
 from earlier_release import as_release_0_1
@@ -18,6 +19,7 @@ from include.registry.ledger import Ledger
 from include.registry.versions import load_version
 from include.reproduction import reproduce as room
 from include.reproduction.report import Kind, Outcome, Reproduction, save
+from include.scoring.predictor import open_predictor
 from include.storage.content import canonical_json
 from include.storage.local import LocalStore
 from include.training import recipe
@@ -81,6 +83,30 @@ def test_a_version_is_made_again_byte_for_byte_and_nothing_is_left_behind(world:
     assert (report.outcome, report.differences, report.reproduced) == (Outcome.IDENTICAL, (), True)
     assert report.made_file == report.recorded_file
     assert sorted(world.store.list("")) == before
+
+
+def test_a_version_of_lightgbm_goes_the_whole_chain_and_is_made_again_byte_for_byte(tmp_path: Path) -> None:
+    model = declare(tmp_path / "parcels")
+    text = (tmp_path / "parcels" / "model.yaml").read_text()
+    plain = "{estimator: decision_tree, params: {max_depth: 4, min_samples_leaf: 10}}"
+    assert plain in text
+    boosted = "{estimator: lightgbm, params: {n_estimators: 60, num_leaves: 7}, early_stopping: true}"
+    text = text.replace("- {estimator: logistic_regression}\n", "").replace(plain, boosted)
+    (tmp_path / "parcels" / "model.yaml").write_text(
+        text.replace("columns: [carrier]}", "columns: [carrier], encode: native}")
+    )
+    model = load_model(tmp_path / "parcels" / "model.yaml")
+    run_chain(LocalStore(tmp_path / "store"), model, tmp_path / "parcels", month(6))
+    world = World(tmp_path)
+    fit = load_fit(world.store, "parcels", load_version(world.store, "parcels", world.version).fit)
+    assert fit.estimator == "lightgbm"
+    assert "lightgbm" in fit.libraries
+    assert world.reproduce().outcome is Outcome.IDENTICAL
+    with open_predictor(world.store, model, world.folder, world.version) as predictor:
+        rows = pa.Table.from_pandas(pd.read_parquet(world.folder / "rows.parquet").head(50), preserve_index=False)
+        score = predictor.predict(predictor.inputs(rows)).score
+        assert score.shape == (50,)
+        assert ((score > 0) & (score < 1)).all()
 
 
 def test_a_changed_input_row_is_named_by_partition_and_column(world: World) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,10 +79,21 @@ def test_a_monotone_constraint_that_can_not_be_held_is_refused_before_a_fit(decl
 
 
 @pytest.mark.parametrize("training", [{"imbalance": "class_weight"}, {"weights": {"column": "counts"}}])
-def test_class_and_row_weights_change_what_is_learned(training: dict[str, Any]) -> None:
-    frame = frame_of().assign(counts=np.where(frame_of().target, 5.0, 1.0))
+def test_class_and_row_weights_give_what_lightgbm_itself_gives_with_them(training: dict[str, Any]) -> None:
+    frame = frame_of().assign(counts=np.random.default_rng(1).integers(1, 6, 400).astype(float))
     plain, weighed = (fit_at_once(model(training=given), frame) for given in ({}, training))
-    assert weighed.predict_proba(frame)[:, 1].mean() > plain.predict_proba(frame)[:, 1].mean() + 0.02
+    prepared = weighed[0].transform(frame[["colour", "size", "weight"]])
+    own = {"force_row_wise": True, "deterministic": True, "random_state": 0, "n_jobs": 1, "verbosity": -1}
+    balanced = "class_weight" if "imbalance" in training else None
+    oracle = lightgbm.LGBMClassifier(class_weight="balanced" if balanced else None, **own).fit(
+        prepared,
+        frame.target.astype(int),
+        sample_weight=None if balanced else frame.counts,
+        categorical_feature=weighed[-1].categorical_features,
+    )
+    expected = oracle.booster_.predict(prepared)
+    assert np.allclose(weighed.predict_proba(frame)[:, 1], expected, rtol=0, atol=1e-6)
+    assert not np.allclose(plain.predict_proba(frame)[:, 1], expected, atol=1e-2)
 
 
 def test_more_than_two_classes_get_a_probability_each() -> None:
