@@ -24,6 +24,7 @@ from include.storage.local import LocalStore
 from include.training.recipe import Recipe, recipe_of
 from include.training.rows import training_rows
 from include.training.search import check_search
+from include.training.target import check_classes, count_classes
 
 
 def lint(path: Path, *, now: datetime, as_of: datetime | None = None, with_rows: bool = True) -> str:
@@ -92,11 +93,14 @@ def _rows(model: ModelConfig, folder: Path, recipes: list[Recipe], as_of: dateti
         snapshot = Snapshot.load(store, model.name, report.snapshot)
         columns = dict.fromkeys(column for recipe in recipes for column in recipe.columns)
         train = read_rows(store, snapshot, model, folder, window="train", columns=list(columns))
+        if model.task == "classification" and model.data.target is not None:
+            check_classes(count_classes(train[model.data.target]), model.data.positive, model.data.target)
         learned = [training_rows(train[list(recipe.columns)], recipe) for recipe in recipes]
         holdout = read_rows(store, snapshot, model, folder, window="holdout", columns=judged_columns(model))
         levels_of(holdout, model.evaluation.slices)
     classes = learned[0].classes
-    of = "" if classes is None else f" of {len(classes)} classes ({', '.join(map(str, classes[:10]))})"
+    positive = f"; `{classes[1]}` is the positive one" if classes is not None and len(classes) == 2 else ""
+    of = "" if classes is None else f" of {len(classes)} classes ({', '.join(map(str, classes[:10]))}{positive})"
     when = "" if model.data.timeless else f"As of {as_of:%Y-%m-%d %H:%M} UTC: "
     return f"{when}{len(train):,} rows{of} to learn from, {len(holdout):,} to judge by."
 

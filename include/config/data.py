@@ -129,6 +129,8 @@ class Data(Section):
     """The columns that together name one row; required with `event_time`. Left out for a table without time, a row is named by the digest of its values."""
     target: str | None = None
     """The column to predict; left out for `task: clustering`, which has none."""
+    positive: str | int | bool | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Of two classes the positive one: whose probability is predicted, which thresholds call, and which recall and costs are about. Required unless the classes are true and false, yes and no, or 1 and 0."""
     entity: str | None = None
     """A column that says what a row is about, such as a patient, if none may be in both training and holdout: a tripwire then holds that. In a table without time, all rows about one of them have the same lot."""
     partition: Slot = Slot.MONTH

@@ -185,6 +185,8 @@ def convert(column: pa.ChunkedArray, word: ColumnType, timezone: str, *, declare
     if word == "float" and pa.types.is_floating(kind):
         # One way to have no value: pandas knows only NaN, databases only NULL.
         column = column.cast(target)
+        if pc.any(pc.is_inf(column)).as_py():
+            raise pa.ArrowInvalid("an infinite value; a missing one is none or NaN where the rows are made")
         return (
             pc.if_else(pc.is_nan(column), pa.scalar(None, target), column)
             if pc.any(pc.is_nan(column)).as_py()
@@ -296,6 +298,8 @@ def _float(array: pa.Array) -> pa.Array:
     values = array.cast(pa.float64())
     if pc.any(pc.is_nan(values)).as_py():
         raise ValueError("not a number: add the text to `missing` if it means no value")
+    if pc.any(pc.is_inf(values)).as_py():
+        raise ValueError("infinite, or larger than a float can be")
     return values
 
 

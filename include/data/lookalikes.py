@@ -34,11 +34,13 @@ class LookAlikes:
 
     def found(self) -> dict[str, int]:
         """Return, for each column that has some, how many levels look like another one."""
-        counts = {name: len(levels) - len({_looks(level) for level in levels}) for name, levels in self._levels.items()}
+        counts = {
+            name: len(levels) - len({appearance(level) for level in levels}) for name, levels in self._levels.items()
+        }
         return {name: count for name, count in sorted(counts.items()) if count}
 
 
-def _looks(text: str) -> str:
+def appearance(text: str) -> str:
     """Return one text for all that look like it: NFKC, without invisible marks, blanks joined and stripped."""
     if text.isascii():
         return " ".join(text.split())

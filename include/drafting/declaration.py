@@ -24,7 +24,7 @@ data:
     format: csv
 {columns}
 {time}  target: {target}
-features:
+{positive}features:
 {features}training:
   candidates:
     - {{estimator: {simple}}}
@@ -40,6 +40,7 @@ _OVER_TIME = """
   start: {start}   # the first date at which both windows are full
   end: {end}     # the rows end here, and the form of a trigger opens here; remove it when rows keep coming
   # retrain: "@weekly" runs it by itself; without, by hand"""
+_POSITIVE = "  positive: {positive}   # the class that is looked for: recall, thresholds and costs are about it; the rarer one here\n"
 _TABLE = "  row_id: [{row_id}]\n"
 _TIMED = """  event_time: {event_time}
   row_id: [{row_id}]   # the columns that together name one row
@@ -58,6 +59,7 @@ class Plan:
     task: str
     classes: int
     target: str
+    positive: str | int | bool | None
     columns: Mapping[str, Guess]
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
@@ -83,6 +85,7 @@ class Plan:
         return _YAML.format(
             name=self.name,
             target=quoted(self.target),
+            positive="" if self.positive is None else _POSITIVE.format(positive=quoted(str(self.positive))),
             path=quoted(self.path),
             columns=indent(yaml_block(self.columns), "  "),
             task=self.task,

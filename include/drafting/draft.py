@@ -6,10 +6,11 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from include.config.data import FilesSource
 from include.config.load import load_model
@@ -20,7 +21,7 @@ from include.drafting.declaration import Plan
 from include.drafting.periods import Periods, periods_of
 from include.drafting.profile import ColumnFacts, Profile, looks_like_an_id, profile
 from include.errors import ConfigError, nearest
-from include.training.target import MOST_CLASSES
+from include.training.target import MOST_CLASSES, check_classes, has_plain_positive
 
 _MOST_CLASSES = 20
 """Whole numbers with more different values are a quantity."""
@@ -195,6 +196,7 @@ def _plan(
         task="classification" if classes else "regression",
         classes=classes,
         target=target,
+        positive=_positive(seen.columns[target]) if classes else None,
         columns={column: facts.guess for column, facts in seen.columns.items()},
         numeric=tuple(numeric),
         categorical=tuple(categorical),
@@ -230,7 +232,17 @@ def _classes(target: str, facts: ColumnFacts) -> int:
             f"There is nothing to tell apart: the target `{target}` has " + ("one value." if levels else "no value."),
             expected="two classes or more, or a number",
         )
+    check_classes(facts.levels or {}, _positive(facts), target)
     return levels
+
+
+def _positive(facts: ColumnFacts) -> str | int | bool | None:
+    """Return the rarer of two classes, where their names do not say which is the positive one."""
+    levels: Mapping[Any, int] = facts.levels or {}
+    if len(levels) != 2 or has_plain_positive(levels):
+        return None
+    rarer: str | int | bool = min(levels, key=lambda value: (levels[value], str(value)))
+    return rarer
 
 
 def _row_id(seen: Profile, target: str, event_time: str | None) -> tuple[str, ...]:

@@ -69,6 +69,15 @@ class Resampling:
         array of shape (n_columns, 1 + n_resamples)
             The first entry of each line is the plain sum.
         """
+        return self.sums_and_left_out(columns, rows)[0]
+
+    def sums_and_left_out(self, columns: list[Array], rows: Array | None = None) -> tuple[Array, Array]:
+        """Return what `sums` does, and the plain sums without each of the groups that the rows lie in.
+
+        Returns
+        -------
+        (array of shape (n_columns, 1 + n_resamples), array of shape (n_columns, n_groups_present))
+        """
         groups = self.group_of if rows is None else self.group_of[rows]
         present = np.flatnonzero(self._counts(rows))
         grouped = np.stack([np.bincount(groups, weights=column, minlength=len(self.weights)) for column in columns])
@@ -78,7 +87,7 @@ class Resampling:
         for start in range(0, len(present), _BATCH):
             batch = slice(start, start + _BATCH)
             sums[:, 1:] += grouped[:, batch] @ self.weights[present[batch]].astype(float)
-        return sums
+        return sums, sums[:, :1] - grouped
 
 
 def draw(unit_of: Array, *, resamples: int, seed: int) -> Resampling:
@@ -119,7 +128,7 @@ def blocks(seconds: Array, length: float) -> Array:
     return units
 
 
-def expanded(probabilities: Array, units: int) -> Array:
+def expanded(probabilities: Array, units: float) -> Array:
     """Return where to read the bootstrap distribution of few units, so that intervals cover as often as they say.
 
     A percentile interval takes a normal quantile where Student's t is due, because the spread itself is estimated.
@@ -130,9 +139,35 @@ def expanded(probabilities: Array, units: int) -> Array:
     return np.asarray(ndtr(widened(ndtri(probabilities), units)))
 
 
-def widened(z: Array, units: int) -> Array:
+def widened(z: Array, units: float) -> Array:
     """Return how many bootstrap standard errors of ``units`` units stand for ``z`` standard errors of a normal."""
     return np.asarray(np.sign(z) * -stdtrit(units - 1, ndtr(-np.abs(z))))
+
+
+def effective_units(left_out: Array, units: int) -> float:
+    """Return how many units of equal weight would tell the spread as well as these do.
+
+    Where a metric hangs on few of the units, such as the few positive rows, its spread is estimated from those few, however
+    many others there are. By Satterthwaite (1946, "An approximate distribution of estimates of variance components",
+    Biometrics Bulletin 2) such an estimate has twice its squared mean over its variance degrees of freedom: for a sum
+    of n independent influences of kurtosis k that is 2 n / (k - 1); of normal ones, of kurtosis 3, it is n.
+
+    Parameters
+    ----------
+    left_out : array of shape (n_units,)
+        The value without each unit, whose deviations from their mean are the influences (Tukey's jackknife). Values that are
+        not defined are left out.
+    units : int
+        The result is never more.
+    """
+    influence = left_out[np.isfinite(left_out)]
+    influence = influence - influence.mean() if len(influence) else influence
+    second = float(np.mean(influence**2)) if len(influence) else 0.0
+    if second == 0:
+        return float(units)
+    kurtosis = float(np.mean(influence**4)) / second**2
+    free = 2 * len(influence) / (kurtosis - 1) if kurtosis > 1 else np.inf
+    return float(min(units, 1 + max(1.0, free)))
 
 
 def _poisson_table() -> Array:

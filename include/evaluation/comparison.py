@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.evaluation.bootstrap import LEAST_UNITS, Resampling, expanded
+from include.evaluation.bootstrap import LEAST_UNITS, Resampling, effective_units, expanded
 from include.evaluation.delong import delong_interval
 from include.evaluation.evidence import PROBABILITIES, Churn, Family, Gain, Measured, Role, SliceScores
 from include.evaluation.simultaneous import critical_values
@@ -127,7 +127,8 @@ class _Part:
     gains: list[Gain]
     churn: list[Churn]
     deviations: dict[str, Array]
-    units: int
+    effective: dict[str, float]
+    """By metric: how many units of equal weight tell the spread of the gain over the incumbent."""
 
 
 def compare(
@@ -195,7 +196,7 @@ def _family(metric: str, column: str, parts: list[tuple[int, _Part]]) -> Family 
     if not told:
         return None
     deviations = np.stack([part.deviations[metric] for part in told])
-    return Family(metric, column, critical_values(deviations, np.array([part.units for part in told])))
+    return Family(metric, column, critical_values(deviations, np.array([part.effective[metric] for part in told])))
 
 
 def _on_rows(
@@ -211,26 +212,42 @@ def _on_rows(
     if changed is not None:
         columns[None, "changed"] = changed if rows is None else changed[rows]
         columns.setdefault((None, "rows"), np.ones(len(columns[None, "changed"])))
-    sums = dict(zip(columns, resampling.sums(list(columns.values()), rows), strict=True))
+    drawn, without = resampling.sums_and_left_out(list(columns.values()), rows)
+    sums = dict(zip(columns, drawn, strict=True))
     classes = classes_in(models["challenger"].score)
     values = _values(models, metrics, sums, 1 + resampling.weights.shape[1], whole=at is None)
+    summed = tuple(name for name in metrics if not any(name in scored.draws for scored in models.values()))
+    left_out = _values(models, summed, dict(zip(columns, without, strict=True)), without.shape[1], whole=at is None)
     units, support = resampling.present(rows), len(target) if rows is None else len(rows)
     scores = {
-        role: {metric: interval_of(values[role, metric], _reason(metric, at, classes), units) for metric in metrics}
+        role: {
+            metric: interval_of(
+                values[role, metric],
+                _reason(metric, at, classes),
+                units,
+                effective_units(left_out[role, metric], units) if (role, metric) in left_out else units,
+            )
+            for metric in metrics
+        }
         for role in models
     }
     gains: list[Gain] = []
     deviations: dict[str, Array] = {}
+    effective: dict[str, float] = {}
     for metric in metrics:
         ours = values["challenger", metric]
         for role in models:
             if role == "challenger":
                 continue
-            gain = _gain(metric, role, at, support, ours, values[role, metric], units, _reason(metric, at, classes))
+            reason, few = _reason(metric, at, classes), float(units)
+            if metric in summed:
+                few = effective_units(left_out["challenger", metric] - left_out[role, metric], units)
+            gain = gain_of_draws(metric, role, at, support, ours, values[role, metric], units, few, reason)
             if metric == "roc_auc" and classes is None and at is None and gain.estimate is not None:
                 gain = replace(gain, delong=_delong(gain.estimate, columns, role))
             if role == "incumbent" and at is not None and gain.error is not None and gain.estimate is not None:
                 off = sign(metric) * (ours - values[role, metric])[1:] - gain.estimate
+                effective[metric] = few
                 deviations[metric] = off / gain.error if gain.error > 0 else np.zeros(len(off))
             gains.append(gain)
     churn = []
@@ -238,7 +255,7 @@ def _on_rows(
         rows_in = sums[None, "rows"]
         share = np.divide(sums[None, "changed"], rows_in, out=np.full(len(rows_in), np.nan), where=rows_in > 0)
         churn.append(Churn(at, support, interval_of(share, "every target is the same", units)))
-    return _Part(scores, gains, churn, deviations, units)
+    return _Part(scores, gains, churn, deviations, effective)
 
 
 def values_on(
@@ -319,7 +336,7 @@ def _reason(metric: str, at: tuple[str, str] | None, classes: int | None) -> str
     return "it is of all rows together" if at is not None and defined.whole else defined.undefined
 
 
-def interval_of(values: Array, reason: str, units: int) -> Measured:
+def interval_of(values: Array, reason: str, units: int, effective: float | None = None) -> Measured:
     """Return a value with the 95 % interval of its resamples, or ``reason`` where it has none.
 
     Parameters
@@ -328,15 +345,18 @@ def interval_of(values: Array, reason: str, units: int) -> Measured:
         The value, and what it is in each resample.
     units : int
         How many units were resampled.
+    effective : float, optional
+        How many units of equal weight tell the spread, by `effective_units`; all of them if left out.
     """
     if why := _why_undefined(reason, values, units):
         value = None if np.isnan(values[0]) else rounded(values[0])
         return Measured(value, None, None, why)
-    low, high = np.nanquantile(values[1:], expanded(np.array([0.025, 0.975]), units))
+    few = units if effective is None else effective
+    low, high = np.nanquantile(values[1:], expanded(np.array([0.025, 0.975]), few))
     return Measured(rounded(values[0]), rounded(low), rounded(high))
 
 
-def _gain(
+def gain_of_draws(
     metric: str,
     against: Role,
     at: tuple[str, str] | None,
@@ -344,16 +364,34 @@ def _gain(
     ours: Array,
     theirs: Array,
     units: int,
+    effective: float,
     reason: str,
 ) -> Gain:
+    """Return the gain of one model over another by their resampled values, or the reason why there is none.
+
+    Parameters
+    ----------
+    at : (str, str) or None
+        The level of a slice; None for all rows.
+    support : int
+        How many rows were compared.
+    ours, theirs : array of shape (1 + n_resamples,)
+        The metric's value, and what it is in each resample.
+    units : int
+        How many units were resampled.
+    effective : float
+        How many units of equal weight tell the spread of the gain, by `effective_units`.
+    reason : str
+        Why the metric may have no value.
+    """
     if why := _why_undefined(reason, ours, units) or _why_undefined(reason, theirs, units):
         return Gain(metric, against, at, support, None, (), why)
     gains = sign(metric) * (ours - theirs)
-    places = expanded(np.array(PROBABILITIES), units)
-    quantiles = np.nanquantile(gains[1:], places)
+    places = expanded(np.array(PROBABILITIES), effective)
+    bounds = np.nanquantile(gains[1:], places)
     # A quantile beyond which not one resample is to be expected would be no more than the most extreme of them.
     reached = np.minimum(places, 1 - places) * (len(gains) - 1) >= 1
-    pairs = tuple((p, rounded(q)) for p, q, told in zip(PROBABILITIES, quantiles, reached, strict=True) if told)
+    pairs = tuple((p, rounded(q)) for p, q, told in zip(PROBABILITIES, bounds, reached, strict=True) if told)
     return Gain(metric, against, at, support, rounded(gains[0]), pairs)
 
 

@@ -20,6 +20,7 @@ from include.storage.content import get_content, to_iso
 from include.storage.store import ObjectStore
 from include.training.model_file import load, predict_scores
 from include.training.record import FitRecord
+from include.training.scoring import THRESHOLD
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -74,17 +75,47 @@ def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Score
     return Scored(score, fit.threshold)
 
 
-def score_incumbent(store: ObjectStore, incumbent: FitRecord, challenger: FitRecord, frame: pd.DataFrame) -> Scored:
-    """Ask the incumbent for its scores; raises `CannotPredict` for whatever keeps it from being compared."""
-    if (incumbent.task, incumbent.classes) != (challenger.task, challenger.classes):
-        raise CannotPredict(f"it answers another question: {incumbent.task} of {incumbent.classes}")
+def score_incumbent(
+    store: ObjectStore, incumbent: FitRecord, task: str, classes: tuple[Any, ...] | None, frame: pd.DataFrame
+) -> Scored:
+    """Ask the incumbent for its scores of some classes; raises `CannotPredict` for whatever keeps it from being compared."""
+    if incumbent.task != task or (incumbent.classes is None) != (classes is None):
+        raise CannotPredict(f"it answers another question: {incumbent.task}")
+    lacking = [value for value in classes or () if value not in (incumbent.classes or ())]
+    if classes is not None and len(classes) == 2 and lacking:
+        raise CannotPredict(f"it answers another question: it does not know the class `{lacking[0]}`")
     try:
         pipeline = open_model(store, incumbent)
     except ModelFileRefused as error:
         raise CannotPredict(f"its model file is refused: {error.message}") from error
     except (ObjectMissing, ObjectCorrupt) as error:
         raise CannotPredict(f"its model file is missing or damaged: {error.message}") from error
-    return score_rows(pipeline, incumbent, frame)
+    return of_classes(score_rows(pipeline, incumbent, frame), incumbent.classes, classes)
+
+
+def of_classes(scored: Scored, own: tuple[Any, ...] | None, classes: tuple[Any, ...] | None) -> Scored:
+    """Return a model's scores as those of other classes than its own.
+
+    Parameters
+    ----------
+    scored : Scored
+        Of shape (n_rows,), the probability of the second, where the model knows two classes; else (n_rows, n_own).
+    own : tuple of the classes that the model knows
+    classes : tuple of the classes that are asked for
+        One that the model does not know has no probability. Of two, both are known, and the score is what they have of
+        the probability together.
+    """
+    if own == classes or own is None or classes is None:
+        return scored
+    score = scored.score
+    if len(own) == 2 and len(classes) == 2:  # the same two, the other one positive: called where the first was not
+        return Scored(1 - score, None if scored.threshold is None else float(np.nextafter(1 - scored.threshold, 2)))
+    each = np.column_stack([1 - score, score]) if score.ndim == 1 else score
+    asked = np.column_stack([each[:, own.index(value)] if value in own else np.zeros(len(each)) for value in classes])
+    if len(classes) > 2:
+        return Scored(asked, None)
+    both = asked.sum(axis=1)
+    return Scored(np.divide(asked[:, 1], both, out=np.zeros(len(both)), where=both > 0), THRESHOLD)
 
 
 def score_unmitigated(store: ObjectStore, fit: FitRecord, frame: pd.DataFrame) -> Scored | None:

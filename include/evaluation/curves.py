@@ -53,16 +53,14 @@ def curves_of(task: Literal["classification", "regression"], target: Array, scor
 
 
 def _ranking(target: Array, score: Array) -> tuple[tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]]:
-    order = np.argsort(-score, kind="stable")
-    ends = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])  # the last row of each group of equal scores
-    tp = np.cumsum(target[order])[ends]
-    rows = ends + 1.0
-    fp = rows - tp
-    if tp[-1] == 0 or fp[-1] == 0:
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    if target.min() == target.max():
         return (), ()
-    tpr, fpr = np.r_[0, tp / tp[-1]], np.r_[0, fp / fp[-1]]
-    precision = tp / rows
-    recall = tp / tp[-1]
+    fpr, tpr, _ = roc_curve(target, score, drop_intermediate=False)
+    precision, recall, _ = precision_recall_curve(target, score)
+    # scikit-learn ends with precision 1 at recall 0, which no threshold gives: the highest threshold's own stands there.
+    precision, recall = precision[-2::-1], recall[-2::-1]
     return _thinned(fpr, tpr), _thinned(np.r_[0, recall], np.r_[precision[0], precision])
 
 

@@ -14,13 +14,13 @@ from include.config.model import ModelConfig
 from include.config.slices import columns_of
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
-from include.errors import EvaluationError, RatchetError, StoreUnavailable
+from include.errors import RatchetError, StoreUnavailable
 from include.evaluation.bootstrap import blocks
 from include.evaluation.evidence import Role
 from include.storage.store import ObjectStore
+from include.training.levels import text_of
 from include.training.origins import Origin
-from include.training.record import FitRecord
-from include.training.target import as_numbers
+from include.training.target import as_numbers, count_classes
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,28 @@ class Judged(NamedTuple):
 
     ``frame`` are the rows as the challenger reads them, with all that they are judged by: target, slices, what is resampled
     together, costs. ``inputs`` are the same rows as each model reads them; ``raw`` before features are derived, where a
-    declared behaviour changes them; ``obstacle`` is what keeps the incumbent from reading them.
+    declared behaviour changes them; ``obstacle`` is what keeps the incumbent from reading them. ``classes`` are what scores
+    are of, None where nothing is classified: the challenger's, and after them those that only these rows have, ``unknown`` with
+    their number of rows.
     """
 
     frame: pd.DataFrame
     inputs: dict[Role, pd.DataFrame]
     raw: pd.DataFrame | None
     obstacle: Obstacle | None
+    classes: tuple[Any, ...] | None
+    unknown: dict[str, int]
+
+    def at(self, kept: Array) -> Judged:
+        """Return some of the rows.
+
+        Parameters
+        ----------
+        kept : array of bool, of shape (n_rows,)
+        """
+        inputs = {role: frame.loc[kept].reset_index(drop=True) for role, frame in self.inputs.items()}
+        raw = None if self.raw is None else self.raw.loc[kept].reset_index(drop=True)
+        return self._replace(frame=self.frame.loc[kept].reset_index(drop=True), inputs=inputs, raw=raw)
 
 
 def judged_columns(model: ModelConfig) -> tuple[str, ...]:
@@ -92,7 +107,33 @@ def read_judged_rows(store: ObjectStore, model: ModelConfig, snapshot: Snapshot,
             because = f"it can't be given its inputs by the code that it was fitted with: {error.message.rstrip('.')}"
             obstacle = Obstacle(because, "Restore what is missing, or train the incumbent's recipe again.")
     inputs = dict(made)
-    return Judged(inputs["challenger"], inputs, raw if model.evaluation.behaviour else None, obstacle)
+    classes = origins["challenger"].fit.classes
+    judged = Judged(inputs["challenger"], inputs, raw if model.evaluation.behaviour else None, obstacle, classes, {})
+    return judged if classes is None else _with_unknown_classes(judged, model, classes)
+
+
+def _with_unknown_classes(judged: Judged, model: ModelConfig, classes: tuple[Any, ...]) -> Judged:
+    """Make rows of classes that the challenger can't know count as errors, or leave them out and compare nothing.
+
+    Of more than two classes each is one more, to which the model gives no probability. Of two there is no third: what the
+    model answers is whether a row is of the positive class, and what a row of neither costs is not declared.
+    """
+    column = judged.frame[model.data.target]
+    counts = count_classes(column)
+    strange = sorted((value for value in counts if value not in classes), key=text_of)
+    if not strange:
+        return judged
+    unknown = {text_of(value): counts[value] for value in strange}
+    log.warning("%s holdout rows are of classes that the challenger can't know", f"{sum(unknown.values()):,}")
+    judged = judged._replace(unknown=unknown)
+    if len(classes) > 2 and model.evaluation.cost is None:
+        return judged._replace(classes=(*classes, *strange))
+    named = ", ".join(f"`{name}` ({rows:,} rows)" for name, rows in list(unknown.items())[:5])
+    obstacle = Obstacle(
+        f"the holdout holds classes that the challenger never saw: {named}",
+        "The next training whose window reaches these rows knows them. If they are no classes, correct the source.",
+    )
+    return judged.at(column.isin(classes).to_numpy())._replace(obstacle=obstacle)
 
 
 def _derives(origin: Origin) -> bool:
@@ -118,21 +159,12 @@ def judged_by(model: ModelConfig) -> dict[str, Any]:
     return model.data.model_dump(mode="json", include={"event_time", "row_id", "target", "entity"})
 
 
-def target_of(frame: pd.DataFrame, model: ModelConfig, fit: FitRecord) -> Array:
-    """Return places of classes, 0 and 1 of two, or values; zeros where there is no target. Raises `EvaluationError` for a class never seen."""
+def target_of(frame: pd.DataFrame, model: ModelConfig, classes: tuple[Any, ...] | None) -> Array:
+    """Return places in ``classes``, or values; zeros where there is no target. Raises `TrainingError` for another class."""
     if model.data.target is None:
         return np.zeros(len(frame))
     column = frame[model.data.target]
-    if fit.classes is None:
-        return column.to_numpy(dtype=float)
-    if unknown := sorted({str(value) for value in column.unique() if value not in fit.classes}):
-        raise EvaluationError(
-            "The holdout holds classes that the challenger never saw.",
-            expected=" or ".join(str(value) for value in fit.classes),
-            found=", ".join(unknown[:5]),
-            where=f"column {column.name}",
-        )
-    return as_numbers(column, fit.classes).astype(float)
+    return column.to_numpy(dtype=float) if classes is None else as_numbers(column, classes).astype(float)
 
 
 def units_of(model: ModelConfig, frame: pd.DataFrame, snapshot: Snapshot) -> tuple[Array, str]:

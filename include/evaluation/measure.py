@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from include.config.model import ModelConfig
@@ -24,6 +26,7 @@ from include.evaluation.contenders import (
     CannotPredict,
     Contender,
     latency,
+    of_classes,
     open_model,
     overlap,
     score_incumbent,
@@ -35,7 +38,7 @@ from include.evaluation.curves import curves_of
 from include.evaluation.declared_terms import code_of_costs, keep_code_of_costs, with_declared_terms
 from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Role, Units
 from include.evaluation.fairness import fairness_of
-from include.evaluation.judged_rows import Obstacle, judged_by, read_judged_rows, target_of, units_of
+from include.evaluation.judged_rows import Judged, Obstacle, judged_by, read_judged_rows, target_of, units_of
 from include.evaluation.slicing import levels_of, of_levels
 from include.leaks.watch import EDITION as TRIPWIRES
 from include.leaks.watch import of_entities, watch
@@ -52,6 +55,9 @@ log = logging.getLogger(__name__)
 
 EDITION = 4
 """Part of what evidence is found by: raise it when the same inputs are to be measured differently."""
+
+BOUNDS = 2
+"""The edition of the bounds alone: another one reads the same draws otherwise. Evidence of the first has no such word in its question."""
 
 DISAGREEMENT = 0.2
 """Share by which the widths of two intervals may differ before a person is told; 200 resamples leave 5 % open."""
@@ -123,7 +129,7 @@ def measure(
     place = f"{model.name}/evidence/index"
     files = {role: fit.model_file for role, fit in baselines.items()} | {"challenger": challenger.fit.model_file}
     files |= {"incumbent": incumbent.fit.model_file} if incumbent else {}
-    mended = _mended(model, snapshot, challenger.fit)
+    mended = _mended(model, snapshot, challenger.fit, incumbent.fit if incumbent else None)
     asked = {**question, **mended, "rows": judged_by(model), "model_files": files}
     if (known := find_answer(store, place, asked)) is not None:
         log.info("Evidence for %s was measured before: %s", challenger.id, known[:12])
@@ -144,10 +150,11 @@ def measure(
     return load_evidence(store, model.name, settled), settled
 
 
-def _mended(model: ModelConfig, snapshot: Snapshot, fit: FitRecord) -> dict[str, int]:
+def _mended(model: ModelConfig, snapshot: Snapshot, fit: FitRecord, incumbent: FitRecord | None) -> dict[str, int]:
     """Return the editions of what earlier releases measured wrongly for such a model: it is measured again, by the same draws."""
     levels, averages = of_levels(model.evaluation.slices, snapshot.schema), of_averages(model.metrics, fit.classes)
-    return of_entities(model) | levels | averages
+    other = incumbent is not None and incumbent.classes != fit.classes
+    return of_entities(model) | levels | averages | ({"classes": 2} if other else {}) | {"bounds": BOUNDS}
 
 
 def load_evidence(store: ObjectStore, model: str, digest: str) -> Evidence:
@@ -174,19 +181,21 @@ def _measured(
             raise EvaluationError(f"The {role} can't be measured: {seen}.", where=f"fit {fit.key[:12]}")
     judged = read_judged_rows(store, model, snapshot, origins)
     frame, inputs, obstacle = judged.frame, judged.inputs, judged.obstacle
-    target = target_of(frame, model, challenger.fit)
+    target, classes = target_of(frame, model, judged.classes), judged.classes
     log.info("Scoring %s holdout rows", f"{len(frame):,}")
     pipeline = open_model(store, challenger.fit)
-    models: dict[Role, Scored] = {"challenger": score_rows(pipeline, challenger.fit, frame)}
+    own = score_rows(pipeline, challenger.fit, frame)
+    models: dict[Role, Scored] = {"challenger": of_classes(own, challenger.fit.classes, classes)}
     for role in [role for role in fits if role != "challenger"]:
-        models[role] = score_rows(open_model(store, fits[role]), fits[role], inputs[role])
+        scored = score_rows(open_model(store, fits[role]), fits[role], inputs[role])
+        models[role] = of_classes(scored, fits[role].classes, classes)
     if (unmitigated := score_unmitigated(store, challenger.fit, frame)) is not None:
         models["unmitigated"] = unmitigated
     if incumbent is not None:
         obstacle = _overlaps(incumbent, snapshot) or obstacle
     if incumbent is not None and obstacle is None:
         try:
-            models["incumbent"] = score_incumbent(store, incumbent.fit, challenger.fit, inputs["incumbent"])
+            models["incumbent"] = score_incumbent(store, incumbent.fit, model.task, classes, inputs["incumbent"])
             fits = {**fits, "incumbent": incumbent.fit}
         except CannotPredict as error:
             obstacle = Obstacle(error.message, "Train the incumbent's recipe again on today's schema.")
@@ -194,7 +203,6 @@ def _measured(
     units, of = units_of(model, frame, snapshot)
     resampling = draw(units, resamples=model.evaluation.resamples, seed=seed)
     log.info("Resampling %s units of one %s %d times", f"{resampling.units:,}", of, model.evaluation.resamples)
-    classes = challenger.fit.classes
     binary, clustering = classes is not None and len(classes) == 2, model.task == "clustering"
     models = {
         role: with_declared_terms(model, priced, frame, target, scored, classes) for role, scored in models.items()
@@ -216,6 +224,7 @@ def _measured(
     described = tuple(dict.fromkeys([*challenger.fit.columns, *columns_of(model.evaluation.slices)]))
     learned = LearnedRows(store, origins["challenger"])
     tripwires = watch(store, model, learned, pipeline, snapshot, frame, threads=threads)
+    known = np.ones(len(target), bool) if classes is None else target < len(challenger.fit.classes or ())
     alone = measure_alone(
         store,
         model,
@@ -223,9 +232,9 @@ def _measured(
         learned,
         pipeline,
         snapshot,
-        judged,
-        target,
-        models["challenger"],
+        judged if known.all() else judged.at(known),
+        target[known],
+        models["challenger"] if known.all() else replace(own, score=own.score[known]),
         costs=costs,
         threads=threads,
     )
@@ -246,7 +255,10 @@ def _measured(
         comparable=obstacle is None,
         incomparable_because=obstacle.because if obstacle else None,
         remedy=obstacle.remedy if obstacle else None,
-        notes=tuple(_notes(found.gains, "incumbent" if "incumbent" in models else "simple", of)),
+        notes=(
+            *_of_unknown_classes(judged, len(frame)),
+            *_notes(found.gains, "incumbent" if "incumbent" in models else "simple", of),
+        ),
         metrics=model.metrics,
         scores=found.scores,
         gains=found.gains,
@@ -289,6 +301,20 @@ def _of_worst_group(model: ModelConfig) -> tuple[str, ...]:
 def _overlaps(incumbent: Contender, snapshot: Snapshot) -> Obstacle | None:
     seen = overlap(incumbent.fit, snapshot)
     return Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.") if seen else None
+
+
+def _of_unknown_classes(judged: Judged, rows: int) -> Iterator[str]:
+    if not judged.unknown:
+        return
+    count = sum(judged.unknown.values())
+    named = ", ".join(f"{name} ({number:,})" for name, number in list(judged.unknown.items())[:5])
+    if judged.classes is not None and len(judged.classes) > 2:
+        yield (
+            f"{count:,} of {rows:,} holdout rows are of classes that the challenger can't know, since no training row has "
+            f"them: {named}. They count as errors of it; the next training whose window reaches them knows them."
+        )
+    else:
+        yield f"{count:,} rows of classes that the challenger can't know were left out of the holdout: {named}."
 
 
 def _notes(gains: tuple[Gain, ...], against: Role, of: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
 from include.evaluation.comparison import Scored
-from include.evaluation.contenders import open_model, score_rows
+from include.evaluation.contenders import of_classes, open_model, score_rows
 from include.evaluation.curves import curves_of
 from include.evaluation.evidence import Evidence, Role
 from include.evaluation.judged_rows import read_judged_rows, target_of
@@ -57,9 +57,10 @@ def measured_otherwise(
         judged = read_judged_rows(store, model, snapshot, origins)
         if len(judged.frame) != evidence.holdout.rows:
             return list(fits)
-        target, said = target_of(judged.frame, model, fits["challenger"]), {}
+        target, said = target_of(judged.frame, model, judged.classes), {}
         for role, inputs in judged.inputs.items():
-            said[role] = score_rows(open_model(store, fits[role]), fits[role], inputs)
+            scored = score_rows(open_model(store, fits[role]), fits[role], inputs)
+            said[role] = of_classes(scored, fits[role].classes, judged.classes)
         code = fits["challenger"].code
         return [
             role

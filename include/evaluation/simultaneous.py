@@ -24,8 +24,8 @@ def critical_values(deviations: Array, units: Array) -> tuple[tuple[float, ...],
     ----------
     deviations : array of shape (n_levels, n_resamples)
         Each level's resampled gain minus its gain, in its own standard errors; NaN where a resample has no value.
-    units : array of int of shape (n_levels,)
-        How many units each level's rows lie in.
+    units : array of shape (n_levels,)
+        How many units of equal weight tell the spread of each level's gain.
 
     Returns
     -------

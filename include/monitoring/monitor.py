@@ -295,7 +295,7 @@ def _measure(
         log.info("%s: no label has matured after %s until %s", model.name, interval.after, interval.until)
         return
     fit, data = watching.fit, watching.model.data
-    target = target_of(rows.frame, watching.model, fit)
+    target = target_of(rows.frame, watching.model, fit.classes)
     scored = rows.scored
     if predicted is not None and scored.score.ndim == 1:
         answers = predicted.said()

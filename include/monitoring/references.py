@@ -342,7 +342,7 @@ def _promises(
     fit, data = watching.fit, watching.model.data
     if data.target is None:
         return {}, None, None
-    target = target_of(holdout.frame, watching.model, fit)
+    target = target_of(holdout.frame, watching.model, fit.classes)
     metrics = measurable(model)
     promised: dict[str, list[float]] = {metric: [] for metric in metrics}
     times = holdout.table[data.event_time].to_numpy()  # in UTC, without a zone

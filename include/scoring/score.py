@@ -103,7 +103,7 @@ def _predict(
     with open_predictor(store, model, folder, version) as predictor:
         columns = list(dict.fromkeys([*data.row_id, data.event_time, *predictor.fit.columns]))
         frame = predictor.read(store, snapshot, columns)
-        with threadpool_limits(limits=threads):
+        with threadpool_limits(limits={"openmp": threads, "blas": 1}):
             predictions = predictor.predict(frame)
         return scores_of(data, frame, predictions, version.id)
 

@@ -54,7 +54,7 @@ def run(
 ) -> None:
     """Answer requests until a signal says to end; those that came in are answered first."""
     _die_with_parent()
-    threadpool_limits(limits=settings.threads)
+    threadpool_limits(limits={"openmp": settings.threads, "blas": 1})
     store = open_store(settings.store)
     live = LiveModels(open_models(store, settings.models, names), poll_seconds=serving.poll_seconds)
     server = Server(live, _logger(names, settings, serving), serving, platform)

@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import HDBSCAN
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import get_tags
+from sklearn.utils import Tags, get_tags
+from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 Array = np.ndarray[Any, Any]
@@ -62,8 +63,8 @@ class DensityClusters(HDBSCAN):  # type: ignore[misc]  # scikit-learn has no typ
 
     def fit(self, X: Any, y: Any = None) -> DensityClusters:
         """Find the clusters of some rows."""
-        super().fit(X)
-        matrix = np.asarray(X, dtype=np.float64)
+        matrix = validate_data(self, X, dtype=np.float64)
+        super().fit(matrix)
         inside = self.labels_ >= 0
         count = self.min_cluster_size if self.min_samples is None else self.min_samples
         self.members_, self.clusters_ = matrix[inside], self.labels_[inside].astype(np.int64)
@@ -75,15 +76,20 @@ class DensityClusters(HDBSCAN):  # type: ignore[misc]  # scikit-learn has no typ
 
     def predict(self, X: Any) -> Array:
         """Return the number of each row's cluster, -1 for rows in none."""
-        found = np.full(X.shape[0], NOWHERE, dtype=np.int64)
-        if len(self.members_) and X.shape[0]:
+        check_is_fitted(self, "members_")
+        matrix = validate_data(self, X, dtype=np.float64, ensure_min_samples=0, reset=False)
+        found = np.full(len(matrix), NOWHERE, dtype=np.int64)
+        if len(self.members_) and len(matrix):
             with threadpool_limits(1):  # of two members at equal distance, the first
-                nearest, distance = pairwise_distances_argmin_min(
-                    np.asarray(X, dtype=np.float64), self.members_, metric=self.metric
-                )
+                nearest, distance = pairwise_distances_argmin_min(matrix, self.members_, metric=self.metric)
             within = distance <= self.reach_[nearest] * (1 + 1e-9)
             found[within] = self.clusters_[nearest[within]]
         return found
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = tags.input_tags.allow_nan = False  # its own rule for new rows measures dense distances
+        return tags
 
 
 def finds_clusters(estimator: Any) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
 
 DEFAULT_FACTOR = {"iqr": 1.5, "z_score": 3.0}
 
@@ -35,6 +37,7 @@ class OutlierBounds(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
 
     def fit(self, X: np.ndarray[Any, Any], y: Any = None) -> OutlierBounds:
         """Learn one lower and one upper bound per column; NaN takes no part."""
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan")
         factor = DEFAULT_FACTOR[self.method] if self.factor is None else self.factor
         with warnings.catch_warnings():
             warnings.filterwarnings(
@@ -49,11 +52,12 @@ class OutlierBounds(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
         bounded = spread > 0
         self.lower_ = np.where(bounded, low - factor * spread, -np.inf)
         self.upper_ = np.where(bounded, high + factor * spread, np.inf)
-        self.n_features_in_ = X.shape[1]
         return self
 
     def transform(self, X: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return the matrix with outliers clipped or NaN."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan", reset=False)
         if self.action == "clip":
             clipped: np.ndarray[Any, Any] = np.clip(X, self.lower_, self.upper_)
             return clipped
@@ -63,3 +67,8 @@ class OutlierBounds(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # t
         """Return which values are outliers."""
         outside: np.ndarray[Any, Any] = np.less(X, self.lower_) | np.greater(X, self.upper_)
         return outside
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags

@@ -75,6 +75,8 @@ class Recipe:
     """Of the metric `pinball`."""
     refits: int = 0
     """How many more fits to resamples of the rows are kept, for the stability of clusters."""
+    positive: str | int | bool | None = None
+    """The declared positive class of two."""
 
     @property
     def meaning(self) -> int:
@@ -207,7 +209,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Section):
         return value.model_dump(mode="json")
     if isinstance(value, Recipe):
-        return {name: _plain(part) for name, part in vars(value).items()}
+        # What release 0.1 did not have is part of a key only where it is declared.
+        return {name: _plain(part) for name, part in vars(value).items() if name != "positive" or part is not None}
     return [_plain(part) for part in value] if isinstance(value, tuple) else marked(value)
 
 
@@ -261,6 +264,7 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         weights=None if name == "trivial" else training.weights,
         threshold=training.threshold,
         quantile=model.evaluation.quantile,
+        positive=model.data.positive,
         refits=REFITS if "stability" in model.metrics else 0,
         **own,
     )

@@ -17,7 +17,7 @@ from include.data.snapshots import Snapshot
 from include.errors import TrainingError
 from include.storage.store import ObjectStore
 from include.training.recipe import Recipe
-from include.training.target import as_numbers, find_classes
+from include.training.target import as_numbers, check_classes, count_classes, find_classes
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +49,10 @@ def read_training_rows(
     TrainingError
         When a column is not of its group's kind, or the target is none.
     """
-    return training_rows(
-        read_rows(store, snapshot, model, folder, window="train", columns=list(recipe.columns)), recipe
-    )
+    frame = read_rows(store, snapshot, model, folder, window="train", columns=list(recipe.columns))
+    if recipe.target is not None and recipe.task == "classification":
+        check_classes(count_classes(frame[recipe.target]), recipe.positive, recipe.target)
+    return training_rows(frame, recipe)
 
 
 def training_rows(frame: pd.DataFrame, recipe: Recipe) -> Rows:
@@ -62,16 +63,26 @@ def training_rows(frame: pd.DataFrame, recipe: Recipe) -> Rows:
         log.warning(
             "%s: no training row has a value of %s; nothing can be learned from it", recipe.name, ", ".join(empty)
         )
+    if infinite := [str(name) for name in inputs if _has_infinite(inputs[name])]:
+        log.warning(
+            "%s: infinite values of %s are taken for missing ones; `features.derive` makes them where it divides by zero",
+            recipe.name,
+            ", ".join(infinite),
+        )
     if recipe.target is None:
         log.info("%s: %s rows, %d columns", recipe.name, f"{len(frame):,}", inputs.shape[1])
         return Rows(frame, np.zeros(len(frame)), None)
-    classes = find_classes(frame[recipe.target]) if recipe.task == "classification" else None
+    classes = find_classes(frame[recipe.target], recipe.positive) if recipe.task == "classification" else None
     target = as_numbers(frame[recipe.target], classes)
     share = ""
     if classes is not None:
-        share = f", {target.mean():.1%} positive" if len(classes) == 2 else f", {len(classes)} classes"
+        share = f", {target.mean():.1%} positive (`{classes[1]}`)" if len(classes) == 2 else f", {len(classes)} classes"
     log.info("%s: %s rows, %d columns%s", recipe.name, f"{len(target):,}", inputs.shape[1], share)
     return Rows(frame, target, classes)
+
+
+def _has_infinite(column: pd.Series[Any]) -> bool:
+    return column.dtype.kind == "f" and bool(np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any())
 
 
 def _check_kinds(features: Features, inputs: pd.DataFrame) -> None:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from include.data.lookalikes import appearance
 from include.errors import TrainingError
+from include.training.levels import text_of
 
 MOST_CLASSES = 100
 """More different values are no classes but an id or a number."""
+PLAIN = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("0", "1"), ("-1", "1"))
+"""Pairs of a negative and a positive class that nobody takes the other way round."""
 
 
-def find_classes(column: pd.Series[Any]) -> tuple[Any, ...]:
-    """Return the target's values as plain Python values in order; of two the first is the negative.
+def find_classes(column: pd.Series[Any], positive: str | int | bool | None = None) -> tuple[Any, ...]:
+    """Return the target's values as plain Python values in order; of two the last is the positive.
+
+    Parameters
+    ----------
+    column : pandas.Series of shape (n_rows,)
+    positive : str, int or bool, optional
+        The declared positive class of two; the last in order if left out.
 
     Raises
     ------
     TrainingError
-        When there are fewer than two, or more than `MOST_CLASSES`.
+        When there are fewer than two, or more than `MOST_CLASSES`, or ``positive`` is none of two.
     """
     values = _values(column)
+    if positive is not None:
+        values = _positive_last(values, positive, str(column.name))
     if 2 <= len(values) <= MOST_CLASSES:
         return values
     if len(values) < 2:
@@ -35,6 +48,71 @@ def find_classes(column: pd.Series[Any]) -> tuple[Any, ...]:
         where=str(column.name),
         remedy=remedy,
     )
+
+
+def _positive_last(values: tuple[Any, ...], positive: str | int | bool, name: str) -> tuple[Any, ...]:
+    named = [value for value in values if text_of(value) == text_of(positive)]
+    if len(values) == 2 and named:
+        return (*(value for value in values if value != named[0]), named[0])
+    raise TrainingError(
+        "`data.positive` is not one of two classes",
+        expected=f"`{positive}` and one other class",
+        found=", ".join(f"`{value}`" for value in values[:5]) + (" and more" if len(values) > 5 else ""),
+        where=name,
+        remedy="name the class as the rows have it; of more than two classes none is the positive: remove `data.positive`",
+    )
+
+
+def count_classes(column: pd.Series[Any]) -> dict[Any, int]:
+    """Return how many rows each class has."""
+    return {value: int(rows) for value, rows in column.value_counts().items() if rows}
+
+
+def check_classes(counts: Mapping[Any, int], positive: str | int | bool | None, target: str) -> None:
+    """Refuse classes that a person takes for one, and two classes of which nobody said which is the positive.
+
+    Parameters
+    ----------
+    counts : mapping of classes to int
+        The rows of each.
+    positive : str, int or bool, optional
+        ``data.positive``.
+    target : str
+        The column.
+
+    Raises
+    ------
+    TrainingError
+        With the classes that look alike and their rows, or the two classes to choose from.
+    """
+    alike: dict[str, list[str]] = {}
+    for value in counts:
+        if isinstance(value, str):
+            alike.setdefault(appearance(value).casefold(), []).append(value)
+    if same := [sorted(values) for values in alike.values() if len(values) > 1]:
+        raise TrainingError(
+            "classes of the target look alike",
+            expected="one spelling of each class",
+            found="; ".join(" and ".join(f"{value!a} ({counts[value]:,} rows)" for value in values) for values in same),
+            where=target,
+            remedy="write each class in one way where the rows are made (trim blanks, one case), or give classes that do differ names that do",
+        )
+    if positive is not None or len(counts) != 2 or has_plain_positive(counts):
+        return
+    first, last = sorted(counts, key=text_of)
+    raise TrainingError(
+        "which of two classes is the positive one is not declared",
+        expected="`data.positive`: the class whose probability is predicted, that thresholds call, and that recall and costs are about",
+        found=f"`{first}` and `{last}`",
+        where=target,
+        remedy=f"declare `data: {{positive: {first}}}` or `data: {{positive: {last}}}`",
+    )
+
+
+def has_plain_positive(classes: Iterable[Any]) -> bool:
+    """Tell whether two classes are such as yes and no, where nobody asks which is the positive."""
+    texts = sorted(text_of(value).casefold() for value in classes)
+    return any(sorted(pair) == texts for pair in PLAIN)
 
 
 def as_numbers(column: pd.Series[Any], classes: tuple[Any, ...] | None) -> np.ndarray[Any, Any]:

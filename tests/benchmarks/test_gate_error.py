@@ -13,7 +13,7 @@ import pytest
 from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
-from benchmarks.gate_error import CONFIDENCE, Line, equal, planted, sliced, tied
+from benchmarks.gate_error import CONFIDENCE, WORLDS, Line, equal, planted, sliced, tied, verdicts
 
 
 def shares(one: Callable[[int], dict[str, float]], pairs: int) -> dict[str, float]:
@@ -73,3 +73,20 @@ def test_days_that_favour_one_model_deceive_rows_and_not_days() -> None:
 def test_a_promise_is_kept_within_the_error_of_the_simulation_and_not_beyond() -> None:
     kept = [Line("", 1, 1000, share, 0, 0.05, "").kept for share in (0.0, 0.05, 0.07, 0.08)]
     assert kept == [True, True, True, False]
+
+
+@pytest.mark.parametrize("world", [world for world in WORLDS if world.n == 200], ids=lambda world: world.rows)
+def test_the_bounds_of_every_metric_err_no_more_than_they_say_where_rows_and_positives_are_few(world) -> None:
+    pairs = 500
+    found = shares(lambda seed: verdicts(seed, world), pairs // 50)
+    for metric in world.metrics:
+        for outcome in ("promoted", "rejected"):
+            assert found[f"{metric} {outcome}"] <= 0.05 + slack(0.05, pairs)
+    pooled = np.mean([found[f"{metric} {outcome}"] for metric in world.metrics for outcome in ("promoted", "rejected")])
+    assert pooled <= 0.05 + slack(0.05, 2 * pairs)
+
+
+def test_bounds_of_the_first_edition_were_too_narrow_where_positives_are_few() -> None:
+    found = shares(partial(verdicts, world=WORLDS[1]), 10)
+    before = found["brier promoted before"] + found["brier rejected before"]
+    assert before > 0.1 + 0.02 > found["brier promoted"] + found["brier rejected"]

@@ -42,7 +42,7 @@ def change(path: Path):
 def test_rows_to_learn_from_and_to_judge_by_are_counted(path: Path) -> None:
     said = lint(path, now=NOW)
     assert "parcels can be used. Candidates: logistic_regression, decision_tree. As of 2025-01-01 00:00 UTC:" in said
-    assert "rows of 2 classes (False, True) to learn from" in said
+    assert "rows of 2 classes (False, True; `True` is the positive one) to learn from" in said
     assert sorted(entry.name for entry in path.parent.iterdir() if "cache" not in entry.name) == [
         "features.py", "model.yaml", "rows.parquet", "source.py",
     ]  # fmt: skip

@@ -183,7 +183,12 @@ def test_a_reader_may_yield_more_than_it_was_asked_for(run, folder, doors, model
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [('["a", 1] * 35', "mixes types"), ("[float(2**60), None] * 35", None), ("[[1]] * 70", "without a word")],
+    [
+        ('["a", 1] * 35', "mixes types"),
+        ("[float(2**60), None] * 35", None),
+        ("[[1]] * 70", "without a word"),
+        ("[1.5, float('-inf')] * 35", "an infinite value"),
+    ],
 )
 def test_what_a_reader_yields_is_kept_exactly_or_refused(run, folder, doors, model_of, values, message) -> None:
     (folder / "source.py").write_text(READER.replace("EXTRA", f"({values} * 3)[:len(part)]"))

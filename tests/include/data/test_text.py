@@ -304,3 +304,12 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(write, tmp_path) -> None
 def test_nothing_is_fetched_and_no_date_part_guessed(path) -> None:
     with pytest.raises(ValidationError, match="expected"):
         FilesSource(kind="files", path=path, format="csv")
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "Infinity", "1e400", "-1e999"])
+def test_an_infinite_number_is_refused_unless_it_is_declared_as_missing(write, text) -> None:
+    path = write(f"a,b\n1.5,x\n{text},y\n")
+    with pytest.raises(SourceError, match=r"infinite, or larger than a float can be\) in data row 2"):
+        rows_of(path, {"a": "float", "b": "string"})
+    kept = rows_of(path, {"a": {"type": "float", "missing": ["", text]}, "b": "string"})
+    assert [row["a"] for row in kept] == [1.5, None]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from include.evaluation import bootstrap
-from include.evaluation.bootstrap import blocks, draw, expanded, widened
+from include.evaluation.bootstrap import blocks, draw, effective_units, expanded, widened
 from include.training.metrics import DEFINITIONS, row_terms
 
 
@@ -124,3 +124,31 @@ def test_bounds_of_twelve_days_hold_as_often_as_they_say() -> None:
         missed["expanded"] += np.quantile(means, expanded(np.array([0.05]), 12)[0]) > 0
         missed["plain"] += np.quantile(means, 0.05) > 0
     assert 36 <= missed["expanded"] <= 64 and missed["plain"] > missed["expanded"]
+
+
+def test_units_of_equal_weight_are_counted_by_what_a_value_hangs_on():
+    rng = np.random.default_rng(3)
+    normal = rng.standard_normal(100_000)
+    assert effective_units(normal, 100_000) == pytest.approx(100_000, rel=0.05)
+    few = np.zeros(200)
+    few[:4] = [1.0, -1.0, 1.0, -1.0]
+    assert (
+        8 < effective_units(few, 200) < 10
+    )  # twice four, and one: an influence of plus or minus one has no tails of its own
+    one = np.zeros(200)
+    one[0] = 1.0
+    assert 2 <= effective_units(one, 200) < 4
+    assert effective_units(np.full(50, 3.0), 50) == 50
+    assert effective_units(np.r_[np.nan, normal[:99]], 100) <= 100
+
+
+def test_sums_without_each_group_are_those_of_the_other_rows():
+    rng = np.random.default_rng(5)
+    units, rows = rng.integers(0, 40, 300), np.flatnonzero(rng.random(300) < 0.5)
+    column = rng.standard_normal(300)
+    resampling = draw(np.unique(units, return_inverse=True)[1], resamples=20, seed=1)
+    sums, without = resampling.sums_and_left_out([column[rows]], rows)
+    np.testing.assert_array_equal(sums, resampling.sums([column[rows]], rows))
+    here = resampling.group_of[rows]
+    expected = [column[rows][here != group].sum() for group in np.unique(here)]
+    np.testing.assert_allclose(without[0], expected)

@@ -1,0 +1,78 @@
+"""Which values of the target are classes, and which of two is the positive one."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from include.config.data import Data
+from include.errors import TrainingError
+from include.training.recipe import recipe_of
+from include.training.rows import training_rows
+from include.training.target import check_classes, count_classes, find_classes
+from tests.include.training.conftest import declare, frame_of
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        ("yes", "no", "yes "),
+        ("yes", "no", "Yes"),
+        ("caf\u00e9", "tea", "cafe\u0301"),
+        ("yes", "no", "ye\u200bs"),
+        ("on time", "late", "on  time"),
+    ],
+    ids=["trailing blank", "case", "composed and decomposed", "zero width", "two blanks"],
+)
+def test_classes_that_look_alike_are_refused_with_their_rows(levels: tuple[str, ...]) -> None:
+    column = pd.Series([levels[0]] * 3 + [levels[1]] * 2 + [levels[2]], name="late")
+    with pytest.raises(TrainingError, match="look alike") as raised:
+        check_classes(count_classes(column), None, "late")
+    assert f"{levels[0]!a} (3 rows)" in str(raised.value) and f"{levels[2]!a} (1 rows)" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "classes", [("no", "yes"), ("No", "Yes"), (False, True), (0, 1), (0.0, 1.0), ("f", "t"), ("-1", "1")], ids=str
+)
+def test_yes_and_no_and_their_like_need_no_declaration_of_the_positive(classes: tuple[object, object]) -> None:
+    column = pd.Series([*classes, classes[0]], name="late")
+    check_classes(count_classes(column), None, "late")
+    assert find_classes(column) == classes
+
+
+def test_two_classes_that_say_nothing_of_which_is_positive_are_refused_until_it_is_declared() -> None:
+    column = pd.Series(["Existing", "Existing", "Attrited"], name="status")
+    with pytest.raises(TrainingError, match="positive one is not declared") as raised:
+        check_classes(count_classes(column), None, "status")
+    assert "`data: {positive: Attrited}` or `data: {positive: Existing}`" in str(raised.value)
+    check_classes(count_classes(column), "Attrited", "status")
+    assert find_classes(column, "Attrited") == ("Existing", "Attrited")
+    assert find_classes(column, "Existing") == ("Attrited", "Existing")
+
+
+@pytest.mark.parametrize(("positive", "classes"), [("Gone", ["a", "b"]), ("a", ["a", "b", "c"])])
+def test_a_positive_that_is_none_of_two_classes_is_refused(positive: str, classes: list[str]) -> None:
+    with pytest.raises(TrainingError, match="is not one of two classes"):
+        find_classes(pd.Series(classes, name="status"), positive)
+
+
+def test_three_classes_need_no_positive() -> None:
+    check_classes({"red": 3, "green": 2, "blue": 1}, None, "colour")
+
+
+def test_the_declared_positive_is_what_probabilities_are_of_and_part_of_the_recipes_key() -> None:
+    model = declare("classification", training={"candidates": [{"estimator": "logistic_regression"}]})
+    frame = frame_of("classification")
+    swapped = model.model_copy(update={"data": Data.model_validate({**model.data.said(), "positive": False})})
+    plain, turned = recipe_of(model, "logistic_regression"), recipe_of(swapped, "logistic_regression")
+    one, other = training_rows(frame, plain), training_rows(frame, turned)
+    assert other.classes == one.classes[::-1]
+    assert ((one.target + other.target) == 1).all()
+    assert plain.key_with("s", "c", {}) != turned.key_with("s", "c", {})
+
+
+def test_what_release_0_1_could_not_declare_is_no_part_of_a_key() -> None:
+    model = declare("classification", training={"candidates": [{"estimator": "logistic_regression"}]})
+    recipe = recipe_of(model, "logistic_regression")
+    assert recipe.positive is None
+    assert "positive" not in model.data.said() and "positive" not in model.data.model_dump(mode="json")
