@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
 from include.config.section import Section
 from include.config.spans import Span
-from include.config.zones import Zone
+from include.config.zones import Ambiguous, Clock, Zone
 from include.errors import nearest
 
 LOT, ROW = "(lot)", "(row)"
@@ -194,6 +194,8 @@ class Data(Section):
     """The share of rows in the holdout of a table without time; 0.25 if left out."""
     timezone: Zone = "UTC"
     """What event times without a zone mean, as an IANA name such as `America/New_York`."""
+    ambiguous: Ambiguous = Field(default="refuse", exclude_if=lambda policy: policy == "refuse")
+    """Which instant an event time without a zone means where a clock change shows it twice or never: the `earlier` or the `later` of the two; or the run stops and says so."""
     recheck: int = Field(default=1, ge=0)
     """How many of the newest partitions each run reads again, for late corrections."""
     wait: Span = Field(default=Span("0s"), exclude_if=lambda span: not span)
@@ -246,6 +248,11 @@ class Data(Section):
         if query is not None and (":start" in query or ":end" in query):
             raise ValueError("expected a query without `:start` and `:end` where there is no `event_time`")
         return self
+
+    @property
+    def clock(self) -> Clock:
+        """The zone of times without one, and what its repeated and skipped hours mean."""
+        return Clock(self.timezone, self.ambiguous)
 
     @property
     def timeless(self) -> bool:

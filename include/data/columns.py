@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.config.data import Column, ColumnType
+from include.data.clock_changes import CHANGE, ClockChange, local_to_utc
 from include.data.moments import UNITS, from_epoch, from_excel, says_utc, utc_as_z, zones_counted
 from include.data.number_marks import NO_MARKS, without_marks
 from include.errors import SchemaChanged, SourceError
@@ -141,6 +142,7 @@ class Conformer:
                 expected=f"values that are exactly a {word}",
                 found=reason(error),
                 where=where,
+                remedy=CHANGE if isinstance(error, ClockChange) else None,
             ) from error
 
 
@@ -155,6 +157,8 @@ def _changed(message: str, **facts: Any) -> SchemaChanged:
 
 def reason(error: Exception) -> str:
     """Return what a library says about a value it refuses, without the value: rows do not go to logs."""
+    if isinstance(error, ClockChange):
+        return str(error)
     text = str(error).partition(":")[0]
     return re.sub(r"-?\d[\d.:eE+ -]*|(?<!\w)'[^']*'|\"[^\"]*\"", "…", text)
 
@@ -211,13 +215,6 @@ def convert(column: pa.ChunkedArray, word: ColumnType, timezone: str, *, declare
     raise pa.ArrowInvalid(f"{delivered or kind} is not a {word}")
 
 
-def local_to_utc(column: Any, timezone: str) -> Any:
-    """Return times without a zone as instants; raises ``pa.ArrowInvalid`` at an hour that a clock change repeats or skips."""
-    if timezone == "UTC":
-        return column.cast(pa.timestamp("us", "UTC"))
-    return pc.assume_timezone(column, timezone, ambiguous="raise", nonexistent="raise").cast(pa.timestamp("us", "UTC"))
-
-
 def parse(texts: pa.Array, column: Column, timezone: str) -> pa.Array:
     """Return texts (null where there is no value) as the declared type.
 
@@ -231,6 +228,7 @@ def parse(texts: pa.Array, column: Column, timezone: str) -> pa.Array:
         return step(texts)
     except (pa.ArrowInvalid, ValueError) as error:
         place = _first_failing(texts, step)
+        error = _fault_of(texts[place : place + 1], step) or error
         # JSON brings numbers where an epoch is declared.
         raise BadTextError(place, str(texts[place].as_py()), error) from error
 
@@ -242,6 +240,7 @@ class BadTextError(ValueError):
         self.place = place
         self.mark = text if text in MISSING_MARKS else None
         self.shape = text if self.mark else shape(text)
+        self.ambiguous = isinstance(error, ClockChange)
         super().__init__(f"a text such as {self.shape!r} ({reason(error)})")
 
 
@@ -315,6 +314,15 @@ def _by_format(array: pa.Array, pattern: str, timezone: str, *, date: bool) -> p
     if date:
         return instants.cast(pa.date32())
     return instants if zoned else local_to_utc(instants, timezone)
+
+
+def _fault_of(one: pa.Array, step: _Convert) -> Exception | None:
+    """Return why one text is refused: the others may be refused for other reasons."""
+    try:
+        step(one)
+    except (pa.ArrowInvalid, ValueError) as error:
+        return error
+    return None
 
 
 def _first_failing(array: pa.Array, step: _Convert) -> int:

@@ -32,7 +32,9 @@ def source_digest(data: Data, folder: Path) -> str:
     """Return the digest of everything that says how rows are read; another digest means partitions and a schema of its own."""
     source = data.source
     code = code_digest(folder, source.reader.partition(":")[0]) if isinstance(source, PythonSource) else None
-    settings = data.model_dump(mode="json", include={"source", "event_time", "row_id", "partition", "timezone"})
+    settings = data.model_dump(
+        mode="json", include={"source", "event_time", "row_id", "partition", "timezone", "ambiguous"}
+    )
     if data.timeless:
         settings["entity"] = data.entity  # it says which side a row is on
     return digest_json({**settings, "code": code})
@@ -65,7 +67,7 @@ def read(
     else:
         declared = source.types
     given = {name: word for name, word in recorded.items() if not data.timeless or name not in (LOT, ROW)}
-    conform = Conformer(declared, given, data.timezone)
+    conform = Conformer(declared, given, data.clock)
     lots = Lots(data) if data.timeless else None
     for table, where, file in _tables(data, folder, slots, connections):
         for first in range(0, table.num_rows, BATCH):
@@ -93,7 +95,7 @@ def _tables(
     else:
         for file in find_files(source, slots, data.timezone, folder, connections):
             reader = read_parquet if source.format == "parquet" else read_text
-            for table in reader(file, source, data.timezone):
+            for table in reader(file, source, data.clock):
                 yield table, file.name, file
 
 

@@ -14,6 +14,7 @@ import pyarrow.json as pa_json
 
 from include.config.data import Column, FilesSource
 from include.data.byte_checks import CheckedText
+from include.data.clock_changes import CHANGE
 from include.data.columns import ARROW, BadTextError, convert, parse, reason, word_of
 from include.data.files import File
 from include.data.moments import UNITS
@@ -174,7 +175,7 @@ def typed(batch: pa.RecordBatch, columns: Mapping[str, Column], timezone: str, n
                 expected=" ".join(filter(None, [declared.type, declared.format])),
                 found=f"{error} in data row {rows + error.place + 1}",
                 where=name,
-                remedy=_remedy(column, declared, error.mark),
+                remedy=CHANGE if error.ambiguous else _remedy(column, declared, error.mark),
             ) from error
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise SourceError(

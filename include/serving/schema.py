@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from include.config.data import Column as TextColumn
 from include.config.data import ColumnType
+from include.config.zones import Ambiguous, Clock
 from include.data.columns import ARROW, BadTextError, convert, parse, reason, word_of
 from include.data.frames import derived, to_frame
 from include.data.same_values import same_values
@@ -64,14 +65,14 @@ class RequestSchema:
     ----------
     columns : tuple of Column
         Every raw column of the model but the target.
-    timezone : str
+    timezone : Clock
         What times without a zone mean.
     target : str or None
         The column that is predicted, which no row may bring.
     """
 
     columns: tuple[Column, ...]
-    timezone: str
+    timezone: Clock
     target: str | None
 
     def rows(self, values: Sequence[Any]) -> list[Row]:
@@ -180,7 +181,7 @@ class RequestSchema:
             "integer": _integer,
             "float": _float,
             "boolean": _boolean,
-            "timestamp": lambda value: _instant(value, zone),
+            "timestamp": lambda value: _instant(value, zone, self.timezone.ambiguous),
             "date": _date,
         }
         return [(column.name, own[column.type], column.required) for column in self.columns]
@@ -219,7 +220,7 @@ def schema_of(predictor: Predictor, sample: pa.Table) -> RequestSchema:
     read = set(predictor.fit.columns) if predictor.derive is None else _read_by_derive(predictor, sample)
     return RequestSchema(
         tuple(Column(name, kind, name in read) for name, kind in predictor.schema.items()),
-        model.data.timezone,
+        model.data.clock,
         model.data.target,
     )
 
@@ -275,7 +276,7 @@ def _boolean(value: Any) -> bool:
     return value
 
 
-def _instant(value: Any, zone: Any) -> datetime:
+def _instant(value: Any, zone: Any, ambiguous: Ambiguous) -> datetime:
     if type(value) is not str:
         raise TypeError
     instant = datetime.fromisoformat(value)
@@ -283,7 +284,10 @@ def _instant(value: Any, zone: Any) -> datetime:
         instant = instant.replace(tzinfo=zone)
         # An hour that a clock change repeats or skips has two offsets.
         if zone is not UTC and instant.utcoffset() != instant.replace(fold=1).utcoffset():
-            raise ValueError
+            if ambiguous == "refuse":
+                raise ValueError
+            readings = sorted(instant.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+            instant = readings[0] if ambiguous == "earlier" else readings[1]
     instant = instant.astimezone(UTC)
     if not 1900 <= instant.year < 2200:
         raise ValueError
