@@ -49,7 +49,8 @@ def dialect_of(file: File, path: str, encoding: str | None = None) -> FilesSourc
     source = FilesSource(kind="files", path=path, format="csv", encoding=found)
     with file.open() as raw, CheckedText(raw, file.name, quotes="none", encoding=found) as text:
         lines = list(itertools.islice(_lines(text), _LINES))
-    if next((line.lstrip()[:1] for line in lines if line.strip()), "") == "{":
+    # An object of JSON begins so; the header of a CSV file may begin with a brace, too.
+    if re.match(r"\{\s*[\"}]", next((line.lstrip() for line in lines if line.strip()), "")):
         return source.model_copy(update={"format": "json_lines"})
     return source.model_copy(update={"delimiter": _delimiter(lines)})
 
