@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
 
 from include.config.judging import Gate
-from include.evaluation.bootstrap import blocks, draw, effective_units, expanded
-from include.evaluation.comparison import Comparison, Levels, Scored, compare, gain_of_draws
-from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Units
+from include.evaluation.comparison import Comparison, Scored, SliceLevels, compare, gain_of_draws
+from include.evaluation.evidence import CostFunction, Evidence, Gain, Holdout, Units
+from include.evaluation.uncertainty.bootstrap import blocks, draw, effective_units, expanded
 from include.registry.error_budget import YEAR, Budget, level_of, spent_by
 from include.registry.gate import Answer, judge
 from include.registry.timeline import Outcome
-from include.training.metrics import DEFINITIONS, row_terms, sign
+from include.training.metrics.definitions import DEFINITIONS, row_terms, sign
 
 Array = NDArray[Any]
 
@@ -60,7 +60,7 @@ class Pair:
     target: Array
     challenger: Array
     incumbent: Array
-    levels: Levels | None = None
+    levels: SliceLevels | None = None
     units: Array | None = None
 
 
@@ -74,7 +74,7 @@ def shift_of(value: Array | float) -> Array:
     return np.asarray(np.sqrt(2) * ndtri(value))
 
 
-def pair(rng: np.random.Generator, n: int, gain: Array | float = 0.0, levels: Levels | None = None) -> Pair:
+def pair(rng: np.random.Generator, n: int, gain: Array | float = 0.0, levels: SliceLevels | None = None) -> Pair:
     """Draw labels and the scores of two models; the challenger's AUC is better by ``gain``, which may differ by row."""
     target = (rng.random(n) < POSITIVE).astype(float)
     common = np.sqrt(SHARED) * rng.standard_normal(n)
@@ -117,7 +117,7 @@ def evidence(found: Comparison, n: int) -> Evidence:
         subjects={},
         curves={},
         importance=(),
-        cost=Cost(0.0, 0),
+        cost=CostFunction(0.0, 0),
         resamples=1000,
         units=Units("row", n, n),
         seed=0,
@@ -171,7 +171,7 @@ def sliced(seed: int, n: int, levels: int, weak: float, loss: float, gain: float
     rng = np.random.default_rng([n, seed, levels])
     codes = rng.integers(1 if weak else 0, levels, n)
     codes[rng.random(n) < weak] = 0
-    here = Levels(tuple(f"{number:02}" for number in range(levels)), codes)
+    here = SliceLevels(tuple(f"{number:02}" for number in range(levels)), codes)
     found = measured(pair(rng, n, np.where(codes == 0, -loss, gain), here), seed)
     primary = {"metric": "roc_auc", "rule": "not_worse", "margin": 0.5}  # leaves the decision to the guard
     guard = {"metric": "roc_auc", "slice": "level", "max_loss": 0.03}

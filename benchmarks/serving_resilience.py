@@ -49,7 +49,7 @@ from include.scoring.predictor import open_predictor
 from include.storage.content import to_iso
 from include.storage.local import LocalStore
 from include.storage.s3 import S3Store
-from include.training.record import load_fit
+from include.training.fit_record import load_fit
 from tests.chain_run import NOW, declare, month, parcels, run_chain
 
 PAGE = ROOT / "docs" / "serving.md"

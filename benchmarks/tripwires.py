@@ -28,9 +28,9 @@ import pandas as pd
 from include.config.data import LOT
 from include.config.model import ModelConfig
 from include.leaks.shuffled import shuffled_labels
-from include.training.fitting import fit_model
+from include.training.fit_pipeline import fit_model
 from include.training.recipe import recipe_of
-from include.training.rows import Rows
+from include.training.training_rows import TrainingRows
 
 ROWS = 1_000
 LEVELS = 200
@@ -82,7 +82,7 @@ def deviation(name: str, seed: int) -> float:
     frame[LOT] = pd.Timestamp(0, tz="UTC")  # where a table without time keeps each row's lot
     signal = frame["x0"].to_numpy() + rng.normal(size=ROWS)
     known = task == "classification"
-    rows = Rows(frame, (signal > 0.7).astype(np.int64) if known else signal, (False, True) if known else None)
+    rows = TrainingRows(frame, (signal > 0.7).astype(np.int64) if known else signal, (False, True) if known else None)
     wire = shuffled_labels(rows, partial(fit_model, recipe, recipe.settings), seed=seed)
     found = re.search(r"([-+]?\d+\.\d) standard errors", wire.reason)
     if found is None:

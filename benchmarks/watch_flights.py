@@ -41,7 +41,7 @@ from include.registry.selection import choose_challenger
 from include.scoring.golden import keep_golden
 from include.scoring.score import score
 from include.storage.local import LocalStore
-from include.training.fit import fit_candidate
+from include.training.fit_candidate import fit_candidate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

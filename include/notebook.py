@@ -21,7 +21,7 @@ from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.data.frames import derive_columns, select, typed_rows
 from include.errors import DataError, RatchetError, RegistryError
-from include.evaluation.contenders import open_model, score_rows
+from include.evaluation.compared_models import open_model, score_rows
 from include.evaluation.evidence import Measured
 from include.registry.cards import draw_card
 from include.registry.dossier import Dossier, gather
@@ -32,8 +32,8 @@ from include.scoring.scores import answers_of
 from include.storage.content import get_content
 from include.storage.opening import open_store
 from include.storage.store import ObjectStore
-from include.training.domain import Domain
-from include.training.origins import Origin, config_of
+from include.training.input_domain import InputDomain
+from include.training.provenance import Provenance, config_of
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -144,7 +144,7 @@ class LoadedModel:
         typed = typed_rows(frame, self._dossier.snapshot.schema, data.clock, self._fit.model)
         typed = typed.drop(columns=[data.target] if data.target in typed else [])
         # An empty folder: the code that the fit was made with comes from the store.
-        with TemporaryDirectory() as nothing, Origin(self._store, self._fit, Path(nothing)) as origin:
+        with TemporaryDirectory() as nothing, Provenance(self._store, self._fit, Path(nothing)) as origin:
             if origin.derives:
                 try:
                     typed = derive_columns(typed, self._config, origin.code)
@@ -160,7 +160,7 @@ class LoadedModel:
     def _outside(self, rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.bool_]]:
         assert self._fit.domain is not None  # noqa: S101 (kept together with the declaration, without which nothing is loaded)
         body = get_content(self._store, f"{self._fit.model}/domains", ".json", self._fit.domain)
-        masks = Domain.from_json(json.loads(body)).outside(rows).values()
+        masks = InputDomain.from_json(json.loads(body)).outside(rows).values()
         return cast("np.ndarray[Any, np.dtype[np.bool_]]", np.any([np.zeros(len(rows), bool), *masks], axis=0))
 
 

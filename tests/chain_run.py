@@ -30,7 +30,7 @@ from include.scoring.golden import keep_golden
 from include.storage.content import digest_json, from_iso, to_iso
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
-from include.training.fit import fit_candidate
+from include.training.fit_candidate import fit_candidate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BACKFILL = {"trigger": "backfill", "dag": "retrain_parcels", "run": "backfill"}

@@ -17,7 +17,7 @@ from include.registry.versions import Version, id_of
 from include.storage.content import canonical_json, digest_json, put_content, put_json, to_iso
 from include.storage.log import Log
 from include.storage.store import ObjectStore
-from include.training.record import FitRecord, FittedRows
+from include.training.fit_record import FitRecord, FittedRows
 
 RECORDED = "2026-01-01T00:00:00Z"
 _OUTCOMES = (Outcome.PROMOTE, Outcome.HOLD, Outcome.PROMOTE, Outcome.REJECT, Outcome.PROMOTE, Outcome.INCOMPARABLE)

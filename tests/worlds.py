@@ -10,7 +10,7 @@ from statistics import NormalDist
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.errors import ObjectMissing
-from include.evaluation.evidence import PROBABILITIES, Cost, Evidence, Gain, Holdout, Measured, Units
+from include.evaluation.evidence import PROBABILITIES, CostFunction, Evidence, Gain, Holdout, Measured, Units
 from include.registry.versions import Version, id_of
 from include.storage.content import canonical_json, digest_json, put_json, to_iso
 from include.storage.store import ObjectStore
@@ -127,7 +127,7 @@ def evidence(
         "subjects": {},
         "curves": {},
         "importance": (),
-        "cost": Cost(1.0, 1000),
+        "cost": CostFunction(1.0, 1000),
         "resamples": 1000,
         "units": Units("rows", 10_000, 10_000),
         "seed": 0,

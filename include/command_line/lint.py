@@ -18,13 +18,13 @@ from include.data.frames import read_rows
 from include.data.partitions import ingest
 from include.data.quality import check
 from include.data.snapshots import Snapshot
-from include.evaluation.judged_rows import judged_columns
-from include.evaluation.slicing import levels_of
+from include.evaluation.holdout_rows import holdout_columns
+from include.evaluation.metrics.slices import slice_levels
 from include.storage.local import LocalStore
+from include.training.model_selection.search import check_search
+from include.training.preprocessing.target import check_classes, count_classes
 from include.training.recipe import Recipe, recipe_of
-from include.training.rows import training_rows
-from include.training.search import check_search
-from include.training.target import check_classes, count_classes
+from include.training.training_rows import training_rows
 
 
 def lint(path: Path, *, now: datetime, as_of: datetime | None = None, with_rows: bool = True) -> str:
@@ -96,8 +96,8 @@ def _rows(model: ModelConfig, folder: Path, recipes: list[Recipe], as_of: dateti
         if model.task == "classification" and model.data.target is not None:
             check_classes(count_classes(train[model.data.target]), model.data.positive, model.data.target)
         learned = [training_rows(train[list(recipe.columns)], recipe) for recipe in recipes]
-        holdout = read_rows(store, snapshot, model, folder, window="holdout", columns=judged_columns(model))
-        levels_of(holdout, model.evaluation.slices)
+        holdout = read_rows(store, snapshot, model, folder, window="holdout", columns=holdout_columns(model))
+        slice_levels(holdout, model.evaluation.slices)
     classes = learned[0].classes
     positive = f"; `{classes[1]}` is the positive one" if classes is not None and len(classes) == 2 else ""
     of = "" if classes is None else f" of {len(classes)} classes ({', '.join(map(str, classes[:10]))}{positive})"

@@ -11,7 +11,7 @@ from include.command_line.table import draw, number
 from include.config.load import load_models
 from include.config.settings import Settings
 from include.errors import RatchetError
-from include.evaluation.evidence import CHURN_OF, Evidence
+from include.evaluation.evidence import CHURN_UNITS, Evidence
 from include.registry import verification
 from include.registry.differences import differences
 from include.registry.dossier import Dossier, gather
@@ -117,7 +117,7 @@ def _paired(evidence: Evidence) -> str:
     churn = next((one.share.value for one in evidence.churn if one.slice is None), None)
     if churn is None:
         return draw(head, rows)
-    return f"{draw(head, rows)}\n\nprediction churn: {churn:.2%} {CHURN_OF[evidence.task]}"
+    return f"{draw(head, rows)}\n\nprediction churn: {churn:.2%} {CHURN_UNITS[evidence.task]}"
 
 
 def verify(model: str, say: Callable[[str], None]) -> bool:

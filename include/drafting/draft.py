@@ -24,7 +24,7 @@ from include.drafting.dialect import dialect_of
 from include.drafting.periods import Periods, periods_of
 from include.drafting.profile import ColumnFacts, Profile, looks_like_an_id, profile
 from include.errors import ConfigError, nearest
-from include.training.target import MOST_CLASSES, check_classes, has_plain_positive
+from include.training.preprocessing.target import MOST_CLASSES, check_classes, has_plain_positive
 
 _MOST_CLASSES = 20
 """Whole numbers with more different values are a quantity."""

@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.evaluation.bootstrap import LEAST_UNITS, Resampling, effective_units, expanded
-from include.evaluation.delong import delong_interval
-from include.evaluation.evidence import PROBABILITIES, Churn, Family, Gain, Measured, Role, SliceScores
-from include.evaluation.simultaneous import critical_values
-from include.training.levels import MISSING, texts_of
-from include.training.many_classes import classes_in, definition, is_shared, terms_of
-from include.training.metrics import DEFINITIONS, sign
+from include.evaluation.evidence import PROBABILITIES, Family, Gain, Measured, PredictionChurn, Role, SliceScores
+from include.evaluation.uncertainty.bootstrap import LEAST_UNITS, Resampling, effective_units, expanded
+from include.evaluation.uncertainty.delong import delong_interval
+from include.evaluation.uncertainty.max_t import critical_values
+from include.training.metrics.definitions import DEFINITIONS, sign
+from include.training.metrics.multiclass import classes_in, definition, is_shared, terms_of
+from include.training.preprocessing.category_encoder import MISSING_CATEGORY, factorize_texts
 
 Array = NDArray[Any]
 Scores = dict[Role, dict[str, Measured]]
 
-LEAST_DEFINED = 0.95
+MIN_DEFINED_SHARE = 0.95
 """A metric that fewer of the resamples can be given is undefined: its interval would leave out the hard cases."""
 
 
@@ -65,26 +65,30 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Levels:
+class SliceLevels:
     """The levels of a slice column, and which of them each row is in (an index into the names)."""
 
     names: tuple[str, ...]
     codes: Array
 
     @classmethod
-    def of(cls, column: pd.Series) -> Levels:
+    def of(cls, column: pd.Series) -> SliceLevels:
         """Read a column's levels, ascending by name.
 
         A number has one name whatever type gaps give its column: 7 is ``7`` beside missing values, too. A missing value is
         the level ``(missing)``; a text that says so, or begins with a quotation mark, is quoted.
         """
-        rows, texts = texts_of(column)
+        rows, texts = factorize_texts(column)
         return cls.named(
-            [*(_quoted(text) if text == MISSING else told_apart(text) for text in texts.tolist()), MISSING], rows
+            [
+                *(_quoted(text) if text == MISSING_CATEGORY else quote_if_ambiguous(text) for text in texts.tolist()),
+                MISSING_CATEGORY,
+            ],
+            rows,
         )
 
     @classmethod
-    def named(cls, names: Sequence[str], codes: Array) -> Levels:
+    def named(cls, names: Sequence[str], codes: Array) -> SliceLevels:
         """Return the levels that rows have, ascending by name; equal names are one level.
 
         Parameters
@@ -99,7 +103,7 @@ class Levels:
         return cls(tuple(told), place[codes])
 
 
-def told_apart(name: str, separator: str = "") -> str:
+def quote_if_ambiguous(name: str, separator: str = "") -> str:
     """Return a name in quotation marks (as JSON) if it could be taken for another: it begins with one, or holds the separator."""
     return _quoted(name) if name.startswith('"') or (separator and separator in name) else name
 
@@ -116,7 +120,7 @@ class Comparison:
     gains: tuple[Gain, ...]
     slice_scores: tuple[SliceScores, ...]
     families: tuple[Family, ...]
-    churn: tuple[Churn, ...]
+    churn: tuple[PredictionChurn, ...]
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class _Part:
 
     scores: Scores
     gains: list[Gain]
-    churn: list[Churn]
+    churn: list[PredictionChurn]
     deviations: dict[str, Array]
     effective: dict[str, float]
     """By metric: how many units of equal weight tell the spread of the gain over the incumbent."""
@@ -135,7 +139,7 @@ def compare(
     target: Array,
     models: Mapping[Role, Scored],
     metrics: tuple[str, ...],
-    slices: Mapping[str, Levels],
+    slices: Mapping[str, SliceLevels],
     resampling: Resampling,
     *,
     positives: bool,
@@ -148,7 +152,7 @@ def compare(
     models : dict of role to Scored
         Must hold the challenger. On slices gains are against the incumbent, or where there is none the baselines.
     metrics : tuple of str
-    slices : dict of column to Levels
+    slices : dict of column to SliceLevels
     resampling : Resampling
         The same weights serve every model, metric and slice, so that all gains are paired.
     positives : bool
@@ -254,7 +258,7 @@ def _on_rows(
     if changed is not None:
         rows_in = sums[None, "rows"]
         share = np.divide(sums[None, "changed"], rows_in, out=np.full(len(rows_in), np.nan), where=rows_in > 0)
-        churn.append(Churn(at, support, interval_of(share, "every target is the same", units)))
+        churn.append(PredictionChurn(at, support, interval_of(share, "every target is the same", units)))
     return _Part(scores, gains, churn, deviations, effective)
 
 
@@ -324,7 +328,7 @@ def _why_undefined(reason: str, values: Array, units: int) -> str | None:
     if np.isnan(values[0]):
         return reason
     defined = float(np.isfinite(values[1:]).mean())
-    if defined < LEAST_DEFINED:
+    if defined < MIN_DEFINED_SHARE:
         return f"too few rows: in {1 - defined:.0%} of the resamples {reason}"
     if units < LEAST_UNITS:
         return f"too few to resample: {units}, where it takes {LEAST_UNITS}"

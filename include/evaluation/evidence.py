@@ -121,7 +121,7 @@ class Family:
         return _between(zip(CONFIDENCES, self.critical[levels - 1], strict=False), confidence)
 
 
-CHURN_OF = {
+CHURN_UNITS = {
     "classification": "of the rows get another label",
     "clustering": "of the rows change cluster",
     "regression": "of the target's standard deviation, on average",
@@ -130,7 +130,7 @@ CHURN_OF = {
 
 
 @dataclass(frozen=True)
-class Churn:
+class PredictionChurn:
     """How much predictions change from the incumbent's to the challenger's.
 
     Classification: the share of rows whose label changes, each model at its own threshold. Regression: the mean absolute
@@ -277,7 +277,7 @@ class Coefficient:
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearModel:
     """A linear model: how many prepared columns it adds up, and the weights that move its score most."""
 
     columns: int
@@ -326,7 +326,7 @@ class TrainScores:
 
 
 @dataclass(frozen=True)
-class Behaved:
+class BehaviourResult:
     """What one check of ``evaluation.behaviour`` found.
 
     ``unknown``: it could not be asked. ``broken`` counts rows, of ``rows``; ``found`` is a sentence without any row's data.
@@ -341,7 +341,7 @@ class Behaved:
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostFunction:
     """What using the challenger costs."""
 
     predict_ms_per_1000: float
@@ -382,12 +382,12 @@ class Evidence:
     subjects: dict[Role, Subject]
     curves: dict[Role, Curves]
     importance: tuple[Importance, ...]
-    cost: Cost
+    cost: CostFunction
     resamples: int
     units: Units
     seed: int
     families: tuple[Family, ...] = ()
-    churn: tuple[Churn, ...] = ()
+    churn: tuple[PredictionChurn, ...] = ()
     fairness: tuple[Fairness, ...] = ()
     classes: tuple[str, ...] = ()
     """The target's classes, in the order of ``Curves.matrix``."""
@@ -398,8 +398,8 @@ class Evidence:
     train: TrainScores | None = None
     """None of a clustering, and in evidence from before they were measured."""
 
-    behaviours: tuple[Behaved, ...] = ()
-    linear: Linear | None = None
+    behaviours: tuple[BehaviourResult, ...] = ()
+    linear: LinearModel | None = None
     """None of a challenger that is no linear model."""
     dependence: tuple[Dependence, ...] = ()
     learning: tuple[LearningPoint, ...] = ()

@@ -17,14 +17,11 @@ from include.config.slices import columns_of
 from include.data.content import rows_digest
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
-from include.evaluation.alone import EDITION as ALONE
-from include.evaluation.alone import measure_alone
-from include.evaluation.bootstrap import draw
-from include.evaluation.clustering import describe_clusters, with_clusters
-from include.evaluation.comparison import Scored, compare
-from include.evaluation.contenders import (
+from include.evaluation.challenger_measures import CHALLENGER_VERSION as ALONE
+from include.evaluation.challenger_measures import measure_challenger
+from include.evaluation.compared_models import (
     CannotPredict,
-    Contender,
+    ComparedModel,
     latency,
     of_classes,
     open_model,
@@ -34,26 +31,36 @@ from include.evaluation.contenders import (
     score_unmitigated,
     subject_of,
 )
-from include.evaluation.curves import curves_of
-from include.evaluation.declared_terms import code_of_costs, keep_code_of_costs, with_declared_terms
-from include.evaluation.evidence import Cost, Evidence, Gain, Holdout, Role, Units
-from include.evaluation.fairness import fairness_of
-from include.evaluation.judged_rows import Judged, Obstacle, judged_by, read_judged_rows, target_of, units_of
-from include.evaluation.slicing import levels_of, of_levels
+from include.evaluation.comparison import Scored, compare
+from include.evaluation.evidence import CostFunction, Evidence, Gain, Holdout, Role, Units
+from include.evaluation.holdout_rows import (
+    HoldoutRows,
+    Obstacle,
+    holdout_declaration,
+    read_holdout_rows,
+    target_of,
+    units_of,
+)
+from include.evaluation.metrics.clustering import describe_clusters, with_clusters
+from include.evaluation.metrics.curves import curves_of
+from include.evaluation.metrics.declared_metrics import code_of_costs, keep_code_of_costs, with_declared_terms
+from include.evaluation.metrics.fairness import fairness_of
+from include.evaluation.metrics.slices import slice_levels, slice_rows
+from include.evaluation.uncertainty.bootstrap import draw
 from include.leaks.watch import EDITION as TRIPWIRES
 from include.leaks.watch import of_entities, watch
 from include.storage.answers import find_answer, keep_answer
 from include.storage.content import canonical_json, digest_json, get_content, put_content, to_iso
 from include.storage.store import ObjectStore
-from include.training.learned_rows import LearnedRows
-from include.training.many_classes import of_averages
-from include.training.origins import Origin
-from include.training.record import FitRecord
-from include.training.responses import prepared
+from include.training.estimators.predictions import prepared_inputs
+from include.training.fit_inputs import FitInputs
+from include.training.fit_record import FitRecord
+from include.training.metrics.multiclass import of_averages
+from include.training.provenance import Provenance
 
 log = logging.getLogger(__name__)
 
-EDITION = 4
+EVIDENCE_VERSION = 4
 """Part of what evidence is found by: raise it when the same inputs are to be measured differently."""
 
 BOUNDS = 2
@@ -70,8 +77,8 @@ def measure(
     model: ModelConfig,
     folder: Path,
     *,
-    challenger: Contender,
-    incumbent: Contender | None,
+    challenger: ComparedModel,
+    incumbent: ComparedModel | None,
     baselines: dict[str, FitRecord],
     snapshot: Snapshot,
     clock: Callable[[], float],
@@ -90,8 +97,8 @@ def measure(
     model : ModelConfig
     folder : Path
         The model's folder.
-    challenger : Contender
-    incumbent : Contender or None
+    challenger : ComparedModel
+    incumbent : ComparedModel or None
         None for a first version. One that was fitted on holdout rows, or can't be given its inputs or predict these rows,
         makes the evidence incomparable; the challenger and the baselines are measured all the same.
     baselines : dict of {"trivial", "simple"} to FitRecord
@@ -115,7 +122,7 @@ def measure(
     """
     costs = again.costs if again is not None and again.costs else keep_code_of_costs(store, model, folder)
     question = {
-        "edition": [EDITION, TRIPWIRES, ALONE],
+        "edition": [EVIDENCE_VERSION, TRIPWIRES, ALONE],
         "challenger": [challenger.id, challenger.fit.key],
         "incumbent": [incumbent.id, incumbent.fit.key] if incumbent else None,
         "baselines": {role: fit.key for role, fit in baselines.items()},
@@ -130,7 +137,7 @@ def measure(
     files = {role: fit.model_file for role, fit in baselines.items()} | {"challenger": challenger.fit.model_file}
     files |= {"incumbent": incumbent.fit.model_file} if incumbent else {}
     mended = _mended(model, snapshot, challenger.fit, incumbent.fit if incumbent else None)
-    asked = {**question, **mended, "rows": judged_by(model), "model_files": files}
+    asked = {**question, **mended, "rows": holdout_declaration(model), "model_files": files}
     if (known := find_answer(store, place, asked)) is not None:
         log.info("Evidence for %s was measured before: %s", challenger.id, known[:12])
         return load_evidence(store, model.name, known), known
@@ -141,7 +148,9 @@ def measure(
         until_the_end.enter_context(threadpool_limits(limits={"openmp": threads, "blas": 1}))
         priced = until_the_end.enter_context(code_of_costs(store, model, folder, costs))
         fits_asked = {**fits, "incumbent": incumbent.fit} if incumbent else fits
-        origins = {role: until_the_end.enter_context(Origin(store, fit, folder)) for role, fit in fits_asked.items()}
+        origins = {
+            role: until_the_end.enter_context(Provenance(store, fit, folder)) for role, fit in fits_asked.items()
+        }
         evidence = _measured(
             store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs
         )
@@ -152,7 +161,7 @@ def measure(
 
 def _mended(model: ModelConfig, snapshot: Snapshot, fit: FitRecord, incumbent: FitRecord | None) -> dict[str, int]:
     """Return the editions of what earlier releases measured wrongly for such a model: it is measured again, by the same draws."""
-    levels, averages = of_levels(model.evaluation.slices, snapshot.schema), of_averages(model.metrics, fit.classes)
+    levels, averages = slice_rows(model.evaluation.slices, snapshot.schema), of_averages(model.metrics, fit.classes)
     other = incumbent is not None and incumbent.classes != fit.classes
     return of_entities(model) | levels | averages | ({"classes": 2} if other else {}) | {"bounds": BOUNDS}
 
@@ -165,10 +174,10 @@ def load_evidence(store: ObjectStore, model: str, digest: str) -> Evidence:
 def _measured(
     store: ObjectStore,
     model: ModelConfig,
-    challenger: Contender,
-    incumbent: Contender | None,
+    challenger: ComparedModel,
+    incumbent: ComparedModel | None,
     fits: dict[Role, FitRecord],
-    origins: dict[Role, Origin],
+    origins: dict[Role, Provenance],
     snapshot: Snapshot,
     clock: Callable[[], float],
     seed: int,
@@ -179,7 +188,7 @@ def _measured(
     for role, fit in fits.items():
         if seen := overlap(fit, snapshot):
             raise EvaluationError(f"The {role} can't be measured: {seen}.", where=f"fit {fit.key[:12]}")
-    judged = read_judged_rows(store, model, snapshot, origins)
+    judged = read_holdout_rows(store, model, snapshot, origins)
     frame, inputs, obstacle = judged.frame, judged.inputs, judged.obstacle
     target, classes = target_of(frame, model, judged.classes), judged.classes
     log.info("Scoring %s holdout rows", f"{len(frame):,}")
@@ -211,21 +220,21 @@ def _measured(
         models = with_clusters(
             store,
             inputs,
-            prepared(open_model(store, fits["simple"]), inputs["simple"]),
+            prepared_inputs(open_model(store, fits["simple"]), inputs["simple"]),
             models,
             fits,
             metrics=model.metrics,
             resamples=model.evaluation.resamples,
             seed=seed,
         )
-    slices = levels_of(frame, model.evaluation.slices)
+    slices = slice_levels(frame, model.evaluation.slices)
     found = compare(target, models, model.metrics, slices, resampling, positives=binary)
     primary = model.metrics[0]
     described = tuple(dict.fromkeys([*challenger.fit.columns, *columns_of(model.evaluation.slices)]))
-    learned = LearnedRows(store, origins["challenger"])
+    learned = FitInputs(store, origins["challenger"])
     tripwires = watch(store, model, learned, pipeline, snapshot, frame, threads=threads)
     known = np.ones(len(target), bool) if classes is None else target < len(challenger.fit.classes or ())
-    alone = measure_alone(
+    alone = measure_challenger(
         store,
         model,
         priced,
@@ -271,7 +280,7 @@ def _measured(
             for role, scored in models.items()
             if role not in ("trivial", "unmitigated")
         },
-        cost=Cost(latency(pipeline, challenger.fit, frame, clock), challenger.fit.model_bytes),
+        cost=CostFunction(latency(pipeline, challenger.fit, frame, clock), challenger.fit.model_bytes),
         resamples=model.evaluation.resamples,
         units=Units(of, resampling.units, len(resampling.weights)),
         seed=seed,
@@ -298,12 +307,12 @@ def _of_worst_group(model: ModelConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys([model.gate.primary.metric, *named]))
 
 
-def _overlaps(incumbent: Contender, snapshot: Snapshot) -> Obstacle | None:
+def _overlaps(incumbent: ComparedModel, snapshot: Snapshot) -> Obstacle | None:
     seen = overlap(incumbent.fit, snapshot)
     return Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.") if seen else None
 
 
-def _of_unknown_classes(judged: Judged, rows: int) -> Iterator[str]:
+def _of_unknown_classes(judged: HoldoutRows, rows: int) -> Iterator[str]:
     if not judged.unknown:
         return
     count = sum(judged.unknown.values())

@@ -12,19 +12,19 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from include.leaks.tripwire import Tripwire
-from include.training.estimators import CONSTANT
-from include.training.fitting import learn_preparation
-from include.training.joined import JoinedClassifier, JoinedRegressor
-from include.training.model_file import dump, load
-from include.training.model_of_models import ModelOfModels
+from include.training.estimators.ensembles import EnsembleClassifier, EnsembleRegressor
+from include.training.estimators.meta_estimator import MetaEstimator
+from include.training.estimators.registry import CONSTANT
+from include.training.fit_pipeline import learn_preparation
+from include.training.persistence.model_file import dump, load
 from include.training.recipe import Recipe
-from include.training.rows import Rows
+from include.training.training_rows import TrainingRows
 
 _NAME = "preparation"
 _SHOWN = 3
 
 
-def preparation_of_training_rows(model: Pipeline, recipe: Recipe, rows: Rows, *, threads: int = 1) -> Tripwire:
+def preparation_of_training_rows(model: Pipeline, recipe: Recipe, rows: TrainingRows, *, threads: int = 1) -> Tripwire:
     """Hold everything that a model's preparation has learned against what training rows alone teach.
 
     It looks at the file that would be shipped, not at how it was made: had an imputation, scaling, encoding or selection
@@ -37,7 +37,7 @@ def preparation_of_training_rows(model: Pipeline, recipe: Recipe, rows: Rows, *,
         As loaded from its file.
     recipe : Recipe
         Its ``members`` are those that it joins.
-    rows : Rows
+    rows : TrainingRows
         All training rows.
     """
     steps = 0
@@ -75,10 +75,10 @@ def _prepared(recipe: Recipe, model: Pipeline) -> Iterator[tuple[Recipe, Pipelin
         yield recipe, model
         return
     last = model[-1]
-    if isinstance(last, JoinedClassifier | JoinedRegressor):
+    if isinstance(last, EnsembleClassifier | EnsembleRegressor):
         for member, one in zip(recipe.members, last.models, strict=True):
             yield from _prepared(member, one)
-    elif isinstance(last, ModelOfModels):
+    elif isinstance(last, MetaEstimator):
         for one in last.models:
             yield from _prepared(recipe, one)
 

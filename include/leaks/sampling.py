@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from include.training.rows import Rows
+from include.training.training_rows import TrainingRows
 
 LEAST = 10
 """Of a class with fewer rows nothing is said."""
 
 
-def sample(rows: Rows, most: int, seed: int) -> Rows:
+def sample(rows: TrainingRows, most: int, seed: int) -> TrainingRows:
     """Return at most so many rows in their order, each class with an equal share as far as it goes.
 
     What is asked of them, how well classes or values are told apart by rank, does not depend on how frequent classes are.
@@ -27,7 +27,7 @@ def sample(rows: Rows, most: int, seed: int) -> Rows:
     return rows.at(np.sort(np.concatenate([rng.permutation(own)[:share] for own in of_class])))
 
 
-def halves(rows: Rows, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def halves(rows: TrainingRows, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return the positions of two halves of the rows, each class divided evenly."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(rows))

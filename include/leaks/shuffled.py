@@ -13,8 +13,8 @@ from scipy.stats import rankdata
 from include.errors import RatchetError
 from include.leaks.sampling import LEAST, halves, sample
 from include.leaks.tripwire import Tripwire
-from include.training.responses import probabilities, values
-from include.training.rows import Rows
+from include.training.estimators.predictions import class_probabilities, predicted_values
+from include.training.training_rows import TrainingRows
 
 SAMPLE = 5_000
 FALSE_ALARM = 1e-5
@@ -24,7 +24,7 @@ _NAME = "shuffled_labels"
 Array = np.ndarray[Any, Any]
 
 
-def shuffled_labels(rows: Rows, fit: Callable[[Rows], Any], *, seed: int) -> Tripwire:
+def shuffled_labels(rows: TrainingRows, fit: Callable[[TrainingRows], Any], *, seed: int) -> Tripwire:
     """Fit the recipe to each half of a sample of training rows whose labels are shuffled, and score the other half.
 
     The labels of the other half are shuffled as well, so that nothing that is learned inside the fitted half can tell them.
@@ -78,10 +78,10 @@ def shuffled_labels(rows: Rows, fit: Callable[[Rows], Any], *, seed: int) -> Tri
     return Tripwire(_NAME, "clear", f"{facts}, as no skill would ({deviation:+.1f} standard errors, limit {limit:.1f})")
 
 
-def _said(model: Any, asked: Rows, classes: tuple[Any, ...] | None) -> Array:
+def _said(model: Any, asked: TrainingRows, classes: tuple[Any, ...] | None) -> Array:
     if classes is None:
-        return values(model, asked.frame)[:, None]
-    return probabilities(model, asked.frame, len(classes))
+        return predicted_values(model, asked.frame)[:, None]
+    return class_probabilities(model, asked.frame, len(classes))
 
 
 def _ranked(said: Array, wanted: Array, classes: tuple[Any, ...] | None) -> tuple[float, float]:

@@ -12,9 +12,9 @@ from sklearn.tree import DecisionTreeRegressor
 
 from include.leaks.sampling import LEAST, halves, sample
 from include.leaks.tripwire import Tripwire
-from include.training.levels import texts_of
-from include.training.numbers import Numbers
-from include.training.rows import Rows
+from include.training.preprocessing.category_encoder import factorize_texts
+from include.training.preprocessing.float_converter import FloatConverter
+from include.training.training_rows import TrainingRows
 
 PERFECT = 0.995
 """ROC AUC, of more than two classes their mean, or R², from which on one column alone predicts almost perfectly."""
@@ -24,7 +24,9 @@ _NAME = "single_column"
 Array = np.ndarray[Any, Any]
 
 
-def single_column(rows: Rows, columns: Sequence[str], *, trusted: Sequence[str] = (), seed: int = 0) -> Tripwire:
+def single_column(
+    rows: TrainingRows, columns: Sequence[str], *, trusted: Sequence[str] = (), seed: int = 0
+) -> Tripwire:
     """Predict the target from each input column alone, learning on one half of a sample and scoring on the other.
 
     A decision tree learns from numbers and times, a table of means from levels, so that any shape of dependence is found,
@@ -69,7 +71,7 @@ def single_column(rows: Rows, columns: Sequence[str], *, trusted: Sequence[str] 
     )
 
 
-def skill_of(column: pd.Series[Any], rows: Rows, seed: int) -> float | None:
+def skill_of(column: pd.Series[Any], rows: TrainingRows, seed: int) -> float | None:
     """Return ROC AUC or R² of a column alone on rows that its tree or table did not learn from; None if undefined."""
     wanted = rows.target[:, None] if rows.classes is None else _indicators(rows.target, len(rows.classes))
     predicted = np.empty(wanted.shape, dtype=float)
@@ -88,10 +90,10 @@ def _predicted(column: pd.Series[Any], wanted: Array, learned: Array, asked: Arr
     if api.is_datetime64_any_dtype(column.dtype):
         column = column.astype("int64").where(column.notna()).astype(float)
     if api.is_numeric_dtype(column.dtype):
-        values = Numbers().transform(column.to_frame())
+        values = FloatConverter().transform(column.to_frame())
         tree = DecisionTreeRegressor(min_samples_leaf=leaf, random_state=0).fit(values[learned], wanted[learned])
         return np.asarray(tree.predict(values[asked]).reshape(len(asked), -1))
-    levels, texts = texts_of(column)
+    levels, texts = factorize_texts(column)
     levels = levels + 1  # a missing value is a level as well
     counts = np.bincount(levels[learned], minlength=len(texts) + 1)
     sums = np.stack([np.bincount(levels[learned], weights=k, minlength=len(texts) + 1) for k in wanted[learned].T], 1)

@@ -23,10 +23,10 @@ from include.leaks.single_column import single_column
 from include.leaks.tripwire import Tripwire
 from include.storage.answers import find_answer, keep_answer
 from include.storage.store import ObjectStore
-from include.training.fitting import fit_model
-from include.training.learned_rows import LearnedRows
-from include.training.record import FitRecord
-from include.training.rows import Rows
+from include.training.fit_inputs import FitInputs
+from include.training.fit_pipeline import fit_model
+from include.training.fit_record import FitRecord
+from include.training.training_rows import TrainingRows
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def of_entities(model: ModelConfig) -> dict[str, int]:
 def watch(
     store: ObjectStore,
     model: ModelConfig,
-    learned: LearnedRows,
+    learned: FitInputs,
     pipeline: Pipeline,
     snapshot: Snapshot,
     judged: pd.DataFrame,
@@ -56,7 +56,7 @@ def watch(
 
     Parameters
     ----------
-    learned : LearnedRows
+    learned : FitInputs
         What the fit learned from; not read if the answers are found.
     pipeline : Pipeline
         The fit's model, as loaded from its file.
@@ -89,7 +89,7 @@ def watch(
 
 
 def _asked(
-    model: ModelConfig, learned: LearnedRows, pipeline: Pipeline, judged: pd.DataFrame, threads: int
+    model: ModelConfig, learned: FitInputs, pipeline: Pipeline, judged: pd.DataFrame, threads: int
 ) -> list[Tripwire]:
     fit, recipe, declared, rows = learned.fit, learned.recipe, learned.declared, learned.rows
     identity = list(dict.fromkeys([*model.data.row_id, *([model.data.entity] if model.data.entity else [])]))
@@ -101,7 +101,9 @@ def _asked(
     ]
 
 
-def _of_target(model: ModelConfig, fit: FitRecord, rows: Rows, again: Callable[[Rows], Any]) -> list[Tripwire]:
+def _of_target(
+    model: ModelConfig, fit: FitRecord, rows: TrainingRows, again: Callable[[TrainingRows], Any]
+) -> list[Tripwire]:
     """Ask what speaks of a target, where there is one."""
     if model.data.target is None:
         reason = "there is no target that could be given away"

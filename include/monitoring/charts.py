@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.evaluation.evidence import Measured
-from include.evaluation.plots import Scale, Tick
+from include.evaluation.report.plots import Scale, Tick
 from include.monitoring.report import WatchedInterval, WatchReport
 
 WIDTH, LEFT, RIGHT = 960.0, 88.0, 944.0

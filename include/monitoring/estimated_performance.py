@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeRegressor
 from include.evaluation.comparison import rounded
 from include.evaluation.evidence import Measured
 from include.monitoring.confidence_sequences import Bounds, confidence_sequence
-from include.training.metrics import DEFINITIONS, bins_of, ratio
+from include.training.metrics.definitions import DEFINITIONS, bins_of, ratio
 
 Array = NDArray[Any]
 

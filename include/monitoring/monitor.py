@@ -20,8 +20,8 @@ from include.data.windows import Window
 from include.errors import NotEnoughRows
 from include.evaluation.comparison import Scored, rounded
 from include.evaluation.evidence import Measured
-from include.evaluation.judged_rows import target_of
-from include.evaluation.slicing import levels_of
+from include.evaluation.holdout_rows import target_of
+from include.evaluation.metrics.slices import slice_levels
 from include.monitoring.alarms import Alarm, History, Observed, history_of
 from include.monitoring.data_faults import faults_in
 from include.monitoring.drift import Period, period_of
@@ -55,9 +55,9 @@ from include.registry.timeline import Timeline
 from include.scoring.scores import PREDICTION as PUBLISHED_PREDICTION
 from include.storage.content import canonical_json, put_content, read_json, to_iso
 from include.storage.store import ObjectStore
-from include.training.many_classes import value_of
-from include.training.metrics import sign
-from include.training.numbers import Numbers
+from include.training.metrics.definitions import sign
+from include.training.metrics.multiclass import value_of
+from include.training.preprocessing.float_converter import FloatConverter
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +255,7 @@ def _estimated(watching: WatchedVersion, kept: ChampionReference, parts: list[Wa
     if threshold is not None and score.ndim == 1:
         return estimate_classification(score, threshold, metrics, calibration=kept.calibration)
     if kept.errors is not None:
-        inputs = np.concatenate([Numbers().transform(one.frame[numbers]) for one in parts])
+        inputs = np.concatenate([FloatConverter().transform(one.frame[numbers]) for one in parts])
         return estimate_regression(kept.errors, score, inputs, metrics)
     return {}
 
@@ -314,7 +314,7 @@ def _measure(
         target,
         scored,
         measurable(model),
-        levels_of(rows.frame, watching.slices),
+        slice_levels(rows.frame, watching.slices),
         resamples=model.evaluation.resamples,
     )
     counts: dict[str, Any] | None = None

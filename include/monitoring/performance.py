@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.evaluation.bootstrap import draw
-from include.evaluation.comparison import Levels, Scored, compare
+from include.evaluation.comparison import Scored, SliceLevels, compare
 from include.evaluation.evidence import Measured, SliceScores
+from include.evaluation.uncertainty.bootstrap import draw
 from include.monitoring.confidence_sequences import Bounds, confidence_sequence, interval_of_mean
 from include.storage.content import from_iso, to_iso
-from include.training.metrics import sign
+from include.training.metrics.definitions import sign
 
 Array = NDArray[Any]
 
@@ -60,7 +60,7 @@ def measure_performance(
     target: Array,
     scored: Scored,
     metrics: tuple[str, ...],
-    slices: Mapping[str, Levels] | None = None,
+    slices: Mapping[str, SliceLevels] | None = None,
     *,
     units: Array | None = None,
     resamples: int = 1000,

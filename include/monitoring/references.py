@@ -25,10 +25,10 @@ from include.config.ticks import interval_until
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.data.windows import Window, WindowName
+from include.evaluation.compared_models import open_model, score_rows
 from include.evaluation.comparison import Scored, rounded
-from include.evaluation.contenders import open_model, score_rows
-from include.evaluation.judged_rows import target_of
-from include.evaluation.slicing import levels_of
+from include.evaluation.holdout_rows import target_of
+from include.evaluation.metrics.slices import slice_levels
 from include.monitoring.drift import Period, Reference, reference_of
 from include.monitoring.estimated_performance import (
     Calibration,
@@ -57,10 +57,10 @@ from include.storage.content import (
     settle_json,
 )
 from include.storage.store import ObjectStore
-from include.training.many_classes import value_of
-from include.training.numbers import Numbers
-from include.training.origins import code_of, config_of
-from include.training.record import FitRecord, load_fit
+from include.training.fit_record import FitRecord, load_fit
+from include.training.metrics.multiclass import value_of
+from include.training.preprocessing.float_converter import FloatConverter
+from include.training.provenance import code_of, config_of
 
 Array = NDArray[Any]
 
@@ -270,7 +270,7 @@ def sketch_slices(rows: WatchedRows, slices: tuple[Slice, ...], layout: Layout) 
     """Return the sketch of the predictions in each level of each slice."""
     column = Layout((layout[PREDICTION],))
     found: SliceSketches = {}
-    for name, levels in levels_of(rows.frame, slices).items():
+    for name, levels in slice_levels(rows.frame, slices).items():
         for code, level in enumerate(levels.names):
             part = rows.table.select([PREDICTION]).filter(pa.array(levels.codes == code))
             found[name, level] = sketch([part], column).columns[PREDICTION]
@@ -360,7 +360,7 @@ def _promises(
     errors = None
     if fit.task == "regression":
         numbers = number_columns(watching)
-        errors = learn_error_model(target - score, score, Numbers().transform(holdout.frame[numbers]), numbers)
+        errors = learn_error_model(target - score, score, FloatConverter().transform(holdout.frame[numbers]), numbers)
     return {name: tuple(values) for name, values in promised.items()}, calibration, errors
 
 

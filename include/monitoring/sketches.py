@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from include.errors import DataError
 from include.storage.content import canonical_json, digest_json, read_json
-from include.training.levels import texts_of
+from include.training.preprocessing.category_encoder import factorize_texts
 
 Array = NDArray[Any]
 Kind = Literal["number", "level", "text", "time"]
@@ -449,7 +449,7 @@ class _ColumnCounter:
                 counts += np.bincount(numbers[start : start + _STEP], minlength=len(texts))
         series = texts.to_pandas()
         known = series.notna().to_numpy()
-        rows, names = texts_of(series[known])
+        rows, names = factorize_texts(series[known])
         for name, count in zip(names[rows], counts[known], strict=True):
             self.counts[self.layout.place(str(name))] += count
 
@@ -591,7 +591,7 @@ def _learned(table: pa.Table, column: WatchedColumn, event_time: str | None) -> 
 
 
 def _levels_of(values: pa.Array) -> Mapping[str, Any]:
-    rows, texts = texts_of(values.to_pandas())
+    rows, texts = factorize_texts(values.to_pandas())
     # A category may be listed twice as text, such as 7 and 7.0, and need not have a row.
     counts = pd.Series(np.bincount(rows[rows >= 0], minlength=len(texts)), index=texts).groupby(level=0).sum()
     counts = counts[counts > 0].sort_index().sort_values(ascending=False, kind="stable")

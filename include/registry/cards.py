@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.config.model import ModelConfig
-from include.evaluation.card import render_card
+from include.evaluation.report.card import render_card
 from include.registry.gate import Judgement
 from include.registry.ledger import Comparison
 from include.registry.timeline import Decision

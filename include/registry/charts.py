@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from include.evaluation.evidence import Measured
-from include.evaluation.plots import Scale, Tick
+from include.evaluation.report.plots import Scale, Tick
 from include.registry.history import Chapter, Fate, History, reigns
 from include.registry.measurement import compared
 

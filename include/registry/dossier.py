@@ -14,8 +14,8 @@ from include.registry.timeline import Standing
 from include.registry.versions import Version, fit_of, load_version
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
-from include.training.record import FitRecord
-from include.training.selection import select_best
+from include.training.fit_record import FitRecord
+from include.training.model_selection.candidate_selection import select_best
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from itertools import islice, takewhile, zip_longest
 
 from include.config.model import ModelConfig
 from include.config.ticks import ticks_until
-from include.evaluation.wording import metric_name
+from include.evaluation.report.labels import metric_name
 from include.registry.timeline import Outcome, Standing, Timeline, Trigger
 
 STALE_AFTER = 3

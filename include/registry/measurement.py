@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from include.evaluation.evidence import Evidence, Measured, Role
 from include.evaluation.measure import load_evidence
-from include.evaluation.wording import greater_is_better
+from include.evaluation.report.labels import greater_is_better
 from include.registry.history import Chapter, History
 from include.storage.store import ObjectStore
 

@@ -11,7 +11,7 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import NotEnoughRows
-from include.evaluation.contenders import Contender
+from include.evaluation.compared_models import ComparedModel
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence, measure
 from include.registry.ledger import Measure
@@ -69,8 +69,8 @@ def measurer(
     def measure_version(
         model: ModelConfig, version: Version, incumbent: Version | None, *, again: str | None = None
     ) -> tuple[Evidence, str]:
-        def contender(of: Version) -> Contender:
-            return Contender(of.id, fit_of(store, of))
+        def contender(of: Version) -> ComparedModel:
+            return ComparedModel(of.id, fit_of(store, of))
 
         return measure(
             store,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from include.config.model import ModelConfig
-from include.evaluation.evidence import CHURN_OF, Evidence, Gain, Measured
-from include.evaluation.wording import metric_name
+from include.evaluation.evidence import CHURN_UNITS, Evidence, Gain, Measured
+from include.evaluation.report.labels import metric_name
 from include.registry.gate import SAME_KIND, Judgement
 from include.registry.ledger import Comparison
 from include.storage.content import to_iso
@@ -112,7 +112,7 @@ def _levels(evidence: Evidence) -> Iterator[str]:
 def _churn(evidence: Evidence) -> Iterator[str]:
     for churn in evidence.churn:
         if churn.slice is None and churn.share.value is not None:
-            yield f"**Prediction churn**: {churn.share.value:.2%} {CHURN_OF[evidence.task]}, {_value(churn.share)}."
+            yield f"**Prediction churn**: {churn.share.value:.2%} {CHURN_UNITS[evidence.task]}, {_value(churn.share)}."
 
 
 def _value(measured: Measured | None) -> str:

@@ -11,9 +11,9 @@ from include.config.model import BASELINES, ModelConfig
 from include.errors import TrainingError
 from include.registry.versions import Version, save_version
 from include.storage.store import ObjectStore
-from include.training.origins import prove
-from include.training.record import read_fit
-from include.training.selection import select
+from include.training.fit_record import read_fit
+from include.training.model_selection.candidate_selection import select_challenger
+from include.training.provenance import verify_fit_key
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def choose_challenger(
     for name, why in failed.items():
         log.warning("%s was not fitted: %s", name, why)
     read = {name: read_fit(store, model.name, key) for name, key in fits.items()}
-    records = {name: prove(store, record) for name, (record, _) in read.items()}
+    records = {name: verify_fit_key(store, record) for name, (record, _) in read.items()}
     candidates = [records[name] for name in model.candidate_names if name in records]
     for record in candidates:
         if record.cv is not None:
@@ -66,7 +66,7 @@ def choose_challenger(
             where=model.name,
             remedy="the training tasks' logs say more",
         )
-    best = select(candidates)
+    best = select_challenger(candidates)
     pinned = {record.key: digest for record, digest in read.values()}
     pinned |= {key: read_fit(store, model.name, key)[1] for key in best.members or () if key not in pinned}
     baselines = {name: records[name] for name in BASELINES}

@@ -16,9 +16,9 @@ from include.config.model import ModelConfig
 from include.data.frames import check_partition
 from include.data.snapshots import Snapshot
 from include.errors import ObjectCorrupt, RatchetError, StoreUnavailable
-from include.evaluation.contenders import subject_of
+from include.evaluation.compared_models import subject_of
 from include.evaluation.evidence import Evidence, Role
-from include.evaluation.recount import measured_otherwise
+from include.evaluation.evidence_recheck import measured_otherwise
 from include.registry.gate import policy_digest
 from include.registry.ledger import Ledger
 from include.registry.replay import judge_again
@@ -26,8 +26,8 @@ from include.registry.timeline import Decision, Standing, Timeline
 from include.registry.versions import Version, fit_of
 from include.storage.answers import check_answers
 from include.storage.content import digest_json, get_content, read_json
-from include.training.origins import config_of, listed_code
-from include.training.record import FitRecord
+from include.training.fit_record import FitRecord
+from include.training.provenance import config_of, listed_code
 
 ANSWERS = ("alone", "checks/index", "checks/passed", "evidence/index", "tripwires")
 """The folders of answers that are kept under their question."""

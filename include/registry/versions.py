@@ -12,8 +12,8 @@ from include.config.model import ModelConfig
 from include.errors import ObjectCorrupt, ObjectMissing, RegistryError, nearest
 from include.storage.content import check_digest, digest_json, from_iso, read_json, settle_json, to_iso
 from include.storage.store import ObjectStore
-from include.training.origins import prove
-from include.training.record import FitRecord, load_fit
+from include.training.fit_record import FitRecord, load_fit
+from include.training.provenance import verify_fit_key
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def fit_of(store: ObjectStore, version: Version, key: str | None = None) -> FitR
         raise ObjectCorrupt("a version does not name this fit", expected=", ".join(version.records), found=own)
     fit = load_fit(store, version.model, own, digest)
     if digest is None:
-        prove(store, fit)
+        verify_fit_key(store, fit)
     facts = {"snapshot": (version.snapshot, fit.snapshot)}
     if own == version.fit:
         facts |= {

@@ -18,9 +18,9 @@ from include.registry.versions import Version
 from include.reproduction.report import Difference, Kind
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
-from include.training.origins import listed_code
+from include.training.fit_record import FitRecord
+from include.training.provenance import listed_code
 from include.training.recipe import Recipe
-from include.training.record import FitRecord
 
 _SECTIONS = ("task", "data", "quality", "features", "training")
 _NOTHING = "nothing"

@@ -25,11 +25,11 @@ from include.reproduction.rows import changed_rows, damaged
 from include.reproduction.scratch import ScratchStore
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
-from include.training.fit import fit_candidate
-from include.training.model_file import identity, load, predict_scores
-from include.training.origins import code_of, config_of
+from include.training.fit_candidate import fit_candidate
+from include.training.fit_record import FitRecord
+from include.training.persistence.model_file import identity, load, predict_scores
+from include.training.provenance import code_of, config_of
 from include.training.recipe import recipe_of
-from include.training.record import FitRecord
 
 log = logging.getLogger(__name__)
 

@@ -18,19 +18,19 @@ from include.config.data import LOT, ROW, ColumnType
 from include.config.model import ModelConfig
 from include.data.frames import derived, read_rows, select, to_frame
 from include.data.snapshots import Snapshot
-from include.evaluation.contenders import open_model, score_rows
+from include.evaluation.compared_models import open_model, score_rows
 from include.registry.ledger import Ledger
 from include.registry.versions import Version, fit_of
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
-from include.training.domain import Domain
-from include.training.origins import Origin
-from include.training.record import FitRecord
+from include.training.fit_record import FitRecord
+from include.training.input_domain import InputDomain
+from include.training.provenance import Provenance
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-    from include.training.domain import Mask
+    from include.training.input_domain import Mask
 
 Array = np.ndarray[Any, Any]
 
@@ -85,7 +85,7 @@ class Predictor:
     ----------
     model : ModelConfig
         The declaration given, with the features that the version was fitted with.
-    origin : Origin
+    origin : Provenance
         The declaration and the code that the version was fitted with.
     schema : dict
         The types of the raw columns, the target left out.
@@ -97,8 +97,8 @@ class Predictor:
     version: Version
     fit: FitRecord
     pipeline: Pipeline
-    domain: Domain
-    origin: Origin
+    domain: InputDomain
+    origin: Provenance
     schema: dict[str, ColumnType]
     derive: Callable[[pd.DataFrame], pd.DataFrame] | None
 
@@ -145,10 +145,10 @@ def open_predictor(store: ObjectStore, model: ModelConfig, folder: Path, version
     """
     record = Ledger(store, model.name).version(version) if isinstance(version, str) else version
     fit = fit_of(store, record)
-    with Origin(store, fit, folder) as origin:
+    with Provenance(store, fit, folder) as origin:
         then = model.model_copy(update={"features": origin.declared.features})
         assert fit.domain is not None  # noqa: S101 (kept together with the declaration)
-        domain = Domain.from_json(json.loads(get_content(store, f"{model.name}/domains", ".json", fit.domain)))
+        domain = InputDomain.from_json(json.loads(get_content(store, f"{model.name}/domains", ".json", fit.domain)))
         snapshot = Snapshot.load(store, model.name, fit.snapshot)
         hidden = {model.data.target, LOT, ROW}
         schema: dict[str, Any] = {name: kind for name, kind in snapshot.schema.items() if name not in hidden}

@@ -11,7 +11,7 @@ import pyarrow as pa
 from include.config.data import Data
 from include.errors import ConfigError
 from include.scoring.predictor import Predictions
-from include.training.record import FitRecord
+from include.training.fit_record import FitRecord
 
 PREDICTION, LABEL, VERSION, OUTSIDE = "prediction", "label", "version", "out_of_domain"
 

@@ -10,7 +10,7 @@ from include.serving.live import LiveModel, Served
 from include.serving.open_inference import example_request
 from include.serving.schema import Row
 from include.templates import templates_beside
-from include.training.domain import Domain
+from include.training.input_domain import InputDomain
 
 _TYPES: dict[ColumnType, dict[str, Any]] = {
     "string": {"type": "string"},
@@ -49,7 +49,7 @@ def example_row(served: Served) -> Row:
     return row
 
 
-def _example(name: str, kind: ColumnType, domain: Domain) -> Any:
+def _example(name: str, kind: ColumnType, domain: InputDomain) -> Any:
     if kind == "string" and name in domain.categorical and domain.categorical[name].levels:
         return domain.categorical[name].levels[0]
     known = domain.numeric.get(name)

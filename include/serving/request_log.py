@@ -30,7 +30,7 @@ from include.serving.settings import ServingSettings
 from include.serving.single_row import SinglePrediction, joined
 from include.storage.content import digest
 from include.storage.store import ObjectStore
-from include.training.record import FitRecord
+from include.training.fit_record import FitRecord
 
 log = logging.getLogger(__name__)
 

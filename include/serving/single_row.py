@@ -20,11 +20,11 @@ from include.errors import RatchetError
 from include.scoring.golden import agree
 from include.scoring.predictor import Array, Predictions, Predictor
 from include.serving.schema import Row
-from include.training.levels import UNKNOWN, LevelEncoder
-from include.training.numbers import Numbers
-from include.training.outliers import OutlierBounds
-from include.training.record import FitRecord
-from include.training.skew import SignedLog
+from include.training.fit_record import FitRecord
+from include.training.preprocessing.category_encoder import UNKNOWN_CODE, CategoryEncoder
+from include.training.preprocessing.float_converter import FloatConverter
+from include.training.preprocessing.outliers import OutlierClipper
+from include.training.preprocessing.signed_log import SignedLog
 
 Vector = Callable[[Array], Array]
 _ALL_AT_ONCE = 20_000
@@ -159,7 +159,7 @@ def _number(value: Any) -> float:
 
 
 def _text(value: Any) -> str | None:
-    """Return a value as `LevelEncoder` names its level, None for a missing one."""
+    """Return a value as `CategoryEncoder` names its level, None for a missing one."""
     if type(value) is str:
         return value
     if value is None or value != value:
@@ -190,9 +190,9 @@ def _preparation(transformer: Any) -> Callable[[Row], Array]:
 
 def _group(steps: list[Any], columns: list[str]) -> Callable[[Row], Array]:
     first, *rest = steps
-    if isinstance(first, Numbers):
+    if isinstance(first, FloatConverter):
         start: Callable[[Row], Array] = lambda row: np.array([_number(row[name]) for name in columns])  # noqa: E731
-    elif isinstance(first, LevelEncoder):
+    elif isinstance(first, CategoryEncoder):
         start = _encoder(first, columns)
     else:
         raise NotCompiled(f"`{type(first).__name__}` has no form for one row.")
@@ -207,7 +207,7 @@ def _group(steps: list[Any], columns: list[str]) -> Callable[[Row], Array]:
     return group
 
 
-def _encoder(encoder: LevelEncoder, columns: list[str]) -> Callable[[Row], Array]:
+def _encoder(encoder: CategoryEncoder, columns: list[str]) -> Callable[[Row], Array]:
     tables = [
         ({str(level): int(code) for level, code in zip(levels, codes, strict=True)}, int(missing))
         for levels, codes, missing in zip(encoder.levels_, encoder.codes_, encoder.missing_, strict=True)
@@ -218,19 +218,19 @@ def _encoder(encoder: LevelEncoder, columns: list[str]) -> Callable[[Row], Array
         found = []
         for name, (table, missing) in named:
             text = _text(row[name])
-            found.append(missing if text is None else table.get(text, UNKNOWN))
+            found.append(missing if text is None else table.get(text, UNKNOWN_CODE))
         return found
 
     if encoder.encode != "one_hot":
         unknown = math.nan if encoder.encode == "native" else -1.0
-        return lambda row: np.array([unknown if code == UNKNOWN else float(code) for code in codes_of(row)])
+        return lambda row: np.array([unknown if code == UNKNOWN_CODE else float(code) for code in codes_of(row)])
     widths = [len(names) for names in encoder.names_]
     offsets = [sum(widths[:place]) for place in range(len(widths))]
 
     def one_hot(row: Row) -> Array:
         x = np.zeros(sum(widths))
         for offset, code in zip(offsets, codes_of(row), strict=True):
-            if code != UNKNOWN:
+            if code != UNKNOWN_CODE:
                 x[offset + code] = 1.0
         return x
 
@@ -243,7 +243,7 @@ def _array_step(step: Any) -> Vector:
     from sklearn.preprocessing import RobustScaler, StandardScaler
 
     match step:
-        case OutlierBounds(action="clip"):
+        case OutlierClipper(action="clip"):
             low, high = step.lower_, step.upper_
             return lambda x: np.minimum(np.maximum(x, low), high)
         case SimpleImputer(add_indicator=False):

@@ -20,17 +20,17 @@ from include.config.training import Candidate, CrossValidation, Imbalance, Mitig
 from include.data.snapshots import Snapshot
 from include.errors import ConfigError, nearest
 from include.storage.content import digest_json
-from include.training.boosted_trees import library_version
-from include.training.estimators import CONSTANT, Space, build_estimator, check_settings, find_estimator
-from include.training.preparation import preparation
-from include.training.scoring import check_metric
+from include.training.estimators.boosted_trees import library_version
+from include.training.estimators.registry import CONSTANT, Space, build_estimator, check_settings, find_estimator
+from include.training.metrics.scoring import check_metric
+from include.training.preprocessing.column_transformer import build_column_transformer
 
-MEANING = 3
+RECIPE_VERSION = 3
 """Raise it when the same declaration starts to give another model, so that earlier fits are not taken for it; where that is
-so for some declarations only, `Recipe.meaning` tells which. `include.training.origins` works out the keys of earlier fits:
+so for some declarations only, `Recipe.meaning` tells which. `include.training.provenance` works out the keys of earlier fits:
 what it was must be kept there."""
 
-REFITS = 10
+STABILITY_REFITS = 10
 """How often a clustering is fitted again to tell its stability."""
 
 _TRIVIAL: dict[str, dict[str, Any]] = {
@@ -87,7 +87,7 @@ class Recipe:
         mended = (from_scores and self.weights is not None) or any(
             group.encode == "target" and group.impute == "none" for group in self.features.categorical
         )
-        return max([MEANING + mended, *(one.meaning for one in self.members)])
+        return max([RECIPE_VERSION + mended, *(one.meaning for one in self.members)])
 
     @property
     def reads_groups(self) -> bool:
@@ -179,7 +179,7 @@ class Recipe:
         if self.estimator == CONSTANT:
             return ColumnTransformer([("nothing", "drop", list(self.features.columns))])
         kind = find_estimator(self.estimator, self.task)
-        return preparation(
+        return build_column_transformer(
             self.features,
             missing=kind.missing
             and not self.features.select
@@ -268,7 +268,7 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         threshold=training.threshold,
         quantile=model.evaluation.quantile,
         positive=model.data.positive,
-        refits=REFITS if "stability" in model.metrics else 0,
+        refits=STABILITY_REFITS if "stability" in model.metrics else 0,
         **own,
     )
     if not recipe.members:
@@ -300,7 +300,7 @@ def _check_monotone(recipe: Recipe) -> None:
         )
 
 
-def twins(model: ModelConfig) -> dict[str, str]:
+def equivalent_candidates(model: ModelConfig) -> dict[str, str]:
     """Return the candidate that is fitted just as a baseline is, by the baseline's name, where there is one: it need not be fitted twice."""
     found: dict[str, str] = {}
     for baseline in BASELINES:

@@ -35,14 +35,14 @@ class Train(RatchetOperator):
         from include.config.settings import Settings
         from include.data.snapshots import Snapshot
         from include.errors import ClusterUnavailable, ConfigError, TrainingError
-        from include.training.fit import fit_candidate
-        from include.training.recipe import twins
+        from include.training.fit_candidate import fit_candidate
+        from include.training.recipe import equivalent_candidates
 
         config, chosen = self.config, self.handed["candidates"]
         if self.candidate != "baselines" and self.candidate not in chosen:
             raise AirflowSkipException(f"{self.candidate} was not chosen for this run.")
         # A baseline that is declared just as a candidate is fitted once, where the candidate is.
-        fitted_by = {baseline: twin for baseline, twin in twins(config).items() if twin in chosen}
+        fitted_by = {baseline: twin for baseline, twin in equivalent_candidates(config).items() if twin in chosen}
         names = [name for name in BASELINES if fitted_by.get(name, "baselines") == self.candidate]
         if self.candidate != "baselines":
             names.insert(0, self.candidate)

@@ -30,7 +30,7 @@ _MODULES = (
     "include.registry.cards",
     "include.registry.measuring",
     "include.registry.selection",
-    "include.training.fit",
+    "include.training.fit_candidate",
     "pyarrow.dataset",
     "pyarrow.pandas_compat",
     "ratchet_operators",

@@ -12,7 +12,7 @@ from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ObjectMissing, RatchetError
 from include.evaluation.measure import load_evidence
-from include.evaluation.pictures import PICTURES
+from include.evaluation.report.figures import FIGURES
 from include.registry.cards import draw_card
 from include.registry.history import Chapter, History
 from include.storage.content import get_content
@@ -123,7 +123,7 @@ def file(digest: Annotated[str, Path(pattern="^[0-9a-f]{16}$")], name: str) -> F
 
 @app.get("/{model}/evidence/{digest}/{picture}.svg")
 def picture(
-    viewer: ViewerDep, model: Model, digest: Digest, picture: Annotated[str, Path(pattern=f"^({'|'.join(PICTURES)})$")]
+    viewer: ViewerDep, model: Model, digest: Digest, picture: Annotated[str, Path(pattern=f"^({'|'.join(FIGURES)})$")]
 ) -> Response:
     """Return a picture of evidence, which Airflow's approval form shows."""
     _may_read(viewer, model)
@@ -131,7 +131,7 @@ def picture(
         evidence = load_evidence(_shelf().store, model, digest)
     except ObjectMissing:
         _not_there()
-    return Response(PICTURES[picture](evidence), media_type="image/svg+xml", headers=_FOR_GOOD)
+    return Response(FIGURES[picture](evidence), media_type="image/svg+xml", headers=_FOR_GOOD)
 
 
 @app.get("/{model}/{folder}/{digest}", response_class=HTMLResponse)

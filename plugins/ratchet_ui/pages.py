@@ -16,9 +16,9 @@ from include.config.model import ModelConfig
 from include.config.names import METRICS
 from include.data.lots import said
 from include.errors import RatchetError
-from include.evaluation.evidence import CHURN_OF, Churn, Evidence, Gain, Measured, Role
-from include.evaluation.plots import WIDTH, Forest, Interval
-from include.evaluation.wording import ROLES, greater_is_better, metric_name
+from include.evaluation.evidence import CHURN_UNITS, Evidence, Gain, Measured, PredictionChurn, Role
+from include.evaluation.report.labels import ROLE_LABELS, greater_is_better, metric_name
+from include.evaluation.report.plots import WIDTH, Forest, Interval
 from include.leaks.tripwire import QUESTIONS
 from include.registry import charts
 from include.registry.differences import differences
@@ -184,7 +184,7 @@ def draw_version(shelf: Shelf, viewer: Viewer, model: str, chapter: Chapter, roo
         evidence=dossier.evidence,
         scores=None if dossier.evidence is None else _scores(dossier.evidence),
         slices=() if dossier.evidence is None else _slices(dossier.evidence),
-        roles=ROLES,
+        roles=ROLE_LABELS,
         next_in_line=told.next_in_line,
         events=events,
         run=_run(events),
@@ -209,7 +209,7 @@ def draw_comparison(shelf: Shelf, model: str, one: Chapter, other: Chapter, root
         apart=mine.judged_with(theirs),
         differences=differences(mine, theirs),
         paired=_paired(one, other, mine, theirs),
-        churn_of=CHURN_OF[mine.fit.task],
+        churn_of=CHURN_UNITS[mine.fit.task],
         metrics=_metrics_of_both(mine.evidence, theirs.evidence),
     )
 
@@ -267,7 +267,7 @@ def _table(
 def _scores(evidence: Evidence) -> ScoreTable:
     """Return every metric of every role on the version's own holdout."""
     against = evidence.opponent
-    roles = tuple(role for role in ROLES if role in evidence.scores)
+    roles = tuple(role for role in ROLE_LABELS if role in evidence.scores)
     return _table(
         against,
         roles,
@@ -310,7 +310,7 @@ class Paired:
     holdout_rows: int
     metrics: ScoreTable
     slices: tuple[tuple[str, ScoreTable], ...]
-    churn: tuple[Churn, ...]
+    churn: tuple[PredictionChurn, ...]
     """How many predictions change from the older to the newer: on all rows, then by level, the most changed first."""
 
 

@@ -20,7 +20,7 @@ from include.data.frames import read_rows
 from include.data.partitions import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
-from include.evaluation.contenders import open_model, score_rows
+from include.evaluation.compared_models import open_model, score_rows
 from include.registry.ledger import Ledger
 from include.registry.replay import rejudge
 from include.reproduction.report import Outcome
@@ -29,7 +29,7 @@ from include.scoring.publication import Publication
 from include.scoring.score import score
 from include.storage.content import get_json
 from include.storage.local import LocalStore
-from include.training.record import FitRecord
+from include.training.fit_record import FitRecord
 
 STORES = sorted((Path(__file__).parents[1] / "golden").glob("store-*.zip"))
 MODELS = ("parcels", "weights", "groups")

@@ -14,14 +14,14 @@ from fastapi.testclient import TestClient
 from histories import tell
 
 from include.command_line import questions
-from include.evaluation.evidence import Churn, Measured, SliceScores
+from include.evaluation.evidence import Measured, PredictionChurn, SliceScores
 from include.evaluation.measure import load_evidence
 from include.registry.ledger import Ledger
 from include.registry.versions import Version, id_of, load_version
 from include.storage.content import canonical_json, put_content, put_json, to_iso
 from include.storage.local import LocalStore
 from include.storage.log import Log
-from include.training.record import CrossValidated, FitRecord, load_fit
+from include.training.fit_record import CrossValidated, FitRecord, load_fit
 from ratchet_ui import app as pages
 from ratchet_ui.access import Viewer, get_user
 
@@ -126,8 +126,8 @@ def test_two_versions_side_by_side_tell_how_many_predictions_change(place: Place
     decision = place.ledger.timeline()[second].decision
     assert decision is not None
     churn = (
-        Churn(("origin", "JFK"), 400, Measured(0.0456, 0.04, 0.05)),
-        Churn(None, 10_000, Measured(0.0123, 0.01, 0.015)),
+        PredictionChurn(("origin", "JFK"), 400, Measured(0.0456, 0.04, 0.05)),
+        PredictionChurn(None, 10_000, Measured(0.0123, 0.01, 0.015)),
     )
     found = replace(load_evidence(place.store, NAME, decision.evidence), churn=churn)
     key = put_content(place.store, f"{NAME}/evidence", ".json", canonical_json(found.to_json()))

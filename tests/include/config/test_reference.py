@@ -16,7 +16,7 @@ from include.config.reference import examples, json_schema, markdown
 from include.config.section import Section
 from include.config.settings import ROOT
 from include.config.yaml_text import read_yaml
-from include.training.estimators import spaces
+from include.training.estimators.registry import spaces
 
 
 def sections(above: type[Section] = Section) -> dict[str, type[Section]]:

@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 from include.evaluation.evidence import (
     PROBABILITIES,
-    Cost,
+    CostFunction,
     Curves,
     Evidence,
     Gain,
@@ -75,7 +75,7 @@ def example_evidence(*, column: str = "origin", level: str = "EWR", model: str =
         subjects={"challenger": subject, "incumbent": subject, "trivial": subject, "simple": subject},
         curves={"challenger": curves, "incumbent": curves},
         importance=(Importance("distance", 0.03, 0.002), Importance(column, 0.001, 0.002)),
-        cost=Cost(4.2, 123_456),
+        cost=CostFunction(4.2, 123_456),
         resamples=1000,
         units=Units("row", 1000, 1000),
         seed=7,

@@ -16,7 +16,7 @@ from include.registry.gate import Judgement, judge
 from include.registry.versions import load_version
 from include.storage.content import get_content
 from include.storage.local import LocalStore
-from include.training.record import FitRecord, load_fit
+from include.training.fit_record import FitRecord, load_fit
 
 TREE = "- {estimator: decision_tree, params: {max_depth: 4, min_samples_leaf: 10}}"
 LINE = "- {estimator: logistic_regression}"

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.evaluation.bootstrap import draw
-from include.evaluation.comparison import Comparison, Levels, Scored, compare, interval_of
+from include.evaluation.comparison import Comparison, Scored, SliceLevels, compare, interval_of
 from include.evaluation.evidence import Measured
+from include.evaluation.uncertainty.bootstrap import draw
 
 METRICS = ("roc_auc", "precision", "brier")
 N = 2000
@@ -24,7 +24,7 @@ def rows() -> tuple[np.ndarray, dict, dict]:
     good = Scored(1 / (1 + np.exp(-(2 * target - 1 + rng.normal(size=N)))), 0.5)
     worse = Scored(1 / (1 + np.exp(-(target - 0.5 + rng.normal(size=N)))), 0.5)
     trivial = Scored(np.full(N, 0.3), 0.5)
-    return target, {"challenger": good, "incumbent": worse, "trivial": trivial}, {"level": Levels.of(level)}
+    return target, {"challenger": good, "incumbent": worse, "trivial": trivial}, {"level": SliceLevels.of(level)}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_slice_with_hardly_any_positive_is_undefined_rather_than_certain(rows)
     target, models, _ = rows
     target = target.copy()
     target[:40] = [1.0] + [0.0] * 39
-    slices = {"level": Levels(("rest", "rare"), (np.arange(N) < 40).astype(int))}
+    slices = {"level": SliceLevels(("rest", "rare"), (np.arange(N) < 40).astype(int))}
     found = compare(target, models, METRICS, slices, draw(np.arange(N), resamples=300, seed=1), positives=True)
     assert "too few rows" in gain(found, "roc_auc", "incumbent", ("level", "rare")).undefined
 
@@ -95,7 +95,7 @@ def test_slices_gain_over_the_incumbent_or_else_over_the_baselines(rows, found) 
 
 def test_a_slice_of_all_rows_equals_the_whole(rows) -> None:
     target, models, _ = rows
-    slices = {"all": Levels(("everything",), np.zeros(N, dtype=int))}
+    slices = {"all": SliceLevels(("everything",), np.zeros(N, dtype=int))}
     found = compare(target, models, METRICS, slices, draw(np.arange(N), resamples=300, seed=1), positives=True)
     whole, part = gain(found, "roc_auc", "incumbent"), gain(found, "roc_auc", "incumbent", ("all", "everything"))
     assert replace(part, slice=None, delong=whole.delong) == whole

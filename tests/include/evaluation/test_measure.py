@@ -22,13 +22,13 @@ from include.config.spans import Span
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.errors import EvaluationError
-from include.evaluation import contenders
-from include.evaluation.contenders import Contender
+from include.evaluation import compared_models
+from include.evaluation.compared_models import ComparedModel
 from include.evaluation.evidence import PROBABILITIES, Evidence, Gain
 from include.evaluation.measure import _notes, load_evidence, measure
 from include.storage.content import put_content
 from include.storage.local import LocalStore
-from include.training.fit import fit_candidate
+from include.training.fit_candidate import fit_candidate
 from tests.faults import FaultyStore, Killed
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -96,9 +96,9 @@ class World:
         self.snapshot = self.cut(0, 18, 30)
         self.snapshot.save(self.store)
         self.candidate = self.model.candidate_names[0]
-        self.challenger = Contender("new", self.fit(self.candidate))
+        self.challenger = ComparedModel("new", self.fit(self.candidate))
         self.baselines = {name: self.fit(name) for name in ("trivial", "simple")}
-        self.incumbent = Contender("old", self.fit(self.candidate, self.cut(0, 10, 18)))
+        self.incumbent = ComparedModel("old", self.fit(self.candidate, self.cut(0, 10, 18)))
 
     def cut(self, after: float, until: float, end: float) -> Snapshot:
         frame = rows_of(self.task)
@@ -165,27 +165,27 @@ def test_values_are_those_of_the_stored_model_file(world: World) -> None:
 
     evidence, _ = world.measure()
     held = rows_of("classification").iloc[ROWS - HOLDOUT :]
-    pipeline = contenders.open_model(world.store, world.challenger.fit)
-    score = contenders.predict_scores(pipeline, held[list(world.challenger.fit.columns)])
+    pipeline = compared_models.open_model(world.store, world.challenger.fit)
+    score = compared_models.predict_scores(pipeline, held[list(world.challenger.fit.columns)])
     assert evidence.scores["challenger"]["roc_auc"].value == pytest.approx(roc_auc_score(held["target"], score))
 
 
 def test_each_model_predicts_the_holdout_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    predict = contenders.predict_scores
+    predict = compared_models.predict_scores
 
     def counted(pipeline: Any, frame: pd.DataFrame) -> Any:
         asked.append(len(frame))
         return predict(pipeline, frame)
 
-    monkeypatch.setattr(contenders, "predict_scores", counted)
+    monkeypatch.setattr(compared_models, "predict_scores", counted)
     world.measure()
     assert asked.count(HOLDOUT) == 4
 
 
 def test_a_repeated_measurement_finds_the_evidence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     first = world.measure()
-    monkeypatch.setattr(contenders, "predict_scores", None)
+    monkeypatch.setattr(compared_models, "predict_scores", None)
     assert world.measure(clock=None) == first
 
 
@@ -215,7 +215,7 @@ def test_a_measurement_killed_at_any_store_call_is_repeated_as_if_nothing_happen
 
 
 def test_an_incumbent_that_saw_the_holdout_is_not_compared(world: World) -> None:
-    late = Contender("late", world.fit(world.candidate, world.cut(0, 25, 30)))
+    late = ComparedModel("late", world.fit(world.candidate, world.cut(0, 25, 30)))
     evidence, _ = world.measure(incumbent=late)
     assert not evidence.comparable and "fitted on rows until 2024-01-26" in evidence.incomparable_because
     assert evidence.remedy and evidence.incumbent == "late" and "incumbent" not in evidence.scores
@@ -224,25 +224,25 @@ def test_an_incumbent_that_saw_the_holdout_is_not_compared(world: World) -> None
 
 def test_an_incumbent_that_lacks_its_columns_is_not_compared(world: World) -> None:
     old = replace(world.incumbent.fit, columns=(*world.incumbent.fit.columns, "gone"))
-    evidence, _ = world.measure(incumbent=Contender("old", old))
+    evidence, _ = world.measure(incumbent=ComparedModel("old", old))
     assert not evidence.comparable and "gone" in evidence.incomparable_because
 
 
 def test_an_incumbent_with_other_columns_of_the_source_is_compared(world: World) -> None:
     wider = world.fit(world.candidate, world.cut(0, 10, 18), declare(columns=("size", "customer")))
-    assert world.measure(incumbent=Contender("wider", wider))[0].comparable
+    assert world.measure(incumbent=ComparedModel("wider", wider))[0].comparable
 
 
 def test_an_incumbent_whose_file_is_refused_is_not_compared(world: World) -> None:
     garbage = put_content(world.store, "toy/models", ".skops", b"no model")
-    evidence, _ = world.measure(incumbent=Contender("old", replace(world.incumbent.fit, model_file=garbage)))
+    evidence, _ = world.measure(incumbent=ComparedModel("old", replace(world.incumbent.fit, model_file=garbage)))
     assert not evidence.comparable and "refused" in evidence.incomparable_because
 
 
 def test_a_challenger_that_saw_the_holdout_is_an_error(world: World) -> None:
     late = world.fit(world.candidate, world.cut(0, 25, 30))
     with pytest.raises(EvaluationError, match="fitted on rows until"):
-        world.measure(challenger=Contender("late", late))
+        world.measure(challenger=ComparedModel("late", late))
 
 
 def test_a_first_version_is_measured_against_the_baselines(world: World) -> None:
@@ -307,7 +307,8 @@ def test_churn_is_the_share_of_labels_that_change(world: World) -> None:
     evidence, _ = world.measure()
     held = rows_of("classification").iloc[ROWS - HOLDOUT :]
     new, old = (
-        contenders.predict_scores(contenders.open_model(world.store, one.fit), held[list(one.fit.columns)]) >= 0.5
+        compared_models.predict_scores(compared_models.open_model(world.store, one.fit), held[list(one.fit.columns)])
+        >= 0.5
         for one in (world.challenger, world.incumbent)
     )
     whole, *levels = evidence.churn
@@ -341,6 +342,8 @@ def test_a_regression_is_measured(tmp_path: Path) -> None:
 def test_latency_is_the_median_time_of_five_predictions_by_the_thousand_rows(world: World) -> None:
     readings = iter([0.0, 0.004, 1.0, 1.006, 2.0, 2.009, 3.0, 3.005, 4.0, 5.0])
     fit, frame = world.challenger.fit, rows_of("classification").iloc[:500]
-    pipeline = contenders.open_model(world.store, fit)
-    assert contenders.latency(pipeline, fit, frame, lambda: next(readings)) == pytest.approx(12.0)  # 6 ms of 500 rows
+    pipeline = compared_models.open_model(world.store, fit)
+    assert compared_models.latency(pipeline, fit, frame, lambda: next(readings)) == pytest.approx(
+        12.0
+    )  # 6 ms of 500 rows
     assert next(readings, None) is None

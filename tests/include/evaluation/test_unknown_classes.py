@@ -10,8 +10,8 @@ import pytest
 from chain_run import Done, month, run_chain
 
 from include.config.load import load_model
+from include.evaluation.compared_models import of_classes
 from include.evaluation.comparison import Scored
-from include.evaluation.contenders import of_classes
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
 from include.registry.ledger import Ledger

@@ -19,7 +19,7 @@ from include.config.model import ModelConfig
 from include.data.frames import read_rows
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
-from include.evaluation.contenders import Contender
+from include.evaluation.compared_models import ComparedModel
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import measure
 from include.leaks.tripwire import QUESTIONS
@@ -27,11 +27,11 @@ from include.registry.gate import Answer, judge
 from include.registry.timeline import Outcome
 from include.storage.content import put_content
 from include.storage.local import LocalStore
-from include.training import fitting
-from include.training.fit import fit_candidate
-from include.training.model_file import dump
+from include.training import fit_pipeline
+from include.training.fit_candidate import fit_candidate
+from include.training.persistence.model_file import dump
 from include.training.recipe import recipe_of
-from include.training.rows import training_rows
+from include.training.training_rows import training_rows
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 ROWS = 2400
@@ -139,7 +139,7 @@ class Training:
             self.store,
             self.model,
             self.folder,
-            challenger=Contender("new", challenger or self.fit()),
+            challenger=ComparedModel("new", challenger or self.fit()),
             incumbent=None,
             baselines={name: self.fit(name) for name in ("trivial", "simple")},
             snapshot=self.snapshot,
@@ -234,7 +234,7 @@ def test_a_recipe_that_remembers_rows_from_fit_to_fit_trips_its_wire(
             return known
 
     def fit_model(recipe: Any, settings: Any, rows: Any, **how: Any) -> Any:
-        model = Remembering(fitting.fit_model(recipe, settings, rows, **how))
+        model = Remembering(fit_pipeline.fit_model(recipe, settings, rows, **how))
         seen.update(zip(rows.frame.index, rows.target, strict=True))
         return model
 
@@ -268,7 +268,7 @@ def test_a_preparation_that_saw_the_holdout_trips_its_wire(tmp_path: Path) -> No
         training.store, training.snapshot, training.model, tmp_path, window="both", columns=list(recipe.columns)
     )
     honest = training.fit()
-    body = dump(fitting.fit_model(recipe, honest.params, training_rows(both, recipe)))
+    body = dump(fit_pipeline.fit_model(recipe, honest.params, training_rows(both, recipe)))
     forged = replace(honest, model_file=put_content(training.store, "toy/models", ".skops", body))
     evidence = training.measure(forged)
     assert tripped(evidence) == ["preparation"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from include.evaluation.comparison import Levels, Scored
+from include.evaluation.comparison import Scored, SliceLevels
 from include.evaluation.evidence import Measured
 from include.monitoring.estimated_performance import (
     ErrorModel,
@@ -35,7 +35,7 @@ def test_an_interval_is_measured_by_the_gates_own_bootstrap_overall_and_by_slice
     rng = np.random.default_rng(0)
     target = (rng.random(800) < 0.3).astype(float)
     score = np.clip(0.3 * target + 0.7 * rng.random(800), 0, 1)
-    levels = Levels(("a", "b"), rng.integers(0, 2, 800))
+    levels = SliceLevels(("a", "b"), rng.integers(0, 2, 800))
     found = measure_performance(
         "v", START, START + DAY, target, Scored(score, 0.5), ("roc_auc", "brier"), {"kind": levels}, resamples=200
     )

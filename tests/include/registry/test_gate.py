@@ -6,7 +6,7 @@ import pytest
 from worlds import FLIGHTS, evidence, gain
 
 from include.config.judging import Gate
-from include.evaluation.evidence import CONFIDENCES, Churn, Family, Gain, Measured, SliceScores, probit
+from include.evaluation.evidence import CONFIDENCES, Family, Gain, Measured, PredictionChurn, SliceScores, probit
 from include.registry.gate import Answer, judge, policy_digest
 from include.registry.timeline import Outcome
 
@@ -260,7 +260,7 @@ def test_at_the_margin_more_rows_will_not_help():
     ("at_most", "expected"), [(0.1, Outcome.PROMOTE), (0.05, Outcome.HOLD), (0.02, Outcome.REJECT)]
 )
 def test_churn_is_held_to_its_limit_by_its_interval(at_most, expected):
-    churn = (Churn(None, 10_000, Measured(0.05, 0.04, 0.06)),)
+    churn = (PredictionChurn(None, 10_000, Measured(0.05, 0.04, 0.06)),)
     assert outcome(policy(churn={"at_most": at_most}), 0.75, BETTER, churn=churn) is expected
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from worlds import FLIGHTS, NOW, MemoryStore
 
 from include.evaluation.evidence import Measured
-from include.evaluation.plots import Scale
+from include.evaluation.report.plots import Scale
 from include.registry import charts
 from include.registry.differences import differences
 from include.registry.dossier import gather

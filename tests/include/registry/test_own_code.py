@@ -30,8 +30,8 @@ from include.registry.measuring import measurer
 from include.registry.verification import verify
 from include.registry.versions import fit_of
 from include.storage.local import LocalStore
-from include.training import origins
-from include.training.origins import Origin
+from include.training import provenance
+from include.training.provenance import Provenance
 
 BEFORE = """
 def derive(frame):
@@ -174,7 +174,7 @@ def test_what_code_raises_on_some_rows_is_said_without_its_words(world: World) -
     fit = fit_of(world.store, world.ledger.version(versions(world)[1]))
     world.edit("def derive(frame):\n    raise ValueError(frame['weight'].iloc[0])\n")
     failing = replace(fit, code=code_digest(world.folder, "features"))
-    with Origin(world.store, failing, world.folder) as origin, pytest.raises(DataError) as said:
+    with Provenance(world.store, failing, world.folder) as origin, pytest.raises(DataError) as said:
         origin.derive(pd.DataFrame({"weight": [77.25]}))
     assert "raises ValueError for such rows" in said.value.message and "77" not in str(said.value)
 
@@ -200,7 +200,7 @@ def test_verify_names_evidence_of_release_0_1_that_other_code_made(
         def code_of_the_day(store: Any, fit: Any, derive: Any, folder: Path) -> Iterator[Path]:
             yield folder
 
-        earlier.setattr(origins, "code_of", code_of_the_day)
+        earlier.setattr(provenance, "code_of", code_of_the_day)
         world.forget()
         false, _ = world.measure(july, april)
     assert false.scores["challenger"]["roc_auc"].value < 0.6

@@ -26,8 +26,8 @@ from include.reproduction.reproduce import reproduce
 from include.scoring.score import score
 from include.storage.content import canonical_json, digest_json
 from include.storage.local import LocalStore
-from include.training.fit import fit_candidate
-from include.training.origins import keep_code
+from include.training.fit_candidate import fit_candidate
+from include.training.provenance import keep_code
 
 LINE = "- {estimator: logistic_regression}"
 TREE = "- {estimator: decision_tree, params: {max_depth: 4, min_samples_leaf: 10}}"

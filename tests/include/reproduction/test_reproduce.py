@@ -23,8 +23,8 @@ from include.scoring.predictor import open_predictor
 from include.storage.content import canonical_json
 from include.storage.local import LocalStore
 from include.training import recipe
-from include.training.origins import keep_code, keep_config
-from include.training.record import FitRecord, load_fit
+from include.training.fit_record import FitRecord, load_fit
+from include.training.provenance import keep_code, keep_config
 
 
 class World:

@@ -23,10 +23,10 @@ from include.scoring.attributions import NotAttributable, attribute
 from include.scoring.predictor import Predictor, open_predictor
 from include.serving.single_row import NotCompiled, SingleRow, joined, strange_rows
 from include.storage.local import LocalStore
-from include.training.domain import learn_domain
-from include.training.fitting import fit_model
+from include.training.fit_pipeline import fit_model
+from include.training.input_domain import fit_input_domain
 from include.training.recipe import recipe_of
-from include.training.rows import training_rows
+from include.training.training_rows import training_rows
 
 ESTIMATORS = {
     "logistic_regression": "{}",
@@ -69,7 +69,7 @@ class Fits:
         rows = training_rows(self.rows, recipe)
         fit = replace(self.base.fit, columns=recipe.inputs, threshold=0.5, classes=rows.classes)
         pipeline = fit_model(recipe, recipe.settings, rows)
-        domain = learn_domain(features, self.rows)
+        domain = fit_input_domain(features, self.rows)
         return replace(self.base, model=model, fit=fit, pipeline=pipeline, domain=domain, derive=None)
 
     def asked(self) -> pa.Table:

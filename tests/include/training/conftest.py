@@ -18,11 +18,11 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.storage.local import LocalStore
-from include.training.fitting import fit_model
-from include.training.model_file import dump, load
+from include.training.fit_pipeline import fit_model
+from include.training.persistence.model_file import dump, load
+from include.training.preprocessing.target import as_numbers, find_classes
 from include.training.recipe import recipe_of
-from include.training.rows import Rows
-from include.training.target import as_numbers, find_classes
+from include.training.training_rows import TrainingRows
 
 AFTER, UNTIL, END = (datetime(2024, 1, day, tzinfo=UTC) for day in (1, 21, 28))
 PRIMARY = {"classification": "roc_auc", "regression": "rmse", "clustering": "silhouette"}
@@ -110,12 +110,12 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / "store")
 
 
-def rows_of(model: ModelConfig, frame: pd.DataFrame) -> Rows:
+def rows_of(model: ModelConfig, frame: pd.DataFrame) -> TrainingRows:
     """Return rows as a fit is given them, without a store."""
     if model.task == "clustering":
-        return Rows(frame, np.zeros(len(frame)), None)
+        return TrainingRows(frame, np.zeros(len(frame)), None)
     classes = find_classes(frame["target"]) if model.task == "classification" else None
-    return Rows(frame, as_numbers(frame["target"], classes), classes)
+    return TrainingRows(frame, as_numbers(frame["target"], classes), classes)
 
 
 def fit_at_once(model: ModelConfig, frame: pd.DataFrame, name: str | None = None) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from include.config.names import ESTIMATORS
 from include.storage.local import LocalStore
-from include.training.fit import fit_candidate
+from include.training.fit_candidate import fit_candidate
 from tests.include.training.conftest import declare, frame_of, snapshot_of
 
 QUICK = {

@@ -16,10 +16,10 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from include.errors import ConfigError, ModelFileRefused
-from include.training import boosted_trees, lightgbm_trees
-from include.training.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
-from include.training.model_file import dump, load
-from include.training.numbers import Numbers
+from include.training.estimators import boosted_trees, lightgbm_trees
+from include.training.estimators.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
+from include.training.persistence.model_file import dump, load
+from include.training.preprocessing.float_converter import FloatConverter
 from include.training.recipe import recipe_of
 from tests.include.training.conftest import declare, fit_at_once, frame_of
 
@@ -119,7 +119,7 @@ def test_a_setting_that_lightgbm_can_not_take_is_refused_before_a_fit(params: di
 def test_without_the_library_a_declaration_and_a_stored_model_say_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    body = dump(Pipeline([("numbers", Numbers()), ("estimator", LightGBMRegressor())]).fit(FRAME, FRAME.a))
+    body = dump(Pipeline([("numbers", FloatConverter()), ("estimator", LightGBMRegressor())]).fit(FRAME, FRAME.a))
 
     def gone(name: str) -> str:
         raise PackageNotFoundError(name)
@@ -184,7 +184,7 @@ HOSTILE: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_trees_are_refused_before_lightgbm_reads_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     estimator = LightGBMRegressor(n_estimators=2, num_leaves=3, categorical_features=[2], random_state=0)
-    body = dump(Pipeline([("numbers", Numbers()), ("estimator", estimator)]).fit(FRAME, FRAME.a))
+    body = dump(Pipeline([("numbers", FloatConverter()), ("estimator", estimator)]).fit(FRAME, FRAME.a))
     assert load(body, hashlib.sha256(body).hexdigest()).predict(FRAME).shape == (300,)
     monkeypatch.setattr(lightgbm_trees, "import_library", lambda name: pytest.fail("the native library was asked"))
     changed = HOSTILE[name](estimator.native_.tobytes())
@@ -203,7 +203,7 @@ def test_hostile_trees_are_refused_before_lightgbm_reads_them(name: str, monkeyp
 
 
 def test_trees_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    body = dump(Pipeline([("numbers", Numbers()), ("estimator", LightGBMRegressor())]).fit(FRAME, FRAME.a))
+    body = dump(Pipeline([("numbers", FloatConverter()), ("estimator", LightGBMRegressor())]).fit(FRAME, FRAME.a))
     monkeypatch.setattr(boosted_trees, "NATIVE_LIMIT", 1000)
     with pytest.raises(ModelFileRefused, match="too large"):
         load(body, hashlib.sha256(body).hexdigest())

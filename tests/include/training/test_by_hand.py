@@ -43,7 +43,7 @@ from sklearn.preprocessing import (
 from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
-from include.training.model_file import predict_scores
+from include.training.persistence.model_file import predict_scores
 from tests.include.training.conftest import declare, fit_at_once, frame_of
 
 NUMBERS = ["size", "weight"]

@@ -16,14 +16,15 @@ from pydantic import ValidationError
 from include.config.training import Search
 from include.errors import TrainingError
 from include.storage.local import LocalStore
-from include.training import fitting, preparation
-from include.training.fit import fit_candidate
-from include.training.fitting import divide, fit_model
-from include.training.numbers import Numbers
+from include.training import fit_pipeline
+from include.training.fit_candidate import fit_candidate
+from include.training.fit_pipeline import divide, fit_model
+from include.training.fit_record import CrossValidated, FitRecord, Trial
+from include.training.metrics.scoring import score_of
+from include.training.model_selection.search import search
+from include.training.preprocessing import column_transformer
+from include.training.preprocessing.float_converter import FloatConverter
 from include.training.recipe import recipe_of
-from include.training.record import CrossValidated, FitRecord, Trial
-from include.training.scoring import score_of
-from include.training.search import search
 from tests.include.training.conftest import declare, fit_at_once, frame_of, rows_of, snapshot_of
 
 FOLDS = {"kind": "stratified", "folds": 3}
@@ -66,7 +67,7 @@ def test_nothing_that_learns_sees_a_row_that_its_fold_holds_out(kind: str, seed:
     frame = frame_of(rows=800).assign(weight=np.arange(800.0))
     seen: set[float] = set()
 
-    class Spy(Numbers):
+    class Spy(FloatConverter):
         def fit(self, X, y=None):
             seen.update(X.get("weight", ()))
             return super().fit(X, y)
@@ -75,11 +76,11 @@ def test_nothing_that_learns_sees_a_row_that_its_fold_holds_out(kind: str, seed:
     rows = rows_of(model, frame)
     by_member = {member.name: member.settings for member in recipe.members}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparation, "Numbers", Spy)
+        patch.setattr(column_transformer, "FloatConverter", Spy)
         for fitted, held in divide(recipe, recipe.cv, rows):
             seen.clear()
             fit_model(recipe, by_member, rows.at(fitted))
-            fitting.find_threshold(recipe, by_member, rows.at(fitted))
+            fit_pipeline.find_threshold(recipe, by_member, rows.at(fitted))
             assert seen <= set(fitted.tolist())
             assert not seen & set(held.tolist())
             assert len(seen) > 50
@@ -236,8 +237,8 @@ def test_what_is_kept_of_fairlearn_says_what_fairlearn_says():
     from sklearn.linear_model import LogisticRegression
 
     from include.config.training import Mitigation
-    from include.training.group_thresholds import GroupThresholds, _AsGiven, find_rules
-    from include.training.mixture import reduce
+    from include.training.fairness.group_thresholds import GroupThresholdClassifier, _AsGiven, fit_group_thresholds
+    from include.training.fairness.randomized_classifier import fit_exponentiated_gradient
 
     frame = people()
     matrix, target, groups = (
@@ -257,11 +258,11 @@ def test_what_is_kept_of_fairlearn_says_what_fairlearn_says():
             def predict_proba(self, X):
                 return np.column_stack([1 - X["score"], X["score"]])
 
-        ours = GroupThresholds(Given(), "sex", *find_rules(scores, target, groups, declared))
+        ours = GroupThresholdClassifier(Given(), "sex", *fit_group_thresholds(scores, target, groups, declared))
         expected = theirs._pmf_predict(scores.reshape(-1, 1), sensitive_features=groups)
         np.testing.assert_allclose(ours.predict_proba(frame.assign(score=scores)), expected, atol=1e-12)
     declared = Mitigation(method="exponentiated_gradient", column="sex", rounds=10)
-    ours = reduce(LogisticRegression(), matrix, target, groups, declared)
+    ours = fit_exponentiated_gradient(LogisticRegression(), matrix, target, groups, declared)
     theirs = ExponentiatedGradient(
         LogisticRegression(), DemographicParity(difference_bound=0.01), eps=0.01, max_iter=10
     )

@@ -13,13 +13,13 @@ from sklearn.preprocessing import TargetEncoder
 from include.config.features import Features
 from include.config.training import Imbalance, RowWeights, Threshold
 from include.errors import ConfigError, ModelFileRefused, TrainingError
-from include.training.crossing import CrossedLevels
-from include.training.dates import DateParts
-from include.training.model_file import dump, load, predict_scores
-from include.training.preparation import preparation
-from include.training.row_drops import learned_rows
-from include.training.thresholds import choose_threshold
-from include.training.weighing import declared_weights, resample, reweighing
+from include.training.model_selection.decision_threshold import choose_threshold
+from include.training.persistence.model_file import dump, load, predict_scores
+from include.training.preprocessing.category_interactions import CategoryInteraction
+from include.training.preprocessing.column_transformer import build_column_transformer
+from include.training.preprocessing.datetime_features import DatetimeFeatures
+from include.training.preprocessing.row_filter import rows_to_learn_from
+from include.training.sample_weight import declared_weights, resample, reweighing
 from tests.include.training.conftest import declare, fit_at_once, frame_of
 
 NUMBERS = ["size", "weight"]
@@ -27,7 +27,7 @@ NUMBERS = ["size", "weight"]
 
 def prepared(frame: pd.DataFrame, takes: dict | None = None, y=None, later=None, **features) -> np.ndarray:
     kinds = {"missing": False, "native": False, "sparse": False} | (takes or {})
-    transformer = preparation(Features(**features), **kinds).fit(frame, y)
+    transformer = build_column_transformer(Features(**features), **kinds).fit(frame, y)
     return np.asarray(transformer.transform(frame if later is None else later))
 
 
@@ -56,7 +56,7 @@ def test_rows_with_a_gap_or_an_outlier_are_not_learned_from_and_are_scored_all_t
         "numeric": [{"columns": ["size"], "impute": "drop_row"}, far],
         "categorical": {"columns": ["colour"], "impute": "drop_row"},
     }
-    kept = learned_rows(Features(**features), frame)
+    kept = rows_to_learn_from(Features(**features), frame)
     assert kept.tolist() == (~gaps & (frame["far"] < 2)).tolist()
     by_hand = trained(
         {"numeric": {"columns": ["size", "far"]}, "categorical": {"columns": ["colour"]}}, frame=frame[kept]
@@ -112,7 +112,7 @@ def test_target_means_are_learned_from_other_rows_and_unknown_levels_get_the_mea
     frame = pd.DataFrame({"c": [f"level {i}" for i in range(100)]})
     y = np.tile([0, 1], 50)
     features = Features(categorical={"columns": ["c"], "encode": "target"})
-    transformer = preparation(features, missing=False, native=False, sparse=False)
+    transformer = build_column_transformer(features, missing=False, native=False, sparse=False)
     fitted = transformer.fit_transform(frame, y)[:, 0]
     # Each level has one row: its own target is what a mean over all rows would have given away.
     assert np.ptp(fitted) < 0.1
@@ -126,7 +126,7 @@ def test_unknown_levels_get_the_prior_beside_gaps_that_nobody_imputes_as_scikit_
     y = np.where(frame["c"].isna(), 1, np.arange(300) % 5 == 0).astype(int)
     later = pd.DataFrame({"c": ["never seen", None, "a", "b"]})
     features = Features(categorical={"columns": ["c"], "encode": "target", "impute": "none"})
-    transformer = preparation(features, missing=False, native=False, sparse=False)
+    transformer = build_column_transformer(features, missing=False, native=False, sparse=False)
     theirs = TargetEncoder(target_type="binary", random_state=0)
     wanted = theirs.fit_transform(frame.astype(object), y)
     assert transformer.fit_transform(frame, y).tolist() == wanted.tolist()
@@ -158,7 +158,7 @@ def test_crossed_levels_say_what_neither_says_alone():
 
 def test_combinations_are_never_mistaken_for_one_another():
     frame = pd.DataFrame({"a": ["x", "x|1:y", None], "b": ["y|1:z", "z", "z"]})
-    crossed = CrossedLevels().fit(frame).transform(frame).iloc[:, 0]
+    crossed = CategoryInteraction().fit(frame).transform(frame).iloc[:, 0]
     assert crossed.nunique() == 2
     assert crossed.isna().tolist() == [False, False, True]
 
@@ -169,10 +169,10 @@ def test_combinations_are_never_mistaken_for_one_another():
 def test_dates_are_taken_apart_where_their_clock_hangs():
     at = pd.DataFrame({"at": pd.to_datetime(["2024-01-07T23:30Z", "2024-07-01T00:00Z", None])})
     parts = ("hour", "weekday", "day", "day_of_year", "week", "month", "year", "days_since_1970")
-    out = DateParts(parts).fit(at).transform(at)
+    out = DatetimeFeatures(parts).fit(at).transform(at)
     assert out[0].tolist() == pytest.approx([23.5, 6, 7, 7, 1, 1, 2024, 19729 + 23.5 / 24])
     assert np.isnan(out[2]).all()
-    berlin = DateParts(("hour", "weekday"), timezone="Europe/Berlin").fit(at).transform(at)
+    berlin = DatetimeFeatures(("hour", "weekday"), timezone="Europe/Berlin").fit(at).transform(at)
     assert berlin[:2].tolist() == [[0.5, 0], [2, 0]]
 
 

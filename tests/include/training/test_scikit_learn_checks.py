@@ -17,18 +17,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from include.training import target
-from include.training.boosted_trees import BoostedTrees
-from include.training.clusters import ChanceClusters, DensityClusters
-from include.training.crossing import CrossedLevels
-from include.training.dates import DateParts
-from include.training.kept_columns import FilledColumns, KeptColumns
-from include.training.levels import LevelEncoder
-from include.training.model_of_models import ModelOfModels, WholeRows
-from include.training.numbers import Numbers
-from include.training.outliers import OutlierBounds
-from include.training.skew import SignedLog
-from include.training.texts import Texts
+from include.training.estimators.boosted_trees import BoostedTrees
+from include.training.estimators.clusterers import DensityClusterer, RandomClusterer
+from include.training.estimators.meta_estimator import InputColumns, MetaEstimator
+from include.training.preprocessing import target
+from include.training.preprocessing.category_encoder import CategoryEncoder
+from include.training.preprocessing.category_interactions import CategoryInteraction
+from include.training.preprocessing.column_filters import ColumnMask, MissingColumnFilter
+from include.training.preprocessing.datetime_features import DatetimeFeatures
+from include.training.preprocessing.float_converter import FloatConverter
+from include.training.preprocessing.outliers import OutlierClipper
+from include.training.preprocessing.signed_log import SignedLog
+from include.training.preprocessing.text_column import TextColumn
 
 
 def _numbers(matrix: np.ndarray) -> pd.DataFrame:
@@ -73,24 +73,24 @@ class Framed(TransformerMixin, BaseEstimator):
 
 
 CHECKED = [
-    OutlierBounds(),
-    OutlierBounds("z_score", "mark_missing"),
+    OutlierClipper(),
+    OutlierClipper("z_score", "mark_missing"),
     SignedLog(),
-    DensityClusters(),
-    Framed(Numbers()),
-    Framed(FilledColumns()),
-    Framed(LevelEncoder("ordinal"), _levels),
-    Framed(LevelEncoder("one_hot", "mode", min_frequency=0.05), _levels),
-    Framed(make_pipeline(CrossedLevels(), LevelEncoder()), _levels),
-    Framed(DateParts(("hour", "month"), cyclic=True), _dates),
-    Framed(Texts(), _text),
+    DensityClusterer(),
+    Framed(FloatConverter()),
+    Framed(MissingColumnFilter()),
+    Framed(CategoryEncoder("ordinal"), _levels),
+    Framed(CategoryEncoder("one_hot", "mode", min_frequency=0.05), _levels),
+    Framed(make_pipeline(CategoryInteraction(), CategoryEncoder()), _levels),
+    Framed(DatetimeFeatures(("hour", "month"), cyclic=True), _dates),
+    Framed(TextColumn(), _text),
 ]
 NOT_CHECKED = {
-    ChanceClusters: "the trivial baseline: learns nothing, and its answer depends on a row's place",
-    KeptColumns: "made with the mask of one matrix, where the checks bring matrices of several widths",
-    WholeRows: "hands on named columns and prepares nothing",
+    RandomClusterer: "the trivial baseline: learns nothing, and its answer depends on a row's place",
+    ColumnMask: "made with the mask of one matrix, where the checks bring matrices of several widths",
+    InputColumns: "hands on named columns and prepares nothing",
     BoostedTrees: "fitted to prepared matrices with classes as numbers only; compared with LightGBM itself in its own tests",
-    ModelOfModels: "put together of fitted models and never fitted itself, as are its subclasses",
+    MetaEstimator: "put together of fitted models and never fitted itself, as are its subclasses",
 }
 
 
@@ -127,7 +127,7 @@ def test_every_transformer_and_estimator_of_ours_is_checked_or_says_why_not() ->
     assert ours - excused <= checked
 
 
-@pytest.mark.parametrize("step", [OutlierBounds(), SignedLog()], ids=str)
+@pytest.mark.parametrize("step", [OutlierClipper(), SignedLog()], ids=str)
 def test_a_gap_passes_a_step_over_numbers(step: Any) -> None:
     matrix = np.array([[1.0, np.nan], [2.0, 5.0], [4.0, 7.0]])
     assert np.isnan(step.fit(matrix).transform(matrix)).tolist() == np.isnan(matrix).tolist()

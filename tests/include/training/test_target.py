@@ -7,9 +7,9 @@ import pytest
 
 from include.config.data import Data
 from include.errors import TrainingError
+from include.training.preprocessing.target import check_classes, count_classes, find_classes
 from include.training.recipe import recipe_of
-from include.training.rows import training_rows
-from include.training.target import check_classes, count_classes, find_classes
+from include.training.training_rows import training_rows
 from tests.include.training.conftest import declare, frame_of
 
 

@@ -1,0 +1,168 @@
+"""The models that are measured: opened, asked for their scores once, and described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.data.lots import by_lot
+from include.data.snapshots import Snapshot
+from include.errors import DataError, EvaluationError, ModelFileRefused, ObjectCorrupt, ObjectMissing
+from include.evaluation.comparison import Scored, rounded
+from include.evaluation.evidence import Subject, Validation
+from include.storage.content import get_content, to_iso
+from include.storage.store import ObjectStore
+from include.training.fit_record import FitRecord
+from include.training.metrics.scoring import DEFAULT_THRESHOLD
+from include.training.persistence.model_file import load, predict_scores
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ComparedModel:
+    """A version that is measured: its id and the record of its fit."""
+
+    id: str
+    fit: FitRecord
+
+
+class CannotPredict(EvaluationError):  # named as the rest of the error tree
+    """A model gives no usable scores for the holdout rows."""
+
+
+def open_model(store: ObjectStore, fit: FitRecord) -> Pipeline:
+    """Load the model file of a fit; raises `ModelFileRefused`, `ObjectMissing`, `ObjectCorrupt`."""
+    return load_model_file(store, fit.model, fit.model_file)
+
+
+def load_model_file(store: ObjectStore, model: str, digest: str) -> Pipeline:
+    """Load a model file by its digest; raises as `open_model` does."""
+    return load(get_content(store, f"{model}/models", ".skops", digest), digest)
+
+
+def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Scored:
+    """Ask a model for its scores.
+
+    Raises
+    ------
+    CannotPredict
+        When it can't read the rows, or answers with something else than numbers (probabilities for classification).
+    """
+    who = f"{fit.candidate} ({fit.key[:12]})"
+    try:
+        score = np.asarray(predict_scores(pipeline, frame[list(fit.columns)]), dtype=float)
+    except (
+        DataError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # what scikit-learn answers to rows that it can't read
+        raise CannotPredict(f"{who} can't predict the holdout rows: {error}") from error
+    if not np.isfinite(score).all():
+        raise CannotPredict(f"{who} gives no number for {int((~np.isfinite(score)).sum()):,} of {len(score):,} rows")
+    if fit.classes is not None and not ((score >= 0) & (score <= 1)).all():
+        raise CannotPredict(f"{who} gives scores that are not probabilities")
+    return Scored(score, fit.threshold)
+
+
+def score_incumbent(
+    store: ObjectStore, incumbent: FitRecord, task: str, classes: tuple[Any, ...] | None, frame: pd.DataFrame
+) -> Scored:
+    """Ask the incumbent for its scores of some classes; raises `CannotPredict` for whatever keeps it from being compared."""
+    if incumbent.task != task or (incumbent.classes is None) != (classes is None):
+        raise CannotPredict(f"it answers another question: {incumbent.task}")
+    lacking = [value for value in classes or () if value not in (incumbent.classes or ())]
+    if classes is not None and len(classes) == 2 and lacking:
+        raise CannotPredict(f"it answers another question: it does not know the class `{lacking[0]}`")
+    try:
+        pipeline = open_model(store, incumbent)
+    except ModelFileRefused as error:
+        raise CannotPredict(f"its model file is refused: {error.message}") from error
+    except (ObjectMissing, ObjectCorrupt) as error:
+        raise CannotPredict(f"its model file is missing or damaged: {error.message}") from error
+    return of_classes(score_rows(pipeline, incumbent, frame), incumbent.classes, classes)
+
+
+def of_classes(scored: Scored, own: tuple[Any, ...] | None, classes: tuple[Any, ...] | None) -> Scored:
+    """Return a model's scores as those of other classes than its own.
+
+    Parameters
+    ----------
+    scored : Scored
+        Of shape (n_rows,), the probability of the second, where the model knows two classes; else (n_rows, n_own).
+    own : tuple of the classes that the model knows
+    classes : tuple of the classes that are asked for
+        One that the model does not know has no probability. Of two, both are known, and the score is what they have of
+        the probability together.
+    """
+    if own == classes or own is None or classes is None:
+        return scored
+    score = scored.score
+    if len(own) == 2 and len(classes) == 2:  # the same two, the other one positive: called where the first was not
+        return Scored(1 - score, None if scored.threshold is None else float(np.nextafter(1 - scored.threshold, 2)))
+    each = np.column_stack([1 - score, score]) if score.ndim == 1 else score
+    asked = np.column_stack([each[:, own.index(value)] if value in own else np.zeros(len(each)) for value in classes])
+    if len(classes) > 2:
+        return Scored(asked, None)
+    both = asked.sum(axis=1)
+    return Scored(np.divide(asked[:, 1], both, out=np.zeros(len(both)), where=both > 0), DEFAULT_THRESHOLD)
+
+
+def score_unmitigated(store: ObjectStore, fit: FitRecord, frame: pd.DataFrame) -> Scored | None:
+    """Ask the same recipe without its mitigation of unfairness; None where there is none on record."""
+    if fit.unmitigated is None:
+        return None
+    pipeline = load_model_file(store, fit.model, fit.unmitigated.model_file)
+    score = np.asarray(predict_scores(pipeline, frame[list(pipeline.feature_names_in_)]), dtype=float)
+    return Scored(score, fit.unmitigated.threshold)
+
+
+def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
+    """Say so if a fit has seen rows of the snapshot's holdout."""
+    until, after = fit.train.until, snapshot.split.holdout.after
+    if until <= after:
+        return None
+    if by_lot(after):
+        return "it was fitted with a smaller `data.holdout`, to rows that are in the holdout now"
+    return f"it was fitted on rows until {to_iso(until)}, and the holdout begins at {to_iso(after)}"
+
+
+def latency(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame, clock: Callable[[], float]) -> float:
+    """Return milliseconds per 1,000 rows: the median of five predictions of a thousand."""
+    rows = frame[list(fit.columns)].head(1000)
+    seconds = []
+    for _ in range(5):
+        start = clock()
+        predict_scores(pipeline, rows)
+        seconds.append(clock() - start)
+    return rounded(median(seconds) * 1e6 / len(rows))
+
+
+def subject_of(fit: FitRecord) -> Subject:
+    """Return what evidence keeps of a fit."""
+    cv = fit.cv
+    return Subject(
+        fit=fit.key,
+        model_file=fit.model_file,
+        model_bytes=fit.model_bytes,
+        candidate=fit.candidate,
+        estimator=fit.estimator,
+        params=fit.params,
+        threshold=fit.threshold,
+        train_after=to_iso(fit.train.after),
+        train_until=to_iso(fit.train.until),
+        train_rows=fit.train.rows,
+        validation=None if cv is None else Validation(cv.metric, cv.mean, cv.std, cv.folds),
+        mitigated=fit.mitigated,
+        code=fit.code,
+    )

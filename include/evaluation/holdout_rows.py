@@ -1,0 +1,185 @@
+"""The rows that models are judged on: read once, with their target, their slices, and what is resampled together."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.config.model import ModelConfig
+from include.config.slices import columns_of
+from include.data.frames import read_rows
+from include.data.snapshots import Snapshot
+from include.errors import RatchetError, StoreUnavailable
+from include.evaluation.evidence import Role
+from include.evaluation.uncertainty.bootstrap import blocks
+from include.storage.store import ObjectStore
+from include.training.preprocessing.category_encoder import category_name
+from include.training.preprocessing.target import as_numbers, count_classes
+from include.training.provenance import Provenance
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+
+_NOWHERE = Path()
+"""The folder of code that reads columns of the source: none is asked."""
+
+
+class Obstacle(NamedTuple):
+    """What keeps the incumbent from being compared."""
+
+    because: str
+    remedy: str
+
+
+class HoldoutRows(NamedTuple):
+    """The holdout's rows.
+
+    ``frame`` are the rows as the challenger reads them, with all that they are judged by: target, slices, what is resampled
+    together, costs. ``inputs`` are the same rows as each model reads them; ``raw`` before features are derived, where a
+    declared behaviour changes them; ``obstacle`` is what keeps the incumbent from reading them. ``classes`` are what scores
+    are of, None where nothing is classified: the challenger's, and after them those that only these rows have, ``unknown`` with
+    their number of rows.
+    """
+
+    frame: pd.DataFrame
+    inputs: dict[Role, pd.DataFrame]
+    raw: pd.DataFrame | None
+    obstacle: Obstacle | None
+    classes: tuple[Any, ...] | None
+    unknown: dict[str, int]
+
+    def at(self, kept: Array) -> HoldoutRows:
+        """Return some of the rows.
+
+        Parameters
+        ----------
+        kept : array of bool, of shape (n_rows,)
+        """
+        inputs = {role: frame.loc[kept].reset_index(drop=True) for role, frame in self.inputs.items()}
+        raw = None if self.raw is None else self.raw.loc[kept].reset_index(drop=True)
+        return self._replace(frame=self.frame.loc[kept].reset_index(drop=True), inputs=inputs, raw=raw)
+
+
+def holdout_columns(model: ModelConfig) -> tuple[str, ...]:
+    """Return the columns that rows are judged by, whatever a model reads: ids, target, slices, what is resampled together, costs."""
+    unit = (model.evaluation.cluster or model.data.event_time, *([model.data.entity] if model.data.entity else []))
+    priced = model.evaluation.cost.columns if model.evaluation.cost else ()
+    slices = columns_of(model.evaluation.slices)
+    return tuple(dict.fromkeys([*model.data.row_id, *model.data.labels, *slices, *unit, *priced]))
+
+
+def read_holdout_rows(
+    store: ObjectStore, model: ModelConfig, snapshot: Snapshot, origins: dict[Role, Provenance]
+) -> HoldoutRows:
+    """Read the holdout once, and give each model its inputs by the code that it was fitted with.
+
+    Raises
+    ------
+    RatchetError
+        When another model than the incumbent can't read the rows.
+    """
+    wanted = {role: list(origin.fit.columns) for role, origin in origins.items()}
+    wanted["challenger"] = list(dict.fromkeys([*wanted["challenger"], *holdout_columns(model)]))
+    columns = list(dict.fromkeys([*wanted["challenger"], *(name for own in wanted.values() for name in own)]))
+    schema = list(snapshot.schema)
+    if model.evaluation.behaviour or not set(columns) <= set(schema) or any(map(_derives, origins.values())):
+        columns = schema
+    raw = read_rows(store, snapshot, model, _NOWHERE, window="holdout", columns=columns)
+    made: list[tuple[Role, pd.DataFrame]] = []
+    obstacle = None
+    for role, origin in origins.items():
+        try:
+            # What one model's code has made, another of the same code takes.
+            same = [
+                frame for other, frame in made if _alike(origin, origins[other]) and set(wanted[role]) <= set(frame)
+            ]
+            made.append((role, same[0] if same else origin.make(raw, wanted[role])))
+        except StoreUnavailable:
+            raise
+        except RatchetError as error:
+            if role != "incumbent":
+                raise
+            log.warning("The incumbent can't be asked: %s", error.message)
+            because = f"it can't be given its inputs by the code that it was fitted with: {error.message.rstrip('.')}"
+            obstacle = Obstacle(because, "Restore what is missing, or train the incumbent's recipe again.")
+    inputs = dict(made)
+    classes = origins["challenger"].fit.classes
+    judged = HoldoutRows(
+        inputs["challenger"], inputs, raw if model.evaluation.behaviour else None, obstacle, classes, {}
+    )
+    return judged if classes is None else _with_unknown_classes(judged, model, classes)
+
+
+def _with_unknown_classes(judged: HoldoutRows, model: ModelConfig, classes: tuple[Any, ...]) -> HoldoutRows:
+    """Make rows of classes that the challenger can't know count as errors, or leave them out and compare nothing.
+
+    Of more than two classes each is one more, to which the model gives no probability. Of two there is no third: what the
+    model answers is whether a row is of the positive class, and what a row of neither costs is not declared.
+    """
+    column = judged.frame[model.data.target]
+    counts = count_classes(column)
+    strange = sorted((value for value in counts if value not in classes), key=category_name)
+    if not strange:
+        return judged
+    unknown = {category_name(value): counts[value] for value in strange}
+    log.warning("%s holdout rows are of classes that the challenger can't know", f"{sum(unknown.values()):,}")
+    judged = judged._replace(unknown=unknown)
+    if len(classes) > 2 and model.evaluation.cost is None:
+        return judged._replace(classes=(*classes, *strange))
+    named = ", ".join(f"`{name}` ({rows:,} rows)" for name, rows in list(unknown.items())[:5])
+    obstacle = Obstacle(
+        f"the holdout holds classes that the challenger never saw: {named}",
+        "The next training whose window reaches these rows knows them. If they are no classes, correct the source.",
+    )
+    return judged.at(column.isin(classes).to_numpy())._replace(obstacle=obstacle)
+
+
+def _derives(origin: Provenance) -> bool:
+    try:
+        return origin.derives
+    except StoreUnavailable:
+        raise
+    except RatchetError:  # said when its inputs are made
+        return False
+
+
+def _alike(one: Provenance, other: Provenance) -> bool:
+    """Whether the same code makes the inputs of two fits, from the same columns."""
+    first, second = (
+        (origin.fit.code, origin.declared.features.derive, origin.declared.data.target) if origin.derives else None
+        for origin in (one, other)
+    )
+    return first == second
+
+
+def holdout_declaration(model: ModelConfig) -> dict[str, Any]:
+    """Return what a declaration says about the rows that models are judged on; part of what evidence is found by."""
+    return model.data.model_dump(mode="json", include={"event_time", "row_id", "target", "entity"})
+
+
+def target_of(frame: pd.DataFrame, model: ModelConfig, classes: tuple[Any, ...] | None) -> Array:
+    """Return places in ``classes``, or values; zeros where there is no target. Raises `TrainingError` for another class."""
+    if model.data.target is None:
+        return np.zeros(len(frame))
+    column = frame[model.data.target]
+    return column.to_numpy(dtype=float) if classes is None else as_numbers(column, classes).astype(float)
+
+
+def units_of(model: ModelConfig, frame: pd.DataFrame, snapshot: Snapshot) -> tuple[Array, str]:
+    """Return which unit each row is resampled with, and what a unit is."""
+    cluster, block = model.evaluation.cluster, model.evaluation.block
+    if block is not None:
+        times = frame[model.data.event_time] - pd.Timestamp(snapshot.split.holdout.after)
+        return blocks(times.dt.total_seconds().to_numpy(), block.about().total_seconds()), f"{block} of time"
+    if cluster is None:
+        return np.arange(len(frame)), "row"
+    codes, values = pd.factorize(frame[cluster])
+    alone = codes < 0  # a row without a cluster stands for itself
+    codes[alone] = len(values) + np.arange(int(alone.sum()))
+    return codes, cluster

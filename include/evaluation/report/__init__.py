@@ -1,0 +1,12 @@
+"""Report: the model card, figures, plots, and labels for what is on record.
+
+Not here: any measurement; everything shown is read from evidence.
+"""
+
+PUBLIC: tuple[str, ...] = (
+    "card",
+    "figures",
+    "labels",
+    "plots",
+)
+"""The modules that other rooms may import."""

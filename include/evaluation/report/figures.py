@@ -1,0 +1,80 @@
+"""Pictures of evidence that stand alone, as SVG files, for pages that take images only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment
+
+from include.evaluation.evidence import Evidence, Gain
+from include.evaluation.report.card import plots_of
+from include.evaluation.report.labels import ROLE_LABELS, metric_name
+from include.evaluation.report.plots import WIDTH, Forest, Interval
+from include.templates import templates_beside
+
+MAX_LEVELS_DRAWN = 12
+"""How many levels of one slice are drawn: those with most rows."""
+
+
+@dataclass(frozen=True)
+class FigureGroup:
+    """Gains on one scale: each with its name, its numbers and how it is drawn."""
+
+    heading: str
+    forest: Forest
+    lines: tuple[tuple[str, str, Interval | None], ...]
+
+
+def draw_gains(evidence: Evidence) -> str:
+    """Draw each metric's gain, then the primary metric's by slice, with two-sided 95 % intervals."""
+    return _environment().get_template("gains.svg").render(groups=tuple(_groups(evidence)))
+
+
+def draw_curves(evidence: Evidence) -> str:
+    """Draw the curves of the model card side by side."""
+    shown = {role: name for role, name in ROLE_LABELS.items() if role in evidence.curves}
+    return _environment().get_template("curves.svg").render(plots=plots_of(evidence), roles=shown)
+
+
+FIGURES = {"gains": draw_gains, "curves": draw_curves}
+
+
+def _groups(evidence: Evidence) -> Iterator[FigureGroup]:
+    against = evidence.opponent
+    gains = {metric_name(metric): evidence.gain(metric, against) for metric in evidence.metrics}
+    yield _group(f"Gain over {ROLE_LABELS[against].lower()}", gains)
+    primary = evidence.metrics[0]
+    for column in dict.fromkeys(scores.column for scores in evidence.slice_scores):
+        levels = sorted((s for s in evidence.slice_scores if s.column == column), key=lambda s: -s.support)[
+            :MAX_LEVELS_DRAWN
+        ]
+        gains = {level.level: evidence.gain(primary, against, (column, level.level)) for level in levels}
+        yield _group(f"{metric_name(primary)} by {column}", gains)
+
+
+def _group(heading: str, gains: dict[str, Gain | None]) -> FigureGroup:
+    ends = {name: _ends(gain) for name, gain in gains.items()}
+    forest = Forest.of([end for end in ends.values() if end is not None])
+    lines = tuple(
+        (name, "not measured", None)
+        if end is None
+        else (name, f"{end[1]:+.4f}  ({end[0]:+.4f} to {end[2]:+.4f})", forest.interval(*end))
+        for name, end in ends.items()
+    )
+    return FigureGroup(heading, forest, lines)
+
+
+def _ends(gain: Gain | None) -> tuple[float, float, float] | None:
+    if gain is None or gain.estimate is None:
+        return None
+    low, high = gain.bound(0.975), gain.upper(0.975)
+    return None if low is None or high is None else (low, gain.estimate, high)
+
+
+@cache
+def _environment() -> Environment:
+    environment = templates_beside(__file__)
+    environment.globals["width"] = WIDTH
+    return environment

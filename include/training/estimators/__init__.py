@@ -1,0 +1,14 @@
+"""Estimators: the registry of short names, clusterers, ensembles, calibrated classifiers, and predictions of all of them.
+
+Not here: what a fairness mitigation fits (`include.training.fairness`), the search for settings
+(`include.training.model_selection`).
+"""
+
+PUBLIC: tuple[str, ...] = (
+    "ensembles",
+    "meta_estimator",
+    "boosted_trees",
+    "predictions",
+    "registry",
+)
+"""The modules that other rooms may import."""

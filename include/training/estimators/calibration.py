@@ -1,0 +1,76 @@
+"""Probabilities that hold: of the rows given 0.3, three in ten are positive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import ClassifierMixin
+from sklearn.calibration import _SigmoidCalibration
+from sklearn.isotonic import IsotonicRegression
+
+from include.training.estimators.meta_estimator import MetaEstimator
+from include.training.estimators.predictions import Array, decision_scores
+
+
+class CalibratedClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A classifier whose scores are bent by curves learned from rows that it did not learn from.
+
+    The same as scikit-learn's ``CalibratedClassifierCV(..., ensemble=False)``, over whole rows.
+
+    Parameters
+    ----------
+    model : Pipeline
+        Gives the scores.
+    curves : list
+        One for two classes, or one for each class against the others.
+    classes : int
+    """
+
+    def __init__(self, model: Any, curves: list[Any], classes: int) -> None:
+        self.model = model
+        self.curves = curves
+        self.classes = classes
+
+    @property
+    def models(self) -> list[Any]:
+        """The one whose scores are calibrated."""
+        return [self.model]
+
+    @property
+    def classes_(self) -> Array:
+        """The classes as numbers."""
+        return np.arange(self.classes)
+
+    def predict_proba(self, X: pd.DataFrame) -> Array:
+        """Return an array of shape (n_rows, n_classes)."""
+        scores = decision_scores(self.model, X)
+        if self.classes == 2:
+            one = self.curves[0].predict(scores)
+            return np.column_stack([1 - one, one])
+        each = np.column_stack([curve.predict(scores[:, place]) for place, curve in enumerate(self.curves)])
+        total = each.sum(axis=1, keepdims=True)
+        # Where every curve says zero, nothing is known.
+        return np.asarray(np.divide(each, total, out=np.full_like(each, 1 / self.classes), where=total != 0))
+
+
+def fit_calibrators(method: str, scores: Array, target: Array, classes: int, weights: Array | None = None) -> list[Any]:
+    """Learn calibration curves: Platt's sigmoid, or an isotonic step function.
+
+    Parameters
+    ----------
+    scores : array of shape (n_rows,) or (n_rows, n_classes)
+        Of rows that their model did not learn from.
+    target : array of int, of shape (n_rows,)
+    weights : array of shape (n_rows,), optional
+        How much each row counts; all the same if left out.
+    """
+    columns = scores.reshape(len(scores), -1)
+    wanted = [1] if classes == 2 else range(classes)
+    make = IsotonicRegression if method == "isotonic" else _SigmoidCalibration
+    settings = {"out_of_bounds": "clip"} if method == "isotonic" else {}
+    return [
+        make(**settings).fit(columns[:, place], (target == number).astype(np.float64), sample_weight=weights)
+        for place, number in enumerate(wanted)
+    ]

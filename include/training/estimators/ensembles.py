@@ -1,0 +1,85 @@
+"""Several models as one: by their mean, or by a model that learned whom to trust."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from include.training.estimators.meta_estimator import MetaEstimator
+from include.training.estimators.predictions import Array, class_probabilities, positive_probability, predicted_values
+
+
+class EnsembleClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Classifiers as one.
+
+    Parameters
+    ----------
+    members : list of Pipeline
+    final : estimator, optional
+        Turns the members' probabilities into those of all; their mean if left out.
+    classes : int
+    """
+
+    def __init__(self, members: list[Any], final: Any, classes: int) -> None:
+        self.members = members
+        self.final = final
+        self.classes = classes
+
+    @property
+    def models(self) -> list[Any]:
+        """Those that are joined."""
+        return list(self.members)
+
+    @property
+    def classes_(self) -> Array:
+        """The classes as numbers."""
+        return np.arange(self.classes)
+
+    def predict_proba(self, X: pd.DataFrame) -> Array:
+        """Return an array of shape (n_rows, n_classes)."""
+        known = [class_probabilities(member, X, self.classes) for member in self.members]
+        if self.final is None:
+            return np.asarray(np.mean(known, axis=0))
+        return np.asarray(self.final.predict_proba(stack_predictions(known)))
+
+
+class EnsembleRegressor(RegressorMixin, MetaEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Regressions as one.
+
+    Parameters
+    ----------
+    members : list of Pipeline
+    final : estimator, optional
+        Turns the members' values into that of all; their mean if left out.
+    """
+
+    def __init__(self, members: list[Any], final: Any) -> None:
+        self.members = members
+        self.final = final
+
+    @property
+    def models(self) -> list[Any]:
+        """Those that are joined."""
+        return list(self.members)
+
+    def predict(self, X: pd.DataFrame) -> Array:
+        """Return an array of shape (n_rows,)."""
+        known = [predicted_values(member, X) for member in self.members]
+        if self.final is None:
+            return np.asarray(np.mean(known, axis=0))
+        return np.asarray(self.final.predict(stack_predictions(known)))
+
+
+def fit_final_estimator(known: list[Array], target: Array, *, classes: int | None, weights: Array | None = None) -> Any:
+    """Learn whom to trust from what the members say of rows that they did not learn from, each counting by its weight."""
+    final = Ridge() if classes is None else LogisticRegression(max_iter=1000)
+    return final.fit(stack_predictions(known), target, sample_weight=weights)
+
+
+def stack_predictions(known: list[Array]) -> Array:
+    """Return one matrix of what the members say; of two classes the second is enough."""
+    return np.column_stack([positive_probability(each) if each.ndim == 2 else each for each in known])

@@ -1,0 +1,111 @@
+"""A threshold for each group of people, as Fairlearn's optimiser finds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from include.config.training import Mitigation
+from include.training.estimators.meta_estimator import MetaEstimator
+from include.training.estimators.predictions import Array, class_probabilities
+from include.training.metrics.scoring import DEFAULT_THRESHOLD
+from include.training.preprocessing.category_encoder import MISSING_CATEGORY, factorize_texts
+
+
+class GroupThresholdClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A classifier of two classes whose scores are cut where groups come out alike.
+
+    Fairlearn's rule cuts a group's scores at two places and lets chance decide between them; a row's probability here
+    is that of being called positive by the rule. A group unknown at training is cut at 0.5.
+
+    Parameters
+    ----------
+    model : Pipeline
+        Gives the scores.
+    column : str
+        Names a row's group.
+    groups : list of str
+    rules : array of shape (n_groups, 8)
+        For each group: weight, direction and place of either cut, weight and value of a constant.
+    """
+
+    def __init__(self, model: Any, column: str, groups: list[str], rules: Array) -> None:
+        self.model = model
+        self.column = column
+        self.groups = groups
+        self.rules = rules
+
+    @property
+    def models(self) -> list[Any]:
+        """The one whose scores are cut."""
+        return [self.model]
+
+    @property
+    def classes_(self) -> Array:
+        """The classes as numbers."""
+        return np.arange(2)
+
+    def predict_proba(self, X: pd.DataFrame) -> Array:
+        """Return an array of shape (n_rows, 2)."""
+        scores = class_probabilities(self.model, X)[:, 1]
+        one = (scores >= DEFAULT_THRESHOLD).astype(np.float64)
+        names = group_names(X[self.column])
+        for group, rule in zip(self.groups, np.asarray(self.rules), strict=True):
+            here = names == group
+            share0, up0, cut0, share1, up1, cut1, ignored, constant = rule
+            called = share0 * _beyond(scores[here], up0, cut0) + share1 * _beyond(scores[here], up1, cut1)
+            one[here] = ignored * constant + (1 - ignored) * called
+        one = np.clip(one, 0, 1)
+        return np.column_stack([1 - one, one])
+
+
+def group_names(column: pd.Series[Any]) -> Array:
+    """Return the name of each row's group as text; missing is one of its own."""
+    rows, texts = factorize_texts(column)
+    return np.asarray(np.append(texts.astype(object), MISSING_CATEGORY)[rows].astype(np.str_))
+
+
+def fit_group_thresholds(
+    scores: Array, target: Array, groups: Array, mitigation: Mitigation
+) -> tuple[list[str], Array]:
+    """Learn each group's rule (Hardt, Price and Srebro, 2016).
+
+    Parameters
+    ----------
+    scores : array of shape (n_rows,)
+        Of rows that their model did not learn from.
+    """
+    from fairlearn.postprocessing import ThresholdOptimizer
+
+    found = ThresholdOptimizer(
+        estimator=_AsGiven(), constraints=mitigation.constraint, prefit=True, predict_method="predict"
+    ).fit(scores.reshape(-1, 1), target, sensitive_features=groups)
+    rules = found.interpolated_thresholder_.interpolation_dict
+    names = sorted(rules)
+    return [str(name) for name in names], np.asarray([_rule(rules[name]) for name in names], dtype=np.float64)
+
+
+class _AsGiven(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Hand scores on."""
+
+    def fit(self, X: Array, y: Array) -> _AsGiven:
+        return self
+
+    def predict(self, X: Any) -> Array:
+        return np.asarray(X, dtype=np.float64)[:, 0]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def _rule(found: Any) -> list[float]:
+    cuts = [(found.p0, found.operation0), (found.p1, found.operation1)]
+    flat = [number for share, cut in cuts for number in (share, float(cut.operator == ">"), cut.threshold)]
+    return [*flat, getattr(found, "p_ignore", 0.0), getattr(found, "prediction_constant", 0.0)]
+
+
+def _beyond(scores: Array, up: float, cut: float) -> Array:
+    return np.asarray(scores > cut if up else scores < cut, dtype=np.float64)

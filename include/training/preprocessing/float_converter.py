@@ -1,0 +1,29 @@
+"""Numeric columns of any pandas type as one matrix of floats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class FloatConverter(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Turn columns (integers, floats, booleans, nullable or Arrow) into float64; missing and infinite become NaN."""
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> FloatConverter:
+        """Learn the columns' names and nothing else."""
+        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> np.ndarray[Any, Any]:
+        """Return an array of shape (n_rows, n_columns)."""
+        matrix = np.empty(X.shape, dtype=np.float64, order="F")  # as pandas hands out its columns
+        for position, name in enumerate(X.columns):
+            matrix[:, position] = X[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        matrix[np.isinf(matrix)] = np.nan
+        return matrix

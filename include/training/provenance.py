@@ -1,0 +1,219 @@
+"""What a fit came from, kept beside it, so that the record alone is enough to fit it again: declaration and code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from include.config.code import code_digest, file_digests
+from include.config.model import ModelConfig
+from include.data.frames import derive_columns, select
+from include.data.snapshots import Snapshot
+from include.errors import DataError, ObjectCorrupt, RatchetError, TrainingError
+from include.storage.content import canonical_json, get_content, put_content
+from include.storage.store import ObjectStore
+from include.training.fit_record import FitRecord
+from include.training.recipe import Recipe, recipe_of
+
+log = logging.getLogger(__name__)
+
+_RECIPE_VERSION_OF_0_1 = 3
+"""The `MEANING` of fits whose records no later release named by their digest."""
+
+
+class Provenance:
+    """The declaration and the code that a fit was made with, whatever the model's folder says by now.
+
+    A context, at whose end code that was restored for it is gone.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder, whose code is used if it is still the same.
+
+    Raises
+    ------
+    TrainingError, ObjectMissing, ObjectCorrupt
+        When something is asked for, and the fit's record does not say what it came from, or that is damaged.
+    """
+
+    def __init__(self, store: ObjectStore, fit: FitRecord, folder: Path) -> None:
+        self.fit = fit
+        self._store, self._folder, self._until_the_end = store, folder, ExitStack()
+
+    def __enter__(self) -> Provenance:
+        return self
+
+    def __exit__(self, *failed: Any) -> None:
+        self._until_the_end.close()
+
+    @cached_property
+    def declared(self) -> ModelConfig:
+        """The declaration that the fit was made under."""
+        return config_of(self._store, self.fit)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The fit's recipe; its members are those that the fit chose, which it has settings of."""
+        recipe = recipe_of(self.declared, self.fit.candidate)
+        return replace(recipe, members=tuple(one for one in recipe.members if one.name in self.fit.params))
+
+    @cached_property
+    def derives(self) -> bool:
+        """Whether its training rows went through ``features.derive``: not if the source gave every column that it reads."""
+        if self.declared.features.derive is None:
+            return False
+        schema = Snapshot.load(self._store, self.fit.model, self.fit.snapshot).schema
+        return not set(self.recipe.columns) <= set(schema)
+
+    def derive(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return raw rows with the columns that the fit's own code makes of them; raises `DataError`."""
+        try:
+            return derive_columns(frame, self.declared, self.code)
+        except (RatchetError, OSError, MemoryError):
+            raise
+        except Exception as error:  # the team's own code may raise anything; its words may hold row data
+            raise DataError(
+                f"`features.derive` raises {type(error).__name__} for such rows",
+                where=f"the code that fit {self.fit.key[:12]} was made with",
+                remedy="give it columns as they were, or train the recipe again",
+            ) from error
+
+    def make(self, raw: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+        """Return columns of raw rows: what the fit reads as its training rows had it, and of others what the source lacks as its code gives it.
+
+        Parameters
+        ----------
+        raw : DataFrame
+            With every column of the source, unless all that is wanted is among them and `derives` is false.
+        """
+        wanted = list(columns)
+        if self.derives:
+            return select(self.derive(raw), wanted, self.fit.model)
+        if set(wanted) <= set(raw):
+            return raw[wanted]
+        made = select(self.derive(raw), [name for name in wanted if name not in raw], self.fit.model)
+        return pd.concat([raw[[name for name in wanted if name in raw]], made], axis=1)[wanted]
+
+    @cached_property
+    def code(self) -> Path:
+        """A folder with that code."""
+        return self._until_the_end.enter_context(
+            code_of(self._store, self.fit, self.declared.features.derive, self._folder)
+        )
+
+
+def keep_config(store: ObjectStore, model: ModelConfig) -> str:
+    """Keep a declaration and return its digest."""
+    return put_content(store, f"{model.name}/configs", ".json", canonical_json(model.to_json()))
+
+
+def keep_code(store: ObjectStore, model: str, files: Mapping[str, bytes]) -> str:
+    """Keep files, each under its own digest, and return the digest of their list: `code_digest`."""
+    for body in files.values():
+        put_content(store, f"{model}/code", ".py", body)
+    return put_content(store, f"{model}/code", ".json", canonical_json(file_digests(files)))
+
+
+@contextmanager
+def code_of(store: ObjectStore, fit: FitRecord, derive: str | None, folder: Path) -> Iterator[Path]:
+    """Yield a folder with the code that a fit was made with; arguments and errors are those of `code_on_record`."""
+    if derive is None:
+        yield folder
+        return
+    with code_on_record(store, fit.model, fit.code, derive, folder) as code:
+        yield code
+
+
+@contextmanager
+def code_on_record(store: ObjectStore, model: str, digest: str, function: str, folder: Path) -> Iterator[Path]:
+    """Yield a folder with the code behind a function as it was: the model's own, or a copy restored if that has changed.
+
+    A copy lies in a folder of its own, by which its modules are named: of two that are restored in one process neither
+    sees the other's.
+
+    Parameters
+    ----------
+    digest : str
+        That of the list of files, by `keep_code`.
+    function : str
+        ``module:function``.
+
+    Raises
+    ------
+    ObjectMissing, ObjectCorrupt
+        When the code has changed, and what was kept of it is damaged.
+    """
+    if code_digest(folder, function.partition(":")[0]) == digest:
+        yield folder
+        return
+    log.info("%s: the code of `%s` has changed since; it is used as it was then", model, function)
+    with tempfile.TemporaryDirectory(prefix="ratchet-code-") as scratch:
+        for name, file in listed_code(store, model, digest).items():
+            path = Path(scratch) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(get_content(store, f"{model}/code", ".py", file))
+        yield Path(scratch)
+
+
+def listed_code(store: ObjectStore, model: str, digest: str) -> dict[str, str]:
+    """Return the digests of kept files by their path in the model's folder; raises `ObjectMissing`, `ObjectCorrupt`."""
+    listed: dict[str, str] = json.loads(get_content(store, f"{model}/code", ".json", digest))
+    if outside := [name for name in listed if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]:
+        raise ObjectCorrupt("a list of code names a file outside the model's folder", found=f"{len(outside)} files")
+    return listed
+
+
+def config_of(store: ObjectStore, fit: FitRecord) -> ModelConfig:
+    """Return the declaration that a fit was made under.
+
+    Raises
+    ------
+    TrainingError
+        When it was made by a release that did not keep it.
+    """
+    if fit.config is None:
+        raise TrainingError(
+            "This fit is from before declarations, code and domains were kept beside fits.",
+            found=f"fit {fit.key[:12]} of {fit.candidate}",
+            where=f"model {fit.model}",
+            remedy="retrain the model; what it says of the version still holds, but it can't be scored or reproduced",
+        )
+    body = get_content(store, f"{fit.model}/configs", ".json", fit.config)
+    return ModelConfig.from_stored(body)
+
+
+def verify_fit_key(store: ObjectStore, fit: FitRecord) -> FitRecord:
+    """Return a fit whose record nothing names by its digest, once its key is the one that follows from it.
+
+    The key is worked out again from declaration, rows, code and libraries; so none of them, the code above all, can be
+    another than the one that it was fitted with.
+
+    Raises
+    ------
+    ObjectCorrupt
+        When another key follows.
+    ObjectMissing
+    """
+    if fit.config is None:
+        return fit  # from before declarations were kept: it can't be asked anything, and names no code to run
+    recipe = recipe_of(config_of(store, fit), fit.candidate)
+    key = recipe.key_with(fit.snapshot, fit.code, fit.libraries)
+    if fit.key not in (key, recipe.key_with(fit.snapshot, fit.code, fit.libraries, meaning=_RECIPE_VERSION_OF_0_1)):
+        raise ObjectCorrupt(
+            "the record of a fit is not the one that it is named by",
+            expected=f"declaration, rows, code and libraries whose key is {fit.key[:12]}",
+            found=f"those of another fit, {key[:12]}",
+            where=f"{store.url}: {fit.model}/fits/{fit.key}.json",
+            remedy="restore the object from a backup, or retrain the model; nothing that it names is used",
+        )
+    return fit

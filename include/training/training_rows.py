@@ -1,0 +1,104 @@
+"""The rows that one fit may see."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.config.features import Features
+from include.config.model import ModelConfig
+from include.data.frames import read_rows
+from include.data.snapshots import Snapshot
+from include.errors import TrainingError
+from include.storage.store import ObjectStore
+from include.training.preprocessing.target import as_numbers, check_classes, count_classes, find_classes
+from include.training.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Rows with their target; a fit that is given some of them has no way to the others."""
+
+    frame: pd.DataFrame
+    target: np.ndarray[Any, Any]
+    """Classes as numbers from zero, or values; nothing but zeros where there is no target."""
+    classes: tuple[Any, ...] | None
+
+    def at(self, positions: np.ndarray[Any, Any]) -> TrainingRows:
+        """Return some of the rows."""
+        return replace(self, frame=self.frame.iloc[positions], target=self.target[positions])
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+def read_training_rows(
+    store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, recipe: Recipe
+) -> TrainingRows:
+    """Return the rows of the training window with the columns that a recipe reads.
+
+    Raises
+    ------
+    TrainingError
+        When a column is not of its group's kind, or the target is none.
+    """
+    frame = read_rows(store, snapshot, model, folder, window="train", columns=list(recipe.columns))
+    if recipe.target is not None and recipe.task == "classification":
+        check_classes(count_classes(frame[recipe.target]), recipe.positive, recipe.target)
+    return training_rows(frame, recipe)
+
+
+def training_rows(frame: pd.DataFrame, recipe: Recipe) -> TrainingRows:
+    """Return rows that have the columns of a recipe as a fit is given them; raises `TrainingError` as above."""
+    inputs = frame[list(recipe.inputs)]
+    _check_kinds(recipe.features, inputs)
+    if empty := [str(name) for name in inputs if inputs[name].isna().all()]:
+        log.warning(
+            "%s: no training row has a value of %s; nothing can be learned from it", recipe.name, ", ".join(empty)
+        )
+    if infinite := [str(name) for name in inputs if _has_infinite(inputs[name])]:
+        log.warning(
+            "%s: infinite values of %s are taken for missing ones; `features.derive` makes them where it divides by zero",
+            recipe.name,
+            ", ".join(infinite),
+        )
+    if recipe.target is None:
+        log.info("%s: %s rows, %d columns", recipe.name, f"{len(frame):,}", inputs.shape[1])
+        return TrainingRows(frame, np.zeros(len(frame)), None)
+    classes = find_classes(frame[recipe.target], recipe.positive) if recipe.task == "classification" else None
+    target = as_numbers(frame[recipe.target], classes)
+    share = ""
+    if classes is not None:
+        share = f", {target.mean():.1%} positive (`{classes[1]}`)" if len(classes) == 2 else f", {len(classes)} classes"
+    log.info("%s: %s rows, %d columns%s", recipe.name, f"{len(target):,}", inputs.shape[1], share)
+    return TrainingRows(frame, target, classes)
+
+
+def _has_infinite(column: pd.Series[Any]) -> bool:
+    return column.dtype.kind == "f" and bool(np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any())
+
+
+def _check_kinds(features: Features, inputs: pd.DataFrame) -> None:
+    api = pd.api.types
+    kinds = [
+        ("numeric", features.numeric, api.is_numeric_dtype, "integer, float or boolean", "categorical"),
+        ("dates", features.dates, api.is_datetime64_any_dtype, "timestamp or date", "categorical"),
+        ("text", features.text, lambda dtype: not api.is_numeric_dtype(dtype), "string", "numeric"),
+    ]
+    for section, groups, suits, expected, other in kinds:
+        for name in (name for group in groups for name in group.columns):
+            if not suits(inputs[name].dtype):
+                raise TrainingError(
+                    f"the column `{name}` is no {'number' if section == 'numeric' else section.rstrip('s')}",
+                    expected=expected,
+                    found=str(inputs[name].dtype),
+                    where=f"features.{section}",
+                    remedy=f"name it under `features.{other}`, or make such a column of it in `features.derive`",
+                )

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.config.spans import Span
+from include.config.training import CrossValidation
+from include.errors import TrainingError
+from include.training.model_selection.cross_validation import folds, time_series
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+HOURS = st.lists(st.integers(0, 2000), min_size=1, max_size=120)
+
+
+def series(hours: list[int]) -> pd.Series:
+    return pd.Series([START + timedelta(hours=hour) for hour in hours]).astype("datetime64[us, UTC]")
+
+
+@settings(deadline=None, max_examples=150)
+@given(HOURS, st.integers(1, 6), st.sampled_from(["0s", "1h", "2d", "1mo"]))
+def test_no_validating_row_is_older_than_a_fitted_one_and_the_gap_holds(hours: list[int], count: int, gap: str) -> None:
+    times, delay = series(hours), Span.parse(gap)
+    validated: list[int] = []
+    try:
+        for fitted, validating in time_series(times, folds=count, gap=delay):
+            assert not set(fitted) & set(validating)
+            newest, oldest = times.iloc[fitted].max(), times.iloc[validating].min()
+            assert newest.to_pydatetime() + delay < oldest.to_pydatetime()
+            assert times.iloc[fitted].max() < oldest
+            validated += list(validating)
+    except TrainingError:
+        return
+    assert len(set(validated)) == len(validated)
+    assert times.idxmax() in validated or times.max() == times.iloc[validated].max()
+
+
+def test_one_fold_validates_on_the_newest_fifth_and_row_order_does_not_matter() -> None:
+    hours = list(range(100))
+    ((fitted, validating),) = time_series(series(hours), folds=1, gap=Span("0s"))
+    assert (len(fitted), validating.tolist()) == (80, list(range(80, 100)))
+    ((fitted, validating),) = time_series(series(hours[::-1]), folds=1, gap=Span("0s"))
+    assert validating.tolist() == list(range(20))
+
+
+def test_a_gap_that_leaves_nothing_to_learn_from_is_said() -> None:
+    with pytest.raises(TrainingError, match="fold 1 of 3 is empty"):
+        list(time_series(series(list(range(100))), folds=3, gap=Span("1y")))
+
+
+def divided(kind: str, target: np.ndarray, groups: pd.Series | None = None, seed: int = 0, count: int = 3) -> list:
+    cv = CrossValidation(kind=kind, folds=count, group="g" if kind == "group" else None)
+    times = series(list(range(len(target))))
+    return list(folds(cv, times=times, target=target, groups=groups, label_delay=Span("0s"), seed=seed))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from("abcdef"), min_size=6, max_size=60).filter(lambda names: len(set(names)) >= 3))
+def test_groups_stay_together_and_every_row_validates_once(names: list[str]) -> None:
+    groups = pd.Series(names).astype("category")
+    found = divided("group", np.zeros(len(names)), groups)
+    for fitted, validating in found:
+        assert not set(groups.iloc[fitted]) & set(groups.iloc[validating])
+    assert sorted(np.concatenate([validating for _, validating in found])) == list(range(len(names)))
+
+
+@pytest.mark.parametrize("kind", ["k_fold", "stratified"])
+def test_folds_are_those_of_the_seed(kind: str) -> None:
+    target = np.arange(60) % 4 == 0
+    one, same, other = (divided(kind, target.astype(int), seed=seed) for seed in (1, 1, 2))
+    assert [validating.tolist() for _, validating in one] == [validating.tolist() for _, validating in same]
+    assert [validating.tolist() for _, validating in one] != [validating.tolist() for _, validating in other]
+    assert sorted(np.concatenate([validating for _, validating in one])) == list(range(60))
+
+
+def test_stratified_folds_have_the_same_share_of_positives() -> None:
+    target = (np.arange(60) < 15).astype(int)
+    assert [target[validating].sum() for _, validating in divided("stratified", target)] == [5, 5, 5]
+
+
+def test_more_folds_than_the_rows_allow_is_said() -> None:
+    with pytest.raises(TrainingError, match="more folds"):
+        divided("stratified", np.array([0, 0, 0, 0, 1]))
+    with pytest.raises(TrainingError, match="more folds"):
+        divided("group", np.zeros(4), pd.Series(list("aabb")))
+    with pytest.raises(TrainingError, match="no group"):
+        divided("group", np.zeros(4), pd.Series(["a", "b", "c", None]))
