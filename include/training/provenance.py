@@ -27,7 +27,7 @@ from include.training.recipe import Recipe, recipe_of
 log = logging.getLogger(__name__)
 
 _RECIPE_VERSION_OF_0_1 = 3
-"""The `MEANING` of fits whose records no later release named by their digest."""
+"""The `RECIPE_VERSION` of fits whose records no later release named by their digest."""
 
 
 class Provenance:
