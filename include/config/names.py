@@ -10,36 +10,38 @@ class MetricFacts(NamedTuple):
 
     task: str
     greater_is_better: bool
+    label: str = ""
+    """How people read it; the name with blanks for its underscores if left out."""
 
 
 METRICS: dict[str, MetricFacts] = {
-    "roc_auc": MetricFacts("classification", True),
+    "roc_auc": MetricFacts("classification", True, "ROC AUC"),
     "average_precision": MetricFacts("classification", True),
-    "f1": MetricFacts("classification", True),
+    "f1": MetricFacts("classification", True, "F1"),
     "precision": MetricFacts("classification", True),
     "recall": MetricFacts("classification", True),
     "accuracy": MetricFacts("classification", True),
     "balanced_accuracy": MetricFacts("classification", True),
-    "f1_macro": MetricFacts("classification", True),
-    "f1_weighted": MetricFacts("classification", True),
+    "f1_macro": MetricFacts("classification", True, "F1, macro"),
+    "f1_weighted": MetricFacts("classification", True, "F1, weighted"),
     "precision_macro": MetricFacts("classification", True),
     "precision_weighted": MetricFacts("classification", True),
     "recall_macro": MetricFacts("classification", True),
     "recall_weighted": MetricFacts("classification", True),
-    "brier": MetricFacts("classification", False),
+    "brier": MetricFacts("classification", False, "Brier score"),
     "log_loss": MetricFacts("classification", False),
     "calibration_error": MetricFacts("classification", False),
-    "mse": MetricFacts("regression", False),
-    "rmse": MetricFacts("regression", False),
-    "mae": MetricFacts("regression", False),
-    "mape": MetricFacts("regression", False),
-    "pinball": MetricFacts("regression", False),
-    "r2": MetricFacts("regression", True),
+    "mse": MetricFacts("regression", False, "Mean squared error"),
+    "rmse": MetricFacts("regression", False, "Root mean squared error"),
+    "mae": MetricFacts("regression", False, "Mean absolute error"),
+    "mape": MetricFacts("regression", False, "Mean absolute percentage error"),
+    "pinball": MetricFacts("regression", False, "Pinball loss"),
+    "r2": MetricFacts("regression", True, "R²"),
     "silhouette": MetricFacts("clustering", True),
-    "davies_bouldin": MetricFacts("clustering", False),
-    "calinski_harabasz": MetricFacts("clustering", True),
+    "davies_bouldin": MetricFacts("clustering", False, "Davies-Bouldin index"),
+    "calinski_harabasz": MetricFacts("clustering", True, "Calinski-Harabasz index"),
     "stability": MetricFacts("clustering", True),
-    "cost": MetricFacts("classification or regression", False),
+    "cost": MetricFacts("classification or regression", False, "Cost per row"),
 }
 """What can be measured, by task, and which direction is good."""
 
