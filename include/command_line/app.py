@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from include.command_line import declaration, questions, registry
+from include.command_line import declaration, questions, registry, signing
 from include.command_line.airflow_environment import USER, password
 from include.command_line.demo import demo as run_demo
 from include.command_line.local_airflow import become_airflow, free_port, local_airflow
@@ -113,6 +113,21 @@ def verify(model: Model) -> None:
     """Read the ledger and what it names again from the store, and say whether all of it is sound."""
     if not registry.verify(model, typer.echo):
         raise typer.Exit(1)
+
+
+@app.command()
+def key(
+    file: Annotated[Path, typer.Argument(help="Where to put the private key: a file that only you can read.")],
+    name: Annotated[str, typer.Option(help="Who or what will sign with it; it stands in messages.")],
+) -> None:
+    """Make a key to sign with, and print its entry for the file of RATCHET_TRUSTED_KEYS."""
+    typer.echo(signing.make_key(file, name, datetime.now(UTC)))
+
+
+@app.command()
+def sign(model: Model) -> None:
+    """Sign a ledger that stands from before signing; look at it first: you vouch for it."""
+    typer.echo(signing.sign(model))
 
 
 @app.command()

@@ -24,6 +24,7 @@ from include.registry.champion_changes import champion_changes
 from include.registry.gate import Judgement, judge, policy_digest
 from include.registry.timeline import Decision, Outcome, Standing, Timeline, Trigger, fold, require_held
 from include.registry.versions import Version, load_version
+from include.signing.deployment import heads_of_deployment
 from include.storage.content import canonical_json, digest_json, from_iso, get_content, put_content, to_iso
 from include.storage.log import Decide, Entry, Log
 from include.storage.log import recorded_by as entries_recorded_by
@@ -74,7 +75,9 @@ class Ledger:
         self.store = store
         self.model = model
         self._written = written
-        self._log = Log(store, f"{model}/ledger/")
+        self.heads = heads_of_deployment(store, model)
+        """What signs and checks its events, where the deployment trusts keys."""
+        self._log = Log(store, f"{model}/ledger/", heads=self.heads)
 
     def entries(self) -> tuple[Entry, ...]:
         """Return the events, their chain verified."""

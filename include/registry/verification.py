@@ -24,6 +24,8 @@ from include.registry.ledger import Ledger
 from include.registry.replay import judge_again
 from include.registry.timeline import Decision, Standing, Timeline
 from include.registry.versions import Version, fit_of
+from include.signing.deployment import unasked_anchors
+from include.signing.heads import HeadsFound
 from include.storage.answers import check_answers
 from include.storage.content import digest_json, get_content, read_json
 from include.training.fit_record import FitRecord
@@ -52,6 +54,10 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Looked]:
         The model's folder; the code in it is of no importance, unless it is that of a fit.
     """
     yield from _looked("the chain", lambda: f"{ledger.verify()} events, each follows from the one before")
+    if (heads := ledger.heads) is not None:
+        yield from _looked("the signatures", lambda: _of_heads(heads.verify(ledger.entries())))
+        if unasked := unasked_anchors():
+            yield Looked("the signatures", "note", f"{', '.join(unasked)}: asked by Airflow's tasks only")
     timeline = ledger.timeline()
     walk = _Walk(ledger, timeline, folder)
     for standing in timeline.standings:
@@ -83,6 +89,20 @@ def _looked(what: str, look: Callable[[], str]) -> Iterator[Looked]:
         raise
     except RatchetError as error:
         yield Looked(what, "wrong", str(error))
+
+
+def _of_heads(found: HeadsFound) -> str:
+    """Say in one sentence what signatures and anchors tell."""
+    parts = [f"{found.signed} events are signed by {', '.join(found.signers) or 'nobody'}"]
+    if found.before:
+        parts.append(f"the {found.before} before them are vouched for by their chain")
+    if found.anchored:
+        parts.append(f"the newest is remembered by {', '.join(found.anchored)}")
+    if found.behind:
+        parts.append(f"remembering less, which the next task mends: {', '.join(found.behind)}")
+    if not found.anchored and not found.behind:
+        parts.append("no anchor is set: that the newest events are all there is not proven")
+    return "; ".join(parts)
 
 
 def _answers(ledger: Ledger) -> Iterator[Looked]:

@@ -15,6 +15,7 @@ ROOMS = [
     "templates",
     "storage",
     "config",
+    "signing",
     "data",
     "training",
     "leaks",
