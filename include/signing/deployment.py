@@ -15,7 +15,6 @@ from include.signing.keys import SigningKey, TrustedKeys
 from include.storage.opening import open_store
 from include.storage.store import ObjectStore
 
-
 _VARIABLE = "variable://"
 
 

@@ -54,7 +54,7 @@ class AirflowConnections:
 
 
 def signing_pem(connection: str) -> bytes:
-    """Return the private key that is the password of an Airflow connection, PEM with its line breaks or with ``\\n`` for them.
+    r"""Return the private key that is the password of an Airflow connection, PEM with its line breaks or with ``\\n`` for them.
 
     Raises
     ------
