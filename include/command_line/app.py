@@ -126,8 +126,8 @@ def key(
 
 @app.command()
 def sign(model: Model) -> None:
-    """Sign a ledger that stands from before signing; look at it first: you vouch for it."""
-    typer.echo(signing.sign(model))
+    """Sign a ledger and versions that stand from before signing; look at them first: you vouch for them."""
+    typer.echo(signing.sign(model, datetime.now(UTC)))
 
 
 @app.command()

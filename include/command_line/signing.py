@@ -9,6 +9,7 @@ from pathlib import Path
 
 from include.command_line.store import store_of_settings
 from include.errors import ConfigError
+from include.registry.ledger import Ledger
 from include.signing.deployment import heads_of_deployment
 from include.signing.keys import new_key
 from include.storage.log import Log
@@ -31,8 +32,13 @@ def make_key(path: Path, name: str, since: datetime) -> str:
     return json.dumps(trusted.to_json())
 
 
-def sign(model: str) -> str:
-    """Sign a model's ledger as it stands, and return what was done.
+def sign(model: str, at: datetime) -> str:
+    """Sign a model's ledger and versions as they stand, and return what was done.
+
+    Parameters
+    ----------
+    at : datetime
+        The instant of the versions' signatures.
 
     Raises
     ------
@@ -52,4 +58,6 @@ def sign(model: str) -> str:
             where=store.url,
         )
     heads.adopt(entries)
-    return f"{len(entries)} events of {model} are vouched for, up to {entries[-1].digest[:12]} of {entries[-1].at}"
+    versions = Ledger(store, model).sign_versions(at=at)
+    newest = entries[-1]
+    return f"{versions} versions and {len(entries)} events of {model} are vouched for, up to {newest.digest[:12]} of {newest.at}"

@@ -127,6 +127,9 @@ class _Walk:
     def version(self, standing: Standing) -> str:
         """Hold a version and all that it is made of against their names."""
         version = self._ledger.version(standing.version)
+        if (signed := self._ledger.statement(standing.version)) is not None:
+            for golden in signed.golden:
+                self._content(f"golden/{standing.version}", ".parquet", golden)
         self._snapshot(version.snapshot)
         fit = fit_of(self._store, version)
         named = {version.fit, *version.baselines.values(), *version.candidates.values(), *(fit.members or ())}

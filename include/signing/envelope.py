@@ -47,7 +47,7 @@ def unseal(payload_type: str, envelope: bytes, trusted: TrustedKeys, *, where: s
     Raises
     ------
     SignatureRefused
-        When it is no envelope of this type, or not signed by a key that is trusted for the instant that it names as ``at``.
+        When it is no envelope of this type, or not signed by a key that is trusted for the instant ``at`` that it names.
     """
     try:
         outer = json.loads(envelope)
@@ -55,7 +55,7 @@ def unseal(payload_type: str, envelope: bytes, trusted: TrustedKeys, *, where: s
         (one,) = outer["signatures"]
         signer, signature = str(one["keyid"]), base64.b64decode(one["sig"], validate=True)
         value = read_json(payload)
-        at = from_iso(value["at"])
+        at = from_iso(value.get("predicate", value)["at"])  # in-toto's statements keep our own facts there
         if outer["payloadType"] != payload_type:
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

@@ -73,12 +73,26 @@ class SignedHeads:
         key: Callable[[], SigningKey] | None = None,
         anchors: Sequence[Anchor] = (),
     ) -> None:
-        self._store, self._model, self._trusted = store, model, trusted
+        self._store, self._model, self.trusted = store, model, trusted
         self._key, self._anchors = key, anchors
         self._newest: bytes | None = None
 
     def sign(self, number: int, digest: str, at: str) -> None:
         """Put the signature of an event beside the place that it is about to be written to.
+
+        Raises
+        ------
+        ConfigError
+            When this process has no key, or one that is not trusted.
+        """
+        head = {"model": self._model, "number": number, "digest": digest, "at": at}
+        self._newest = seal(HEAD, head, self.key(at))
+        place = self._key_of(number, digest)
+        if not self._store.put_if_absent(place, self._newest):
+            self._opened(self._store.get(place), number, digest, f"{self._store.url}: {place}")
+
+    def key(self, at: str) -> SigningKey:
+        """Return the key that this process signs with, if it is trusted at an instant.
 
         Raises
         ------
@@ -93,20 +107,16 @@ class SignedHeads:
             )
         key = self._key()
         try:
-            self._trusted.named(key.id, from_iso(at), where=key.where)
+            self.trusted.named(key.id, from_iso(at), where=key.where)
         except SignatureRefused as refused:
             raise ConfigError(
                 "This process's signing key is not trusted.",
                 expected=refused.expected,
                 found=refused.found,
                 where=key.where,
-                remedy=f"add its public key to {self._trusted.where}, on every machine that reads",
+                remedy=f"add its public key to {self.trusted.where}, on every machine that reads",
             ) from None
-        head = {"model": self._model, "number": number, "digest": digest, "at": at}
-        self._newest = seal(HEAD, head, key)
-        place = self._key_of(number, digest)
-        if not self._store.put_if_absent(place, self._newest):
-            self._opened(self._store.get(place), number, digest, f"{self._store.url}: {place}")
+        return key
 
     def appended(self, entry: Entry) -> None:
         """Remember in the anchors the event that was just written; raises `StoreUnavailable`."""
@@ -198,7 +208,7 @@ class SignedHeads:
     def _kept(self) -> Iterator[tuple[Anchor, dict[str, Any]]]:
         for anchor in self._anchors:
             if (envelope := anchor.newest(self._model)) is not None:
-                head, _ = unseal(HEAD, envelope, self._trusted, where=anchor.where)
+                head, _ = unseal(HEAD, envelope, self.trusted, where=anchor.where)
                 if head["model"] == self._model:
                     yield anchor, head
 
@@ -222,7 +232,7 @@ class SignedHeads:
         except ObjectMissing:
             raise SignatureRefused(
                 "an event of the ledger is not signed",
-                expected=f"a signature by a key of {self._trusted.where}",
+                expected=f"a signature by a key of {self.trusted.where}",
                 found=f"none of event {entry.number} of {entry.at}",
                 where=f"{self._store.url}: {self._model}/ledger",
                 remedy="a ledger from before signing: look at it (`python -m include verify` without RATCHET_TRUSTED_KEYS), "
@@ -234,7 +244,7 @@ class SignedHeads:
         return self._opened(envelope, entry.number, entry.digest, where)
 
     def _opened(self, envelope: bytes, number: int, digest: str, where: str) -> TrustedKey:
-        head, key = unseal(HEAD, envelope, self._trusted, where=where)
+        head, key = unseal(HEAD, envelope, self.trusted, where=where)
         expected = {"model": self._model, "number": number, "digest": digest}
         if any(head.get(name) != fact for name, fact in expected.items()):
             raise SignatureRefused(
