@@ -13,17 +13,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from include.config.judging import Gate
 from include.config.model import ModelConfig
 from include.config.names import SIMPLE_BASELINE
+from include.config.sections.evaluation import Gate
 from include.errors import RatchetError, RegistryError, StoreUnavailable
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
-from include.registry.approval import Reply, conclude, trigger_of
+from include.registry.approval import ApprovalReply, conclude, trigger_of
 from include.registry.champion_changes import champion_changes
 from include.registry.gate import Judgement, judge, policy_digest
 from include.registry.statements import VersionStatement, check_version, sign_version
-from include.registry.timeline import Decision, Outcome, Standing, Timeline, Trigger, fold, require_held
+from include.registry.timeline import Decision, Outcome, Timeline, Trigger, VersionState, fold, require_held
 from include.registry.versions import Version, load_version
 from include.signing.deployment import heads_of_deployment
 from include.signing.heads import SignedHeads
@@ -109,7 +109,7 @@ class Ledger:
         """Read every event from the store again and return how many there are; raises `ChainBroken`."""
         return len(self._log.verify())
 
-    def register(self, version: Version, *, actor: dict[str, Any], at: datetime) -> Standing:
+    def register(self, version: Version, *, actor: dict[str, Any], at: datetime) -> VersionState:
         """Put on record that a version exists; the first registration stands."""
 
         def unless_known(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
@@ -141,7 +141,7 @@ class Ledger:
         measure: Measure,
         actor: dict[str, Any],
         at: datetime,
-        reply: Reply | None = None,
+        reply: ApprovalReply | None = None,
     ) -> Decision:
         """Measure a version against its incumbent, apply the policy, and put the decision on record.
 
@@ -151,7 +151,7 @@ class Ledger:
 
         Parameters
         ----------
-        reply : Reply, optional
+        reply : ApprovalReply, optional
             What came of asking a person; it counts for the question that they were asked, and for no other.
         """
         config = put_content(self.store, f"{self.model}/configs", ".json", canonical_json(model.to_json()))
@@ -217,7 +217,7 @@ class Ledger:
         measure: Measure,
         actor: dict[str, Any],
         at: datetime,
-        reply: Reply | None = None,
+        reply: ApprovalReply | None = None,
     ) -> Decision:
         """Decide again on a held version by rows that have matured since, without training.
 
@@ -404,12 +404,10 @@ class Ledger:
         if self.heads is None or version not in timeline:
             return None
         standing = timeline[version]
-        record = load_version(
-            self.store, self.model, version, digest=standing.record, model_file=standing.model_file
-        )
+        record = load_version(self.store, self.model, version, digest=standing.record, model_file=standing.model_file)
         return self._statement(standing, record)
 
-    def _statement(self, standing: Standing, version: Version) -> VersionStatement | None:
+    def _statement(self, standing: VersionState, version: Version) -> VersionStatement | None:
         if self.heads is None:
             return None
         evidence = None if standing.decision is None else standing.decision.evidence
@@ -440,7 +438,7 @@ class Ledger:
         actor: dict[str, Any],
         *,
         trigger: Trigger,
-        reply: Reply | None = None,
+        reply: ApprovalReply | None = None,
         since: datetime | None = None,
     ) -> Decision:
         challenger = self._version(timeline, version)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.config.model import ModelConfig
-from include.data.columns import ARROW
+from include.data.columns.conversion import ARROW
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
 from include.registry.statements import golden_folder
@@ -117,4 +117,3 @@ def agree(found: Array, expected: Array) -> bool:
 
 def _spread(length: int, rows: int) -> np.ndarray[Any, Any]:
     return np.unique(np.linspace(0, length - 1, num=min(rows, length)).astype(int))
-
