@@ -27,12 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
 
-from include.config.judging import Gate
+from include.config.sections.evaluation import Gate
 from include.evaluation.comparison import Comparison, Scored, SliceLevels, compare, gain_of_draws
 from include.evaluation.evidence import CostFunction, Evidence, Gain, Holdout, Units
 from include.evaluation.uncertainty.bootstrap import blocks, draw, effective_units, expanded
 from include.registry.error_budget import YEAR, Budget, level_of, spent_by
-from include.registry.gate import Answer, judge
+from include.registry.gate import RuleResult, judge
 from include.registry.timeline import Outcome
 from include.training.metrics.definitions import DEFINITIONS, row_terms, sign
 
@@ -182,7 +182,7 @@ def sliced(seed: int, n: int, levels: int, weak: float, loss: float, gain: float
     return {
         "rejected": judged.outcome is Outcome.REJECT,
         "held": judged.outcome is Outcome.HOLD,
-        "unverified": sum(verdict.answer is Answer.UNVERIFIED for verdict in judged.verdicts),
+        "unverified": sum(verdict.answer is RuleResult.UNVERIFIED for verdict in judged.verdicts),
         "overall_rises": (gain_of(found).bound(CONFIDENCE) or 0.0) > 0,
         "naive": any((one.upper(CONFIDENCE) or 0.0) < -0.03 for one in each),
     }

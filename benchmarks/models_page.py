@@ -65,10 +65,10 @@ def main() -> None:
     wanted = parser.parse_args()
     os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="ratchet-benchmark-"))
     from ratchet_ui import pages
-    from ratchet_ui.shelf import shelf
+    from ratchet_ui.page_cache import page_cache
 
     with tempfile.TemporaryDirectory(prefix="ratchet-benchmark-") as folder:
-        found = shelf(fill(Path(folder), models=wanted.models, versions=wanted.versions))
+        found = page_cache(fill(Path(folder), models=wanted.models, versions=wanted.versions))
         viewer, now = Everyone(), datetime.now(UTC)
         big = found.read("model_000")[1].chapters
         drawings: dict[str, Callable[[], str]] = {

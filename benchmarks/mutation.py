@@ -40,9 +40,12 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
         "include/evaluation/comparison.py",
         ("evaluation/test_comparison.py", "evaluation/metrics/test_slices.py", "evaluation/uncertainty/test_max_t.py"),
     ),
-    "timeline": ("include/registry/timeline.py", ("registry/test_timeline.py", "registry/test_replay.py")),
+    "timeline": (
+        "include/registry/timeline.py",
+        ("registry/test_timeline.py", "registry/history/test_policy_replay.py"),
+    ),
     "log": ("include/storage/log.py", ("storage/test_log.py -k 'not fifty'",)),
-    "partitions": ("include/data/partitions.py", ("data/test_partitions.py", "data/test_lots.py")),
+    "partitions": ("include/data/partitions.py", ("data/test_partitions.py", "data/test_random_split.py")),
     "windows": ("include/data/windows.py", ("data/test_windows.py", "data/test_frames.py")),
     "weighing": ("include/training/sample_weight.py", ("training/test_sample_weight.py", "training/test_options.py")),
     "search": (
@@ -58,10 +61,13 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
         "include/evaluation/uncertainty/bootstrap.py",
         ("evaluation/uncertainty/test_bootstrap.py", "evaluation/uncertainty/test_delong.py"),
     ),
-    "change_detection": ("include/monitoring/change_detection.py", ("monitoring/test_change_detection.py",)),
-    "data_faults": ("include/monitoring/data_faults.py", ("monitoring/test_data_faults.py",)),
-    "history": ("include/registry/history.py", ("registry/test_history.py -k 'not collide'",)),
-    "sketches": ("include/monitoring/sketches.py", ("monitoring/test_sketches.py",)),
+    "change_detection": (
+        "include/monitoring/drift/change_detection.py",
+        ("monitoring/drift/test_change_detection.py",),
+    ),
+    "data_faults": ("include/monitoring/drift/data_faults.py", ("monitoring/drift/test_data_faults.py",)),
+    "history": ("include/registry/history/summary.py", ("registry/history/test_summary.py -k 'not collide'",)),
+    "sketches": ("include/monitoring/drift/sketches.py", ("monitoring/drift/test_sketches.py",)),
 }
 """The modules that are changed, and the quick tests that must notice."""
 

@@ -27,9 +27,9 @@ from urllib.parse import quote
 import psutil
 
 from benchmarks.page import machine, put
-from include.command_line.airflow_environment import shared_settings
-from include.command_line.backfill import backfill
-from include.command_line.local_airflow import LocalAirflow, free_port, local_airflow
+from include.command_line.local_airflow.backfill import backfill
+from include.command_line.local_airflow.environment import shared_settings
+from include.command_line.local_airflow.standalone import LocalAirflow, free_port, local_airflow
 
 DAG = "retrain_flight_delay"
 BEFORE = "2013-08-01"
@@ -96,7 +96,7 @@ def at_rest(
     with ExitStack() as stack:
         with (
             patch.dict(os.environ, {"RATCHET_STORE": (folder / "store").as_uri(), **variables}),
-            patch("include.command_line.airflow_environment.shared_settings", return_value=shared),
+            patch("include.command_line.local_airflow.environment.shared_settings", return_value=shared),
         ):
             os.sched_setaffinity(0, set(cores) or every)  # what is started inherits it
             try:

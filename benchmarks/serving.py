@@ -40,7 +40,7 @@ from include.config.settings import ROOT
 from include.registry.ledger import Ledger
 from include.scoring.golden import holdout_rows
 from include.scoring.predictor import open_predictor
-from include.serving.bodies import STREAM, write_table
+from include.serving.protocol.bodies import STREAM, write_table
 from include.storage.local import LocalStore
 from tests.chain_run import run_chain
 
@@ -356,7 +356,7 @@ def memory_of_models(store: LocalStore, version: str) -> float:
     script = f"""
 import ctypes, gc, psutil
 from pathlib import Path
-from include.serving.live import open_models
+from include.serving.live_versions import open_models
 from include.storage.local import LocalStore
 store, kept = LocalStore(Path({str(store.root)!r})), []
 def more():

@@ -41,7 +41,7 @@ from benchmarks.page import machine
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.config.settings import ROOT
-from include.data.columns import ARROW
+from include.data.columns.conversion import ARROW
 from include.registry.ledger import Ledger
 from include.registry.timeline import Decision, Outcome
 from include.registry.versions import load_version, save_version

@@ -25,9 +25,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from include.config.data import LOT
 from include.config.model import ModelConfig
-from include.leaks.shuffled import shuffled_labels
+from include.config.sections.data import LOT
+from include.leakage.shuffled_labels import shuffled_labels
 from include.training.fit_pipeline import fit_model
 from include.training.recipe import recipe_of
 from include.training.training_rows import TrainingRows

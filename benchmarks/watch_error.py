@@ -31,20 +31,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
 
-from include.config.watch import Probation, Watch
+from include.config.sections.watch import Probation, Watch
 from include.evaluation.evidence import Measured
-from include.monitoring.alarms import Observed, history_of
-from include.monitoring.drift import Period, Reference
-from include.monitoring.performance import Performance, first_short
-from include.monitoring.probation import Paired, Verdict, probation_of
-from include.monitoring.sketches import (
-    NUMBER_CELLS,
-    ColumnLayout,
-    ColumnSketch,
-    Layout,
-    SampledIds,
-    Sketch,
-)
+from include.monitoring.alarms import Observed, alarm_history
+from include.monitoring.drift.column_drift import Period, Reference
+from include.monitoring.drift.sketches import NUMBER_CELLS, ColumnLayout, ColumnSketch, Layout, SampledIds, Sketch
+from include.monitoring.performance.measured import Performance, first_short
+from include.monitoring.performance.probation import Paired, ProbationVerdict, probation_of
 
 Array = NDArray[Any]
 
@@ -143,7 +136,7 @@ def _reference(names: list[str], counts: dict[str, Array], periods: tuple[Period
 def calm(seed: int, world: World) -> dict[str, float]:
     """Watch a model with nothing wrong for a year."""
     reference, observed = simulate(world, seed)
-    found = history_of(reference, observed, Watch(), DAY)
+    found = alarm_history(reference, observed, Watch(), DAY)
     drift = [one for one in found.alarms if one.kind == "drift"]
     return {
         "surprises": float(found.detection.crossed.sum()),
@@ -172,7 +165,7 @@ def _by_rows(reference: Reference, observed: list[Observed]) -> float:
 def planted(seed: int, world: World) -> dict[str, float]:
     """Shift a column on a day, and say how many days it takes to be told of it; NaN if it is not."""
     reference, observed = simulate(world, seed)
-    found = history_of(reference, observed, Watch(), DAY)
+    found = alarm_history(reference, observed, Watch(), DAY)
     begins = TRAIN + world.shifted
     told = [one for one in found.alarms if one.subject == "c0" and one.after >= START + begins * DAY]
     return {"delay": (told[0].until - START) / DAY - begins if told else np.nan}
@@ -186,10 +179,10 @@ def probation(seed: int, gain: float, lasting: float, margin: float = 0.0) -> di
         Paired("new", "old", START + day * DAY, START + (day + 1) * DAY, 100, float(gains[day])) for day in range(90)
     ]
     found = probation_of(pairs, START, Probation.model_validate({"rows": 10**9, "margin": margin}), 0.05)
-    worse = found.verdict is Verdict.WORSE
+    worse = found.verdict is ProbationVerdict.WORSE
     return {
         "worse": float(worse),
-        "better": float(found.verdict is Verdict.BETTER),
+        "better": float(found.verdict is ProbationVerdict.BETTER),
         "days": float(found.intervals) if worse else np.nan,
     }
 

@@ -23,21 +23,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.command_line.watching import watching
+from include.command_line.watch import watching
 from include.config.code import load_function
 from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
 from include.config.settings import ROOT
 from include.data.partitions import ingest, ingest_window
-from include.data.quality import check
+from include.data.quality.check import check
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.monitoring.monitor import Monitored, monitor
 from include.monitoring.watch_log import WatchLog
 from include.monitoring.withdrawal import withdraw_if_worse
+from include.registry.challenger_selection import choose_challenger
+from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
-from include.registry.measuring import measurer
-from include.registry.selection import choose_challenger
 from include.scoring.golden import keep_golden
 from include.scoring.score import score
 from include.storage.local import LocalStore
@@ -143,7 +143,7 @@ class Flights:
         version = choose_challenger(self.store, self.model, as_of, fits)
         keep_golden(self.store, self.model, self.folder, version.id)
         self.ledger.register(version, actor=LIVE, at=NOW)
-        measure = measurer(self.store, self.folder, threads=1)
+        measure = evaluator(self.store, self.folder, threads=1)
         return self.ledger.decide(self.model, version.id, measure=measure, actor=LIVE, at=NOW).outcome.value
 
     def day(self, after: datetime) -> Monitored | None:

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from include.config.data import LOT, ROW
 from include.config.model import ModelConfig
+from include.config.sections.data import LOT, ROW
 from include.config.settings import Settings
 from include.data.frames import derive_columns, select, typed_rows
 from include.errors import DataError, RatchetError, RegistryError
 from include.evaluation.compared_models import open_model, score_rows
 from include.evaluation.evidence import Measured
-from include.registry.cards import draw_card
-from include.registry.dossier import Dossier, gather
+from include.registry.history.card_files import draw_card
+from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
 from include.registry.rollback import find_version
 from include.registry.timeline import Decision
@@ -74,7 +74,7 @@ class LoadedModel:
         The fitted pipeline, which takes ``columns`` as `prepare` returns them.
     """
 
-    def __init__(self, store: ObjectStore, dossier: Dossier, decision: Decision | None) -> None:
+    def __init__(self, store: ObjectStore, dossier: VersionDetails, decision: Decision | None) -> None:
         self._store, self._dossier, self._decision = store, dossier, decision
         self._fit = fit = dossier.fit
         self._config: ModelConfig = config_of(store, fit)
@@ -210,7 +210,7 @@ def load_model(model: str, version: str, *, store: str | None = None) -> LoadedM
 
 def _load(ledger: Ledger, version: str) -> LoadedModel:
     standing = ledger.timeline()[version]
-    return LoadedModel(ledger.store, gather(ledger.store, ledger.model, standing), standing.decision)
+    return LoadedModel(ledger.store, version_details(ledger.store, ledger.model, standing), standing.decision)
 
 
 def _open(store: str | None) -> ObjectStore:

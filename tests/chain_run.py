@@ -20,12 +20,12 @@ from include.config.code import code_digest
 from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
 from include.data.partitions import ingest
-from include.data.quality import check
+from include.data.quality.check import check
 from include.data.snapshots import Snapshot
-from include.registry.cards import save_card
+from include.registry.challenger_selection import choose_challenger
+from include.registry.evaluator import evaluator
+from include.registry.history.card_files import save_card
 from include.registry.ledger import Ledger, Measure
-from include.registry.measuring import measurer
-from include.registry.selection import choose_challenger
 from include.scoring.golden import keep_golden
 from include.storage.content import digest_json, from_iso, to_iso
 from include.storage.local import LocalStore
@@ -201,7 +201,7 @@ class Run:
     def _measure(self, store: ObjectStore) -> Measure:
         # A clock that ticks evenly: what predicting takes is the one thing in evidence that no two measurements share.
         ticks = itertools.count()
-        return measurer(store, self.folder, threads=1, clock=lambda: float(next(ticks)))
+        return evaluator(store, self.folder, threads=1, clock=lambda: float(next(ticks)))
 
 
 def _train(name: str) -> Step:

@@ -14,14 +14,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from include.command_line import declaration, questions, registry
-from include.command_line.airflow_environment import USER, password
-from include.command_line.demo import demo as run_demo
-from include.command_line.local_airflow import become_airflow, free_port, local_airflow
-from include.command_line.lock import only_one
-from include.command_line.prepare import prepare as prepare_containers
-from include.command_line.progress import ProgressLine
-from include.command_line.table import ledger_table
+from include.command_line import ledger_queries, registry
+from include.command_line import plan as declaration
+from include.command_line.compose_setup import prepare as prepare_containers
+from include.command_line.ledger_table import ledger_table
+from include.command_line.local_airflow.demo import demo as run_demo
+from include.command_line.local_airflow.environment import USER, password
+from include.command_line.local_airflow.lock import only_one
+from include.command_line.local_airflow.progress import ProgressLine
+from include.command_line.local_airflow.standalone import become_airflow, free_port, local_airflow
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
 from include.drafting.draft import draft
@@ -99,7 +100,7 @@ def champion(model: Model, at: At = None) -> None:
 @app.command()
 def versions(model: Model) -> None:
     """List a model's versions by as-of, with outcome and gain."""
-    typer.echo(ledger_table(questions.ledger_of(model).timeline()))
+    typer.echo(ledger_table(ledger_queries.ledger_of(model).timeline()))
 
 
 @app.command()
@@ -186,7 +187,7 @@ def history(
     at: At = None,
 ) -> None:
     """Show a model's versions, and who was champion when: by all that is known now, and in fact."""
-    typer.echo(questions.history(model, registry.instant_of(at)))
+    typer.echo(ledger_queries.history(model, registry.instant_of(at)))
 
 
 @app.command()
@@ -196,7 +197,7 @@ def tensorboard(
     """Write metrics of versions and intervals as TensorBoard's event files."""
     from include.command_line.store import store_of_settings
     from include.command_line.tensorboard import export
-    from include.command_line.watching import declared
+    from include.command_line.watch import declared
 
     count = export(store_of_settings(), declared(model), to)
     typer.echo(f"{count:,} scalars in {to / model}. Look at them: tensorboard --logdir {to}")
@@ -208,7 +209,7 @@ def metrics(
     port: Annotated[int, typer.Option(help="The port to listen on; 0 for any free one.")] = 9464,
 ) -> None:
     """Answer Prometheus with numbers of every model, read from the store at each look, until Ctrl-C."""
-    from include.command_line.exporter import exporter
+    from include.command_line.metrics_exporter import exporter
     from include.command_line.store import store_of_settings
 
     server = exporter(store_of_settings(), Settings.from_environment().models, host, port)
@@ -219,9 +220,9 @@ def metrics(
 @app.command()
 def watch(model: Model) -> None:
     """Show how the champion is watched: intervals, what moved, alarms, requests for a retraining, probation."""
-    from include.command_line import watching
+    from include.command_line import watch
 
-    typer.echo(watching.watch(model))
+    typer.echo(watch.watch(model))
 
 
 @app.command()
@@ -230,7 +231,7 @@ def replay(
     policy: Annotated[Path | None, typer.Option(help="A YAML file with another `gate`.", exists=True)] = None,
 ) -> None:
     """Say what another policy would have done with all past evidence; without one, check that each decision is reproduced."""
-    typer.echo(questions.what_if(model, policy))
+    typer.echo(ledger_queries.what_if(model, policy))
 
 
 @app.command()

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from include.config.code import load_function
-from include.config.data import FilesSource, PythonSource
 from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
-from include.data import expectations
+from include.config.sections.data import FilesSource, PythonSource
 from include.data.frames import read_rows
 from include.data.partitions import ingest
-from include.data.quality import check
+from include.data.quality import expectations
+from include.data.quality.check import check
 from include.data.snapshots import Snapshot
 from include.evaluation.holdout_rows import holdout_columns
 from include.evaluation.metrics.slices import slice_levels

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from include.command_line.questions import ledger_of
+from include.command_line.ledger_queries import ledger_of
+from include.command_line.ledger_table import draw_table, format_number
 from include.command_line.store import store_of_settings
-from include.command_line.table import draw, number
 from include.config.load import load_models
 from include.config.settings import Settings
 from include.errors import RatchetError
 from include.evaluation.evidence import CHURN_UNITS, Evidence
 from include.registry import verification
-from include.registry.differences import differences
-from include.registry.dossier import Dossier, gather
-from include.registry.history import History, history, needs
+from include.registry.history.summary import History, attention_needed, history
+from include.registry.history.version_details import VersionDetails, version_details
+from include.registry.history.version_differences import differences
 from include.registry.ledger import Ledger
 from include.registry.rollback import find_version
-from include.registry.timeline import Standing
+from include.registry.timeline import VersionState
 
 
 def models(now: datetime) -> str:
@@ -39,9 +39,16 @@ def models(now: datetime) -> str:
         except RatchetError as error:
             rows.append([model.name, model.task, "?", "", "", "", f"unreadable: {error.message}"])
             continue
-        rows.append([model.name, model.task, *_in_force(told), ", ".join(kind for kind, _ in needs(model, told, now))])
+        rows.append(
+            [
+                model.name,
+                model.task,
+                *_in_force(told),
+                ", ".join(kind for kind, _ in attention_needed(model, told, now)),
+            ]
+        )
     rows += [[one.name, "?", "", "", "", "", "broken: see `lint`"] for one in broken]
-    return draw(["model", "task", "champion", "metric", "value", "last outcome", "needs a look"], rows)
+    return draw_table(["model", "task", "champion", "metric", "value", "last outcome", "needs a look"], rows)
 
 
 def _in_force(told: History) -> list[str]:
@@ -49,7 +56,7 @@ def _in_force(told: History) -> list[str]:
     last = newest.fate.value if newest else "no version yet"
     if champion is None:
         return ["none", "", "", last]
-    return [champion.id, champion.metric or "", number(champion.score[0]), last]
+    return [champion.id, champion.metric or "", format_number(champion.score[0]), last]
 
 
 def champion(model: str, instant: datetime | None) -> str:
@@ -77,25 +84,25 @@ def compare(model: str, one: str, other: str) -> str:
     pair = sorted(
         (timeline[find_version(timeline, name)] for name in (one, other)), key=lambda standing: standing.order
     )
-    older, newer = (gather(ledger.store, model, standing) for standing in pair)
+    older, newer = (version_details(ledger.store, model, standing) for standing in pair)
     parts = ["\n".join(_told(standing) for standing in pair), _measured(pair, older, newer)]
     for name, rows in differences(older, newer).items():
-        parts.append(draw([name, *_titles(pair)], [[r.name, r.one or "-", r.other or "-"] for r in rows]))
+        parts.append(draw_table([name, *_titles(pair)], [[r.name, r.one or "-", r.other or "-"] for r in rows]))
     return "\n\n".join(parts)
 
 
-def _titles(pair: list[Standing]) -> list[str]:
+def _titles(pair: list[VersionState]) -> list[str]:
     """Return the versions' days, or what tells the two apart where it is one day."""
     days = [f"{standing.as_of:%Y-%m-%d}" for standing in pair]
     return days if days[0] != days[1] else [standing.version.partition("-")[2] for standing in pair]
 
 
-def _told(standing: Standing) -> str:
+def _told(standing: VersionState) -> str:
     state = "withdrawn" if standing.withdrawn else standing.decision.outcome if standing.decision else "undecided"
     return f"{standing.version}  {state}"
 
 
-def _measured(pair: list[Standing], older: Dossier, newer: Dossier) -> str:
+def _measured(pair: list[VersionState], older: VersionDetails, newer: VersionDetails) -> str:
     for evidence, against in ((newer.evidence, pair[0]), (older.evidence, pair[1])):
         if evidence is not None and evidence.incumbent == against.version and evidence.comparable:
             return _paired(evidence)
@@ -110,14 +117,16 @@ def _paired(evidence: Evidence) -> str:
         bounds = (
             ""
             if gain is None or gain.estimate is None
-            else f"{number(gain.bound(0.975), sign=True)} .. {number(gain.upper(0.975), sign=True)}"
+            else f"{format_number(gain.bound(0.975), sign=True)} .. {format_number(gain.upper(0.975), sign=True)}"
         )
-        rows.append([metric, *map(number, scores), number(gain.estimate if gain else None, sign=True), bounds])
+        rows.append(
+            [metric, *map(format_number, scores), format_number(gain.estimate if gain else None, sign=True), bounds]
+        )
     head = [f"on the same {evidence.holdout.rows:,} rows", "older", "newer", "gain", "two-sided 95 % interval"]
     churn = next((one.share.value for one in evidence.churn if one.slice is None), None)
     if churn is None:
-        return draw(head, rows)
-    return f"{draw(head, rows)}\n\nprediction churn: {churn:.2%} {CHURN_UNITS[evidence.task]}"
+        return draw_table(head, rows)
+    return f"{draw_table(head, rows)}\n\nprediction churn: {churn:.2%} {CHURN_UNITS[evidence.task]}"
 
 
 def verify(model: str, say: Callable[[str], None]) -> bool:

@@ -9,20 +9,20 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from include.config.airflow import Airflow
-from include.config.behaviour import Behaviour
-from include.config.data import LOT, Data, Quality
-from include.config.features import Features
-from include.config.judging import LEAST_BLOCKS, Evaluation, Gate, Guard, Primary, Require
 from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
-from include.config.notify import Notification
-from include.config.resources import Resources
+from include.config.schedule_ticks import PRESETS, is_cron
 from include.config.section import Section
-from include.config.serving import Serving
-from include.config.ticks import PRESETS, is_cron
-from include.config.training import Training
-from include.config.watch import Watch
-from include.config.zones import Zone
+from include.config.sections.airflow import Airflow
+from include.config.sections.behaviour import Behaviour
+from include.config.sections.data import LOT, Data, Quality
+from include.config.sections.evaluation import LEAST_BLOCKS, Evaluation, Gate, Guard, Primary, Require
+from include.config.sections.features import Features
+from include.config.sections.notify import Notification
+from include.config.sections.resources import Resources
+from include.config.sections.serving import Serving
+from include.config.sections.training import Training
+from include.config.sections.watch import Watch
+from include.config.time_zones import Zone
 from include.errors import nearest
 
 BASELINES = ("trivial", "simple")

@@ -8,7 +8,7 @@ from typing import Any
 
 from include.config.model import ModelConfig
 from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
-from include.config.training import Range
+from include.config.sections.training import Range
 from include.config.yaml_text import read_yaml
 
 _HEAD = """# model.yaml

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.config.code import load_function
-from include.config.data import LOT, ROW, ColumnType
 from include.config.model import ModelConfig
-from include.data.columns import convert, reason
-from include.data.same_values import same_values
+from include.config.sections.data import LOT, ROW, ColumnType
+from include.data.columns.conversion import convert, refusal
+from include.data.columns.equal_values import equal_values
 from include.data.slots import bounds
 from include.data.snapshots import Pinned, Snapshot, coverage
 from include.data.windows import Window, WindowName
@@ -140,7 +140,7 @@ def typed_rows(frame: pd.DataFrame, schema: Mapping[str, str], timezone: str, mo
             raise DataError(
                 f"Column `{name}` is not of the type on record.",
                 expected=word,
-                found=f"{frame[name].dtype}: {reason(error)}",
+                found=f"{frame[name].dtype}: {refusal(error)}",
                 where=f"model {model}",
                 remedy=f"read it as the source delivers it, such as `astype` to {word}",
             ) from None
@@ -333,7 +333,7 @@ def _check_row_by_row(seen: pd.DataFrame, result: pd.DataFrame, derive: Callable
                 "from training rows and knows them at prediction time",
             )
         for column in result.columns:
-            if not same_values(result[column].iloc[some], alone[column]).all():
+            if not equal_values(result[column].iloc[some], alone[column]).all():
                 raise DataError(
                     f"`derive` looks at other rows to make `{column}`.",
                     expected="the same values whichever rows are derived together",

@@ -16,19 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.config.data import ColumnType, Data
+from include.config.durations import Duration
 from include.config.model import ModelConfig
-from include.config.spans import Span
-from include.data.columns import ARROW, word_of
-from include.data.connections import Connections
-from include.data.content import in_canonical_order, table_digest
-from include.data.lookalikes import LookAlikes
-from include.data.lots import lot_split
+from include.config.sections.data import ColumnType, Data
+from include.data.columns.conversion import ARROW, declared_type
+from include.data.columns.lookalikes import LookAlikes
+from include.data.random_split import random_split
+from include.data.row_digests import in_canonical_order, table_digest
+from include.data.slot_buffer import SlotBuffer
 from include.data.slots import bounds
 from include.data.snapshots import Pinned, Snapshot, coverage, partitions_folder
-from include.data.sources import read, source_digest
-from include.data.spool import Spool
-from include.data.tables import named
+from include.data.sources.connections import Connections
+from include.data.sources.registry import read, source_digest
+from include.data.table_versions import name_snapshot
 from include.data.windows import Split, Window, split_at
 from include.errors import DataError, NotEnoughRows, NotYetThere, ObjectCorrupt, SchemaChanged, SourceError
 from include.storage.content import from_iso, known_fields, to_iso
@@ -141,7 +141,7 @@ def ingest(
     at: datetime,
     connections: Connections,
     started: datetime | None = None,
-    wait: Span | None = None,
+    wait: Duration | None = None,
 ) -> Snapshot:
     """Bring the partitions that a run at ``as_of`` needs into the store, and pin them.
 
@@ -160,7 +160,7 @@ def ingest(
     started : datetime, optional
         When the run began, by the clock of those who start runs; ``at`` if left out. What the source holds is known until
         then, whatever the clock of a worker says.
-    wait : Span, optional
+    wait : Duration, optional
         How long after ``as_of`` the newest partition may be waited for; nothing of it is put on record meanwhile.
 
     Returns
@@ -185,14 +185,14 @@ def ingest(
     )
     _check_coverage(snapshot)
     if model.data.timeless:
-        snapshot = named(store, snapshot)
+        snapshot = name_snapshot(store, snapshot)
     snapshot.save(store)
     return snapshot
 
 
 def _split(data: Data, as_of: datetime) -> Split:
     if data.windows is None:
-        return lot_split(data.holdout or 0.0)
+        return random_split(data.holdout or 0.0)
     return split_at(as_of, data.windows, data.label_delay)
 
 
@@ -205,7 +205,7 @@ def ingest_window(
     at: datetime,
     connections: Connections,
     started: datetime | None = None,
-    wait: Span | None = None,
+    wait: Duration | None = None,
 ) -> Snapshot:
     """Bring the partitions of one window into the store, and pin them: rows to predict, nothing to learn from.
 
@@ -274,7 +274,7 @@ def _pin(
     at: datetime,
     started: datetime,
     connections: Connections,
-    wait: Span | None,
+    wait: Duration | None,
 ) -> Snapshot:
     data = model.data
     if as_of > started:
@@ -291,7 +291,7 @@ def _pin(
     entries = catalogue.log.read()
     known = {slot: one for slot, (one, _) in _newest(entries).items()}
     due = again = _due(needed, known, data, _doubtful(entries, started))
-    until = as_of + (wait or Span("0s"))
+    until = as_of + (wait or Duration("0s"))
     while again:
         log.info("%s: reading %d of %d partitions, %s to %s", model.name, len(again), len(needed), again[0], again[-1])
         entries = catalogue.log.read()
@@ -351,7 +351,7 @@ def _late(needed: Sequence[str], found: Sequence[Observation], window: Window) -
     return next((one.slot for one in found if over and one.slot == over[-1] and not one.rows), None)
 
 
-def _settled_at(slot: str, label_delay: Span) -> datetime:
+def _settled_at(slot: str, label_delay: Duration) -> datetime:
     """Return when nothing of a slot is due any more: its newest row has its label."""
     settled: datetime = bounds(slot)[1] + label_delay
     return settled
@@ -371,7 +371,7 @@ def _observe(
     observations = []
     looks = LookAlikes()
     with tempfile.TemporaryDirectory(prefix="ratchet-ingest-") as scratch:
-        spool = Spool(Path(scratch), slots, data.event_time)
+        spool = SlotBuffer(Path(scratch), slots, data.event_time)
         schema: dict[str, str] = dict(recorded)
         for batch in read(data, folder, slots=slots, recorded=recorded, connections=connections):
             spool.add(batch)
@@ -438,7 +438,7 @@ def _check_unique(table: pa.Table, data: Data, slot: str) -> None:
 
 
 def _words(schema: pa.Schema) -> dict[str, str]:
-    return {field.name: str(word_of(field.type)) for field in schema}
+    return {field.name: str(declared_type(field.type)) for field in schema}
 
 
 def _empty(schema: Mapping[str, str]) -> pa.Table:

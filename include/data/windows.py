@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from include.config.data import Slot, Windows
-from include.config.spans import Span
+from include.config.durations import Duration
+from include.config.sections.data import Slot, Windows
 from include.data.slots import slots_between
 from include.storage.content import from_iso, to_iso
 
@@ -62,7 +62,7 @@ class Split:
         return cls(Window.from_json(value["train"]), Window.from_json(value["holdout"]))
 
 
-def split_at(as_of: datetime, windows: Windows, label_delay: Span) -> Split:
+def split_at(as_of: datetime, windows: Windows, label_delay: Duration) -> Split:
     """Return the windows of a run that stands at ``as_of``.
 
     A row counts at an instant if its event time plus ``label_delay`` lies at or before it: the holdout is the newest

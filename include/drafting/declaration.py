@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from textwrap import indent
 
-from include.config.data import FilesSource
-from include.config.training import CrossValidation
+from include.config.sections.data import FilesSource
+from include.config.sections.training import CrossValidation
 from include.config.yaml_text import quoted
-from include.data.suggestions import Guess, yaml_block
+from include.data.columns.type_inference import InferredColumn, yaml_block
 from include.drafting.periods import Periods
 
 _YAML = """name: {name}
@@ -62,7 +62,7 @@ class Plan:
     classes: int
     target: str
     positive: str | int | bool | None
-    columns: Mapping[str, Guess]
+    columns: Mapping[str, InferredColumn]
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     row_id: tuple[str, ...]

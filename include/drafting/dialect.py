@@ -10,11 +10,11 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from include.config.data import FilesSource
-from include.data.byte_checks import CheckedText
-from include.data.compression import Unpacked, packing_of
-from include.data.files import File
-from include.data.signatures import mark, signature
+from include.config.sections.data import FilesSource
+from include.data.sources.checked_text import CheckedText
+from include.data.sources.compression import Unpacked, packing_of
+from include.data.sources.file_listing import File
+from include.data.sources.file_signatures import encoding_mark, file_signature
 from include.errors import ConfigError
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -43,7 +43,7 @@ def dialect_of(file: File, path: str, encoding: str | None = None) -> FilesSourc
     """
     with file.open() as raw:
         first = Unpacked(raw, file.name).read(4096)
-    if signature(first) == "Parquet" and packing_of(file.name) is None:
+    if file_signature(first) == "Parquet" and packing_of(file.name) is None:
         return FilesSource(kind="files", path=path, format="parquet")
     found = encoding or _encoding(file, first)
     source = FilesSource(kind="files", path=path, format="csv", encoding=found)
@@ -56,7 +56,7 @@ def dialect_of(file: File, path: str, encoding: str | None = None) -> FilesSourc
 
 
 def _encoding(file: File, first: bytes) -> str:
-    if (marked := mark(first)) is not None:
+    if (marked := encoding_mark(first)) is not None:
         return marked
     if b"\0" in first:
         # Latin letters have their zero before or behind them.

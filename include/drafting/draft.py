@@ -14,11 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from include.config.data import FilesSource
 from include.config.load import load_model
 from include.config.model import NAME
-from include.config.training import CrossValidation
-from include.data.files import File, open_on_disk
+from include.config.sections.data import FilesSource
+from include.config.sections.training import CrossValidation
+from include.data.sources.file_listing import File, open_on_disk
 from include.drafting.declaration import Plan
 from include.drafting.dialect import dialect_of
 from include.drafting.periods import Periods, periods_of

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from dateutil.relativedelta import relativedelta
 
-from include.config.data import Slot
-from include.config.spans import Span
+from include.config.durations import Duration
+from include.config.sections.data import Slot
 from include.errors import ConfigError
 
 Instants = np.ndarray[Any, np.dtype[np.int64]]
@@ -18,7 +18,7 @@ Instants = np.ndarray[Any, np.dtype[np.int64]]
 
 _LENGTHS = tuple(
     map(
-        Span,
+        Duration,
         "1h 2h 3h 6h 12h 1d 2d 3d 1w 2w 1mo 2mo 3mo 4mo 6mo 9mo 1y 18mo 2y 3y 4y 5y 7y 10y 15y 20y 30y 50y".split(),  # noqa: SIM905
     )
 )
@@ -42,8 +42,8 @@ class Periods:
     """
 
     partition: Slot
-    train: Span
-    holdout: Span
+    train: Duration
+    holdout: Duration
     start: datetime
     end: datetime
     train_rows: int
@@ -95,7 +95,7 @@ def periods_of(times: Instants, now: datetime) -> Periods:
     return Periods(partition, train, holdout, start, end, *counts)
 
 
-def _train(past: Instants, first: datetime, cut: datetime) -> Span | None:
+def _train(past: Instants, first: datetime, cut: datetime) -> Duration | None:
     """Return the shortest length with enough rows before ``cut``, or one that holds about all of them."""
     all_rows = int(np.searchsorted(past, _microseconds(cut), side="right"))
     for one in _LENGTHS:

@@ -13,13 +13,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.config.data import Column, FilesSource
-from include.data.columns import shape
-from include.data.files import File
-from include.data.moments import plausible
-from include.data.parquet import read_parquet
-from include.data.suggestions import Guess, Guesses
-from include.data.text import header_of, read_text
+from include.config.sections.data import Column, FilesSource
+from include.data.columns.conversion import masked_text
+from include.data.columns.epochs import plausible
+from include.data.columns.type_inference import InferredColumn, TypeInference
+from include.data.sources.file_listing import File
+from include.data.sources.parquet import read_parquet
+from include.data.sources.text import header_of, read_text
 from include.drafting.periods import Instants
 from include.drafting.typed_columns import json_guesses, parquet_guesses
 from include.errors import ConfigError
@@ -35,7 +35,7 @@ _ID = re.compile(r"(^|_)(id|key|no|nr|num|number|code|uuid|guid|index|instant)$"
 class ColumnFacts:
     """What was seen of one column."""
 
-    guess: Guess
+    guess: InferredColumn
     levels: Counter[Any] | None
     """How often each value stands; None for more than 10,000 of them, and for floats."""
     missing: int
@@ -142,7 +142,7 @@ def profile(
         guesses = json_guesses(file, source, event_time)
     else:
         header = header_of(file, source)
-        guesses, nameless = Guesses([name for name in header if name], event_time), header.count("")
+        guesses, nameless = TypeInference([name for name in header if name], event_time), header.count("")
         texts = _declared(source, {name: Column(type="string", missing=()) for name in header if name})
         for table in read_text(file, texts, "UTC") if texts.columns else ():
             for name in texts.columns:
@@ -159,7 +159,7 @@ def _declared(source: FilesSource, columns: dict[str, Column]) -> FilesSource:
     return source.model_copy(update={"columns": columns})
 
 
-def _settled(name: str, guess: Guess, event_time: str | None, day_first: bool | None) -> Guess:
+def _settled(name: str, guess: InferredColumn, event_time: str | None, day_first: bool | None) -> InferredColumn:
     """Return the one meaning of a column, as timestamps if it is the event time."""
     column = guess.column
     if guess.others and day_first is not None and column.format is not None:
@@ -175,17 +175,17 @@ def _settled(name: str, guess: Guess, event_time: str | None, day_first: bool | 
         )
     else:
         return _as_event_time(guess) if name == event_time else guess
-    settled = Guess(column)
+    settled = InferredColumn(column)
     return _as_event_time(settled) if name == event_time else settled
 
 
-def _as_event_time(guess: Guess) -> Guess:
+def _as_event_time(guess: InferredColumn) -> InferredColumn:
     column = guess.column
-    return Guess(column.model_copy(update={"type": "timestamp"})) if column.type == "date" else guess
+    return InferredColumn(column.model_copy(update={"type": "timestamp"})) if column.type == "date" else guess
 
 
 def _facts(
-    tables: Iterator[pa.Table], guesses: dict[str, Guess], nameless: int, event_time: str | None, where: str
+    tables: Iterator[pa.Table], guesses: dict[str, InferredColumn], nameless: int, event_time: str | None, where: str
 ) -> Profile:
     rows = 0
     levels: dict[str, Counter[Any] | None] = {
@@ -234,7 +234,7 @@ def _numbers(texts: pa.ChunkedArray, numbers: Counter[str], name: str) -> str | 
     like = pc.match_substring_regex(texts, _LIKE_A_NUMBER)
     numbers[name] += pc.sum(like).as_py() or 0
     others = pc.drop_null(texts).filter(pc.invert(pc.drop_null(like)))
-    return shape(others[0].as_py()) if len(others) else None
+    return masked_text(others[0].as_py()) if len(others) else None
 
 
 def _wider(known: tuple[Any, Any] | None, values: pa.ChunkedArray) -> tuple[Any, Any]:

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.config.data import Column, FilesSource
-from include.data.byte_checks import CheckedText
-from include.data.columns import word_of
-from include.data.files import File
-from include.data.suggestions import Guess, Guesses
+from include.config.sections.data import Column, FilesSource
+from include.data.columns.conversion import declared_type
+from include.data.columns.type_inference import InferredColumn, TypeInference
+from include.data.sources.checked_text import CheckedText
+from include.data.sources.file_listing import File
 from include.errors import SourceError
 
 _LINES = 50_000
@@ -24,26 +24,26 @@ _NUMBERS = frozenset({int, float})
 class Columns(Protocol):
     """Tells what columns look like."""
 
-    def found(self, decimal: str | None = None) -> dict[str, Guess]:
+    def found(self, decimal: str | None = None) -> dict[str, InferredColumn]:
         """Return what each column looks like."""
 
 
 class TypedColumns:
     """Columns with types, of which texts may be times, and numbers of an event time instants."""
 
-    def __init__(self, types: dict[str, str], guesses: Guesses) -> None:
+    def __init__(self, types: dict[str, str], guesses: TypeInference) -> None:
         self._types = types
         self._guesses = guesses
 
-    def found(self, decimal: str | None = None) -> dict[str, Guess]:
+    def found(self, decimal: str | None = None) -> dict[str, InferredColumn]:
         """Return what each column looks like."""
         guessed = self._guesses.found()
         return {name: self._of(kind, guessed.get(name)) for name, kind in self._types.items()}
 
-    def _of(self, kind: str, guess: Guess | None) -> Guess:
+    def _of(self, kind: str, guess: InferredColumn | None) -> InferredColumn:
         if guess is not None and (guess.column.type in ("date", "timestamp")):
             return guess
-        return Guess(Column.model_validate({"type": kind}))
+        return InferredColumn(Column.model_validate({"type": kind}))
 
 
 def parquet_guesses(file: File, event_time: str | None) -> Columns:
@@ -58,13 +58,13 @@ def parquet_guesses(file: File, event_time: str | None) -> Columns:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
                 schema = parquet.schema_arrow
-                types = {field.name: str(word) for field in schema if (word := word_of(field.type)) is not None}
+                types = {field.name: str(word) for field in schema if (word := declared_type(field.type)) is not None}
                 texts = [name for name, word in types.items() if word == "string" or name == event_time]
-                guesses = Guesses(texts, event_time)
+                guesses = TypeInference(texts, event_time)
                 for batch in parquet.iter_batches():
                     for name in texts:
                         values = batch.column(name)
-                        if word_of(values.type) in ("string", "integer", "float"):
+                        if declared_type(values.type) in ("string", "integer", "float"):
                             guesses.add(name, values.cast(pa.string()))
         except (pa.ArrowException, OSError) as error:
             raise SourceError(
@@ -93,7 +93,7 @@ def json_guesses(file: File, source: FilesSource, event_time: str | None) -> Col
                 for key, value in _object(line, file.name, number).items():
                     _note(seen, texts, key, value)
     types = {key: kind for key, found in seen.items() if (kind := _kind(key, found, file.name)) is not None}
-    guesses = Guesses([key for key, kind in types.items() if kind == "string" or key == event_time], event_time)
+    guesses = TypeInference([key for key, kind in types.items() if kind == "string" or key == event_time], event_time)
     for key in types:
         if types[key] == "string" or key == event_time:
             guesses.add(key, pa.array(texts.get(key, []), pa.string()))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.data.lots import by_lot
+from include.data.random_split import is_random_split
 from include.data.snapshots import Snapshot
 from include.errors import DataError, EvaluationError, ModelFileRefused, ObjectCorrupt, ObjectMissing
 from include.evaluation.comparison import Scored, rounded
@@ -132,7 +132,7 @@ def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
     until, after = fit.train.until, snapshot.split.holdout.after
     if until <= after:
         return None
-    if by_lot(after):
+    if is_random_split(after):
         return "it was fitted with a smaller `data.holdout`, to rows that are in the holdout now"
     return f"it was fitted on rows until {to_iso(until)}, and the holdout begins at {to_iso(after)}"
 

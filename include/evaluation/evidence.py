@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from include.config.names import METRICS, SIMPLE_BASELINE
-from include.leaks.tripwire import Tripwire
+from include.leakage.tripwire import Tripwire
 
 Role = Literal["challenger", "incumbent", "trivial", "simple", "unmitigated"]
 

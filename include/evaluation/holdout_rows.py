@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
-from include.config.slices import columns_of
+from include.config.sections.slices import columns_of
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.errors import RatchetError, StoreUnavailable

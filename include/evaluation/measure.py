@@ -13,8 +13,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from include.config.model import ModelConfig
-from include.config.slices import columns_of
-from include.data.content import rows_digest
+from include.config.sections.slices import columns_of
+from include.data.row_digests import rows_digest
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
 from include.evaluation.challenger_measures import CHALLENGER_VERSION as ALONE
@@ -47,8 +47,8 @@ from include.evaluation.metrics.declared_metrics import code_of_costs, keep_code
 from include.evaluation.metrics.fairness import fairness_of
 from include.evaluation.metrics.slices import slice_levels, slice_rows
 from include.evaluation.uncertainty.bootstrap import draw
-from include.leaks.watch import EDITION as TRIPWIRES
-from include.leaks.watch import of_entities, watch
+from include.leakage.checks import CHECKS_VERSION as TRIPWIRES
+from include.leakage.checks import of_entities, run_checks
 from include.storage.answers import find_answer, keep_answer
 from include.storage.content import canonical_json, digest_json, get_content, put_content, to_iso
 from include.storage.store import ObjectStore
@@ -232,7 +232,7 @@ def _measured(
     primary = model.metrics[0]
     described = tuple(dict.fromkeys([*challenger.fit.columns, *columns_of(model.evaluation.slices)]))
     learned = FitInputs(store, origins["challenger"])
-    tripwires = watch(store, model, learned, pipeline, snapshot, frame, threads=threads)
+    tripwires = run_checks(store, model, learned, pipeline, snapshot, frame, threads=threads)
     known = np.ones(len(target), bool) if classes is None else target < len(challenger.fit.classes or ())
     alone = measure_challenger(
         store,

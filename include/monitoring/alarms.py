@@ -14,11 +14,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from include.config.watch import Levels, Watch
-from include.monitoring.change_detection import Detection, detect, phases, thresholds
-from include.monitoring.data_faults import OF_ALL_ROWS, Fault, faults_between
-from include.monitoring.drift import Period, Reference, Series, effect_in, series_of
-from include.monitoring.effects import Effect
+from include.config.sections.watch import Levels, Watch
+from include.monitoring.drift.change_detection import Detection, detect, phases, thresholds
+from include.monitoring.drift.column_drift import Period, Reference, Series, effect_in, series_of
+from include.monitoring.drift.data_faults import OF_ALL_ROWS, DataFault, faults_between
+from include.monitoring.drift.effect_sizes import Effect
 from include.storage.content import digest_json
 
 Array = NDArray[Any]
@@ -36,7 +36,7 @@ class Observed:
 
     version: str
     period: Period
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[DataFault, ...] = ()
     backfilled: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class Observed:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Observed:
         """Read what `to_json` wrote."""
-        faults = tuple(Fault.from_json(one) for one in value["faults"])
+        faults = tuple(DataFault.from_json(one) for one in value["faults"])
         return cls(value["version"], Period.from_json(value), faults, value["backfilled"])
 
 
@@ -98,7 +98,7 @@ class Alarm:
 
 
 @dataclass(frozen=True, eq=False)
-class History:
+class AlarmHistory:
     """What the observations of one champion mean.
 
     Parameters
@@ -126,7 +126,7 @@ class History:
         return frozenset(one.period.until for one in self.observed if one.faults)
 
 
-def history_of(
+def alarm_history(
     reference: Reference,
     observed: Sequence[Observed],
     watch: Watch,
@@ -134,7 +134,7 @@ def history_of(
     *,
     share: float = 1.0,
     of_rows: bool = True,
-) -> History:
+) -> AlarmHistory:
     """Return what the observations of one champion mean.
 
     Parameters
@@ -165,10 +165,10 @@ def history_of(
     detection = detect(series.values, phase, of, limits, series.two_sided, series.distance_of)
     alarms = [*_of_faults(listed), *_of_drift(reference, listed, series, detection, phase, watch.levels, length)]
     ordered = sorted(alarms, key=lambda one: (one.until, one.kind, one.subject))
-    return History(tuple(listed), tuple(ordered), series, detection, bool(len(np.unique(phase)) > 1))
+    return AlarmHistory(tuple(listed), tuple(ordered), series, detection, bool(len(np.unique(phase)) > 1))
 
 
-def _touched(reference: Reference, series: Series, faults: Sequence[Fault]) -> list[int]:
+def _touched(reference: Reference, series: Series, faults: Sequence[DataFault]) -> list[int]:
     """Return the series in which an interval with these faults says nothing of the world.
 
     Those of the broken columns, and of whatever is made from columns: derived ones, predictions, labels beside them.

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from include.config.spans import Span
+from include.config.durations import Duration
 from include.monitoring.watch_log import MEASURED
 from include.registry.ledger import Ledger
-from include.registry.rows_wanted import rows_wanted
-from include.registry.timeline import Outcome, Standing, Timeline
+from include.registry.required_rows import rows_wanted
+from include.registry.timeline import Outcome, Timeline, VersionState
 from include.storage.content import from_iso
 from include.storage.log import Entry
 
@@ -36,7 +36,7 @@ class Matured:
     as_of: datetime
 
 
-def matured(ledger: Ledger, entries: Iterable[Entry], label_delay: Span, until: datetime) -> Matured | None:
+def matured(ledger: Ledger, entries: Iterable[Entry], label_delay: Duration, until: datetime) -> Matured | None:
     """Return the newest held version that is later than the champion, if by ``until`` enough rows have matured.
 
     Parameters
@@ -70,7 +70,7 @@ def matured(ledger: Ledger, entries: Iterable[Entry], label_delay: Span, until: 
     return None
 
 
-def _newest_held(timeline: Timeline) -> Standing | None:
+def _newest_held(timeline: Timeline) -> VersionState | None:
     for standing in reversed(timeline.standings):
         if standing.version == timeline.champion:
             return None

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from include.config.model import ModelConfig
-from include.config.slices import columns_of
-from include.config.ticks import interval_until
+from include.config.schedule_ticks import interval_until
+from include.config.sections.slices import columns_of
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import NotEnoughRows
@@ -22,17 +22,10 @@ from include.evaluation.comparison import Scored, rounded
 from include.evaluation.evidence import Measured
 from include.evaluation.holdout_rows import target_of
 from include.evaluation.metrics.slices import slice_levels
-from include.monitoring.alarms import Alarm, History, Observed, history_of
-from include.monitoring.data_faults import faults_in
-from include.monitoring.drift import Period, period_of
-from include.monitoring.estimated_performance import (
-    estimate_classification,
-    estimate_regression,
-)
-from include.monitoring.performance import Performance, PromiseCheck, each_short, measure_performance, promise_kept
-from include.monitoring.predicted_rows import PredictedRows, predicted_in
-from include.monitoring.probation import Paired, ProbationState, Verdict, probation_of
-from include.monitoring.references import (
+from include.monitoring.alarms import Alarm, AlarmHistory, Observed, alarm_history
+from include.monitoring.drift.column_drift import Period, period_of
+from include.monitoring.drift.data_faults import faults_in
+from include.monitoring.drift.references import (
     PREDICTION,
     ChampionReference,
     SliceSketches,
@@ -47,8 +40,18 @@ from include.monitoring.references import (
     ticks_of,
     without,
 )
-from include.monitoring.requests import Request, request_state, wanted, would_ask
-from include.monitoring.sketches import merge, sketch
+from include.monitoring.drift.sketches import merge, sketch
+from include.monitoring.performance.estimated import estimate_classification, estimate_regression
+from include.monitoring.performance.measured import (
+    Performance,
+    PromiseCheck,
+    each_short,
+    measure_performance,
+    promise_kept,
+)
+from include.monitoring.performance.probation import Paired, ProbationState, ProbationVerdict, probation_of
+from include.monitoring.predicted_rows import PredictedRows, predicted_in
+from include.monitoring.retraining_requests import Request, request_state, wanted, would_ask
 from include.monitoring.watch_log import WatchLog, measured_in, observed_in, paired_in
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
@@ -74,7 +77,7 @@ class Monitored:
     Parameters
     ----------
     version : str
-    history : History
+    history : AlarmHistory
         Of inputs, derived columns and predictions.
     alarms : tuple of Alarm
         All that stand at the end of the interval.
@@ -100,7 +103,7 @@ class Monitored:
     """
 
     version: str
-    history: History
+    history: AlarmHistory
     alarms: tuple[Alarm, ...]
     told: tuple[Alarm, ...]
     request: Request | None
@@ -168,18 +171,18 @@ def monitor(
 
 def alarms_of(
     kept: ChampionReference, model: ModelConfig, version: str, entries: Any, until: datetime, length: timedelta
-) -> tuple[History, tuple[Alarm, ...]]:
+) -> tuple[AlarmHistory, tuple[Alarm, ...]]:
     """Return the history of a champion until an instant, and all its alarms: of drift, faults, labels and performance.
 
     A pure function of what the watch log holds.
     """
     seen = [one for one in observed_in(entries, version) if one.period.until <= until]
-    history = history_of(kept.reference, seen, model.watch, length, share=1 - OF_LABELS)
+    history = alarm_history(kept.reference, seen, model.watch, length, share=1 - OF_LABELS)
     backfilled = {one.period.until: one.backfilled for one in history.observed}
     alarms = list(history.alarms)
     matured = _labels_in(entries, version, until, backfilled)
     if kept.labels is not None and matured:
-        alarms += history_of(kept.labels, matured, model.watch, length, share=OF_LABELS, of_rows=False).alarms
+        alarms += alarm_history(kept.labels, matured, model.watch, length, share=OF_LABELS, of_rows=False).alarms
     performance = [
         one for one in measured_in(entries, version) if one.until <= until and one.until not in history.broken
     ]
@@ -429,7 +432,7 @@ def _conclude(
             if one.until <= interval.until and one.until not in history.broken
         ]
         standing = probation_of(pairs, timeline[version].since, model.watch.probation, error)
-        if standing.verdict is not Verdict.RUNNING and not backfilled:
+        if standing.verdict is not ProbationVerdict.RUNNING and not backfilled:
             concluded = watched.conclude(version, predecessor, standing, interval.until, at=at)
     for alarm in told:
         log.warning("%s: %s after %s: %s", model.name, alarm.kind, to_iso(alarm.after), alarm.said)

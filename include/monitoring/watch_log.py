@@ -10,11 +10,11 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from include.config.watch import Watch
+from include.config.sections.watch import Watch
 from include.monitoring.alarms import Alarm, Observed
-from include.monitoring.performance import Performance
-from include.monitoring.probation import Paired, ProbationState
-from include.monitoring.requests import REQUEST, TAKEN, Request, request_state, wanted
+from include.monitoring.performance.measured import Performance
+from include.monitoring.performance.probation import Paired, ProbationState
+from include.monitoring.retraining_requests import REQUEST, TAKEN, Request, request_state, wanted
 from include.storage.content import canonical_json, read_json, to_iso
 from include.storage.log import Entry, Log
 from include.storage.store import ObjectStore

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from include.config.model import ModelConfig
-from include.monitoring.probation import ProbationState, Verdict
+from include.monitoring.performance.probation import ProbationState, ProbationVerdict
 from include.monitoring.watch_log import VERDICT, WatchLog, paired_in
 from include.registry.ledger import Ledger
 from include.storage.content import canonical_json, put_content
@@ -29,7 +29,7 @@ def withdraw_if_worse(
     entries = WatchLog(ledger.store, model.name).entries()
     for entry in entries:
         body = entry.body
-        if entry.kind != VERDICT or body["version"] != version or body["verdict"] != Verdict.WORSE:
+        if entry.kind != VERDICT or body["version"] != version or body["verdict"] != ProbationVerdict.WORSE:
             continue
         pairs = [
             one.to_json()
@@ -44,17 +44,17 @@ def withdraw_if_worse(
             "confidence": model.gate.primary.confidence,
         }
         evidence = put_content(ledger.store, f"{model.name}/watch/probations", ".json", canonical_json(probation))
-        reason = f"Probation: {said_of(model, body['predecessor'], ProbationState.from_json(body))}"
+        reason = f"Probation: {withdrawal_reason(model, body['predecessor'], ProbationState.from_json(body))}"
         ledger.withdraw(version, reason, actor=actor, at=at, evidence=evidence)
         return reason
     return None
 
 
-def said_of(model: ModelConfig, predecessor: str, standing: ProbationState) -> str:
+def withdrawal_reason(model: ModelConfig, predecessor: str, standing: ProbationState) -> str:
     """Return a sentence about where a probation stands."""
     metric, rows = model.gate.primary.metric, f"{standing.rows:,} labelled rows of {standing.intervals} intervals"
     if standing.gain is None:
         return f"no interval has told anything about {metric} beside {predecessor} yet"
     bounds = "" if standing.low is None else f" ({standing.low:+.4f} to {standing.high:+.4f})"
-    word = "still open" if standing.verdict is Verdict.RUNNING else standing.verdict.value
+    word = "still open" if standing.verdict is ProbationVerdict.RUNNING else standing.verdict.value
     return f"{word}: {metric} differs by {standing.gain:+.4f}{bounds} from that of {predecessor}, on {rows}"

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from include.config.judging import Approval, Gate
+from include.config.sections.evaluation import Approval, Gate
 from include.registry.gate import Judgement
-from include.registry.timeline import Decision, Outcome, Standing, Trigger
+from include.registry.timeline import Decision, Outcome, Trigger, VersionState
 from include.storage.content import known_fields
 
 
-class Answer(StrEnum):
+class ApprovalAnswer(StrEnum):
     """What came of asking a person."""
 
     APPROVED = "approved"
@@ -30,7 +30,7 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reply:
+class ApprovalReply:
     """What a person answered, and to which question.
 
     Attributes
@@ -43,7 +43,7 @@ class Reply:
         Who answered, when, and why; None when nobody did.
     """
 
-    answer: Answer
+    answer: ApprovalAnswer
     evidence: str
     incumbent: str | None
     user: str | None = None
@@ -55,17 +55,17 @@ class Reply:
         return {**asdict(self), "answer": self.answer.value}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Reply:
+    def from_json(cls, value: dict[str, Any]) -> ApprovalReply:
         """Read what `to_json` wrote."""
-        return cls(**{**known_fields(cls, value), "answer": Answer(value["answer"])})
+        return cls(**{**known_fields(cls, value), "answer": ApprovalAnswer(value["answer"])})
 
 
-def trigger_of(standing: Standing, decision: Decision | None = None) -> Trigger:
+def trigger_of(standing: VersionState, decision: Decision | None = None) -> Trigger:
     """Return what made a version's run happen, as far as asking people goes: a second look is always asked for by one."""
     return Trigger.MANUAL if decision is not None and decision.as_of is not None else standing.trigger
 
 
-def asks(policy: Approval, outcome: Outcome, trigger: Trigger) -> bool:
+def needs_approval(policy: Approval, outcome: Outcome, trigger: Trigger) -> bool:
     """Whether a person is to decide on what the gate says this of."""
     if policy.when == "never" or (trigger is Trigger.BACKFILL and not policy.backfills):
         return False
@@ -79,7 +79,7 @@ def conclude(
     policy: Gate,
     *,
     trigger: Trigger,
-    reply: Reply | None,
+    reply: ApprovalReply | None,
     evidence: str,
     incumbent: str | None,
 ) -> tuple[Outcome, str, dict[str, Any] | None]:
@@ -89,7 +89,7 @@ def conclude(
     ----------
     judgement : Judgement
         What the gate says now.
-    reply : Reply or None
+    reply : ApprovalReply or None
         What came of asking a person; None if nobody was asked.
     evidence : str
         Digest of what the judgement was made on.
@@ -97,41 +97,41 @@ def conclude(
         Whom it was made against.
     """
     gate, because = judgement.outcome, judgement.reason
-    asked = asks(policy.approval, gate, trigger)
+    asked = needs_approval(policy.approval, gate, trigger)
     if reply is None:
         if not asked:
             return gate, because, None
-        reply = Reply(Answer.UNASKED, evidence, incumbent)
+        reply = ApprovalReply(ApprovalAnswer.UNASKED, evidence, incumbent)
     unmoved = Outcome.HOLD if gate is Outcome.PROMOTE else gate
     said = f"The gate said {gate}. {because}"
-    if reply.answer is Answer.REJECTED:
+    if reply.answer is ApprovalAnswer.REJECTED:
         outcome, reason = Outcome.REJECT, f"rejected by {reply.user}, who wrote: {_quoted(reply.note)}. {said}"
-    elif reply.answer is Answer.APPROVED and (reply.evidence, reply.incumbent) == (evidence, incumbent):
+    elif reply.answer is ApprovalAnswer.APPROVED and (reply.evidence, reply.incumbent) == (evidence, incumbent):
         if asked:
             outcome, reason = Outcome.PROMOTE, f"approved by {reply.user}, who wrote: {_quoted(reply.note)}. {said}"
         else:
             outcome, reason = gate, because
-    elif reply.answer in (Answer.APPROVED, Answer.VOID):
+    elif reply.answer in (ApprovalAnswer.APPROVED, ApprovalAnswer.VOID):
         changed = (
             f"it was given against {reply.incumbent or 'no champion'}, and {incumbent or 'none'} is the incumbent now"
         )
         if reply.incumbent == incumbent:
             changed = f"it was given on evidence {reply.evidence[:12]}, and {evidence[:12]} is what was measured now"
-        reply = Reply(**{**vars(reply), "answer": Answer.VOID})
+        reply = ApprovalReply(**{**vars(reply), "answer": ApprovalAnswer.VOID})
         outcome = unmoved if asked else gate
         reason = f"the approval of {reply.user} is void: {changed}. {said}"
     else:
         outcome = unmoved if asked else gate
-        why = "nobody answered in time" if reply.answer is Answer.UNANSWERED else "a person has yet to be asked"
+        why = "nobody answered in time" if reply.answer is ApprovalAnswer.UNANSWERED else "a person has yet to be asked"
         reason = f"{why}. {said}" if asked else because
     return outcome, reason, {**reply.to_json(), "gate": gate.value}
 
 
-def reply_of(decision: Decision) -> Reply | None:
+def approval_reply(decision: Decision) -> ApprovalReply | None:
     """Return the reply that a decision on record was made with."""
-    if decision.approval is None or decision.approval["answer"] == Answer.UNASKED:
+    if decision.approval is None or decision.approval["answer"] == ApprovalAnswer.UNASKED:
         return None
-    return Reply.from_json(decision.approval)
+    return ApprovalReply.from_json(decision.approval)
 
 
 def _quoted(note: str | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from include.registry.timeline import Standing, apply
+from include.registry.timeline import VersionState, apply_event
 from include.storage.log import Entry
 
 
@@ -20,13 +20,13 @@ class ChampionChange:
         The event; its number orders the changes, and its digest names it.
     before : str or None
         The champion before the event; None if there was none.
-    champion : Standing or None
+    champion : VersionState or None
         The champion since; None if no promoted version is left.
     """
 
     entry: Entry
     before: str | None
-    champion: Standing | None
+    champion: VersionState | None
 
     @property
     def version(self) -> str | None:
@@ -36,11 +36,11 @@ class ChampionChange:
 
 def champion_changes(entries: Iterable[Entry]) -> Iterator[ChampionChange]:
     """Yield the events that changed the champion, by folding the ledger before and after each of them."""
-    standings: dict[str, Standing] = {}
-    champion: Standing | None = None
+    standings: dict[str, VersionState] = {}
+    champion: VersionState | None = None
     for entry in entries:
         before = None if champion is None else champion.version
-        apply(entry, standings)
+        apply_event(entry, standings)
         changed = standings[entry.body["version"]]
         if before == changed.version:  # only its own fall makes all others stand again
             in_line = (standing for standing in standings.values() if standing.in_line)

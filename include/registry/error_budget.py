@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from include.registry.timeline import Decision, Standing
+    from include.registry.timeline import Decision, VersionState
 
 CANDIDATE = 0.5
 """A p-value up to here spends nothing: the estimate itself is on the right side."""
@@ -64,12 +64,12 @@ def spent_by(level: float, *, seems_better: bool) -> float:
     return 0.0 if seems_better else level / (1 - CANDIDATE)
 
 
-def left_for(standings: Iterable[Standing], order: tuple[datetime, int], a_year: float) -> float:
+def left_for(standings: Iterable[VersionState], order: tuple[datetime, int], a_year: float) -> float:
     """Return what is left for a decision, by all decisions that come before it in the order of the versions.
 
     Parameters
     ----------
-    standings : iterable of Standing
+    standings : iterable of VersionState
     order : (datetime, int)
         The place of the decision: the instant whose rows it is made on, and the number that its version was registered under.
     a_year : float

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from include.config.judging import FairnessRule, Gate, Guard
+from include.config.sections.evaluation import FairnessRule, Gate, Guard
 from include.evaluation.evidence import Evidence, Gain, Measured, Role, probit
 from include.registry.error_budget import CANDIDATE, level_of, spent_by
 from include.registry.timeline import Outcome
@@ -21,7 +21,7 @@ from include.storage.content import digest_json
 POWER = 0.8
 """How surely a gain of the size called detectable is detected, and a guard's levels pass when nothing changed for them."""
 
-HOPELESS = 100
+MAX_ROWS_FACTOR = 100
 """Where deciding takes more than this many times the rows there are, more of them are no advice."""
 
 
@@ -43,7 +43,7 @@ _BEHAVE = {
 }
 
 
-class Answer(StrEnum):
+class RuleResult(StrEnum):
     """What one rule says."""
 
     PASS = "pass"  # noqa: S105 (not a password)
@@ -59,7 +59,7 @@ class Verdict:
     """One rule's answer with its reason."""
 
     rule: str
-    answer: Answer
+    answer: RuleResult
     reason: str
 
 
@@ -122,16 +122,16 @@ def _judged(policy: Gate, evidence: Evidence, challenger_is_simple: bool, left: 
         reason = f"{evidence.incumbent} can't be compared: {evidence.incomparable_because}."
         if evidence.remedy:
             reason += f" {evidence.remedy}"
-        verdicts = (Verdict("comparable", Answer.FAIL, reason), *leaks, *behaved)
+        verdicts = (Verdict("comparable", RuleResult.FAIL, reason), *leaks, *behaved)
         return Judgement(Outcome.INCOMPARABLE, reason, verdicts, primary)
     verdicts = (*_verdicts(policy, evidence, challenger_is_simple=challenger_is_simple, left=left), *behaved)
     # What leaks makes every other measurement worthless, and is the reason to give; that nothing leaks is none.
-    verdicts = verdicts + leaks if all(verdict.answer is Answer.PASS for verdict in leaks) else leaks + verdicts
-    for answer, outcome in ((Answer.FAIL, Outcome.REJECT), (Answer.OPEN, Outcome.HOLD)):
+    verdicts = verdicts + leaks if all(verdict.answer is RuleResult.PASS for verdict in leaks) else leaks + verdicts
+    for answer, outcome in ((RuleResult.FAIL, Outcome.REJECT), (RuleResult.OPEN, Outcome.HOLD)):
         if deciding := [verdict for verdict in verdicts if verdict.answer is answer]:
             more = f" ({len(deciding) - 1} more of this kind)" if len(deciding) > 1 else ""
             return Judgement(outcome, f"{deciding[0].rule}: {deciding[0].reason}{more}", verdicts, primary)
-    unverified = sum(verdict.answer is Answer.UNVERIFIED for verdict in verdicts)
+    unverified = sum(verdict.answer is RuleResult.UNVERIFIED for verdict in verdicts)
     more = f" ({unverified} of the {len(verdicts)} rules have too few rows to be verified)" if unverified else ""
     if evidence.incumbent is None and challenger_is_simple:
         more += f"; {verdicts[1].rule}: {verdicts[1].reason}"
@@ -155,8 +155,8 @@ def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool, l
         name = f"{rule.metric} better than the {baseline} baseline"
         verdict = _bounded(name, evidence.gain(rule.metric, baseline), 0.0, confidence, strict=True)
         if baseline == "simple" and challenger_is_simple:
-            worse = f"; it is worse: {verdict.reason}" if verdict.answer is Answer.FAIL else ""
-            verdict = Verdict(name, Answer.PASS, f"{SAME_KIND}{worse}")
+            worse = f"; it is worse: {verdict.reason}" if verdict.answer is RuleResult.FAIL else ""
+            verdict = Verdict(name, RuleResult.PASS, f"{SAME_KIND}{worse}")
         yield verdict
     for require in policy.require:
         at_least = require.at_least is not None
@@ -188,7 +188,7 @@ def _overfitted(metric: str, most: float, evidence: Evidence) -> Verdict:
     """Ask whether the challenger is hardly better on rows that it learned from than on the holdout."""
     what = f"gap of {metric} between training rows and holdout"
     verdict = _level(what, evidence.gap(metric), most, evidence.holdout.rows, at_least=False)
-    return replace(verdict, reason=f"{verdict.reason}. {_BY_HEART}") if verdict.answer is Answer.FAIL else verdict
+    return replace(verdict, reason=f"{verdict.reason}. {_BY_HEART}") if verdict.answer is RuleResult.FAIL else verdict
 
 
 def _leaks(evidence: Evidence) -> Iterator[Verdict]:
@@ -198,15 +198,15 @@ def _leaks(evidence: Evidence) -> Iterator[Verdict]:
     asked = [wire for wire in evidence.tripwires if wire.state != "not_asked"]
     for wire in asked:
         if wire.state != "clear":
-            answer = Answer.FAIL if wire.state == "tripped" else Answer.OPEN
+            answer = RuleResult.FAIL if wire.state == "tripped" else RuleResult.OPEN
             yield Verdict(f"leak tripwire {wire.name}", answer, wire.reason)
     if all(wire.state == "clear" for wire in asked):
-        yield Verdict("no leak", Answer.PASS, f"none of {len(asked)} tripwires tripped")
+        yield Verdict("no leak", RuleResult.PASS, f"none of {len(asked)} tripwires tripped")
 
 
 def _behaved(evidence: Evidence) -> Iterator[Verdict]:
     """Rule on declared behaviour, whatever the policy: what is broken rejects, what could not be asked holds."""
-    answers = {"held": Answer.PASS, "broken": Answer.FAIL, "unknown": Answer.OPEN}
+    answers = {"held": RuleResult.PASS, "broken": RuleResult.FAIL, "unknown": RuleResult.OPEN}
     for one in evidence.behaviours:
         lesson = f". {_BEHAVE[one.kind]}" if one.state == "broken" else ""
         yield Verdict(f"{one.kind} {one.name}", answers[one.state], f"{one.found}{lesson}")
@@ -225,18 +225,18 @@ def _bounded(
     """
     if gain is None or gain.estimate is None:
         why = gain.undefined if gain is not None else "it was not measured"
-        return Verdict(name, Answer.OPEN, f"no gain to judge by: {why}")
+        return Verdict(name, RuleResult.OPEN, f"no gain to judge by: {why}")
     low, high = gain.bound(confidence), gain.upper(confidence)
     if low is None or high is None:
-        return Verdict(name, Answer.OPEN, f"the resamples can't speak of a confidence of {confidence:.4%}")
+        return Verdict(name, RuleResult.OPEN, f"the resamples can't speak of a confidence of {confidence:.4%}")
     facts = f"gain {gain.estimate:+.4f}, one-sided {confidence:.0%} bounds {low:+.4f} and {high:+.4f}, must be above {least:+.4f}"
     if low > least or (not strict and low == least):
-        return Verdict(name, Answer.PASS, facts)
+        return Verdict(name, RuleResult.PASS, facts)
     # Of two identical models neither is worse: the bounds coincide at zero, and more rows would not tell them apart.
     if high < least and (surely is None or _upper(gain, surely) < least):
-        return Verdict(name, Answer.FAIL, facts)
+        return Verdict(name, RuleResult.FAIL, facts)
     return Verdict(
-        name, Answer.OPEN, f"{facts}: not enough evidence yet; {_outlook(gain, least, low, high, confidence)}"
+        name, RuleResult.OPEN, f"{facts}: not enough evidence yet; {_outlook(gain, least, low, high, confidence)}"
     )
 
 
@@ -247,18 +247,18 @@ def _over_a_lifetime(name: str, gain: Gain | None, least: float, policy: Gate, l
     level = level_of(left, confidence)
     verdict = _bounded(name, gain, least, confidence, strict=strict)
     why = f"level {level:.4%}, as {max(0.0, left):.4f} wrong promotions are left of {rate} that all decisions may make"
-    if verdict.answer is not Answer.PASS or gain is None:
+    if verdict.answer is not RuleResult.PASS or gain is None:
         return replace(verdict, reason=f"{verdict.reason} ({why})")
     if level <= 0:
         reason = f"{verdict.reason}, but nothing is left to risk: {why}; it accrues with time"
-        return Verdict(name, Answer.OPEN, reason)
+        return Verdict(name, RuleResult.OPEN, reason)
     low = gain.bound(1 - level)
     if low is None:
         reason = f"{verdict.reason}, but the resamples can't speak of that {why}; raise `evaluation.resamples`, or wait"
-        return Verdict(name, Answer.OPEN, reason)
+        return Verdict(name, RuleResult.OPEN, reason)
     if low > least or (not strict and low == least):
         return replace(verdict, reason=f"{verdict.reason}; {low:+.4f} at {why}")
-    return Verdict(name, Answer.OPEN, f"{verdict.reason}, but {low:+.4f} at {why}: not enough evidence yet")
+    return Verdict(name, RuleResult.OPEN, f"{verdict.reason}, but {low:+.4f} at {why}: not enough evidence yet")
 
 
 def _outlook(gain: Gain, least: float, low: float, high: float, confidence: float) -> str:
@@ -288,7 +288,7 @@ def more_rows(estimate: float | None, level: float, low: float, high: float, row
     if estimate is None or estimate == level:
         return None
     times = ((estimate - (low if estimate > level else high)) / (estimate - level)) ** 2
-    return None if times > HOPELESS else round(float(f"{max(0.0, times - 1) * rows:.2g}"))
+    return None if times > MAX_ROWS_FACTOR else round(float(f"{max(0.0, times - 1) * rows:.2g}"))
 
 
 def _upper(gain: Gain, confidence: float) -> float:
@@ -303,18 +303,18 @@ def _level(what: str, measured: Measured | None, level: float, rows: int, *, at_
     name = f"{what} {'at least' if at_least else 'at most'} {level:g}"
     if measured is None or measured.value is None or measured.low is None or measured.high is None:
         why = measured.undefined if measured is not None else "it was not measured"
-        return Verdict(name, Answer.OPEN, f"no value to judge by: {why}")
+        return Verdict(name, RuleResult.OPEN, f"no value to judge by: {why}")
     facts = f"{measured.value:.4f}, two-sided 95% interval {measured.low:.4f} to {measured.high:.4f}"
     certain, impossible = (
         (measured.low >= level, measured.high < level) if at_least else (measured.high <= level, measured.low > level)
     )
     if certain or impossible:
-        return Verdict(name, Answer.PASS if certain else Answer.FAIL, facts)
+        return Verdict(name, RuleResult.PASS if certain else RuleResult.FAIL, facts)
     more = more_rows(measured.value, level, measured.low, measured.high, rows)
     advice = (
         "more rows will not help" if more is None else f"about {more:,} more labelled rows decide if the value stays"
     )
-    return Verdict(name, Answer.OPEN, f"{facts}; {advice}")
+    return Verdict(name, RuleResult.OPEN, f"{facts}; {advice}")
 
 
 def _guarded(guard: Guard, evidence: Evidence, confidence: float, surely: float) -> Iterator[Verdict]:
@@ -324,7 +324,7 @@ def _guarded(guard: Guard, evidence: Evidence, confidence: float, surely: float)
         return
     levels = evidence.levels(guard.slice)
     if not levels:
-        yield Verdict(f"{guard.metric} by {guard.slice}", Answer.OPEN, "the slice was not measured")
+        yield Verdict(f"{guard.metric} by {guard.slice}", RuleResult.OPEN, "the slice was not measured")
     gains = {level: evidence.gain(guard.metric, "incumbent", (guard.slice, level)) for level in levels}
     together = sum(
         gain is not None and gain.estimate is not None and gain.support >= guard.min_support for gain in gains.values()
@@ -354,27 +354,27 @@ def _guarded_level(
     unchanged : float
         By how many of them, with `POWER`, no level whose models are equal seems to lose.
     """
-    unverified = Answer.OPEN if guard.required else Answer.UNVERIFIED
+    unverified = RuleResult.OPEN if guard.required else RuleResult.UNVERIFIED
     if gain is None:
-        return Verdict(name, Answer.OPEN, "no gain to judge by: it was not measured")
+        return Verdict(name, RuleResult.OPEN, "no gain to judge by: it was not measured")
     if gain.support < guard.min_support:
         return Verdict(name, unverified, f"{gain.support} rows, of {guard.min_support} that it takes to verify")
     if gain.estimate is None or gain.error is None:
         return Verdict(name, unverified, f"no gain to judge by: {gain.undefined or 'too few resamples'}")
     verdict = _bounded(name, gain, -guard.max_loss, confidence, strict=False)
-    if verdict.answer is Answer.PASS:
+    if verdict.answer is RuleResult.PASS:
         return verdict
     high = gain.estimate + loss * gain.error
     facts = f"gain {gain.estimate:+.4f}, and with all levels at once below {high:+.4f}, may lose {guard.max_loss:g}"
     if high < -guard.max_loss:
-        return Verdict(name, Answer.FAIL, facts)
+        return Verdict(name, RuleResult.FAIL, facts)
     needed = (probit(confidence) + unchanged) * gain.error
     if needed <= guard.max_loss:
         low = gain.bound(confidence)
         assert low is not None  # noqa: S101 (there is an error)
-        return Verdict(name, Answer.OPEN, f"{facts}; {_outlook(gain, -guard.max_loss, low, high, confidence)}")
+        return Verdict(name, RuleResult.OPEN, f"{facts}; {_outlook(gain, -guard.max_loss, low, high, confidence)}")
     if high < 0:
-        return Verdict(name, Answer.OPEN, f"{facts}: it does lose, though these rows can't tell how much")
+        return Verdict(name, RuleResult.OPEN, f"{facts}: it does lose, though these rows can't tell how much")
     if guard.max_loss == 0:
         return Verdict(name, unverified, f"{facts}: no number of rows verifies that nothing at all is lost")
     rows = round(float(f"{gain.support * (needed / guard.max_loss) ** 2:.2g}"))

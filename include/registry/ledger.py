@@ -13,16 +13,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from include.config.judging import Gate
 from include.config.model import ModelConfig
 from include.config.names import SIMPLE_BASELINE
+from include.config.sections.evaluation import Gate
 from include.errors import RatchetError, RegistryError, StoreUnavailable
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
-from include.registry.approval import Reply, conclude, trigger_of
+from include.registry.approval import ApprovalReply, conclude, trigger_of
 from include.registry.champion_changes import champion_changes
 from include.registry.gate import Judgement, judge, policy_digest
-from include.registry.timeline import Decision, Outcome, Standing, Timeline, Trigger, fold, require_held
+from include.registry.timeline import Decision, Outcome, Timeline, Trigger, VersionState, fold, require_held
 from include.registry.versions import Version, load_version
 from include.storage.content import canonical_json, digest_json, from_iso, get_content, put_content, to_iso
 from include.storage.log import Decide, Entry, Log
@@ -104,7 +104,7 @@ class Ledger:
         """Read every event from the store again and return how many there are; raises `ChainBroken`."""
         return len(self._log.verify())
 
-    def register(self, version: Version, *, actor: dict[str, Any], at: datetime) -> Standing:
+    def register(self, version: Version, *, actor: dict[str, Any], at: datetime) -> VersionState:
         """Put on record that a version exists; the first registration stands."""
 
         def unless_known(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
@@ -136,7 +136,7 @@ class Ledger:
         measure: Measure,
         actor: dict[str, Any],
         at: datetime,
-        reply: Reply | None = None,
+        reply: ApprovalReply | None = None,
     ) -> Decision:
         """Measure a version against its incumbent, apply the policy, and put the decision on record.
 
@@ -146,7 +146,7 @@ class Ledger:
 
         Parameters
         ----------
-        reply : Reply, optional
+        reply : ApprovalReply, optional
             What came of asking a person; it counts for the question that they were asked, and for no other.
         """
         config = put_content(self.store, f"{self.model}/configs", ".json", canonical_json(model.to_json()))
@@ -212,7 +212,7 @@ class Ledger:
         measure: Measure,
         actor: dict[str, Any],
         at: datetime,
-        reply: Reply | None = None,
+        reply: ApprovalReply | None = None,
     ) -> Decision:
         """Decide again on a held version by rows that have matured since, without training.
 
@@ -381,7 +381,7 @@ class Ledger:
         actor: dict[str, Any],
         *,
         trigger: Trigger,
-        reply: Reply | None = None,
+        reply: ApprovalReply | None = None,
         since: datetime | None = None,
     ) -> Decision:
         challenger = self._version(timeline, version)

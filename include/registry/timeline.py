@@ -92,7 +92,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Standing:
+class VersionState:
     """Where one version stands."""
 
     version: str
@@ -149,9 +149,9 @@ class Standing:
 class Timeline:
     """All versions of a model in their order, folded from its events."""
 
-    standings: tuple[Standing, ...] = ()
+    standings: tuple[VersionState, ...] = ()
 
-    def __getitem__(self, version: str) -> Standing:
+    def __getitem__(self, version: str) -> VersionState:
         for standing in self.standings:
             if standing.version == version:
                 return standing
@@ -242,20 +242,20 @@ def fold(entries: Iterable[Entry]) -> Timeline:
     RegistryError
         When an event is of a kind that this release does not know.
     """
-    standings: dict[str, Standing] = {}
+    standings: dict[str, VersionState] = {}
     for entry in entries:
-        apply(entry, standings)
+        apply_event(entry, standings)
     return Timeline(tuple(sorted(standings.values(), key=lambda standing: standing.order)))
 
 
-def apply(entry: Entry, standings: dict[str, Standing]) -> None:
+def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
     """Let one event change where its version stands."""
     body = entry.body
     name = body["version"]
     if entry.kind == "registered":
         facts = {"record": body.get("record"), "model_file": body["model_file"]}
         standings.setdefault(
-            name, Standing(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]), **facts)
+            name, VersionState(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]), **facts)
         )
     elif entry.kind == "decided":
         before, decision = standings[name], Decision.from_json(body)
@@ -274,12 +274,12 @@ def apply(entry: Entry, standings: dict[str, Standing]) -> None:
         )
 
 
-def _changed(standing: Standing, **changes: Any) -> Standing:
+def _changed(standing: VersionState, **changes: Any) -> VersionState:
     # dataclasses.replace does the same and takes most of the time of a long fold.
-    return Standing(**{**vars(standing), **changes})
+    return VersionState(**{**vars(standing), **changes})
 
 
-def require_held(standing: Standing, as_of: datetime) -> None:
+def require_held(standing: VersionState, as_of: datetime) -> None:
     """Raise `RegistryError` unless a version is held, on rows older than ``as_of``: only such a one is reconsidered."""
     decision = standing.decision
     if decision is None or decision.outcome is not Outcome.HOLD or standing.withdrawn is not None:

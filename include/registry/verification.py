@@ -20,21 +20,21 @@ from include.evaluation.compared_models import subject_of
 from include.evaluation.evidence import Evidence, Role
 from include.evaluation.evidence_recheck import measured_otherwise
 from include.registry.gate import policy_digest
+from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger
-from include.registry.replay import judge_again
-from include.registry.timeline import Decision, Standing, Timeline
+from include.registry.timeline import Decision, Timeline, VersionState
 from include.registry.versions import Version, fit_of
 from include.storage.answers import check_answers
 from include.storage.content import digest_json, get_content, read_json
 from include.training.fit_record import FitRecord
 from include.training.provenance import config_of, listed_code
 
-ANSWERS = ("alone", "checks/index", "checks/passed", "evidence/index", "tripwires")
+CACHED_ANSWERS = ("alone", "checks/index", "checks/passed", "evidence/index", "tripwires")
 """The folders of answers that are kept under their question."""
 
 
 @dataclass(frozen=True)
-class Looked:
+class Finding:
     """One thing that was looked at."""
 
     what: str
@@ -43,7 +43,7 @@ class Looked:
     found: str
 
 
-def verify(ledger: Ledger, folder: Path) -> Iterator[Looked]:
+def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
     """Look at everything that a ledger names, and yield what was found, one at a time.
 
     Parameters
@@ -64,10 +64,10 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Looked]:
         yield from (one for one in wrong if one.state != "ok")
     if sound == len(decided):
         sentence = "each follows from its evidence, its policy and the answer of a person, if there was one"
-        yield Looked("the decisions", "ok", f"{sound}, {sentence}")
+        yield Finding("the decisions", "ok", f"{sound}, {sentence}")
     yield from _answers(ledger)
     if earlier := [standing.version for standing in timeline.standings if standing.record is None]:
-        yield Looked(
+        yield Finding(
             f"{len(earlier)} versions of release 0.1",
             "note",
             "their records are not named by a digest. Proven are rows, declaration, code, libraries and model file, from which "
@@ -76,24 +76,24 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Looked]:
         )
 
 
-def _looked(what: str, look: Callable[[], str]) -> Iterator[Looked]:
+def _looked(what: str, look: Callable[[], str]) -> Iterator[Finding]:
     try:
-        yield Looked(what, "ok", look())
+        yield Finding(what, "ok", look())
     except StoreUnavailable:
         raise
     except RatchetError as error:
-        yield Looked(what, "wrong", str(error))
+        yield Finding(what, "wrong", str(error))
 
 
-def _answers(ledger: Ledger) -> Iterator[Looked]:
+def _answers(ledger: Ledger) -> Iterator[Finding]:
     count = 0
-    for name in ANSWERS:
+    for name in CACHED_ANSWERS:
         for key, error in check_answers(ledger.store, f"{ledger.model}/{name}"):
             if error is None:
                 count += 1
             else:
-                yield Looked(key, "wrong", str(error))
-    yield Looked("kept answers", "ok", f"{count} are those that were given")
+                yield Finding(key, "wrong", str(error))
+    yield Finding("kept answers", "ok", f"{count} are those that were given")
 
 
 class _Walk:
@@ -104,7 +104,7 @@ class _Walk:
         self._timeline, self._folder = timeline, folder
         self._seen: set[tuple[str, str]] = set()
 
-    def version(self, standing: Standing) -> str:
+    def version(self, standing: VersionState) -> str:
         """Hold a version and all that it is made of against their names."""
         version = self._ledger.version(standing.version)
         self._snapshot(version.snapshot)

@@ -10,7 +10,7 @@ from typing import Any
 
 from include.config.model import ModelConfig
 from include.errors import ObjectCorrupt, ObjectMissing, RegistryError, nearest
-from include.storage.content import check_digest, digest_json, from_iso, read_json, settle_json, to_iso
+from include.storage.content import check_digest, digest_json, from_iso, put_json_once, read_json, to_iso
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord, load_fit
 from include.training.provenance import verify_fit_key
@@ -88,7 +88,7 @@ def save_version(
         failed=dict(sorted(failed.items())),
         records=dict(sorted(records.items())),
     )
-    return Version.from_json(settle_json(store, _key(model.name, version.id), version.to_json()))
+    return Version.from_json(put_json_once(store, _key(model.name, version.id), version.to_json()))
 
 
 def id_of(model: str, as_of: datetime, fit: str) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from include.config.code import file_digests
-from include.config.data import PythonSource
 from include.config.model import ModelConfig
+from include.config.sections.data import PythonSource
 from include.data.snapshots import Snapshot
-from include.data.sources import source_digest
+from include.data.sources.registry import source_digest
 from include.errors import ObjectMissing, RatchetError
 from include.registry.versions import Version
-from include.reproduction.report import Difference, Kind
+from include.reproduction.report import Kind, ReproductionDifference
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
@@ -26,31 +26,31 @@ _SECTIONS = ("task", "data", "quality", "features", "training")
 _NOTHING = "nothing"
 
 
-def of_settings(then: ModelConfig, now: ModelConfig) -> Iterator[Difference]:
+def of_settings(then: ModelConfig, now: ModelConfig) -> Iterator[ReproductionDifference]:
     """Compare the parts of two declarations that say how a model comes about."""
     old, new = _leaves(_about_fits(then)), _leaves(_about_fits(now))
     for name in sorted({*old, *new}):
         if old.get(name, _NOTHING) != new.get(name, _NOTHING):
-            yield Difference(
+            yield ReproductionDifference(
                 Kind.SETTING, name, str(old.get(name, _NOTHING)), str(new.get(name, _NOTHING)), bears=False
             )
 
 
-def of_libraries(fit: FitRecord, recipe: Recipe) -> Iterator[Difference]:
+def of_libraries(fit: FitRecord, recipe: Recipe) -> Iterator[ReproductionDifference]:
     """Compare the versions that a fit was made with and those installed here."""
     yield from _of_table(Kind.LIBRARY, fit.libraries, recipe.libraries(), bears=True)
 
 
-def of_platform(fit: FitRecord) -> Iterator[Difference]:
+def of_platform(fit: FitRecord) -> Iterator[ReproductionDifference]:
     """Compare operating system and processor."""
     here = f"{platform.system()} {platform.machine()}"
     if fit.platform != here:
-        yield Difference(Kind.PLATFORM, "of the fit", str(fit.platform), here, bears=True)
+        yield ReproductionDifference(Kind.PLATFORM, "of the fit", str(fit.platform), here, bears=True)
 
 
 def of_code(
     store: ObjectStore, fit: FitRecord, recipe: Recipe, snapshot: Snapshot, config: ModelConfig, folder: Path
-) -> Iterator[Difference]:
+) -> Iterator[ReproductionDifference]:
     """Compare the model's Python files, and the reader of its source, with those of today."""
     recorded = {name: digest[:12] for name, digest in listed_code(store, fit.model, fit.code).items()}
     here = {name: digest[:12] for name, digest in file_digests(recipe.code(folder)).items()}
@@ -58,10 +58,12 @@ def of_code(
     source = config.data.source
     if isinstance(source, PythonSource) and (now := source_digest(config.data, folder)) != snapshot.source:
         name = f"{source.reader.partition(':')[0]}.py, or what it imports"
-        yield Difference(Kind.CODE, name, snapshot.source[:12], now[:12], bears=False)
+        yield ReproductionDifference(Kind.CODE, name, snapshot.source[:12], now[:12], bears=False)
 
 
-def of_records(store: ObjectStore, version: Version, fit: FitRecord, recipe: Recipe) -> Iterator[Difference]:
+def of_records(
+    store: ObjectStore, version: Version, fit: FitRecord, recipe: Recipe
+) -> Iterator[ReproductionDifference]:
     """Hold a fit's record against its declaration, and the model file against its digest.
 
     That record and declaration are those that the ledger names was held when they were read; only what no digest and no key
@@ -77,19 +79,21 @@ def of_records(store: ObjectStore, version: Version, fit: FitRecord, recipe: Rec
         facts["params"] = (fit.params, recipe.settings)
     for name, (recorded, other) in facts.items():
         if recorded != other:
-            yield Difference(Kind.RECORD, name, _short(recorded), _short(other), bears=True)
+            yield ReproductionDifference(Kind.RECORD, name, _short(recorded), _short(other), bears=True)
     try:
         get_content(store, f"{fit.model}/models", ".skops", version.model_file)
     except ObjectMissing:
-        yield Difference(Kind.RECORD, "model file", _short(version.model_file), "missing", bears=True)
+        yield ReproductionDifference(Kind.RECORD, "model file", _short(version.model_file), "missing", bears=True)
     except RatchetError:
-        yield Difference(Kind.RECORD, "model file", _short(version.model_file), "damaged", bears=True)
+        yield ReproductionDifference(Kind.RECORD, "model file", _short(version.model_file), "damaged", bears=True)
 
 
-def _of_table(kind: Kind, then: Mapping[str, str], now: Mapping[str, str], *, bears: bool) -> Iterator[Difference]:
+def _of_table(
+    kind: Kind, then: Mapping[str, str], now: Mapping[str, str], *, bears: bool
+) -> Iterator[ReproductionDifference]:
     for name in sorted({*then, *now}):
         if then.get(name) != now.get(name):
-            yield Difference(kind, name, then.get(name, _NOTHING), now.get(name, _NOTHING), bears=bears)
+            yield ReproductionDifference(kind, name, then.get(name, _NOTHING), now.get(name, _NOTHING), bears=bears)
 
 
 def _about_fits(config: ModelConfig) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Difference:
+class ReproductionDifference:
     """One thing that is not as it was.
 
     ``bears`` tells whether the model made again depends on it. Rows, code and settings of today do not: it was made from
@@ -77,7 +77,7 @@ class Reproduction:
     recorded_file: str
     made_file: str | None
     predictions: Predictions | None
-    differences: tuple[Difference, ...]
+    differences: tuple[ReproductionDifference, ...]
 
     @property
     def reproduced(self) -> bool:

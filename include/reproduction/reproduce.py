@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from include.config.model import ModelConfig
-from include.data.connections import Connections
 from include.data.frames import read_rows
 from include.data.partitions import read_again
 from include.data.snapshots import Pinned, Snapshot
+from include.data.sources.connections import Connections
 from include.errors import RatchetError, StoreUnavailable
 from include.registry.ledger import Ledger
 from include.registry.versions import fit_of
 from include.reproduction import differences
-from include.reproduction.report import Difference, Kind, Outcome, Predictions, Reproduction
-from include.reproduction.rows import changed_rows, damaged
-from include.reproduction.scratch import ScratchStore
+from include.reproduction.changed_rows import changed_rows, damaged
+from include.reproduction.report import Kind, Outcome, Predictions, Reproduction, ReproductionDifference
+from include.reproduction.scratch_store import ScratchStore
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
 from include.training.fit_candidate import fit_candidate
@@ -107,7 +107,9 @@ def reproduce(
         except RatchetError as error:
             why = error.message
     if made is not None and recipe.search is not None and made.params != fit.params:
-        found.append(Difference(Kind.SETTING, "found by the search", str(fit.params), str(made.params), bears=True))
+        found.append(
+            ReproductionDifference(Kind.SETTING, "found by the search", str(fit.params), str(made.params), bears=True)
+        )
     report = Reproduction(
         model=model.name,
         version=version,
@@ -137,7 +139,7 @@ def _of_rows(
     scratch: ScratchStore,
     again: ScratchStore,
     read_source: Callable[[], Snapshot],
-) -> Iterator[Difference]:
+) -> Iterator[ReproductionDifference]:
     """Compare the pinned rows with the store's bytes and with what the source gives now.
 
     A partition whose bytes are damaged is taken from the source, if that still gives the very same file.
@@ -150,7 +152,9 @@ def _of_rows(
     except RatchetError as error:
         log.warning("the source can't be compared: %s", error)
         recorded = f"{sum(pinned.rows for pinned in snapshot.partitions):,} rows"
-        yield Difference(Kind.ROWS, "of the source", recorded, f"not to be read: {error.message}", bears=False)
+        yield ReproductionDifference(
+            Kind.ROWS, "of the source", recorded, f"not to be read: {error.message}", bears=False
+        )
         now = None
     if now is not None:
         whole = [pair for pair in zip(snapshot.partitions, now.partitions, strict=True) if pair[0] not in broken]
@@ -158,7 +162,7 @@ def _of_rows(
         today = _only(now, [after for _, after in whole])
         for change in changed_rows(store, then, again, today, config.data):
             name = f"of the source, partition {change.slot}"
-            yield Difference(Kind.ROWS, name, f"{change.rows:,} rows", str(change), bears=False)
+            yield ReproductionDifference(Kind.ROWS, name, f"{change.rows:,} rows", str(change), bears=False)
     for pinned in broken:
         name = f"partition {pinned.slot}"
         same = next((one for one in now.partitions if one == pinned), None) if now is not None else None
@@ -168,7 +172,9 @@ def _of_rows(
             other = "damaged or missing in the store; taken from the source, which gives the same"
             key = snapshot.partition_key(pinned)
             scratch.put_if_absent(key, again.get(key))
-        yield Difference(Kind.RECORD, name, f"{pinned.rows:,} rows, file {pinned.file[:12]}", other, bears=True)
+        yield ReproductionDifference(
+            Kind.RECORD, name, f"{pinned.rows:,} rows, file {pinned.file[:12]}", other, bears=True
+        )
 
 
 def _only(snapshot: Snapshot, partitions: list[Pinned]) -> Snapshot:

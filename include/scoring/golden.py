@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.config.model import ModelConfig
-from include.data.columns import ARROW
+from include.data.columns.conversion import ARROW
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
 from include.scoring.predictor import Array, Predictor, open_predictor

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from include.config.data import Slot
 from include.config.model import ModelConfig
-from include.config.ticks import interval_until
+from include.config.schedule_ticks import interval_until
+from include.config.sections.data import Slot
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.registry.ledger import Ledger

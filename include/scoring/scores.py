@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from include.config.data import Data
+from include.config.sections.data import Data
 from include.errors import ConfigError
 from include.scoring.predictor import Predictions
 from include.training.fit_record import FitRecord

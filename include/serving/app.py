@@ -22,16 +22,17 @@ from starlette.routing import Route, Router
 from include.errors import RatchetError, RequestError, nearest
 from include.scoring.attributions import NotAttributable, attribute
 from include.scoring.predictor import Predictions
-from include.serving import bodies, metrics, openapi
-from include.serving import open_inference as oip
+from include.serving import metrics
 from include.serving.access import Access
+from include.serving.compiled_pipeline import SinglePrediction, joined
 from include.serving.guard import Guard
-from include.serving.live import LiveModel, LiveModels, Served
+from include.serving.live_versions import LiveModel, LiveModels, Served
 from include.serving.platforms import Platform
+from include.serving.protocol import bodies, openapi_document
+from include.serving.protocol import open_inference as oip
+from include.serving.protocol.row_schema import Row
 from include.serving.request_log import Record, RequestLogger
-from include.serving.schema import Row
 from include.serving.settings import ServingSettings
-from include.serving.single_row import SinglePrediction, joined
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -159,11 +160,11 @@ class Server:
 
     async def openapi(self, request: Request) -> Response:
         """Return the OpenAPI document of the models that the caller may ask."""
-        return JSONResponse(openapi.document(self.live.models[name] for name in self._visible(request)))
+        return JSONResponse(openapi_document.document(self.live.models[name] for name in self._visible(request)))
 
     async def docs(self, request: Request) -> Response:
         """Show it as a page."""
-        return HTMLResponse(openapi.page(self.live.models[name] for name in self._visible(request)))
+        return HTMLResponse(openapi_document.page(self.live.models[name] for name in self._visible(request)))
 
     async def metrics(self, request: Request) -> Response:
         """Return the server's numbers."""

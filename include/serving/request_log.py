@@ -18,16 +18,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.config.serving import RequestLog
+from include.config.sections.serving import RequestLog
 from include.errors import ConfigError, StoreError, StoreUnavailable
 from include.scoring.predictor import Predictions
 from include.scoring.request_files import AT, PLACE, REQUEST, ROLE, request_key
 from include.scoring.scores import LABEL, OUTSIDE, PREDICTION, VERSION
 from include.serving import metrics
-from include.serving.bodies import answer_table
-from include.serving.schema import RequestSchema, Row
+from include.serving.compiled_pipeline import SinglePrediction, joined
+from include.serving.protocol.bodies import answer_table
+from include.serving.protocol.row_schema import RequestSchema, Row
 from include.serving.settings import ServingSettings
-from include.serving.single_row import SinglePrediction, joined
 from include.storage.content import digest
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord

@@ -18,7 +18,7 @@ from include.config.settings import Settings
 from include.serving import metrics
 from include.serving.access import Access
 from include.serving.app import Server
-from include.serving.live import LiveModels, open_models
+from include.serving.live_versions import LiveModels, open_models
 from include.serving.platforms import Platform
 from include.serving.request_log import RequestLogger
 from include.serving.settings import ServingSettings

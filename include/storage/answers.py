@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from include.errors import ObjectCorrupt
-from include.storage.content import digest_json, get_json, settle_json
+from include.storage.content import digest_json, get_json, put_json_once
 from include.storage.store import ObjectStore
 
 _FIELDS = {"question", "answer", "digest"}
@@ -27,7 +27,7 @@ def keep_answer(store: ObjectStore, folder: str, question: Any, answer: Any) -> 
     """Keep an answer, and return the one in force: of several to one question, the first."""
     sealed = {"question": question, "answer": answer, "digest": digest_json([question, answer])}
     key = _key(folder, question)
-    return _opened(store, key, settle_json(store, key, sealed))
+    return _opened(store, key, put_json_once(store, key, sealed))
 
 
 def check_answers(store: ObjectStore, folder: str) -> Iterator[tuple[str, ObjectCorrupt | None]]:

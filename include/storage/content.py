@@ -65,7 +65,7 @@ def put_json(store: ObjectStore, key: str, value: Any) -> None:
         )
 
 
-def settle_json(store: ObjectStore, key: str, value: Any) -> Any:
+def put_json_once(store: ObjectStore, key: str, value: Any) -> Any:
     """Put ``value`` unless somebody was first, and return the value in force."""
     store.put_if_absent(key, canonical_json(value))
     return get_json(store, key)

@@ -15,11 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from include.config.model import BASELINES, ModelConfig
 from include.config.names import METRICS
-from include.config.training import CrossValidation
-from include.data.content import rows_digest
+from include.config.sections.training import CrossValidation
+from include.data.row_digests import rows_digest
 from include.data.snapshots import Snapshot
 from include.errors import TrainingError
-from include.storage.content import canonical_json, put_content, settle_json
+from include.storage.content import canonical_json, put_content, put_json_once
 from include.storage.store import ObjectStore
 from include.training.bootstrap_refits import refit
 from include.training.estimators.predictions import (
@@ -92,7 +92,7 @@ def fit_candidate(
         log.info("%s: declared just as %s, whose fit it takes", name, twin.candidate)
         own = {"cv": twin.cv, "trials": twin.trials} if recipe.cv else {"cv": None, "trials": None}
         record = replace(twin, key=key, candidate=name, **own)
-        return FitRecord.from_json(settle_json(store, place, record.to_json()))
+        return FitRecord.from_json(put_json_once(store, place, record.to_json()))
     code = recipe.code(folder)
     joined: list[FitRecord] = []
     if recipe.members:
@@ -155,7 +155,7 @@ def fit_candidate(
         mitigated=mitigated,
         unmitigated=unmitigated,
     )
-    settled = FitRecord.from_json(settle_json(store, place, record.to_json()))
+    settled = FitRecord.from_json(put_json_once(store, place, record.to_json()))
     score = "" if cv is None else f"{cv.metric} {cv.mean:.4f} in cross-validation, "
     size = f"{len(body) / 1e6:.2f} MB"
     seconds = time.perf_counter() - started

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from include.config.spans import Span
-from include.config.training import CrossValidation
+from include.config.durations import Duration
+from include.config.sections.training import CrossValidation
 from include.errors import RatchetError, TrainingError
 from include.training.estimators.calibration import CalibratedClassifier, fit_calibrators
 from include.training.estimators.clusterers import drop_training_rows
@@ -111,7 +111,7 @@ def divide(recipe: Recipe, cv: CrossValidation, rows: TrainingRows) -> list[Fold
             times=rows.frame[recipe.event_time],
             target=rows.target,
             groups=None if cv.group is None else rows.frame[cv.group],
-            label_delay=Span.parse(recipe.label_delay),
+            label_delay=Duration.parse(recipe.label_delay),
             seed=recipe.seed,
         )
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.config.features import Features
+from include.config.sections.features import Features
 from include.training.preprocessing.category_encoder import factorize_texts
 from include.training.preprocessing.float_converter import FloatConverter
 

@@ -11,12 +11,20 @@ from typing import Any
 from sklearn.compose import ColumnTransformer
 
 from include.config.code import code_files, file_digests
-from include.config.features import Features
 from include.config.free_values import marked
 from include.config.model import BASELINES, ModelConfig
 from include.config.names import ENSEMBLES, SIMPLE_BASELINE
 from include.config.section import Section
-from include.config.training import Candidate, CrossValidation, Imbalance, Mitigation, RowWeights, Search, Threshold
+from include.config.sections.features import Features
+from include.config.sections.training import (
+    Candidate,
+    CrossValidation,
+    Imbalance,
+    Mitigation,
+    RowWeights,
+    Search,
+    Threshold,
+)
 from include.data.snapshots import Snapshot
 from include.errors import ConfigError, nearest
 from include.storage.content import digest_json

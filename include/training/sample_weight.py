@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
-from include.config.training import Imbalance, RowWeights
+from include.config.sections.training import Imbalance, RowWeights
 from include.errors import TrainingError
 from include.training.estimators.predictions import Array
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.config.features import Features
 from include.config.model import ModelConfig
+from include.config.sections.features import Features
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.errors import TrainingError

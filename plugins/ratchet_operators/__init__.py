@@ -3,7 +3,7 @@
 from ratchet_operators.approve import Approve
 from ratchet_operators.check import Check
 from ratchet_operators.dag_arguments import dag_arguments
-from ratchet_operators.declared import (
+from ratchet_operators.declarations import (
     declared_models,
     defaults,
     form,

@@ -10,7 +10,7 @@ from airflow.sdk import BranchMixIn, Param
 
 from include.config.model import ModelConfig
 from ratchet_operators.links import PageLink, root
-from ratchet_operators.notify import News, told_to
+from ratchet_operators.notify import News, recipients_of
 from ratchet_operators.operator import RatchetOperator
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
             defaults=REJECT,
             assigned_users=[{"id": user, "name": user} for user in policy.by] or None,
             response_timeout=policy.within.about(),
-            notifiers=told_to(model),
+            notifiers=recipients_of(model),
             **{**kwargs, "params": {"note": note}},
         )
         self.approved = approved
@@ -57,8 +57,8 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
 
     def work(self, context: Context) -> Any:
         """Ask, and wait without occupying a worker."""
+        from include.registry.history.approval_form import approval_form
         from include.registry.ledger import Ledger
-        from include.registry.question import ask
         from include.storage.content import from_iso
 
         config, store = self.config, self.open_store()
@@ -74,7 +74,7 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
         comparison = ledger.comparison(*handed, left=left)
         judgement = comparison.judge(config.gate)
         self.page = self.handed["card"]
-        question = ask(config, comparison, judgement, at=f"{root()}/ratchet", card=self.page)
+        question = approval_form(config, comparison, judgement, at=f"{root()}/ratchet", card=self.page)
         self.subject, self.body = question.subject, question.body
         form = f"dags/{context['ti'].dag_id}/runs/{quote(context['ti'].run_id, safe='')}/tasks/{self.task_id}/required_actions"
         self.news = News("waiting", f"{question.subject} {judgement.reason}", self.handed["version"], form)
@@ -83,7 +83,7 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Hand over who answered what, and why."""
-        from include.registry.approval import Answer, Reply
+        from include.registry.approval import ApprovalAnswer, ApprovalReply
         from include.storage.content import to_iso
 
         if "error" in event:
@@ -93,14 +93,14 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
         user, (chosen,) = event["responded_by_user"], event["chosen_options"]
         if user is None:
             self.log.info("Nobody answered in time: the champion stays.")
-            return self._leave(context, Reply(Answer.UNANSWERED, **question), self.kept)
+            return self._leave(context, ApprovalReply(ApprovalAnswer.UNANSWERED, **question), self.kept)
         note = str((event["params_input"] or {}).get("note") or "").strip()
         if len(note) < 3:
             raise ValueError(f"{user['name']} answered {chosen!r} without a reason; it is asked for again.")
-        answer = Answer.APPROVED if chosen == APPROVE else Answer.REJECTED
-        reply = Reply(answer, **question, user=user["name"], at=to_iso(event["responded_at"]), note=note)
+        answer = ApprovalAnswer.APPROVED if chosen == APPROVE else ApprovalAnswer.REJECTED
+        reply = ApprovalReply(answer, **question, user=user["name"], at=to_iso(event["responded_at"]), note=note)
         self.log.info("%s by %s: %s", answer, reply.user, reply.note)
-        return self._leave(context, reply, self.approved if answer is Answer.APPROVED else self.kept)
+        return self._leave(context, reply, self.approved if answer is ApprovalAnswer.APPROVED else self.kept)
 
     def _leave(self, context: Context, reply: Any, road: str) -> None:
         # Branching leaves by an exception: what is returned is lost.

@@ -23,7 +23,7 @@ class Check(RatchetOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return what was handed over, with the snapshot left after quarantine."""
-        from include.data.quality import check
+        from include.data.quality.check import check
         from include.data.snapshots import Snapshot
         from include.errors import QualityError
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
-from include.config.notify import Notification
+from include.config.sections.notify import Notification
 from ratchet_operators.notify import News, Notify
 
 log = logging.getLogger(__name__)

@@ -15,12 +15,12 @@ class Evaluate(RatchetOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return the incumbent and the digest of the evidence."""
+        from include.registry.evaluator import evaluator
         from include.registry.ledger import Ledger
-        from include.registry.measuring import measurer
 
         config, store = self.config, self.open_store()
         measured = Ledger(store, config.name).measure(
-            config, self.handed["version"], measurer(store, self.folder, threads=self.threads)
+            config, self.handed["version"], evaluator(store, self.folder, threads=self.threads)
         )
         incumbent = measured.incumbent
         return {**self.handed, "incumbent": incumbent.id if incumbent else None, "evidence": measured.digest}

@@ -34,15 +34,15 @@ class Gate(RatchetOperator, BranchMixIn):
 
     def work(self, context: Context) -> None:
         """Hand over the outcome and its reason, and leave by one of the roads."""
-        from include.registry.approval import asks
-        from include.registry.cards import save_card
+        from include.registry.approval import needs_approval
+        from include.registry.evaluator import evaluator
+        from include.registry.history.card_files import save_card
         from include.registry.ledger import Ledger
-        from include.registry.measuring import measurer
         from include.registry.timeline import Outcome, Trigger
 
         config, store = self.config, self.open_store()
         ledger, version = Ledger(store, config.name), self.handed["version"]
-        measured = ledger.measure(config, version, measurer(store, self.folder, threads=self.threads))
+        measured = ledger.measure(config, version, evaluator(store, self.folder, threads=self.threads))
         judgement = measured.judge(config.gate)
         for verdict in judgement.verdicts:
             self.log.info("%-10s %s: %s", verdict.answer, verdict.rule, verdict.reason)
@@ -55,7 +55,7 @@ class Gate(RatchetOperator, BranchMixIn):
         dry = self.handed["mode"] == "dry_run"
         trigger = Trigger(actor_of(context)["trigger"]) if dry else ledger.timeline()[version].trigger
         road = self.promote if judgement.outcome is Outcome.PROMOTE else self.keep
-        if asks(config.gate.approval, judgement.outcome, trigger):
+        if needs_approval(config.gate.approval, judgement.outcome, trigger):
             self.log.info("The policy has a person decide on this.")
             road = self.approve
         self.do_branch(context, self.keep if dry else road)

@@ -11,10 +11,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.config.model import ModelConfig
 from include.errors import NotYetThere
 from ratchet_operators.connections import AirflowConnections
-from ratchet_operators.declared import upstream_assets
+from ratchet_operators.declarations import upstream_assets
 from ratchet_operators.monitor import alarm_asset
-from ratchet_operators.numbers import report_rows
 from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator, as_of, began, now
+from ratchet_operators.run_metrics import report_rows
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ratchet_operators.announce import ChampionOperator
+from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.links import WatchLink
 from ratchet_operators.notify import News, version_page, watch_page
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from airflow.sdk import BaseOperatorLink, Context
 
-    from include.config.notify import Event
+    from include.config.sections.notify import Event
     from include.data.snapshots import Snapshot
     from include.data.windows import Window
     from include.monitoring.monitor import Monitored
-    from include.monitoring.probation import ProbationState
+    from include.monitoring.performance.probation import ProbationState
 
 _LOOK_AGAIN = timedelta(minutes=5)
 _LONGEST = timedelta(hours=6)
@@ -168,14 +168,14 @@ class Monitor(ChampionOperator):
         self.news = tuple(news) or None
 
     def _of_probation(self, predecessor: str, standing: ProbationState, version: str) -> News:
-        from include.monitoring.probation import Verdict
-        from include.monitoring.withdrawal import said_of
+        from include.monitoring.performance.probation import ProbationVerdict
+        from include.monitoring.withdrawal import withdrawal_reason
 
-        said, declared = said_of(self.config, predecessor, standing), self.config.watch.probation.on_worse
+        said, declared = withdrawal_reason(self.config, predecessor, standing), self.config.watch.probation.on_worse
         event: Event = "probation"
-        if standing.verdict is Verdict.WORSE and declared == "ask":
+        if standing.verdict is ProbationVerdict.WORSE and declared == "ask":
             event, said = "waiting", f"{said}. Shall it be withdrawn? The button is on its page"
-        elif standing.verdict is Verdict.WORSE and declared == "withdraw":
+        elif standing.verdict is ProbationVerdict.WORSE and declared == "withdraw":
             said = f"{said}. It is withdrawn"
         page = version_page(self.config.name, version)
         return News(event, f"{version} on probation is {said}.", version, page)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseNotifier
 
-from include.config.notify import Event, Notification
+from include.config.sections.notify import Event, Notification
 from ratchet_operators.links import base_url
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class NotifyOfRun(Notify):
         return (News("alarm", f"{run} failed. {what}.", page=page),)
 
 
-def told_to(model: dict[str, Any]) -> list[BaseNotifier]:
+def recipients_of(model: dict[str, Any]) -> list[BaseNotifier]:
     """Return a notifier for each channel that a model names."""
     return [Notify(str(model["name"]), channel) for channel in _channels(model)]
 
@@ -101,7 +101,7 @@ def task_callbacks(model: dict[str, Any]) -> dict[str, Any]:
     They must be default arguments of the DAG: of a mapped task Airflow takes the callbacks that it was declared with, and
     no operator's own.
     """
-    people = told_to(model)
+    people = recipients_of(model)
     if not people:
         return {}
     return {

@@ -115,7 +115,7 @@ class RatchetOperator(BaseOperator):
     def open_ledger(self) -> Ledger:
         """Open the model's ledger; what is written to it is counted, once, among Airflow's metrics."""
         from include.registry.ledger import Ledger
-        from ratchet_operators.numbers import report_written
+        from ratchet_operators.run_metrics import report_written
 
         name = str(self.model["name"])
         return Ledger(self.open_store(), name, written=lambda entry: report_written(name, entry))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ratchet_operators.announce import ChampionOperator
+from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.notify import News, version_page
 from ratchet_operators.operator import now
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from include.config.notify import Event
+    from include.config.sections.notify import Event
     from include.registry.timeline import Decision
 
 
@@ -36,17 +36,17 @@ class _Decide(ChampionOperator):
 
     def decide(self, context: Context) -> Decision:
         """Return the decision that stands in the ledger; ``announced`` says whether it changed the champion."""
-        from include.registry.approval import Reply
-        from include.registry.measuring import measurer
+        from include.registry.approval import ApprovalReply
+        from include.registry.evaluator import evaluator
 
         config, ledger = self.config, self.open_ledger()
         decision = ledger.decide(
             config,
             self.handed["version"],
-            measure=measurer(ledger.store, self.folder, threads=self.threads),
+            measure=evaluator(ledger.store, self.folder, threads=self.threads),
             actor=self.actor(context),
             at=now(context),
-            reply=Reply.from_json(self.answered) if self.answered else None,
+            reply=ApprovalReply.from_json(self.answered) if self.answered else None,
         )
         if decision.incumbent != self.handed["incumbent"]:
             self.log.info("the incumbent is now %s: measured and decided again", decision.incumbent)

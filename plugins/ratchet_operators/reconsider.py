@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BranchMixIn
 
-from ratchet_operators.announce import ChampionOperator
+from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.links import PageLink
 from ratchet_operators.operator import RatchetOperator, as_of, began, now
@@ -29,9 +29,9 @@ class _Look(RatchetOperator):
     def measurer(self, context: Context, instant: datetime) -> Measure:
         """Return what brings and checks those rows, and measures both on them."""
         from include.data.partitions import ingest_window
-        from include.data.quality import check
+        from include.data.quality.check import check
         from include.data.snapshots import Snapshot
-        from include.registry.measuring import measurer
+        from include.registry.evaluator import evaluator
 
         config, store = self.config, self.open_store()
 
@@ -48,7 +48,7 @@ class _Look(RatchetOperator):
             report = check(store, config, self.folder, snapshot)
             return Snapshot.load(store, config.name, report.snapshot)
 
-        return measurer(store, self.folder, threads=self.threads, as_of=instant, bring=bring)
+        return evaluator(store, self.folder, threads=self.threads, as_of=instant, bring=bring)
 
 
 class Reconsider(_Look, BranchMixIn):
@@ -69,8 +69,8 @@ class Reconsider(_Look, BranchMixIn):
 
     def work(self, context: Context) -> None:
         """Hand over what was measured, and leave by one of the roads."""
-        from include.registry.approval import asks
-        from include.registry.cards import save_card
+        from include.registry.approval import needs_approval
+        from include.registry.history.card_files import save_card
         from include.registry.ledger import Ledger
         from include.registry.reconsideration import find_held
         from include.registry.timeline import Trigger, require_held
@@ -98,7 +98,7 @@ class Reconsider(_Look, BranchMixIn):
             "card": self.page,
         }
         context["ti"].xcom_push("return_value", handed)  # branching leaves by an exception: what is returned is lost
-        person = asks(config.gate.approval, judgement.outcome, Trigger.MANUAL)
+        person = needs_approval(config.gate.approval, judgement.outcome, Trigger.MANUAL)
         self.do_branch(context, self.approve if person else self.decide)
 
 
@@ -119,7 +119,7 @@ class DecideAgain(_Look, ChampionOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return the outcome, and the champion after it."""
-        from include.registry.approval import Reply
+        from include.registry.approval import ApprovalReply
         from include.storage.content import from_iso
 
         config, ledger = self.config, self.open_ledger()
@@ -131,7 +131,7 @@ class DecideAgain(_Look, ChampionOperator):
             measure=self.measurer(context, instant),
             actor=self.actor(context),
             at=now(context),
-            reply=Reply.from_json(self.answered) if self.answered else None,
+            reply=ApprovalReply.from_json(self.answered) if self.answered else None,
         )
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
         self.announce(context, ledger)

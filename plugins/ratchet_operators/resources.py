@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from include.config.resources import Pod, Resources
+from include.config.sections.resources import Pod, Resources
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

@@ -38,7 +38,7 @@ class Select(RatchetOperator):
 
         Skipped, and all tasks after it, if an unchanged table leads to a version that is decided on by these very rules.
         """
-        from include.registry.selection import choose_challenger
+        from include.registry.challenger_selection import choose_challenger
         from include.scoring.golden import keep_golden
         from include.storage.content import from_iso
 

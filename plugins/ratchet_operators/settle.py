@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ratchet_operators.announce import ChampionOperator
+from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.notify import News, version_page
 from ratchet_operators.operator import now
 
@@ -19,7 +19,7 @@ class Settle(ChampionOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return the champion and how many decisions were made again."""
-        from include.registry.measuring import measurer
+        from include.registry.evaluator import evaluator
 
         config = self.config
         if self.handed is None:
@@ -28,7 +28,7 @@ class Settle(ChampionOperator):
             raise AirflowSkipException("A dry run leaves no record.")
         ledger = self.open_ledger()
         again = ledger.settle(
-            measure=measurer(ledger.store, self.folder, threads=self.threads),
+            measure=evaluator(ledger.store, self.folder, threads=self.threads),
             actor=self.actor(context),
             at=now(context),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ratchet_operators.announce import ChampionOperator
+from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.notify import News, version_page
 from ratchet_operators.operator import now
 

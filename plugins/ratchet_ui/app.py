@@ -13,13 +13,13 @@ from include.config.settings import Settings
 from include.errors import ObjectMissing, RatchetError
 from include.evaluation.measure import load_evidence
 from include.evaluation.report.figures import FIGURES
-from include.registry.cards import draw_card
-from include.registry.history import Chapter, History
+from include.registry.history.card_files import draw_card
+from include.registry.history.summary import History, VersionSummary
 from include.storage.content import get_content
 from ratchet_ui.access import ASKED_OF_EVERY_ROUTE, Viewer, ViewerDep
 from ratchet_ui.files import FILES
+from ratchet_ui.page_cache import PageCache, page_cache
 from ratchet_ui.pages import draw_comparison, draw_model, draw_models, draw_version
-from ratchet_ui.shelf import Shelf, shelf
 from ratchet_ui.watch_pages import draw_alarm, draw_watch
 
 app = FastAPI(title="Ratchet", dependencies=ASKED_OF_EVERY_ROUTE, docs_url=None, redoc_url=None, openapi_url=None)
@@ -150,8 +150,8 @@ def page(
     return HTMLResponse(body, headers=_FOR_GOOD)
 
 
-def _shelf() -> Shelf:
-    return shelf(Settings.from_environment())
+def _shelf() -> PageCache:
+    return page_cache(Settings.from_environment())
 
 
 def _page(text: str) -> HTMLResponse:
@@ -175,7 +175,7 @@ def _declared(viewer: Viewer, model: str) -> ModelConfig:
     return config
 
 
-def _chapter(viewer: Viewer, model: str, version: str) -> Chapter:
+def _chapter(viewer: Viewer, model: str, version: str) -> VersionSummary:
     _may_read(viewer, model)
     told: History = _shelf().read(model)[1]
     if len(found := told.named(version)) != 1:

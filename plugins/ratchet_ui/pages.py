@@ -14,22 +14,22 @@ from markupsafe import Markup
 
 from include.config.model import ModelConfig
 from include.config.names import METRICS
-from include.data.lots import said
+from include.data.random_split import describe_window
 from include.errors import RatchetError
 from include.evaluation.evidence import CHURN_UNITS, Evidence, Gain, Measured, PredictionChurn, Role
 from include.evaluation.report.labels import ROLE_LABELS, greater_is_better, metric_name
 from include.evaluation.report.plots import WIDTH, Forest, Interval
-from include.leaks.tripwire import QUESTIONS
-from include.registry import charts
-from include.registry.differences import differences
-from include.registry.dossier import Dossier
-from include.registry.history import Chapter, History, needs
-from include.registry.measurement import Later, judged_since, later
+from include.leakage.tripwire import QUESTIONS
+from include.registry.history import charts
+from include.registry.history.recorded_measures import Later, judged_since, later
+from include.registry.history.summary import History, VersionSummary, attention_needed
+from include.registry.history.version_details import VersionDetails
+from include.registry.history.version_differences import differences
 from include.storage.log import Entry
 from include.templates import templates_beside
 from ratchet_ui.access import Viewer
 from ratchet_ui.files import address
-from ratchet_ui.shelf import Shelf
+from ratchet_ui.page_cache import PageCache
 
 VERSIONS_ON_A_PAGE = 50
 LEVELS = 12
@@ -56,7 +56,7 @@ QUARANTINE = Action("rollback", "Quarantine", "Withdraw this version for good, s
 REPRODUCE = Action("reproduce", "Reproduce", "Train this version again from its recorded inputs and compare the bytes.")
 
 
-def on_version(chapter: Chapter) -> tuple[Action, ...]:
+def on_version(chapter: VersionSummary) -> tuple[Action, ...]:
     """Return what can be done with a version: one that was never promoted can't be rolled back, a withdrawn one is."""
     if chapter.standing.withdrawn is not None:
         return (REPRODUCE,)
@@ -73,7 +73,7 @@ class Button:
     """JSON of the form's fields that the page knows already."""
 
 
-def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime, wanted: str = "") -> str:
+def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str = "") -> str:
     """Draw the overview; of the models only those whose name, owner, task or description holds the wanted words."""
     declared, broken = shelf.declared()
     seen = [model for name, model in declared.items() if viewer.may_read(name)]
@@ -87,7 +87,7 @@ def draw_models(shelf: Shelf, viewer: Viewer, root: str, *, now: datetime, wante
         if isinstance(found, RatchetError):
             attention.append(("unreadable", model.name, f"its ledger can't be read: {found.message}"))
             found = History(model.name, ())
-        attention += [(kind, model.name, sentence) for kind, sentence in needs(model, found, now)]
+        attention += [(kind, model.name, sentence) for kind, sentence in attention_needed(model, found, now)]
         alarms = [kind for kind, name, _ in attention if name == model.name]
         if _holds(model, wanted):
             rows.append((model, found, charts.sparkline(found), alarms))
@@ -102,7 +102,7 @@ def _holds(model: ModelConfig, wanted: str) -> bool:
 
 
 def draw_model(
-    shelf: Shelf, viewer: Viewer, model: str, root: str, *, page: int, now: datetime, metric: str | None = None
+    shelf: PageCache, viewer: Viewer, model: str, root: str, *, page: int, now: datetime, metric: str | None = None
 ) -> str:
     """Draw one model, its trend by the primary metric or another one that was measured."""
     config = shelf.declared()[0].get(model)
@@ -119,7 +119,7 @@ def draw_model(
         model=model,
         config=config,
         told=told,
-        attention=[(kind, model, sentence) for kind, sentence in needs(config, told, now)] if config else [],
+        attention=[(kind, model, sentence) for kind, sentence in attention_needed(config, told, now)] if config else [],
         charts=shelf.drawn.get(drawn, lambda: _charts(shelf, told, root, metric, timeless=timeless)),
         chapters=chapters,
         estimators=shelf.estimators(model, chapters),
@@ -137,7 +137,7 @@ def _dags_that_ask(model: str) -> list[str]:
     return [f"retrain_{model}", f"reconsider_{model}"]
 
 
-def _charts(shelf: Shelf, told: History, root: str, metric: str | None, *, timeless: bool) -> Markup:
+def _charts(shelf: PageCache, told: History, root: str, metric: str | None, *, timeless: bool) -> Markup:
     """Draw a history's pictures, which only a new event changes."""
     if not told.chapters:
         return Markup()
@@ -169,7 +169,7 @@ def _charts(shelf: Shelf, told: History, root: str, metric: str | None, *, timel
     return Markup(draw("charts.html", root, link=f"{root}/ratchet/models/{told.model}", **facts))  # noqa: S704 (a template's own output)
 
 
-def draw_version(shelf: Shelf, viewer: Viewer, model: str, chapter: Chapter, root: str) -> str:
+def draw_version(shelf: PageCache, viewer: Viewer, model: str, chapter: VersionSummary, root: str) -> str:
     """Draw one version."""
     dossier = shelf.dossier(model, chapter)
     entries, told = shelf.read(model)
@@ -196,7 +196,7 @@ def draw_version(shelf: Shelf, viewer: Viewer, model: str, chapter: Chapter, roo
     )
 
 
-def draw_comparison(shelf: Shelf, model: str, one: Chapter, other: Chapter, root: str) -> str:
+def draw_comparison(shelf: PageCache, model: str, one: VersionSummary, other: VersionSummary, root: str) -> str:
     """Draw two versions side by side, the older one first."""
     mine, theirs = shelf.dossier(model, one), shelf.dossier(model, other)
     return draw(
@@ -214,7 +214,7 @@ def draw_comparison(shelf: Shelf, model: str, one: Chapter, other: Chapter, root
     )
 
 
-def _titles(one: Chapter, other: Chapter) -> tuple[str, str]:
+def _titles(one: VersionSummary, other: VersionSummary) -> tuple[str, str]:
     """Return the versions' instants, with the beginning of the id where they read the same."""
     days = _day(one.as_of), _day(other.as_of)
     return days if days[0] != days[1] else (f"{days[0]} ({_short(one.id)})", f"{days[1]} ({_short(other.id)})")
@@ -314,7 +314,7 @@ class Paired:
     """How many predictions change from the older to the newer: on all rows, then by level, the most changed first."""
 
 
-def _paired(one: Chapter, other: Chapter, mine: Dossier, theirs: Dossier) -> Paired | None:
+def _paired(one: VersionSummary, other: VersionSummary, mine: VersionDetails, theirs: VersionDetails) -> Paired | None:
     """Return the evidence between two versions, if one was measured against the other."""
     for newer, older in ((theirs, one), (mine, other)):
         evidence = newer.evidence
@@ -345,7 +345,7 @@ def _ends(gain: Gain | None) -> tuple[float, float, float] | None:
     return None if low is None or high is None else (low, gain.estimate, high)
 
 
-def _snippet(shelf: Shelf, model: str, chapter: Chapter) -> str:
+def _snippet(shelf: PageCache, model: str, chapter: VersionSummary) -> str:
     return f"""from include.notebook import load_model  # pip install <this repository>
 
 model = load_model("{model}", "{chapter.id}", store="{shelf.settings.store}")
@@ -353,7 +353,7 @@ model.predict(frame)  # rows as the source delivers them: prediction, label, out
 model.card"""
 
 
-def _raw(dossier: Dossier, events: list[Entry]) -> list[tuple[str, str]]:
+def _raw(dossier: VersionDetails, events: list[Entry]) -> list[tuple[str, str]]:
     parts = {
         "Events": [vars(entry) for entry in events],
         "Version": dossier.version.to_json(),
@@ -409,7 +409,7 @@ def _signed(value: float | None) -> str:
 def _between(window: Any) -> str:
     """Return how a person would call a window: by its days, or by its share of a table without time."""
     bounds = [datetime.fromisoformat(b) if isinstance(b, str) else b for b in (window.after, window.until)]
-    return said(*bounds) or f"after {_day(bounds[0])} until {_day(bounds[1])}"
+    return describe_window(*bounds) or f"after {_day(bounds[0])} until {_day(bounds[1])}"
 
 
 def _day(instant: datetime | str) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from include.config.model import ModelConfig
 from include.evaluation.measure import load_evidence
 from include.monitoring.alarms import Alarm
-from include.monitoring.charts import heat_map, performance_chart
-from include.monitoring.distributions import distributions
-from include.monitoring.report import WatchReport
+from include.monitoring.drift.distributions import distributions
+from include.monitoring.report.charts import heat_map, performance_chart
+from include.monitoring.report.watch_report import WatchReport
 from ratchet_ui.access import Viewer
+from ratchet_ui.page_cache import PageCache
 from ratchet_ui.pages import ON_MODELS, ROLL_BACK, buttons_for, draw
-from ratchet_ui.shelf import Shelf
 
 
-def draw_watch(shelf: Shelf, viewer: Viewer, model: ModelConfig, root: str) -> str:
+def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) -> str:
     """Draw what was watched of a model's champion; of one that was not watched yet, how it would be."""
     report = shelf.watched(model)
     entries = () if report is None else shelf.read(model.name)[0]
@@ -39,7 +39,7 @@ def draw_watch(shelf: Shelf, viewer: Viewer, model: ModelConfig, root: str) -> s
     )
 
 
-def draw_alarm(shelf: Shelf, model: ModelConfig, report: WatchReport, alarm: Alarm, root: str) -> str:
+def draw_alarm(shelf: PageCache, model: ModelConfig, report: WatchReport, alarm: Alarm, root: str) -> str:
     """Draw one alarm: what it says, where, and the column's distribution in training and since."""
     watched = [
         one.period

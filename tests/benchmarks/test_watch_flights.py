@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.watch_flights import CHANGED, story
-from include.monitoring.requests import request_state
+from include.monitoring.retraining_requests import request_state
 
 
 @pytest.mark.timeout(900)

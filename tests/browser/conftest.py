@@ -16,9 +16,9 @@ from airflow_site import LONG, ROLES, Site
 from histories import tell
 from watched import Watched, april  # noqa: F401 (a fixture)
 
-from include.command_line import keeper
-from include.command_line.airflow_environment import airflow_environment
-from include.command_line.local_airflow import free_port
+from include.command_line.local_airflow import process_group
+from include.command_line.local_airflow.environment import airflow_environment
+from include.command_line.local_airflow.standalone import free_port
 from include.config.load import load_model
 from include.config.settings import ROOT
 from include.storage.local import LocalStore
@@ -61,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, april: Path) -> Iterator[Site
         "together": {"api-server": [*airflow, "api-server"], "dag-processor": [*airflow, "dag-processor"]},
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", keeper.__name__, json.dumps(wanted)],
+        [sys.executable, "-m", process_group.__name__, json.dumps(wanted)],
         cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:
@@ -81,7 +81,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, april: Path) -> Iterator[Site
         assert process.stdin is not None
         process.stdin.close()
         if process.wait() < 0:
-            keeper.end_session(process.pid)
+            process_group.end_session(process.pid)
 
 
 def _wait(process: subprocess.Popen[bytes], logs: Path, ready: Callable[[], bool]) -> None:

@@ -14,8 +14,8 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from include.command_line.airflow_environment import USER, password  # noqa: E402 (after the path is set)
-from include.command_line.local_airflow import free_port, local_airflow  # noqa: E402
+from include.command_line.local_airflow.environment import USER, password  # noqa: E402 (after the path is set)
+from include.command_line.local_airflow.standalone import free_port, local_airflow  # noqa: E402
 from include.config.settings import Settings  # noqa: E402
 from include.registry.ledger import Ledger  # noqa: E402
 from include.storage.opening import open_store  # noqa: E402

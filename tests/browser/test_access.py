@@ -9,7 +9,7 @@ from airflow_site import ROLES, Site
 from starlette.routing import Route
 
 from include.config.load import load_model
-from include.monitoring.report import watch_report
+from include.monitoring.report.watch_report import watch_report
 from include.storage.content import put_content
 from ratchet_ui.app import app
 from ratchet_ui.files import FILES, address

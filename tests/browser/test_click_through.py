@@ -12,11 +12,11 @@ import pytest
 from airflow_site import Site
 from chain_run import declare
 
-from include.command_line import local_airflow as local
-from include.command_line.airflow_environment import USER, password
-from include.command_line.local_airflow import free_port, local_airflow
+from include.command_line.local_airflow import standalone as local
+from include.command_line.local_airflow.environment import USER, password
+from include.command_line.local_airflow.standalone import free_port, local_airflow
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome, Standing
+from include.registry.timeline import Outcome, VersionState
 from include.storage.local import LocalStore
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
@@ -110,14 +110,14 @@ class Story:
         found = self.see(path).locator(where).filter(has_text="failed")
         return str(found.first.inner_text()) if found.count() else ""
 
-    def decided(self, model: str, count: int) -> Standing:
+    def decided(self, model: str, count: int) -> VersionState:
         """Wait until so many versions are decided on; return the newest."""
 
-        def enough() -> Standing | None:
+        def enough() -> VersionState | None:
             standings = Ledger(self.site.store, model).timeline().standings
             return standings[-1] if len([s for s in standings if s.decision]) == count else None
 
-        found: Standing = until(enough, f"decision number {count} on {model}")
+        found: VersionState = until(enough, f"decision number {count} on {model}")
         assert found.decision is not None
         return found
 

@@ -8,7 +8,7 @@ import pytest
 from airflow_site import ROLES
 
 from include.config.load import load_model
-from include.monitoring.report import watch_report
+from include.monitoring.report.watch_report import watch_report
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 

@@ -12,8 +12,8 @@ from include.data.partitions import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.measure import load_evidence
+from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
-from include.registry.measuring import measurer
 from include.registry.reconsideration import find_held
 from include.storage.content import from_iso
 from include.storage.local import LocalStore
@@ -37,7 +37,7 @@ def test_a_held_version_is_measured_on_every_row_that_matured_since(
     def bring(window: Window) -> Snapshot:
         return ingest_window(local_store, model, folder, window, at=NOW, connections=None)
 
-    measure = measurer(local_store, folder, threads=1, as_of=as_of, bring=bring)
+    measure = evaluator(local_store, folder, threads=1, as_of=as_of, bring=bring)
     decision = ledger.reconsider(model, version, as_of=as_of, measure=measure, actor=LIVE, at=NOW)
     before: Any = load_evidence(local_store, model.name, held[-1].decision.evidence)
     after: Any = load_evidence(local_store, model.name, decision.evidence)

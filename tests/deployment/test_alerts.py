@@ -19,12 +19,12 @@ import pytest
 import yaml
 from watched import Watched
 
-from include.command_line.exporter import exporter, numbers
-from include.command_line.local_airflow import free_port
+from include.command_line.local_airflow.standalone import free_port
+from include.command_line.metrics_exporter import exporter, numbers
 from include.config.load import load_model
 from include.config.settings import ROOT
-from include.monitoring.gauges import GAUGES, exposition, gauges_of
-from include.monitoring.report import watch_report
+from include.monitoring.report.prometheus_metrics import GAUGES, exposition, gauges_of
+from include.monitoring.report.watch_report import watch_report
 from include.storage.local import LocalStore
 
 OBSERVABILITY = ROOT / "observability"

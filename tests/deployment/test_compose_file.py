@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from include.command_line.airflow_environment import shared_settings
-from include.command_line.prepare import prepare
+from include.command_line.compose_setup import prepare
+from include.command_line.local_airflow.environment import shared_settings
 from include.config.settings import ROOT
 from include.errors import ConfigError
 from include.serving.access import Access

@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from include.command_line.airflow_environment import shared_settings
+from include.command_line.local_airflow.environment import shared_settings
 from include.config.settings import ROOT, Settings
 from include.serving.app import LIVE
 from include.serving.settings import ServingSettings
@@ -130,7 +130,7 @@ def test_a_pod_has_no_rights_that_it_does_not_need_and_time_to_end() -> None:
 
 
 def test_the_example_of_resources_is_valid() -> None:
-    from include.config.resources import Resources
+    from include.config.sections.resources import Resources
 
     (text,) = re.findall(r"```yaml\n(resources:.*?)```", PAGE, re.DOTALL)
     resources = Resources.model_validate(yaml.safe_load(text)["resources"])

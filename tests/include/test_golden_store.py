@@ -21,8 +21,8 @@ from include.data.partitions import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.compared_models import open_model, score_rows
+from include.registry.history.policy_replay import rejudge
 from include.registry.ledger import Ledger
-from include.registry.replay import rejudge
 from include.reproduction.report import Outcome
 from include.reproduction.reproduce import reproduce
 from include.scoring.publication import Publication

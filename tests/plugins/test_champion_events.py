@@ -14,8 +14,8 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from faults import FaultyStore, Killed
 from worlds import NOW, MemoryStore, World
 
-from include.config.judging import Primary
-from include.registry import measuring
+from include.config.sections.evaluation import Primary
+from include.registry import evaluator
 from include.registry.ledger import Ledger
 from ratchet_operators import DecideAgain, KeepChampion, Promote, Settle, Withdraw
 from ratchet_operators.operator import RatchetOperator
@@ -60,7 +60,7 @@ class Scene:
 def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Scene]:
     def make(name: str) -> Scene:
         world = World()
-        monkeypatch.setattr(measuring, "measurer", lambda *_, **__: world.measure)
+        monkeypatch.setattr(evaluator, "evaluator", lambda *_, **__: world.measure)
         monkeypatch.setattr(DecideAgain, "measurer", lambda *_: world.measure)
         operator, handed = SCENES[name](world, Ledger(world.store, world.model.name))
         return Scene(world, operator, handed)

@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 from histories import tell
 
-from include.command_line import questions
+from include.command_line import ledger_queries
 from include.evaluation.evidence import Measured, PredictionChurn, SliceScores
 from include.evaluation.measure import load_evidence
 from include.registry.ledger import Ledger
@@ -185,7 +185,7 @@ def test_a_model_that_is_declared_no_more_leaves_the_overview_and_its_history_st
     text = place.text(f"/models/{NAME}")
     assert "No model.yaml declares it any more; its history stays." in text
     assert all(version in text for version in place.ids)
-    assert all(version in questions.history(NAME, None) for version in place.ids)
+    assert all(version in ledger_queries.history(NAME, None) for version in place.ids)
 
 
 def test_a_models_page_tells_estimators_which_version_is_next_and_how_the_champion_does_on_later_rows(

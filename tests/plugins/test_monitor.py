@@ -16,10 +16,10 @@ from faults import FaultyStore, Killed
 from watched import APRIL, Watched, day
 
 from include.config.load import load_model
-from include.config.notify import Notification
-from include.config.watch import Watch
-from include.monitoring.probation import ProbationState, Verdict
-from include.monitoring.requests import request_state
+from include.config.sections.notify import Notification
+from include.config.sections.watch import Watch
+from include.monitoring.performance.probation import ProbationState, ProbationVerdict
+from include.monitoring.retraining_requests import request_state
 from include.monitoring.watch_log import WatchLog
 from include.storage.content import to_iso
 from include.storage.local import LocalStore
@@ -202,7 +202,7 @@ def test_people_are_told_how_a_probation_ended(deployment: Deployment, on_worse:
     task: Any = Monitor(task_id="task", model=deployment.world.model.to_json())
     watch = Watch.model_validate({"probation": {"on_worse": on_worse}})
     task.config = deployment.world.model.model_copy(update={"watch": watch})
-    news = task._of_probation("v1", ProbationState(Verdict.WORSE, 12, 900, -0.02, -0.03, -0.01, NOW), "v2")
+    news = task._of_probation("v1", ProbationState(ProbationVerdict.WORSE, 12, 900, -0.02, -0.03, -0.01, NOW), "v2")
     assert (news.event, news.version) == (event, "v2") and said in news.sentence
 
 

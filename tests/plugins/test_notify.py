@@ -18,7 +18,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 from worlds import FLIGHTS
 
-from include.config.notify import EVENTS, Notification
+from include.config.sections.notify import EVENTS, Notification
 from include.errors import DataError, QualityError
 from ratchet_operators.notify import News, Notify, run_callbacks, task_callbacks
 from ratchet_operators.operator import RatchetOperator

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import DownstreamTasksSkipped
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from chain_run import BACKFILL, declare, month, run_chain
 
-from include.registry import measuring
+from include.registry import evaluator
 from include.registry.ledger import Ledger
 from include.registry.timeline import Outcome
 from include.storage.content import to_iso
@@ -85,13 +85,13 @@ def test_measuring_is_given_the_threads_that_a_task_may_compute_with(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[int] = []
-    really = measuring.measure
+    really = evaluator.measure
 
     def seen(*args: Any, **how: Any) -> Any:
         given.append(how["threads"])
         return really(*args, **how)
 
-    monkeypatch.setattr(measuring, "measure", seen)
+    monkeypatch.setattr(evaluator, "measure", seen)
     for threads in (1, 3):
         monkeypatch.setenv("RATCHET_THREADS", str(threads))
         deployment.run("reconsider")

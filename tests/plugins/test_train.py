@@ -12,8 +12,8 @@ from chain_run import Run, declare, month
 from sklearn.tree import DecisionTreeClassifier
 
 from include.config.load import load_model
+from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
-from include.registry.measuring import measurer
 from include.registry.versions import load_version
 from include.storage.content import get_content
 from include.storage.local import LocalStore
@@ -80,7 +80,7 @@ def test_a_candidate_that_can_not_be_fitted_is_on_the_card_and_the_others_go_on(
     assert version.failed == handed["failed"] and version.candidate != "broken"
     made.handed = selected
     ledger = Ledger(made.store, "parcels")
-    ledger.measure(made.model, version.id, measurer(made.store, made.folder, threads=1))
+    ledger.measure(made.model, version.id, evaluator(made.store, made.folder, threads=1))
     pushed: dict[str, Any] = {}
     task = Gate(task_id="gate", model=made.model.to_json(), handed=selected, promote="p", approve="a", keep="k")
     task.do_branch = lambda context, road: None  # type: ignore[method-assign] # there is no DAG here to go on in

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from include.command_line.airflow_environment import shared_settings
+from include.command_line.local_airflow.environment import shared_settings
 from include.config.settings import ROOT
 
 SCRIPT = """

@@ -14,12 +14,12 @@ from watched import Watched
 
 from include.config.load import load_model
 from include.config.settings import Settings
-from include.monitoring.report import WatchReport, watch_report
+from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
 from ratchet_ui import app as pages
 from ratchet_ui.access import Viewer, get_user
-from ratchet_ui.shelf import shelf
+from ratchet_ui.page_cache import page_cache
 
 PAGE = "/models/parcels/watch"
 
@@ -132,7 +132,7 @@ def test_a_model_that_was_not_watched_says_how_it_would_be(
 
 
 def test_the_page_is_folded_again_only_when_there_is_something_new(client: Any, root: Path) -> None:
-    place = shelf(Settings.from_environment())
+    place = page_cache(Settings.from_environment())
     model = load_model(root / "parcels" / "model.yaml")
     first = place.watched(model)
     assert place.watched(model) is first

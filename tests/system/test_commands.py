@@ -20,7 +20,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from include.command_line.keeper import members
+from include.command_line.local_airflow.process_group import session_members
 from include.config.settings import ROOT
 from include.registry.ledger import Ledger
 from include.storage.opening import open_store
@@ -57,7 +57,7 @@ class Command:
                 self._sessions.add(os.getsid(process.pid))
             except ProcessLookupError:
                 continue
-        for pid in {process.pid for process in found}.union(*map(members, self._sessions)):
+        for pid in {process.pid for process in found}.union(*map(session_members, self._sessions)):
             try:
                 self.seen.setdefault(pid, psutil.Process(pid).create_time())
             except psutil.NoSuchProcess:
@@ -83,7 +83,7 @@ class Command:
 
     def left(self) -> list[psutil.Process]:
         """Return what still runs of all that it ever had."""
-        alive = {pid for session in self._sessions for pid in members(session)}
+        alive = {pid for session in self._sessions for pid in session_members(session)}
         for pid, created in self.seen.items():
             try:
                 process = psutil.Process(pid)

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
-from include.command_line.airflow_api import AirflowApi
-from include.command_line.backfill import Progress, backfill
-from include.command_line.local_airflow import free_port
+from include.command_line.local_airflow.backfill import Progress, backfill
+from include.command_line.local_airflow.rest_api import AirflowApi
+from include.command_line.local_airflow.standalone import free_port
 from include.config.load import load_model
 from include.config.settings import ROOT
 from include.registry.ledger import Ledger

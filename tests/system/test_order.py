@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from include.command_line.backfill import backfill
-from include.command_line.local_airflow import free_port, local_airflow
+from include.command_line.local_airflow.backfill import backfill
+from include.command_line.local_airflow.standalone import free_port, local_airflow
+from include.registry.history.policy_replay import rejudge
 from include.registry.ledger import Ledger
-from include.registry.replay import rejudge
 from include.storage.content import digest
 from include.storage.local import LocalStore
 

@@ -16,9 +16,9 @@ import pytest
 from airflow_site import Site
 from chain_run import declare
 
-from include.command_line import local_airflow as local
-from include.command_line.airflow_environment import USER, password
-from include.command_line.local_airflow import LocalAirflow, free_port, local_airflow
+from include.command_line.local_airflow import standalone as local
+from include.command_line.local_airflow.environment import USER, password
+from include.command_line.local_airflow.standalone import LocalAirflow, free_port, local_airflow
 from include.config.settings import ROOT
 from include.storage.local import LocalStore
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.config.behaviour import Behaviour, Case, Direction, Invariance
+from include.config.sections.behaviour import Behaviour, Case, Direction, Invariance
 from include.errors import EvaluationError, RatchetError, nearest
 from include.evaluation.comparison import Scored
 from include.evaluation.evidence import BehaviourResult

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.config.code import load_function
-from include.config.judging import BusinessCost
+from include.config.sections.evaluation import BusinessCost
 from include.errors import EvaluationError
 
 Array = NDArray[Any]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.config.slices import Slice
+from include.config.sections.slices import Slice
 from include.errors import EvaluationError
 from include.evaluation.comparison import SliceLevels, quote_if_ambiguous
 from include.training.preprocessing.category_encoder import MISSING_CATEGORY

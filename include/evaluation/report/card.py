@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from jinja2 import Environment
 
-from include.data.lots import by_lot
+from include.data.random_split import is_random_split
 from include.evaluation.evidence import Cluster, Evidence, Fairness, Gain, Measured, PredictionChurn, Role, SliceScores
 from include.evaluation.report import explanation_panels, plots
 from include.evaluation.report.labels import (
@@ -23,7 +23,7 @@ from include.evaluation.report.labels import (
     short_digest,
     units_of,
 )
-from include.leaks.tripwire import QUESTIONS
+from include.leakage.tripwire import QUESTIONS
 from include.templates import templates_beside
 
 Rule = tuple[str, str, str]
@@ -227,7 +227,7 @@ def _clusters(evidence: Evidence) -> tuple[tuple[Cluster, plots.Bar], ...]:
 
 
 def _timeline(evidence: Evidence) -> plots.Timeline | None:
-    if by_lot(datetime.fromisoformat(evidence.holdout.after)):
+    if is_random_split(datetime.fromisoformat(evidence.holdout.after)):
         return None
     challenger = evidence.subjects["challenger"]
     rows = [("challenger", "Challenger learned", challenger.train_after, challenger.train_until)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from include.data.lots import said
+from include.data.random_split import describe_window
 from include.evaluation.evidence import Role
 from include.training.metrics.definitions import sign
 
@@ -82,5 +82,5 @@ def units_of(unit: str) -> str:
 
 def format_window(after: str, until: str) -> str:
     """Return how a person would call a window: by its days, or by its share of a table without time."""
-    lots = said(datetime.fromisoformat(after), datetime.fromisoformat(until))
+    lots = describe_window(datetime.fromisoformat(after), datetime.fromisoformat(until))
     return lots or f"after {format_instant(after)} until {format_instant(until)}"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from include.config.judging import LEAST_BLOCKS
+from include.config.sections.evaluation import LEAST_BLOCKS
 
 Array = NDArray[Any]
 

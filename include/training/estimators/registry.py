@@ -46,7 +46,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
-from include.config.training import Range, Values
+from include.config.sections.training import Range, Values
 from include.errors import ConfigError, nearest
 from include.training.estimators.boosted_trees import library_version
 from include.training.estimators.clusterers import DensityClusterer, RandomClusterer, is_clustering

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from include.config.training import Mitigation
+from include.config.sections.training import Mitigation
 from include.training.estimators.meta_estimator import MetaEstimator
 from include.training.estimators.predictions import Array, class_probabilities
 from include.training.metrics.scoring import DEFAULT_THRESHOLD

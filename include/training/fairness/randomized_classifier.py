@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from include.config.training import Mitigation
+from include.config.sections.training import Mitigation
 from include.training.estimators.meta_estimator import MetaEstimator
 from include.training.estimators.predictions import Array
 

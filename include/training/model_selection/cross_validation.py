@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
-from include.config.spans import Span
-from include.config.training import CrossValidation
+from include.config.durations import Duration
+from include.config.sections.training import CrossValidation
 from include.errors import TrainingError
 
 RowPositions = np.ndarray[Any, np.dtype[np.intp]]
@@ -25,7 +25,7 @@ def folds(
     times: pd.Series[Any],
     target: np.ndarray[Any, Any],
     groups: pd.Series[Any] | None,
-    label_delay: Span,
+    label_delay: Duration,
     seed: int,
 ) -> Iterator[Fold]:
     """Yield the folds that ``cv`` declares.
@@ -38,7 +38,7 @@ def folds(
         For ``stratified``.
     groups : series, optional
         For ``group``.
-    label_delay : Span
+    label_delay : Duration
         The gap of ``time_series``.
 
     Raises
@@ -58,7 +58,7 @@ def folds(
     return splitter(cv.folds, shuffle=True, random_state=seed).split(target, target)  # type: ignore[no-any-return]
 
 
-def time_series(times: pd.Series[Any], *, folds: int, gap: Span) -> Iterator[Fold]:
+def time_series(times: pd.Series[Any], *, folds: int, gap: Duration) -> Iterator[Fold]:
     """Yield folds that learn from the past and validate on what came after, as a retraining does.
 
     Rows are cut by event time into ``folds + 1`` blocks of about equal size (with one fold: four fifths and one). Each

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from include.config.training import Threshold
+from include.config.sections.training import Threshold
 from include.training.estimators.predictions import Array
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from include.config.training import Range, Search, Values
+from include.config.sections.training import Range, Search, Values
 from include.errors import ConfigError, TrainingError
 from include.training.fit_record import Trial
 from include.training.model_selection.candidate_selection import ranked

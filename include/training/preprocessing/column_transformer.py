@@ -19,7 +19,7 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
-from include.config.features import Categorical, Dates, Features, Group, Numeric, Text
+from include.config.sections.features import Categorical, Dates, Features, Group, Numeric, Text
 from include.training.preprocessing.category_encoder import CategoryEncoder
 from include.training.preprocessing.category_interactions import CategoryInteraction
 from include.training.preprocessing.column_filters import MissingColumnFilter

@@ -16,7 +16,7 @@ from sklearn.feature_selection import (
     mutual_info_regression,
 )
 
-from include.config.features import Selection
+from include.config.sections.features import Selection
 from include.training.estimators.predictions import Array
 from include.training.estimators.registry import build_estimator
 from include.training.preprocessing.column_filters import ColumnMask

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.config.features import Features
+from include.config.sections.features import Features
 from include.errors import TrainingError
 from include.training.preprocessing.float_converter import FloatConverter
 from include.training.preprocessing.outliers import OutlierClipper

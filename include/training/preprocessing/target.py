@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.data.lookalikes import appearance
+from include.data.columns.lookalikes import appearance
 from include.errors import TrainingError
 from include.training.preprocessing.category_encoder import category_name
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from chain_run import NOW, declare, month, run_chain
 
-from include.command_line import declaration, registry
+from include.command_line import plan, registry
 from include.registry.ledger import Ledger
 from include.registry.versions import load_version
 from include.storage.local import LocalStore
@@ -85,7 +85,7 @@ def test_plan_says_what_a_change_would_do_and_changes_nothing(ledger: Ledger, pl
             assert one in made
             made = made.replace(one, other)
         changed.write_text(made)
-        return declaration.plan(changed, None)
+        return plan.plan(changed, None)
 
     before = sorted(ledger.store.list(""))
     assert planned() == "Nothing changes."
@@ -102,5 +102,5 @@ def test_plan_says_what_a_change_would_do_and_changes_nothing(ledger: Ledger, pl
     changed.write_text(text.replace("name: parcels", "name: letters"))
     (tmp_path / "letters").mkdir()
     other = changed.rename(tmp_path / "letters" / "model.yaml")
-    assert declaration.plan(other, None).startswith("letters is new here")
+    assert plan.plan(other, None).startswith("letters is new here")
     assert sorted(ledger.store.list("")) == before

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from include.config.free_values import marked, unmarked
-from include.config.training import Candidate
+from include.config.sections.training import Candidate
 from include.storage.content import canonical_json, read_json
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from include.config.spans import Span
-from include.data.content import rows_digest
+from include.config.durations import Duration
 from include.data.frames import POSITION, SLOT, read_rows
 from include.data.partitions import ingest
+from include.data.row_digests import rows_digest
 from include.errors import DataError, NotEnoughRows
 from include.storage.content import put_content
 from include.storage.local import LocalStore
@@ -137,7 +137,7 @@ def test_derive_may_only_add_columns_row_by_row(rows, folder, body, message) -> 
         rows(frame_of(DAILY), derive="features:derive")
 
 
-SPANS = st.sampled_from([Span(text) for text in ("1h", "7h", "1d", "30h", "9d", "1mo")])
+SPANS = st.sampled_from([Duration(text) for text in ("1h", "7h", "1d", "30h", "9d", "1mo")])
 MINUTES = st.integers(0, 40 * 24 * 60)
 
 
@@ -151,7 +151,7 @@ MINUTES = st.integers(0, 40 * 24 * 60)
     past=st.lists(MINUTES, max_size=25),
     future=st.lists(MINUTES, min_size=1, max_size=12),
     as_of=st.datetimes(datetime(2024, 2, 20), datetime(2024, 4, 2)),
-    delay=st.one_of(st.just(Span("0s")), SPANS),
+    delay=st.one_of(st.just(Duration("0s")), SPANS),
     train=SPANS,
     holdout=SPANS,
     partition=st.sampled_from(["hour", "day", "month"]),
@@ -165,7 +165,7 @@ def test_no_row_from_the_future(
 
     as_of = as_of.replace(tzinfo=UTC)
     if partition == "hour":
-        train, holdout, delay = Span("30h"), Span("7h"), min(delay, Span("1d"), key=Span.about)
+        train, holdout, delay = Duration("30h"), Duration("7h"), min(delay, Duration("1d"), key=Duration.about)
     place: Path = tmp_path_factory.mktemp("run")
     windows = {"train": str(train), "holdout": str(holdout)}
     model = model_of(FILE, label_delay=str(delay), windows=windows, partition=partition)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from include.config.spans import Span
+from include.config.durations import Duration
 from include.data import partitions
 from include.data.frames import POSITION, SLOT, read_rows
 from include.data.partitions import Catalogue, ingest
@@ -370,7 +370,7 @@ def test_a_late_correction_changes_what_is_read_as_now_known_and_not_what_was_kn
 
 
 def test_late_rows_are_waited_for_and_what_was_not_there_is_not_on_record(model, folder, doors, local_store) -> None:
-    wait = Span("6h")
+    wait = Duration("6h")
 
     def look(hours: int, corrections: str = "as_known_then") -> Snapshot:
         chosen = model.model_copy(update={"data": model.data.model_copy(update={"corrections": corrections})})
@@ -392,7 +392,13 @@ def test_when_the_wait_is_over_a_run_goes_on_with_what_there_is(model, folder, d
     (folder / "rows.csv").write_text(lines(1, 2))
     with pytest.raises(NotEnoughRows, match="no row for the holdout window") as caught:
         ingest(
-            local_store, model, folder, as_of=AS_OF, at=AS_OF + timedelta(hours=6), connections=doors(), wait=Span("6h")
+            local_store,
+            model,
+            folder,
+            as_of=AS_OF,
+            at=AS_OF + timedelta(hours=6),
+            connections=doors(),
+            wait=Duration("6h"),
         )
     assert not isinstance(caught.value, NotYetThere)
 
@@ -400,5 +406,5 @@ def test_when_the_wait_is_over_a_run_goes_on_with_what_there_is(model, folder, d
 def test_a_partition_that_is_not_over_is_not_waited_for(model, folder, doors, local_store) -> None:
     (folder / "rows.csv").write_text(lines(1, 2, 3))
     as_of = AS_OF + timedelta(hours=3)
-    snapshot = ingest(local_store, model, folder, as_of=as_of, at=as_of, connections=doors(), wait=Span("6h"))
+    snapshot = ingest(local_store, model, folder, as_of=as_of, at=as_of, connections=doors(), wait=Duration("6h"))
     assert snapshot.partitions[-1].slot == "2026-04" and not snapshot.partitions[-1].rows

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.config.data import Slot, Windows
-from include.config.spans import Span
+from include.config.durations import Duration
+from include.config.sections.data import Slot, Windows
 from include.data.slots import bounds, slot_of, slots_between
 from include.data.windows import Split, split_at
 
-SPANS = st.builds(lambda n, unit: Span(f"{n}{unit}"), st.integers(1, 40), st.sampled_from(["mo", "w", "d", "h", "min"]))
-DELAYS = st.one_of(st.just(Span("0s")), SPANS)
+SPANS = st.builds(
+    lambda n, unit: Duration(f"{n}{unit}"), st.integers(1, 40), st.sampled_from(["mo", "w", "d", "h", "min"])
+)
+DELAYS = st.one_of(st.just(Duration("0s")), SPANS)
 INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))
 
 
@@ -26,7 +28,9 @@ def test_every_instant_of_a_window_is_mature_when_it_has_to_be(as_of, train, hol
 
 
 def test_months_are_calendar_months() -> None:
-    split = split_at(datetime(2013, 8, 1, tzinfo=UTC), Windows(train=Span("4mo"), holdout=Span("1mo")), Span("1d"))
+    split = split_at(
+        datetime(2013, 8, 1, tzinfo=UTC), Windows(train=Duration("4mo"), holdout=Duration("1mo")), Duration("1d")
+    )
     assert split.holdout.until == datetime(2013, 7, 31, tzinfo=UTC)
     assert split.holdout.after == datetime(2013, 6, 30, tzinfo=UTC)
     assert split.train.until == datetime(2013, 6, 29, tzinfo=UTC)
@@ -35,7 +39,7 @@ def test_months_are_calendar_months() -> None:
 
 def test_an_as_of_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        split_at(datetime(2013, 8, 1), Windows(train=Span("4mo"), holdout=Span("1mo")), Span("1d"))
+        split_at(datetime(2013, 8, 1), Windows(train=Duration("4mo"), holdout=Duration("1mo")), Duration("1d"))
 
 
 @given(instant=INSTANTS, length=st.sampled_from(Slot))
@@ -46,9 +50,13 @@ def test_a_slot_holds_its_instants_and_meets_the_next_one(instant, length) -> No
     assert list(slots_between(start, end - timedelta(microseconds=1), length)) == [slot_of(start, length)]
 
 
-@given(as_of=INSTANTS, length=st.sampled_from(Slot), delay=st.sampled_from([Span("0s"), Span("1h"), Span("2d")]))
+@given(
+    as_of=INSTANTS,
+    length=st.sampled_from(Slot),
+    delay=st.sampled_from([Duration("0s"), Duration("1h"), Duration("2d")]),
+)
 def test_the_slots_of_a_window_are_those_that_hold_one_of_its_instants(as_of, length, delay) -> None:
-    window = split_at(as_of, Windows(train=Span("3d"), holdout=Span("30h")), delay).holdout
+    window = split_at(as_of, Windows(train=Duration("3d"), holdout=Duration("30h")), delay).holdout
     slots = window.slots(length)
     assert slots[0] == slot_of(window.after + timedelta(microseconds=1), length)
     assert slots[-1] == slot_of(window.until, length)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from include.config.load import load_model
-from include.data.sources import read
+from include.data.sources.registry import read
 from include.drafting.draft import Draft, draft
 from include.errors import RatchetError
 

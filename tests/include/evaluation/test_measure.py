@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from include.config.durations import Duration
 from include.config.model import ModelConfig
-from include.config.spans import Span
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.errors import EvaluationError
@@ -282,7 +282,7 @@ def test_blocks_of_time_are_the_units_when_declared(world: World) -> None:
 
 def test_too_few_units_give_no_interval_and_no_gain_to_rule_on(world: World) -> None:
     model = declare(block="1d")
-    few = model.model_copy(update={"evaluation": model.evaluation.model_copy(update={"block": Span.parse("3d")})})
+    few = model.model_copy(update={"evaluation": model.evaluation.model_copy(update={"block": Duration.parse("3d")})})
     evidence, _ = world.measure(model=few)
     assert evidence.units.count == 4
     assert "too few to resample: 4" in evidence.gain("roc_auc", "incumbent").undefined

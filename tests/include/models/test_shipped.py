@@ -10,7 +10,7 @@ from chain_run import NOW, run_chain
 
 from include.config.load import load_model
 from include.config.settings import ROOT
-from include.leaks.tripwire import QUESTIONS
+from include.leakage.tripwire import QUESTIONS
 from include.registry.ledger import Ledger
 from include.reproduction.report import Outcome
 from include.reproduction.reproduce import reproduce

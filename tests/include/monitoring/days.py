@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from include.monitoring.alarms import Observed
-from include.monitoring.data_faults import faults_in
-from include.monitoring.drift import Reference, period_of, reference_of
-from include.monitoring.sketches import Layout, Sketch, WatchedColumn, learn_layout, sketch
+from include.monitoring.drift.column_drift import Reference, period_of, reference_of
+from include.monitoring.drift.data_faults import faults_in
+from include.monitoring.drift.sketches import Layout, Sketch, WatchedColumn, learn_layout, sketch
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)

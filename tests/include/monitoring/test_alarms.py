@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import MemoryStore
 
-from include.config.watch import Watch
-from include.monitoring.alarms import Alarm, Observed, history_of
+from include.config.sections.watch import Watch
+from include.monitoring.alarms import Alarm, Observed, alarm_history
 from include.monitoring.watch_log import WatchLog, observed_in
 from tests.include.monitoring.days import DAY, START, TRAIN, observed, reference
 from tests.worlds import NOW
@@ -34,7 +34,7 @@ def days() -> tuple[Observed, ...]:
 
 
 def alarms_of(listed: list[Observed]) -> list[Alarm]:
-    return list(history_of(reference(), listed, WATCH, DAY).alarms)
+    return list(alarm_history(reference(), listed, WATCH, DAY).alarms)
 
 
 def test_a_shift_that_matters_is_told_with_its_size_and_since_when() -> None:
@@ -53,7 +53,7 @@ def test_what_is_surprising_and_does_not_matter_is_no_alarm() -> None:
         columns["distance"] = columns["distance"] + 60  # a tenth of a standard deviation
 
     many = [observed(day, slightly) for day in range(60)]
-    found = history_of(reference(), many, Watch.model_validate({"false_alarms": "100/y"}), DAY)
+    found = alarm_history(reference(), many, Watch.model_validate({"false_alarms": "100/y"}), DAY)
     assert found.detection.crossed.any()
     assert found.alarms == ()
 

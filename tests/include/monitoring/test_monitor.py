@@ -16,9 +16,9 @@ from include.config.load import load_model
 from include.data.partitions import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
+from include.monitoring.drift.references import PREDICTION, TARGET, reference_for
 from include.monitoring.monitor import alarms_of, monitor
-from include.monitoring.probation import Verdict
-from include.monitoring.references import PREDICTION, TARGET, reference_for
+from include.monitoring.performance.probation import ProbationVerdict
 from include.monitoring.watch_log import WatchLog
 from include.scoring.score import score
 from include.storage.local import LocalStore
@@ -142,6 +142,6 @@ def test_a_new_champion_is_compared_with_its_predecessor_on_the_same_rows(tmp_pa
         score(store, model, tmp_path / "parcels", taken_in(window), at=NOW)
         found = monitor(store, model, tmp_path / "parcels", window, at=NOW, labels=taken_in)
     assert found is not None and found.probation is not None
-    assert (found.probation.intervals, found.probation.verdict) == (1, Verdict.RUNNING)
+    assert (found.probation.intervals, found.probation.verdict) == (1, ProbationVerdict.RUNNING)
     assert found.probation.gain is not None and found.probation.gain > 0.1
     assert found.probation.rows == found.performance[0].rows > 200

@@ -11,12 +11,12 @@ from chain_run import NOW
 
 from include.config.load import load_model
 from include.config.model import ModelConfig
-from include.config.ticks import intervals_over
+from include.config.schedule_ticks import intervals_over
 from include.data.windows import Window
+from include.monitoring.drift.references import open_watched_version, reference_for
+from include.monitoring.drift.sketches import Sketch, merge, sketch
 from include.monitoring.monitor import monitor, monitored_interval
 from include.monitoring.predicted_rows import predicted_in
-from include.monitoring.references import open_watched_version, reference_for
-from include.monitoring.sketches import Sketch, merge, sketch
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
 from tests.watched import APRIL, Watched, day

@@ -10,15 +10,15 @@ from faults import FaultyStore, Killed
 from worlds import NOW, PRIMARY_ONLY, MemoryStore, World
 
 from include.config.model import ModelConfig
-from include.config.watch import Watch
+from include.config.sections.watch import Watch
 from include.evaluation.measure import load_evidence
 from include.monitoring.held_versions import Matured, matured
-from include.monitoring.performance import Performance
-from include.monitoring.probation import Paired, Verdict, probation_of
+from include.monitoring.performance.measured import Performance
+from include.monitoring.performance.probation import Paired, ProbationVerdict, probation_of
 from include.monitoring.watch_log import WatchLog, paired_in
 from include.monitoring.withdrawal import withdraw_if_worse
 from include.registry.ledger import Ledger
-from include.registry.rows_wanted import rows_wanted
+from include.registry.required_rows import rows_wanted
 from include.storage.content import get_content, read_json
 from include.storage.store import ObjectStore
 
@@ -38,7 +38,7 @@ def decided(world: World, month: int, quality: float, trigger: str = "manual") -
     return version.id
 
 
-def probation(store: ObjectStore, model: ModelConfig, version: str, before: str, gain: float) -> Verdict:
+def probation(store: ObjectStore, model: ModelConfig, version: str, before: str, gain: float) -> ProbationVerdict:
     """Watch days until the test is sure, and conclude; what stands already is found."""
     log, error = WatchLog(store, model.name), 1 - model.gate.primary.confidence
     for day in range(40):
@@ -47,7 +47,7 @@ def probation(store: ObjectStore, model: ModelConfig, version: str, before: str,
         log.pair(Paired(version, before, after, after + DAY, 120, gain + jitter), at=NOW)
         pairs = [one for one in paired_in(log.entries(), version, before) if one.until <= after + DAY]
         standing = probation_of(pairs, JUNE, model.watch.probation, error)
-        if standing.verdict is not Verdict.RUNNING:
+        if standing.verdict is not ProbationVerdict.RUNNING:
             assert log.conclude(version, before, standing, after + DAY, at=NOW)
             return standing.verdict
     raise AssertionError("not sure within 40 days")
@@ -68,7 +68,7 @@ def test_a_champion_that_is_worse_is_withdrawn_on_record_with_the_pairs_that_say
 ) -> None:
     before, version = pair
     model = declared("withdraw")
-    assert probation(world.store, model, version, before, -0.03) is Verdict.WORSE
+    assert probation(world.store, model, version, before, -0.03) is ProbationVerdict.WORSE
     ledger = Ledger(world.store, model.name)
     reason = withdraw_if_worse(ledger, model, version, actor=ACTOR, at=NOW)
     assert reason is not None and "worse: roc_auc differs by -0.0" in reason and before in reason

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import NOW, PRIMARY_ONLY, World
 
-from include.config.judging import Approval
-from include.registry.approval import Answer, Reply, asks
+from include.config.sections.evaluation import Approval
+from include.registry.approval import ApprovalAnswer, ApprovalReply, needs_approval
+from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
-from include.registry.replay import rejudge, replay
 from include.registry.timeline import Decision, Outcome, Trigger
 
 PROMOTE, HOLD, REJECT, INCOMPARABLE = Outcome.PROMOTE, Outcome.HOLD, Outcome.REJECT, Outcome.INCOMPARABLE
@@ -32,7 +32,7 @@ class Run:
         self.world, self.ledger, self.answer = world, ledger, answer
         self.version = world.version(month, quality, name=trigger)
         self.actor = {"trigger": trigger}
-        self.reply: Reply | None = None
+        self.reply: ApprovalReply | None = None
         self.steps = [self.register, self.ask, self.decide, self.settle]
 
     def register(self) -> None:
@@ -41,10 +41,10 @@ class Run:
     def ask(self) -> None:
         measured = self.ledger.measure(self.world.model, self.version.id, self.world.measure)
         outcome = measured.judge(self.world.model.gate).outcome
-        if asks(self.world.model.gate.approval, outcome, Trigger(self.actor["trigger"])):
+        if needs_approval(self.world.model.gate.approval, outcome, Trigger(self.actor["trigger"])):
             incumbent = measured.incumbent.id if measured.incumbent else None
             who = {} if self.answer == "unanswered" else {"user": "ada", "at": "2026-01-01T00:00:00Z", "note": "seen"}
-            self.reply = Reply(Answer(self.answer), measured.digest, incumbent, **who)
+            self.reply = ApprovalReply(ApprovalAnswer(self.answer), measured.digest, incumbent, **who)
 
     def decide(self) -> Decision:
         return self.ledger.decide(
@@ -74,10 +74,10 @@ class Run:
 )
 def test_a_person_is_asked_as_the_policy_says_and_in_a_backfill_only_if_it_says_so(policy, asked):
     for trigger in Trigger:
-        found = {outcome for outcome in Outcome if asks(Approval(**policy), outcome, trigger)}
+        found = {outcome for outcome in Outcome if needs_approval(Approval(**policy), outcome, trigger)}
         assert found == (set() if trigger is Trigger.BACKFILL else asked)
         if asked:
-            assert {o for o in Outcome if asks(Approval(**policy, backfills=True), o, trigger)} == asked
+            assert {o for o in Outcome if needs_approval(Approval(**policy, backfills=True), o, trigger)} == asked
 
 
 # What a gate says of a challenger of this quality beside an incumbent of 0.60.
@@ -161,7 +161,9 @@ def test_a_second_look_at_a_held_version_is_approved_like_a_first_one():
     Run(made, ledger, 3, 0.60, "manual", "approved").all()
     held = Run(made, ledger, 5, 0.61, "manual", "unanswered").all()
     measured = ledger.measure(made.model, held.version, made.measure)
-    reply = Reply(Answer.APPROVED, measured.digest, held.incumbent, "ada", "2026-01-01T00:00:00Z", "seen")
+    reply = ApprovalReply(
+        ApprovalAnswer.APPROVED, measured.digest, held.incumbent, "ada", "2026-01-01T00:00:00Z", "seen"
+    )
     facts: dict[str, Any] = {"measure": made.measure, "actor": {"trigger": "manual"}, "at": NOW, "reply": reply}
     decision = ledger.reconsider(made.model, held.version, as_of=datetime(2013, 8, 1, tzinfo=UTC), **facts)
     assert decision.outcome is PROMOTE and decision.overrides and ledger.timeline().champion == held.version

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from worlds import NOW, PRIMARY_ONLY, World, evidence
 
 from benchmarks.gate_error import a_lifetime
-from include.config.judging import Gate
 from include.config.model import ModelConfig
+from include.config.sections.evaluation import Gate
 from include.registry.error_budget import CANDIDATE, YEAR, Budget
 from include.registry.gate import judge, policy_digest
+from include.registry.history.approval_form import approval_form
+from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
-from include.registry.question import ask
-from include.registry.replay import rejudge, replay
 from include.registry.timeline import Decision, Outcome, Timeline
 
 BASELINES = {"trivial": 0.5, "simple": 0.55}
@@ -125,7 +125,7 @@ def test_the_question_of_an_approval_says_the_level_and_what_is_left():
     comparison = ledger.compare(of(ledger.timeline(), 1))
     assert comparison is not None
     judgement = comparison.judge(world.model.gate)
-    body = ask(world.model, comparison, judgement, at="/ratchet", card="card").body
+    body = approval_form(world.model, comparison, judgement, at="/ratchet", card="card").body
     assert judgement.lifetime is not None and f"level {judgement.lifetime['level']:.4%}" in body
 
 

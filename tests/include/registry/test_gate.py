@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from worlds import FLIGHTS, evidence, gain
 
-from include.config.judging import Gate
+from include.config.sections.evaluation import Gate
 from include.evaluation.evidence import CONFIDENCES, Family, Gain, Measured, PredictionChurn, SliceScores, probit
-from include.registry.gate import Answer, judge, policy_digest
+from include.registry.gate import RuleResult, judge, policy_digest
 from include.registry.timeline import Outcome
 
 
@@ -111,8 +111,8 @@ def test_a_metric_without_a_value_fails_closed():
     judgement = judge(rule, made, challenger_is_simple=False)
     assert judgement.outcome is Outcome.HOLD
     assert [v.answer for v in judgement.verdicts if "recall" in v.rule or "brier" in v.rule] == [
-        Answer.OPEN,
-        Answer.OPEN,
+        RuleResult.OPEN,
+        RuleResult.OPEN,
     ]
 
 
@@ -206,7 +206,7 @@ def test_levels_too_small_to_verify_are_said_to_be_and_do_not_hold_forever():
     assert outcome(guarded(0.03), 0.9, BETTER, **noisy) is Outcome.PROMOTE
     assert outcome(guarded(0.03, required=True), 0.9, BETTER, **noisy) is Outcome.HOLD
     judgement = judge(guarded(0.03), evidence(0.9, BETTER, incumbent="x", **noisy), challenger_is_simple=False)
-    unverified = [verdict for verdict in judgement.verdicts if verdict.answer is Answer.UNVERIFIED]
+    unverified = [verdict for verdict in judgement.verdicts if verdict.answer is RuleResult.UNVERIFIED]
     assert len(unverified) == 30 and "30 of the 33 rules" in judgement.reason
     assert "500 rows, of about 3,800 that it takes to verify" in unverified[0].reason
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from worlds import NOW, PRIMARY_ONLY, World
 
-from include.config.judging import Gate, Primary
 from include.config.model import ModelConfig
-from include.registry.approval import Answer, Reply
+from include.config.sections.evaluation import Gate, Primary
+from include.registry.approval import ApprovalAnswer, ApprovalReply
 from include.registry.gate import policy_digest
 from include.registry.ledger import Ledger
 from include.registry.timeline import Decision, Outcome
@@ -79,8 +79,8 @@ def test_a_decision_of_another_release_stands_and_is_not_made_again() -> None:
 
 
 def test_unknown_fields_of_a_decision_and_of_an_answer_are_passed_over() -> None:
-    reply = Reply(Answer.APPROVED, "evidence", None, "ada", to_iso(NOW), "fine")
-    assert Reply.from_json({**reply.to_json(), "mood": "good", "gate": "HOLD"}) == reply
+    reply = ApprovalReply(ApprovalAnswer.APPROVED, "evidence", None, "ada", to_iso(NOW), "fine")
+    assert ApprovalReply.from_json({**reply.to_json(), "mood": "good", "gate": "HOLD"}) == reply
     body = {
         "version": "v", "outcome": "HOLD", "reason": "", "incumbent": None, "evidence": "e", "policy": "p",
         "config": "c", "primary": {}, "actor": {}, "weather": "fair",

@@ -25,8 +25,8 @@ from include.data.windows import Window
 from include.errors import DataError
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
+from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
-from include.registry.measuring import measurer
 from include.registry.verification import verify
 from include.registry.versions import fit_of
 from include.storage.local import LocalStore
@@ -80,7 +80,7 @@ class World:
 
     def measure(self, version: str, incumbent: str | None, **at: Any) -> tuple[Evidence, str]:
         ticks = itertools.count()
-        ask = measurer(self.store, self.folder, threads=1, clock=lambda: float(next(ticks)), **at)
+        ask = evaluator(self.store, self.folder, threads=1, clock=lambda: float(next(ticks)), **at)
         ledger = self.ledger
         return ask(self.model, ledger.version(version), ledger.version(incumbent) if incumbent else None)
 

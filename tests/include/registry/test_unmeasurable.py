@@ -8,8 +8,8 @@ import pytest
 from worlds import NOW, World
 
 from include.errors import CodeError, ModelFileRefused, ObjectCorrupt, ObjectMissing, RatchetError, StoreUnavailable
+from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
-from include.registry.replay import rejudge, replay
 from include.registry.timeline import Decision, Outcome
 
 ACTOR = {"trigger": "backfill", "dag": "retrain", "run": "r"}

@@ -18,10 +18,10 @@ from include.config.model import ModelConfig
 from include.data.partitions import ingest_window
 from include.data.windows import Window
 from include.errors import RatchetError
+from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
-from include.registry.measuring import measurer
 from include.registry.timeline import Outcome
-from include.registry.verification import ANSWERS, verify
+from include.registry.verification import CACHED_ANSWERS, verify
 from include.reproduction.reproduce import reproduce
 from include.scoring.score import score
 from include.storage.content import canonical_json, digest_json
@@ -110,7 +110,7 @@ def scored(world: World) -> Any:
 def evaluated(world: World) -> Any:
     clock = lambda: 0.0  # noqa: E731
     measured = world.ledger.measure(
-        world.model, world.champion, measurer(world.store, world.folder, threads=1, clock=clock)
+        world.model, world.champion, evaluator(world.store, world.folder, threads=1, clock=clock)
     )
     return measured.evidence.comparable, measured.evidence.scores, measured.evidence.gains
 
@@ -121,7 +121,7 @@ def settled(world: World) -> Any:
     ledger, april = world.ledger, world.ledger.timeline().standings[0].version
     ledger.withdraw(april, "to have another incumbent", actor={"trigger": "manual"}, at=NOW)
     again = ledger.settle(
-        measure=measurer(world.store, world.folder, threads=1, clock=clock), actor={"trigger": "manual"}, at=NOW
+        measure=evaluator(world.store, world.folder, threads=1, clock=clock), actor={"trigger": "manual"}, at=NOW
     )
     return [(one.version, one.outcome, one.primary) for one in again]
 
@@ -184,7 +184,7 @@ def kept(world: World) -> list[str]:
 
 
 def is_answer(key: str) -> bool:
-    return key.rpartition("/")[0].removeprefix("parcels/") in ANSWERS
+    return key.rpartition("/")[0].removeprefix("parcels/") in CACHED_ANSWERS
 
 
 def reached(world: World) -> set[str]:

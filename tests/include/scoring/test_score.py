@@ -9,7 +9,7 @@ import pytest
 from chain_run import NOW, month, run_chain
 
 from include.config.load import load_model
-from include.config.ticks import interval_until
+from include.config.schedule_ticks import interval_until
 from include.data.windows import Window
 from include.errors import NotEnoughRows
 from include.scoring.score import interval_at

@@ -26,12 +26,12 @@ from starlette.testclient import TestClient
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.config.settings import ROOT
-from include.data.columns import ARROW
+from include.data.columns.conversion import ARROW
 from include.registry.ledger import Ledger
 from include.scoring.predictor import open_predictor
 from include.serving.access import Access
 from include.serving.app import Server
-from include.serving.live import LiveModels, open_models
+from include.serving.live_versions import LiveModels, open_models
 from include.serving.platforms import Platform
 from include.serving.request_log import RequestLogger
 from include.serving.settings import ServingSettings

@@ -17,7 +17,7 @@ from include.data.windows import Window
 from include.notebook import load_champion
 from include.scoring.publication import Publication
 from include.scoring.score import score
-from include.serving.bodies import CSV, FILE, PARQUET, STREAM
+from include.serving.protocol.bodies import CSV, FILE, PARQUET, STREAM
 from tests.include.serving.conftest import Served, World, as_json
 
 Start = Callable[..., Served]

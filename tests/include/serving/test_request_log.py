@@ -16,7 +16,7 @@ from include.errors import ConfigError
 from include.serving.app import share_of
 from include.storage.store import ObjectStore
 from tests.include.serving.conftest import Process, Served, World, as_json
-from tests.include.serving.test_live import AwayStore
+from tests.include.serving.test_live_versions import AwayStore
 
 Start = Callable[..., Served]
 

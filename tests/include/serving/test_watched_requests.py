@@ -11,9 +11,9 @@ import pytest
 from chain_run import NOW
 
 from include.data.windows import Window
+from include.monitoring.drift.references import open_watched_version
 from include.monitoring.monitor import Monitored, monitor, monitored_interval
 from include.monitoring.predicted_rows import predicted_in
-from include.monitoring.references import open_watched_version
 from tests.include.serving.conftest import Served, World, as_json
 
 Start = Callable[..., Served]

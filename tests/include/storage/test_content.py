@@ -19,8 +19,8 @@ from include.storage.content import (
     get_json,
     put_content,
     put_json,
+    put_json_once,
     read_json,
-    settle_json,
     to_iso,
 )
 from include.storage.local import LocalStore
@@ -51,8 +51,8 @@ def test_a_value_put_again_changes_nothing_and_another_is_refused(store: ObjectS
 
 
 def test_the_first_value_settles_a_key(store: ObjectStore) -> None:
-    assert settle_json(store, "model/a.json", {"first": (1,)}) == {"first": [1]}
-    assert settle_json(store, "model/a.json", {"second": 2}) == {"first": [1]}
+    assert put_json_once(store, "model/a.json", {"first": (1,)}) == {"first": [1]}
+    assert put_json_once(store, "model/a.json", {"second": 2}) == {"first": [1]}
 
 
 def test_json_that_is_none_or_missing_is_said(local_store: LocalStore) -> None:

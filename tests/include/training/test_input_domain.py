@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from include.config.features import Features
+from include.config.sections.features import Features
 from include.training.input_domain import InputDomain, fit_input_domain
 
 FEATURES = Features.model_validate(

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from include.config.training import Search
+from include.config.sections.training import Search
 from include.errors import TrainingError
 from include.storage.local import LocalStore
 from include.training import fit_pipeline
@@ -236,7 +236,7 @@ def test_what_is_kept_of_fairlearn_says_what_fairlearn_says():
     from fairlearn.reductions import DemographicParity, ExponentiatedGradient
     from sklearn.linear_model import LogisticRegression
 
-    from include.config.training import Mitigation
+    from include.config.sections.training import Mitigation
     from include.training.fairness.group_thresholds import GroupThresholdClassifier, _AsGiven, fit_group_thresholds
     from include.training.fairness.randomized_classifier import fit_exponentiated_gradient
 

@@ -10,8 +10,8 @@ import pytest
 from sklearn import metrics
 from sklearn.preprocessing import TargetEncoder
 
-from include.config.features import Features
-from include.config.training import Imbalance, RowWeights, Threshold
+from include.config.sections.features import Features
+from include.config.sections.training import Imbalance, RowWeights, Threshold
 from include.errors import ConfigError, ModelFileRefused, TrainingError
 from include.training.model_selection.decision_threshold import choose_threshold
 from include.training.persistence.model_file import dump, load, predict_scores

@@ -16,7 +16,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
-from include.config.training import Threshold
+from include.config.sections.training import Threshold
 from include.training.fit_pipeline import find_threshold, fit_model
 from include.training.model_selection.decision_threshold import choose_threshold
 from include.training.persistence.model_file import predict_scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from include.config.data import Data
+from include.config.sections.data import Data
 from include.errors import TrainingError
 from include.training.preprocessing.target import check_classes, count_classes, find_classes
 from include.training.recipe import recipe_of

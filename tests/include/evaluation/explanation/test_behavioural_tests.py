@@ -12,13 +12,13 @@ import pytest
 from pydantic import TypeAdapter
 from scipy.special import expit
 
-from include.config.behaviour import Behaviour
+from include.config.sections.behaviour import Behaviour
 from include.data.frames import read_rows
 from include.evaluation.compared_models import open_model
 from include.evaluation.comparison import Scored
 from include.evaluation.evidence import BehaviourResult
 from include.evaluation.explanation.behavioural_tests import MAX_BEHAVIOUR_ROWS, BehaviourInputs, behaviours_of
-from include.registry.gate import Answer
+from include.registry.gate import RuleResult
 from include.registry.timeline import Outcome
 from include.training.persistence.model_file import predict_scores
 from tests.include.evaluation.parcels import LINE, Judged, judged
@@ -202,7 +202,7 @@ def test_what_holds_is_on_record_and_on_the_card_and_lets_pass(held: Judged) -> 
         ("case", "usual", "held"),
     ]
     verdicts = {verdict.rule: verdict.answer for verdict in held.judgement.verdicts}
-    assert verdicts["invariance by its number"] is verdicts["direction far is late"] is Answer.PASS
+    assert verdicts["invariance by its number"] is verdicts["direction far is late"] is RuleResult.PASS
     assert "Whether it behaves as declared" in held.card and "far is late" in held.card
 
 
@@ -218,9 +218,9 @@ def test_one_broken_check_rejects_and_one_that_can_not_be_asked_holds(held: Judg
     broken = judged(tmp_path / "broken", evaluation=f"behaviour: [{direction}]", candidate=LINE)
     assert broken.judgement.outcome is Outcome.REJECT
     (verdict,) = [one for one in broken.judgement.verdicts if one.rule == "direction far is early"]
-    assert verdict.answer is Answer.FAIL and "It learned the contrary" in verdict.reason
+    assert verdict.answer is RuleResult.FAIL and "It learned the contrary" in verdict.reason
     unknown = direction.replace("column: distance", "column: distence")
     asked_in_vain = judged(tmp_path / "unknown", evaluation=f"behaviour: [{unknown}]", candidate=LINE)
     (verdict,) = [one for one in asked_in_vain.judgement.verdicts if one.rule == "direction far is early"]
-    assert verdict.answer is Answer.OPEN and "did you mean `distance`" in verdict.reason
+    assert verdict.answer is RuleResult.OPEN and "did you mean `distance`" in verdict.reason
     assert asked_in_vain.judgement.outcome is not Outcome.PROMOTE

@@ -16,7 +16,7 @@ from include.evaluation.comparison import Scored
 from include.evaluation.evidence import Measured, TrainScores
 from include.evaluation.explanation.overfitting import train_scores
 from include.evaluation.measure import measure
-from include.registry.gate import Answer, Judgement, judge
+from include.registry.gate import Judgement, RuleResult, judge
 from include.registry.timeline import Outcome
 from include.training import fit_inputs
 from include.training.persistence.model_file import predict_scores
@@ -62,7 +62,7 @@ def test_a_gap_is_positive_where_training_rows_are_better_also_where_less_is(by_
 
 
 def test_the_rule_asks_the_named_metric_and_the_whole_interval(by_heart: Judged) -> None:
-    def answer(max_gap: float, metric: str | None = None) -> Answer:
+    def answer(max_gap: float, metric: str | None = None) -> RuleResult:
         policy = by_heart.model.gate
         asked = policy.overfitting.model_copy(update={"max_gap": max_gap, "metric": metric})
         changed = policy.model_copy(update={"overfitting": asked})
@@ -70,11 +70,11 @@ def test_the_rule_asks_the_named_metric_and_the_whole_interval(by_heart: Judged)
 
     gap = by_heart.evidence.gap("roc_auc")
     assert [answer(gap.low - 0.01), answer(gap.value), answer(gap.high + 0.01)] == [
-        Answer.FAIL,
-        Answer.OPEN,
-        Answer.PASS,
+        RuleResult.FAIL,
+        RuleResult.OPEN,
+        RuleResult.PASS,
     ]
-    assert answer(by_heart.evidence.gap("brier").high + 0.01, "brier") is Answer.PASS
+    assert answer(by_heart.evidence.gap("brier").high + 0.01, "brier") is RuleResult.PASS
 
 
 @pytest.mark.parametrize("lost", ["everything", "the metric", "its value"])
@@ -86,7 +86,7 @@ def test_a_gap_that_was_not_measured_is_never_small_enough(by_heart: Judged, los
         "its value": replace(train, scores={"roc_auc": Measured(None, None, None, "needs rows of both classes")}),
     }[lost]
     verdict = rule(judge(by_heart.model.gate, replace(by_heart.evidence, train=without), challenger_is_simple=False))
-    assert verdict.answer is Answer.OPEN and ("not measured" in verdict.reason or "both classes" in verdict.reason)
+    assert verdict.answer is RuleResult.OPEN and ("not measured" in verdict.reason or "both classes" in verdict.reason)
 
 
 def test_training_rows_are_read_once_for_wires_and_gap_and_not_for_another_incumbent(

@@ -24,8 +24,8 @@ from include.evaluation.compared_models import open_model
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
 from include.evaluation.metrics.business_cost import costs_of
+from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
-from include.registry.measuring import measurer
 from include.registry.versions import load_version
 from include.scoring.publication import Publication
 from include.scoring.score import score
@@ -175,7 +175,7 @@ def test_a_decision_made_again_is_priced_by_the_code_that_it_was_made_with(tmp_p
     world.price(2)
     for name in ("evidence/index", "alone", "tripwires"):  # as with another incumbent, it is measured anew
         shutil.rmtree(world.store.root / "calls" / name)
-    ask = measurer(world.store, world.folder, threads=1)
+    ask = evaluator(world.store, world.folder, threads=1)
     again, _ = ask(world.model, version, None, again=done["evaluate"]["evidence"])
     assert again.costs == first.costs and again.scores == first.scores and again.train == first.train
     today, _ = ask(world.model, version, None)

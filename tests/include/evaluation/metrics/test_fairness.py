@@ -14,8 +14,8 @@ from sklearn import metrics as sk
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 
-from include.config.judging import FairnessRule, Gate
 from include.config.load import load_model
+from include.config.sections.evaluation import FairnessRule, Gate
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.evaluation.compared_models import load_model_file
@@ -25,7 +25,7 @@ from include.evaluation.measure import load_evidence
 from include.evaluation.metrics.fairness import PARITIES, fairness_of
 from include.evaluation.report.card import render_card
 from include.evaluation.uncertainty.bootstrap import draw
-from include.registry.gate import Answer, judge
+from include.registry.gate import RuleResult, judge
 from include.registry.timeline import Outcome
 from include.registry.versions import load_version
 from include.storage.content import get_content
@@ -96,7 +96,7 @@ def test_a_group_without_rows_of_a_class_leaves_what_needs_them_undefined() -> N
     assert found["demographic_parity_difference"].scores["challenger"].value is not None
 
 
-def ruled(evidence: Evidence, **rule: Any) -> tuple[Outcome, Answer]:
+def ruled(evidence: Evidence, **rule: Any) -> tuple[Outcome, RuleResult]:
     policy = Gate.model_validate({"primary": {"metric": "roc_auc"}, "fairness": [{"groups": "size", **rule}]})
     judgement = judge(policy, evidence, challenger_is_simple=True)
     (verdict,) = [verdict for verdict in judgement.verdicts if "by size" in verdict.rule]
@@ -111,22 +111,24 @@ def evidence_with(found: dict[str, Fairness]) -> Evidence:
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        ({"measure": "demographic_parity_difference", "at_most": 0.9}, (Outcome.PROMOTE, Answer.PASS)),
-        ({"measure": "demographic_parity_difference", "at_most": 0.01}, (Outcome.REJECT, Answer.FAIL)),
-        ({"measure": "demographic_parity_ratio", "at_least": 0.99}, (Outcome.REJECT, Answer.FAIL)),
-        ({"measure": "group_minimum", "metric": "recall", "at_least": 0.1}, (Outcome.PROMOTE, Answer.PASS)),
-        ({"measure": "group_minimum", "metric": "brier", "at_most": 0.01}, (Outcome.REJECT, Answer.FAIL)),
+        ({"measure": "demographic_parity_difference", "at_most": 0.9}, (Outcome.PROMOTE, RuleResult.PASS)),
+        ({"measure": "demographic_parity_difference", "at_most": 0.01}, (Outcome.REJECT, RuleResult.FAIL)),
+        ({"measure": "demographic_parity_ratio", "at_least": 0.99}, (Outcome.REJECT, RuleResult.FAIL)),
+        ({"measure": "group_minimum", "metric": "recall", "at_least": 0.1}, (Outcome.PROMOTE, RuleResult.PASS)),
+        ({"measure": "group_minimum", "metric": "brier", "at_most": 0.01}, (Outcome.REJECT, RuleResult.FAIL)),
     ],
 )
-def test_a_rule_passes_or_fails_by_the_whole_interval(rule: dict[str, Any], expected: tuple[Outcome, Answer]) -> None:
+def test_a_rule_passes_or_fails_by_the_whole_interval(
+    rule: dict[str, Any], expected: tuple[Outcome, RuleResult]
+) -> None:
     assert ruled(evidence_with(measured()), **rule) == expected
 
 
 def test_what_was_not_measured_or_has_no_value_is_never_promoted() -> None:
     without = {"measure": "equalized_odds_difference", "at_most": 0.9}
-    assert ruled(evidence_with({}), **without) == (Outcome.HOLD, Answer.OPEN)
+    assert ruled(evidence_with({}), **without) == (Outcome.HOLD, RuleResult.OPEN)
     undefined = measured(groups=np.where(TARGET == 1, GROUPS % 2, 0))
-    assert ruled(evidence_with(undefined), **without) == (Outcome.HOLD, Answer.OPEN)
+    assert ruled(evidence_with(undefined), **without) == (Outcome.HOLD, RuleResult.OPEN)
 
 
 def test_the_card_shows_groups_for_challenger_and_incumbent() -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from include.config.judging import Evaluation
-from include.config.slices import columns_of
+from include.config.sections.evaluation import Evaluation
+from include.config.sections.slices import columns_of
 from include.errors import EvaluationError
 from include.evaluation.metrics.slices import slice_levels
 

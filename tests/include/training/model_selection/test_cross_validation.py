@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.config.spans import Span
-from include.config.training import CrossValidation
+from include.config.durations import Duration
+from include.config.sections.training import CrossValidation
 from include.errors import TrainingError
 from include.training.model_selection.cross_validation import folds, time_series
 
@@ -24,7 +24,7 @@ def series(hours: list[int]) -> pd.Series:
 @settings(deadline=None, max_examples=150)
 @given(HOURS, st.integers(1, 6), st.sampled_from(["0s", "1h", "2d", "1mo"]))
 def test_no_validating_row_is_older_than_a_fitted_one_and_the_gap_holds(hours: list[int], count: int, gap: str) -> None:
-    times, delay = series(hours), Span.parse(gap)
+    times, delay = series(hours), Duration.parse(gap)
     validated: list[int] = []
     try:
         for fitted, validating in time_series(times, folds=count, gap=delay):
@@ -41,21 +41,21 @@ def test_no_validating_row_is_older_than_a_fitted_one_and_the_gap_holds(hours: l
 
 def test_one_fold_validates_on_the_newest_fifth_and_row_order_does_not_matter() -> None:
     hours = list(range(100))
-    ((fitted, validating),) = time_series(series(hours), folds=1, gap=Span("0s"))
+    ((fitted, validating),) = time_series(series(hours), folds=1, gap=Duration("0s"))
     assert (len(fitted), validating.tolist()) == (80, list(range(80, 100)))
-    ((fitted, validating),) = time_series(series(hours[::-1]), folds=1, gap=Span("0s"))
+    ((fitted, validating),) = time_series(series(hours[::-1]), folds=1, gap=Duration("0s"))
     assert validating.tolist() == list(range(20))
 
 
 def test_a_gap_that_leaves_nothing_to_learn_from_is_said() -> None:
     with pytest.raises(TrainingError, match="fold 1 of 3 is empty"):
-        list(time_series(series(list(range(100))), folds=3, gap=Span("1y")))
+        list(time_series(series(list(range(100))), folds=3, gap=Duration("1y")))
 
 
 def divided(kind: str, target: np.ndarray, groups: pd.Series | None = None, seed: int = 0, count: int = 3) -> list:
     cv = CrossValidation(kind=kind, folds=count, group="g" if kind == "group" else None)
     times = series(list(range(len(target))))
-    return list(folds(cv, times=times, target=target, groups=groups, label_delay=Span("0s"), seed=seed))
+    return list(folds(cv, times=times, target=target, groups=groups, label_delay=Duration("0s"), seed=seed))
 
 
 @settings(deadline=None, max_examples=60)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from include.config.training import Range, Search
+from include.config.sections.training import Range, Search
 from include.errors import ConfigError, TrainingError
 from include.training.fit_record import CrossValidated, Trial
 from include.training.model_selection.candidate_selection import ranked

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.config.features import Features
+from include.config.sections.features import Features
 from include.training.preprocessing.column_transformer import build_column_transformer
 from include.training.preprocessing.outliers import OutlierClipper
 

@@ -1,0 +1,97 @@
+"""What a person asks of a ledger without a browser."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from include.command_line.ledger_table import draw_table, ledger_table
+from include.command_line.store import store_of_settings
+from include.config.sections.evaluation import Gate
+from include.config.yaml_text import read_yaml_file
+from include.errors import ConfigError
+from include.registry.history.policy_replay import rejudge, replay
+from include.registry.ledger import Ledger
+
+
+def ledger_of(model: str) -> Ledger:
+    """Return a model's ledger in the store that is set; raises `ConfigError` if it is empty."""
+    ledger = Ledger(store_of_settings(), model)
+    if not ledger.entries():
+        raise ConfigError(
+            f"The ledger of {model} is empty.",
+            where=ledger.store.url,
+            remedy="check the model's name and RATCHET_STORE, or run its DAG retrain_" + model,
+        )
+    return ledger
+
+
+def history(model: str, instant: datetime | None) -> str:
+    """Return the versions, and who was champion when: as it stands by all that is known now, and in fact.
+
+    Parameters
+    ----------
+    instant : datetime, optional
+        Answer for this instant only.
+    """
+    ledger = ledger_of(model)
+    timeline = ledger.timeline()
+    if instant is not None:
+        stands, fact = timeline.champion_as_of(instant), ledger.timeline(recorded_by=instant).champion
+        return (
+            f"as of {instant:%Y-%m-%d %H:%M}: {stands or 'no champion'}\nin force then in fact: {fact or 'no champion'}"
+        )
+    as_of = draw_table(
+        ["as of", "champion from then on, by all that is known now"], [[_day(t), v] for t, v in timeline.champions()]
+    )
+    fact = draw_table(
+        ["recorded", "in force from then on, in fact"], [[_second(t), v or "none"] for t, v in ledger.in_fact()]
+    )
+    return f"{ledger_table(timeline)}\n\n{as_of}\n\n{fact}"
+
+
+def what_if(model: str, policy: Path | None) -> str:
+    """Return what another policy would have done with all past evidence; without one, whether each decision is reproduced.
+
+    Parameters
+    ----------
+    policy : Path, optional
+        A YAML file that holds a ``gate``, such as a changed model.yaml.
+    """
+    ledger = ledger_of(model)
+    found = rejudge(ledger) if policy is None else replay(ledger, read_policy(policy))
+    rows = [
+        [one.version, one.recorded.value, one.outcome.value if one.outcome else "unknown", one.reason] for one in found
+    ]
+    differing = sum(one.differs for one in found)
+    unknown = sum(one.outcome is None for one in found)
+    closing = f"{len(found)} decisions: {differing} would differ, {unknown} can't be told from past evidence."
+    return f"{draw_table(['version', 'recorded', 'replayed', 'reason'], rows)}\n\n{closing}"
+
+
+def read_policy(path: Path) -> Gate:
+    """Read the ``gate`` of a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        When the file holds none, or one that is not valid.
+    """
+    value, _ = read_yaml_file(path, str(path))
+    gate = value.get("gate") if isinstance(value, dict) else None
+    try:
+        return Gate.model_validate(gate)
+    except ValidationError as error:
+        raise ConfigError(
+            "This is no policy.", expected="a `gate`, as in docs/model-yaml.md", found=error, where=path
+        ) from None
+
+
+def _day(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def _second(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

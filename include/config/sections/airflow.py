@@ -1,0 +1,41 @@
+"""What Airflow is told about a model's DAGs, beyond when they run and what their tasks may use."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from include.config.durations import Duration
+from include.config.section import Section
+
+Permission = Literal["can_read", "can_edit", "can_delete"]
+
+
+class Airflow(Section):
+    """How Airflow treats the model's DAGs."""
+
+    dagrun_timeout: Duration | None = None
+    """How long a run of `retrain` or `score` may take before Airflow fails it, waiting for late data or for an answer included."""
+    deadline: Duration | None = None
+    """How long after it was queued a run of `retrain` or `score` may still be under way before an `alarm` is told to those in `notify`; the run goes on. Backfills have none. It needs a triggerer."""
+    max_consecutive_failed_dag_runs: int | None = Field(default=None, ge=1)
+    """After how many failed runs in a row Airflow pauses `retrain` or `score`, until somebody has looked and unpauses it."""
+    owner_link: str | None = None
+    """Where the owner's name leads in Airflow's list of DAGs, such as `https://chat.example.org/growth` or `mailto:growth@example.org`."""
+    access: dict[str, tuple[Permission, ...]] = Field(default_factory=dict)
+    """Who else may do what with the model's DAGs and its pages, by role of Airflow's FAB auth manager, such as `growth: [can_read, can_edit]`. Other auth managers have rules of their own and pass over it."""
+
+    @field_validator("dagrun_timeout", "deadline")
+    @classmethod
+    def _some_time(cls, length: Duration | None) -> Duration | None:
+        if length is not None and not length:
+            raise ValueError("expected a length of time longer than nothing")
+        return length
+
+    @field_validator("owner_link")
+    @classmethod
+    def _leads_somewhere(cls, link: str | None) -> str | None:
+        if link is not None and not link.startswith(("https://", "http://", "mailto:")):
+            raise ValueError("expected an address that begins with https://, http:// or mailto:")
+        return link

@@ -1,0 +1,285 @@
+"""How rows become a fitted model: candidates, search, weights, thresholds."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from include.config.durations import Duration
+from include.config.free_values import FreeSettings, Marked
+from include.config.names import ENSEMBLES, ESTIMATORS
+from include.config.section import Section
+from include.errors import nearest
+
+
+class CrossValidation(Section):
+    """How training rows are divided to compare candidates and settings; the holdout takes no part."""
+
+    kind: Literal["time_series", "k_fold", "stratified", "group"] = "time_series"
+    """`time_series` validates on rows newer than those fitted, with a gap of the label delay."""
+    folds: int = Field(default=3, ge=1, le=20)
+    """Number of divisions; `time_series` with 1 is a single split, the newest fifth validating."""
+    group: str | None = None
+    """For `group`: the column whose rows stay together."""
+
+    @model_validator(mode="after")
+    def _fits_the_kind(self) -> CrossValidation:
+        if (self.kind == "group") != (self.group is not None):
+            raise ValueError("expected `group: <column>` with `kind: group`, and only there")
+        if self.kind != "time_series" and self.folds < 2:
+            raise ValueError(f"expected at least 2 folds for `{self.kind}`")
+        return self
+
+
+class Range(Section):
+    """The values of a setting between two bounds."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Spread trials evenly over orders of magnitude."""
+    integer: bool = False
+    """Whole numbers only."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"expected `low` below `high`, found {self.low} and {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"expected `low` above zero with `log: true`, found {self.low}")
+        if self.integer and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError("expected whole numbers as bounds with `integer: true`")
+        return self
+
+
+Values = Annotated[tuple[Any, ...], Field(min_length=1), *Marked]
+
+
+class Search(Section):
+    """How a candidate's settings are tuned."""
+
+    method: Literal["grid", "random", "halving", "bayesian"]
+    """`halving` draws at random and tries all on a small share of the rows, then the best third on three times as many, until few are left for all rows (successive halving)."""
+    trials: int = Field(default=20, ge=1)
+    """How many settings to try, the declared `params` first; `grid` tries all of its space and answers with an error if that is more."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Begin no further trial after so many minutes. What is found then depends on the machine; the record that is made first stands."""
+    space: dict[str, Range | Values] | None = None
+    """Settings to try: a list of values, or `{low, high}` with `log: true` or `integer: true`; the estimator's own space if left out. `grid` takes both ends and the middle of a range."""
+    cv: CrossValidation | None = None
+    """As `training.cv` if left out."""
+
+
+class Mitigation(Section):
+    """How a candidate is kept from treating groups of people differently; declare the same candidate without it to compare."""
+
+    method: Literal["reweighing", "exponentiated_gradient", "group_thresholds"]
+    """`reweighing`: rows count so that group and class are independent (Kamiran and Calders). `exponentiated_gradient`: a mixture of models, each fitted to rows weighed by Fairlearn's reduction. `group_thresholds`: Fairlearn's threshold optimiser on scores of rows not learned from; it reads the group at scoring."""
+    column: str
+    """The column that names each row's group; it need not be among the features. A missing value is a group of its own."""
+    constraint: Literal[
+        "demographic_parity", "equalized_odds", "true_positive_rate_parity", "false_positive_rate_parity"
+    ] = "demographic_parity"
+    """What is to be equal across groups, for the two methods of Fairlearn."""
+    tolerance: float = Field(default=0.01, gt=0, lt=1)
+    """How much inequality is left, for `exponentiated_gradient`."""
+    rounds: int = Field(default=50, ge=1)
+    """The most models to fit, for `exponentiated_gradient`."""
+
+
+class Candidate(Section):
+    """One recipe that competes to be the challenger."""
+
+    estimator: str
+    """A short name, such as `logistic_regression`; `voting` or `stacking` of other candidates; or the dotted path of a class that works like scikit-learn's, if the deployment permits its type (`RATCHET_PERMITTED_TYPES`)."""
+    name: str = Field(default="", pattern=r"^[a-z0-9_]*$")
+    """What it is called in tables and graphs; the estimator's name if left out."""
+    params: FreeSettings = Field(default_factory=dict)
+    """Settings of the estimator, by scikit-learn's names."""
+    search: Search | None = None
+    early_stopping: bool = False
+    """Stop adding rounds when a tenth of the training rows, drawn at random, no longer gains; for hist_gradient_boosting, lightgbm, mlp and sgd."""
+    members: tuple[str, ...] | None = Field(default=None, min_length=2)
+    """For `voting` and `stacking`: the names of the candidates to join; all of them if neither this nor `best` is given."""
+    best: int | None = Field(default=None, ge=2)
+    """For `voting` and `stacking`: join so many candidates, the best by cross-validation."""
+    calibration: Literal["none", "sigmoid", "isotonic"] = "none"
+    """Turn scores into probabilities that hold, learned from rows that the scoring model did not learn from (`training.cross_fitting`)."""
+    fairness: Mitigation | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Candidate:
+        if self.estimator in ENSEMBLES:
+            return self._joined()
+        if self.best is not None or self.members is not None:
+            raise ValueError(f"expected `best` and `members` with {' or '.join(ENSEMBLES)} only")
+        if "." in self.estimator:
+            if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", self.estimator):
+                raise ValueError(f"expected a dotted path such as `package.module.Class`, found `{self.estimator}`")
+            if self.early_stopping:
+                raise ValueError("expected the settings of a class named by its path in `params`")
+            return self
+        facts = ESTIMATORS.get(self.estimator)
+        if facts is None:
+            close = nearest(self.estimator, [*ESTIMATORS, *ENSEMBLES])
+            hint = f"did you mean `{close}`?" if close else f"expected one of {', '.join(ESTIMATORS)}"
+            raise ValueError(f"`{self.estimator}` is no estimator; {hint}")
+        if self.early_stopping and not facts.early_stopping:
+            able = ", ".join(name for name, other in ESTIMATORS.items() if other.early_stopping)
+            raise ValueError(f"`{self.estimator}` can't stop early; expected one of {able}")
+        return self
+
+    def _joined(self) -> Candidate:
+        if self.params or self.search or self.early_stopping:
+            raise ValueError(f"`{self.estimator}` has no settings of its own: give them to the candidates it joins")
+        if self.fairness is not None and self.fairness.method != "group_thresholds":
+            raise ValueError(f"give `{self.fairness.method}` to the candidates that `{self.estimator}` joins")
+        if self.best is not None and self.members is not None:
+            raise ValueError("expected `best` or `members`, found both")
+        return self
+
+
+class Imbalance(Section):
+    """What is done when classes differ in size; scores then answer for the new shares, unless `calibration` mends that."""
+
+    method: Literal["none", "class_weight", "random_over", "random_under", "smote"]
+    """`class_weight`: all classes count the same in sum. `random_over` repeats rows of smaller classes, `random_under` leaves out rows of larger ones, `smote` makes rows between neighbours of a smaller class; all of them among fitted rows only."""
+    ratio: float | None = Field(default=None, gt=0, le=1)
+    """Rows of the smaller class for each of the larger after resampling, for two classes; equal sizes if left out."""
+    neighbors: int = Field(default=5, ge=1)
+    """For `smote`: how many neighbours it chooses among."""
+
+    @model_validator(mode="after")
+    def _ratio_of_rows(self) -> Imbalance:
+        if self.ratio is not None and self.method in ("none", "class_weight"):
+            raise ValueError("expected `ratio` together with a method that resamples")
+        return self
+
+
+ImbalanceName = Literal["none", "class_weight", "random_over", "random_under", "smote"]
+
+
+def _by_method(value: Any) -> Any:
+    return {"method": value} if isinstance(value, str) else value
+
+
+class RowWeights(Section):
+    """How much each row counts; given both, the product does."""
+
+    column: str | None = None
+    """A column of weights: numbers of at least zero, none missing."""
+    half_life: Duration | None = None
+    """The age at which a row counts half of the newest fitted one."""
+
+    @model_validator(mode="after")
+    def _something(self) -> RowWeights:
+        if self.column is None and not self.half_life:
+            raise ValueError("expected `column`, a `half_life` above zero, or both")
+        return self
+
+
+class Cost(Section):
+    """What each outcome costs, in any one unit; a gain is below zero."""
+
+    false_positive: float
+    false_negative: float
+    true_positive: float = 0.0
+    true_negative: float = 0.0
+
+
+class Threshold(Section):
+    """From which score on a row counts as positive: chosen on rows that the scoring model did not learn from."""
+
+    objective: Literal["f1", "accuracy", "balanced_accuracy"] | None = None
+    """What is to be greatest."""
+    cost: Cost | None = None
+    """What is to cost least."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Threshold:
+        if (self.objective is None) == (self.cost is None):
+            raise ValueError("expected either `objective` or `cost`")
+        return self
+
+
+class Training(Section):
+    """Which candidates are fitted, and how they are compared."""
+
+    candidates: tuple[Candidate, ...] = Field(min_length=1)
+    cv: CrossValidation = CrossValidation()
+    """How candidates are compared inside the training window; the best is the challenger."""
+    cross_fitting: CrossValidation | None = None
+    """How fitted rows are divided again for what is learned from scores of rows not learned from: calibration, threshold, stacking; as `cv` if left out."""
+    imbalance: Annotated[Imbalance, BeforeValidator(_by_method, json_schema_input_type=Imbalance | ImbalanceName)] = (
+        Imbalance(method="none")
+    )
+    """A method by name, or with its settings."""
+    weights: RowWeights | None = None
+    threshold: Threshold | None = None
+    """0.5 if left out."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Where all chance starts from."""
+
+    @property
+    def for_classes_only(self) -> list[str]:
+        """What is declared that has a meaning for classification only."""
+        divisions = [self.cv, self.cross_fitting, *(c.search.cv for c in self.candidates if c.search)]
+        declared = {
+            "imbalance": self.imbalance.method != "none",
+            "threshold": self.threshold is not None,
+            "calibration": any(candidate.calibration != "none" for candidate in self.candidates),
+            "fairness": any(candidate.fairness is not None for candidate in self.candidates),
+            "kind: stratified": any(cv is not None and cv.kind == "stratified" for cv in divisions),
+        }
+        return [name for name, found in declared.items() if found]
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns that weigh rows or name their groups."""
+        named = {c.fairness.column for c in self.candidates if c.fairness}
+        return named | ({self.weights.column} if self.weights and self.weights.column else set())
+
+    @field_validator("candidates")
+    @classmethod
+    def _named_once(cls, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+        named = tuple(c if c.name else c.model_copy(update={"name": _short(c.estimator)}) for c in candidates)
+        names = [c.name for c in named]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"expected different names, found twice: {', '.join(twice)}; give each its `name`")
+        if taken := sorted({"trivial", "simple", "baselines"} & set(names)):
+            raise ValueError(f"`{taken[0]}` is what Ratchet calls a baseline; choose another name")
+        single = [c.name for c in named if c.estimator not in ENSEMBLES]
+        for joined in (c for c in named if c.estimator in ENSEMBLES):
+            if unknown := [member for member in joined.members or () if member not in single]:
+                close = nearest(unknown[0], single)
+                hint = f"; did you mean `{close}`?" if close else f" (found: {', '.join(single)})"
+                raise ValueError(f"`{joined.name}` joins `{unknown[0]}`, which is no candidate to join{hint}")
+            if len(single) < (joined.best or 2):
+                raise ValueError(f"`{joined.name}` joins {joined.best or 2} candidates, found {len(single)}")
+        return named
+
+    @model_validator(mode="after")
+    def _weights_where_they_count(self) -> Training:
+        for candidate in self.candidates:
+            method = candidate.fairness.method if candidate.fairness else None
+            weighed = self.weights is not None or method in ("reweighing", "exponentiated_gradient")
+            facts = ESTIMATORS.get(candidate.estimator)
+            if facts is not None and not facts.weights and (weighed or self.imbalance.method == "class_weight"):
+                raise ValueError(
+                    f"`{candidate.estimator}` can't weigh rows: remove it, or `class_weight`, `weights` or `fairness`"
+                )
+            if method == "exponentiated_gradient" and (self.weights or self.imbalance.method != "none"):
+                raise ValueError("`exponentiated_gradient` weighs rows itself: remove `weights` and `imbalance`")
+            if self.imbalance.method == "smote" and weighed:
+                raise ValueError(
+                    "rows made by SMOTE have no weight: remove `weights` and `fairness`, or resample by `random_over`"
+                )
+            if method == "group_thresholds" and self.threshold is not None:
+                raise ValueError("`group_thresholds` chooses its own: remove `threshold`")
+        return self
+
+
+def _short(estimator: str) -> str:
+    return estimator.rpartition(".")[2].lower()

@@ -1,0 +1,7 @@
+"""Columns: the six declared types, conversion of foreign values to them, and inference of types from texts.
+
+Not here: encodings that a model learns (`include.training.preprocessing`).
+"""
+
+PUBLIC: tuple[str, ...] = ()
+"""The modules that other rooms may import."""

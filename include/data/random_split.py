@@ -1,0 +1,88 @@
+"""Tables without event time: a lot, drawn once from a digest, takes the place of time.
+
+Each row has a fixed place on a line, an imaginary hour: the digest of its id, or of what it is about, says which. The
+training window is the beginning of that line and the holdout its end. So a row stays on its side whatever other rows come or
+go, and everything that is said of windows of time holds without change: no row of the holdout is ever learned from, by this
+version or by the one before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.config.sections.data import LOT, ROW, Data
+from include.data.windows import Split, Window
+
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_LENGTH = 3_600_000_000
+"""Microseconds of the line."""
+
+
+def random_split(holdout: float) -> Split:
+    """Return the windows of a table whose holdout is such a share of the rows."""
+    cut = _BEGIN + timedelta(microseconds=round((1 - holdout) * _LENGTH))
+    end = _BEGIN + timedelta(microseconds=_LENGTH)
+    return Split(train=Window(_BEGIN, cut), holdout=Window(cut, end))
+
+
+def is_random_split(after: datetime) -> bool:
+    """Tell whether a window lies on the line and not in time."""
+    return _BEGIN <= after < _BEGIN + timedelta(microseconds=_LENGTH)
+
+
+def expected_share(after: datetime, until: datetime) -> float:
+    """Return the share of the rows that a window on the line is expected to hold."""
+    return (until - after) / timedelta(microseconds=1) / _LENGTH
+
+
+def describe_window(after: datetime, until: datetime) -> str | None:
+    """Return how a person would call a window on the line; None for one in time."""
+    return f"drawn by lot, {expected_share(after, until):.0%} of the table" if is_random_split(after) else None
+
+
+class RandomPlaces:
+    """Draws the lots of a table's rows, as they come in parts.
+
+    Parameters
+    ----------
+    data : Data
+        Of a table without event time.
+    """
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+        self._copies: Counter[str] = Counter()
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Return the rows with their lot, and with a name of their own where the source gives none.
+
+        A row without an id is named by the digest of all its values; of equal ones the second is named ``...-2``, and so on,
+        and all have the same lot.
+        """
+        if self.data.row_id == (ROW,):
+            digests = _digests(table, sorted(table.column_names))
+            lots = digests
+            table = table.append_column(ROW, pa.array([self._named(digest) for digest in digests], pa.string()))
+        else:
+            lots = _digests(table, self.data.row_id)
+        if self.data.entity is not None:
+            lots = _digests(table, [self.data.entity])
+        places = [1 + int(digest[:16], 16) % _LENGTH for digest in lots]
+        return table.append_column(LOT, pa.array(places, pa.int64()).cast(pa.timestamp("us", "UTC")))
+
+    def _named(self, digest: str) -> str:
+        self._copies[digest] += 1
+        return digest if self._copies[digest] == 1 else f"{digest}-{self._copies[digest]}"
+
+
+def _digests(table: pa.Table, columns: Sequence[str]) -> list[str]:
+    """Return the first 32 hexadecimal digits of the SHA-256 of each row's values, as texts with their lengths."""
+    texts = [pc.fill_null(table[name].cast(pa.string()), "\0").to_pylist() for name in columns]
+    rows = zip(*texts, strict=True)
+    return [hashlib.sha256("".join(f"{len(text)}:{text}" for text in row).encode()).hexdigest()[:32] for row in rows]

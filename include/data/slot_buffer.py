@@ -1,0 +1,87 @@
+"""Rows sorted into slots on the local disk, so that a source is read once and memory holds one batch and one slot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from include.data.slots import bounds
+
+
+class SlotBuffer:
+    """Rows of some slots, waiting in one file a slot below ``folder``.
+
+    Attributes
+    ----------
+    elsewhere : int
+        How many rows lay in none of the slots and were left out.
+    first, last : int or None
+        The oldest and newest event time of all rows, in microseconds since the epoch.
+    """
+
+    def __init__(self, folder: Path, slots: Sequence[str], event_time: str) -> None:
+        self.folder = folder
+        self.slots = list(slots)
+        self.event_time = event_time
+        self.schema: pa.Schema | None = None
+        self.elsewhere = 0
+        self.first: int | None = None
+        self.last: int | None = None
+        edges = [[int(bound.timestamp()) * 10**6 for bound in bounds(slot)] for slot in self.slots]
+        self._starts = np.array([start for start, _ in edges], dtype="int64")
+        self._ends = np.array([end for _, end in edges], dtype="int64")
+
+    def add(self, table: pa.Table) -> None:
+        """Append the rows to the files of their slots."""
+        self.schema = table.schema
+        if not table.num_rows:
+            return
+        times = table[self.event_time].cast(pa.int64()).to_numpy()
+        first, last = int(times.min()), int(times.max())
+        self.first = min(first, self.first if self.first is not None else first)
+        self.last = max(last, self.last if self.last is not None else last)
+        if (number := self._slot_of(first)) >= 0 and number == self._slot_of(last):
+            self._append(number, table)  # most batches lie in one slot: no need to look at each row
+            return
+        slot = np.searchsorted(self._starts, times, side="right") - 1
+        slot[(slot >= 0) & (times >= self._ends[np.maximum(slot, 0)])] = -1
+        order = np.argsort(slot, kind="stable")
+        numbers, begins = np.unique(slot[order], return_index=True)
+        if not (np.diff(slot) >= 0).all():
+            table = table.take(pa.array(order))
+        for one, begin, end in zip(numbers.tolist(), begins, [*begins[1:], len(slot)], strict=True):
+            self._append(one, table.slice(begin, end - begin))
+
+    def _slot_of(self, time: int) -> int:
+        number = int(np.searchsorted(self._starts, time, side="right")) - 1
+        return number if number >= 0 and time < self._ends[number] else -1
+
+    def _append(self, number: int, rows: pa.Table) -> None:
+        if number < 0:
+            self.elsewhere += rows.num_rows
+            return
+        # A stream of its own for each batch, so that no file of thousands of slots stays open.
+        with pa.OSFile(str(self._path(number)), "ab") as file, pa.ipc.new_stream(file, rows.schema) as stream:
+            stream.write_table(rows.combine_chunks())
+
+    def tables(self) -> Iterator[tuple[str, pa.Table | None]]:
+        """Yield every slot with its rows, in the order they came; None for a slot without any."""
+        for number, slot in enumerate(self.slots):
+            path = self._path(number)
+            if self.schema is None or not path.exists():
+                yield slot, None
+                continue
+            yield slot, pa.Table.from_batches(list(self._batches(path)), schema=self.schema)
+            path.unlink()
+
+    def _batches(self, path: Path) -> Iterator[pa.RecordBatch]:
+        # The file itself is the memory of these rows, also once it has no name any more.
+        with pa.memory_map(str(path)) as file:
+            while file.tell() < file.size():
+                yield from pa.ipc.open_stream(file)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.arrow"

@@ -1,0 +1,7 @@
+"""Sources: rows from files, S3, SQL and Python functions, streamed in batches.
+
+Not here: types of columns (`include.data.columns.conversion`), what is kept of the rows (`include.data.partitions`).
+"""
+
+PUBLIC: tuple[str, ...] = ()
+"""The modules that other rooms may import."""

@@ -1,0 +1,62 @@
+"""Rows that a function in the model's folder yields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from include.config.code import load_function
+from include.config.sections.data import PythonSource
+from include.data.columns.conversion import refusal
+from include.errors import SourceError
+
+
+def read_python(
+    source: PythonSource, ranges: Sequence[tuple[datetime, datetime]] | None, folder: Path
+) -> Iterator[pa.Table]:
+    """Yield the tables of the reader, called once for each range of event time; once without any, for a table without time.
+
+    What the reader itself raises goes through as it is: it may be a passing fault that a retry helps.
+
+    Raises
+    ------
+    SourceError
+        When it yields something that is no table, or a column that mixes types.
+    """
+    read = load_function(folder, source.reader)
+    for bounds in [()] if ranges is None else ranges:
+        given = read(*bounds)
+        tables: Iterable[object] = [given] if isinstance(given, pd.DataFrame | pa.Table | pa.RecordBatch) else given
+        for table in tables:
+            yield _arrow(table, source.reader)
+
+
+def _arrow(table: object, reader: str) -> pa.Table:
+    if isinstance(table, pa.RecordBatch):
+        return pa.Table.from_batches([table])
+    if isinstance(table, pa.Table):
+        return table
+    if not isinstance(table, pd.DataFrame):
+        raise SourceError(
+            "The reader yields something that is no table.",
+            expected="pandas DataFrames, Arrow tables or record batches",
+            found=type(table).__name__,
+            where=reader,
+        )
+    columns = {}
+    for name in table.columns:
+        try:
+            columns[str(name)] = pa.Array.from_pandas(table[name])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise SourceError(
+                f"Column `{name}` mixes types.",
+                expected="one type in all rows",
+                found=refusal(error),
+                where=reader,
+                remedy="convert the column in the reader",
+            ) from error
+    return pa.table(columns)

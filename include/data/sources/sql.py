@@ -1,0 +1,115 @@
+"""Rows of a SQL query, streamed through an Airflow connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from include.config.sections.data import SqlSource
+from include.data.columns.conversion import has_zone, refusal
+from include.data.sources.connections import Connections
+from include.errors import SourceError, StoreUnavailable
+
+ROWS = 20_000
+
+
+def read_sql(
+    source: SqlSource,
+    ranges: Sequence[tuple[datetime, datetime]] | None,
+    event_time: str,
+    timezone: str,
+    connections: Connections,
+) -> Iterator[pa.Table]:
+    """Yield the query's rows, a few thousand at a time, for each range of event time; all of them for a table without time.
+
+    Raises
+    ------
+    SourceError
+        When the database refuses the query, or a column mixes types.
+    StoreUnavailable
+        When the database does not answer.
+    """
+    engine = connections.sql(source.connection)
+    where = f"query through connection {source.connection}"
+    try:
+        with engine.connect() as connection:
+            streaming = connection.execution_options(stream_results=True, max_row_buffer=ROWS)
+            if ranges is None:
+                result = streaming.execute(sa.text(source.query))
+                for rows in result.partitions(ROWS):
+                    yield _table(list(result.keys()), rows, where)
+            for start, end in ranges or ():
+                yield from _rows(streaming, source, start, end, event_time, timezone, where)
+    except DBAPIError as error:
+        if error.connection_invalidated or error.statement is None:
+            raise StoreUnavailable(
+                "The database did not answer.", found=error.orig, where=where, remedy="try again later"
+            ) from error
+        raise SourceError(
+            "The database refused the query.", found=error.orig, where=where, remedy="correct `data.source.query`"
+        ) from error
+    except SQLAlchemyError as error:
+        raise SourceError(
+            "The query can't be run.", found=error, where=where, remedy="correct `data.source.query`"
+        ) from error
+
+
+def _rows(
+    connection: Any, source: SqlSource, start: datetime, end: datetime, event_time: str, timezone: str, where: str
+) -> Iterator[pa.Table]:
+    # A column without a zone is compared with local times; one with a zone would shift those by the session's zone, and perhaps
+    # away from every row. So the question is asked again with instants, unless its answer shows times without a zone; what
+    # then comes back without one was not asked for: such rows belong to the first question, which found none.
+    zone = ZoneInfo(timezone)
+    local = [bound.astimezone(zone).replace(tzinfo=None) for bound in (start, end)]
+    for bounds in (local, [start.astimezone(UTC), end.astimezone(UTC)]):
+        # SQLite compares texts: "… 00:00:00.000000", as SQLAlchemy would write it, lies after "… 00:00:00" and loses that row.
+        given = [str(bound) for bound in bounds] if connection.dialect.name == "sqlite" else bounds
+        result = connection.execute(sa.text(source.query), dict(zip(("start", "end"), given, strict=True)))
+        names = list(result.keys())
+        if event_time not in names:
+            raise SourceError(
+                f"The query gives no column `{event_time}`.",
+                expected="the column that `data.event_time` names",
+                found=", ".join(names),
+                where=where,
+            )
+        place = names.index(event_time)
+        answered = False
+        for rows in result.partitions(ROWS):
+            if _zoned(next((row[place] for row in rows if row[place] is not None), None)) == (bounds is local):
+                break
+            answered = True
+            yield _table(names, rows, where)
+        result.close()
+        if answered:
+            return
+
+
+def _zoned(time: Any) -> bool:
+    if isinstance(time, str):  # as SQLite keeps times
+        return has_zone(time)
+    return getattr(time, "tzinfo", None) is not None
+
+
+def _table(names: list[str], rows: Sequence[Sequence[Any]], where: str) -> pa.Table:
+    arrays = []
+    for name, values in zip(names, zip(*rows, strict=True), strict=True):
+        try:
+            arrays.append(pa.array(values))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise SourceError(
+                f"Column `{name}` mixes types.",
+                expected="one type in all rows",
+                found=", ".join(sorted({type(value).__name__ for value in values if value is not None}))
+                or refusal(error),
+                where=where,
+                remedy="cast the column in the query",
+            ) from error
+    return pa.Table.from_arrays(arrays, names=names)

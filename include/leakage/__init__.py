@@ -1,0 +1,7 @@
+"""Leakage checks: tripwires that ask of each training whether it saw what it could not know.
+
+Not here: quality of rows (`include.data.quality.check`).
+"""
+
+PUBLIC: tuple[str, ...] = ()
+"""The modules that other rooms may import."""

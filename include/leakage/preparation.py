@@ -1,0 +1,164 @@
+"""What the model file's preparation has learned, learned again from training rows alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from include.leakage.tripwire import Tripwire
+from include.training.estimators.ensembles import EnsembleClassifier, EnsembleRegressor
+from include.training.estimators.meta_estimator import MetaEstimator
+from include.training.estimators.registry import CONSTANT
+from include.training.fit_pipeline import learn_preparation
+from include.training.persistence.model_file import dump, load
+from include.training.recipe import Recipe
+from include.training.training_rows import TrainingRows
+
+_NAME = "preparation"
+_SHOWN = 3
+
+
+def preparation_of_training_rows(model: Pipeline, recipe: Recipe, rows: TrainingRows, *, threads: int = 1) -> Tripwire:
+    """Hold everything that a model's preparation has learned against what training rows alone teach.
+
+    It looks at the file that would be shipped, not at how it was made: had an imputation, scaling, encoding or selection
+    been given any other row, a holdout row above all, it would know other values. Equal are values within one part in 1e9,
+    since another processor may round otherwise.
+
+    Parameters
+    ----------
+    model : Pipeline
+        As loaded from its file.
+    recipe : Recipe
+        Its ``members`` are those that it joins.
+    rows : TrainingRows
+        All training rows.
+    """
+    steps = 0
+    for part, pipeline in _prepared(recipe, model):
+        if part.estimator == CONSTANT:
+            continue
+        again, _, _ = learn_preparation(part, rows, threads=threads)
+        # Through a file, as the model came: what a file does to types then makes no difference.
+        body = dump(Pipeline(again))
+        learned = load(body, hashlib.sha256(body).hexdigest())
+        steps += sum(1 for _ in _learners(learned))
+        names = [name for name, _ in again]
+        shipped = [(name, pipeline.named_steps.get(name)) for name in names]
+        found = list(_differences([pair[1] for pair in shipped], [learned.named_steps[n] for n in names], ()))
+        if found:
+            more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            who = f" of {part.name}" if part is not recipe else ""
+            return Tripwire(
+                _NAME,
+                "tripped",
+                f"the preparation{who} knows other values than its {len(rows):,} training rows teach: "
+                f"{'; '.join(found[:_SHOWN])}{more}",
+                "It was fitted to other rows as well, and what it learned of the holdout makes the holdout easier than the "
+                "future. Fit it inside the pipeline, to training rows only; what `features` declares always is. If this file "
+                "was not made by `train`, make it there",
+            )
+    return Tripwire(
+        _NAME, "clear", f"learned again from {len(rows):,} training rows alone, all {steps} steps know the same"
+    )
+
+
+def _prepared(recipe: Recipe, model: Pipeline) -> Iterator[tuple[Recipe, Pipeline]]:
+    """Yield every pipeline inside a model that prepares columns, with its recipe."""
+    if "prepare" in model.named_steps:
+        yield recipe, model
+        return
+    last = model[-1]
+    if isinstance(last, EnsembleClassifier | EnsembleRegressor):
+        for member, one in zip(recipe.members, last.models, strict=True):
+            yield from _prepared(member, one)
+    elif isinstance(last, MetaEstimator):
+        for one in last.models:
+            yield from _prepared(recipe, one)
+
+
+def _learners(value: Any) -> Iterator[Any]:
+    """Yield the innermost estimators: the steps that learn something."""
+    if isinstance(value, Pipeline):
+        for _, step in value.steps:
+            yield from _learners(step)
+    elif hasattr(value, "transformers_"):
+        for _, step, _ in value.transformers_:
+            yield from _learners(step)
+    elif isinstance(value, BaseEstimator):
+        yield value
+
+
+def _differences(one: Any, other: Any, path: tuple[str, ...]) -> Iterator[str]:
+    """Yield what differs, as ``numeric, scale: mean_ is 3.2 instead of 3.1``."""
+    if isinstance(one, BaseEstimator) and isinstance(other, BaseEstimator):
+        if type(one) is not type(other):
+            yield _said(path, type(one).__name__, type(other).__name__)
+            return
+        yield from _named(vars(one), vars(other), path)
+    elif isinstance(one, dict) and isinstance(other, dict):
+        yield from _named(one, other, path)
+    elif sparse.issparse(one) and sparse.issparse(other):
+        yield from _differences(one.toarray(), other.toarray(), path)
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        if len(one) != len(other):
+            yield _said(path, f"{len(one)} values", str(len(other)))
+            return
+        for a, b in zip(one, other, strict=True):
+            # A pair of a name and a step, as pipelines keep them, is told by its name.
+            named = isinstance(a, tuple) and a and isinstance(a[0], str) and isinstance(b, tuple)
+            yield from _differences(a, b, (*path, a[0]) if named else path)
+    elif isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.dtype == other.dtype == object:
+        yield from _differences(one.tolist(), other.tolist(), path)
+    elif not _equal(one, other):
+        yield _said(path, one, other)
+
+
+def _named(one: dict[str, Any], other: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    for name in sorted({*map(str, one), *map(str, other)}):
+        if name in one and name in other:
+            # `steps` and `transformers_` are how the structure is kept: what is in them tells where it is.
+            inner = path if name in ("steps", "transformers_", "transformers") else (*path, name)
+            yield from _differences(one[name], other[name], inner)
+        elif not name.startswith("_"):
+            yield _said((*path, name), one.get(name, "not known"), other.get(name, "not known"))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, float | int | np.number | np.ndarray) and isinstance(
+        other, float | int | np.number | np.ndarray
+    ):
+        a, b = np.asarray(one), np.asarray(other)
+        if a.shape != b.shape:
+            return False
+        if a.dtype.kind == b.dtype.kind == "f":
+            return bool(np.isclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True).all())
+        return bool((a == b).all())
+    if type(one) is not type(other):
+        return False
+    return bool(np.all(one == other)) or one is other
+
+
+def _said(path: Sequence[str], one: Any, other: Any) -> str:
+    where, what = ", ".join(path[:-1]), path[-1] if path else "it"
+    facts = f"{what} is {_short(one, other)} instead of {_short(other, one)}"
+    return f"{where}: {facts}" if where else facts
+
+
+def _short(value: Any, beside: Any) -> str:
+    """Return a value, of an array the first number that differs; a level of a column is not said."""
+    if isinstance(value, np.ndarray) and isinstance(beside, np.ndarray):
+        if value.shape != beside.shape:
+            return f"{value.size} values"
+        if value.dtype.kind in "fiub":
+            differs = value.ravel()[np.flatnonzero(~np.isclose(value, beside, rtol=1e-9, atol=1e-12).ravel())]
+            return f"{differs[0]:.6g}" if len(differs) else "other values"
+    if isinstance(value, float | int | np.number):
+        return f"{value:.6g}"
+    return "other levels" if isinstance(value, str | np.ndarray) else str(value)

@@ -1,0 +1,36 @@
+"""Some of the rows, where some are as good as all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from include.training.training_rows import TrainingRows
+
+MIN_SAMPLE = 10
+"""Of a class with fewer rows nothing is said."""
+
+
+def sample(rows: TrainingRows, most: int, seed: int) -> TrainingRows:
+    """Return at most so many rows in their order, each class with an equal share as far as it goes.
+
+    What is asked of them, how well classes or values are told apart by rank, does not depend on how frequent classes are.
+    """
+    if len(rows) <= most:
+        return rows
+    rng = np.random.default_rng(seed)
+    if rows.classes is None:
+        return rows.at(np.sort(rng.choice(len(rows), most, replace=False)))
+    share = most // len(rows.classes)
+    of_class = (np.flatnonzero(rows.target == number) for number in range(len(rows.classes)))
+    return rows.at(np.sort(np.concatenate([rng.permutation(own)[:share] for own in of_class])))
+
+
+def halves(rows: TrainingRows, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return the positions of two halves of the rows, each class divided evenly."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(rows))
+    if rows.classes is not None:
+        order = order[np.argsort(rows.target[order], kind="stable")]
+    return np.sort(order[::2]), np.sort(order[1::2])

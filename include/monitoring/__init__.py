@@ -1,0 +1,7 @@
+"""Monitoring: a champion after its promotion: drift, performance, alarms, requests for retraining, probation.
+
+Sub-packages: `drift`, `performance`, `report`. Not here: the scores that are watched (`include.scoring`).
+"""
+
+PUBLIC: tuple[str, ...] = ()
+"""The modules that other rooms may import."""

@@ -1,0 +1,7 @@
+"""Drift: sketches of rows, references, effect sizes, and sequential change detection with a known false-alarm rate.
+
+Not here: labels (`include.monitoring.performance.measured`).
+"""
+
+PUBLIC: tuple[str, ...] = ()
+"""The modules that other rooms may import."""

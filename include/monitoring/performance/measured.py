@@ -1,0 +1,154 @@
+"""How a champion really did, once labels have matured: by interval and slice, and against what its evidence promised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from math import hypot
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.evaluation.comparison import Scored, SliceLevels, compare
+from include.evaluation.evidence import Measured, SliceScores
+from include.evaluation.uncertainty.bootstrap import draw
+from include.monitoring.performance.confidence_sequences import Bounds, confidence_sequence, interval_of_mean
+from include.storage.content import from_iso, to_iso
+from include.training.metrics.definitions import sign
+
+Array = NDArray[Any]
+
+LEAST_ROWS = 30
+"""Of fewer labelled rows a metric of an interval says nothing."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """The champion's metrics on the labelled rows of one interval, as it predicted them then."""
+
+    version: str
+    after: datetime
+    until: datetime
+    rows: int
+    scores: dict[str, Measured]
+    slices: tuple[SliceScores, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, without slices."""
+        return {
+            "version": self.version,
+            "after": to_iso(self.after),
+            "until": to_iso(self.until),
+            "rows": self.rows,
+            "scores": {name: asdict(one) for name, one in self.scores.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Performance:
+        """Read what `to_json` wrote."""
+        scores = {name: Measured(**one) for name, one in value["scores"].items()}
+        instants = from_iso(value["after"]), from_iso(value["until"])
+        return cls(value["version"], *instants, value["rows"], scores)
+
+
+def measure_performance(
+    version: str,
+    after: datetime,
+    until: datetime,
+    target: Array,
+    scored: Scored,
+    metrics: tuple[str, ...],
+    slices: Mapping[str, SliceLevels] | None = None,
+    *,
+    units: Array | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Performance:
+    """Return the metrics of an interval with 95 % intervals, overall and by slice, by the gate's own bootstrap.
+
+    Parameters
+    ----------
+    target : array of shape (n_rows,)
+        0 and 1, values, or places of classes.
+    scored : Scored
+        What the champion said then.
+    units : array of int of shape (n_rows,), optional
+        Which rows are resampled together; each by itself if left out.
+    """
+    resampling = draw(np.arange(len(target)) if units is None else units, resamples=resamples, seed=seed)
+    found = compare(
+        target, {"challenger": scored}, metrics, slices or {}, resampling, positives=scored.said is not None
+    )
+    return Performance(version, after, until, len(target), found.scores["challenger"], found.slice_scores)
+
+
+@dataclass(frozen=True)
+class PromiseCheck:
+    """A promise beside what came of it, both as means over intervals; ``short`` says that it was surely not kept."""
+
+    metric: str
+    promised: Bounds
+    found: Bounds
+    short: bool
+    since: datetime | None
+    until: datetime | None
+
+
+def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric: str, error: float) -> PromiseCheck:
+    """Compare the champion's metric over matured intervals with what it was over those of its holdout.
+
+    Both are means over intervals of one length: a ranking metric within days is another quantity than over all rows. It falls
+    short if the difference is larger than the confidence sequence of what was found and the interval of the promise allow
+    together (the square root of the sum of squares of their halves; Zou and Donner 2008).
+
+    Parameters
+    ----------
+    promised : sequence of float
+        The metric in each interval of the holdout.
+    found : sequence of Performance
+        In the order of time.
+    error : float
+        The probability, over all looks together, that a promise which is kept is called broken.
+    """
+    told = [one for one in found if one.rows >= LEAST_ROWS and metric in one.scores]
+    values = [(one, one.scores[metric].value) for one in told]
+    known = [(one, value) for one, value in values if value is not None]
+    before = interval_of_mean(list(promised), error)
+    after = confidence_sequence([value for _, value in known], error)
+    short = False
+    if before.mean is not None and before.low is not None and after.mean is not None and after.low is not None:
+        loss = sign(metric) * (before.mean - after.mean)
+        short = loss > hypot(before.mean - before.low, after.mean - after.low)
+    edges = (known[0][0].after, known[-1][0].until) if known else (None, None)
+    return PromiseCheck(metric, before, after, short, *edges)
+
+
+def each_short(
+    promised: Sequence[float], found: Sequence[Performance], metric: str, error: float, again: timedelta
+) -> tuple[PromiseCheck, ...]:
+    """Return the first look at which the champion fell short, and others at which it still does, at least ``again`` apart.
+
+    A sequence that holds at all looks at once errs no more often for being looked at again.
+    """
+    listed = sorted(found, key=lambda one: one.until)
+    checks: list[PromiseCheck] = []
+    for look in range(1, len(listed) + 1):
+        before = checks[-1].until if checks else None
+        if before is not None and listed[look - 1].until < before + again:
+            continue
+        if (kept := promise_kept(promised, listed[:look], metric, error)).short:
+            checks.append(kept)
+    return tuple(checks)
+
+
+def first_short(
+    promised: Sequence[float], found: Sequence[Performance], metric: str, error: float
+) -> PromiseCheck | None:
+    """Return the first look at which the champion fell short, or None; the same in whatever order labels came."""
+    listed = sorted(found, key=lambda one: one.until)
+    for look in range(1, len(listed) + 1):
+        if (kept := promise_kept(promised, listed[:look], metric, error)).short:
+            return kept
+    return None

@@ -1,0 +1,342 @@
+"""What is known of how a model's champion is watched, for people: read by the page, the command line, metrics and TensorBoard.
+
+Everything is folded from the watch log, the ledger and what was kept of the champion; nothing is computed from rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from include.config.model import ModelConfig
+from include.evaluation.evidence import Measured
+from include.evaluation.measure import load_evidence
+from include.monitoring.alarms import Alarm, AlarmHistory
+from include.monitoring.drift.change_detection import phases
+from include.monitoring.drift.column_drift import Moved, MovedSlice, Period, Reference, effect_in, moved_slices, rank
+from include.monitoring.drift.data_faults import DataFault
+from include.monitoring.drift.effect_sizes import Effect, variation_by_chance
+from include.monitoring.drift.references import PREDICTION, ChampionReference, find_reference
+from include.monitoring.drift.sketches import ColumnSketch
+from include.monitoring.monitor import alarms_of
+from include.monitoring.performance.estimated import EstimatorJudged, judge_estimator, reservations
+from include.monitoring.performance.measured import PromiseCheck, promise_kept
+from include.monitoring.performance.probation import ProbationState, ProbationVerdict, probation_of
+from include.monitoring.retraining_requests import RequestState, request_state, wanted, would_ask
+from include.monitoring.watch_log import OBSERVED, VERDICT, WatchLog, measured_in, paired_in
+from include.monitoring.withdrawal import withdrawal_reason
+from include.registry.ledger import Ledger
+from include.registry.timeline import Timeline
+from include.storage.content import get_content, read_json
+from include.storage.log import Entry
+from include.storage.store import ObjectStore
+
+SHOWN = 60
+"""How many intervals, the newest, are looked at one by one."""
+
+
+@dataclass(frozen=True)
+class WatchedInterval:
+    """One interval under the champion.
+
+    Parameters
+    ----------
+    outside : int
+        Rows outside the domain that the version was fitted on.
+    estimated, measured : Measured or None
+        The primary metric before and after labels came.
+    measured_rows : int
+        Rows with a label.
+    effects : dict of column to Effect
+        How far the rows are from the reference's of the same weekday.
+    """
+
+    after: datetime
+    until: datetime
+    rows: int
+    outside: int
+    backfilled: bool
+    faults: tuple[DataFault, ...]
+    estimated: Measured | None
+    measured: Measured | None
+    measured_rows: int
+    effects: dict[str, Effect]
+    moved: dict[str, float]
+    """The share of rows that moved, by column, less what so few rows show by chance."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that waits for a person: what kind of thing it is, a sentence, and the version that it is about."""
+
+    kind: str
+    sentence: str
+    version: str
+
+
+@dataclass(frozen=True, eq=False)
+class WatchReport:
+    """How a champion is watched.
+
+    Parameters
+    ----------
+    version : str
+    intervals : tuple of WatchedInterval
+        The newest `SHOWN`, in the order of time.
+    watched : int
+        How many there are.
+    alarms : tuple of Alarm
+        All that stand of this champion, in the order of time.
+    moved : tuple of Moved
+        The columns over the newest week, those first whose change matters most.
+    slices : tuple of MovedSlice
+        Where predictions moved in the newest interval.
+    kept : PromiseCheck or None
+        The primary metric since promotion beside what it was on the holdout.
+    judged : EstimatorJudged or None
+        How the estimates did where labels have come.
+    reservations : tuple of str
+        When the newest estimate is not valid.
+    requests : RequestState
+    because : str
+        Why a retraining is asked for, or why not.
+    would_ask : int
+        How often backfilled intervals would have asked.
+    predecessor : str or None
+    probation : ProbationState or None
+    """
+
+    model: ModelConfig
+    version: str
+    since: datetime
+    intervals: tuple[WatchedInterval, ...]
+    watched: int
+    alarms: tuple[Alarm, ...]
+    moved: tuple[Moved, ...]
+    slices: tuple[MovedSlice, ...]
+    kept: PromiseCheck | None
+    judged: EstimatorJudged | None
+    reservations: tuple[str, ...]
+    requests: RequestState
+    because: str
+    would_ask: int
+    predecessor: str | None
+    probation: ProbationState | None
+    needs: tuple[Need, ...]
+    reference: Reference
+    history: AlarmHistory
+
+    @property
+    def probation_said(self) -> str | None:
+        """Where the probation stands, in a sentence."""
+        if self.probation is None or self.predecessor is None:
+            return None
+        return withdrawal_reason(self.model, self.predecessor, self.probation)
+
+
+def watch_report(
+    store: ObjectStore,
+    model: ModelConfig,
+    *,
+    version: str | None = None,
+    entries: tuple[Entry, ...] | None = None,
+    timeline: Timeline | None = None,
+) -> WatchReport | None:
+    """Return how a version was watched until the newest interval on record.
+
+    Parameters
+    ----------
+    version : str, optional
+        The champion, or the version watched last before it was, if left out.
+    entries, timeline
+        The watch log and the ledger's timeline, if they are read already.
+
+    Returns
+    -------
+    WatchReport or None
+        None if it was not watched yet.
+    """
+    ledger = Ledger(store, model.name)
+    timeline = ledger.timeline() if timeline is None else timeline
+    entries = WatchLog(store, model.name).entries() if entries is None else entries
+    observed = [one for one in entries if one.kind == OBSERVED]
+    watched = dict.fromkeys(one.body["version"] for one in sorted(observed, key=lambda one: str(one.body["until"])))
+    if version is None:
+        version = timeline.champion if timeline.champion in watched else next(reversed(watched), None)
+    kept = None if version is None else find_reference(store, model, version)
+    if version is None or version not in watched or version not in timeline or kept is None:
+        return None
+    sources = {one.body["until"]: one.body["sources"] for one in observed if one.body["version"] == version}
+    bodies = [one.body for one in observed if one.body["version"] == version]
+    newest = Period.from_json(max(bodies, key=lambda one: str(one["until"])))
+    history, alarms = alarms_of(kept, model, version, entries, newest.until, newest.until - newest.after)
+    intervals = _intervals(history, kept, model, version, entries, sources)
+    performance = [one for one in measured_in(entries, version) if one.until not in history.broken]
+    primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
+    check = promise_kept(kept.promised.get(primary, ()), performance, primary, error) if performance else None
+    pairs = [(one.estimated, one.measured) for one in intervals if one.estimated and one.measured and not one.faults]
+    judged = judge_estimator(pairs) if pairs else None
+    last = intervals[-1]
+    reserved = reservations(last.outside / max(last.rows, 1), judged) if last.estimated is not None else ()
+    state = request_state(entries)
+    predecessor, probation, concluded = _probation(model, version, entries, timeline, history)
+    week = _recent(history.observed)
+    reference = kept.reference
+    effects = _effects(reference, [one.period for one in history.observed[-len(week) :]], together=True)[-1]
+    return WatchReport(
+        model,
+        version,
+        timeline[version].since,
+        intervals,
+        len(history.observed),
+        alarms,
+        rank(effects, _importance(store, model, timeline, version)),
+        _slices(store, model, kept, sources[max(sources)]["details"]),
+        check,
+        judged,
+        reserved,
+        state,
+        wanted(alarms, state, model.watch, timeline.champion, newest.until).because,
+        len(would_ask([one for one in alarms if one.backfilled], model.watch)),
+        predecessor,
+        probation,
+        tuple(_needs(model, version, timeline, alarms, state, probation, concluded, predecessor, newest.until)),
+        reference,
+        history,
+    )
+
+
+def _intervals(
+    history: AlarmHistory,
+    kept: ChampionReference,
+    model: ModelConfig,
+    version: str,
+    entries: Sequence[Entry],
+    sources: dict[str, Any],
+) -> tuple[WatchedInterval, ...]:
+    shown = history.observed[-SHOWN:]
+    primary = model.gate.primary.metric
+    measured = {one.until: one for one in measured_in(entries, version)}
+    told = {
+        Period.from_json(one.body).until: sources[one.body["until"]]
+        for one in entries
+        if one.kind == OBSERVED and one.body["version"] == version
+    }
+    found = []
+    for one, effects in zip(shown, _effects(kept.reference, [each.period for each in shown]), strict=True):
+        period, source = one.period, told[one.period.until]
+        estimated = source.get("estimated", {}).get(primary)
+        done = measured.get(period.until)
+        found.append(
+            WatchedInterval(
+                period.after,
+                period.until,
+                period.rows,
+                int(source.get("outside", 0)),
+                one.backfilled,
+                one.faults,
+                None if estimated is None or estimated["value"] is None else Measured(**estimated),
+                None if done is None else done.scores.get(primary),
+                0 if done is None else done.rows,
+                effects,
+                {name: _beyond_chance(kept.reference, name, period, effect) for name, effect in effects.items()},
+            )
+        )
+    return tuple(found)
+
+
+def _beyond_chance(reference: Reference, name: str, period: Period, effect: Effect) -> float:
+    counts = np.array([*reference.bins[name].reference, reference.sketch.columns[name].missing], dtype=float)
+    chance = variation_by_chance(counts / max(counts.sum(), 1), sum(period.counts[name][:-1]))
+    return max(0.0, effect.total_variation - chance)
+
+
+def _effects(reference: Reference, periods: Sequence[Period], *, together: bool = False) -> list[dict[str, Effect]]:
+    """Return the effect of each column in each period, or of all periods together, beside the reference's of the same phases."""
+    length = periods[0].until - periods[0].after
+    listed = [*reference.periods, *periods]
+    phase = phases([one.after for one in listed], length, len(reference.periods))
+    before: list[list[tuple[Period, float]]] = []
+    for number, period in enumerate(periods):
+        own = phase[len(reference.periods) + number]
+        alike = [one for one, other in zip(reference.periods, phase, strict=False) if other == own and one.rows]
+        rows = sum(one.rows for one in alike) or 1
+        before.append([(one, max(period.rows, 1) / rows) for one in alike])
+    names = list(reference.bins)
+    if together:
+        everything = [one for each in before for one in each]
+        return [{name: effect_in(reference, name, everything, periods) for name in names}] if everything else [{}]
+    return [
+        {name: effect_in(reference, name, each, [period]) for name in names if sum(period.counts[name][:-1])}
+        if each
+        else {}
+        for each, period in zip(before, periods, strict=True)
+    ]
+
+
+def _recent(observed: Sequence[Any]) -> list[Any]:
+    last = observed[-1].period.until
+    return [one for one in observed if (last - one.period.after).days <= 7] or [observed[-1]]
+
+
+def _importance(store: ObjectStore, model: ModelConfig, timeline: Timeline, version: str) -> dict[str, float | None]:
+    decision = timeline[version].decision
+    if decision is None or decision.evidence is None:
+        return {}
+    evidence = load_evidence(store, model.name, decision.evidence)
+    return {one.column: one.loss for one in evidence.importance}
+
+
+def _slices(store: ObjectStore, model: ModelConfig, kept: ChampionReference, details: str) -> tuple[MovedSlice, ...]:
+    layout = kept.reference.layout[PREDICTION]
+    stored = read_json(get_content(store, f"{model.name}/watch/details", ".json", details))
+    now = {(one["slice"], one["level"]): ColumnSketch.from_json(one, layout) for one in stored["slices"]}
+    return moved_slices(layout, kept.slices, now)
+
+
+def _probation(
+    model: ModelConfig, version: str, entries: Sequence[Entry], timeline: Timeline, history: AlarmHistory
+) -> tuple[str | None, ProbationState | None, bool]:
+    """Return the predecessor and where the probation stands: the verdict on record, if there is one."""
+    for entry in entries:
+        if entry.kind == VERDICT and entry.body["version"] == version:
+            return entry.body["predecessor"], ProbationState.from_json(entry.body), True
+    predecessor = timeline.incumbent_of(version)
+    if predecessor is None:
+        return None, None, False
+    pairs = [one for one in paired_in(entries, version, predecessor) if one.until not in history.broken]
+    error = 1 - model.gate.primary.confidence
+    return predecessor, probation_of(pairs, timeline[version].since, model.watch.probation, error), False
+
+
+def _needs(
+    model: ModelConfig,
+    version: str,
+    timeline: Timeline,
+    alarms: Sequence[Alarm],
+    state: RequestState,
+    probation: ProbationState | None,
+    concluded: bool,
+    predecessor: str | None,
+    until: datetime,
+) -> list[Need]:
+    if timeline.champion != version:
+        return []
+    found = []
+    if concluded and probation is not None and probation.verdict is ProbationVerdict.WORSE and predecessor is not None:
+        found.append(Need("probation", f"its champion is {withdrawal_reason(model, predecessor, probation)}.", version))
+    pending, asked = state.pending, sum(one.version == version for one in state.asked)
+    if pending:
+        said = f"a retraining as of {pending[-1].as_of:%-d %B %Y} is asked for, and no run has taken it yet."
+        found.append(Need("request", said, version))
+    elif asked >= model.watch.attempts:
+        said = f"{asked} retrainings were asked for under this champion, and none took its place: nothing more is asked for."
+        found.append(Need("request", said, version))
+    known = {key for one in state.asked for key in one.alarms}
+    week = [one for one in alarms if (until - one.until).days < 7 and one.key not in known and not one.backfilled]
+    found += [Need("broken data" if one.kind == "data_fault" else "alarm", f"{one.said}.", version) for one in week]
+    return found

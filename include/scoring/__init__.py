@@ -1,0 +1,7 @@
+"""Scoring: predictions of the champion as of an interval, their publication, and golden rows.
+
+Not here: the server (`include.serving`).
+"""
+
+PUBLIC: tuple[str, ...] = ()
+"""The modules that other rooms may import."""

@@ -1,0 +1,7 @@
+"""Serving: an HTTP server whose answers are those of the champion in force.
+
+Formats of requests and answers are in `protocol`. Not here: the prediction itself (`include.scoring.predictor`).
+"""
+
+PUBLIC: tuple[str, ...] = ()
+"""The modules that other rooms may import."""

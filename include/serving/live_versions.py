@@ -1,0 +1,280 @@
+"""The versions that are served: the champion of each model, swapped within seconds of the ledger's event."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from include.config.code import load_function
+from include.config.load import load_model
+from include.config.model import ModelConfig
+from include.config.sections.serving import Challenger
+from include.errors import RatchetError, StoreUnavailable
+from include.registry.ledger import Ledger
+from include.registry.timeline import Outcome, Timeline
+from include.scoring.golden import PREDICTED, check_golden, golden_of, holdout_rows, load_golden
+from include.scoring.predictor import Predictor, open_predictor
+from include.serving import metrics
+from include.serving.compiled_pipeline import NotCompiled, SingleRow, strange_rows
+from include.serving.protocol.row_schema import RequestSchema, schema_of
+from include.storage.content import to_iso
+from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+VERIFIED_ROWS = 10_000
+"""How many rows a compiled form is held to the pipeline on; half of them with a value changed."""
+ONLINE = "online"
+"""The file of a model's folder that may hold ``derive(row)``, for single rows."""
+_RETRY_SECONDS = 30.0
+
+
+@dataclass(eq=False)
+class Served:
+    """One version in memory. A request takes it once and uses it to its end."""
+
+    predictor: Predictor
+    schema: RequestSchema
+    single: SingleRow | None = None
+    """The compiled form, once it is verified; the pipeline answers until then."""
+
+    @property
+    def version(self) -> str:
+        """The version's id."""
+        return self.predictor.version.id
+
+    @property
+    def as_of(self) -> str:
+        """The version's as-of, as text."""
+        return to_iso(self.predictor.version.as_of)
+
+
+@dataclass(eq=False)
+class LiveModel:
+    """One model: who answers, who predicts beside, and why nobody does.
+
+    Only the watching thread writes; a request reads `champion` and `beside` once.
+    """
+
+    store: ObjectStore
+    folder: Path
+    declared: ModelConfig
+    champion: Served | None = None
+    beside: Served | None = None
+    problem: str | None = "it is being loaded"
+    """Why the champion of the ledger does not answer; None if it does."""
+    _wanted: tuple[str | None, str | None] = (None, None)
+    _asked: bool = False
+    _retry_at: float | None = None
+    _ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ledger = Ledger(self.store, self.name)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.declared.name
+
+    def look(self, now: float) -> bool:
+        """Ask the ledger for news, in one call of the store, and put in force what it says.
+
+        Returns
+        -------
+        bool
+            Whether a version was loaded.
+
+        Raises
+        ------
+        StoreUnavailable
+            When the store does not answer; what is served stays.
+        """
+        due = self._retry_at is not None and now >= self._retry_at
+        if self._asked and not due and not self._ledger.has_news():
+            return False
+        timeline = self._ledger.timeline()
+        wanted = (timeline.champion, _beside(timeline, self.declared.serving.challenger))
+        if self._asked and wanted == self._wanted and not due:
+            return False
+        self._drop_withdrawn(timeline)
+        self._wanted, self._asked, self._retry_at = wanted, True, None
+        try:
+            return self._load(*wanted)
+        except RatchetError as error:
+            answers = self.champion is not None and self.champion.version == wanted[0]
+            refused = wanted[1] if answers else wanted[0]
+            if not answers:
+                self.problem = f"{refused} can't be served: {error.message}"
+            if isinstance(error, StoreUnavailable):
+                self._retry_at = now
+                raise
+            self._retry_at = now + _RETRY_SECONDS
+            metrics.REFUSED.labels(self.name).inc()
+            log.error("%s: %s can't be served: %s", self.name, refused, error.message)
+            return False
+
+    def _load(self, champion: str | None, beside: str | None) -> bool:
+        """Bring both versions in force, holding two in memory at most."""
+        before = self.champion
+        here = {served.version: served for served in (self.champion, self.beside) if served is not None}
+        changed = False
+        if champion is None:
+            self.champion, self.problem = None, "it has no champion yet"
+        elif champion in here:
+            self.champion, self.problem = here[champion], None
+        else:
+            # Room first: of the two in memory only the one that answers stays.
+            self.beside = None
+            here = {name: served for name, served in here.items() if served is before}
+            self.champion, self.problem, changed = self._open(champion), None, True
+        if self.champion is not before:
+            metrics.SWAPS.labels(self.name).inc()
+            log.info("%s: %s answers now", self.name, champion or "nobody")
+        self.beside = None
+        as_of = self.champion.predictor.version.as_of.timestamp() if self.champion else 0
+        metrics.CHAMPION.labels(self.name).set(as_of)
+        if beside is not None and self.champion is not None:
+            known = here.get(beside)
+            changed |= known is None
+            before = None
+            here.clear()
+            self.beside = known or self._open(beside)
+            log.info("%s: %s predicts beside", self.name, beside)
+        return changed
+
+    def _drop_withdrawn(self, timeline: Timeline) -> None:
+        """Let a withdrawn version answer no more, whether the one before it can be loaded or not."""
+        if self.champion is not None and timeline[self.champion.version].withdrawn is not None:
+            self.champion = None
+            metrics.CHAMPION.labels(self.name).set(0)
+        if self.beside is not None and timeline[self.beside.version].withdrawn is not None:
+            self.beside = None
+
+    def _open(self, version: str) -> Served:
+        stack = ExitStack()
+        try:
+            predictor = stack.enter_context(
+                open_predictor(self.store, self.declared, self.folder, self._ledger.version(version))
+            )
+            kept = load_golden(self.store, self.name, version)
+            for golden in kept or [golden_of(self.store, predictor)]:
+                check_golden(predictor, golden)
+                sample = golden.drop_columns([PREDICTED])
+            served = Served(predictor, schema_of(predictor, sample.select(list(predictor.schema))))
+        except BaseException:
+            stack.close()
+            raise
+        # The copy of its code goes when nobody uses the version any more.
+        weakref.finalize(served, stack.close)
+        return served
+
+    def compile(self) -> None:
+        """Compile what is not compiled yet, and use it if it gives the same numbers."""
+        for served in (self.champion, self.beside):
+            if served is not None and served.single is None:
+                try:
+                    served.single = _compiled(self.store, self.folder, served.predictor)
+                    log.info("%s: single rows of %s are compiled", self.name, served.version)
+                except RatchetError as error:
+                    log.info("%s: single rows of %s go by the pipeline: %s", self.name, served.version, error.message)
+
+
+def _beside(timeline: Timeline, challenger: Challenger | None) -> str | None:
+    """Return which version predicts beside the champion."""
+    champion = timeline.champion
+    if challenger is None or champion is None:
+        return None
+    if challenger.version == "predecessor":
+        return timeline.incumbent_of(champion)
+    held = [
+        one
+        for one in timeline.standings
+        if one.withdrawn is None and one.decision is not None and one.decision.outcome is Outcome.HOLD
+    ]
+    return held[-1].version if held and held[-1].order > timeline[champion].order else None
+
+
+def _compiled(store: ObjectStore, folder: Path, predictor: Predictor) -> SingleRow:
+    derive = None
+    if predictor.derive is not None and (folder / f"{ONLINE}.py").is_file():
+        derive = load_function(folder, f"{ONLINE}:derive")
+    single = SingleRow(predictor, derive)
+    rows = holdout_rows(store, predictor, VERIFIED_ROWS // 2)
+    try:
+        single.verify(predictor, pa.concat_tables([rows, strange_rows(rows)]))
+    except Exception as error:
+        # The team's own code may raise anything.
+        if isinstance(error, RatchetError):
+            raise
+        raise NotCompiled("A row can't be predicted alone.", found=type(error).__name__) from error
+    return single
+
+
+class LiveModels:
+    """All models of a server, watched by one thread."""
+
+    def __init__(self, models: Iterable[LiveModel], *, poll_seconds: float) -> None:
+        self.models = {model.name: model for model in models}
+        self.poll_seconds = poll_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="ratchet-watch", daemon=True)
+
+    def start(self) -> None:
+        """Start to watch; models are loaded one after the other."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching, and wait for the end of it."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model has a version that answers."""
+        return all(model.champion is not None for model in self.models.values())
+
+    def look(self) -> None:
+        """Look at every ledger once."""
+        away = False
+        loaded = []
+        for model in self.models.values():
+            try:
+                if model.look(time.monotonic()):
+                    loaded.append(model)
+            except StoreUnavailable as error:
+                away = True
+                log.warning("%s: the store does not answer; what is served stays: %s", model.name, error.message)
+            except RatchetError as error:
+                model.problem = error.message
+                log.error("%s: its ledger can't be read; what is served stays: %s", model.name, error.message)
+        metrics.STORE_AWAY.set(away)
+        for model in loaded:
+            model.compile()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look must happen
+                log.error("Looking at the ledgers failed: %s", type(error).__name__)
+            self._stop.wait(self.poll_seconds)
+
+
+def open_models(store: ObjectStore, models: Path, names: Iterable[str]) -> list[LiveModel]:
+    """Return the models of some names, with nothing loaded yet.
+
+    Raises
+    ------
+    ConfigError
+        When one is not declared as it must be.
+    """
+    return [LiveModel(store, models / name, load_model(models / name / "model.yaml")) for name in names]

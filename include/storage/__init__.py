@@ -1,0 +1,7 @@
+"""Storage: objects in a folder or in S3, content addresses, and the append-only log.
+
+Not here: what the objects mean.
+"""
+
+PUBLIC: tuple[str, ...] = ()
+"""The modules that other rooms may import."""

@@ -1,0 +1,167 @@
+"""What the pages read, kept in memory as far as it can never change, and never more than a bounded amount of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from cachetools import LRUCache
+
+from include.config.load import BrokenModel, load_models
+from include.config.model import ModelConfig
+from include.config.settings import Settings
+from include.data.table_versions import TableLook, table_looks
+from include.errors import RatchetError
+from include.monitoring.report.watch_report import WatchReport, watch_report
+from include.monitoring.watch_log import WatchLog
+from include.registry.history.recorded_measures import Measurement, load_measurement
+from include.registry.history.summary import History, VersionSummary, history
+from include.registry.history.version_details import VersionDetails, version_details
+from include.registry.ledger import Ledger
+from include.registry.timeline import fold
+from include.registry.versions import load_version
+from include.storage.content import digest_json
+from include.storage.log import Entry
+from include.storage.opening import open_store
+from ratchet_operators.connections import s3_client
+
+LEDGERS, DOSSIERS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
+
+Found = TypeVar("Found")
+
+
+class CacheEntry:
+    """The values that were asked for last, by their key."""
+
+    def __init__(self, most: int) -> None:
+        self._values: LRUCache[Hashable, Any] = LRUCache(most)
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Found]) -> Found:
+        """Return the value of a key, made if it is not there; two threads may make it twice, and one is kept."""
+        with self._lock:
+            if key in self._values:
+                return self._values[key]  # type: ignore[no-any-return]
+        made = make()
+        with self._lock:
+            return self._values.setdefault(key, made)  # type: ignore[no-any-return]
+
+
+class LedgerReader:
+    """One model's ledger, read on from where it was read last."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._told: tuple[int, History] | None = None
+
+    def read(self) -> tuple[tuple[Entry, ...], History]:
+        """Return the events and the history that they tell; told again only when there is a new event."""
+        with self._lock:
+            entries = self._ledger.entries()
+            if self._told is None or self._told[0] != len(entries):
+                self._told = len(entries), history(self._ledger.model, self._ledger.timeline())
+            return entries, self._told[1]
+
+
+class PageCache:
+    """The declared models and what the store holds about them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
+        self._ledgers = CacheEntry(LEDGERS)
+        self._dossiers = CacheEntry(DOSSIERS)
+        self._declarations = CacheEntry(DECLARATIONS)
+        self._measurements = CacheEntry(VERSIONS)
+        self._estimators = CacheEntry(VERSIONS)
+        self._reports = CacheEntry(DOSSIERS)
+        self._logs: dict[str, WatchLog] = {}
+        self._watching = threading.Lock()
+        self.drawn = CacheEntry(DRAWINGS)
+        """What was drawn of a history, by its model and number of events."""
+
+    def declared(self) -> tuple[dict[str, ModelConfig], list[BrokenModel]]:
+        """Return the models by name, and the broken ones; a file is read again when it changed."""
+        models: dict[str, ModelConfig] = {}
+        broken: list[BrokenModel] = []
+        for path in sorted(self.settings.models.glob("*/model.yaml")):
+            name, facts = path.parent.name, path.stat()
+            good, bad = self._declarations.get(
+                (name, facts.st_mtime_ns, facts.st_size),
+                lambda name=name: load_models(self.settings.models, only=name),  # type: ignore[misc]
+            )
+            models |= {model.name: model for model in good}
+            broken += bad
+        return models, broken
+
+    def read(self, model: str) -> tuple[tuple[Entry, ...], History]:
+        """Return a model's events and history; raises `StoreError`."""
+        return self._ledgers.get(model, lambda: LedgerReader(Ledger(self.store, model))).read()
+
+    def histories(self, models: list[str]) -> dict[str, History | RatchetError]:
+        """Return the history of each model; one that can't be read does not hide the others."""
+
+        def told(model: str) -> History | RatchetError:
+            try:
+                return self.read(model)[1]
+            except RatchetError as error:
+                return error
+
+        with ThreadPoolExecutor(max(1, self.store.parallel)) as pool:
+            return dict(zip(models, pool.map(told, models), strict=True))
+
+    def measurements(self, model: str, chapters: Sequence[VersionSummary]) -> dict[str, Measurement]:
+        """Return what was measured of the versions that were decided on, by id; evidence that is gone is left out."""
+        decided = {c.id: c.standing.decision for c in chapters if c.standing.decision is not None}
+        evidence = {version: one.evidence for version, one in decided.items() if one.evidence is not None}
+        return self._each(evidence, self._measurements, lambda digest: load_measurement(self.store, model, digest))
+
+    def estimators(self, model: str, chapters: Sequence[VersionSummary]) -> dict[str, str]:
+        """Return the estimators of versions, by id."""
+        standings = {chapter.id: chapter.standing for chapter in chapters}
+
+        def estimator(version: str) -> str:
+            named = standings[version]
+            found = load_version(self.store, model, version, digest=named.record, model_file=named.model_file)
+            return found.estimator
+
+        return self._each({version: version for version in standings}, self._estimators, estimator)
+
+    def watched(self, model: ModelConfig) -> WatchReport | None:
+        """Return how a model's champion is watched; folded again only when there is a new event or another declaration."""
+        with self._watching:
+            log = self._logs.setdefault(model.name, WatchLog(self.store, model.name))
+            entries = log.entries()
+        known = self.read(model.name)[0]
+        key = (model.name, len(entries), len(known), digest_json(model.to_json()))
+        return self._reports.get(key, lambda: watch_report(self.store, model, entries=entries, timeline=fold(known)))
+
+    def _each(self, keys: dict[str, str], kept: CacheEntry, load: Callable[[str], Found]) -> dict[str, Found]:
+        def one(key: str) -> Found | None:
+            try:
+                return kept.get(key, lambda: load(key))
+            except RatchetError:
+                return None
+
+        with ThreadPoolExecutor(max(1, self.store.parallel)) as pool:
+            found = zip(keys, pool.map(one, keys.values()), strict=True)
+        return {version: value for version, value in found if value is not None}
+
+    def last_look(self, model: str) -> TableLook | None:
+        """Return the newest look at a table without event time; raises `StoreError`."""
+        return max(table_looks(self.store, model), key=lambda look: look.as_of, default=None)
+
+    def dossier(self, model: str, chapter: VersionSummary) -> VersionDetails:
+        """Return what is on record about a version."""
+        key = (model, chapter.id, chapter.standing.decided)
+        return self._dossiers.get(key, lambda: version_details(self.store, model, chapter.standing))
+
+
+@lru_cache(maxsize=2)
+def page_cache(settings: Settings) -> PageCache:
+    """Return the shelf of a deployment."""
+    return PageCache(settings)

@@ -1,0 +1,216 @@
+"""Tables without event time: who is in the holdout, and when a table is news."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from include.config.model import ModelConfig
+from include.config.sections.data import LOT, ROW
+from include.data.frames import read_rows
+from include.data.partitions import ingest
+from include.data.snapshots import Snapshot
+from include.data.table_versions import table_looks
+from include.errors import SourceError
+from include.storage.local import LocalStore
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+READER = """
+from pathlib import Path
+import pandas as pd
+
+def read():
+    yield pd.read_csv(Path(__file__).with_name("table.csv"))
+"""
+PYTHON = {"kind": "python", "reader": "source:read"}
+CSV = {
+    "kind": "files",
+    "path": "table.csv",
+    "format": "csv",
+    "columns": {
+        "id": {"type": "integer"},
+        "who": {"type": "integer"},
+        "x": {"type": "float"},
+        "y": {"type": "boolean"},
+    },
+}
+SQL = {"kind": "sql", "connection": "db", "query": "SELECT id, who, x, y FROM rows", "types": {"y": "boolean"}}
+
+
+def table(rows: int = 400, first: int = 0) -> pd.DataFrame:
+    ids = np.arange(first, first + rows)
+    return pd.DataFrame({"id": ids, "who": ids // 5, "x": ids * 0.5 % 7, "y": ids % 3 == 0})
+
+
+class Place:
+    def __init__(self, folder: Path, **data: Any) -> None:
+        self.folder, self.store = folder, LocalStore(folder / "store")
+        (folder / "source.py").write_text(READER)
+        self.model = declare(data)
+
+    def look(
+        self, rows: pd.DataFrame, as_of: datetime = datetime(2026, 1, 1, tzinfo=UTC), doors: Any = None
+    ) -> Snapshot:
+        rows.to_csv(self.folder / "table.csv", index=False)
+        return ingest(self.store, self.model, self.folder, as_of=as_of, at=NOW, connections=doors)
+
+    def side(self, snapshot: Snapshot, window: str, column: str = "id") -> list[Any]:
+        frame = read_rows(self.store, snapshot, self.model, self.folder, window=window)  # type: ignore[arg-type]
+        return sorted(frame[column].tolist())
+
+
+def declare(data: dict[str, Any], **parts: Any) -> ModelConfig:
+    return ModelConfig.model_validate(
+        {
+            "name": "shop",
+            "description": "?",
+            "owner": "us",
+            "task": "classification",
+            "schedule": {"start": "2020-01-01"},
+            "data": {"source": PYTHON, "target": "y", **data},
+            "features": {"numeric": {"columns": ["x"]}},
+            "training": {"candidates": [{"estimator": "logistic_regression"}]},
+            "gate": {"primary": {"metric": "roc_auc"}},
+            **parts,
+        }
+    )
+
+
+def day(number: int) -> datetime:
+    return datetime(2026, 1, number, tzinfo=UTC)
+
+
+def test_each_row_is_on_one_side_and_the_holdout_has_its_share(tmp_path: Path) -> None:
+    place = Place(tmp_path, row_id="id", holdout=0.3)
+    snapshot = place.look(table(2000))
+    train, holdout = place.side(snapshot, "train"), place.side(snapshot, "holdout")
+    assert sorted(train + holdout) == list(range(2000))
+    assert len(holdout) == pytest.approx(600, abs=3 * np.sqrt(2000 * 0.3 * 0.7))
+
+
+def test_a_row_stays_on_its_side_whatever_other_rows_come_or_go_or_how_they_are_ordered(tmp_path: Path) -> None:
+    place = Place(tmp_path, row_id="id")
+    before = set(place.side(place.look(table(300)), "holdout"))
+    grown = pd.concat([table(200, first=1000), table(300).iloc[100:]]).sample(frac=1, random_state=1)
+    after = set(place.side(place.look(grown, day(2)), "holdout"))
+    assert {row for row in after if row < 300} == {row for row in before if row >= 100}
+    assert any(row >= 1000 for row in after)
+
+
+def test_a_larger_holdout_keeps_those_that_were_in_the_smaller_one(tmp_path: Path) -> None:
+    small, large = (
+        Place(tmp_path / str(share), row_id="id", holdout=share)
+        for share in (0.2, 0.4)
+        if not (tmp_path / str(share)).mkdir()
+    )
+    assert set(small.side(small.look(table()), "holdout")) < set(large.side(large.look(table()), "holdout"))
+
+
+def test_all_rows_about_one_entity_are_on_one_side(tmp_path: Path) -> None:
+    place = Place(tmp_path, row_id="id", entity="who")
+    snapshot = place.look(table())
+    train, holdout = (set(place.side(snapshot, window, "who")) for window in ("train", "holdout"))
+    assert train and holdout and not train & holdout
+
+
+def test_rows_without_an_id_are_named_by_their_values_and_equal_ones_stay_together(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    rows = pd.concat([table(100), table(100), table(50)])
+    snapshot = place.look(rows)
+    assert place.model.data.row_id == (ROW,)
+    sides = [place.side(snapshot, window) for window in ("train", "holdout")]
+    assert sorted(sides[0] + sides[1]) == sorted(rows["id"]) and not set(sides[0]) & set(sides[1])
+    names = place.side(snapshot, "train", ROW) + place.side(snapshot, "holdout", ROW)
+    assert len(set(names)) == 250 and sum(name.endswith("-2") for name in names) == 100
+    shuffled = place.look(rows.sample(frac=1, random_state=3), day(2))
+    assert shuffled.partitions == snapshot.partitions
+
+
+def test_an_unchanged_table_is_no_news_and_a_changed_one_is(tmp_path: Path) -> None:
+    place = Place(tmp_path, row_id="id")
+    first = place.look(table(), day(1))
+    assert place.look(table(), day(2)) == first and first.as_of == day(1)
+    changed = table()
+    changed.loc[7, "x"] = 99.0
+    third = place.look(changed, day(3))
+    assert third.as_of == day(3) and third.digest != first.digest
+    assert [look.as_of for look in table_looks(place.store, "shop")] == [day(1), day(2), day(3)]
+
+
+def test_which_run_looked_first_makes_no_difference_to_the_name(tmp_path: Path) -> None:
+    place = Place(tmp_path, row_id="id")
+    assert place.look(table(), day(5)).as_of == day(5)
+    assert place.look(table(), day(2)).as_of == day(2)
+    assert place.look(table(), day(5)).as_of == day(2)
+
+
+@pytest.mark.parametrize("kind", ["csv", "sql"])
+def test_files_and_queries_give_the_same_table_as_a_reader(tmp_path: Path, doors: Any, kind: str) -> None:
+    (tmp_path / "reader").mkdir()
+    (tmp_path / kind).mkdir()
+    reader = Place(tmp_path / "reader", row_id="id")
+    other = Place(tmp_path / kind, row_id="id", source=CSV if kind == "csv" else SQL)
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/db.sqlite")
+    table().to_sql("rows", engine, index=False)
+    snapshot = other.look(table(), doors=doors(sql=engine))
+    assert other.side(snapshot, "holdout") == reader.side(reader.look(table()), "holdout")
+
+
+def test_derive_does_not_see_the_lot(tmp_path: Path) -> None:
+    (tmp_path / "features.py").write_text(
+        "def derive(frame):\n    return frame.assign(seen=len([c for c in frame if c[0] == '(']))\n"
+    )
+    place = Place(tmp_path)
+    place.model = declare({}, features={"derive": "features:derive", "numeric": {"columns": ["x", "seen"]}})
+    assert set(place.side(place.look(table()), "train", "seen")) == {0}
+
+
+def test_an_entity_that_the_source_does_not_give_is_answered_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no column `patient`"):
+        Place(tmp_path, row_id="id", entity="patient").look(table())
+
+
+@pytest.mark.parametrize(
+    ("data", "parts", "said"),
+    [
+        ({"windows": {"train": "1mo", "holdout": "1mo"}}, {}, "expected `event_time` with `windows`"),
+        ({"label_delay": "1d"}, {}, "no `label_delay` without `event_time`"),
+        ({"source": {**CSV, "path": "%Y.csv"}}, {}, "without date parts"),
+        ({"source": {**SQL, "query": "SELECT 1 WHERE t >= :start AND t < :end"}}, {}, "without `:start` and `:end`"),
+        ({"event_time": "at", "row_id": "id"}, {}, "expected `windows` with `event_time`"),
+        ({"event_time": "at", "windows": {"train": "1mo", "holdout": "1mo"}}, {}, "expected `row_id` with"),
+        ({}, {"evaluation": {"block": "1d"}}, "`evaluation.block` needs `data.event_time`"),
+        ({}, {"schedule": {"start": "2020-01-01", "score": "@daily"}}, "`schedule.score` needs `data.event_time`"),
+        (
+            {},
+            {"training": {"candidates": [{"estimator": "svm"}], "cv": {"kind": "time_series"}}},
+            "time_series}` needs `data.event_time`",
+        ),
+    ],
+)
+def test_what_needs_time_is_refused_by_name(data: dict[str, Any], parts: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match="(?s)" + said.replace("(", r"\(").replace("{", r"\{").replace("}", r"\}")):
+        declare(data, **parts)
+
+
+def test_candidates_are_compared_on_random_folds_unless_said_otherwise() -> None:
+    assert declare({}).training.cv.kind == "stratified"
+    ridge = {"candidates": [{"estimator": "ridge"}]}
+    regression = declare({}, task="regression", training=ridge, gate={"primary": {"metric": "rmse"}})
+    assert regression.training.cv.kind == "k_fold" and regression.data.event_time == LOT
+    own = {"candidates": [{"estimator": "svm"}], "cv": {"kind": "k_fold", "folds": 3}}
+    assert declare({}, training=own).training.cv.folds == 3
+    assert ModelConfig.model_validate(regression.to_json()) == regression
+
+
+def test_a_look_is_named_to_the_microsecond(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    instant = day(1) + timedelta(microseconds=7)
+    place.look(table(), instant)
+    assert table_looks(place.store, "shop")[0].as_of == instant
