@@ -247,8 +247,8 @@ def serve(
 ) -> None:
     """Answer requests with each model's champion, until Ctrl-C. docs/serving.md tells how to ask."""
     _require_serving()
-    from include.serving.server import Address
     from include.serving.server import serve as run_server
+    from include.serving.settings import Address
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
     run_server(models or [], Address(host, port, certificate, key), workers)

@@ -4,5 +4,13 @@ Here are partitions (what a source held, and when that was read), snapshots, win
 time, and frames. Sub-packages: `sources`, `columns`, `quality`. Not here: learned preprocessing (`include.training`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "frames",
+    "partitions",
+    "random_split",
+    "row_digests",
+    "snapshots",
+    "table_versions",
+    "windows",
+)
 """The modules that other rooms may import."""

@@ -3,5 +3,5 @@
 Not here: the types of columns (`include.data.columns.conversion`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = ("draft",)
 """The modules that other rooms may import."""

@@ -3,5 +3,8 @@
 Not here: quality of rows (`include.data.quality.check`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "checks",
+    "tripwire",
+)
 """The modules that other rooms may import."""

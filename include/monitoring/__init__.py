@@ -3,5 +3,11 @@
 Sub-packages: `drift`, `performance`, `report`. Not here: the scores that are watched (`include.scoring`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "alarms",
+    "held_versions",
+    "monitor",
+    "watch_log",
+    "withdrawal",
+)
 """The modules that other rooms may import."""

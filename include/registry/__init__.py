@@ -4,5 +4,17 @@ Here are facts and the rules that follow from them. Reports for people are in `h
 (`include.evaluation`), what happens after promotion (`include.monitoring`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "approval",
+    "challenger_selection",
+    "champion_changes",
+    "evaluator",
+    "ledger",
+    "reconsideration",
+    "required_rows",
+    "rollback",
+    "timeline",
+    "verification",
+    "versions",
+)
 """The modules that other rooms may import."""

@@ -3,5 +3,8 @@
 Not here: the record itself (`include.training.fit_record`, `include.registry.versions`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "page",
+    "reproduce",
+)
 """The modules that other rooms may import."""

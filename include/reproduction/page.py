@@ -1,16 +1,22 @@
-"""The page that a person reads after a reproduction."""
+"""Save a reproduction: its report as JSON, and the page that a person reads."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from jinja2 import Template
 
+from include.reproduction.report import Reproduction
+from include.storage.content import canonical_json, put_content
+from include.storage.store import ObjectStore
 from include.templates import templates_beside
 
-if TYPE_CHECKING:
-    from include.reproduction.report import Reproduction
+
+def save(store: ObjectStore, report: Reproduction) -> tuple[str, str]:
+    """Keep the report and its page; return the digests of both."""
+    folder = f"{report.model}/reproductions"
+    digest = put_content(store, folder, ".json", canonical_json(report.to_json()))
+    return digest, put_content(store, folder, ".html", render(report, digest).encode())
 
 
 def render(report: Reproduction, digest: str) -> str:

@@ -6,9 +6,6 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from include.storage.content import canonical_json, put_content
-from include.storage.store import ObjectStore
-
 
 class Outcome(StrEnum):
     """How the model made again compares with the one on record."""
@@ -110,12 +107,3 @@ class Reproduction:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {**asdict(self), "reproduced": self.reproduced, "sentence": self.sentence}
-
-
-def save(store: ObjectStore, report: Reproduction) -> tuple[str, str]:
-    """Keep the report and its page; return the digests of both."""
-    from include.reproduction.page import render
-
-    folder = f"{report.model}/reproductions"
-    digest = put_content(store, folder, ".json", canonical_json(report.to_json()))
-    return digest, put_content(store, folder, ".html", render(report, digest).encode())

@@ -3,5 +3,13 @@
 Not here: the server (`include.serving`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "attributions",
+    "golden",
+    "predictor",
+    "publication",
+    "request_files",
+    "score",
+    "scores",
+)
 """The modules that other rooms may import."""

@@ -3,5 +3,10 @@
 Formats of requests and answers are in `protocol`. Not here: the prediction itself (`include.scoring.predictor`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "access",
+    "sagemaker",
+    "server",
+    "settings",
+)
 """The modules that other rooms may import."""

@@ -11,30 +11,19 @@ import ssl
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from include.config.load import load_models
 from include.config.settings import Settings
 from include.errors import ConfigError, nearest
 from include.serving.platforms import Platform, platform_of
-from include.serving.settings import ServingSettings
+from include.serving.settings import Address, ServingSettings
 
 log = logging.getLogger(__name__)
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _GRACE_SECONDS = 30
 _CONNECTIONS = 1024
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where to listen, and with which certificate."""
-
-    host: str
-    port: int
-    certificate: Path | None = None
-    key: Path | None = None
 
 
 def serve(models: list[str], address: Address, workers: int) -> None:

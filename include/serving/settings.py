@@ -13,6 +13,16 @@ _PREFIX = "RATCHET_SERVING_"
 
 
 @dataclass(frozen=True)
+class Address:
+    """Where to listen, and with which certificate."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
 class ServingSettings:
     """Limits of the server, and who may ask it."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import signal
 import socket
-from typing import TYPE_CHECKING
 
 import sklearn.ensemble
 import sklearn.linear_model
@@ -21,11 +20,8 @@ from include.serving.app import Server
 from include.serving.live_versions import LiveModels, open_models
 from include.serving.platforms import Platform
 from include.serving.request_log import RequestLogger
-from include.serving.settings import ServingSettings
+from include.serving.settings import Address, ServingSettings
 from include.storage.opening import open_store
-
-if TYPE_CHECKING:
-    from include.serving.server import Address
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the load balancers before it keep a connection, so that none sends into one that is closing."""

@@ -3,5 +3,13 @@
 Not here: what the objects mean.
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "answers",
+    "content",
+    "local",
+    "log",
+    "opening",
+    "probe",
+    "store",
+)
 """The modules that other rooms may import."""

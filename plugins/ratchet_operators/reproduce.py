@@ -27,7 +27,7 @@ class Reproduce(RatchetOperator):
         from include.errors import NotReproduced
         from include.registry.ledger import Ledger
         from include.registry.rollback import find_version
-        from include.reproduction.report import save
+        from include.reproduction.page import save
         from include.reproduction.reproduce import reproduce
 
         config, store = self.config, self.open_store()

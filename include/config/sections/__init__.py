@@ -3,5 +3,16 @@
 Not here: reading the file and its errors (`include.config.load`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "behaviour",
+    "data",
+    "evaluation",
+    "features",
+    "notify",
+    "resources",
+    "serving",
+    "slices",
+    "training",
+    "watch",
+)
 """The modules that other rooms may import."""

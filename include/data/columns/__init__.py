@@ -3,5 +3,11 @@
 Not here: encodings that a model learns (`include.training.preprocessing`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "conversion",
+    "epochs",
+    "equal_values",
+    "lookalikes",
+    "type_inference",
+)
 """The modules that other rooms may import."""

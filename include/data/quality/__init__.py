@@ -3,5 +3,9 @@
 Not here: drift after promotion (`include.monitoring`), leakage checks (`include.leakage`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "check",
+    "expectations",
+    "page",
+)
 """The modules that other rooms may import."""

@@ -3,5 +3,14 @@
 Not here: types of columns (`include.data.columns.conversion`), what is kept of the rows (`include.data.partitions`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "checked_text",
+    "compression",
+    "connections",
+    "file_listing",
+    "file_signatures",
+    "parquet",
+    "registry",
+    "text",
+)
 """The modules that other rooms may import."""

@@ -3,5 +3,5 @@
 Not here: labels (`include.monitoring.performance.measured`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = ("distributions",)
 """The modules that other rooms may import."""

@@ -3,5 +3,5 @@
 Not here: the gate's evidence (`include.evaluation`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = ("probation",)
 """The modules that other rooms may import."""

@@ -3,5 +3,9 @@
 Not here: the pages themselves (`plugins/ratchet_ui`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "charts",
+    "prometheus_metrics",
+    "watch_report",
+)
 """The modules that other rooms may import."""

@@ -3,5 +3,14 @@
 Not here: anything that changes a ledger (`include.registry.ledger`).
 """
 
-PUBLIC: tuple[str, ...] = ()
+PUBLIC: tuple[str, ...] = (
+    "approval_form",
+    "card_files",
+    "charts",
+    "policy_replay",
+    "recorded_measures",
+    "summary",
+    "version_details",
+    "version_differences",
+)
 """The modules that other rooms may import."""

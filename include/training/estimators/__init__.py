@@ -5,9 +5,9 @@ Not here: what a fairness mitigation fits (`include.training.fairness`), the sea
 """
 
 PUBLIC: tuple[str, ...] = (
+    "boosted_trees",
     "ensembles",
     "meta_estimator",
-    "boosted_trees",
     "predictions",
     "registry",
 )

@@ -18,7 +18,8 @@ from include.errors import ObjectCorrupt, RegistryError
 from include.registry.ledger import Ledger
 from include.registry.versions import load_version
 from include.reproduction import reproduce as room
-from include.reproduction.report import Kind, Outcome, Reproduction, save
+from include.reproduction.page import save
+from include.reproduction.report import Kind, Outcome, Reproduction
 from include.scoring.predictor import open_predictor
 from include.storage.content import canonical_json
 from include.storage.local import LocalStore

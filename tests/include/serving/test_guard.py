@@ -52,7 +52,7 @@ def test_an_error_of_ours_is_a_500_without_what_it_says(start: Start, monkeypatc
     def broken(*arguments: Any) -> None:
         raise RuntimeError("s3cret")
 
-    monkeypatch.setattr("include.serving.app.openapi.document", broken)
+    monkeypatch.setattr("include.serving.app.openapi_document.document", broken)
     answer = served.client.get("/openapi.json")
     assert answer.status_code == 500
     assert "s3cret" not in answer.text + caplog.text

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from include import training
 from include.training.estimators.boosted_trees import BoostedTrees
 from include.training.estimators.clusterers import DensityClusterer, RandomClusterer
 from include.training.estimators.meta_estimator import InputColumns, MetaEstimator
-from include.training.preprocessing import target
 from include.training.preprocessing.category_encoder import CategoryEncoder
 from include.training.preprocessing.category_interactions import CategoryInteraction
 from include.training.preprocessing.column_filters import ColumnMask, MissingColumnFilter
@@ -113,8 +112,7 @@ def _checked(estimator: Any) -> set[type]:
 
 def test_every_transformer_and_estimator_of_ours_is_checked_or_says_why_not() -> None:
     modules = [
-        importlib.import_module(found.name)
-        for found in pkgutil.walk_packages([str(Path(target.__file__).parent)], "include.training.")
+        importlib.import_module(found.name) for found in pkgutil.walk_packages(training.__path__, "include.training.")
     ]
     ours = {
         kind
