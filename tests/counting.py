@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -49,12 +48,8 @@ class CountingStore:
         return self._count(f"list {prefix}", lambda: iter([*self.store.list(prefix, after=after)]))
 
     def in_folder(self, folder: str) -> list[str]:
-        """Return the calls whose key or prefix lies in a folder."""
-        return [call for call in self.calls if f"{folder.rstrip('/')}/" in call.partition(" ")[2]]
-
-    def kinds(self) -> Counter[str]:
-        """Return how many calls there were of each kind, in each folder."""
-        return Counter(f"{call.partition(' ')[0]} {call.partition(' ')[2].rpartition('/')[0]}" for call in self.calls)
+        """Return the calls whose key or prefix lies in a folder of this name; of a log, also those of its checkpoints."""
+        return [call for call in self.calls if f"/{folder}/" in call or f"/{folder}-checkpoints/" in call]
 
     def reset(self) -> None:
         """Count from zero."""

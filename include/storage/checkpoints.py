@@ -94,7 +94,7 @@ class Checkpoints:
                 found = unpack(packed, part, where=where)
                 check_chain([*entries[-1:], *found, *([after] if part.end == checkpoint.end else [])], where=where)
             except ChainBroken as error:
-                log.warning("A checkpoint is passed over: %s", error)
+                log.warning("The checkpoint %s is passed over: %s", where, error.message)
                 self._unfit.add(part.name)
                 return None
             entries += found
@@ -131,7 +131,7 @@ class Checkpoints:
             if held != tuple(entries[part.start : part.end]) or checkpoint.end >= len(entries):
                 raise ChainBroken(
                     "entries of the log and their checkpoint do not agree",
-                    number=min(part.end, len(entries)),
+                    number=part.start if checkpoint.end < len(entries) else len(entries),
                     expected=f"the entries from {part.start} to {part.end - 1}, and a later one, as in the checkpoint",
                     found=f"{len(entries)} entries that form a chain",
                     where=f"{self.store.url}: {where}",

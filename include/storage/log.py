@@ -124,7 +124,7 @@ class Log:
             try:
                 *stored, next_entry, newest = at_once(self.store, [*gets, *rest])
             except ChainBroken as error:  # either names no checkpoint of this log, or the entry that is read below
-                log.warning("A checkpoint is passed over: %s", error)
+                log.warning("A checkpoint of %s is passed over: %s", self.prefix, error.message)
                 continue
             if (held := self._checkpoints.open(checkpoint, stored, next_entry)) is not None:
                 return self._through((*held, next_entry), newest)
