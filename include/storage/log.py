@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from include.errors import ChainBroken, ObjectMissing
 from include.storage.checkpoints import Checkpoints
@@ -26,19 +26,35 @@ _TRIES = 8  # checkpoints in a row that do not fit, until entries are read one b
 Decide = Callable[[tuple[Entry, ...]], tuple[str, dict[str, Any]] | None]
 
 
+class Heads(Protocol):
+    """Vouches for the newest entry of a log and so, by the chain, for all of them."""
+
+    def sign(self, number: int, digest: str, at: str) -> None:
+        """Called before an entry is written; what it raises keeps it from being written."""
+
+    def appended(self, entry: Entry) -> None:
+        """Called after an entry was written by this process."""
+
+    def check(
+        self, entries: tuple[Entry, ...], read_on: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]
+    ) -> tuple[Entry, ...]:
+        """Return what was read, or what ``read_on`` returns of it, if its newest entry is vouched for."""
+
+
 class Log:
     """Entries 0, 1, 2, ... under ``prefix``, each one object written with put-if-absent.
 
     Whoever loses the race for a number reads what won and decides again. Entries never change, so an instance reads each
-    one once. Nothing in a log can tell that its newest entries were removed; whoever must know keeps the last digest.
+    one once. Nothing in a log can tell that its newest entries were removed; whoever must know gives ``heads``.
 
     Whoever writes an entry also writes a checkpoint of those before it, from which a log of any length is read in few
     calls; see `include.storage.checkpoints`. It is a cache that is held against the log's newest entries at every reading.
     """
 
-    def __init__(self, store: ObjectStore, prefix: str) -> None:
+    def __init__(self, store: ObjectStore, prefix: str, *, heads: Heads | None = None) -> None:
         self.store = store
         self.prefix = prefix.rstrip("/")
+        self._heads = heads
         self._entries: tuple[Entry, ...] = ()
         self._checkpoints = Checkpoints(store, self.prefix)
 
@@ -50,8 +66,11 @@ class Log:
         ChainBroken
             Naming the first entry that is missing, changed or forked, of those that no checkpoint holds.
         """
-        self._entries = self._read_from(self._entries) if self._entries else self._read_anew()
-        return self._entries
+        entries = self._read_on(self._entries) if self._entries else self._read_anew()
+        if self._heads is not None and (not self._entries or len(entries) > len(self._entries)):
+            entries = self._heads.check(entries, self._read_on)
+        self._entries = entries
+        return entries
 
     @property
     def known(self) -> tuple[Entry, ...]:
@@ -65,7 +84,7 @@ class Log:
     def verify(self) -> tuple[Entry, ...]:
         """Read every entry from the store again, verify their chain and the newest checkpoint; raises `ChainBroken`."""
         checkpoint = next(self._checkpoints.listed(), None)  # before the entries: nobody writes it before them
-        entries = self._read_from(())
+        entries = self._read_on(())
         if checkpoint is not None:
             self._checkpoints.verify(checkpoint, entries)
         self._entries = entries
@@ -96,10 +115,14 @@ class Log:
             previous = entries[-1].digest if entries else None
             fields = {"number": number, "previous": previous, "kind": kind, "at": at, "nonce": nonce, "body": body}
             stored, key = seal_fields(fields), self._key(number)
+            entry = open_entry(stored, number, where=f"{self.store.url}: {key}")
             began = time.monotonic()
+            if self._heads is not None:
+                self._heads.sign(number, entry.digest, at)
             if self.store.put_if_absent(key, stored):
-                entry = open_entry(stored, number, where=f"{self.store.url}: {key}")
                 self._entries = (*entries, entry)
+                if self._heads is not None:
+                    self._heads.appended(entry)
                 self._checkpoints.write(self._entries)
                 return entry
             losses += 1
@@ -128,9 +151,9 @@ class Log:
                 continue
             if (held := self._checkpoints.open(checkpoint, stored, next_entry)) is not None:
                 return self._through((*held, next_entry), newest)
-        return self._read_from(())
+        return self._read_on(())
 
-    def _read_from(self, known: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    def _read_on(self, known: tuple[Entry, ...]) -> tuple[Entry, ...]:
         return self._through(known, self._newest(after=len(known) - 1))
 
     def _through(self, known: tuple[Entry, ...], newest: int) -> tuple[Entry, ...]:
