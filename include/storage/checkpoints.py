@@ -121,6 +121,15 @@ class Checkpoints:
 
     def verify(self, checkpoint: Checkpoint, entries: Sequence[Entry]) -> None:
         """Hold a checkpoint against all entries of the log; raises `ChainBroken`."""
+        if checkpoint.end >= len(entries):
+            raise ChainBroken(
+                "entries of the log are missing that were there when its checkpoint was written",
+                number=len(entries),
+                expected=f"at least {checkpoint.end + 1} entries",
+                found=f"{len(entries)} that form a chain",
+                where=f"{self.store.url}: {self.folder}{checkpoint.name}",
+                remedy="restore the entries from a backup",
+            )
         for part in checkpoint.parts:
             where = self.folder + part.name
             try:
@@ -128,14 +137,14 @@ class Checkpoints:
                 held = None if packed is None else unpack(packed, part, where=where)
             except ChainBroken:
                 held = None
-            if held != tuple(entries[part.start : part.end]) or checkpoint.end >= len(entries):
+            if held != tuple(entries[part.start : part.end]):
                 raise ChainBroken(
                     "entries of the log and their checkpoint do not agree",
-                    number=part.start if checkpoint.end < len(entries) else len(entries),
-                    expected=f"the entries from {part.start} to {part.end - 1}, and a later one, as in the checkpoint",
-                    found=f"{len(entries)} entries that form a chain",
+                    number=part.start,
+                    expected=f"the entries from {part.start} to {part.end - 1}, as in the log",
+                    found="a damaged object" if held is None else "other entries",
                     where=f"{self.store.url}: {where}",
-                    remedy="one of the two was changed or removed: restore it from a backup; without its checkpoint a log is only slower to read",
+                    remedy="find out who changed it, and remove the object: without its checkpoint a log is only slower to read",
                 )
 
 

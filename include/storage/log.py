@@ -142,10 +142,10 @@ class Log:
     def _read_anew(self) -> tuple[Entry, ...]:
         for checkpoint in itertools.islice(self._checkpoints.newest(), _TRIES):
             end = checkpoint.end
-            gets = [partial(self._checkpoints.get, part) for part in checkpoint.parts]
-            rest: list[Callable[[], Any]] = [partial(self._entry, end), partial(self._newest, after=end)]
+            calls: list[Callable[[], Any]] = [partial(self._entry, end), partial(self._newest, after=end)]
+            calls += [partial(self._checkpoints.get, part) for part in checkpoint.parts]
             try:
-                *stored, next_entry, newest = at_once(self.store, [*gets, *rest])
+                next_entry, newest, *stored = at_once(self.store, calls)
             except ChainBroken as error:  # either names no checkpoint of this log, or the entry that is read below
                 log.warning("A checkpoint of %s is passed over: %s", self.prefix, error.message)
                 continue
