@@ -35,6 +35,7 @@ METRICS: dict[str, MetricFacts] = {
     "mape": MetricFacts("regression", False),
     "pinball": MetricFacts("regression", False),
     "r2": MetricFacts("regression", True),
+    "interval_coverage": MetricFacts("regression", True),
     "silhouette": MetricFacts("clustering", True),
     "davies_bouldin": MetricFacts("clustering", False),
     "calinski_harabasz": MetricFacts("clustering", True),

@@ -245,6 +245,9 @@ DEFINITIONS: dict[str, Metric] = {
     "calibration_error": Metric(("rows", *(f"off:{bin}" for bin in range(CALIBRATION_BINS))), _calibration_error),
     "mape": Metric(("rows", "percentage_error"), lambda s: ratio(s["percentage_error"], s["rows"]), "a target is zero"),
     "pinball": Metric(("rows", "pinball"), lambda s: ratio(s["pinball"], s["rows"])),
+    "interval_coverage": Metric(
+        ("rows", "covered"), lambda s: ratio(s["covered"], s["rows"]), "it has no prediction intervals"
+    ),
     "cost": Metric(("rows", "cost"), lambda s: ratio(s["cost"], s["rows"]), "costs were not measured"),
     "mse": Metric(("rows", "squared_error"), lambda s: ratio(s["squared_error"], s["rows"])),
     "rmse": Metric(("rows", "squared_error"), lambda s: np.sqrt(ratio(s["squared_error"], s["rows"]))),

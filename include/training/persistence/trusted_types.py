@@ -71,6 +71,7 @@ _OBJECTS = """
     sklearn.pipeline.Pipeline
     sklearn.preprocessing._data.MinMaxScaler
     sklearn.preprocessing._data.PowerTransformer
+    sklearn.preprocessing._data.QuantileTransformer
     sklearn.preprocessing._data.RobustScaler
     sklearn.preprocessing._data.StandardScaler
     sklearn.preprocessing._encoders.OrdinalEncoder
