@@ -8,7 +8,9 @@
     │   ├── StoreUnfit         the store lets two writers of one object win
     │   ├── ObjectMissing      a key that should be there is not
     │   ├── ObjectCorrupt      bytes do not have the digest that they are named by
-    │   └── ChainBroken        a log has a gap, a fork or a changed entry
+    │   ├── ChainBroken        a log has a gap, a fork or a changed entry
+    │   ├── LedgerRewound      a log is older than, or another one than, what was seen before
+    │   └── SignatureRefused   something is not signed, or by nobody who is trusted
     ├── DataError
     │   ├── SourceError        raw rows can't be read as declared
     │   ├── SchemaChanged      the source's columns or types differ from those on record
@@ -100,6 +102,14 @@ class ChainBroken(StoreError):
     def __init__(self, message: str, *, number: int, **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.number = number
+
+
+class LedgerRewound(StoreError):
+    """A log is older than, or another one than, what was seen of it before."""
+
+
+class SignatureRefused(StoreError):
+    """Something is not signed, or by nobody who is trusted."""
 
 
 class DataError(RatchetError):

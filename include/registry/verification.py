@@ -24,6 +24,8 @@ from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger
 from include.registry.timeline import Decision, Timeline, VersionState
 from include.registry.versions import Version, fit_of
+from include.signing.deployment import unasked_anchors
+from include.signing.heads import HeadsFound
 from include.storage.answers import check_answers
 from include.storage.content import digest_json, get_content, read_json
 from include.training.fit_record import FitRecord
@@ -52,6 +54,10 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
         The model's folder; the code in it is of no importance, unless it is that of a fit.
     """
     yield from _looked("the chain", lambda: f"{ledger.verify()} events, each follows from the one before")
+    if (heads := ledger.heads) is not None:
+        yield from _looked("the signatures", lambda: _of_heads(heads.verify(ledger.entries())))
+        if unasked := unasked_anchors():
+            yield Finding("the signatures", "note", f"{', '.join(unasked)}: asked by Airflow's tasks only")
     timeline = ledger.timeline()
     walk = _Walk(ledger, timeline, folder)
     for standing in timeline.standings:
@@ -85,6 +91,20 @@ def _looked(what: str, look: Callable[[], str]) -> Iterator[Finding]:
         yield Finding(what, "wrong", str(error))
 
 
+def _of_heads(found: HeadsFound) -> str:
+    """Say in one sentence what signatures and anchors tell."""
+    parts = [f"{found.signed} events are signed by {', '.join(found.signers) or 'nobody'}"]
+    if found.before:
+        parts.append(f"the {found.before} before them are vouched for by their chain")
+    if found.anchored:
+        parts.append(f"the newest is remembered by {', '.join(found.anchored)}")
+    if found.behind:
+        parts.append(f"remembering less, which the next task mends: {', '.join(found.behind)}")
+    if not found.anchored and not found.behind:
+        parts.append("no anchor is set: that the newest events are all there is not proven")
+    return "; ".join(parts)
+
+
 def _answers(ledger: Ledger) -> Iterator[Finding]:
     count = 0
     for name in CACHED_ANSWERS:
@@ -107,6 +127,9 @@ class _Walk:
     def version(self, standing: VersionState) -> str:
         """Hold a version and all that it is made of against their names."""
         version = self._ledger.version(standing.version)
+        if (signed := self._ledger.statement(standing.version)) is not None:
+            for golden in signed.golden:
+                self._content(f"golden/{standing.version}", ".parquet", golden)
         self._snapshot(version.snapshot)
         fit = fit_of(self._store, version)
         named = {version.fit, *version.baselines.values(), *version.candidates.values(), *(fit.members or ())}

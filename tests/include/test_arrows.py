@@ -16,6 +16,7 @@ ROOMS = [
     "templates",
     "storage",
     "config",
+    "signing",
     "data",
     "training",
     "leakage",
