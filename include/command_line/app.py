@@ -117,6 +117,28 @@ def verify(model: Model) -> None:
 
 
 @app.command()
+def pack(
+    model: Model,
+    version: Version,
+    to: Annotated[
+        Path | None, typer.Option(help="The file; MODEL-VERSION.zip here if left out.", dir_okay=False)
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Enclose the model file, and what holds values of rows.")
+    ] = False,
+) -> None:
+    """Put what is on record about a version's decision into one file, which anybody can verify offline."""
+    from include.audit.pack import make_pack
+    from include.registry.rollback import find_version
+
+    ledger = ledger_queries.ledger_of(model)
+    found = find_version(ledger.timeline(), version)
+    path = to or Path(f"{model}-{found}.zip")
+    path.write_bytes(make_pack(ledger, found, whole=whole))
+    typer.echo(f"{path}: {path.stat().st_size:,} bytes. Verify it: unzip -p {path} verify.py | python - {path}")
+
+
+@app.command()
 def key(
     file: Annotated[Path, typer.Argument(help="Where to put the private key: a file that only you can read.")],
     name: Annotated[str, typer.Option(help="Who or what will sign with it; it stands in messages.")],
