@@ -8,7 +8,9 @@
     │   ├── StoreUnfit         the store lets two writers of one object win
     │   ├── ObjectMissing      a key that should be there is not
     │   ├── ObjectCorrupt      bytes do not have the digest that they are named by
-    │   └── ChainBroken        a log has a gap, a fork or a changed entry
+    │   ├── ChainBroken        a log has a gap, a fork or a changed entry
+    │   ├── LedgerRewound      a log is older than, or another one than, what was seen before
+    │   └── SignatureRefused   something is not signed, or by nobody who is trusted
     ├── DataError
     │   ├── SourceError        raw rows can't be read as declared
     │   ├── SchemaChanged      the source's columns or types differ from those on record
@@ -20,6 +22,7 @@
     ├── ModelFileRefused       a model file is damaged or holds a type that is not permitted
     ├── EvaluationError        evidence can't be measured
     ├── RegistryError          an operation on the ledger that the laws do not allow
+    ├── AuditFailed            something that a ledger names is not what it was
     ├── NotReproduced          a version, trained again from its record, is another model
     └── RequestError           a request to the server can't be answered as it is
 
@@ -102,6 +105,14 @@ class ChainBroken(StoreError):
         self.number = number
 
 
+class LedgerRewound(StoreError):
+    """A log is older than, or another one than, what was seen of it before."""
+
+
+class SignatureRefused(StoreError):
+    """Something is not signed, or by nobody who is trusted."""
+
+
 class DataError(RatchetError):
     """Rows are not as declared."""
 
@@ -156,6 +167,10 @@ class EvaluationError(RatchetError):
 
 class RegistryError(RatchetError):
     """An operation on the ledger that the laws do not allow."""
+
+
+class AuditFailed(RatchetError):  # named as the rest of the error tree
+    """Something that a ledger names is not what it was."""
 
 
 class NotReproduced(RatchetError):  # named as the rest of the error tree

@@ -209,6 +209,7 @@ def load_model(model: str, version: str, *, store: str | None = None) -> LoadedM
 
 
 def _load(ledger: Ledger, version: str) -> LoadedModel:
+    ledger.statement(version)
     standing = ledger.timeline()[version]
     return LoadedModel(ledger.store, version_details(ledger.store, ledger.model, standing), standing.decision)
 

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from include.command_line import ledger_queries, registry
+from include.command_line import ledger_queries, registry, signing
 from include.command_line import plan as declaration
 from include.command_line.compose_setup import prepare as prepare_containers
 from include.command_line.ledger_table import ledger_table
@@ -114,6 +114,21 @@ def verify(model: Model) -> None:
     """Read the ledger and what it names again from the store, and say whether all of it is sound."""
     if not registry.verify(model, typer.echo):
         raise typer.Exit(1)
+
+
+@app.command()
+def key(
+    file: Annotated[Path, typer.Argument(help="Where to put the private key: a file that only you can read.")],
+    name: Annotated[str, typer.Option(help="Who or what will sign with it; it stands in messages.")],
+) -> None:
+    """Make a key to sign with, and print its entry for the file of RATCHET_TRUSTED_KEYS."""
+    typer.echo(signing.make_key(file, name, datetime.now(UTC)))
+
+
+@app.command()
+def sign(model: Model) -> None:
+    """Sign a ledger and versions that stand from before signing; look at them first: you vouch for them."""
+    typer.echo(signing.sign(model, datetime.now(UTC)))
 
 
 @app.command()

@@ -33,6 +33,15 @@ class Settings:
     source_folders: tuple[Path, ...] = ()
     """``RATCHET_SOURCE_FOLDERS``: absolute folders, separated as in ``PATH``, below which `data.source.path` may lie besides the model's own folder. Models can read every file there that a worker can."""
 
+    trusted_keys: Path | None = None
+    """``RATCHET_TRUSTED_KEYS``: a JSON file of the public keys whose signatures count, outside the store. Set, every ledger must be signed and every version is checked before it is used; unset, nothing is."""
+    signing_key: Path | None = None
+    """``RATCHET_SIGNING_KEY``: a file outside the store with the private key (Ed25519, PEM) that this process signs with."""
+    signing_connection: str | None = None
+    """``RATCHET_SIGNING_CONNECTION``: the Airflow connection whose password is that key, for tasks."""
+    anchors: tuple[str, ...] = ()
+    """``RATCHET_ANCHORS``: where the newest signed head of each ledger is remembered, out of reach of the store's writers: ``file:///folder``, ``s3://bucket/prefix`` or ``variable://prefix`` (Airflow variables, for tasks), with blanks between several."""
+
     @classmethod
     def from_environment(cls, *, dag_file: str | None = None) -> Settings:
         """Read the settings.
@@ -80,6 +89,14 @@ class Settings:
                 found=str(loose[0]),
                 where="environment variable RATCHET_SOURCE_FOLDERS",
             )
+        trusted, key = (os.environ.get(f"RATCHET_{name}") for name in ("TRUSTED_KEYS", "SIGNING_KEY"))
+        connection, anchors = (os.environ.get(f"RATCHET_{name}") for name in ("SIGNING_CONNECTION", "ANCHORS"))
+        if not trusted and (key or connection or anchors):
+            raise ConfigError(
+                "Signing is half set up.",
+                expected="RATCHET_TRUSTED_KEYS beside any of RATCHET_SIGNING_KEY, RATCHET_SIGNING_CONNECTION, RATCHET_ANCHORS",
+                remedy="name the file of trusted public keys; docs/security.md tells how to make it",
+            )
         return cls(
             store=store,
             store_connection=os.environ.get("RATCHET_STORE_CONNECTION") or None,
@@ -88,6 +105,10 @@ class Settings:
             dask=os.environ.get("RATCHET_DASK") or None,
             permitted_types=permitted,
             source_folders=folders,
+            trusted_keys=Path(trusted) if trusted else None,
+            signing_key=Path(key) if key else None,
+            signing_connection=connection or None,
+            anchors=tuple((anchors or "").split()),
         )
 
 

@@ -13,6 +13,7 @@ PUBLIC: tuple[str, ...] = (
     "reconsideration",
     "required_rows",
     "rollback",
+    "statements",
     "timeline",
     "verification",
     "versions",

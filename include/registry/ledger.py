@@ -22,8 +22,11 @@ from include.evaluation.measure import load_evidence
 from include.registry.approval import ApprovalReply, conclude, trigger_of
 from include.registry.champion_changes import champion_changes
 from include.registry.gate import Judgement, judge, policy_digest
+from include.registry.statements import VersionStatement, check_version, sign_version
 from include.registry.timeline import Decision, Outcome, Timeline, Trigger, VersionState, fold, require_held
 from include.registry.versions import Version, load_version
+from include.signing.deployment import heads_of_deployment
+from include.signing.heads import SignedHeads
 from include.storage.content import canonical_json, digest_json, from_iso, get_content, put_content, to_iso
 from include.storage.log import Decide, Entry, Log
 from include.storage.log import recorded_by as entries_recorded_by
@@ -74,7 +77,9 @@ class Ledger:
         self.store = store
         self.model = model
         self._written = written
-        self._log = Log(store, f"{model}/ledger/")
+        self.heads = heads_of_deployment(store, model)
+        """What signs and checks its events, where the deployment trusts keys."""
+        self._log = Log(store, f"{model}/ledger/", heads=self.heads)
 
     def entries(self) -> tuple[Entry, ...]:
         """Return the events, their chain verified."""
@@ -343,7 +348,9 @@ class Ledger:
         if version not in timeline:
             return load_version(self.store, self.model, version)
         named = timeline[version]
-        return load_version(self.store, self.model, version, digest=named.record, model_file=named.model_file)
+        record = load_version(self.store, self.model, version, digest=named.record, model_file=named.model_file)
+        self._statement(named, record)
+        return record
 
     def _made_by(self, decision: Decision, model: ModelConfig) -> bool:
         """Tell whether a decision was made by what this configuration says, as far as that affects it."""
@@ -351,10 +358,60 @@ class Ledger:
         return same or self.config(decision.config).identity == model.identity
 
     def _append(self, decide: Decide, *, at: str) -> Entry | None:
-        entry = self._log.append(decide, at=at)
+        entry = self._log.append(decide if self.heads is None else self._signing(decide, self.heads, at), at=at)
         if entry is not None and self._written is not None:
             self._written(entry)
         return entry
+
+    def _signing(self, decide: Decide, heads: SignedHeads, at: str) -> Decide:
+        """Return what signs the version, as the event will have it, before the event is written."""
+
+        def signed(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            if (decided := decide(entries)) is not None and decided[0] != "withdrawn":
+                body = decided[1]
+                record = body.get("record") or fold(entries)[body["version"]].record
+                version = load_version(self.store, self.model, body["version"], digest=record)
+                facts = {"evidence": body["evidence"], "config": body["config"]} if body.get("evidence") else {}
+                sign_version(self.store, version, heads.key(at), heads.trusted, at=at, **facts)
+            return decided
+
+        return signed
+
+    def sign_versions(self, *, at: datetime) -> int:
+        """Sign what stands of every version, where the deployment signs, and return how many there are."""
+        standings = self.timeline().standings if self.heads is not None else ()
+        for standing in standings:
+            assert self.heads is not None  # noqa: S101 (there are none otherwise)
+            version = load_version(
+                self.store, self.model, standing.version, digest=standing.record, model_file=standing.model_file
+            )
+            key, instant = self.heads.key(to_iso(at)), to_iso(at)
+            sign_version(self.store, version, key, self.heads.trusted, at=instant)
+            if (decision := standing.decision) is not None and decision.evidence is not None:
+                facts = {"evidence": decision.evidence, "config": decision.config}
+                sign_version(self.store, version, key, self.heads.trusted, at=instant, **facts)
+        return len(standings)
+
+    def statement(self, version: str) -> VersionStatement | None:
+        """Return what is signed about a registered version, as it stands; None where the deployment trusts no keys.
+
+        Raises
+        ------
+        SignatureRefused
+            When it is not signed, or by nobody who is trusted.
+        """
+        timeline = self.timeline()
+        if self.heads is None or version not in timeline:
+            return None
+        standing = timeline[version]
+        record = load_version(self.store, self.model, version, digest=standing.record, model_file=standing.model_file)
+        return self._statement(standing, record)
+
+    def _statement(self, standing: VersionState, version: Version) -> VersionStatement | None:
+        if self.heads is None:
+            return None
+        evidence = None if standing.decision is None else standing.decision.evidence
+        return check_version(self.store, version, self.heads.trusted, evidence=evidence)
 
     def _measure(
         self,

@@ -24,8 +24,11 @@ from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger
 from include.registry.timeline import Decision, Timeline, VersionState
 from include.registry.versions import Version, fit_of
+from include.signing.deployment import unasked_anchors
+from include.signing.heads import HeadsFound
 from include.storage.answers import check_answers
 from include.storage.content import digest_json, get_content, read_json
+from include.storage.log import Entry
 from include.training.fit_record import FitRecord
 from include.training.provenance import config_of, listed_code
 
@@ -43,6 +46,50 @@ class Finding:
     found: str
 
 
+@dataclass(frozen=True)
+class Step:
+    """One thing to look at.
+
+    Attributes
+    ----------
+    look : callable
+        Returns a sentence; raises `RatchetError` where something is wrong.
+    event : Entry or None
+        The event that names what is looked at.
+    """
+
+    name: str
+    look: Callable[[], str]
+    event: Entry | None = None
+
+
+def steps(ledger: Ledger, folder: Path) -> list[Step]:
+    """Return what `verify` looks at, event by event in their order, so that a part of it can be taken at a time.
+
+    Of a ledger that can't be read there is one step, which says why. An object that two steps name is read once.
+    """
+    try:
+        entries = ledger.entries()
+    except StoreUnavailable:
+        raise
+    except RatchetError:
+        return [Step("the ledger", lambda: f"{len(ledger.entries())} events")]
+    found = [Step("the chain", lambda: f"{ledger.verify()} events, each follows from the one before")]
+    if (heads := ledger.heads) is not None:
+        found.append(Step("the signatures", lambda: _of_heads(heads.verify(ledger.entries()))))
+    found += [Step(f"answers under {name}", lambda name=name: _sound_answers(ledger, name)) for name in CACHED_ANSWERS]  # type: ignore[misc]
+    timeline = ledger.timeline()
+    walk = _Walk(ledger, timeline, folder)
+    for entry in entries:
+        version = str(entry.body["version"])
+        if entry.kind == "registered":
+            found.append(Step(version, lambda standing=timeline[version]: walk.version(standing), entry))  # type: ignore[misc]
+        elif entry.kind == "decided":
+            name, decision = f"event {entry.number}, the decision on {version}", Decision.from_json(entry.body)
+            found.append(Step(name, lambda decision=decision: walk.decision(decision), entry))  # type: ignore[misc]
+    return found
+
+
 def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
     """Look at everything that a ledger names, and yield what was found, one at a time.
 
@@ -52,6 +99,10 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
         The model's folder; the code in it is of no importance, unless it is that of a fit.
     """
     yield from _looked("the chain", lambda: f"{ledger.verify()} events, each follows from the one before")
+    if (heads := ledger.heads) is not None:
+        yield from _looked("the signatures", lambda: _of_heads(heads.verify(ledger.entries())))
+        if unasked := unasked_anchors():
+            yield Finding("the signatures", "note", f"{', '.join(unasked)}: asked by Airflow's tasks only")
     timeline = ledger.timeline()
     walk = _Walk(ledger, timeline, folder)
     for standing in timeline.standings:
@@ -85,6 +136,20 @@ def _looked(what: str, look: Callable[[], str]) -> Iterator[Finding]:
         yield Finding(what, "wrong", str(error))
 
 
+def _of_heads(found: HeadsFound) -> str:
+    """Say in one sentence what signatures and anchors tell."""
+    parts = [f"{found.signed} events are signed by {', '.join(found.signers) or 'nobody'}"]
+    if found.before:
+        parts.append(f"the {found.before} before them are vouched for by their chain")
+    if found.anchored:
+        parts.append(f"the newest is remembered by {', '.join(found.anchored)}")
+    if found.behind:
+        parts.append(f"remembering less, which the next task mends: {', '.join(found.behind)}")
+    if not found.anchored and not found.behind:
+        parts.append("no anchor is set: that the newest events are all there is not proven")
+    return "; ".join(parts)
+
+
 def _answers(ledger: Ledger) -> Iterator[Finding]:
     count = 0
     for name in CACHED_ANSWERS:
@@ -94,6 +159,13 @@ def _answers(ledger: Ledger) -> Iterator[Finding]:
             else:
                 yield Finding(key, "wrong", str(error))
     yield Finding("kept answers", "ok", f"{count} are those that were given")
+
+
+def _sound_answers(ledger: Ledger, name: str) -> str:
+    found = list(check_answers(ledger.store, f"{ledger.model}/{name}"))
+    if wrong := [f"{key}: {error}" for key, error in found if error is not None]:
+        raise ObjectCorrupt("answers that were kept are not those that were given", found="; ".join(wrong))
+    return f"{len(found)} are those that were given"
 
 
 class _Walk:
@@ -107,6 +179,9 @@ class _Walk:
     def version(self, standing: VersionState) -> str:
         """Hold a version and all that it is made of against their names."""
         version = self._ledger.version(standing.version)
+        if (signed := self._ledger.statement(standing.version)) is not None:
+            for golden in signed.golden:
+                self._content(f"golden/{standing.version}", ".parquet", golden)
         self._snapshot(version.snapshot)
         fit = fit_of(self._store, version)
         named = {version.fit, *version.baselines.values(), *version.candidates.values(), *(fit.members or ())}

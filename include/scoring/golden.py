@@ -5,6 +5,7 @@ Whoever loads the version later, on whatever machine and by whatever release, fi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from include.config.model import ModelConfig
 from include.data.columns.conversion import ARROW
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
+from include.registry.statements import golden_folder
 from include.scoring.predictor import Array, Predictor, open_predictor
 from include.storage.content import get_content, put_content
 from include.storage.store import ObjectStore
@@ -41,7 +43,7 @@ def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: s
         table = golden_of(store, predictor)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return put_content(store, _folder(model.name, version), ".parquet", sink.getvalue().to_pybytes())
+    return put_content(store, golden_folder(model.name, version), ".parquet", sink.getvalue().to_pybytes())
 
 
 def golden_of(store: ObjectStore, predictor: Predictor, rows: int = ROWS) -> pa.Table:
@@ -70,16 +72,21 @@ def holdout_rows(store: ObjectStore, predictor: Predictor, rows: int) -> pa.Tabl
     ).replace_schema_metadata(None)
 
 
-def load_golden(store: ObjectStore, model: str, version: str) -> list[pa.Table]:
+def load_golden(store: ObjectStore, model: str, version: str, *, named: Sequence[str] = ()) -> list[pa.Table]:
     """Return what was kept of a version: none, one table, or several if registrations by several releases differ.
+
+    Parameters
+    ----------
+    named : sequence of str, optional
+        The digests that a signed statement names: these and no others.
 
     Raises
     ------
-    ObjectCorrupt
-        When a file's bytes are not those that it is named by.
+    ObjectCorrupt, ObjectMissing
+        When a file's bytes are not those that it is named by, or one that is named is gone.
     """
-    folder = _folder(model, version)
-    digests = [key.rpartition("/")[2].partition(".")[0] for key in store.list(f"{folder}/")]
+    folder = golden_folder(model, version)
+    digests = list(named) or [key.rpartition("/")[2].partition(".")[0] for key in store.list(f"{folder}/")]
     bodies = [get_content(store, folder, ".parquet", digest) for digest in digests]
     return [pq.read_table(pa.BufferReader(body), page_checksum_verification=True) for body in bodies]
 
@@ -110,7 +117,3 @@ def agree(found: Array, expected: Array) -> bool:
 
 def _spread(length: int, rows: int) -> np.ndarray[Any, Any]:
     return np.unique(np.linspace(0, length - 1, num=min(rows, length)).astype(int))
-
-
-def _folder(model: str, version: str) -> str:
-    return f"{model}/golden/{version}"

@@ -164,7 +164,8 @@ class LiveModel:
             predictor = stack.enter_context(
                 open_predictor(self.store, self.declared, self.folder, self._ledger.version(version))
             )
-            kept = load_golden(self.store, self.name, version)
+            signed = self._ledger.statement(version)
+            kept = load_golden(self.store, self.name, version, named=signed.golden if signed else ())
             for golden in kept or [golden_of(self.store, predictor)]:
                 check_golden(predictor, golden)
                 sample = golden.drop_columns([PREDICTED])

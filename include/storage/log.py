@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from include.errors import ChainBroken, ObjectMissing, StoreUnavailable
 from include.storage.content import canonical_json, digest, read_json
@@ -40,19 +40,35 @@ class Entry:
     digest: str
 
 
+class Heads(Protocol):
+    """Vouches for the newest entry of a log and so, by the chain, for all of them."""
+
+    def sign(self, number: int, digest: str, at: str) -> None:
+        """Called before an entry is written; what it raises keeps it from being written."""
+
+    def appended(self, entry: Entry) -> None:
+        """Called after an entry was written by this process."""
+
+    def check(
+        self, entries: tuple[Entry, ...], read_on: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]
+    ) -> tuple[Entry, ...]:
+        """Return what was read, or what ``read_on`` returns of it, if its newest entry is vouched for."""
+
+
 class Log:
     """Entries 0, 1, 2, ... under ``prefix``, each one object written with put-if-absent.
 
     Whoever loses the race for a number reads what won and decides again. Entries never change, so an instance reads each
-    one once. Nothing in a log can tell that its newest entries were removed; whoever must know keeps the last digest.
+    one once. Nothing in a log can tell that its newest entries were removed; whoever must know gives ``heads``.
 
     Whoever writes the last of 256 entries also writes all of them as one object, so that a long log is read in few calls.
     Such a pack is a cache: one that is missing or does not fit is passed over, and `verify` holds each against its entries.
     """
 
-    def __init__(self, store: ObjectStore, prefix: str) -> None:
+    def __init__(self, store: ObjectStore, prefix: str, *, heads: Heads | None = None) -> None:
         self.store = store
         self.prefix = prefix.rstrip("/")
+        self._heads = heads
         self._entries: tuple[Entry, ...] = ()
 
     def read(self) -> tuple[Entry, ...]:
@@ -63,9 +79,11 @@ class Log:
         ChainBroken
             Naming the first entry that is missing, changed or forked.
         """
-        known = self._entries or self._read_packs()
-        self._entries = known + self._read_from(known)
-        return self._entries
+        entries = self._read_on(self._entries or self._read_packs())
+        if self._heads is not None and (not self._entries or len(entries) > len(self._entries)):
+            entries = self._heads.check(entries, self._read_on)
+        self._entries = entries
+        return entries
 
     def has_more(self) -> bool:
         """Tell in one call of the store, whatever the log's length, whether it has entries beyond those read."""
@@ -115,11 +133,15 @@ class Log:
             fields = {"number": number, "previous": previous, "kind": kind, "at": at, "nonce": nonce, "body": body}
             stored, key = _seal(fields), self._key(number)
             began = time.monotonic()
+            if self._heads is not None:
+                self._heads.sign(number, digest(canonical_json(fields)), at)
             if self.store.put_if_absent(key, stored):
                 entry = _open(stored, number, where=f"{self.store.url}: {key}")
                 self._entries = (*entries, entry)
                 if len(self._entries) % _PACK == 0:
                     self._write_packs()
+                if self._heads is not None:
+                    self._heads.appended(entry)
                 return entry
             losses += 1
             taken = time.monotonic() - began
@@ -166,6 +188,9 @@ class Log:
                 break
             entries += found
         return tuple(entries)
+
+    def _read_on(self, known: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        return known + self._read_from(known)
 
     def _read_from(self, known: tuple[Entry, ...]) -> tuple[Entry, ...]:
         after = self._key(len(known) - 1) if known else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from include.errors import ConfigError
+from include.errors import ConfigError, StoreUnavailable
+from include.signing.deployment import AirflowSide
 
 
 def s3_client(connection: str | None) -> Any:
@@ -49,3 +51,69 @@ class AirflowConnections:
 
         hook = BaseHook.get_connection(connection).get_hook()  # type: ignore[no-untyped-call] # as Airflow has it
         return hook.get_sqlalchemy_engine()
+
+
+def signing_pem(connection: str) -> bytes:
+    r"""Return the private key that is the password of an Airflow connection, PEM with its line breaks or with ``\\n`` for them.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such connection, or it has no password.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        password = BaseHook.get_connection(connection).password
+    except AirflowNotFoundException:
+        password = None
+    if not password:
+        raise ConfigError(
+            f"There is no Airflow connection {connection} with a signing key as its password.",
+            expected="a connection of any type, whose password is an Ed25519 private key as PEM",
+            where="RATCHET_SIGNING_CONNECTION",
+            remedy=f"set AIRFLOW_CONN_{connection.upper()}, or make the connection in Airflow",
+        )
+    return str(password).replace("\\n", "\n").encode()
+
+
+class VariableAnchor:
+    """The newest signed heads as Airflow variables, one a model; writable for Airflow's tasks and not for the store's writers."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.where = f"Airflow variable {prefix}_<model>"
+
+    def newest(self, model: str) -> bytes | None:
+        """Return the model's variable, if there is one."""
+        from airflow.sdk import Variable
+
+        kept = Variable.get(f"{self._prefix}_{model}", default=None)
+        return None if kept is None else str(kept).encode()
+
+    def keep(self, model: str, number: int, envelope: bytes) -> None:
+        """Set the model's variable."""
+        from airflow.sdk import Variable
+        from airflow.sdk.exceptions import AirflowRuntimeError
+
+        try:
+            Variable.set(
+                f"{self._prefix}_{model}", envelope.decode(), description="Newest signed head of a Ratchet ledger"
+            )
+        except (AirflowRuntimeError, ImportError, AttributeError) as error:  # only tasks may
+            raise StoreUnavailable(
+                "an Airflow variable can't be set", found=type(error).__name__, where=self.where
+            ) from error
+
+
+def variable_anchor(prefix: str) -> VariableAnchor | None:
+    """Return the anchor, or None in a process that is no task and not the API server, which Airflow shows no variables."""
+    from airflow.sdk.execution_time import task_runner
+
+    serves = os.environ.get("_AIRFLOW_PROCESS_CONTEXT") == "server"
+    return VariableAnchor(prefix) if serves or getattr(task_runner, "SUPERVISOR_COMMS", None) is not None else None
+
+
+AirflowSide.signing_pem = staticmethod(signing_pem)
+AirflowSide.variable_anchor = staticmethod(variable_anchor)

@@ -1,0 +1,159 @@
+"""Signed statements about versions: what belongs to one, by digest, in the form of in-toto.
+
+One is made when a version is registered, and one for each evidence that it is decided on. Whoever has the files and the trusted
+keys can check a version with nothing else: the names of the subjects are the keys of the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from include.errors import ObjectMissing, SignatureRefused
+from include.registry.versions import Version
+from include.signing.envelope import seal, unseal
+from include.signing.keys import SigningKey, TrustedKeys
+from include.storage.content import to_iso
+from include.storage.store import ObjectStore
+
+STATEMENT = "application/vnd.in-toto+json"
+"""The payload type, https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md."""
+PREDICATE = "urn:ratchet:version:1"
+
+
+@dataclass(frozen=True)
+class VersionStatement:
+    """What a signed statement says of a version.
+
+    Attributes
+    ----------
+    subjects : dict of str to str
+        SHA-256 digests of objects, by their keys in the store.
+    signer : str
+        The name of the trusted key.
+    """
+
+    version: str
+    subjects: dict[str, str]
+    signer: str
+
+    @property
+    def golden(self) -> tuple[str, ...]:
+        """The digests of its golden rows."""
+        return tuple(digest for key, digest in self.subjects.items() if key.split("/")[1] == "golden")
+
+
+def golden_folder(model: str, version: str) -> str:
+    """Return the folder of a version's golden rows."""
+    return f"{model}/golden/{version}"
+
+
+def statement_key(model: str, version: str, evidence: str | None) -> str:
+    """Return the key of the statement about a version, as registered or as decided on some evidence."""
+    return f"{model}/statements/{version}/{evidence or 'registered'}.json"
+
+
+def sign_version(
+    store: ObjectStore,
+    version: Version,
+    key: SigningKey,
+    trusted: TrustedKeys,
+    *,
+    at: str,
+    evidence: str | None = None,
+    config: str | None = None,
+) -> None:
+    """Put the signed statement about a version; the first one stands.
+
+    Parameters
+    ----------
+    at : str
+        The instant of the signature.
+    evidence, config : str, optional
+        Digests of what it was decided on and by, once it is.
+
+    Raises
+    ------
+    SignatureRefused
+        When another statement is there already.
+    """
+    subjects = _subjects(version, evidence, config)
+    folder = golden_folder(version.model, version.id)
+    subjects |= {name: PurePosixPath(name).stem for name in store.list(f"{folder}/")}
+    facts = {"version": version.id, "as_of": to_iso(version.as_of), "recipe": version.fit, "at": at}
+    value = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects.items())],
+        "predicateType": PREDICATE,
+        "predicate": {"model": version.model, **facts},
+    }
+    if not store.put_if_absent(statement_key(version.model, version.id, evidence), seal(STATEMENT, value, key)):
+        check_version(store, version, trusted, evidence=evidence, config=config)
+
+
+def check_version(
+    store: ObjectStore, version: Version, trusted: TrustedKeys, *, evidence: str | None, config: str | None = None
+) -> VersionStatement:
+    """Return the statement about a version, once it is found to be signed and to be about this very version.
+
+    Parameters
+    ----------
+    evidence : str or None
+        The digest of what it was last decided on; None before that, and where nothing could be measured.
+
+    Raises
+    ------
+    SignatureRefused
+        When there is none, nobody who is trusted signed it, or it names other objects.
+    """
+    key = statement_key(version.model, version.id, evidence)
+    where = f"{store.url}: {key}"
+    try:
+        envelope = store.get(key)
+    except ObjectMissing:
+        raise SignatureRefused(
+            "a version is not signed",
+            expected="a statement by a trusted key",
+            found="none",
+            where=where,
+            remedy="a version from before signing: look at it (`python -m include verify`), then `python -m include sign`. "
+            "Otherwise look for who could write it",
+        ) from None
+    value, signer = unseal(STATEMENT, envelope, trusted, where=where)
+    subjects = _read_subjects(value, where)
+    expected = _subjects(version, evidence, config)
+    if others := sorted(name for name, digest in expected.items() if subjects.get(name) != digest):
+        raise SignatureRefused(
+            "a version is signed with other contents",
+            expected=", ".join(f"{name} {subjects.get(name, 'not named')[:12]}" for name in others),
+            found=", ".join(expected[name][:12] for name in others),
+            where=where,
+            remedy="restore the objects from a backup; nothing of the version is used",
+        )
+    return VersionStatement(version.id, subjects, signer.name)
+
+
+def _subjects(version: Version, evidence: str | None, config: str | None) -> dict[str, str]:
+    model = version.model
+    subjects = {
+        f"{model}/versions/{version.id}.json": version.digest,
+        f"{model}/models/{version.model_file}.skops": version.model_file,
+        f"{model}/snapshots/{version.snapshot}.json": version.snapshot,
+    }
+    if version.fit in version.records:  # release 0.1 names no records
+        subjects[f"{model}/fits/{version.fit}.json"] = version.records[version.fit]
+    if evidence is not None:
+        subjects[f"{model}/evidence/{evidence}.json"] = evidence
+    if config is not None:
+        subjects[f"{model}/configs/{config}.json"] = config
+    return subjects
+
+
+def _read_subjects(value: Any, where: str) -> dict[str, str]:
+    try:
+        if value["predicateType"] != PREDICATE:
+            raise ValueError
+        return {str(one["name"]): str(one["digest"]["sha256"]) for one in value["subject"]}
+    except (KeyError, TypeError, ValueError):
+        raise SignatureRefused("this is no statement about a version", expected=PREDICATE, where=where) from None

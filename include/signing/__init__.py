@@ -1,0 +1,9 @@
+"""Signing: who vouches for what the store holds, and how anybody finds out that it went back in time.
+
+Here are keys, signed envelopes (DSSE), the signed heads of ledgers and the anchors that remember the newest one, and in-toto
+statements about versions. All of it is optional: without `RATCHET_TRUSTED_KEYS` nothing is signed and nothing is checked.
+Not here: the log whose head is signed (`include.storage.log`), and what a version consists of (`include.registry`).
+"""
+
+PUBLIC: tuple[str, ...] = ("deployment", "envelope", "heads", "keys")
+"""The modules that other rooms may import."""
