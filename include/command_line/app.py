@@ -119,7 +119,7 @@ def verify(model: Model) -> None:
 @app.command()
 def pack(
     model: Model,
-    version: Version,
+    version: Annotated[str | None, typer.Argument(help="A version's id; the champion if left out.")] = None,
     to: Annotated[
         Path | None, typer.Option(help="The file; MODEL-VERSION.zip here if left out.", dir_okay=False)
     ] = None,
