@@ -179,6 +179,26 @@ def plan(
 
 
 @app.command()
+def review(
+    against: Annotated[
+        str | None, typer.Option(help="Plan the models whose declaration is another one in this commit or branch.")
+    ] = None,
+    rows: Annotated[bool, typer.Option(help="Bring in and check the rows, as a run would.")] = True,
+) -> None:
+    """Lint every model and plan every changed one, for a pull request; ends with 1 if one of them can't be used."""
+    from include.command_line.review import review as look  # as in `lint`
+
+    sound = True
+    for name, text, usable in look(
+        Settings.from_environment().models.absolute(), against, now=datetime.now(UTC), with_rows=rows
+    ):
+        typer.echo(f"## {name}: {'can be used' if usable else 'CAN NOT BE USED'}\n\n{text}\n")
+        sound &= usable
+    if not sound:
+        raise typer.Exit(1)
+
+
+@app.command()
 def new(
     model: Annotated[str, typer.Argument(help="What to call the model: lower case letters, digits, underscores.")],
     file: Annotated[
