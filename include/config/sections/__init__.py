@@ -4,6 +4,7 @@ Not here: reading the file and its errors (`include.config.load`).
 """
 
 PUBLIC: tuple[str, ...] = (
+    "about",
     "behaviour",
     "data",
     "evaluation",
