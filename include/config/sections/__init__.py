@@ -4,7 +4,6 @@ Not here: reading the file and its errors (`include.config.load`).
 """
 
 PUBLIC: tuple[str, ...] = (
-    "about",
     "behaviour",
     "data",
     "evaluation",
