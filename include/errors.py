@@ -22,6 +22,7 @@
     ├── ModelFileRefused       a model file is damaged or holds a type that is not permitted
     ├── EvaluationError        evidence can't be measured
     ├── RegistryError          an operation on the ledger that the laws do not allow
+    ├── AuditFailed            something that a ledger names is not what it was
     ├── NotReproduced          a version, trained again from its record, is another model
     └── RequestError           a request to the server can't be answered as it is
 
@@ -166,6 +167,10 @@ class EvaluationError(RatchetError):
 
 class RegistryError(RatchetError):
     """An operation on the ledger that the laws do not allow."""
+
+
+class AuditFailed(RatchetError):  # named as the rest of the error tree
+    """Something that a ledger names is not what it was."""
 
 
 class NotReproduced(RatchetError):  # named as the rest of the error tree

@@ -69,3 +69,19 @@ def store(request: pytest.FixtureRequest) -> ObjectStore:
     """An empty store of each kind, one after the other."""
     store: ObjectStore = request.getfixturevalue(f"{request.param}_store")
     return store
+
+
+@pytest.fixture(scope="session")
+def signed_made(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A deployment that signs, which nobody may change."""
+    from signed_world import SignedWorld
+
+    return SignedWorld.make(tmp_path_factory.mktemp("signed") / "w")
+
+
+@pytest.fixture
+def signed_world(signed_made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A copy of it, under its settings."""
+    world = signed_made.copy(tmp_path / "w")
+    world.settings(monkeypatch)
+    return world

@@ -50,6 +50,17 @@ class Retrain(Section):
     _readable = field_validator("cron")(_is_schedule)
 
 
+class Audit(Section):
+    """Auditing in parts."""
+
+    cron: str
+    """A cron expression or a preset, at whose ticks a part is audited."""
+    calls: int = Field(default=10_000, ge=100)
+    """How many calls of the store one run may cost; the next run goes on where it ended, and begins anew after the last object."""
+
+    _readable = field_validator("cron")(_is_schedule)
+
+
 class Schedule(Section):
     """When the model's DAGs run."""
 
@@ -59,6 +70,8 @@ class Schedule(Section):
     """The same for batch predictions, on time only; each run predicts the rows between the tick before its logical date and that date. Left out: only by hand, one partition at a time."""
     monitor: str | None = Field(default=None, exclude_if=lambda value: value is None)
     """The same for watching the champion, on time only; each run looks at the rows that were predicted between the tick before its logical date and that date. Left out: the champion is not watched."""
+    audit: str | Audit | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The same for auditing: everything that the ledger names is read again and held against its name, its signature and its evidence. Or `{cron: ..., calls: ...}`, with what one run may cost. Left out: nothing is audited by itself."""
     timezone: Zone = Field(default="UTC", exclude_if=lambda name: name == "UTC")
     """What the expressions mean, and `start` and `end` if they are written without a zone: an IANA name such as `Europe/Berlin`. Daylight saving time moves the ticks as it moves the clocks."""
     start: datetime
@@ -66,9 +79,9 @@ class Schedule(Section):
     end: datetime | None = None
     """The last one; left out for a model that goes on."""
 
-    @field_validator("retrain", "score", "monitor")
+    @field_validator("retrain", "score", "monitor", "audit")
     @classmethod
-    def _readable(cls, value: str | Retrain | None) -> str | Retrain | None:
+    def _readable(cls, value: str | Retrain | Audit | None) -> str | Retrain | Audit | None:
         return _is_schedule(value) if isinstance(value, str) else value
 
     @field_validator("start", "end", mode="before")
@@ -96,6 +109,11 @@ class Schedule(Section):
     def retrain_cron(self) -> str | None:
         """The expression at whose ticks the model is retrained, if there is one."""
         return self.retrain.cron if isinstance(self.retrain, Retrain) else self.retrain
+
+    @property
+    def audits(self) -> Audit | None:
+        """When and at which cost the model is audited, if it is."""
+        return Audit(cron=self.audit) if isinstance(self.audit, str) else self.audit
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -180,13 +198,15 @@ class ModelConfig(Section):
             raise ValueError(
                 f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}"
             )
+        if self.task != "regression" and (found := self.training.for_values_only):
+            raise ValueError(f"`training.{found[0]}` is for regression")
         for metric in self.metrics:
             _known("metric", metric, {name for name, facts in METRICS.items() if self.task in facts.task}, self.task)
         if ("cost" in self.metrics) != (self.evaluation.cost is not None):
             raise ValueError("expected `evaluation.cost` together with the metric `cost`")
-        if self.gate.primary.metric == "cost":
+        if self.gate.primary.metric in ("cost", "interval_coverage"):
             raise ValueError(
-                "`cost` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it"
+                f"`{self.gate.primary.metric}` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it"
             )
         if self.task == "regression" and self.evaluation.cost is not None and self.evaluation.cost.matrix is not None:
             raise ValueError("`evaluation.cost.matrix` is of classes; give `function`")
@@ -199,6 +219,8 @@ class ModelConfig(Section):
             raise ValueError(f"`training` weighs or groups rows by the target `{self.data.target}`")
         if self.task != "classification" and (found := self.training.for_classes_only):
             raise ValueError(f"`{found[0]}` is for classification")
+        if "interval_coverage" in self.metrics and self.training.intervals is None:
+            raise ValueError("expected `training.intervals` together with the metric `interval_coverage`")
         if self.task == "clustering" and (found := self.features.for_targets_only):
             raise ValueError(f"`{found[0]}` learns from a target, which clustering does not have")
         return self
@@ -242,7 +264,8 @@ class ModelConfig(Section):
         rules: list[Primary | Require | Guard] = [self.gate.primary, *self.gate.require, *self.gate.guards]
         worst = [rule.metric for rule in self.gate.fairness if rule.metric is not None]
         gap = [self.gate.overfitting.metric] if self.gate.overfitting and self.gate.overfitting.metric else []
-        return tuple(dict.fromkeys([*(rule.metric for rule in rules), *worst, *gap, *self.evaluation.metrics]))
+        own = ["interval_coverage"] if self.training.intervals else []
+        return tuple(dict.fromkeys([*(rule.metric for rule in rules), *worst, *gap, *self.evaluation.metrics, *own]))
 
     @property
     def fairness_groups(self) -> tuple[str, ...]:

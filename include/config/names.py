@@ -10,36 +10,39 @@ class MetricFacts(NamedTuple):
 
     task: str
     greater_is_better: bool
+    label: str = ""
+    """How people read it; the name with blanks for its underscores if left out."""
 
 
 METRICS: dict[str, MetricFacts] = {
-    "roc_auc": MetricFacts("classification", True),
+    "roc_auc": MetricFacts("classification", True, "ROC AUC"),
     "average_precision": MetricFacts("classification", True),
-    "f1": MetricFacts("classification", True),
+    "f1": MetricFacts("classification", True, "F1"),
     "precision": MetricFacts("classification", True),
     "recall": MetricFacts("classification", True),
     "accuracy": MetricFacts("classification", True),
     "balanced_accuracy": MetricFacts("classification", True),
-    "f1_macro": MetricFacts("classification", True),
-    "f1_weighted": MetricFacts("classification", True),
+    "f1_macro": MetricFacts("classification", True, "F1, macro"),
+    "f1_weighted": MetricFacts("classification", True, "F1, weighted"),
     "precision_macro": MetricFacts("classification", True),
     "precision_weighted": MetricFacts("classification", True),
     "recall_macro": MetricFacts("classification", True),
     "recall_weighted": MetricFacts("classification", True),
-    "brier": MetricFacts("classification", False),
+    "brier": MetricFacts("classification", False, "Brier score"),
     "log_loss": MetricFacts("classification", False),
     "calibration_error": MetricFacts("classification", False),
-    "mse": MetricFacts("regression", False),
-    "rmse": MetricFacts("regression", False),
-    "mae": MetricFacts("regression", False),
-    "mape": MetricFacts("regression", False),
-    "pinball": MetricFacts("regression", False),
-    "r2": MetricFacts("regression", True),
+    "mse": MetricFacts("regression", False, "Mean squared error"),
+    "rmse": MetricFacts("regression", False, "Root mean squared error"),
+    "mae": MetricFacts("regression", False, "Mean absolute error"),
+    "mape": MetricFacts("regression", False, "Mean absolute percentage error"),
+    "pinball": MetricFacts("regression", False, "Pinball loss"),
+    "r2": MetricFacts("regression", True, "R²"),
+    "interval_coverage": MetricFacts("regression", True, "Coverage of prediction intervals"),
     "silhouette": MetricFacts("clustering", True),
-    "davies_bouldin": MetricFacts("clustering", False),
-    "calinski_harabasz": MetricFacts("clustering", True),
+    "davies_bouldin": MetricFacts("clustering", False, "Davies-Bouldin index"),
+    "calinski_harabasz": MetricFacts("clustering", True, "Calinski-Harabasz index"),
     "stability": MetricFacts("clustering", True),
-    "cost": MetricFacts("classification or regression", False),
+    "cost": MetricFacts("classification or regression", False, "Cost per row"),
 }
 """What can be measured, by task, and which direction is good."""
 
@@ -54,6 +57,8 @@ class EstimatorFacts(NamedTuple):
     """Whether rows can count more or less than others."""
     library: str = ""
     """The library of the extra `learners` that it needs."""
+    stores: tuple[str, ...] = ()
+    """The classes that its model files hold beside what every file may hold, as they are stored: the loader trusts them."""
 
 
 _BOTH = ("classification", "regression")
@@ -63,34 +68,110 @@ _VALUES = ("regression",)
 _GROUPS = ("clustering",)
 
 ESTIMATORS: dict[str, EstimatorFacts] = {
-    "logistic_regression": EstimatorFacts(_CLASSES),
-    "linear_regression": EstimatorFacts(_VALUES),
-    "ridge": EstimatorFacts(_VALUES),
-    "lasso": EstimatorFacts(_VALUES),
-    "elastic_net": EstimatorFacts(_VALUES),
-    "bayesian_ridge": EstimatorFacts(_VALUES),
-    "huber": EstimatorFacts(_VALUES),
-    "quantile": EstimatorFacts(_VALUES),
-    "poisson": EstimatorFacts(_VALUES),
-    "gamma": EstimatorFacts(_VALUES),
-    "sgd": EstimatorFacts(_BOTH, early_stopping=True),
-    "linear_discriminant": EstimatorFacts(_CLASSES, weights=False),
-    "quadratic_discriminant": EstimatorFacts(_CLASSES, weights=False),
-    "linear_svm": EstimatorFacts(_BOTH),
-    "svm": EstimatorFacts(_BOTH),
-    "naive_bayes": EstimatorFacts(_CLASSES),
-    "bernoulli_naive_bayes": EstimatorFacts(_CLASSES),
-    "k_neighbors": EstimatorFacts(_BOTH, weights=False),
-    "decision_tree": EstimatorFacts(_BOTH),
-    "random_forest": EstimatorFacts(_BOTH),
-    "extra_trees": EstimatorFacts(_BOTH),
-    "ada_boost": EstimatorFacts(_BOTH),
-    "gradient_boosting": EstimatorFacts(_BOTH),
-    "hist_gradient_boosting": EstimatorFacts(_BOTH, early_stopping=True),
+    "logistic_regression": EstimatorFacts(_CLASSES, stores=("sklearn.linear_model._logistic.LogisticRegression",)),
+    "linear_regression": EstimatorFacts(_VALUES, stores=("sklearn.linear_model._base.LinearRegression",)),
+    "ridge": EstimatorFacts(_VALUES, stores=("sklearn.linear_model._ridge.Ridge",)),
+    "lasso": EstimatorFacts(_VALUES, stores=("sklearn.linear_model._coordinate_descent.Lasso",)),
+    "elastic_net": EstimatorFacts(_VALUES, stores=("sklearn.linear_model._coordinate_descent.ElasticNet",)),
+    "bayesian_ridge": EstimatorFacts(_VALUES, stores=("sklearn.linear_model._bayes.BayesianRidge",)),
+    "huber": EstimatorFacts(_VALUES, stores=("sklearn.linear_model._huber.HuberRegressor",)),
+    "quantile": EstimatorFacts(_VALUES, stores=("sklearn.linear_model._quantile.QuantileRegressor",)),
+    "poisson": EstimatorFacts(_VALUES, stores=("sklearn.linear_model._glm.glm.PoissonRegressor",)),
+    "gamma": EstimatorFacts(_VALUES, stores=("sklearn.linear_model._glm.glm.GammaRegressor",)),
+    "sgd": EstimatorFacts(
+        _BOTH,
+        early_stopping=True,
+        stores=(
+            "sklearn.linear_model._stochastic_gradient.SGDClassifier",
+            "sklearn.linear_model._stochastic_gradient.SGDRegressor",
+        ),
+    ),
+    "linear_discriminant": EstimatorFacts(
+        _CLASSES, weights=False, stores=("sklearn.discriminant_analysis.LinearDiscriminantAnalysis",)
+    ),
+    "quadratic_discriminant": EstimatorFacts(
+        _CLASSES, weights=False, stores=("sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis",)
+    ),
+    "linear_svm": EstimatorFacts(
+        _BOTH,
+        stores=(
+            "sklearn.svm._classes.LinearSVC",
+            "sklearn.svm._classes.LinearSVR",
+        ),
+    ),
+    "svm": EstimatorFacts(
+        _BOTH,
+        stores=(
+            "sklearn.svm._classes.SVC",
+            "sklearn.svm._classes.SVR",
+        ),
+    ),
+    "naive_bayes": EstimatorFacts(_CLASSES, stores=("sklearn.naive_bayes.GaussianNB",)),
+    "bernoulli_naive_bayes": EstimatorFacts(_CLASSES, stores=("sklearn.naive_bayes.BernoulliNB",)),
+    "k_neighbors": EstimatorFacts(
+        _BOTH,
+        weights=False,
+        stores=(
+            "sklearn.neighbors._classification.KNeighborsClassifier",
+            "sklearn.neighbors._regression.KNeighborsRegressor",
+        ),
+    ),
+    "decision_tree": EstimatorFacts(
+        _BOTH,
+        stores=(
+            "sklearn.tree._classes.DecisionTreeClassifier",
+            "sklearn.tree._classes.DecisionTreeRegressor",
+        ),
+    ),
+    "random_forest": EstimatorFacts(
+        _BOTH,
+        stores=(
+            "sklearn.ensemble._forest.RandomForestClassifier",
+            "sklearn.ensemble._forest.RandomForestRegressor",
+        ),
+    ),
+    "extra_trees": EstimatorFacts(
+        _BOTH,
+        stores=(
+            "sklearn.ensemble._forest.ExtraTreesClassifier",
+            "sklearn.ensemble._forest.ExtraTreesRegressor",
+        ),
+    ),
+    "ada_boost": EstimatorFacts(
+        _BOTH,
+        stores=(
+            "sklearn.ensemble._weight_boosting.AdaBoostClassifier",
+            "sklearn.ensemble._weight_boosting.AdaBoostRegressor",
+        ),
+    ),
+    "gradient_boosting": EstimatorFacts(
+        _BOTH,
+        stores=(
+            "sklearn.ensemble._gb.GradientBoostingClassifier",
+            "sklearn.ensemble._gb.GradientBoostingRegressor",
+        ),
+    ),
+    "hist_gradient_boosting": EstimatorFacts(
+        _BOTH,
+        early_stopping=True,
+        stores=(
+            "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
+            "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor",
+        ),
+    ),
     "lightgbm": EstimatorFacts(_BOTH, early_stopping=True, library="lightgbm"),
-    "mlp": EstimatorFacts(_BOTH, early_stopping=True),
-    "k_means": EstimatorFacts(_GROUPS),
-    "gaussian_mixture": EstimatorFacts(_GROUPS, weights=False),
+    "mlp": EstimatorFacts(
+        _BOTH,
+        early_stopping=True,
+        stores=(
+            "sklearn.neural_network._multilayer_perceptron.MLPClassifier",
+            "sklearn.neural_network._multilayer_perceptron.MLPRegressor",
+        ),
+    ),
+    "k_means": EstimatorFacts(_GROUPS, stores=("sklearn.cluster._kmeans.KMeans",)),
+    "gaussian_mixture": EstimatorFacts(
+        _GROUPS, weights=False, stores=("sklearn.mixture._gaussian_mixture.GaussianMixture",)
+    ),
     "hdbscan": EstimatorFacts(_GROUPS, weights=False),
 }
 """What can be fitted, by task."""

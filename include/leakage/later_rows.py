@@ -7,10 +7,18 @@ from collections.abc import Callable
 import pandas as pd
 
 from include.data.columns.equal_values import equal_values
+from include.leakage.inputs import LeakageInputs
 from include.leakage.tripwire import Tripwire
 
 _NAME = "later_rows"
 Derive = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def ask(inputs: LeakageInputs) -> Tripwire:
+    """Derive the training rows of one fit again, without some of them."""
+    learned = inputs.learned
+    derive = learned.origin.derive if learned.declared.features.derive else None
+    return later_rows(learned.raw, learned.derived, derive)
 
 
 def later_rows(raw: pd.DataFrame, whole: pd.DataFrame, derive: Derive | None) -> Tripwire:

@@ -11,6 +11,8 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from include.data.row_digests import rows_digest
+from include.leakage.inputs import LeakageInputs
 from include.leakage.tripwire import Tripwire
 from include.training.estimators.ensembles import EnsembleClassifier, EnsembleRegressor
 from include.training.estimators.meta_estimator import MetaEstimator
@@ -22,6 +24,22 @@ from include.training.training_rows import TrainingRows
 
 _NAME = "preparation"
 _SHOWN = 3
+
+
+def ask(inputs: LeakageInputs) -> Tripwire:
+    """Hold the training rows of one fit against its record, and what it learned against those rows."""
+    learned = inputs.learned
+    fit, frame = learned.fit, learned.rows.frame
+    found = rows_digest(frame, learned.declared.data.row_id)
+    if (len(frame), found) != (fit.train.rows, fit.train.rows_digest):
+        return Tripwire(
+            _NAME,
+            "tripped",
+            f"the record of the fit names {fit.train.rows:,} rows ({fit.train.rows_digest[:12]}), and the training window has "
+            f"{len(frame):,} ({found[:12]})",
+            "It was fitted to other rows than those of its training window. Train it again with the task `train`",
+        )
+    return preparation_of_training_rows(inputs.pipeline, learned.recipe, learned.rows, threads=inputs.threads)
 
 
 def preparation_of_training_rows(model: Pipeline, recipe: Recipe, rows: TrainingRows, *, threads: int = 1) -> Tripwire:

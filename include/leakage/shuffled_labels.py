@@ -11,8 +11,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 from include.errors import RatchetError
+from include.leakage.inputs import LeakageInputs
 from include.leakage.sampling import MIN_SAMPLE, halves, sample
-from include.leakage.tripwire import Tripwire
+from include.leakage.tripwire import NO_TARGET, Tripwire
 from include.training.estimators.predictions import class_probabilities, predicted_values
 from include.training.training_rows import TrainingRows
 
@@ -22,6 +23,13 @@ FALSE_ALARM = 1e-5
 
 _NAME = "shuffled_labels"
 Array = np.ndarray[Any, Any]
+
+
+def ask(inputs: LeakageInputs) -> Tripwire:
+    """Fit the recipe of one training to shuffled labels."""
+    if inputs.model.data.target is None:
+        return Tripwire(_NAME, "not_asked", NO_TARGET)
+    return shuffled_labels(inputs.learned.rows, inputs.refit, seed=inputs.seed)
 
 
 def shuffled_labels(rows: TrainingRows, fit: Callable[[TrainingRows], Any], *, seed: int) -> Tripwire:

@@ -10,8 +10,9 @@ import pandas as pd
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.tree import DecisionTreeRegressor
 
+from include.leakage.inputs import LeakageInputs
 from include.leakage.sampling import MIN_SAMPLE, halves, sample
-from include.leakage.tripwire import Tripwire
+from include.leakage.tripwire import NO_TARGET, Tripwire
 from include.training.preprocessing.category_encoder import factorize_texts
 from include.training.preprocessing.float_converter import FloatConverter
 from include.training.training_rows import TrainingRows
@@ -22,6 +23,14 @@ MAX_SAMPLED_ROWS = 10_000
 
 _NAME = "single_column"
 Array = np.ndarray[Any, Any]
+
+
+def ask(inputs: LeakageInputs) -> Tripwire:
+    """Let every column of one training predict its target alone."""
+    if inputs.model.data.target is None:
+        return Tripwire(_NAME, "not_asked", NO_TARGET)
+    learned, trusted = inputs.learned, inputs.model.evaluation.trusted
+    return single_column(learned.rows, learned.fit.columns, trusted=trusted, seed=inputs.seed)
 
 
 def single_column(

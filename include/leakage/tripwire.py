@@ -35,6 +35,9 @@ class Tripwire:
         return self.found if self.lesson is None else f"{self.found}. {self.lesson}"
 
 
+NO_TARGET = "there is no target that could be given away"
+"""Why a question about the target is not asked of a clustering."""
+
 QUESTIONS: dict[str, str] = {
     "shared_rows": "Is any row, or what it is about, in both training and holdout?",
     "single_column": "Does a single column give the answer away?",
@@ -42,4 +45,8 @@ QUESTIONS: dict[str, str] = {
     "later_rows": "Do features change when later rows are taken away?",
     "preparation": "Has any preparation learned from more than training rows?",
 }
-"""The tripwires by name, as a person would ask them."""
+"""The tripwires by name, as a person would ask them, in the order in which they are asked.
+
+The module of this package that is named after a tripwire has a function ``ask`` that takes `include.leakage.inputs.LeakageInputs`
+and returns a `Tripwire`.
+"""

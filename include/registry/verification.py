@@ -28,6 +28,7 @@ from include.signing.deployment import unasked_anchors
 from include.signing.heads import HeadsFound
 from include.storage.answers import check_answers
 from include.storage.content import digest_json, get_content, read_json
+from include.storage.log import Entry
 from include.training.fit_record import FitRecord
 from include.training.provenance import config_of, listed_code
 
@@ -43,6 +44,50 @@ class Finding:
     state: Literal["ok", "note", "wrong"]
     """``note``: nothing is wrong, but less is known than of what this release writes."""
     found: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to look at.
+
+    Attributes
+    ----------
+    look : callable
+        Returns a sentence; raises `RatchetError` where something is wrong.
+    event : Entry or None
+        The event that names what is looked at.
+    """
+
+    name: str
+    look: Callable[[], str]
+    event: Entry | None = None
+
+
+def steps(ledger: Ledger, folder: Path) -> list[Step]:
+    """Return what `verify` looks at, event by event in their order, so that a part of it can be taken at a time.
+
+    Of a ledger that can't be read there is one step, which says why. An object that two steps name is read once.
+    """
+    try:
+        entries = ledger.entries()
+    except StoreUnavailable:
+        raise
+    except RatchetError:
+        return [Step("the ledger", lambda: f"{len(ledger.entries())} events")]
+    found = [Step("the chain", lambda: f"{ledger.verify()} events, each follows from the one before")]
+    if (heads := ledger.heads) is not None:
+        found.append(Step("the signatures", lambda: _of_heads(heads.verify(ledger.entries()))))
+    found += [Step(f"answers under {name}", lambda name=name: _sound_answers(ledger, name)) for name in CACHED_ANSWERS]  # type: ignore[misc]
+    timeline = ledger.timeline()
+    walk = _Walk(ledger, timeline, folder)
+    for entry in entries:
+        version = str(entry.body["version"])
+        if entry.kind == "registered":
+            found.append(Step(version, lambda standing=timeline[version]: walk.version(standing), entry))  # type: ignore[misc]
+        elif entry.kind == "decided":
+            name, decision = f"event {entry.number}, the decision on {version}", Decision.from_json(entry.body)
+            found.append(Step(name, lambda decision=decision: walk.decision(decision), entry))  # type: ignore[misc]
+    return found
 
 
 def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
@@ -114,6 +159,13 @@ def _answers(ledger: Ledger) -> Iterator[Finding]:
             else:
                 yield Finding(key, "wrong", str(error))
     yield Finding("kept answers", "ok", f"{count} are those that were given")
+
+
+def _sound_answers(ledger: Ledger, name: str) -> str:
+    found = list(check_answers(ledger.store, f"{ledger.model}/{name}"))
+    if wrong := [f"{key}: {error}" for key, error in found if error is not None]:
+        raise ObjectCorrupt("answers that were kept are not those that were given", found="; ".join(wrong))
+    return f"{len(found)} are those that were given"
 
 
 class _Walk:

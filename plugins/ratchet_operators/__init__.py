@@ -1,9 +1,12 @@
 """Ratchet's operators: one a word of the chain, each a thin shell around a function of ``include``."""
 
 from ratchet_operators.approve import Approve
+from ratchet_operators.audit import Audit
 from ratchet_operators.check import Check
 from ratchet_operators.dag_arguments import dag_arguments
 from ratchet_operators.declarations import (
+    audit_form,
+    audit_schedule,
     declared_models,
     defaults,
     form,
@@ -33,6 +36,7 @@ from ratchet_operators.withdraw import Withdraw
 
 __all__ = [
     "Approve",
+    "Audit",
     "Check",
     "DecideAgain",
     "Evaluate",
@@ -51,6 +55,8 @@ __all__ = [
     "Train",
     "Withdraw",
     "assign_resources",
+    "audit_form",
+    "audit_schedule",
     "dag_arguments",
     "declared_models",
     "defaults",

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.asset import AssetRef
 
 
-def declared_models(family: str, dag_file: str, *, timed: bool = False, monitored: bool = False) -> list[ModelConfig]:
+def declared_models(
+    family: str, dag_file: str, *, timed: bool = False, monitored: bool = False, audited: bool = False
+) -> list[ModelConfig]:
     """Return the models to build DAGs ``<family>_<model>`` for; those that can't be used are left out.
 
     A task parses only its own DAG. What is wrong with a model is said by `refuse_broken_models`, in a file of its own:
@@ -46,6 +48,8 @@ def declared_models(family: str, dag_file: str, *, timed: bool = False, monitore
         Leave out tables without event time, which have no intervals to score and no rows that mature.
     monitored : bool
         Leave out models without ``schedule.monitor``.
+    audited : bool
+        Leave out models without ``schedule.audit``.
     """
     wanted = get_parsing_context().dag_id
     if wanted and not wanted.startswith(f"{family}_"):
@@ -55,7 +59,9 @@ def declared_models(family: str, dag_file: str, *, timed: bool = False, monitore
     return [
         model
         for model in models
-        if not (timed and model.data.timeless) and not (monitored and model.schedule.monitor is None)
+        if not (timed and model.data.timeless)
+        and not (monitored and model.schedule.monitor is None)
+        and not (audited and model.schedule.audit is None)
     ]
 
 
@@ -103,6 +109,12 @@ def score_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
 def monitor_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
     """Return the timetable under which a run's logical date is the end of the interval that it watches."""
     return _timetable(model.schedule.monitor, model.schedule.timezone)
+
+
+def audit_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
+    """Return when a part of what a model's ledger names is audited."""
+    audits = model.schedule.audits
+    return None if audits is None else _timetable(audits.cron, model.schedule.timezone)
 
 
 def upstream_assets(named: Iterable[str]) -> list[AssetRef]:
@@ -195,6 +207,21 @@ def monitor_form(model: ModelConfig) -> dict[str, Param]:
 def _no_backfill(schedule: str, cron: str | None) -> str:
     """Say why Airflow's dialog offers no backfill, where it does not."""
     return "" if cron else f" Backfill is grey: without `schedule.{schedule}` there are no dates to run again."
+
+
+def audit_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the trigger form of a model's audit; valid as it opens."""
+    audits = model.schedule.audits
+    return {
+        "calls": Param(
+            None,
+            type=["null", "integer"],
+            minimum=100,
+            title="Calls of the store",
+            description=f"How much this run may cost. Empty: {audits.calls if audits else 0:,}, as declared. It goes on where the last run ended.",
+            section="How much to look at",
+        )
+    }
 
 
 def rollback_form(model: ModelConfig) -> dict[str, Param]:

@@ -16,11 +16,17 @@ ROWS = "ratchet.rows"
 DECISIONS = "ratchet.decisions"
 SCORE = "ratchet.score"
 GAIN = "ratchet.gain"
+AUDIT = "ratchet.audit_findings"
 
 
 def report_rows(model: str, rows: int) -> None:
     """Report how many rows a run has, in both windows."""
     stats.gauge(ROWS, rows, tags={"model": model})
+
+
+def report_audit(model: str, findings: int) -> None:
+    """Report how many things audits found wrong and no later one found right."""
+    stats.gauge(AUDIT, findings, tags={"model": model})
 
 
 def report_written(model: str, entry: Entry) -> None:

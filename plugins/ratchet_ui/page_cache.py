@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from cachetools import LRUCache
 
+from include.audit.audit_log import AuditLog, AuditState
 from include.config.load import BrokenModel, load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
@@ -80,6 +81,7 @@ class PageCache:
         self._estimators = CacheEntry(VERSIONS)
         self._reports = CacheEntry(DOSSIERS)
         self._logs: dict[str, WatchLog] = {}
+        self._audits: dict[str, AuditLog] = {}
         self._watching = threading.Lock()
         self.drawn = CacheEntry(DRAWINGS)
         """What was drawn of a history, by its model and number of events."""
@@ -139,6 +141,12 @@ class PageCache:
         known = self.read(model.name)[0]
         key = (model.name, len(entries), len(known), digest_json(model.to_json()))
         return self._reports.get(key, lambda: watch_report(self.store, model, entries=entries, timeline=fold(known)))
+
+    def audited(self, model: str) -> AuditState:
+        """Return what stands after a model's audits; raises `StoreError`."""
+        with self._watching:
+            log = self._audits.setdefault(model, AuditLog(self.store, model))
+            return log.state()
 
     def _each(self, keys: dict[str, str], kept: CacheEntry, load: Callable[[str], Found]) -> dict[str, Found]:
         def one(key: str) -> Found | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -12,6 +13,7 @@ from urllib.parse import quote
 from jinja2 import Environment
 from markupsafe import Markup
 
+from include.audit.audit_log import AuditState
 from include.config.model import ModelConfig
 from include.config.names import METRICS
 from include.data.random_split import describe_window
@@ -88,6 +90,7 @@ def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, w
             attention.append(("unreadable", model.name, f"its ledger can't be read: {found.message}"))
             found = History(model.name, ())
         attention += [(kind, model.name, sentence) for kind, sentence in attention_needed(model, found, now)]
+        attention += [("audit", model.name, sentence) for sentence in _audit_failed(shelf, model)]
         alarms = [kind for kind, name, _ in attention if name == model.name]
         if _holds(model, wanted):
             rows.append((model, found, charts.sparkline(found), alarms))
@@ -106,6 +109,7 @@ def draw_model(
 ) -> str:
     """Draw one model, its trend by the primary metric or another one that was measured."""
     config = shelf.declared()[0].get(model)
+    audited = shelf.audited(model) if config and config.schedule.audit else AuditState()
     entries, told = shelf.read(model)
     newest_first = told.chapters[::-1]
     begin = (page - 1) * VERSIONS_ON_A_PAGE
@@ -127,9 +131,23 @@ def draw_model(
         pages=max(1, -(-len(newest_first) // VERSIONS_ON_A_PAGE)),
         buttons=buttons_for(viewer, ON_MODELS[:1] if timeless else ON_MODELS, model, {}),
         look=shelf.last_look(model) if timeless else None,
+        audited=audited,
         dags=_dags_that_ask(model),
         now=now,
     )
+
+
+def _audit_failed(shelf: PageCache, model: ModelConfig) -> Iterator[str]:
+    """Yield a sentence if audits of a model that is audited found something wrong that stands."""
+    if model.schedule.audit is None:
+        return
+    try:
+        wrong = shelf.audited(model.name).wrong
+    except RatchetError as error:
+        yield f"its audits can't be read: {error.message}"
+        return
+    if wrong:
+        yield f"{len(wrong)} things on record are not what they were; its page names them."
 
 
 def _dags_that_ask(model: str) -> list[str]:

@@ -69,6 +69,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = path.read_text().replace("name: flight_delay", f"name: {name}")
         if monitor:
             text = text.replace("schedule: {", f"schedule: {{monitor: {monitor}, ")
+        if name == "plain":
+            text = text.replace("schedule: {", 'schedule: {audit: "@weekly", ')
         path.write_text(f"{text}\nwatch: {{retrain: {watch}}}\n")
     return folder
 
@@ -85,6 +87,11 @@ def test_only_a_model_that_is_watched_has_a_monitor(found: Any) -> None:
     assert found["monitor_tells"]["schedule"] == "0 6 * * *"
     assert found["monitor_asks"]["params"] == {"as_of": None}
     assert found["monitor_asks"]["graph"] == {"monitor": ["reconsider"], "reconsider": []}
+
+
+def test_only_a_model_that_is_audited_has_an_audit(found: Any) -> None:
+    assert {name for name in found if name.startswith("audit_")} == {"audit_plain"}
+    assert found["audit_plain"]["schedule"] == "0 0 * * 0" and found["audit_plain"]["graph"] == {"audit": []}
 
 
 def test_alarms_wake_the_retraining_of_a_model_that_declares_it(found: Any) -> None:

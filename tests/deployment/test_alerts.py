@@ -143,7 +143,7 @@ def test_each_alert_fires_for_what_it_says_and_only_then(promtool: Callable[...,
     """By promtool's own evaluation: a series of numbers in which exactly one thing is wrong, and one in which nothing is."""
     day = 86_400
     good = {
-        "ratchet_performance_short": 0, "ratchet_probation_worse": 0, "ratchet_data_faults": 0,
+        "ratchet_performance_short": 0, "ratchet_probation_worse": 0, "ratchet_audit_findings": 0, "ratchet_data_faults": 0,
         "ratchet_interval_end_timestamp_seconds": 2 * day, "ratchet_interval_seconds": day,
         "ratchet_alarm_timestamp_seconds": 0, "ratchet_out_of_domain_ratio": 0.01, "ratchet_requests_pending": 0,
         "ratchet_waiting_approvals": 0, "ratchet_last_decision": 1, "ratchet_champion_since_timestamp_seconds": 0,
@@ -151,6 +151,7 @@ def test_each_alert_fires_for_what_it_says_and_only_then(promtool: Callable[...,
     wrong: dict[str, dict[str, float | None]] = {
         "RatchetChampionFallsShort": {"ratchet_performance_short": 1},
         "RatchetWorseThanPredecessor": {"ratchet_probation_worse": 1},
+        "RatchetAuditFailed": {"ratchet_audit_findings": 3},
         "RatchetBrokenData": {"ratchet_data_faults": 2},
         "RatchetDrift": {"ratchet_alarm_timestamp_seconds": 2 * day},
         "RatchetOutOfDomain": {"ratchet_out_of_domain_ratio": 0.3},

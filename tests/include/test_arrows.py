@@ -23,6 +23,7 @@ ROOMS = [
     "evaluation",
     "registry",
     "scoring",
+    "audit",
     "monitoring",
     "notebook",
     "serving",

@@ -95,6 +95,6 @@ def test_a_void_approval_and_a_second_look_are_counted_too(received: Received) -
 def test_the_dashboard_shows_every_number_of_ours() -> None:
     dashboard = json.loads((ROOT / "observability" / "grafana" / "ratchet.json").read_text())
     asked = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
-    source = (ROOT / "plugins" / "ratchet_operators" / "numbers.py").read_text()
+    source = (ROOT / "plugins" / "ratchet_operators" / "run_metrics.py").read_text()
     for name in re.findall(r'"(ratchet\.\w+)"', source):
         assert f"airflow_{name.replace('.', '_')}" in asked

@@ -69,7 +69,21 @@ class Column(Section):
         return self
 
 
-class FilesSource(Section):
+class SourceSection(Section):
+    """What every kind of source has; the module in `include/data/sources` that is named after the kind reads it."""
+
+    @property
+    def declared_types(self) -> dict[str, ColumnType]:
+        """The types of columns that are declared."""
+        return {}
+
+    @property
+    def code(self) -> str | None:
+        """The module of the model's folder whose code makes the rows, if one does."""
+        return None
+
+
+class FilesSource(SourceSection):
     """Files on a disk that every worker sees, or in S3."""
 
     kind: Literal["files"]
@@ -87,6 +101,11 @@ class FilesSource(Section):
     """Whether quoted texts of a CSV file may go on over several lines. If not, a quote that is never closed is found on its line."""
     connection: str | None = None
     """The Airflow connection (type `aws`) that opens the bucket; the default chain of AWS credentials if left out."""
+
+    @property
+    def declared_types(self) -> dict[str, ColumnType]:
+        """Those of `columns`."""
+        return {name: column.type for name, column in self.columns.items()}
 
     @field_validator("path")
     @classmethod
@@ -129,7 +148,7 @@ class FilesSource(Section):
         return self
 
 
-class SqlSource(Section):
+class SqlSource(SourceSection):
     """One query through an Airflow connection."""
 
     kind: Literal["sql"]
@@ -140,8 +159,13 @@ class SqlSource(Section):
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns that the database driver leaves open, such as times in SQLite, or a column that is often empty."""
 
+    @property
+    def declared_types(self) -> dict[str, ColumnType]:
+        """As in `types`."""
+        return self.types
 
-class PythonSource(Section):
+
+class PythonSource(SourceSection):
     """A function in the model's folder that yields rows between two instants."""
 
     kind: Literal["python"]
@@ -149,6 +173,16 @@ class PythonSource(Section):
     """`module:function` in the model's folder; called as `function(start, end)`, or `function()` for a table without event time, it yields pandas or Arrow tables."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns that the first table may leave open, such as one that is often empty."""
+
+    @property
+    def declared_types(self) -> dict[str, ColumnType]:
+        """As in `types`."""
+        return self.types
+
+    @property
+    def code(self) -> str | None:
+        """The reader's module."""
+        return self.reader.partition(":")[0]
 
 
 Source = Annotated[FilesSource | SqlSource | PythonSource, Field(discriminator="kind")]

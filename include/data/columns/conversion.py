@@ -107,7 +107,9 @@ class SchemaConverter:
                 "the code of a reader; of files declare `columns: {...}`"
             )
             raise SourceError(
-                f"The type of column `{name}` can't be told." if unknown else f"Column `{name}` has a type without a word.",
+                f"The type of column `{name}` can't be told."
+                if unknown
+                else f"Column `{name}` has a type without a word.",
                 expected=", ".join(ARROW),
                 found="no value in the first rows" if unknown else kind,
                 where=where,

@@ -1,5 +1,7 @@
 """Sources: rows from files, S3, SQL and Python functions, streamed in batches.
 
+Each kind of source has a module with its name whose function ``read`` keeps the contract of `protocol`.
+
 Not here: types of columns (`include.data.columns.conversion`), what is kept of the rows (`include.data.partitions`).
 """
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 import pyarrow as pa
@@ -12,12 +10,11 @@ import pyarrow as pa
 from include.config.code import load_function
 from include.config.sections.data import PythonSource
 from include.data.columns.conversion import refusal
+from include.data.sources.protocol import ReadRequest, SourceBatch
 from include.errors import SourceError
 
 
-def read_python(
-    source: PythonSource, ranges: Sequence[tuple[datetime, datetime]] | None, folder: Path
-) -> Iterator[pa.Table]:
+def read(request: ReadRequest[PythonSource]) -> Iterator[SourceBatch]:
     """Yield the tables of the reader, called once for each range of event time; once without any, for a table without time.
 
     What the reader itself raises goes through as it is: it may be a passing fault that a retry helps.
@@ -27,12 +24,14 @@ def read_python(
     SourceError
         When it yields something that is no table, or a column that mixes types.
     """
-    read = load_function(folder, source.reader)
+    source = request.source
+    reader = load_function(request.folder, source.reader)
+    ranges = request.ranges
     for bounds in [()] if ranges is None else ranges:
-        given = read(*bounds)
+        given = reader(*bounds)
         tables: Iterable[object] = [given] if isinstance(given, pd.DataFrame | pa.Table | pa.RecordBatch) else given
         for table in tables:
-            yield _arrow(table, source.reader)
+            yield SourceBatch(_arrow(table, source.reader), source.reader)
 
 
 def _arrow(table: object, reader: str) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,17 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.config.code import code_digest
-from include.config.sections.data import LOT, ROW, ColumnType, Data, FilesSource, PythonSource, SqlSource
+from include.config.sections.data import LOT, ROW, ColumnType, Data
 from include.data.columns.conversion import SchemaConverter
 from include.data.columns.epochs import plausible
 from include.data.random_split import RandomPlaces
-from include.data.slots import bounds
 from include.data.sources.connections import Connections
-from include.data.sources.file_listing import File, find_files
-from include.data.sources.parquet import read_parquet
-from include.data.sources.python import read_python
-from include.data.sources.sql import read_sql
-from include.data.sources.text import read_text
+from include.data.sources.protocol import Reader, ReadRequest
 from include.errors import SourceError
 from include.storage.content import digest_json
 
@@ -31,7 +27,7 @@ BATCH = 131_072
 def source_digest(data: Data, folder: Path) -> str:
     """Return the digest of everything that says how rows are read; another digest means partitions and a schema of its own."""
     source = data.source
-    code = code_digest(folder, source.reader.partition(":")[0]) if isinstance(source, PythonSource) else None
+    code = None if source.code is None else code_digest(folder, source.code)
     settings = data.model_dump(
         mode="json", include={"source", "event_time", "row_id", "partition", "timezone", "ambiguous"}
     )
@@ -62,53 +58,26 @@ def read(
     StoreUnavailable
         When what holds the source does not answer.
     """
-    source = data.source
-    if isinstance(source, FilesSource):
-        declared: Mapping[str, ColumnType] = {name: column.type for name, column in source.columns.items()}
-    else:
-        declared = source.types
     given = {name: word for name, word in recorded.items() if not data.timeless or name not in (LOT, ROW)}
-    conform = SchemaConverter(declared, given, data.clock)
+    conform = SchemaConverter(data.source.declared_types, given, data.clock)
     lots = RandomPlaces(data) if data.timeless else None
-    for table, where, file in _tables(data, folder, slots, connections):
+    reader = _reader_of(data.source.kind)
+    for table, where, period in reader(ReadRequest(data, data.source, folder, slots, connections)):
         for first in range(0, table.num_rows, BATCH):
             part = conform(table.slice(first, BATCH), where)
             if lots is not None:
                 _check_names(part, [*data.row_id, *([data.entity] if data.entity else [])], where)
                 part = lots(part)
             _check_rows(part, data, where)
-            if file is not None and file.start is not None and file.end is not None:
-                _check_dates(part[data.event_time], file, file.start, file.end)
+            if period is not None:
+                _check_dates(part[data.event_time], where, *period)
             yield part
 
 
-def _tables(
-    data: Data, folder: Path, slots: Sequence[str], connections: Connections
-) -> Iterator[tuple[pa.Table, str, File | None]]:
-    source = data.source
-    ranges = None if data.timeless else _ranges(slots)
-    if isinstance(source, PythonSource):
-        for table in read_python(source, ranges, folder):
-            yield table, source.reader, None
-    elif isinstance(source, SqlSource):
-        for table in read_sql(source, ranges, data.event_time, data.timezone, connections):
-            yield table, f"query through connection {source.connection}", None
-    else:
-        for file in find_files(source, slots, data.timezone, folder, connections):
-            reader = read_parquet if source.format == "parquet" else read_text
-            for table in reader(file, source, data.clock):
-                yield table, file.name, file
-
-
-def _ranges(slots: Sequence[str]) -> list[tuple[datetime, datetime]]:
-    """Return the instants that the slots cover, neighbours joined."""
-    ranges: list[tuple[datetime, datetime]] = []
-    for start, end in map(bounds, slots):
-        if ranges and ranges[-1][1] == start:
-            ranges[-1] = (ranges[-1][0], end)
-        else:
-            ranges.append((start, end))
-    return ranges
+def _reader_of(kind: str) -> Reader:
+    """Return the function ``read`` of the module that is named after a kind of source."""
+    reader: Reader = importlib.import_module(f"include.data.sources.{kind}").read
+    return reader
 
 
 def _check_names(table: pa.Table, names: Sequence[str], where: str) -> None:
@@ -149,13 +118,13 @@ def _check_rows(table: pa.Table, data: Data, where: str) -> None:
         )
 
 
-def _check_dates(times: pa.ChunkedArray, file: File, start: datetime, end: datetime) -> None:
+def _check_dates(times: pa.ChunkedArray, where: str, start: datetime, end: datetime) -> None:
     extremes = pc.min_max(times).as_py()
     if extremes["min"] is not None and (extremes["min"] < start or extremes["max"] >= end):
         raise SourceError(
             "A file holds rows of another date than its name says.",
             expected=f"event times from {start} until before {end}",
             found=f"{extremes['min']} to {extremes['max']}",
-            where=file.name,
+            where=where,
             remedy="correct `data.timezone`, in whose dates files are named, or use a wildcard instead of date parts",
         )

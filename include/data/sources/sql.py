@@ -13,20 +13,14 @@ from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
 from include.config.sections.data import SqlSource
 from include.data.columns.conversion import has_zone, refusal
-from include.data.sources.connections import Connections
+from include.data.sources.protocol import ReadRequest, SourceBatch
 from include.data.sources.sql_values import column_of
 from include.errors import SourceError, StoreUnavailable
 
 ROWS = 20_000
 
 
-def read_sql(
-    source: SqlSource,
-    ranges: Sequence[tuple[datetime, datetime]] | None,
-    event_time: str,
-    timezone: str,
-    connections: Connections,
-) -> Iterator[pa.Table]:
+def read(request: ReadRequest[SqlSource]) -> Iterator[SourceBatch]:
     """Yield the query's rows, a few thousand at a time, for each range of event time; all of them for a table without time.
 
     Raises
@@ -36,7 +30,8 @@ def read_sql(
     StoreUnavailable
         When the database does not answer.
     """
-    engine = connections.sql(source.connection)
+    data, source, ranges = request.data, request.source, request.ranges
+    engine = request.connections.sql(source.connection)
     where = f"query through connection {source.connection}"
     try:
         with engine.connect() as connection:
@@ -44,9 +39,10 @@ def read_sql(
             if ranges is None:
                 result = streaming.execute(sa.text(source.query))
                 for rows in result.partitions(ROWS):
-                    yield _table(list(result.keys()), rows, where)
+                    yield SourceBatch(_table(list(result.keys()), rows, where), where)
             for start, end in ranges or ():
-                yield from _rows(streaming, source, start, end, event_time, timezone, where)
+                for table in _rows(streaming, source, start, end, data.event_time, data.timezone, where):
+                    yield SourceBatch(table, where)
     except DBAPIError as error:
         if error.connection_invalidated or error.statement is None:
             raise StoreUnavailable(

@@ -71,7 +71,10 @@ def _refused(name: str, kinds: set[type], error: Exception, where: str) -> Sourc
     if len(kinds) > 1:
         message, expected = f"Column `{name}` mixes types.", "one type in all rows"
     else:
-        message, expected = f"Column `{name}` has a type without a word.", "numbers, texts, truth values, times or dates"
+        message, expected = (
+            f"Column `{name}` has a type without a word.",
+            "numbers, texts, truth values, times or dates",
+        )
     return SourceError(
         message,
         expected=expected,

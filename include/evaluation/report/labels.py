@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from include.config.names import METRICS
 from include.data.random_split import describe_window
 from include.evaluation.evidence import Role
 from include.training.metrics.definitions import sign
@@ -16,29 +17,12 @@ ROLE_LABELS: dict[Role, str] = {
     "simple": "Simple baseline",
     "trivial": "Trivial baseline",
 }
-METRIC_LABELS = {
-    "f1_macro": "F1, macro",
-    "f1_weighted": "F1, weighted",
-    "mape": "Mean absolute percentage error",
-    "pinball": "Pinball loss",
-    "cost": "Cost per row",
-    "roc_auc": "ROC AUC",
-    "average_precision": "Average precision",
-    "f1": "F1",
-    "brier": "Brier score",
-    "log_loss": "Log loss",
-    "mse": "Mean squared error",
-    "rmse": "Root mean squared error",
-    "mae": "Mean absolute error",
-    "r2": "R²",
-    "davies_bouldin": "Davies-Bouldin index",
-    "calinski_harabasz": "Calinski-Harabasz index",
-}
 
 
 def metric_name(metric: str) -> str:
     """Return how a person calls a metric."""
-    return METRIC_LABELS.get(metric) or metric.replace("_", " ").capitalize()
+    facts = METRICS.get(metric)
+    return (facts and facts.label) or metric.replace("_", " ").capitalize()
 
 
 def greater_is_better(metric: str) -> bool:
@@ -55,8 +39,10 @@ def format_number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if abs(value) < 100 else f"{value:,.{max(0, digits - 3)}f}"
 
 
-def format_signed(value: float) -> str:
-    """Write a gain with its sign, which a zero has not."""
+def format_signed(value: float | None) -> str:
+    """Write a gain with its sign, which a zero has not; a dash for none: few units of unequal weight tell no bound."""
+    if value is None:
+        return format_number(None)
     text = format_number(abs(value))
     return text if float(text.replace(",", "")) == 0 else ("+" if value > 0 else "\N{MINUS SIGN}") + text
 

@@ -363,7 +363,7 @@ def number_columns(watching: WatchedVersion) -> list[str]:
 
 def measurable(model: ModelConfig) -> tuple[str, ...]:
     """Return the metrics that can be measured of the rows of an interval; costs and quantiles need more than target and score."""
-    return tuple(one for one in model.metrics if one not in ("cost", "pinball"))
+    return tuple(one for one in model.metrics if one not in ("cost", "interval_coverage", "pinball"))
 
 
 def intervals_in(window: Window, model: ModelConfig) -> list[Window]:

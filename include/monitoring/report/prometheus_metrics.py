@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from include.audit.audit_log import AuditLog
 from include.config.model import ModelConfig
 from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.registry.ledger import Ledger
@@ -34,6 +35,7 @@ GAUGES = {
     "ratchet_performance_estimated": "The metric of the newest interval, estimated before labels.",
     "ratchet_requests_pending": "Retrainings that are asked for and that no run has taken.",
     "ratchet_probation_worse": "1 if probation found the champion worse than its predecessor.",
+    "ratchet_audit_findings": "Things that audits found wrong, and no later one found right.",
 }
 _OUTCOMES = {Outcome.PROMOTE: 1.0, Outcome.HOLD: 0.0, Outcome.REJECT: -1.0, Outcome.INCOMPARABLE: -2.0}
 
@@ -42,6 +44,7 @@ def gauges_of(store: ObjectStore, model: ModelConfig) -> dict[str, float]:
     """Return a model's numbers by their names in `GAUGES`; what is not known is left out."""
     timeline = Ledger(store, model.name).timeline()
     found = dict(_of_ledger(model, timeline))
+    found["ratchet_audit_findings"] = float(len(AuditLog(store, model.name).state().wrong))
     report = watch_report(store, model, timeline=timeline) if model.schedule.monitor is not None else None
     return found if report is None else {**found, **dict(_of_report(report))}
 

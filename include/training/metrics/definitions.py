@@ -11,7 +11,7 @@ Values are scikit-learn's. Cross-validation goes by them as evidence does, so th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -44,12 +44,53 @@ class Metric:
         Why it may have no value.
     whole : bool
         Whether it is of all rows together, and of no part of them.
+    labels : bool
+        Whether it is of predicted labels, which a threshold makes of the probabilities of two classes.
+    multiclass : Metric, or function of the number of classes to Metric, or None
+        How it is computed of more than two classes, from the terms of `include.training.metrics.multiclass`; None: as of two.
     """
 
     terms: tuple[str, ...]
     combine: Callable[[Sums], Array]
     undefined: str = ""
     whole: bool = False
+    labels: bool = False
+    multiclass: Metric | Callable[[int], Metric] | None = None
+
+    def of_classes(self, classes: int | None) -> Metric:
+        """Return how it is computed of so many classes; None for two classes, values and clusters."""
+        if classes is None or self.multiclass is None:
+            return self
+        return self.multiclass if isinstance(self.multiclass, Metric) else self.multiclass(classes)
+
+
+def mean_of(term: str, undefined: str = "") -> Metric:
+    """Return a metric that is the mean of one term over rows."""
+    return Metric(("rows", term), lambda s: ratio(s[term], s["rows"]), undefined)
+
+
+def share_of(term: str, undefined: str) -> Metric:
+    """Return a metric that is the mean of one term over rows, which can't leave zero to one."""
+    return Metric(("rows", term), lambda s: np.clip(ratio(s[term], s["rows"]), 0, 1), undefined)
+
+
+def from_class_counts(combine: Callable[[Array, Array, Array], Array], classes: int) -> Metric:
+    """Return a metric of predicted labels from the counts of each class.
+
+    Parameters
+    ----------
+    combine : function of three arrays of shape (n_classes, ...) to an array of shape (...)
+        Of the rows of each class that are predicted to be of it; that are predicted to be of it, rightly or not; that are of it.
+    classes : int
+    """
+    terms = tuple(f"{what}:{place}" for what in ("hit", "said", "is") for place in range(classes))
+
+    def metric(s: Sums) -> Array:
+        return combine(
+            *(np.stack([s[f"{what}:{place}"] for place in range(classes)]) for what in ("hit", "said", "is"))
+        )
+
+    return Metric(terms, metric, "no row is of any class")
 
 
 def sign(name: str) -> int:
@@ -130,16 +171,24 @@ def _percentage(target: Array, score: Array) -> Array:
     return np.where(known, np.abs(score - target) / np.where(known, size, 1), np.nan)
 
 
-def _of_both(kind: str, how: str) -> Metric:
-    def combine(s: Sums) -> Array:
+def of_labels(combine: Callable[[Array, Array, Array], Array]) -> Metric:
+    """Return a metric of predicted labels for any number of classes, from the counts of each class; see `from_class_counts`."""
+
+    def of_two(s: Sums) -> Array:
         hit, false = s["true_positive"], s["false_positive"]
         hits, said = (
             np.stack([s["negative"] - false, hit]),
             np.stack([s["positive"] - hit + s["negative"] - false, hit + false]),
         )
-        return averaged(kind, how, hits, said, np.stack([s["negative"], s["positive"]]))
+        return combine(hits, said, np.stack([s["negative"], s["positive"]]))
 
-    return Metric((*_COUNTS, "true_positive", "false_positive"), combine, "there is no row")
+    return Metric(
+        (*_COUNTS, "true_positive", "false_positive"),
+        of_two,
+        "there is no row",
+        labels=True,
+        multiclass=partial(from_class_counts, combine),
+    )
 
 
 def _calibration_error(s: Sums) -> Array:
@@ -219,36 +268,70 @@ def _r2(s: Sums) -> Array:
 _COUNTS = ("positive", "negative")
 _BOTH = "needs rows of both classes"
 _NO_POSITIVE = "no row is positive"
+_EVERY_CLASS = "needs rows of every class, and of more than one"
 _CLUSTERS = "the rows lie in fewer than two clusters"
 
+
+def _averaged(kind: str, how: str) -> Callable[[int], Metric]:
+    return partial(from_class_counts, partial(averaged, kind, how))
+
+
 DEFINITIONS: dict[str, Metric] = {
-    "roc_auc": Metric((*_COUNTS, "auc_positive", "auc_negative"), _roc_auc, _BOTH),
+    "roc_auc": Metric(
+        (*_COUNTS, "auc_positive", "auc_negative"), _roc_auc, _BOTH, multiclass=share_of("roc_auc", _EVERY_CLASS)
+    ),
     "average_precision": Metric(
-        ("positive", "precision_at"), lambda s: np.clip(ratio(s["precision_at"], s["positive"]), 0, 1), _NO_POSITIVE
+        ("positive", "precision_at"),
+        lambda s: np.clip(ratio(s["precision_at"], s["positive"]), 0, 1),
+        _NO_POSITIVE,
+        multiclass=share_of("average_precision", _EVERY_CLASS),
     ),
     "f1": Metric(
         ("positive", "true_positive", "false_positive"),
         lambda s: ratio(2 * s["true_positive"], s["positive"] + s["true_positive"] + s["false_positive"]),
         "no row is positive or predicted positive",
+        labels=True,
+        multiclass=_averaged("f1", "macro"),
     ),
     "precision": Metric(
         ("true_positive", "false_positive"),
         lambda s: ratio(s["true_positive"], s["true_positive"] + s["false_positive"]),
         "no row is predicted positive",
+        labels=True,
+        multiclass=_averaged("precision", "macro"),
     ),
-    "recall": Metric(("positive", "true_positive"), lambda s: ratio(s["true_positive"], s["positive"]), _NO_POSITIVE),
-    "accuracy": Metric((*_COUNTS, "true_positive", "false_positive"), _accuracy),
-    "balanced_accuracy": Metric((*_COUNTS, "true_positive", "false_positive"), _balanced_accuracy, _BOTH),
-    "brier": Metric(("rows", "squared_error"), lambda s: ratio(s["squared_error"], s["rows"])),
-    "log_loss": Metric(("rows", "log_loss"), lambda s: ratio(s["log_loss"], s["rows"])),
-    **{f"{kind}_{how}": _of_both(kind, how) for kind in ("f1", "precision", "recall") for how in ("macro", "weighted")},
+    "recall": Metric(
+        ("positive", "true_positive"),
+        lambda s: ratio(s["true_positive"], s["positive"]),
+        _NO_POSITIVE,
+        labels=True,
+        multiclass=_averaged("recall", "macro"),
+    ),
+    "accuracy": Metric(
+        (*_COUNTS, "true_positive", "false_positive"), _accuracy, labels=True, multiclass=mean_of("hit")
+    ),
+    "balanced_accuracy": Metric(
+        (*_COUNTS, "true_positive", "false_positive"),
+        _balanced_accuracy,
+        _BOTH,
+        labels=True,
+        multiclass=_averaged("recall", "own"),
+    ),
+    "brier": replace(mean_of("squared_error"), multiclass=mean_of("brier")),
+    "log_loss": mean_of("log_loss"),
+    **{
+        f"{kind}_{how}": of_labels(partial(averaged, kind, how))
+        for kind in ("f1", "precision", "recall")
+        for how in ("macro", "weighted")
+    },
     "calibration_error": Metric(("rows", *(f"off:{bin}" for bin in range(CALIBRATION_BINS))), _calibration_error),
-    "mape": Metric(("rows", "percentage_error"), lambda s: ratio(s["percentage_error"], s["rows"]), "a target is zero"),
-    "pinball": Metric(("rows", "pinball"), lambda s: ratio(s["pinball"], s["rows"])),
-    "cost": Metric(("rows", "cost"), lambda s: ratio(s["cost"], s["rows"]), "costs were not measured"),
-    "mse": Metric(("rows", "squared_error"), lambda s: ratio(s["squared_error"], s["rows"])),
+    "mape": mean_of("percentage_error", "a target is zero"),
+    "pinball": mean_of("pinball"),
+    "interval_coverage": mean_of("covered", "it has no prediction intervals"),
+    "cost": mean_of("cost", "costs were not measured"),
+    "mse": mean_of("squared_error"),
     "rmse": Metric(("rows", "squared_error"), lambda s: np.sqrt(ratio(s["squared_error"], s["rows"]))),
-    "mae": Metric(("rows", "absolute_error"), lambda s: ratio(s["absolute_error"], s["rows"])),
+    "mae": mean_of("absolute_error"),
     "r2": Metric(("rows", "target", "target_squared", "squared_error"), _r2, "every target is the same"),
     "silhouette": Metric(("sampled", "silhouette"), lambda s: ratio(s["silhouette"], s["sampled"]), _CLUSTERS),
     "davies_bouldin": Metric(

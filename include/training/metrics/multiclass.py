@@ -19,18 +19,13 @@ from include.training.metrics.definitions import (
     DEFINITIONS,
     TARGET_TERMS,
     Metric,
-    Sums,
-    averaged,
     binned_gap,
     bins_of,
     ranking_terms,
-    ratio,
     row_terms,
 )
 
 Array = NDArray[Any]
-
-_EVERY_CLASS = "needs rows of every class, and of more than one"
 
 
 def classes_in(score: Array) -> int | None:
@@ -45,28 +40,7 @@ def is_shared(term: str) -> bool:
 
 def definition(name: str, classes: int | None) -> Metric:
     """Return how a metric is computed of so many classes."""
-    if classes is None:
-        return DEFINITIONS[name]
-    places = range(classes)
-    if name in ("accuracy", "log_loss", "brier"):
-        term = {"accuracy": "hit", "log_loss": "log_loss", "brier": "brier"}[name]
-        return Metric(("rows", term), lambda s: ratio(s[term], s["rows"]))
-    if name in ("roc_auc", "average_precision"):
-        return Metric(("rows", name), lambda s: np.clip(ratio(s[name], s["rows"]), 0, 1), _EVERY_CLASS)
-    if name == "calibration_error":
-        return DEFINITIONS[name]
-    if name == "cost":
-        return DEFINITIONS[name]
-    kind, _, how = name.partition("_")
-    if name == "balanced_accuracy":
-        kind, how = "recall", "own"
-    terms = tuple(f"{what}:{place}" for what in ("hit", "said", "is") for place in places)
-
-    def combine(s: Sums) -> Array:
-        hit, said, own = (np.stack([s[f"{what}:{place}"] for place in places]) for what in ("hit", "said", "is"))
-        return averaged(kind, how or "macro", hit, said, own)
-
-    return Metric(terms, combine, "no row is of any class")
+    return DEFINITIONS[name].of_classes(classes)
 
 
 def of_averages(metrics: Sequence[str], classes: Sequence[Any] | None) -> dict[str, int]:

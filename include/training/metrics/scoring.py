@@ -8,18 +8,14 @@ import numpy as np
 
 from include.config.names import METRICS
 from include.errors import ConfigError, nearest
+from include.training.metrics.definitions import DEFINITIONS
 from include.training.metrics.multiclass import value_of
 
 Array = np.ndarray[Any, Any]
 DEFAULT_THRESHOLD = 0.5
 """The score from which a row counts as positive."""
 
-LABEL_METRICS = frozenset(
-    {
-        *("accuracy", "balanced_accuracy"),
-        *(name for name in METRICS if name.partition("_")[0] in ("f1", "precision", "recall")),
-    }
-)
+LABEL_METRICS = frozenset(name for name, metric in DEFINITIONS.items() if metric.labels)
 """Metrics of labels, which a threshold makes of scores."""
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from collections import defaultdict
 
+from include.config.names import ESTIMATORS
 from include.config.settings import Settings
 from include.training.persistence.type_names import STORED, TYPES
+from include.training.preprocessing.column_transformer import STORED_STEPS
 
 _OBJECTS = """
     sklearn._loss.link.Interval
@@ -24,67 +26,26 @@ _OBJECTS = """
     sklearn.calibration.CalibratedClassifierCV
     sklearn.calibration._CalibratedClassifier
     sklearn.calibration._SigmoidCalibration
-    sklearn.cluster._kmeans.KMeans
     sklearn.compose._column_transformer.ColumnTransformer
-    sklearn.discriminant_analysis.LinearDiscriminantAnalysis
-    sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis
     sklearn.dummy.DummyClassifier
     sklearn.dummy.DummyRegressor
-    sklearn.ensemble._forest.ExtraTreesClassifier
-    sklearn.ensemble._forest.ExtraTreesRegressor
-    sklearn.ensemble._forest.RandomForestClassifier
-    sklearn.ensemble._forest.RandomForestRegressor
-    sklearn.ensemble._gb.GradientBoostingClassifier
-    sklearn.ensemble._gb.GradientBoostingRegressor
     sklearn.ensemble._hist_gradient_boosting.binning._BinMapper
-    sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier
-    sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor
     sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
-    sklearn.ensemble._weight_boosting.AdaBoostClassifier
-    sklearn.ensemble._weight_boosting.AdaBoostRegressor
     sklearn.feature_extraction.text.TfidfTransformer
     sklearn.feature_extraction.text.TfidfVectorizer
     sklearn.impute._base.MissingIndicator
     sklearn.impute._base.SimpleImputer
     sklearn.isotonic.IsotonicRegression
-    sklearn.linear_model._base.LinearRegression
-    sklearn.linear_model._bayes.BayesianRidge
-    sklearn.linear_model._coordinate_descent.ElasticNet
-    sklearn.linear_model._coordinate_descent.Lasso
-    sklearn.linear_model._glm.glm.GammaRegressor
-    sklearn.linear_model._glm.glm.PoissonRegressor
-    sklearn.linear_model._huber.HuberRegressor
-    sklearn.linear_model._logistic.LogisticRegression
-    sklearn.linear_model._quantile.QuantileRegressor
-    sklearn.linear_model._ridge.Ridge
-    sklearn.linear_model._stochastic_gradient.SGDClassifier
-    sklearn.linear_model._stochastic_gradient.SGDRegressor
-    sklearn.mixture._gaussian_mixture.GaussianMixture
-    sklearn.naive_bayes.BernoulliNB
-    sklearn.naive_bayes.GaussianNB
-    sklearn.neighbors._classification.KNeighborsClassifier
-    sklearn.neighbors._regression.KNeighborsRegressor
-    sklearn.neural_network._multilayer_perceptron.MLPClassifier
-    sklearn.neural_network._multilayer_perceptron.MLPRegressor
     sklearn.neural_network._stochastic_optimizers.AdamOptimizer
     sklearn.neural_network._stochastic_optimizers.SGDOptimizer
     sklearn.pipeline.Pipeline
-    sklearn.preprocessing._data.MinMaxScaler
-    sklearn.preprocessing._data.PowerTransformer
-    sklearn.preprocessing._data.RobustScaler
-    sklearn.preprocessing._data.StandardScaler
+    sklearn.preprocessing._data.QuantileTransformer
     sklearn.preprocessing._encoders.OrdinalEncoder
     sklearn.preprocessing._function_transformer.FunctionTransformer
     sklearn.preprocessing._label.LabelBinarizer
     sklearn.preprocessing._label.LabelEncoder
     sklearn.preprocessing._polynomial.PolynomialFeatures
     sklearn.preprocessing._target_encoder.TargetEncoder
-    sklearn.svm._classes.LinearSVC
-    sklearn.svm._classes.LinearSVR
-    sklearn.svm._classes.SVC
-    sklearn.svm._classes.SVR
-    sklearn.tree._classes.DecisionTreeClassifier
-    sklearn.tree._classes.DecisionTreeRegressor
     sklearn.tree._classes.ExtraTreeClassifier
     sklearn.tree._classes.ExtraTreeRegressor
 """
@@ -92,7 +53,10 @@ _OBJECTS = """
 _LOSSES = "CyAbsoluteError CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss CyHalfPoissonLoss CyHalfSquaredError CyPinballLoss"
 
 TRUSTED_TYPES: dict[str, frozenset[str]] = {
-    "ObjectNode": frozenset(_OBJECTS.split()) | {f"{STORED}.{name}" for name in TYPES},
+    "ObjectNode": frozenset(_OBJECTS.split())
+    | {f"{STORED}.{name}" for name in TYPES}
+    | {name for facts in ESTIMATORS.values() for name in facts.stores}
+    | STORED_STEPS,
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
     "LossNode": frozenset(f"sklearn._loss._loss.{name}" for name in _LOSSES.split()),
     "NdArrayNode": frozenset({"numpy.ndarray", "numpy.float64", "numpy.int64", "numpy.uint64"}),

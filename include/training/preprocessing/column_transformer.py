@@ -32,6 +32,8 @@ from include.training.preprocessing.text_column import TextColumn
 _STRATEGIES = {"mean": "mean", "median": "median", "mode": "most_frequent", "constant": "constant"}
 _SCALERS = {"standard": StandardScaler, "min_max": MinMaxScaler, "robust": RobustScaler}
 _SKEW = {"log": SignedLog, "power": PowerTransformer}
+STORED_STEPS = frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in [*_SCALERS.values(), PowerTransformer])
+"""The classes of scikit-learn that a declared `scale` or `skew` puts into model files: the loader trusts them."""
 NATIVE_LEVELS = 255
 """How many levels histogram gradient boosting can tell apart in one column (its `max_bins`)."""
 _NATIVE = "native"

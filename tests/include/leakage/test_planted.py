@@ -238,7 +238,7 @@ def test_a_recipe_that_remembers_rows_from_fit_to_fit_trips_its_wire(
         seen.update(zip(rows.frame.index, rows.target, strict=True))
         return model
 
-    monkeypatch.setattr("include.leakage.checks.fit_model", fit_model)
+    monkeypatch.setattr("include.leakage.inputs.fit_model", fit_model)
     evidence = training.measure(challenger)
     assert tripped(evidence) == ["shuffled_labels"]
     assert "standard errors above no skill" in lesson(evidence, "shuffled_labels")
@@ -313,5 +313,5 @@ def test_answers_are_found_again_and_asked_once(tmp_path: Path, monkeypatch: pyt
     first = training.measure()
     for index in (tmp_path / "store/toy/evidence/index").iterdir():
         index.unlink()
-    monkeypatch.setattr("include.leakage.checks._asked", None)
+    monkeypatch.setattr("include.leakage.checks._ask", None)
     assert training.measure() == first

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from include.config.model import ModelConfig
+from include.config.settings import ROOT
 from include.data.frames import read_rows
 from include.data.quality.check import CheckReport, check, load_report
 from include.data.snapshots import Snapshot
@@ -286,8 +287,7 @@ def test_great_expectations_leaves_nothing_on_disk_and_nothing_in_the_log(
 
 def test_importing_the_check_does_not_import_great_expectations() -> None:
     code = "import sys, include.data.quality.check; sys.exit('great_expectations' in sys.modules)"
-    root = Path(__file__).parents[3]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 BY_ROW = (

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from include.config.sections.data import ROW
+from include.leakage.inputs import LeakageInputs
 from include.leakage.tripwire import Tripwire
 
 _NAME = "shared_rows"
@@ -16,7 +17,14 @@ _EXACT = 2**53
 """From here on not every integer is a float."""
 
 
-def overlapping_rows(
+def ask(inputs: LeakageInputs) -> Tripwire:
+    """Look for rows, and what they are about, on both sides of one training."""
+    data = inputs.model.data
+    identity = list(dict.fromkeys([*data.row_id, *([data.entity] if data.entity else [])]))
+    return shared_rows(inputs.learned.whole[identity], inputs.holdout[identity], data.row_id, data.entity)
+
+
+def shared_rows(
     learned: pd.DataFrame, judged: pd.DataFrame, row_id: Sequence[str], entity: str | None = None
 ) -> Tripwire:
     """Look for rows of the holdout among those learned from, by digests of 64 bits of their ids.

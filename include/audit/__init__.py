@@ -1,0 +1,8 @@
+"""Audit: everything that a ledger names, read again and held against what it says, a part at a time.
+
+Here are the audit of a model, its log, and packs for an auditor. Not here: what is looked at of a version or a decision
+(`include.registry.verification`), and signatures (`include.signing`).
+"""
+
+PUBLIC: tuple[str, ...] = ("audit", "audit_log", "pack")
+"""The modules that other rooms may import."""

@@ -1,0 +1,118 @@
+"""Look again at everything that a model's ledger names, as much in one run as it may cost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from include.audit.audit_log import AuditLog, AuditRun
+from include.config.model import ModelConfig
+from include.errors import RatchetError, StoreUnavailable
+from include.registry.ledger import Ledger
+from include.registry.verification import Step, steps
+from include.scoring.golden import check_golden, load_golden
+from include.scoring.predictor import open_predictor
+from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+class CountedStore:
+    """A store that counts its calls."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self.url, self.parallel = store.url, store.parallel
+        self.calls = 0
+
+    def put_if_absent(self, key: str, body: bytes | Path) -> bool:
+        """See `ObjectStore.put_if_absent`."""
+        self.calls += 1
+        return self._store.put_if_absent(key, body)
+
+    def get(self, key: str) -> bytes:
+        """See `ObjectStore.get`."""
+        self.calls += 1
+        return self._store.get(key)
+
+    def exists(self, key: str) -> bool:
+        """See `ObjectStore.exists`."""
+        self.calls += 1
+        return self._store.exists(key)
+
+    def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
+        """See `ObjectStore.list`."""
+        self.calls += 1
+        return self._store.list(prefix, after=after)
+
+
+def audit(store: ObjectStore, model: ModelConfig, folder: Path, *, run: str, calls: int, at: datetime) -> AuditRun:
+    """Take the steps after those of the last run, until they have cost enough, and put on record what was found.
+
+    A step is never cut: the last one may cost more than is left. After the last step of all the next run begins anew. A run
+    that is repeated finds what it found; one that was killed begins again where it began.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    run : str
+        The id of the run.
+    calls : int
+        How many calls of the store the steps may cost.
+    at : datetime
+        The instant that goes on record.
+
+    Raises
+    ------
+    StoreUnavailable
+        When the store does not answer; nothing is on record then.
+    """
+    audits = AuditLog(store, model.name)
+    if (known := audits.of_run(run)) is not None:
+        return known
+    counted = CountedStore(store)
+    taken = steps_of(Ledger(counted, model.name), model, folder)
+    first = audits.state().next_step
+    first = first if first < len(taken) else 0
+    wrong: dict[str, str] = {}
+    last = first
+    for number, step in enumerate(taken[first:], first):
+        last = number
+        try:
+            log.info("%s: %s", step.name, step.look())
+        except StoreUnavailable:
+            raise
+        except RatchetError as error:
+            log.error("%s: %s", step.name, error)
+            wrong[step.name] = str(error)
+        if counted.calls >= calls:
+            break
+    looked = tuple(step.name for step in taken[first : last + 1])
+    return audits.keep(AuditRun(run, first, last, len(taken), counted.calls, wrong, looked), at=at)
+
+
+def steps_of(ledger: Ledger, model: ModelConfig, folder: Path) -> list[Step]:
+    """Return the steps of a whole audit in their order; new events only add steps at the end.
+
+    They are those of `include.registry.verification.steps`, and the golden rows of each version that was in force.
+    """
+    found: list[Step] = []
+    for step in steps(ledger, folder):
+        found.append(step)
+        if step.event is not None and step.event.body.get("outcome") == "PROMOTE":
+            version = str(step.event.body["version"])
+            name = f"golden rows of {version}, promoted by event {step.event.number}"
+            found.append(Step(name, lambda version=version: _golden(ledger, model, folder, version)))  # type: ignore[misc]
+    return found
+
+
+def _golden(ledger: Ledger, model: ModelConfig, folder: Path, version: str) -> str:
+    signed = ledger.statement(version)
+    kept = load_golden(ledger.store, model.name, version, named=signed.golden if signed else ())
+    with open_predictor(ledger.store, model, folder, ledger.version(version)) as predictor:
+        for golden in kept:
+            check_golden(predictor, golden)
+    return f"{sum(golden.num_rows for golden in kept)} are predicted as they were"

@@ -1,0 +1,29 @@
+"""Rows of files, on disk or in S3, in the format that is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from include.config.sections.data import FilesSource
+from include.data.sources.file_listing import find_files
+from include.data.sources.parquet import read_parquet
+from include.data.sources.protocol import ReadRequest, SourceBatch
+from include.data.sources.text import read_text
+
+
+def read(request: ReadRequest[FilesSource]) -> Iterator[SourceBatch]:
+    """Yield the rows of the declared files, one file after the other.
+
+    Raises
+    ------
+    SourceError
+        When a file is missing or not as declared.
+    StoreUnavailable
+        When what holds the files does not answer.
+    """
+    data, source = request.data, request.source
+    for file in find_files(source, request.slots, data.timezone, request.folder, request.connections):
+        period = None if file.start is None or file.end is None else (file.start, file.end)
+        reader = read_parquet if source.format == "parquet" else read_text
+        for table in reader(file, source, data.clock):
+            yield SourceBatch(table, file.name, period)

@@ -1,0 +1,69 @@
+"""What a kind of source is asked for, and what it gives: the contract of the modules that read sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import pyarrow as pa
+
+from include.config.sections.data import Data, SourceSection
+from include.data.slots import bounds
+from include.data.sources.connections import Connections
+
+Kind = TypeVar("Kind", bound=SourceSection)
+
+
+@dataclass(frozen=True)
+class ReadRequest(Generic[Kind]):
+    """Which rows to read.
+
+    Attributes
+    ----------
+    data : Data
+        The declaration.
+    source : SourceSection
+        Its source, of the kind that the reader is for.
+    folder : Path
+        The model's folder.
+    slots : sequence of str
+        The partitions whose rows are wanted, ascending. Rows of other partitions may come as well and are left out later.
+    connections : Connections
+        Clients of the outside world, by Airflow connection.
+    """
+
+    data: Data
+    source: Kind
+    folder: Path
+    slots: Sequence[str]
+    connections: Connections
+
+    @property
+    def ranges(self) -> list[tuple[datetime, datetime]] | None:
+        """The instants that the slots cover, neighbours joined; None for a table without time, which is read as a whole."""
+        if self.data.timeless:
+            return None
+        ranges: list[tuple[datetime, datetime]] = []
+        for start, end in map(bounds, self.slots):
+            if ranges and ranges[-1][1] == start:
+                ranges[-1] = (ranges[-1][0], end)
+            else:
+                ranges.append((start, end))
+        return ranges
+
+
+class SourceBatch(NamedTuple):
+    """Some rows of a source."""
+
+    table: pa.Table
+    where: str
+    """Where they are from, for messages."""
+    period: tuple[datetime, datetime] | None = None
+    """The event times, from and until before, that the place promises: that of a file with a date in its name."""
+
+
+Reader = Callable[[ReadRequest[Any]], Iterator[SourceBatch]]
+"""The function ``read`` of a module of this package that has the name of its kind of source: `files`, `sql`, `python`."""

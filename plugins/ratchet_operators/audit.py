@@ -1,0 +1,48 @@
+"""Audit a part of what a model's ledger names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ratchet_operators.operator import RatchetOperator, now
+from ratchet_operators.run_metrics import report_audit
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class Audit(RatchetOperator):
+    """Take the next steps of the audit.
+
+    The task fails for good while anything stands that was found wrong, after it is on record.
+    """
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return how far the audit came and what it cost."""
+        from include.audit.audit import audit
+        from include.audit.audit_log import AuditLog
+        from include.errors import AuditFailed
+
+        config, store = self.config, self.open_store()
+        audits = config.schedule.audits
+        calls = context["params"].get("calls") or (audits.calls if audits else 0)
+        run = context["dag_run"].run_id
+        done = audit(store, config, self.folder, run=run, calls=calls, at=now(context))
+        wrong = AuditLog(store, config.name).state().wrong
+        report_audit(config.name, len(wrong))
+        self.log.info(
+            "Steps %s to %s of %s, in %s calls of the store.", done.first + 1, done.last + 1, done.total, done.calls
+        )
+        if wrong:
+            raise AuditFailed(
+                f"{len(wrong)} things that the ledger of {config.name} names are not what they were, {len(done.wrong)} of them "
+                f"found by this run: {wrong[0][0]}.",
+                where=f"{store.url}: {config.name}; all of them are on its page and in this log",
+                remedy="look for who could write there, and restore the objects from a backup; the next audit finds them right",
+            )
+        return {
+            "config": self.identity,
+            "steps": [done.first + 1, done.last + 1, done.total],
+            "calls": done.calls,
+            "complete": done.complete,
+        }
