@@ -13,8 +13,8 @@ from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
 from include.config.sections.data import SqlSource
 from include.data.columns.conversion import has_zone, refusal
+from include.data.columns.driver_values import column_of
 from include.data.sources.protocol import ReadRequest, SourceBatch
-from include.data.sources.sql_values import column_of
 from include.errors import SourceError, StoreUnavailable
 
 ROWS = 20_000

@@ -20,9 +20,9 @@ import pytest
 import sqlalchemy as sa
 
 from include.data.columns.conversion import convert
+from include.data.columns.driver_values import column_of
 from include.data.frames import read_rows
 from include.data.partitions import ingest
-from include.data.sources.sql_values import column_of
 from include.errors import SourceError
 
 AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
