@@ -5,7 +5,6 @@ Not here: encodings that a model learns (`include.training.preprocessing`).
 
 PUBLIC: tuple[str, ...] = (
     "conversion",
-    "driver_values",
     "epochs",
     "equal_values",
     "lookalikes",
