@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from calls import World
 
 from include.config.load import load_model
 from include.config.sections.evaluation import Unlabelled
@@ -12,7 +13,6 @@ from include.errors import ConfigError
 from include.evaluation.evidence import Evidence, TrainCoverage, UnlabelledRows
 from include.evaluation.report.card import render_card
 from include.registry.gate import RuleResult, Verdict, judge
-from tests.include.evaluation.calls import World
 
 SLICE = ", slices: [{column: tone, edges: [0], name: mood}]"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from calls import World
 
 from include.evaluation.compared_models import of_classes
 from include.evaluation.comparison import Scored
-from tests.include.evaluation.calls import World
 
 THREE = ["bills", "repairs", "sales"]
 

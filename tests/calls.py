@@ -1,4 +1,4 @@
-"""Seven months of telephone calls, each to one of some desks, for tests of whole measurements."""
+"""A model of more than two classes, some of which only some months have."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from chain_run import Done, month, run_chain
+from chain_run import NOW, Done, month, run_chain
 
 from include.config.load import load_model
+from include.data.partitions import ingest_window
+from include.data.snapshots import Snapshot
+from include.data.windows import Window
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
+from include.monitoring.monitor import Monitored, monitor
 from include.registry.ledger import Ledger
+from include.scoring.score import score
 from include.storage.local import LocalStore
 
 YAML = """
@@ -19,7 +24,7 @@ name: calls
 description: Which desk?
 owner: tests
 task: classification
-schedule: {{start: 2024-03-01}}
+schedule: {{start: 2024-03-01{ticks}}}
 data:
   source: {{kind: python, reader: source:read}}
   event_time: at
@@ -37,6 +42,7 @@ evaluation: {{metrics: [accuracy, log_loss, f1_macro], resamples: 200{evaluation
 gate: {{primary: {{metric: {metric}}}{gate}}}
 """
 MORE = {"data": "", "train": "2mo", "evaluation": "", "gate": ""}
+"""What a test may say more, and what it is unless it does."""
 SOURCE = """
 from pathlib import Path
 
@@ -51,11 +57,14 @@ def read(start, end):
 class World:
     """Seven months of calls to some desks; in some months some of them are called otherwise."""
 
-    def __init__(self, root: Path, desks: list[str], metric: str, positive: str | None = None, **more: str) -> None:
+    def __init__(
+        self, root: Path, desks: list[str], metric: str, positive: str | None = None, ticks: str = "", **more: str
+    ) -> None:
         self.folder, self.store = root / "calls", LocalStore(root / "store")
         self.folder.mkdir(parents=True)
         declared = f"positive: {positive}" if positive else ""
-        (self.folder / "model.yaml").write_text(YAML.format(metric=metric, positive=declared, **{**MORE, **more}))
+        said = {**MORE, **more, "metric": metric, "positive": declared, "ticks": ticks}
+        (self.folder / "model.yaml").write_text(YAML.format(**said))
         (self.folder / "source.py").write_text(SOURCE)
         self.model = load_model(self.folder / "model.yaml")
         rng = np.random.default_rng(0)
@@ -79,3 +88,18 @@ class World:
     @property
     def outcomes(self) -> list[str]:
         return [str(entry.decision.outcome) for entry in Ledger(self.store, "calls").timeline().decisions()]
+
+    def watch(self, number: int) -> Monitored | None:
+        """Score and watch a month, with all its labels."""
+        self.rows.to_parquet(self.folder / "rows.parquet", index=False)
+        score(
+            self.store,
+            self.model,
+            self.folder,
+            self._taken_in(window := Window(month(number), month(number + 1))),
+            at=NOW,
+        )
+        return monitor(self.store, self.model, self.folder, window, at=NOW, labels=self._taken_in)
+
+    def _taken_in(self, window: Window) -> Snapshot:
+        return ingest_window(self.store, self.model, self.folder, window, at=NOW, connections=None)  # type: ignore[arg-type]
