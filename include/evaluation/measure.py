@@ -222,7 +222,7 @@ def _measured(
             models["incumbent"] = score_incumbent(store, incumbent.fit, model.task, classes, inputs["incumbent"])
             fits = {**fits, "incumbent": incumbent.fit}
         except CannotPredict as error:
-            obstacle = Obstacle(error.message, "Train the incumbent's recipe again on today's schema.")
+            obstacle = Obstacle(error.message, error.remedy or "Train the incumbent's recipe again on today's schema.")
 
     units, of = units_of(model, frame, snapshot)
     resampling = draw(units, resamples=model.evaluation.resamples, seed=seed)
