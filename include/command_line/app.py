@@ -117,6 +117,28 @@ def verify(model: Model) -> None:
 
 
 @app.command()
+def pack(
+    model: Model,
+    version: Version,
+    to: Annotated[
+        Path | None, typer.Option(help="The file; MODEL-VERSION.zip here if left out.", dir_okay=False)
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Enclose the model file, and what holds values of rows.")
+    ] = False,
+) -> None:
+    """Put what is on record about a version's decision into one file, which anybody can verify offline."""
+    from include.audit.pack import make_pack
+    from include.registry.rollback import find_version
+
+    ledger = ledger_queries.ledger_of(model)
+    found = find_version(ledger.timeline(), version)
+    path = to or Path(f"{model}-{found}.zip")
+    path.write_bytes(make_pack(ledger, found, whole=whole))
+    typer.echo(f"{path}: {path.stat().st_size:,} bytes. Verify it: unzip -p {path} verify.py | python - {path}")
+
+
+@app.command()
 def key(
     file: Annotated[Path, typer.Argument(help="Where to put the private key: a file that only you can read.")],
     name: Annotated[str, typer.Option(help="Who or what will sign with it; it stands in messages.")],
@@ -154,6 +176,26 @@ def plan(
 ) -> None:
     """Say what a model.yaml would change: DAGs, versions, evidence, policy. Nothing is changed by asking."""
     typer.echo(declaration.plan(path.absolute(), against))
+
+
+@app.command()
+def review(
+    against: Annotated[
+        str | None, typer.Option(help="Plan the models whose declaration is another one in this commit or branch.")
+    ] = None,
+    rows: Annotated[bool, typer.Option(help="Bring in and check the rows, as a run would.")] = True,
+) -> None:
+    """Lint every model and plan every changed one, for a pull request; ends with 1 if one of them can't be used."""
+    from include.command_line.review import review as look  # as in `lint`
+
+    sound = True
+    for name, text, usable in look(
+        Settings.from_environment().models.absolute(), against, now=datetime.now(UTC), with_rows=rows
+    ):
+        typer.echo(f"## {name}: {'can be used' if usable else 'CAN NOT BE USED'}\n\n{text}\n")
+        sound &= usable
+    if not sound:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,125 +1,93 @@
-"""CI goes on without what it could not install, ends what it started, and its status is that of the checks."""
+"""The pipelines of docs/ci.md are what their formats allow, and their one command reviews a repository of models."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import signal
 import subprocess
-import time
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from include.config.settings import ROOT
 
-TOOLS = ("sh", "dirname", "mktemp", "mv", "rm", "seq", "setpriv", "sleep", "tail", "timeout", "touch")
-pytestmark = pytest.mark.skipif(
-    any(shutil.which(tool) is None for tool in TOOLS), reason="`.ci/run` starts an engine with tools of Linux"
+PIPELINES = dict(
+    re.findall(r"^## (.+?)\n.*?```\w+\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(), re.DOTALL | re.MULTILINE)
 )
+SCHEMAS = {"GitHub Actions": "github-workflows", "GitLab CI": "gitlab-ci", "CircleCI": "circle-ci"}
 
 
-class Machine:
-    """One that has the programs that a test gives it, and no others."""
+def test_every_pipeline_runs_the_same_command() -> None:
+    assert set(PIPELINES) == {*SCHEMAS, "Jenkins"}
+    for name, text in PIPELINES.items():
+        assert len(re.findall(r"python -m include review --against \S", text)) == 1, name
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for tool in TOOLS:
-            (folder / tool).symlink_to(shutil.which(tool) or "")
-        self.has("id", "echo 0")
-        self.has("make", "exit 7")
-        for name in ("chromium", "docker-compose", "mmdebstrap"):
-            self.has(name, "exit 0")
 
-    def has(self, name: str, script: str) -> None:
-        program = self.folder / name
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
-
-    def start(self, **more: str) -> subprocess.Popen[str]:
-        environment = {"PATH": str(self.folder), "HERE": str(self.folder), **more}
-        return subprocess.Popen([ROOT / ".ci" / "run"], env=environment, stdout=subprocess.PIPE, text=True)
-
-    def run(self, **more: str) -> tuple[int, str]:
-        ran = self.start(**more)
-        said, _ = ran.communicate(timeout=50)
-        return ran.returncode, said
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_pipeline_is_valid_by_the_schema_of_its_format(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yml"
+    check = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", f"vendor.{SCHEMAS[name]}", file]
+    file.write_text(PIPELINES[name])
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    file.write_text(re.sub(r"(?m)^ +(steps|script):", "      nonsense:", PIPELINES[name]))
+    assert subprocess.run(check, capture_output=True).returncode == 1, "the schema would take anything"
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+def repository(tmp_path: Path) -> Path:
+    """A team's repository: two shipped models, committed on main."""
+    for name in ("diabetes_progression", "aircraft_segments"):
+        shutil.copytree(ROOT / "include" / "models" / name, tmp_path / "models" / name)
+    git(tmp_path, "init", "-q", "-b", "main")
+    commit(tmp_path)
+    return tmp_path
 
 
-@pytest.fixture
-def engine(machine: Machine) -> Path:
-    """The file of the ids of an engine and of what it has started; it answers once it runs."""
-    ids = machine.folder / "ids"
-    machine.has("docker", '[ "$1" = info ] && [ -e "$HERE/ids" ]')
-    machine.has("dockerd", 'sleep 600 & echo $! $$ >"$HERE/new"; mv "$HERE/new" "$HERE/ids"; wait')
-    return ids
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True)
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+def commit(folder: Path) -> None:
+    git(folder, "add", "-A")
+    git(folder, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "Change the models")
 
 
-def wait_for_the_end_of(ids: Path) -> None:
-    """Whoever takes over an orphan may take a moment to notice its end."""
-    wait_until(lambda: not any(psutil.pid_exists(int(pid)) for pid in ids.read_text().split()))
+def review(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "include", "review", *arguments],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "RATCHET_MODELS": "models",
+            "RATCHET_STORE": f"file://{folder}/store",
+        },
+        capture_output=True,
+        text=True,
+    )
 
 
-@pytest.mark.parametrize("apt", [None, "exit 100"])
-def test_what_cannot_be_installed_does_not_fail_it(machine: Machine, apt: str | None) -> None:
-    for name in ("chromium", "docker-compose", "mmdebstrap"):
-        (machine.folder / name).unlink()
-    if apt:
-        machine.has("apt-get", apt)
-    status, said = machine.run()
-    assert status == 7
-    assert "the browser tests will be skipped" in said
-    assert "the test of docker-compose.yaml will be skipped" in said
+def test_a_change_is_linted_and_planned_and_a_broken_model_hides_no_other(repository: Path) -> None:
+    file = repository / "models" / "diabetes_progression" / "model.yaml"
+    file.write_text(file.read_text().replace("confidence: 0.95", "confidence: 0.9"))
+    commit(repository)
+    done = review(repository, "--against", "main~1", "--no-rows")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"gate\.primary\.confidence +0\.95 +0\.9", done.stdout)
+    assert "## aircraft_segments: can be used" in done.stdout and "Its declaration is as it was." in done.stdout
+
+    file.write_text(file.read_text().replace("gate:", "gaet:"))
+    (repository / "models" / "aircraft_segments").rename(repository / "models" / "segments")
+    done = review(repository, "--against", "main~1", "--no-rows")
+    assert done.returncode == 1
+    assert "## diabetes_progression: CAN NOT BE USED" in done.stdout and "did you mean `gate`?" in done.stdout
+    assert "## segments:" in done.stdout
 
 
-def test_an_engine_that_does_not_start_does_not_fail_it(machine: Machine) -> None:
-    machine.has("docker", "exit 1")
-    machine.has("dockerd", "echo it is not permitted; exit 1")
-    status, said = machine.run()
-    assert status == 7
-    assert "it is not permitted" in said
-    assert "the test of docker-compose.yaml will be skipped" in said
-
-
-def test_an_engine_that_it_started_ends_with_it(machine: Machine, engine: Path) -> None:
-    status, said = machine.run()
-    assert (status, said) == (7, "")
-    wait_for_the_end_of(engine)
-
-
-def test_an_engine_ends_when_ci_is_killed(machine: Machine, engine: Path) -> None:
-    machine.has("make", 'sleep 600 & echo $! >"$HERE/check"; wait')
-    ran = machine.start()
-    wait_until((machine.folder / "check").exists)
-    ran.kill()
-    wait_for_the_end_of(engine)
-    os.kill(int((machine.folder / "check").read_text()), signal.SIGKILL)
-    ran.communicate()
-
-
-def test_an_engine_that_answers_is_left_alone(machine: Machine) -> None:
-    machine.has("docker", "exit 0")
-    machine.has("dockerd", 'touch "$HERE/started"')
-    assert machine.run() == (7, "")
-    assert not (machine.folder / "started").exists()
-
-
-def test_an_engine_elsewhere_that_does_not_answer_is_not_replaced(machine: Machine) -> None:
-    machine.has("docker", "exit 1")
-    machine.has("dockerd", 'touch "$HERE/started"')
-    assert machine.run(DOCKER_HOST="unix:///nonexistent")[0] == 7
-    assert not (machine.folder / "started").exists()
+def test_a_branch_that_is_not_there_is_named_with_the_remedy(repository: Path) -> None:
+    done = review(repository, "--against", "origin/main", "--no-rows")
+    assert done.returncode == 1
+    assert "origin/main" in done.stdout + done.stderr and "shallow clone" in done.stdout + done.stderr

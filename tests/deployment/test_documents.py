@@ -110,7 +110,8 @@ def asked() -> list[tuple[str, list[str]]]:
         "<column>": "diagnosis",
         "<model.yaml>": "model.yaml",
     }
-    lines = [(page, said.group(1)) for page, line in code() if (said := ASKED.match(line))]
+    lines = [(page, said.group(1).partition(" >")[0]) for page, line in code() if (said := ASKED.match(line))]
+    lines = [(page, re.sub(r'"origin/\$[^"]+"|FETCH_HEAD', "main", line)) for page, line in lines]  # a base branch
     words = [
         (page, shlex.split(line.replace("[MODEL ...]", "<name>").replace("MODEL", "<name>")))
         for page, line in lines
@@ -167,6 +168,13 @@ def test_every_command_in_the_documents_does_what_it_says(tmp_path: Path, monkey
     monkeypatch.setenv("RATCHET_MODELS", str(models))
     monkeypatch.setenv("RATCHET_STORE", (tmp_path / "store").as_uri())
     (tmp_path / "other-model.yaml").write_text(path.read_text().replace("confidence: 0.9", "confidence: 0.99"))
+    for command in (
+        "init -q -b main",
+        "add -A",
+        "-c user.name=a -c user.email=a@b.c commit -qm a",
+        "update-ref refs/remotes/origin/main main",
+    ):
+        subprocess.run(["git", "-C", models, *command.split()], check=True)  # for `review`
     run = [words for _, words in asked() if words[0] not in WAITS | ABROAD]
     answered = []
     for words in dict.fromkeys(map(tuple, run)):
