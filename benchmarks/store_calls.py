@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT)]
 
-from chain_run import BACKFILL, NOW, Run, declare, month  # noqa: E402
 
 from benchmarks.page import machine, put  # noqa: E402 (after the path is set)
 from include.config.model import ModelConfig  # noqa: E402
@@ -33,6 +32,7 @@ from include.storage.local import LocalStore  # noqa: E402
 from include.storage.log import Log  # noqa: E402
 from include.storage.s3 import S3Store  # noqa: E402
 from include.storage.store import ObjectStore  # noqa: E402
+from tests.chain_run import BACKFILL, NOW, Run, declare, month  # noqa: E402
 from tests.compose.s3_server import let_one_write_at_a_time  # noqa: E402
 from tests.counting import CountingStore  # noqa: E402
 

@@ -88,7 +88,8 @@ def read_rows(
     chosen = None if among is None else set(among)
     wanted = [pinned for pinned in _touching(snapshot, window) if chosen is None or pinned in chosen]
     reads: list[Callable[[], Any]] = [partial(read_partition, store, snapshot, pinned, needed) for pinned in wanted]
-    *tables, set_aside = at_once(store, [*reads, partial(_set_aside, store, snapshot)])
+    reads.append(partial(_set_aside, store, snapshot))
+    *tables, set_aside = at_once(store, reads)
     parts: dict[Pinned, pa.Table] = dict(zip(wanted, tables, strict=True))
     kept = []
     for one in snapshot.split.windows(window):
