@@ -119,7 +119,9 @@ def verify(model: Model) -> None:
 @app.command()
 def pack(
     model: Model,
-    version: Version,
+    version: Annotated[
+        str | None, typer.Argument(help="A version's id, or the beginning of it; the champion if left out.")
+    ] = None,
     to: Annotated[
         Path | None, typer.Option(help="The file; MODEL-VERSION.zip here if left out.", dir_okay=False)
     ] = None,
@@ -142,9 +144,13 @@ def pack(
 def key(
     file: Annotated[Path, typer.Argument(help="Where to put the private key: a file that only you can read.")],
     name: Annotated[str, typer.Option(help="Who or what will sign with it; it stands in messages.")],
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="Trusted for signatures from this instant (UTC) on; from now on if left out."),
+    ] = None,
 ) -> None:
     """Make a key to sign with, and print its entry for the file of RATCHET_TRUSTED_KEYS."""
-    typer.echo(signing.make_key(file, name, datetime.now(UTC)))
+    typer.echo(signing.make_key(file, name, registry.instant_of(since) or datetime.now(UTC)))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from include.errors import ConfigError
 from include.registry.ledger import Ledger
 from include.signing.deployment import heads_of_deployment
 from include.signing.keys import new_key
+from include.storage.content import to_iso
 from include.storage.log import Log
 
 
@@ -21,7 +22,7 @@ def make_key(path: Path, name: str, since: datetime) -> str:
     Raises
     ------
     ConfigError
-        When the file is there already.
+        When the file is there already, or can't be written.
     """
     pem, trusted = new_key(name, since)
     try:
@@ -29,6 +30,13 @@ def make_key(path: Path, name: str, since: datetime) -> str:
             file.write(pem)
     except FileExistsError:
         raise ConfigError("A file is there already; a key is never overwritten.", where=path) from None
+    except OSError as error:
+        raise ConfigError(
+            "The key can't be written.",
+            found=error.strerror,
+            where=path,
+            remedy="name a file in a folder that is there and yours",
+        ) from None
     return json.dumps(trusted.to_json())
 
 
@@ -38,7 +46,7 @@ def sign(model: str, at: datetime) -> str:
     Parameters
     ----------
     at : datetime
-        The instant of the versions' signatures.
+        The instant of the signatures.
 
     Raises
     ------
@@ -57,7 +65,7 @@ def sign(model: str, at: datetime) -> str:
             found=f"{len(entries)} events" if heads else "RATCHET_TRUSTED_KEYS is not set",
             where=store.url,
         )
-    heads.adopt(entries)
+    heads.adopt(entries, at=to_iso(at))
     versions = Ledger(store, model).sign_versions(at=at)
     newest = entries[-1]
     return f"{versions} versions and {len(entries)} events of {model} are vouched for, up to {newest.digest[:12]} of {newest.at}"
