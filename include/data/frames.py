@@ -77,10 +77,31 @@ def read_rows(
     DataError
         When a wanted column does not exist, or ``derive`` does more than add columns row by row.
     """
-    data, derive = model.data, model.features.derive
-    raw = list(snapshot.schema)
+    derive, raw = model.features.derive, list(snapshot.schema)
     if columns is not None and set(columns) <= set(raw):
         raw, derive = list(columns), None
+    table = read_table(store, snapshot, model, raw, window=window, labelled=labelled, positions=positions, among=among)
+    frame = to_frame(table)
+    if derive is not None and len(frame):
+        frame = derived(frame, load_function(folder, derive), derive, target=model.data.target)
+    if columns is None:
+        return frame
+    return select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
+
+
+def read_table(
+    store: ObjectStore,
+    snapshot: Snapshot,
+    model: ModelConfig,
+    raw: Sequence[str],
+    *,
+    window: WindowName,
+    labelled: bool = True,
+    positions: bool = False,
+    among: Sequence[Pinned] | None = None,
+) -> pa.Table:
+    """Return columns of the source as `read_rows` reads them, before they become a frame; raises what it raises."""
+    data = model.data
     labelled = labelled and data.target is not None
     needed = list(dict.fromkeys([*raw, data.event_time, *(data.labels if labelled else ())]))
     if missing := [name for name in needed if name not in snapshot.schema]:
@@ -106,13 +127,7 @@ def read_rows(
         # Rows to predict, or to look at again, have a training window of no length.
         if not rows and one.after < one.until and among is None:
             raise nothing_in(snapshot, one, "train" if one == snapshot.split.train else "holdout", data.target)
-    names = [*raw, *((SLOT, POSITION) if positions else ())]
-    frame = to_frame(pa.concat_tables(kept).select(names))
-    if derive is not None and len(frame):
-        frame = derived(frame, load_function(folder, derive), derive, target=data.target)
-    if columns is None:
-        return frame
-    return select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
+    return pa.concat_tables(kept).select([*raw, *((SLOT, POSITION) if positions else ())])
 
 
 def typed_rows(frame: pd.DataFrame, schema: Mapping[str, str], timezone: str, model: str) -> pd.DataFrame:
