@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from include.data.slots import bounds
 from include.data.snapshots import Pinned, Snapshot, coverage
 from include.data.windows import Window, WindowName
 from include.errors import DataError, NotEnoughRows, nearest
+from include.storage.concurrency import at_once
 from include.storage.content import check_digest, get_content
 from include.storage.store import ObjectStore
 
@@ -104,12 +106,12 @@ def read_table(
     needed = list(dict.fromkeys([*raw, data.event_time, *(data.labels if labelled else ())]))
     if missing := [name for name in needed if name not in snapshot.schema]:
         raise _no_column(missing[0], snapshot.schema, snapshot.model)
-    parts = {
-        pinned: read_partition(store, snapshot, pinned, needed)
-        for pinned in _touching(snapshot, window)
-        if among is None or pinned in among
-    }
-    set_aside = _set_aside(store, snapshot)
+    chosen = None if among is None else set(among)
+    wanted = [pinned for pinned in _touching(snapshot, window) if chosen is None or pinned in chosen]
+    reads: list[Callable[[], Any]] = [partial(read_partition, store, snapshot, pinned, needed) for pinned in wanted]
+    reads.append(partial(_set_aside, store, snapshot))
+    *tables, set_aside = at_once(store, reads)
+    parts: dict[Pinned, pa.Table] = dict(zip(wanted, tables, strict=True))
     kept = []
     for one in snapshot.split.windows(window):
         rows = 0
