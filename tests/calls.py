@@ -31,15 +31,18 @@ data:
   row_id: id
   target: desk
   {positive}
+  {data}
   partition: month
-  windows: {{train: 2mo, holdout: 1mo}}
+  windows: {{train: {train}, holdout: 1mo}}
 features: {{numeric: {{columns: [tone, length], scale: standard}}}}
 training:
   candidates: [{{estimator: logistic_regression}}]
   cv: {{kind: time_series, folds: 1}}
-evaluation: {{metrics: [accuracy, log_loss, f1_macro], resamples: 200}}
-gate: {{primary: {{metric: {metric}}}}}
+evaluation: {{metrics: [accuracy, log_loss, f1_macro], resamples: 200{evaluation}}}
+gate: {{primary: {{metric: {metric}}}{gate}}}
 """
+MORE = {"data": "", "train": "2mo", "evaluation": "", "gate": ""}
+"""What a test may say more, and what it is unless it does."""
 SOURCE = """
 from pathlib import Path
 
@@ -54,11 +57,14 @@ def read(start, end):
 class World:
     """Seven months of calls to some desks; in some months some of them are called otherwise."""
 
-    def __init__(self, root: Path, desks: list[str], metric: str, positive: str | None = None, ticks: str = "") -> None:
+    def __init__(
+        self, root: Path, desks: list[str], metric: str, positive: str | None = None, ticks: str = "", **more: str
+    ) -> None:
         self.folder, self.store = root / "calls", LocalStore(root / "store")
         self.folder.mkdir(parents=True)
         declared = f"positive: {positive}" if positive else ""
-        (self.folder / "model.yaml").write_text(YAML.format(metric=metric, positive=declared, ticks=ticks))
+        said = {**MORE, **more, "metric": metric, "positive": declared, "ticks": ticks}
+        (self.folder / "model.yaml").write_text(YAML.format(**said))
         (self.folder / "source.py").write_text(SOURCE)
         self.model = load_model(self.folder / "model.yaml")
         rng = np.random.default_rng(0)

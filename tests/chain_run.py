@@ -29,6 +29,7 @@ from include.registry.ledger import Ledger, Measure
 from include.scoring.golden import keep_golden
 from include.storage.content import digest_json, from_iso, to_iso
 from include.storage.local import LocalStore
+from include.storage.remembering import RememberingStore
 from include.storage.store import ObjectStore
 from include.training.fit_candidate import fit_candidate
 
@@ -160,7 +161,8 @@ class Run:
 
     def do(self, name: str, store: ObjectStore, done: Mapping[str, Any]) -> Done:
         """Do one task and return what is handed over by then; through JSON, as XCom would."""
-        return {**done, name: json.loads(json.dumps(self.steps[name](self, store, dict(done))))}
+        handed = self.steps[name](self, RememberingStore(store), dict(done))  # as the operators open it
+        return {**done, name: json.loads(json.dumps(handed))}
 
     def ingest(self, store: ObjectStore, done: Done) -> Any:
         snapshot = ingest(store, self.model, self.folder, as_of=self.as_of, at=self.at, connections=_Nowhere())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from include.errors import ObjectMissing
 from include.storage.store import ObjectStore
 
 T = TypeVar("T")
@@ -47,7 +48,12 @@ class FaultyStore:
 
     def get(self, key: str) -> bytes:
         self._before(f"get {key}")
-        return self._after(self.store.get(key))
+        try:
+            body = self.store.get(key)
+        except ObjectMissing:
+            self._after(None)  # that nothing is there is an answer, too
+            raise
+        return self._after(body)
 
     def exists(self, key: str) -> bool:
         self._before(f"exists {key}")

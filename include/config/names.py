@@ -160,6 +160,7 @@ ESTIMATORS: dict[str, EstimatorFacts] = {
         ),
     ),
     "lightgbm": EstimatorFacts(_BOTH, early_stopping=True, library="lightgbm"),
+    "xgboost": EstimatorFacts(_BOTH, early_stopping=True, library="xgboost"),
     "mlp": EstimatorFacts(
         _BOTH,
         early_stopping=True,

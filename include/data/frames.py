@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from include.data.slots import bounds
 from include.data.snapshots import Pinned, Snapshot, coverage
 from include.data.windows import Window, WindowName
 from include.errors import DataError, NotEnoughRows, nearest
+from include.storage.concurrency import at_once
 from include.storage.content import check_digest, get_content
 from include.storage.store import ObjectStore
 
@@ -75,20 +77,41 @@ def read_rows(
     DataError
         When a wanted column does not exist, or ``derive`` does more than add columns row by row.
     """
-    data, derive = model.data, model.features.derive
-    raw = list(snapshot.schema)
+    derive, raw = model.features.derive, list(snapshot.schema)
     if columns is not None and set(columns) <= set(raw):
         raw, derive = list(columns), None
+    table = read_table(store, snapshot, model, raw, window=window, labelled=labelled, positions=positions, among=among)
+    frame = to_frame(table)
+    if derive is not None and len(frame):
+        frame = derived(frame, load_function(folder, derive), derive, target=model.data.target)
+    if columns is None:
+        return frame
+    return select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
+
+
+def read_table(
+    store: ObjectStore,
+    snapshot: Snapshot,
+    model: ModelConfig,
+    raw: Sequence[str],
+    *,
+    window: WindowName,
+    labelled: bool = True,
+    positions: bool = False,
+    among: Sequence[Pinned] | None = None,
+) -> pa.Table:
+    """Return columns of the source as `read_rows` reads them, before they become a frame; raises what it raises."""
+    data = model.data
     labelled = labelled and data.target is not None
     needed = list(dict.fromkeys([*raw, data.event_time, *(data.labels if labelled else ())]))
     if missing := [name for name in needed if name not in snapshot.schema]:
         raise _no_column(missing[0], snapshot.schema, snapshot.model)
-    parts = {
-        pinned: read_partition(store, snapshot, pinned, needed)
-        for pinned in _touching(snapshot, window)
-        if among is None or pinned in among
-    }
-    set_aside = _set_aside(store, snapshot)
+    chosen = None if among is None else set(among)
+    wanted = [pinned for pinned in _touching(snapshot, window) if chosen is None or pinned in chosen]
+    reads: list[Callable[[], Any]] = [partial(read_partition, store, snapshot, pinned, needed) for pinned in wanted]
+    reads.append(partial(_set_aside, store, snapshot))
+    *tables, set_aside = at_once(store, reads)
+    parts: dict[Pinned, pa.Table] = dict(zip(wanted, tables, strict=True))
     kept = []
     for one in snapshot.split.windows(window):
         rows = 0
@@ -104,13 +127,7 @@ def read_rows(
         # Rows to predict, or to look at again, have a training window of no length.
         if not rows and one.after < one.until and among is None:
             raise nothing_in(snapshot, one, "train" if one == snapshot.split.train else "holdout", data.target)
-    names = [*raw, *((SLOT, POSITION) if positions else ())]
-    frame = to_frame(pa.concat_tables(kept).select(names))
-    if derive is not None and len(frame):
-        frame = derived(frame, load_function(folder, derive), derive, target=data.target)
-    if columns is None:
-        return frame
-    return select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
+    return pa.concat_tables(kept).select([*raw, *((SLOT, POSITION) if positions else ())])
 
 
 def typed_rows(frame: pd.DataFrame, schema: Mapping[str, str], timezone: str, model: str) -> pd.DataFrame:

@@ -59,23 +59,31 @@ class Observation:
 
 
 class Catalogue:
-    """The partitions of one source that are on record. Of several observations of a slot the last on record stands."""
+    """The partitions of one source that are on record. Of several observations of a slot the last on record stands.
+
+    The log is read once: what this object has read or written by then is what it knows.
+    """
 
     def __init__(self, store: ObjectStore, model: str, source: str) -> None:
         self.folder = partitions_folder(model, source)
         self.log = Log(store, f"{self.folder}/log")
 
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries of the log as this object last read or wrote them."""
+        return self.log.known or self.log.read()
+
     def schema(self) -> dict[str, ColumnType]:
         """Return the schema on record, empty before the first ingestion found a row."""
-        return _schema(self.log.read())
+        return _schema(self.entries)
 
     def newest(self) -> dict[str, Observation]:
         """Return the newest observation of every slot."""
-        return {slot: observation for slot, (observation, _) in _newest(self.log.read()).items()}
+        return {slot: observation for slot, (observation, _) in _newest(self.entries).items()}
 
     def known_by(self, instant: datetime) -> dict[str, Observation]:
         """Return of every slot what was on record at ``instant``; the first observation of those that were read later."""
-        entries = self.log.read()
+        entries = self.entries
         first = {slot: observation for slot, (observation, _) in _newest(reversed(entries)).items()}
         return first | {slot: one for slot, (one, _) in _newest(recorded_by(entries, instant)).items()}
 
@@ -294,7 +302,7 @@ def _pin(
     until = as_of + (wait or Duration("0s"))
     while again:
         log.info("%s: reading %d of %d partitions, %s to %s", model.name, len(again), len(needed), again[0], again[-1])
-        entries = catalogue.log.read()
+        entries = catalogue.log.known
         observations, schema = _observe(
             store, catalogue.folder, model, folder, again, _schema(entries), started, connections
         )
@@ -455,9 +463,8 @@ def _instant(microseconds: int | None) -> str:
 
 def _newest(entries: Iterable[Entry]) -> dict[str, tuple[Observation, int]]:
     """Return the last observation of each slot, with the number of its entry."""
-    return {
-        value["slot"]: (_observation(value), entry.number) for entry in entries for value in entry.body["partitions"]
-    }
+    newest = {value["slot"]: (value, entry.number) for entry in entries for value in entry.body["partitions"]}
+    return {slot: (_observation(value), number) for slot, (value, number) in newest.items()}
 
 
 def _observation(value: dict[str, Any]) -> Observation:
@@ -473,7 +480,7 @@ def _doubtful(entries: Sequence[Entry], started: datetime) -> set[str]:
         if at > latest + SKEW:
             ahead.add(entry.number)
         latest = min(latest, at)
-    return {slot for slot, (_, number) in _newest(entries).items() if number in ahead}
+    return {slot for slot, (_, number) in _newest(entries).items() if number in ahead} if ahead else set()
 
 
 def _schema(entries: Sequence[Entry]) -> dict[str, ColumnType]:

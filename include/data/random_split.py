@@ -12,7 +12,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,6 +24,8 @@ from include.data.windows import Split, Window
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _LENGTH = 3_600_000_000
 """Microseconds of the line."""
+_DIGITS = 32
+"""Hexadecimal digits of a row's name; a copy's number stands behind them."""
 
 
 def random_split(holdout: float) -> Split:
@@ -63,12 +67,14 @@ class RandomPlaces:
         """Return the rows with their lot, and with a name of their own where the source gives none.
 
         A row without an id is named by the digest of all its values; of equal ones the second is named ``...-2``, and so on,
-        and all have the same lot.
+        and all have the same lot unless `data.equal_rows` says that they are separate.
         """
         if self.data.row_id == (ROW,):
-            digests = _digests(table, sorted(table.column_names))
-            lots = digests
-            table = table.append_column(ROW, pa.array([self._named(digest) for digest in digests], pa.string()))
+            lots = _digests(table, sorted(table.column_names))
+            names = [self._named(digest) for digest in lots]
+            if self.data.equal_rows == "separate":
+                lots = [name if len(name) == _DIGITS else _digest(name) for name in names]
+            table = table.append_column(ROW, pa.array(names, pa.string()))
         else:
             lots = _digests(table, self.data.row_id)
         if self.data.entity is not None:
@@ -81,8 +87,17 @@ class RandomPlaces:
         return digest if self._copies[digest] == 1 else f"{digest}-{self._copies[digest]}"
 
 
+def without_copies(names: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the names of rows that have no id without the number of the copy: equal rows have the same."""
+    return names.astype(str).str.slice(0, _DIGITS)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+
+
 def _digests(table: pa.Table, columns: Sequence[str]) -> list[str]:
     """Return the first 32 hexadecimal digits of the SHA-256 of each row's values, as texts with their lengths."""
     texts = [pc.fill_null(table[name].cast(pa.string()), "\0").to_pylist() for name in columns]
     rows = zip(*texts, strict=True)
-    return [hashlib.sha256("".join(f"{len(text)}:{text}" for text in row).encode()).hexdigest()[:32] for row in rows]
+    return [_digest("".join(f"{len(text)}:{text}" for text in row)) for row in rows]

@@ -44,12 +44,17 @@ _OVER_TIME = """
   # retrain: "@weekly" runs it by itself; without, by hand"""
 _POSITIVE = "  positive: {positive}   # the class that is looked for: recall, thresholds and costs are about it; the rarer one here\n"
 _TABLE = "  row_id: [{row_id}]\n"
+_ALIKE = "  equal_rows: separate   # {share:.0%} of the rows equal one before them: different things that are alike; `together` if each is one thing that stands twice\n"
 _TIMED = """  event_time: {event_time}
   row_id: [{row_id}]   # the columns that together name one row
   partition: {partition}
   label_delay: 0d   # how long after its event time a row's target is known
   windows: {{train: {train}, holdout: {holdout}}}   # {train_rows:,} rows teach, the {holdout_rows:,} newest judge what they taught
 """
+
+
+MANY_ALIKE = 0.1
+"""From this share on, equal rows of a table without ids are taken for different things: few are a row that was copied."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Plan:
     categorical: tuple[str, ...]
     row_id: tuple[str, ...]
     event_time: str | None
+    repeated: float
+    """The share of rows that equal one before them, where nothing else names a row."""
     periods: Periods | None
     cv: CrossValidation | None
     today: datetime
@@ -120,7 +127,8 @@ class Plan:
     def _time(self) -> str:
         names = ", ".join(map(quoted, self.row_id))
         if self.periods is None or self.event_time is None:
-            return _TABLE.format(row_id=names) if names else ""
+            alike = _ALIKE.format(share=self.repeated) if self.repeated >= MANY_ALIKE else ""
+            return _TABLE.format(row_id=names) if names else alike
         return _TIMED.format(
             event_time=quoted(self.event_time),
             row_id=names,

@@ -19,7 +19,7 @@ from include.config.model import NAME
 from include.config.sections.data import FilesSource
 from include.config.sections.training import CrossValidation
 from include.data.sources.file_listing import File, open_on_disk
-from include.drafting.declaration import Plan
+from include.drafting.declaration import MANY_ALIKE, Plan
 from include.drafting.dialect import dialect_of
 from include.drafting.periods import Periods, periods_of
 from include.drafting.profile import ColumnFacts, Profile, looks_like_an_id, profile
@@ -47,6 +47,8 @@ class Draft:
     left_out: dict[str, str]
     """Columns that are no features, and why."""
     row_id: tuple[str, ...]
+    repeated: float
+    """The share of rows that equal one before them, where nothing else names a row."""
     classes: dict[str, int]
     """Rows of each class, the largest first; empty for a regression."""
     unlabelled: int
@@ -80,6 +82,9 @@ class Draft:
             yield f"  left out: {column} ({why})"
         named = ", ".join(f"`{column}`" for column in self.row_id)
         yield f"  a row is named by {named or 'its values'}"
+        if self.repeated:
+            taken = "different things that are alike" if self.repeated >= MANY_ALIKE else "one thing that stands twice"
+            yield f"  {self.repeated:.1%} of the rows equal one before them; they are taken for {taken} (`data.equal_rows`)"
         if self.periods is not None:
             one = self.periods
             yield (
@@ -157,6 +162,7 @@ def draft(
         categorical=plan.categorical,
         left_out=left_out,
         row_id=plan.row_id,
+        repeated=plan.repeated,
         classes=dict(classes.most_common()),
         unlabelled=facts.missing,
         periods=plan.periods,
@@ -232,6 +238,7 @@ def _plan(
         categorical=tuple(categorical),
         row_id=row_id,
         event_time=event_time,
+        repeated=0.0 if row_id or event_time else seen.names.repeated(),
         periods=None if seen.times is None else periods_of(seen.times, now),
         cv=_folds(seen.columns[target]) if classes and event_time is None else None,
         today=now,

@@ -71,6 +71,7 @@ class Names:
     def __init__(self) -> None:
         self._hashes: dict[str, list[np.ndarray[Any, Any]]] = {}
         self._rows = 0
+        self._whole: list[np.ndarray[Any, Any]] = []
 
     def add(self, table: pa.Table) -> None:
         """Take note of rows; a column with a gap names nothing."""
@@ -78,12 +79,21 @@ class Names:
             return
         first = not self._rows
         self._rows += table.num_rows
-        for name in table.column_names:
+        columns = {
+            name: pd.util.hash_pandas_object(table[name].to_pandas(), index=False).to_numpy()
+            for name in table.column_names
+        }
+        self._whole.append(pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy())
+        for name, values in columns.items():
             if table[name].null_count:
                 self._hashes.pop(name, None)
             elif first or name in self._hashes:
-                values = pd.util.hash_pandas_object(table[name].to_pandas(), index=False).to_numpy()
                 self._hashes.setdefault(name, []).append(values)
+
+    def repeated(self) -> float:
+        """Return the share of rows that are equal in all columns to one before them."""
+        rows = np.concatenate(self._whole) if self._whole else np.array([])
+        return 1 - len(np.unique(rows)) / len(rows) if len(rows) else 0.0
 
     def found(self, columns: Sequence[str], *, beginning: Sequence[str] = ()) -> tuple[str, ...] | None:
         """Return the fewest of ``columns``, taken one after the other, that tell all rows apart together with ``beginning``.

@@ -89,7 +89,12 @@ def score_incumbent(
     except ModelFileRefused as error:
         raise CannotPredict(f"its model file is refused: {error.message}") from error
     except (ObjectMissing, ObjectCorrupt) as error:
-        raise CannotPredict(f"its model file is missing or damaged: {error.message}") from error
+        raise CannotPredict(
+            f"its model file is missing or damaged: {error.message}",
+            remedy=f"Restore {incumbent.model}/models/{incumbent.model_file}.skops from a backup or an older version of the bucket. "
+            f"If there is none, trigger rollback_{incumbent.model}: it withdraws this champion, and the version before it, or the "
+            "baselines, are what the next challenger is compared with.",
+        ) from error
     return of_classes(score_rows(pipeline, incumbent, frame), incumbent.classes, classes)
 
 

@@ -16,6 +16,13 @@ from include.leakage.tripwire import Tripwire
 
 Role = Literal["challenger", "incumbent", "trivial", "simple", "unmitigated"]
 
+EQUAL_ROWS = "set of equal rows"
+"""What is resampled of a table without ids in which rows are equal; see `Units`."""
+SAY_SEPARATE = (
+    "If they are different things that happen to be alike, such as people with the same answers, declare "
+    "`data.equal_rows: separate`, or name the column that tells them apart as `data.row_id`"
+)
+
 _LOWER = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35)
 PROBABILITIES: tuple[float, ...] = (*_LOWER, 0.5, *(round(1 - p, 4) for p in reversed(_LOWER)))
 """Where the bootstrap distribution of each gain is kept, as far as the resamples reach."""
@@ -341,6 +348,37 @@ class BehaviourResult:
 
 
 @dataclass(frozen=True)
+class TrainCoverage:
+    """How many partitions of the challenger's declared training window have rows, and the share that the declaration asks for."""
+
+    partitions: int
+    filled: int
+    least: float | None = None
+
+    @property
+    def share(self) -> float:
+        """The share of the window's partitions that have rows; one of a window of no length."""
+        return self.filled / self.partitions if self.partitions else 1.0
+
+
+@dataclass(frozen=True)
+class UnlabelledRows:
+    """How many rows of the holdout's window have no label and were left out; of all, or of one level of a slice.
+
+    ``rows`` are those with and without a label.
+    """
+
+    slice: tuple[str, str] | None
+    rows: int
+    unlabelled: int
+
+    @property
+    def share(self) -> float:
+        """The share of rows without a label."""
+        return self.unlabelled / self.rows if self.rows else 0.0
+
+
+@dataclass(frozen=True)
 class CostFunction:
     """What using the challenger costs."""
 
@@ -352,7 +390,7 @@ class CostFunction:
 class Units:
     """What was resampled: ``count`` rows, clusters of a column or blocks of time, in random groups when they are many.
 
-    ``of`` is ``row``, a column's name, or such as ``1d of time``.
+    ``of`` is ``row``, a column's name, `EQUAL_ROWS`, or such as ``1d of time``.
     """
 
     of: str
@@ -406,6 +444,10 @@ class Evidence:
     """With the share of all rows last; empty unless `evaluation.learning_curve` asks."""
     costs: str | None = None
     """Digest of the code of the cost function. None without one, and in evidence of release 0.1, which did not keep it."""
+    coverage: TrainCoverage | None = None
+    """None of a table without time, and in evidence from before it was counted."""
+    unlabelled: tuple[UnlabelledRows, ...] | None = None
+    """Of all rows first; then of the slices' levels, if any row has no label. None where nothing has one, and in evidence from before they were counted."""
 
     @property
     def of_simple_kind(self) -> bool:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
+from include.config.sections.data import ROW
 from include.config.sections.slices import columns_of
-from include.data.frames import read_rows
+from include.data.frames import nothing_in, read_table, to_frame
+from include.data.random_split import without_copies
 from include.data.snapshots import Snapshot
 from include.errors import RatchetError, StoreUnavailable
-from include.evaluation.evidence import Role
+from include.evaluation.data_coverage import unlabelled_by_slice
+from include.evaluation.evidence import EQUAL_ROWS, Role, UnlabelledRows
 from include.evaluation.uncertainty.bootstrap import blocks
 from include.evaluation.unknown_classes import find_unknown
 from include.storage.store import ObjectStore
@@ -26,9 +29,6 @@ from include.training.provenance import Provenance
 log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
-
-_NOWHERE = Path()
-"""The folder of code that reads columns of the source: none is asked."""
 
 
 class Obstacle(NamedTuple):
@@ -45,7 +45,7 @@ class HoldoutRows(NamedTuple):
     together, costs. ``inputs`` are the same rows as each model reads them; ``raw`` before features are derived, where a
     declared behaviour changes them; ``obstacle`` is what keeps the incumbent from reading them. ``classes`` are what scores
     are of, None where nothing is classified: the challenger's, and after them those that only these rows have, ``unknown`` with
-    their number of rows.
+    their number of rows. ``unlabelled`` counts the rows that are not among them for want of a label; None where nothing has one.
     """
 
     frame: pd.DataFrame
@@ -54,6 +54,7 @@ class HoldoutRows(NamedTuple):
     obstacle: Obstacle | None
     classes: tuple[Any, ...] | None
     unknown: dict[str, int]
+    unlabelled: tuple[UnlabelledRows, ...] | None = None
 
     def at(self, kept: Array) -> HoldoutRows:
         """Return some of the rows.
@@ -82,6 +83,8 @@ def read_holdout_rows(
 
     Raises
     ------
+    NotEnoughRows
+        When no row has a label.
     RatchetError
         When another model than the incumbent can't read the rows.
     """
@@ -91,7 +94,16 @@ def read_holdout_rows(
     schema = list(snapshot.schema)
     if model.evaluation.behaviour or not set(columns) <= set(schema) or any(map(_derives, origins.values())):
         columns = schema
-    raw = read_rows(store, snapshot, model, _NOWHERE, window="holdout", columns=columns)
+    table = read_table(store, snapshot, model, columns, window="holdout", labelled=False)
+    unlabelled: tuple[UnlabelledRows, ...] | None = None
+    if (target := model.data.target) is not None:
+        unlabelled = (UnlabelledRows(None, len(table), table[target].null_count),)
+        if unlabelled[0].unlabelled == len(table):
+            raise nothing_in(snapshot, snapshot.split.holdout, "holdout", target)
+        if unlabelled[0].unlabelled:
+            unlabelled += unlabelled_by_slice(model, to_frame(table), origins["challenger"])
+            table = table.filter(pc.is_valid(table[target]))
+    raw = to_frame(table)
     made: list[tuple[Role, pd.DataFrame]] = []
     obstacle = None
     for role, origin in origins.items():
@@ -112,7 +124,7 @@ def read_holdout_rows(
     inputs = dict(made)
     classes = origins["challenger"].fit.classes
     judged = HoldoutRows(
-        inputs["challenger"], inputs, raw if model.evaluation.behaviour else None, obstacle, classes, {}
+        inputs["challenger"], inputs, raw if model.evaluation.behaviour else None, obstacle, classes, {}, unlabelled
     )
     return judged if classes is None else _with_unknown_classes(judged, model, classes)
 
@@ -170,12 +182,20 @@ def target_of(frame: pd.DataFrame, model: ModelConfig, classes: tuple[Any, ...] 
     return column.to_numpy(dtype=float) if classes is None else as_numbers(column, classes).astype(float)
 
 
+def counts_equal_rows_once(model: ModelConfig) -> bool:
+    """Whether rows that are equal in all columns are on one side together, and so are no evidence of their own."""
+    return model.data.row_id == (ROW,) and model.data.equal_rows == "together"
+
+
 def units_of(model: ModelConfig, frame: pd.DataFrame, snapshot: Snapshot) -> tuple[Array, str]:
     """Return which unit each row is resampled with, and what a unit is."""
     cluster, block = model.evaluation.cluster, model.evaluation.block
     if block is not None:
         times = frame[model.data.event_time] - pd.Timestamp(snapshot.split.holdout.after)
         return blocks(times.dt.total_seconds().to_numpy(), block.about().total_seconds()), f"{block} of time"
+    if cluster is None and counts_equal_rows_once(model):
+        codes, values = pd.factorize(without_copies(frame[ROW]))
+        return codes, "row" if len(values) == len(frame) else EQUAL_ROWS
     if cluster is None:
         return np.arange(len(frame)), "row"
     codes, values = pd.factorize(frame[cluster])

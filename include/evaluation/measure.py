@@ -32,10 +32,12 @@ from include.evaluation.compared_models import (
     subject_of,
 )
 from include.evaluation.comparison import Scored, compare
-from include.evaluation.evidence import CostFunction, Evidence, Gain, Holdout, Role, Units
+from include.evaluation.data_coverage import counts_asked, train_coverage
+from include.evaluation.evidence import EQUAL_ROWS, SAY_SEPARATE, CostFunction, Evidence, Gain, Holdout, Role, Units
 from include.evaluation.holdout_rows import (
     HoldoutRows,
     Obstacle,
+    counts_equal_rows_once,
     holdout_declaration,
     read_holdout_rows,
     target_of,
@@ -160,11 +162,20 @@ def measure(
     return load_evidence(store, model.name, settled), settled
 
 
-def _mended(model: ModelConfig, snapshot: Snapshot, fit: FitRecord, incumbent: FitRecord | None) -> dict[str, int]:
+def _mended(model: ModelConfig, snapshot: Snapshot, fit: FitRecord, incumbent: FitRecord | None) -> dict[str, Any]:
     """Return the editions of what earlier releases measured wrongly for such a model: it is measured again, by the same draws."""
     levels, averages = slice_rows(model.evaluation.slices, snapshot.schema), of_averages(model.metrics, fit.classes)
+    equal = {"equal_rows": 1} if counts_equal_rows_once(model) else {}
     other = incumbent is not None and incumbent.classes != fit.classes
-    return of_entities(model) | levels | averages | ({"classes": 2} if other else {}) | {"bounds": BOUNDS}
+    return (
+        of_entities(model)
+        | levels
+        | averages
+        | ({"classes": 2} if other else {})
+        | {"bounds": BOUNDS}
+        | counts_asked(model)
+        | equal
+    )
 
 
 def load_evidence(store: ObjectStore, model: str, digest: str) -> Evidence:
@@ -193,6 +204,9 @@ def _measured(
     frame, inputs, obstacle = judged.frame, judged.inputs, judged.obstacle
     target, classes = target_of(frame, model, judged.classes), judged.classes
     log.info("Scoring %s holdout rows", f"{len(frame):,}")
+    if judged.unlabelled and (left_out := judged.unlabelled[0]).unlabelled:
+        told = (f"{left_out.unlabelled:,}", f"{left_out.rows:,}", left_out.share)
+        log.warning("%s of %s holdout rows (%.1f %%) have no label and are left out", *told[:2], 100 * told[2])
     pipeline = open_model(store, challenger.fit)
     own = score_rows(pipeline, challenger.fit, frame)
     models: dict[Role, Scored] = {"challenger": of_classes(own, challenger.fit.classes, classes)}
@@ -208,7 +222,7 @@ def _measured(
             models["incumbent"] = score_incumbent(store, incumbent.fit, model.task, classes, inputs["incumbent"])
             fits = {**fits, "incumbent": incumbent.fit}
         except CannotPredict as error:
-            obstacle = Obstacle(error.message, "Train the incumbent's recipe again on today's schema.")
+            obstacle = Obstacle(error.message, error.remedy or "Train the incumbent's recipe again on today's schema.")
 
     units, of = units_of(model, frame, snapshot)
     resampling = draw(units, resamples=model.evaluation.resamples, seed=seed)
@@ -267,6 +281,7 @@ def _measured(
         remedy=obstacle.remedy if obstacle else None,
         notes=(
             *_of_unknown(judged, len(frame), challenger.fit.classes),
+            *_of_equal_rows(of, resampling.units, len(frame)),
             *_notes(found.gains, "incumbent" if "incumbent" in models else "simple", of),
         ),
         metrics=model.metrics,
@@ -298,6 +313,8 @@ def _measured(
         clusters=describe_clusters(frame, described, models["challenger"]) if clustering else (),
         tripwires=tripwires,
         costs=costs,
+        coverage=train_coverage(store, model, challenger.fit, snapshot),
+        unlabelled=judged.unlabelled,
         **vars(alone),
     )
 
@@ -318,6 +335,14 @@ def _of_unknown(judged: HoldoutRows, rows: int, own: tuple[Any, ...] | None) -> 
         counted = judged.classes != own
         yield say_unknown(
             judged.unknown, "challenger", f"{rows:,} holdout rows" if counted else "holdout", counted=counted
+        )
+
+
+def _of_equal_rows(of: str, different: int, rows: int) -> Iterator[str]:
+    if of == EQUAL_ROWS:
+        yield (
+            f"Of {rows:,} holdout rows {different:,} are different. Rows without an id that are equal in all columns count as one "
+            f"thing that stands several times, on one side and in every interval. {SAY_SEPARATE}."
         )
 
 

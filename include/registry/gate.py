@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from include.config.sections.evaluation import FairnessRule, Gate, Guard
-from include.evaluation.evidence import Evidence, Gain, Measured, Role, probit
+from include.evaluation.evidence import EQUAL_ROWS, SAY_SEPARATE, Evidence, Gain, Measured, Role, UnlabelledRows, probit
+from include.evaluation.uncertainty.bootstrap import LEAST_UNITS
 from include.registry.error_budget import CANDIDATE, level_of, spent_by
 from include.registry.timeline import Outcome
 from include.storage.content import digest_json
@@ -33,6 +34,15 @@ _BY_HEART = (
     "Against the first, let it learn less of each row (a smaller depth, larger leaves, more regularisation, fewer columns) "
     "or learn from more rows; against the second, from newer ones. In validation inside the training window only the first shows"
 )
+
+
+_UNLABELLED = (
+    "If labels are missing by more than chance, these rows are not what the model will meet: load the labels that came late, "
+    "or raise `data.label_delay` to when they are all known"
+)
+
+
+_UNCOVERED = "It was declared to learn from more: load the missing partitions, or shorten `data.windows.train`"
 
 
 _BEHAVE = {
@@ -117,7 +127,7 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool, left:
 
 def _judged(policy: Gate, evidence: Evidence, challenger_is_simple: bool, left: float) -> Judgement:
     primary, leaks = _primary_facts(policy, evidence, challenger_is_simple), tuple(_leaks(evidence))
-    behaved = tuple(_behaved(evidence))
+    behaved = (*_behaved(evidence), *_covered(evidence), *_labelled(policy, evidence))
     if not evidence.comparable:
         reason = f"{evidence.incumbent} can't be compared: {evidence.incomparable_because}."
         if evidence.remedy:
@@ -126,6 +136,7 @@ def _judged(policy: Gate, evidence: Evidence, challenger_is_simple: bool, left: 
         return Judgement(Outcome.INCOMPARABLE, reason, verdicts, primary)
     verdicts = (*_verdicts(policy, evidence, challenger_is_simple=challenger_is_simple, left=left), *behaved)
     # What leaks makes every other measurement worthless, and is the reason to give; that nothing leaks is none.
+    verdicts = (*_different(evidence), *verdicts)
     verdicts = verdicts + leaks if all(verdict.answer is RuleResult.PASS for verdict in leaks) else leaks + verdicts
     for answer, outcome in ((RuleResult.FAIL, Outcome.REJECT), (RuleResult.OPEN, Outcome.HOLD)):
         if deciding := [verdict for verdict in verdicts if verdict.answer is answer]:
@@ -195,6 +206,52 @@ def _overfitted(metric: str, most: float, evidence: Evidence) -> Verdict:
     what = f"gap of {metric} between training rows and holdout"
     verdict = _level(what, evidence.gap(metric), most, evidence.holdout.rows, at_least=False)
     return replace(verdict, reason=f"{verdict.reason}. {_BY_HEART}") if verdict.answer is RuleResult.FAIL else verdict
+
+
+def _different(evidence: Evidence) -> Iterator[Verdict]:
+    """Hold where so few rows without an id are different that nothing can be resampled: the other reasons follow from it."""
+    units = evidence.units
+    if units.of == EQUAL_ROWS and units.count < LEAST_UNITS:
+        facts = f"{units.count} of {evidence.holdout.rows:,}, where it takes {LEAST_UNITS}: equal rows are on one side, and count as one"
+        yield Verdict("different rows in the holdout", RuleResult.OPEN, f"{facts}. {SAY_SEPARATE}")
+
+
+def _labelled(policy: Gate, evidence: Evidence) -> Iterator[Verdict]:
+    """Ask whether few enough rows of the holdout had no label, in all and in each level of a slice."""
+    if policy.unlabelled is None:
+        return
+    most, least = policy.unlabelled.at_most, policy.unlabelled.min_support
+    name = f"at most {most:.1%} of the holdout's rows without a label"
+    if evidence.unlabelled is None:
+        yield Verdict(name, RuleResult.OPEN, "they were not counted")
+        return
+    asked = [one for one in evidence.unlabelled if one.slice is None or one.rows >= least]
+    over = sorted((one for one in asked if one.share > most), key=lambda one: (one.slice is not None, -one.share))
+    if not over:
+        worst = f"; at most {max(one.share for one in asked):.1%} of a part" if len(asked) > 1 else ""
+        yield Verdict(name, RuleResult.PASS, f"{_left_out(asked[0])}{worst}")
+        return
+    more = f"; so it is in {len(over) - 1} more parts" if len(over) > 1 else ""
+    reason = f"{_left_out(over[0])}{more}. {_UNLABELLED}"
+    yield Verdict(name, RuleResult.OPEN, reason)
+
+
+def _left_out(one: UnlabelledRows) -> str:
+    where = "" if one.slice is None else f" where {one.slice[0]} is {one.slice[1]}"
+    return f"{one.unlabelled:,} of {one.rows:,} rows{where} have none ({one.share:.1%})"
+
+
+def _covered(evidence: Evidence) -> Iterator[Verdict]:
+    """Ask for the share of the training window that `data.min_coverage` declares, whatever the policy."""
+    found = evidence.coverage
+    if found is None or found.least is None:
+        return
+    facts = f"{found.filled} of {found.partitions} partitions have rows ({found.share:.0%})"
+    name = f"at least {found.least:.0%} of the training window has rows"
+    if found.share >= found.least:
+        yield Verdict(name, RuleResult.PASS, facts)
+    else:
+        yield Verdict(name, RuleResult.OPEN, f"{facts}. {_UNCOVERED}")
 
 
 def _leaks(evidence: Evidence) -> Iterator[Verdict]:

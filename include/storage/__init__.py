@@ -5,11 +5,13 @@ Not here: what the objects mean.
 
 PUBLIC: tuple[str, ...] = (
     "answers",
+    "concurrency",
     "content",
     "local",
     "log",
     "opening",
     "probe",
+    "remembering",
     "store",
 )
 """The modules that other rooms may import."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from include.errors import ObjectCorrupt
+from include.errors import ObjectCorrupt, ObjectMissing
 from include.storage.content import digest_json, get_json, put_json_once
 from include.storage.store import ObjectStore
 
@@ -20,7 +20,11 @@ _FIELDS = {"question", "answer", "digest"}
 def find_answer(store: ObjectStore, folder: str, question: Any) -> Any | None:
     """Return the answer on record, or None; raises `ObjectCorrupt`."""
     key = _key(folder, question)
-    return _opened(store, key, get_json(store, key)) if store.exists(key) else None
+    try:
+        sealed = get_json(store, key)
+    except ObjectMissing:
+        return None
+    return _opened(store, key, sealed)
 
 
 def keep_answer(store: ObjectStore, folder: str, question: Any, answer: Any) -> Any:

@@ -67,8 +67,8 @@ def put_json(store: ObjectStore, key: str, value: Any) -> None:
 
 def put_json_once(store: ObjectStore, key: str, value: Any) -> Any:
     """Put ``value`` unless somebody was first, and return the value in force."""
-    store.put_if_absent(key, canonical_json(value))
-    return get_json(store, key)
+    body = canonical_json(value)
+    return read_json(body) if store.put_if_absent(key, body) else get_json(store, key)
 
 
 def known_fields(of: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:

@@ -105,12 +105,13 @@ class RatchetOperator(BaseOperator):
         return Settings.from_environment().threads
 
     def open_store(self) -> ObjectStore:
-        """Open the artifact store; for S3 with the deployment's Airflow connection."""
+        """Open the artifact store; for S3 with the deployment's Airflow connection. Records that a task reads twice it reads once."""
         from include.storage.opening import open_store
+        from include.storage.remembering import RememberingStore
         from ratchet_operators.connections import s3_client
 
         settings = Settings.from_environment()
-        return open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
+        return RememberingStore(open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection)))
 
     def open_ledger(self) -> Ledger:
         """Open the model's ledger; what is written to it is counted, once, among Airflow's metrics."""

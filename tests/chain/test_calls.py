@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from chain_run import BACKFILL, NOW, Run, month
 
 from include.config.model import ModelConfig
+from include.data.frames import read_rows
+from include.data.snapshots import Snapshot
 from include.storage.content import to_iso
 from include.storage.log import Log
 from include.storage.store import ObjectStore
@@ -38,13 +41,41 @@ def with_history(store: ObjectStore, model: ModelConfig) -> None:
             log.append(lambda _, k=kind, b={**body, "version": version, "actor": BACKFILL}: (k, b), at=to_iso(NOW))  # type: ignore[misc]
 
 
-def test_a_retraining_after_a_thousand_events_makes_few_calls_for_its_ledger(model: ModelConfig, folder: Path) -> None:
+def test_a_retraining_after_a_thousand_events_makes_as_few_calls_as_any(model: ModelConfig, folder: Path) -> None:
     store = MemoryStore()
     with_history(store, model)
-    run, done, ledger = Run(model, folder, month(6)), {}, {}
+    run, done, asked = Run(model, folder, month(6)), {}, {}
     for step in run.steps:
-        counting = CountingStore(store, delay=0.01)
-        done = run.do(step, counting, done)
-        ledger[step] = counting.in_folder("ledger")
+        asked[step] = CountingStore(store)
+        done = run.do(step, asked[step], done)
+    ledger = {step: calls for step, one in asked.items() if (calls := one.in_folder("ledger"))}
     assert sum(map(len, ledger.values())) <= 30, ledger
-    assert {step for step, calls in ledger.items() if calls} == {"select", "evaluate", "gate", "decide", "settle"}
+    assert set(ledger) == {"select", "evaluate", "gate", "decide", "settle"}
+    assert sum(len(one.calls) for one in asked.values()) <= 150
+    for step, one in asked.items():
+        read = Counter(call for call in one.calls if call.startswith("get") and "/partitions/" in call)
+        assert set(read.values()) <= {1}, f"{step} reads each partition once"
+
+
+def test_an_ingestion_reads_its_partitions_log_once_whatever_the_history(model: ModelConfig, folder: Path) -> None:
+    store = MemoryStore()
+    counts = set()
+    for number in range(4, 12):
+        counting = CountingStore(store)
+        Run(model, folder, month(number)).do("ingest", counting, {})
+        counts.add(len(counting.in_folder("log")))
+        if number > 4:  # an empty log is looked at again
+            assert sum(call.startswith("list") and "checkpoints" in call for call in counting.calls) == 1
+    assert max(counts) <= 8, (
+        "two listings and at most three objects; a listing before what is written, and two objects written"
+    )
+
+
+def test_partitions_of_a_window_are_read_at_once(model: ModelConfig, folder: Path) -> None:
+    store = MemoryStore()
+    done = Run(model, folder, month(12)).do("ingest", store, {})
+    snapshot = Snapshot.load(store, model.name, done["ingest"]["snapshot"])
+    counting = CountingStore(store, delay=0.05)
+    read_rows(counting, snapshot, model, folder, window="both", columns=["weight"])
+    assert len(counting.calls) == 4
+    assert counting.trips == 1

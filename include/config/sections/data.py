@@ -224,8 +224,12 @@ class Data(Section):
     """How long after its event time a row's target is known."""
     windows: Windows | None = None
     """Required with `event_time`, and only there."""
+    min_coverage: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda share: share is None)
+    """The least share of the partitions of the declared training window that have rows, such as `0.9`; below it the gate holds. Without it a window that is longer than the data, or has gaps, is shown and no more. Only with `event_time`."""
     holdout: float | None = Field(default=None, gt=0, lt=1)
     """The share of rows in the holdout of a table without time; 0.25 if left out."""
+    equal_rows: Literal["together", "separate"] = Field(default="together", exclude_if=lambda way: way == "together")
+    """What rows of a table are that have no `row_id` and are equal in all columns. `together`: one thing that stands several times; they are all in training or all in the holdout, and count as one where bounds are drawn. `separate`: different things that happen to be alike, such as people with the same answers; each has a lot of its own."""
     timezone: Zone = "UTC"
     """What event times without a zone mean, as an IANA name such as `America/New_York`."""
     ambiguous: Ambiguous = Field(default="refuse", exclude_if=lambda policy: policy == "refuse")
@@ -275,12 +279,20 @@ class Data(Section):
             raise ValueError("expected `event_time` with `windows`; without time the share `holdout` says what is kept")
         if self.label_delay:
             raise ValueError("expected no `label_delay` without `event_time`: every row has its label")
+        if self.min_coverage is not None:
+            raise ValueError("expected no `min_coverage` without `event_time`: a table is read as a whole")
         if self.wait:
             raise ValueError("expected no `wait` without `event_time`: nothing tells that a table is late")
         if isinstance(self.source, FilesSource) and "%" in self.source.path:
             raise ValueError("expected a path without date parts where there is no `event_time`")
         if query is not None and (":start" in query or ":end" in query):
             raise ValueError("expected a query without `:start` and `:end` where there is no `event_time`")
+        return self
+
+    @model_validator(mode="after")
+    def _equal_rows_where_they_are(self) -> Data:
+        if self.equal_rows == "separate" and (self.row_id != (ROW,) or self.entity is not None):
+            raise ValueError("expected `equal_rows` only of a table without `event_time`, `row_id` and `entity`")
         return self
 
     @property

@@ -198,6 +198,15 @@ class Overfitting(Section):
     """The largest accepted gap, in the metric's own unit; positive is better on training rows, for every metric."""
 
 
+class Unlabelled(Section):
+    """How many rows of the holdout's window may have no label. They are left out of every measurement: if labels are missing by more than chance, what is left is not what the model will meet."""
+
+    at_most: float = Field(ge=0, lt=1)
+    """The largest share of rows without a label, of all rows and of each level of `evaluation.slices`; above it the gate holds."""
+    min_support: int = Field(default=100, ge=1)
+    """Levels with fewer rows, labelled or not, are not asked."""
+
+
 class Lifetime(Section):
     """Which errors are accepted over the lifetime of a model, of all its decisions together."""
 
@@ -240,6 +249,7 @@ class Gate(Section):
     fairness: tuple[FairnessRule, ...] = ()
     churn: Churn | None = None
     overfitting: Overfitting | None = None
+    unlabelled: Unlabelled | None = Field(default=None, exclude_if=lambda section: section is None)
     model_size: ModelSize | None = Field(default=None, exclude_if=lambda section: section is None)
     lifetime: Lifetime | None = Field(default=None, exclude_if=lambda section: section is None)
     approval: Annotated[

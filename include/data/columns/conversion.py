@@ -99,17 +99,29 @@ class SchemaConverter:
         kind = table.schema.field(name).type
         word = declared_type(kind)
         if word is None:
+            unknown = pa.types.is_null(kind)
+            told = (
+                f"declare it under `data.source`: `types: {{{name}: string}}` of a query or reader; `columns: {{...}}` of files"
+                if unknown
+                else "leave it out or cast it, in a query such as `CAST(x AS text)`, or `EXTRACT(EPOCH FROM x)` of a duration, or in "
+                "the code of a reader; of files declare `columns: {...}`"
+            )
             raise SourceError(
                 f"The type of column `{name}` can't be told."
-                if pa.types.is_null(kind)
+                if unknown
                 else f"Column `{name}` has a type without a word.",
                 expected=", ".join(ARROW),
-                found="no value in the first rows" if pa.types.is_null(kind) else kind,
+                found="no value in the first rows" if unknown else kind,
                 where=where,
-                remedy=f"declare it under `data.source`: `types: {{{name}: string}}` of a query or reader; `columns: {{...}}` of files, "
-                "which then keeps the columns that it names and leaves all others alone",
+                remedy=f"{told}, which then keeps the columns that it names and leaves all others alone",
             )
         return word
+
+    def _widened(self, name: str, delivered: str) -> str | None:
+        """Return the way out where the first rows were whole numbers and later ones are not."""
+        if (self.schema[name], delivered) != ("integer", "float") or name in self.declared:
+            return None
+        return f"declare it under `data.source`: `types: {{{name}: float}}` of a query or reader, `columns: {{...}}` of files"
 
     def _columns_differ(self, names: set[str], where: str) -> SourceError | SchemaChanged:
         gone, new = sorted(set(self.schema) - names), sorted(names - set(self.schema))
@@ -142,7 +154,7 @@ class SchemaConverter:
                 expected=f"values that are exactly a {word}",
                 found=refusal(error),
                 where=where,
-                remedy=CHANGE if isinstance(error, ClockChange) else None,
+                remedy=CHANGE if isinstance(error, ClockChange) else self._widened(name, delivered),
             ) from error
 
 
@@ -185,6 +197,8 @@ def convert(column: pa.ChunkedArray, word: ColumnType, timezone: str, *, declare
             if kind.tz
             else local_to_utc(column.cast(pa.timestamp("us")), timezone)
         )
+    if word == "string" and pa.types.is_time(kind) and declared:
+        return column.cast(target)
     if word == "date" and delivered == "string" and declared:
         return pa.chunked_array([parse(chunk, Column(type="date"), timezone) for chunk in column.chunks], target)
     if word == "float" and pa.types.is_floating(kind):

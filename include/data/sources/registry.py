@@ -33,6 +33,7 @@ def source_digest(data: Data, folder: Path) -> str:
     )
     if data.timeless:
         settings["entity"] = data.entity  # it says which side a row is on
+        settings |= data.model_dump(mode="json", include={"equal_rows"})  # so does this; nothing unless it is declared
     return digest_json({**settings, "code": code})
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
 from include.config.sections.data import SqlSource
 from include.data.columns.conversion import has_zone, refusal
+from include.data.columns.driver_values import column_of
 from include.data.sources.protocol import ReadRequest, SourceBatch
 from include.errors import SourceError, StoreUnavailable
 
@@ -25,7 +26,7 @@ def read(request: ReadRequest[SqlSource]) -> Iterator[SourceBatch]:
     Raises
     ------
     SourceError
-        When the database refuses the query, or a column mixes types.
+        When the database refuses the query, or a value is none of the types of model.yaml and has no text that says it.
     StoreUnavailable
         When the database does not answer.
     """
@@ -47,6 +48,8 @@ def read(request: ReadRequest[SqlSource]) -> Iterator[SourceBatch]:
             raise StoreUnavailable(
                 "The database did not answer.", found=error.orig, where=where, remedy="try again later"
             ) from error
+        if isinstance(error, DataError):  # its words may hold what stands in a row
+            raise _unreadable(refusal(cast(Exception, error.orig)), where) from error
         raise SourceError(
             "The database refused the query.", found=error.orig, where=where, remedy="correct `data.source.query`"
         ) from error
@@ -54,6 +57,18 @@ def read(request: ReadRequest[SqlSource]) -> Iterator[SourceBatch]:
         raise SourceError(
             "The query can't be run.", found=error, where=where, remedy="correct `data.source.query`"
         ) from error
+    except (ValueError, OverflowError) as error:  # of drivers: a year beyond 9999, for one
+        raise _unreadable(refusal(error), where) from error
+
+
+def _unreadable(found: str, where: str) -> SourceError:
+    return SourceError(
+        "A value of the query can't be read.",
+        expected="values that Python knows, such as times in the years 1 to 9999",
+        found=found,
+        where=where,
+        remedy="make such values missing in the query, or cast the column there, such as `CAST(x AS text)`",
+    )
 
 
 def _rows(
@@ -95,17 +110,5 @@ def _zoned(time: Any) -> bool:
 
 
 def _table(names: list[str], rows: Sequence[Sequence[Any]], where: str) -> pa.Table:
-    arrays = []
-    for name, values in zip(names, zip(*rows, strict=True), strict=True):
-        try:
-            arrays.append(pa.array(values))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            raise SourceError(
-                f"Column `{name}` mixes types.",
-                expected="one type in all rows",
-                found=", ".join(sorted({type(value).__name__ for value in values if value is not None}))
-                or refusal(error),
-                where=where,
-                remedy="cast the column in the query",
-            ) from error
-    return pa.Table.from_arrays(arrays, names=names)
+    columns = zip(names, zip(*rows, strict=True), strict=True)
+    return pa.Table.from_arrays([column_of(name, values, where) for name, values in columns], names=names)

@@ -17,13 +17,13 @@ from include.training.preprocessing.category_encoder import MISSING_CATEGORY
 MAX_LEVELS = 200
 
 
-def slice_levels(frame: pd.DataFrame, slices: tuple[Slice, ...]) -> dict[str, SliceLevels]:
+def slice_levels(frame: pd.DataFrame, slices: tuple[Slice, ...], *, most: int = MAX_LEVELS) -> dict[str, SliceLevels]:
     """Return the levels of each slice by its name.
 
     Raises
     ------
     EvaluationError
-        For more than `MAX_LEVELS` levels, or bins of a column that holds no numbers.
+        For more than ``most`` levels, or bins of a column that holds no numbers.
     """
     single = {one.called: _column(frame, one) for one in slices if one.column is not None}
     found = {}
@@ -33,10 +33,10 @@ def slice_levels(frame: pd.DataFrame, slices: tuple[Slice, ...]) -> dict[str, Sl
         else:
             parts = [single[name] if name in single else SliceLevels.of(frame[name]) for name in one.cross]
             found[one.called] = _crossed(parts)
-        if len(found[one.called].names) > MAX_LEVELS:
+        if len(found[one.called].names) > most:
             raise EvaluationError(
                 "A slice has too many levels to look at one by one.",
-                expected=f"at most {MAX_LEVELS}",
+                expected=f"at most {most}",
                 found=f"{len(found[one.called].names):,}",
                 where=f"`evaluation.slices`: {one.called}",
                 remedy="cut numbers by `edges` or `bins`, or derive a coarser column in `features.derive`",

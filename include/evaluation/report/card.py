@@ -11,7 +11,17 @@ from typing import Any
 from jinja2 import Environment
 
 from include.data.random_split import is_random_split
-from include.evaluation.evidence import Cluster, Evidence, Fairness, Gain, Measured, PredictionChurn, Role, SliceScores
+from include.evaluation.evidence import (
+    Cluster,
+    Evidence,
+    Fairness,
+    Gain,
+    Measured,
+    PredictionChurn,
+    Role,
+    SliceScores,
+    UnlabelledRows,
+)
 from include.evaluation.report import explanation_panels, plots
 from include.evaluation.report.labels import (
     ROLE_LABELS,
@@ -108,6 +118,7 @@ def render_card(
             churn=_churn(evidence),
             clusters=_clusters(evidence),
             fairness=_fairness(evidence),
+            unlabelled=_unlabelled(evidence),
             closed_form=next((gain.delong for gain in evidence.gains if gain.delong and gain.against == against), None),
         )
     )
@@ -228,6 +239,15 @@ def _slice(evidence: Evidence, column: str, against: Role) -> Table:
 def _churn(evidence: Evidence) -> tuple[PredictionChurn, ...]:
     """Return the churn of all rows, then that of the levels, the most changed first."""
     return tuple(sorted(evidence.churn, key=lambda one: (one.slice is not None, -(one.share.value or 0.0))))
+
+
+def _unlabelled(evidence: Evidence) -> tuple[UnlabelledRows, ...]:
+    """Return all rows, then the parts that miss most labels; nothing if no label is missing."""
+    counted = evidence.unlabelled or ()
+    if not counted or not counted[0].unlabelled:
+        return ()
+    parts = sorted(counted[1:], key=lambda one: (-one.share, -one.rows))
+    return (counted[0], *parts[:SHOWN_LEVELS])
 
 
 def _fairness(evidence: Evidence) -> dict[str, tuple[Fairness, ...]]:

@@ -63,6 +63,8 @@ def units_of(unit: str) -> str:
     """Return what was drawn again and again for the bounds, in the plural."""
     if unit == "row":
         return "rows"
+    if unit.startswith("set of "):
+        return unit.replace("set", "sets", 1)
     return f"blocks of {unit}" if unit.endswith(" of time") else f"clusters by {unit}"
 
 

@@ -51,6 +51,7 @@ from include.errors import ConfigError, nearest
 from include.training.estimators.boosted_trees import library_version
 from include.training.estimators.clusterers import DensityClusterer, RandomClusterer, is_clustering
 from include.training.estimators.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
+from include.training.estimators.xgboost_trees import XGBoostClassifier, XGBoostRegressor
 from include.training.persistence.trusted_types import is_trusted
 
 Space = dict[str, Range | Values]
@@ -253,6 +254,21 @@ _REGISTRY: dict[str, Estimator] = {
         missing=True,
         native=True,
         library="lightgbm",
+    ),
+    "xgboost": Estimator(
+        {"classification": XGBoostClassifier, "regression": XGBoostRegressor},
+        space={
+            "learning_rate": Range(low=0.02, high=0.3, log=True),
+            "max_depth": Range(low=3, high=10, integer=True),
+            "min_child_weight": Range(low=1, high=100, log=True),
+            "reg_lambda": Range(low=1e-3, high=1e1, log=True),
+            "subsample": (0.5, 0.8, 1.0),
+            "colsample_bytree": (0.5, 0.8, 1.0),
+            "n_estimators": Range(low=50, high=400, log=True, integer=True),
+        },
+        missing=True,
+        native=True,
+        library="xgboost",
     ),
     "mlp": Estimator(
         {"classification": MLPClassifier, "regression": MLPRegressor},

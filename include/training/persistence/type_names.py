@@ -30,6 +30,8 @@ TYPES: dict[str, str] = {
     "RandomizedClassifier": "include.training.fairness.randomized_classifier.RandomizedClassifier",
     "SignedLog": "include.training.preprocessing.signed_log.SignedLog",
     "TextColumn": "include.training.preprocessing.text_column.TextColumn",
+    "XGBoostClassifier": "include.training.estimators.xgboost_trees.XGBoostClassifier",
+    "XGBoostRegressor": "include.training.estimators.xgboost_trees.XGBoostRegressor",
     "TransformedTargetRegressor": "include.training.estimators.target_transform.TransformedTargetRegressor",
 }
 """The classes of today by their stored names."""

@@ -214,3 +214,42 @@ def test_a_look_is_named_to_the_microsecond(tmp_path: Path) -> None:
     instant = day(1) + timedelta(microseconds=7)
     place.look(table(), instant)
     assert table_looks(place.store, "shop")[0].as_of == instant
+
+
+PEOPLE = CSV | {
+    "columns": {name: {"type": "string"} for name in ("sex", "married", "degree")} | {"y": {"type": "boolean"}}
+}
+
+
+def people(rows: int = 1100) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({name: rng.choice(["no", "yes"], rows) for name in ("sex", "married", "degree")})
+    return frame.assign(y=(frame == "yes").sum(axis=1) + rng.normal(size=rows) > 2)
+
+
+def test_equal_rows_without_an_id_are_on_one_side_unless_they_are_declared_separate(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    together = Place(tmp_path / "a", source=PEOPLE)
+    separate = Place(tmp_path / "b", source=PEOPLE, equal_rows="separate")
+    names = {}
+    for place in (together, separate):
+        snapshot = place.look(people())
+        sides = [read_rows(place.store, snapshot, place.model, place.folder, window=w) for w in ("train", "holdout")]
+        names[place] = [set(side[ROW].astype(str)) for side in sides]
+        assert len(names[place][0] | names[place][1]) == 1100 and not names[place][0] & names[place][1]
+    one_side = [{name[:32] for name in side} for side in names[together]]
+    assert not one_side[0] & one_side[1]
+    different = len(people().drop_duplicates())
+    assert len({name[:32] for name in names[separate][1]}) == different
+    assert abs(len(names[separate][1]) / 1100 - 0.25) < 0.05
+    # More people of the same kinds change nobody's side.
+    more = separate.look(pd.concat([people().head(100), people()]), datetime(2027, 1, 1, tzinfo=UTC))
+    held = read_rows(separate.store, more, separate.model, separate.folder, window="holdout")
+    assert names[separate][1] <= set(held[ROW].astype(str))
+
+
+@pytest.mark.parametrize("other", [{"row_id": "id"}, {"entity": "who"}])
+def test_equal_rows_are_declared_only_where_nothing_else_says_what_a_row_is(other: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="expected `equal_rows` only of a table without"):
+        declare({"equal_rows": "separate", **other})

@@ -86,12 +86,21 @@ def test_a_version_is_made_again_byte_for_byte_and_nothing_is_left_behind(world:
     assert sorted(world.store.list("")) == before
 
 
-def test_a_version_of_lightgbm_goes_the_whole_chain_and_is_made_again_byte_for_byte(tmp_path: Path) -> None:
+BOOSTED = {
+    "lightgbm": "{n_estimators: 60, num_leaves: 7}",
+    "xgboost": "{n_estimators: 60, max_depth: 3, learning_rate: 0.1}",
+}
+
+
+@pytest.mark.parametrize("library", BOOSTED)
+def test_a_version_of_another_library_goes_the_whole_chain_and_is_made_again_byte_for_byte(
+    tmp_path: Path, library: str
+) -> None:
     model = declare(tmp_path / "parcels")
     text = (tmp_path / "parcels" / "model.yaml").read_text()
     plain = "{estimator: decision_tree, params: {max_depth: 4, min_samples_leaf: 10}}"
     assert plain in text
-    boosted = "{estimator: lightgbm, params: {n_estimators: 60, num_leaves: 7}, early_stopping: true}"
+    boosted = f"{{estimator: {library}, params: {BOOSTED[library]}, early_stopping: true}}"
     text = text.replace("- {estimator: logistic_regression}\n", "").replace(plain, boosted)
     (tmp_path / "parcels" / "model.yaml").write_text(
         text.replace("columns: [carrier]}", "columns: [carrier], encode: native}")
@@ -100,8 +109,8 @@ def test_a_version_of_lightgbm_goes_the_whole_chain_and_is_made_again_byte_for_b
     run_chain(LocalStore(tmp_path / "store"), model, tmp_path / "parcels", month(6))
     world = World(tmp_path)
     fit = load_fit(world.store, "parcels", load_version(world.store, "parcels", world.version).fit)
-    assert fit.estimator == "lightgbm"
-    assert "lightgbm" in fit.libraries
+    assert fit.estimator == library
+    assert library in fit.libraries
     assert world.reproduce().outcome is Outcome.IDENTICAL
     with open_predictor(world.store, model, world.folder, world.version) as predictor:
         rows = pa.Table.from_pandas(pd.read_parquet(world.folder / "rows.parquet").head(50), preserve_index=False)

@@ -88,7 +88,7 @@ NOT_CHECKED = {
     RandomClusterer: "the trivial baseline: learns nothing, and its answer depends on a row's place",
     ColumnMask: "made with the mask of one matrix, where the checks bring matrices of several widths",
     InputColumns: "hands on named columns and prepares nothing",
-    BoostedTrees: "fitted to prepared matrices with classes as numbers only; compared with LightGBM itself in its own tests",
+    BoostedTrees: "fitted to prepared matrices with classes as numbers only; compared with LightGBM and XGBoost themselves in their own tests",
     MetaEstimator: "put together of fitted models and never fitted itself, as are its subclasses",
 }
 

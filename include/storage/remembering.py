@@ -1,0 +1,57 @@
+"""A store that is asked once for what the steps of one task read again and again: small objects that nobody ever changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from include.storage.store import ObjectStore
+
+FOLDERS = frozenset(("checks", "configs", "evidence", "fits", "quarantine", "snapshots", "versions"))
+"""Of each model, the folders whose objects are remembered, beside its partitions. No log is: whoever verifies one reads it again."""
+_SMALL = 1 << 20  # bytes of one object
+_MOST = 64 << 20  # bytes of all
+
+
+class RememberingStore:
+    """Pass calls on to ``store``, and remember small objects for as long as this object lives: one task.
+
+    What is remembered is what the store gave or took, so a digest that is checked is still that of stored bytes.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+        self.url = store.url
+        self.parallel = store.parallel
+        self._bodies: dict[str, bytes] = {}
+        self._bytes = 0
+
+    def put_if_absent(self, key: str, body: bytes | Path) -> bool:
+        """Write ``body`` under ``key`` unless something is there already; see `ObjectStore.put_if_absent`."""
+        won = self.store.put_if_absent(key, body)
+        if won and isinstance(body, bytes):
+            self._remember(key, body)
+        return won
+
+    def get(self, key: str) -> bytes:
+        """Return the whole object; raises `ObjectMissing`."""
+        if (body := self._bodies.get(key)) is None:
+            body = self.store.get(key)
+            self._remember(key, body)
+        return body
+
+    def exists(self, key: str) -> bool:
+        """Tell whether ``key`` holds an object."""
+        return key in self._bodies or self.store.exists(key)
+
+    def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
+        """Yield the keys that start with ``prefix``, ascending, those greater than ``after`` if it is given."""
+        return self.store.list(prefix, after=after)
+
+    def _remember(self, key: str, body: bytes) -> None:
+        folder = key.split("/", 2)[1]
+        if folder not in FOLDERS and not (folder == "partitions" and key.endswith(".parquet")):
+            return
+        if len(body) <= _SMALL and self._bytes + len(body) <= _MOST:
+            self._bodies[key] = body
+            self._bytes += len(body)

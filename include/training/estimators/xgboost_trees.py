@@ -1,0 +1,254 @@
+"""XGBoost's trees: how they are grown, and what their JSON must be before XGBoost reads it."""
+
+from __future__ import annotations
+
+import json
+import math
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from include.training.estimators.boosted_trees import (
+    Array,
+    BoostedClassifier,
+    BoostedRegressor,
+    BoostedTrees,
+    import_library,
+    refused,
+)
+
+JSON_LIMIT = 64 * 2**20
+"""Bytes of JSON that are parsed at most; a thousand trees of 64 leaves need about 15 million."""
+MOST_LEVELS = 2**16
+"""Levels of a column are below it: XGBoost makes a set of bits as long as the largest that a node names."""
+
+_SHARE = [Interval(Real, 0, 1, closed="right")]
+_FROM_ZERO = [Interval(Real, 0, None, closed="left")]
+_ANY = [
+    ("n_estimators", 100, [Interval(Integral, 1, None, closed="left")]),
+    ("learning_rate", 0.3, [Interval(Real, 0, None, closed="neither")]),
+    ("max_depth", 6, [Interval(Integral, 0, None, closed="left")]),
+    ("max_leaves", 0, [Interval(Integral, 0, None, closed="left")]),
+    ("grow_policy", "depthwise", [StrOptions({"depthwise", "lossguide"})]),
+    ("min_child_weight", 1.0, _FROM_ZERO),
+    ("gamma", 0.0, _FROM_ZERO),
+    ("subsample", 1.0, _SHARE),
+    ("colsample_bytree", 1.0, _SHARE),
+    ("colsample_bylevel", 1.0, _SHARE),
+    ("colsample_bynode", 1.0, _SHARE),
+    ("reg_alpha", 0.0, _FROM_ZERO),
+    ("reg_lambda", 1.0, _FROM_ZERO),
+    ("max_delta_step", None, [*_FROM_ZERO, None]),
+    ("max_bin", 256, [Interval(Integral, 2, 65535, closed="both")]),
+    ("max_cat_to_onehot", 4, [Interval(Integral, 1, None, closed="left")]),
+    ("max_cat_threshold", 64, [Interval(Integral, 1, None, closed="left")]),
+    ("monotone_constraints", None, [dict, None]),
+    ("n_iter_no_change", 10, [Interval(Integral, 1, None, closed="left")]),
+    ("early_stopping", False, ["boolean"]),
+    ("categorical_features", None, ["array-like", None]),
+    ("random_state", None, [Interval(Integral, 0, None, closed="left"), None]),
+    ("n_jobs", None, [Integral, None]),
+]
+_OURS = {"n_estimators", "n_iter_no_change", "early_stopping", "categorical_features", "monotone_constraints"}
+_NOT_XGBOOSTS = {"random_state", "n_jobs", *_OURS}
+_LOGARITHMS = ("count:poisson", "reg:gamma", "reg:tweedie")
+_TREE = {"base_weights", "loss_changes", "split_conditions", "sum_hessian"}
+_WHOLE = {"default_left", "left_children", "parents", "right_children", "split_indices", "split_type"}
+_LEVELS = {"categories", "categories_nodes", "categories_segments", "categories_sizes"}
+_ROOT = 2**31 - 1
+"""What XGBoost writes for the parent of a root."""
+
+
+class _XGBoost(BoostedTrees):
+    LIBRARY = "xgboost"
+    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = {
+        name: (default, accepted) for name, default, accepted in _ANY
+    }
+
+    def _objective(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _matrix(self, X: Array, **labels: Any) -> Any:
+        levels = set(self.categorical_features or [])
+        types = ["c" if place in levels else "q" for place in range(X.shape[1])]
+        return import_library("xgboost").DMatrix(
+            X, feature_types=types, enable_categorical=True, nthread=self.n_jobs or 1, **labels
+        )
+
+    def _grow(self, parts: list[tuple[Array, Array, Array]]) -> bytes:
+        params = {name: getattr(self, name) for name in self.SETTINGS if name not in _NOT_XGBOOSTS}
+        params = {name: value for name, value in params.items() if value is not None}
+        params |= self._objective()
+        params |= {"tree_method": "hist", "seed": self.random_state or 0, "nthread": self.n_jobs or 1, "verbosity": 0}
+        if any(self.monotone):
+            params["monotone_constraints"] = f"({','.join(map(str, self.monotone))})"
+        sets = [self._matrix(X, label=y, weight=weight) for X, y, weight in parts]
+        stop: dict[str, Any] = {}
+        if len(sets) > 1:
+            stop = {"evals": [(sets[1], "inner")], "early_stopping_rounds": self.n_iter_no_change}
+        booster = import_library("xgboost").train(params, sets[0], self.n_estimators, verbose_eval=False, **stop)
+        if stop:
+            booster = booster[: booster.best_iteration + 1]
+        model = json.loads(bytes(booster.save_raw("json")))
+        model["learner"]["attributes"] = {}  # how stopping went is not needed to predict
+        return _canonical(model)
+
+    def _open(self, native: bytes) -> Any:
+        # Its settings can't be changed while other threads predict: one thread a call, and configured before the first.
+        trees = import_library("xgboost").Booster({"nthread": 1}, model_file=bytearray(native))
+        trees.inplace_predict(np.zeros((1, self.n_features_in_)), validate_features=False)
+        return trees
+
+    def _answer(self, X: Array, *, margin: bool) -> Array:
+        kind = "margin" if margin else "value"
+        return np.asarray(self._trees.inplace_predict(X, predict_type=kind, validate_features=False))
+
+    def contributions(self, X: Array) -> Array:
+        return np.asarray(self._trees.predict(self._matrix(X), pred_contribs=True), dtype=np.float64)
+
+    def _check_trees(self, native: bytes) -> None:
+        # XGBoost follows node numbers without bounds checks, and makes what is as long as its numbers say. The text must be
+        # as `_canonical` writes it, so that no other parser can read anything else in it: a name twice, a number otherwise.
+        if len(native) > JSON_LIMIT:
+            raise refused("its trees are too large", expected=f"at most {JSON_LIMIT} bytes", found=len(native))
+        model = json.loads(native)
+        if _canonical(model) != native:
+            raise refused("its trees are not written as a fit writes them")
+        _only(model, "learner", "version")
+        learner = model["learner"]
+        parts = ("attributes", "feature_names", "feature_types", "gradient_booster", "learner_model_param", "objective")
+        _only(learner, *parts)
+        self._check_learner(model["version"], learner)
+        booster = learner["gradient_booster"]
+        _only(booster, "model", "name")
+        grown = booster["model"]
+        _only(grown, "cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees")
+        trees, each = grown["trees"], self.outputs
+        rounds = len(trees) // each
+        expected: list[tuple[Any, Any]] = [
+            (booster["name"], "gbtree"),
+            (grown["cats"], {"enc": [], "feature_segments": [], "sorted_idx": []}),
+            (grown["gbtree_model_param"], {"num_parallel_tree": "1", "num_trees": str(len(trees))}),
+            (grown["iteration_indptr"], list(range(0, len(trees) + 1, each))),
+            (grown["tree_info"], list(range(each)) * rounds),
+        ]
+        if not trees or any(found != wanted for found, wanted in expected):
+            raise refused("its trees are of another model")
+        for number, tree in enumerate(trees):
+            _check_tree(number, tree, self.n_features_in_)
+
+    def _check_learner(self, version: Any, learner: dict[str, Any]) -> None:
+        numbers, objective = learner["learner_model_param"], learner["objective"]
+        _only(numbers, "base_score", "boost_from_average", "num_class", "num_feature", "num_target")
+        base = json.loads(numbers["base_score"])
+        levels, columns = set(self.categorical_features or []), self.n_features_in_
+        expected: list[tuple[Any, Any]] = [
+            (_whole(version, 3)[0], 3),
+            (learner["attributes"], {}),
+            (learner["feature_names"], []),
+            (learner["feature_types"], ["c" if place in levels else "q" for place in range(columns)]),
+            (numbers["num_class"], str(self.outputs if self.outputs > 1 else 0)),
+            (numbers["num_feature"], str(columns)),
+            (numbers["num_target"], "1"),
+            (objective["name"], self._objective()["objective"]),
+        ]
+        settings = [one for name, part in objective.items() if name != "name" for one in part.items()]
+        good = all(name != "num_class" or value in ("0", "1", str(self.outputs)) for name, value in settings)
+        known = all(type(value) is str and len(value) < 32 for _, value in settings)
+        if any(found != wanted for found, wanted in expected) or not (good and known):
+            raise refused("its trees are of another model")
+        if numbers["boost_from_average"] not in ("0", "1") or not _floats(base, self.outputs):
+            raise refused("its trees are of another model")
+
+
+class XGBoostClassifier(BoostedClassifier, _XGBoost):
+    """Gradient boosting of classes by XGBoost (Chen and Guestrin, 2016)."""
+
+    def _objective(self) -> dict[str, Any]:
+        many = self.outputs > 1
+        return {"objective": "multi:softprob", "num_class": self.outputs} if many else {"objective": "binary:logistic"}
+
+
+class XGBoostRegressor(BoostedRegressor, _XGBoost):
+    """Gradient boosting of values by XGBoost (Chen and Guestrin, 2016)."""
+
+    SETTINGS = _XGBoost.SETTINGS | {
+        "objective": (
+            "reg:squarederror",
+            [StrOptions({"reg:squarederror", "reg:absoluteerror", "reg:quantileerror", *_LOGARITHMS})],
+        ),
+        "quantile_alpha": (0.5, [Interval(Real, 0, 1, closed="neither")]),
+    }
+
+    @property
+    def additive(self) -> bool:
+        """Whether the trees add up to the value itself: these objectives predict by a logarithm."""
+        return self.objective not in _LOGARITHMS
+
+    def _objective(self) -> dict[str, Any]:
+        alpha = {"quantile_alpha": self.quantile_alpha} if self.objective == "reg:quantileerror" else {}
+        return {"objective": self.objective} | alpha
+
+
+def _canonical(model: Any) -> bytes:
+    return json.dumps(model, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _only(value: Any, *names: str) -> None:
+    if type(value) is not dict or set(value) != set(names):
+        raise refused("its trees are of another model")
+
+
+def _whole(values: Any, length: int | None = None) -> Array:
+    if type(values) is not list or not set(map(type, values)) <= {int} or len(values) != (length or len(values)):
+        raise refused("a tree has another number of nodes")
+    return np.array(values, dtype=np.int64)
+
+
+def _floats(values: Any, length: int) -> bool:
+    return (
+        type(values) is list
+        and len(values) == length
+        and set(map(type, values)) <= {float, int}
+        and all(map(math.isfinite, values))
+    )
+
+
+def _check_tree(number: int, tree: Any, columns: int) -> None:
+    _only(tree, "id", "tree_param", *_TREE, *_WHOLE, *_LEVELS)
+    nodes = len(tree["left_children"])
+    wanted = {"num_deleted": "0", "num_feature": str(columns), "num_nodes": str(nodes), "size_leaf_vector": "1"}
+    if tree["id"] != number or type(tree["id"]) is not int or tree["tree_param"] != wanted or not nodes:
+        raise refused("a tree is of another kind")
+    if not all(_floats(tree[name], nodes) for name in _TREE):
+        raise refused("a tree has another number of nodes")
+    whole = {name: _whole(tree[name], nodes) for name in _WHOLE}
+    left, right, kind = whole["left_children"], whole["right_children"], whole["split_type"]
+    inner = np.flatnonzero(left != -1)
+    parents = np.full(nodes, -1)
+    parents[0] = _ROOT
+    for children in (left[inner], right[inner]):
+        # Nodes are numbered after their parents, so that following them ends.
+        if np.any(children <= inner) or np.any(children >= nodes):
+            raise refused("a tree leads outside its own nodes")
+        parents[children] = inner
+    if (
+        np.any(whole["parents"] != parents)
+        or np.any((right == -1) != (left == -1))
+        or np.any(left[inner] == right[inner])
+    ):
+        raise refused("a tree leads outside its own nodes")
+    if np.any(whole["split_indices"] < 0) or np.any(whole["split_indices"] >= columns):
+        raise refused("a tree reads a column that is not there")
+    if not (set(kind.tolist()) | set(whole["default_left"].tolist())) <= {0, 1}:
+        raise refused("a tree is of another kind")
+    levels, at, starts, sizes = (_whole(tree[name]) for name in sorted(_LEVELS))
+    ends = np.cumsum(sizes)
+    if len(starts) != len(sizes) or np.any(sizes < 1) or np.any(sizes > len(levels)) or np.any(starts != ends - sizes):
+        raise refused("a tree has other sets of levels")
+    if not np.array_equal(at, np.flatnonzero(kind == 1)) or len(at) != len(sizes) or sizes.sum() != len(levels):
+        raise refused("a tree has other sets of levels")
+    if np.any(levels < 0) or np.any(levels >= MOST_LEVELS):
+        raise refused("a tree has other sets of levels")
