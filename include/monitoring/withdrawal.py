@@ -19,6 +19,15 @@ def withdraw_if_worse(
 
     What it is judged by is the verdict on record, and the pairs until then. A version that is no longer the champion is left alone.
 
+    Parameters
+    ----------
+    version : str
+        Id of the champion on probation.
+    actor : dict
+        Who withdraws, for the record.
+    at : datetime
+        When, for the record.
+
     Returns
     -------
     str or None

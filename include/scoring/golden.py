@@ -38,6 +38,13 @@ def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: s
     """Keep the golden rows of a version and return their digest; repeated, the same bytes are found.
 
     Predictions are made the way that `include.scoring.score` makes them.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    version : str
+        Id of the version.
     """
     with open_predictor(store, model, folder, version) as predictor:
         table = golden_of(store, predictor)

@@ -156,7 +156,17 @@ def _tuple(value: list[Any] | None) -> tuple[Any, ...] | None:
 
 
 def load_fit(store: ObjectStore, model: str, key: str, digest: str | None = None) -> FitRecord:
-    """Read the record of a fit; arguments and errors are those of `read_fit`."""
+    """Read the record of a fit; arguments and errors are those of `read_fit`.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model.
+    key : str
+        Key of the fit.
+    digest : str, optional
+        Digest that the record must have.
+    """
     return read_fit(store, model, key, digest)[0]
 
 

@@ -58,6 +58,17 @@ def reweighing(target: Array, groups: Array) -> Array:
 def resample(imbalance: Imbalance, matrix: Any, target: Array, *, seed: int) -> tuple[Any, Array, Array | None]:
     """Return prepared rows and target with classes of like size.
 
+    Parameters
+    ----------
+    imbalance : Imbalance
+        The declared method and its settings.
+    matrix : array of shape (n_rows, n_columns)
+        The prepared rows.
+    target : array of shape (n_rows,)
+        The classes.
+    seed : int
+        Seed of the draw.
+
     Returns
     -------
     matrix, target
