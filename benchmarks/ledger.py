@@ -1,4 +1,4 @@
-"""A ledger of 10,000 events: reading it, with and without its packs, and folding it; in the local store.
+"""A ledger of 10,000 events: reading it, from its checkpoint and event by event, and folding it; in the local store.
 
 python -m benchmarks.ledger            # seconds; writes its part of docs/performance.md
 """
@@ -16,16 +16,19 @@ from typing import Any
 
 from benchmarks.page import machine, put
 from include.registry.timeline import fold
+from include.storage.checkpoints import Checkpoint, pack
 from include.storage.content import to_iso
+from include.storage.entries import open_entry, seal_fields
 from include.storage.local import LocalStore
-from include.storage.log import _PACK, Log, _open, _pack, _seal
+from include.storage.log import Log
 
 EVENTS = 10_000
 
 
 def fill(folder: Path) -> None:
     """Write a history of hourly versions, each promoted, as the log would, without waiting for the disk."""
-    (folder / "m" / "ledger" / "packs").mkdir(parents=True)
+    (folder / "m" / "ledger").mkdir(parents=True)
+    (folder / "m" / "ledger-checkpoints").mkdir()
     previous, entries = None, []
     actor = {"trigger": "backfill", "dag": "retrain_m", "run": "backfill__2013-01-01T00:00:00+00:00", "task": "gate"}
     for number in range(EVENTS):
@@ -39,14 +42,13 @@ def fill(folder: Path) -> None:
             body |= {"evidence": "e" * 64, "policy": "p" * 64, "config": "c" * 64, "primary": primary, "actor": actor}
         kind = "decided" if number % 2 else "registered"
         fields = {"number": number, "previous": previous, "kind": kind, "at": at, "nonce": "0" * 32, "body": body}
-        stored = _seal(fields)
+        stored = seal_fields(fields)
         (folder / "m" / "ledger" / f"{number:08d}.json").write_bytes(stored)
-        entries.append(_open(stored, number, where=""))
+        entries.append(open_entry(stored, number, where=""))
         previous = entries[-1].digest
-    for start in range(0, EVENTS - _PACK + 1, _PACK):
-        (folder / "m" / "ledger" / "packs" / f"{start:08d}.jsonl").write_bytes(
-            _pack(tuple(entries[start : start + _PACK]))
-        )
+    whole = EVENTS - 70  # half of what comes on top of a whole checkpoint at this length
+    for one in Checkpoint(EVENTS - 1, whole).parts:
+        (folder / "m" / "ledger-checkpoints" / one.name).write_bytes(pack(entries[one.start : one.end]))
 
 
 def fastest(what: Callable[[], Any]) -> float:
@@ -70,13 +72,13 @@ def main() -> None:
         entries = Log(store, "m/ledger").verify()
         timeline = fold(entries)
         took = {
-            "read, with its packs": fastest(lambda: Log(store, "m/ledger").read()),
+            "read, from its checkpoint": fastest(lambda: Log(store, "m/ledger").read()),
             "fold into the timeline": fastest(lambda: fold(entries)),
             "who was champion from when": fastest(timeline.champions),
-            "verify entries and packs": fastest(lambda: Log(store, "m/ledger").verify()),
+            "verify events and checkpoint": fastest(lambda: Log(store, "m/ledger").verify()),
         }
-        shutil.rmtree(Path(name) / "m" / "ledger" / "packs")
-        took["read, without packs"] = fastest(lambda: Log(store, "m/ledger").read())
+        shutil.rmtree(Path(name) / "m" / "ledger-checkpoints")
+        took["read, event by event"] = fastest(lambda: Log(store, "m/ledger").read())
     lines = [machine(), "", f"| {EVENTS:,} events, local store | ms |", "|---|---|"]
     found = "\n".join([*lines, *(f"| {what} | {ms:.0f} |" for what, ms in took.items())])
     print(found)  # noqa: T201 (a command's answer)

@@ -45,6 +45,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("registry/test_timeline.py", "registry/history/test_policy_replay.py"),
     ),
     "log": ("include/storage/log.py", ("storage/test_log.py -k 'not fifty'",)),
+    "checkpoints": ("include/storage/checkpoints.py", ("storage/test_checkpoints.py",)),
     "partitions": ("include/data/partitions.py", ("data/test_partitions.py", "data/test_random_split.py")),
     "windows": ("include/data/windows.py", ("data/test_windows.py", "data/test_frames.py")),
     "weighing": ("include/training/sample_weight.py", ("training/test_sample_weight.py", "training/test_options.py")),

@@ -101,9 +101,9 @@ class LoadedModel:
 
         Returns
         -------
-        pandas.DataFrame of shape (n_rows, 2 or 3)
+        pandas.DataFrame of shape (n_rows, 2 to 4)
             With the index of ``frame``: ``prediction`` (the probability of the positive class, or of the likeliest of
-            many; the value; the cluster's number), ``label`` (classification: the class, by the version's threshold) and
+            many; the value; the cluster's number), ``label`` (classification: the class, by the version's threshold), ``lower`` and ``upper`` (where intervals are declared) and
             ``out_of_domain``, whether the row is unlike anything that the version was fitted on.
 
         Raises

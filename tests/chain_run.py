@@ -175,7 +175,7 @@ class Run:
     def select(self, store: ObjectStore, done: Done) -> Any:
         fits = {name: key for step, keys in done.items() if step.startswith("train_") for name, key in keys.items()}
         version = choose_challenger(store, self.model, from_iso(done["ingest"]["as_of"]), fits)
-        keep_golden(store, self.model, self.folder, version.id)
+        keep_golden(store, self.model, self.folder, version)
         Ledger(store, self.model.name).register(version, actor=self.actor, at=self.at)
         return version.id
 
@@ -196,7 +196,7 @@ class Run:
     def settle(self, store: ObjectStore, done: Done) -> Any:
         ledger = Ledger(store, self.model.name)
         ledger.settle(measure=self._measure(store), actor=self.actor, at=self.at)
-        return ledger.timeline().champion
+        return ledger.timeline(fresh=False).champion
 
     def _measure(self, store: ObjectStore) -> Measure:
         # A clock that ticks evenly: what predicting takes is the one thing in evidence that no two measurements share.
@@ -242,9 +242,10 @@ def run_chain(
 def objects(store: ObjectStore) -> dict[str, Any]:
     """Return all that a store holds, but for nonces and recorded instants.
 
-    What follows from those goes with them: an entry's own digest, and the digest of the entry before it.
+    What follows from those goes with them: an entry's own digest, and the digest of the entry before it. So do the
+    checkpoints of logs, caches of which a killed writer leaves out some.
     """
-    return {key: _timeless(key, store.get(key)) for key in store.list("")}
+    return {key: _timeless(key, store.get(key)) for key in store.list("") if "-checkpoints/" not in key}
 
 
 def _timeless(key: str, body: bytes) -> Any:

@@ -26,7 +26,15 @@ def as_release_0_1(
         What that release would have measured instead.
     """
     entries = Ledger(store, model).entries()
-    for folder in ("ledger", "tripwires", "alone", "evidence/index", "checks/index", "checks/passed"):
+    for folder in (
+        "ledger",
+        "ledger-checkpoints",
+        "tripwires",
+        "alone",
+        "evidence/index",
+        "checks/index",
+        "checks/passed",
+    ):
         shutil.rmtree(store.root / model / folder, ignore_errors=True)
     log = Log(store, f"{model}/ledger/")
     for entry in entries:

@@ -1,4 +1,4 @@
-"""The commands that a person types."""
+"""The command-line application and its commands."""
 
 from __future__ import annotations
 
@@ -117,12 +117,40 @@ def verify(model: Model) -> None:
 
 
 @app.command()
+def pack(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Argument(help="A version's id, or the beginning of it; the champion if left out.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The file; MODEL-VERSION.zip here if left out.", dir_okay=False)
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Enclose the model file, and what holds values of rows.")
+    ] = False,
+) -> None:
+    """Put what is on record about a version's decision into one file, which anybody can verify offline."""
+    from include.audit.pack import make_pack
+    from include.registry.rollback import find_version
+
+    ledger = ledger_queries.ledger_of(model)
+    found = find_version(ledger.timeline(), version)
+    path = to or Path(f"{model}-{found}.zip")
+    path.write_bytes(make_pack(ledger, found, whole=whole))
+    typer.echo(f"{path}: {path.stat().st_size:,} bytes. Verify it: unzip -p {path} verify.py | python - {path}")
+
+
+@app.command()
 def key(
     file: Annotated[Path, typer.Argument(help="Where to put the private key: a file that only you can read.")],
     name: Annotated[str, typer.Option(help="Who or what will sign with it; it stands in messages.")],
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="Trusted for events from this instant (UTC) on; for all, which `sign` needs, if left out."),
+    ] = None,
 ) -> None:
     """Make a key to sign with, and print its entry for the file of RATCHET_TRUSTED_KEYS."""
-    typer.echo(signing.make_key(file, name, datetime.now(UTC)))
+    typer.echo(signing.make_key(file, name, registry.instant_of(since) or datetime(1970, 1, 1, tzinfo=UTC)))
 
 
 @app.command()

@@ -21,7 +21,7 @@ def make_key(path: Path, name: str, since: datetime) -> str:
     Raises
     ------
     ConfigError
-        When the file is there already.
+        When the file is there already, or can't be written.
     """
     pem, trusted = new_key(name, since)
     try:
@@ -29,6 +29,13 @@ def make_key(path: Path, name: str, since: datetime) -> str:
             file.write(pem)
     except FileExistsError:
         raise ConfigError("A file is there already; a key is never overwritten.", where=path) from None
+    except OSError as error:
+        raise ConfigError(
+            "The key can't be written.",
+            found=error.strerror,
+            where=path,
+            remedy="name a file in a folder that is there and yours",
+        ) from None
     return json.dumps(trusted.to_json())
 
 

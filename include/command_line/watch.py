@@ -56,6 +56,7 @@ def watching(store: ObjectStore, model: ModelConfig) -> str:
         parts.append(
             f"{metric} over {found.values} intervals: {found.mean:.4f}, on the holdout {report.kept.promised.mean:.4f}: {short}"
         )
+    parts += [report.unknown_said] if report.unknown_said else []
     parts += [f"Estimates: {one}" for one in report.reservations]
     moved = [one for one in report.moved if one.effect.total_variation >= 0.01][:5]
     if moved:

@@ -198,13 +198,15 @@ class ModelConfig(Section):
             raise ValueError(
                 f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}"
             )
+        if self.task != "regression" and (found := self.training.for_values_only):
+            raise ValueError(f"`training.{found[0]}` is for regression")
         for metric in self.metrics:
             _known("metric", metric, {name for name, facts in METRICS.items() if self.task in facts.task}, self.task)
         if ("cost" in self.metrics) != (self.evaluation.cost is not None):
             raise ValueError("expected `evaluation.cost` together with the metric `cost`")
-        if self.gate.primary.metric == "cost":
+        if self.gate.primary.metric in ("cost", "interval_coverage"):
             raise ValueError(
-                "`cost` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it"
+                f"`{self.gate.primary.metric}` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it"
             )
         if self.task == "regression" and self.evaluation.cost is not None and self.evaluation.cost.matrix is not None:
             raise ValueError("`evaluation.cost.matrix` is of classes; give `function`")
@@ -217,6 +219,8 @@ class ModelConfig(Section):
             raise ValueError(f"`training` weighs or groups rows by the target `{self.data.target}`")
         if self.task != "classification" and (found := self.training.for_classes_only):
             raise ValueError(f"`{found[0]}` is for classification")
+        if "interval_coverage" in self.metrics and self.training.intervals is None:
+            raise ValueError("expected `training.intervals` together with the metric `interval_coverage`")
         if self.task == "clustering" and (found := self.features.for_targets_only):
             raise ValueError(f"`{found[0]}` learns from a target, which clustering does not have")
         return self
@@ -260,7 +264,8 @@ class ModelConfig(Section):
         rules: list[Primary | Require | Guard] = [self.gate.primary, *self.gate.require, *self.gate.guards]
         worst = [rule.metric for rule in self.gate.fairness if rule.metric is not None]
         gap = [self.gate.overfitting.metric] if self.gate.overfitting and self.gate.overfitting.metric else []
-        return tuple(dict.fromkeys([*(rule.metric for rule in rules), *worst, *gap, *self.evaluation.metrics]))
+        own = ["interval_coverage"] if self.training.intervals else []
+        return tuple(dict.fromkeys([*(rule.metric for rule in rules), *worst, *gap, *self.evaluation.metrics, *own]))
 
     @property
     def fairness_groups(self) -> tuple[str, ...]:

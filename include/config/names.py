@@ -37,6 +37,7 @@ METRICS: dict[str, MetricFacts] = {
     "mape": MetricFacts("regression", False, "Mean absolute percentage error"),
     "pinball": MetricFacts("regression", False, "Pinball loss"),
     "r2": MetricFacts("regression", True, "R²"),
+    "interval_coverage": MetricFacts("regression", True, "Coverage of prediction intervals"),
     "silhouette": MetricFacts("clustering", True),
     "davies_bouldin": MetricFacts("clustering", False, "Davies-Bouldin index"),
     "calinski_harabasz": MetricFacts("clustering", True, "Calinski-Harabasz index"),

@@ -11,5 +11,6 @@ PUBLIC: tuple[str, ...] = (
     "evidence_recheck",
     "holdout_rows",
     "measure",
+    "unknown_classes",
 )
 """The modules that other rooms may import."""

@@ -72,7 +72,7 @@ def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Score
         raise CannotPredict(f"{who} gives no number for {int((~np.isfinite(score)).sum()):,} of {len(score):,} rows")
     if fit.classes is not None and not ((score >= 0) & (score <= 1)).all():
         raise CannotPredict(f"{who} gives scores that are not probabilities")
-    return Scored(score, fit.threshold)
+    return Scored(score, fit.threshold, interval=None if fit.interval is None else fit.interval.offsets)
 
 
 def score_incumbent(

@@ -45,6 +45,8 @@ class Scored:
         The same for parts of the rows.
     draws : dict of str to array of shape (1 + n_resamples,)
         Metrics that are resampled otherwise than by rows: the value, and draws from its distribution.
+    interval : (float, float), optional
+        How far the bounds of a prediction interval lie from the score.
     """
 
     score: Array
@@ -53,6 +55,7 @@ class Scored:
     terms: Mapping[str, Array] = field(default_factory=dict)
     slice_terms: Mapping[str, Array] = field(default_factory=dict)
     draws: Mapping[str, Array] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
 
     @property
     def said(self) -> Array | None:

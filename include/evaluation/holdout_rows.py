@@ -17,9 +17,10 @@ from include.data.snapshots import Snapshot
 from include.errors import RatchetError, StoreUnavailable
 from include.evaluation.evidence import Role
 from include.evaluation.uncertainty.bootstrap import blocks
+from include.evaluation.unknown_classes import find_unknown
 from include.storage.store import ObjectStore
 from include.training.preprocessing.category_encoder import category_name
-from include.training.preprocessing.target import as_numbers, count_classes
+from include.training.preprocessing.target import as_numbers
 from include.training.provenance import Provenance
 
 log = logging.getLogger(__name__)
@@ -126,15 +127,13 @@ def read_holdout_rows(
 def _with_unknown_classes(judged: HoldoutRows, model: ModelConfig, classes: tuple[Any, ...]) -> HoldoutRows:
     """Make rows of classes that the challenger can't know count as errors, or leave them out and compare nothing.
 
-    Of more than two classes each is one more, to which the model gives no probability. Of two there is no third: what the
-    model answers is whether a row is of the positive class, and what a row of neither costs is not declared.
+    See `include.evaluation.unknown_classes`; with declared costs there is none of calling a row one of them.
     """
     column = judged.frame[model.data.target]
-    counts = count_classes(column)
-    strange = sorted((value for value in counts if value not in classes), key=category_name)
+    strange = find_unknown(column, classes)
     if not strange:
         return judged
-    unknown = {category_name(value): counts[value] for value in strange}
+    unknown = {category_name(value): rows for value, rows in strange.items()}
     log.warning("%s holdout rows are of classes that the challenger can't know", f"{sum(unknown.values()):,}")
     judged = judged._replace(unknown=unknown)
     if len(classes) > 2 and model.evaluation.cost is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -47,6 +47,7 @@ from include.evaluation.metrics.declared_metrics import code_of_costs, keep_code
 from include.evaluation.metrics.fairness import fairness_of
 from include.evaluation.metrics.slices import slice_levels, slice_rows
 from include.evaluation.uncertainty.bootstrap import draw
+from include.evaluation.unknown_classes import say_unknown
 from include.leakage.checks import CHECKS_VERSION as TRIPWIRES
 from include.leakage.checks import of_entities, run_checks
 from include.storage.answers import find_answer, keep_answer
@@ -265,7 +266,7 @@ def _measured(
         incomparable_because=obstacle.because if obstacle else None,
         remedy=obstacle.remedy if obstacle else None,
         notes=(
-            *_of_unknown_classes(judged, len(frame)),
+            *_of_unknown(judged, len(frame), challenger.fit.classes),
             *_notes(found.gains, "incumbent" if "incumbent" in models else "simple", of),
         ),
         metrics=model.metrics,
@@ -312,18 +313,12 @@ def _overlaps(incumbent: ComparedModel, snapshot: Snapshot) -> Obstacle | None:
     return Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.") if seen else None
 
 
-def _of_unknown_classes(judged: HoldoutRows, rows: int) -> Iterator[str]:
-    if not judged.unknown:
-        return
-    count = sum(judged.unknown.values())
-    named = ", ".join(f"{name} ({number:,})" for name, number in list(judged.unknown.items())[:5])
-    if judged.classes is not None and len(judged.classes) > 2:
-        yield (
-            f"{count:,} of {rows:,} holdout rows are of classes that the challenger can't know, since no training row has "
-            f"them: {named}. They count as errors of it; the next training whose window reaches them knows them."
+def _of_unknown(judged: HoldoutRows, rows: int, own: tuple[Any, ...] | None) -> Iterator[str]:
+    if judged.unknown:
+        counted = judged.classes != own
+        yield say_unknown(
+            judged.unknown, "challenger", f"{rows:,} holdout rows" if counted else "holdout", counted=counted
         )
-    else:
-        yield f"{count:,} rows of classes that the challenger can't know were left out of the holdout: {named}."
 
 
 def _notes(gains: tuple[Gain, ...], against: Role, of: str) -> Iterator[str]:

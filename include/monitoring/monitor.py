@@ -1,37 +1,28 @@
-"""Watch a champion over one interval: the only way into this room for whoever runs it on a schedule."""
+"""Watch a champion over one interval: the entry point of this package for scheduled runs."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from include.config.model import ModelConfig
 from include.config.schedule_ticks import interval_until
 from include.config.sections.slices import columns_of
-from include.data.snapshots import Snapshot
 from include.data.windows import Window
-from include.errors import NotEnoughRows
-from include.evaluation.comparison import Scored, rounded
 from include.evaluation.evidence import Measured
-from include.evaluation.holdout_rows import target_of
-from include.evaluation.metrics.slices import slice_levels
 from include.monitoring.alarms import Alarm, AlarmHistory, Observed, alarm_history
 from include.monitoring.drift.column_drift import Period, period_of
 from include.monitoring.drift.data_faults import faults_in
 from include.monitoring.drift.references import (
-    PREDICTION,
     ChampionReference,
     SliceSketches,
     WatchedRows,
     WatchedVersion,
-    label_table,
     measurable,
     number_columns,
     open_watched_version,
@@ -41,31 +32,28 @@ from include.monitoring.drift.references import (
     without,
 )
 from include.monitoring.drift.sketches import merge, sketch
+from include.monitoring.measured_intervals import Labels, matured_intervals, measure_interval
 from include.monitoring.performance.estimated import estimate_classification, estimate_regression
 from include.monitoring.performance.measured import (
     Performance,
     PromiseCheck,
     each_short,
-    measure_performance,
     promise_kept,
 )
-from include.monitoring.performance.probation import Paired, ProbationState, ProbationVerdict, probation_of
+from include.monitoring.performance.probation import ProbationState, ProbationVerdict, probation_of
+from include.monitoring.performance.reigns import reigns_of, successors_in
 from include.monitoring.predicted_rows import PredictedRows, predicted_in
 from include.monitoring.retraining_requests import Request, request_state, wanted, would_ask
 from include.monitoring.watch_log import WatchLog, measured_in, observed_in, paired_in
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
-from include.scoring.scores import PREDICTION as PUBLISHED_PREDICTION
 from include.storage.content import canonical_json, put_content, read_json, to_iso
 from include.storage.store import ObjectStore
 from include.training.metrics.definitions import sign
-from include.training.metrics.multiclass import value_of
 from include.training.preprocessing.float_converter import FloatConverter
 
 log = logging.getLogger(__name__)
 
-Labels = Callable[[Window], Snapshot]
-"""Takes the rows of an interval in again, with the labels that have matured since."""
 OF_LABELS = 0.1
 """The share of the false alarms that the drift of labels may make."""
 
@@ -93,7 +81,7 @@ class Monitored:
         What the alarms of backfilled intervals would have asked for.
     performance : tuple of Performance
     kept : PromiseCheck or None
-        The primary metric against what it was on the holdout; None without labels.
+        The primary metric of this reign against what it was on the holdout; None without labels.
     probation : ProbationState or None
         None of a first version.
     predecessor : str or None
@@ -164,17 +152,23 @@ def monitor(
     with open_watched_version(store, model, folder, version) as watching:
         _observe(watching, kept, predicted, watched, at=at, backfilled=backfilled)
         if labels is not None and model.data.target is not None:
-            for due in _matured(model, watched, version, interval.until):
-                _measure(store, model, folder, watching, kept, timeline, due, labels, watched, at=at)
+            for due in matured_intervals(model, watched, version, interval.until):
+                measure_interval(store, model, folder, watching, kept, timeline, due, labels, watched, at=at)
     return _conclude(store, model, kept, timeline, version, interval, watched, at=at, backfilled=backfilled)
 
 
 def alarms_of(
-    kept: ChampionReference, model: ModelConfig, version: str, entries: Any, until: datetime, length: timedelta
+    kept: ChampionReference,
+    model: ModelConfig,
+    version: str,
+    entries: Any,
+    timeline: Timeline,
+    until: datetime,
+    length: timedelta,
 ) -> tuple[AlarmHistory, tuple[Alarm, ...]]:
     """Return the history of a champion until an instant, and all its alarms: of drift, faults, labels and performance.
 
-    A pure function of what the watch log holds.
+    A pure function of what the watch log and the ledger hold.
 
     Parameters
     ----------
@@ -196,22 +190,29 @@ def alarms_of(
     matured = _labels_in(entries, version, until, backfilled)
     if kept.labels is not None and matured:
         alarms += alarm_history(kept.labels, matured, model.watch, length, share=OF_LABELS, of_rows=False).alarms
-    performance = [
-        one for one in measured_in(entries, version) if one.until <= until and one.until not in history.broken
-    ]
     primary = model.gate.primary.metric
-    error = 1 - model.gate.primary.confidence
-    for short in each_short(kept.promised.get(primary, ()), performance, primary, error, model.watch.cooldown.about()):
-        if short.until is None or short.since is None:
-            continue
-        last = next(one for one in performance if one.until == short.until)
-        said = (
-            f"{primary} is {short.found.mean:.4g} over {short.found.values} intervals, surely no better than {_edge(short):.4g}; "
-            f"on the holdout it was {short.promised.mean:.4g}"
-        )
-        instants = (last.after, last.until, short.since)
-        alarms.append(Alarm(version, "performance", *instants, primary, said, None, backfilled.get(short.until, False)))
+    promised, error = kept.promised.get(primary, ()), 1 - model.gate.primary.confidence
+    for reign in sound_reigns(version, entries, timeline, history, until):
+        for short in each_short(promised, reign, primary, error, model.watch.cooldown.about()):
+            if short.until is None or short.since is None:
+                continue
+            last = next(one for one in reign if one.until == short.until)
+            said = (
+                f"{primary} is {short.found.mean:.4g} over {short.found.values} intervals, surely no better than {_edge(short):.4g}; "
+                f"on the holdout it was {short.promised.mean:.4g}"
+            )
+            instants = (last.after, last.until, short.since)
+            early = backfilled.get(short.until, False)
+            alarms.append(Alarm(version, "performance", *instants, primary, said, None, early))
     return history, tuple(sorted(alarms, key=lambda one: (one.until, one.kind, one.subject)))
+
+
+def sound_reigns(
+    version: str, entries: Any, timeline: Timeline, history: AlarmHistory, until: datetime
+) -> list[list[Performance]]:
+    """Return what was measured of a champion until an instant, without broken intervals, reign by reign."""
+    sound = [one for one in measured_in(entries, version) if one.until <= until and one.until not in history.broken]
+    return reigns_of(sound, successors_in(timeline, entries, version))
 
 
 def _edge(short: PromiseCheck) -> float:
@@ -276,128 +277,6 @@ def _estimated(watching: WatchedVersion, kept: ChampionReference, parts: list[Wa
     return {}
 
 
-def _matured(model: ModelConfig, watched: WatchLog, version: str, until: datetime) -> list[Window]:
-    """Return the observed intervals whose labels have matured and that are not measured yet."""
-    entries = watched.entries()
-    done = {one.until for one in measured_in(entries, version)}
-    seen = {one.period.until: one.period for one in observed_in(entries, version)}
-    return [
-        Window(seen[end].after, end)
-        for end in sorted(seen)
-        if end not in done and end + model.data.label_delay <= until
-    ]
-
-
-def _measure(
-    store: ObjectStore,
-    model: ModelConfig,
-    folder: Path,
-    watching: WatchedVersion,
-    kept: ChampionReference,
-    timeline: Timeline,
-    interval: Window,
-    labels: Labels,
-    watched: WatchLog,
-    *,
-    at: datetime,
-) -> None:
-    """Measure the champion, and its predecessor on the same rows, on an interval whose labels have matured."""
-    snapshot = labels(interval)
-    version = watching.version
-    predicted = predicted_in(store, model, interval, None, version)
-    try:
-        rows = watching.rows(snapshot, "holdout", labelled=True)
-    except NotEnoughRows:
-        log.info("%s: no label has matured after %s until %s", model.name, interval.after, interval.until)
-        return
-    fit, data = watching.fit, watching.model.data
-    target = target_of(rows.frame, watching.model, fit.classes)
-    scored = rows.scored
-    if predicted is not None and scored.score.ndim == 1:
-        answers = predicted.said()
-        if answers is None:
-            log.info("%s: no ids were kept of what was predicted after %s", model.name, interval.after)
-            return
-        place, said = _as_predicted(answers, rows.table, data.row_id)
-        rows = WatchedRows(rows.frame.iloc[place].reset_index(drop=True), rows.table.take(pa.array(place)), scored)
-        target, scored = target[place], Scored(said, scored.threshold)
-    if not len(target):
-        return
-    found = measure_performance(
-        version,
-        interval.after,
-        interval.until,
-        target,
-        scored,
-        measurable(model),
-        slice_levels(rows.frame, watching.slices),
-        resamples=model.evaluation.resamples,
-    )
-    counts: dict[str, Any] | None = None
-    if kept.labels is not None:
-        assert data.target is not None  # noqa: S101 (there are labels)
-        table = label_table(rows.frame[data.target], rows.frame[data.event_time], data.event_time)
-        counted = sketch([table], kept.labels.layout)
-        counts = period_of(counted, kept.labels.bins, interval.after, interval.until).to_json()
-    details = {"slices": [asdict(one) for one in found.slices], "labels": counts}
-    digest = put_content(store, f"{model.name}/watch/details", ".json", canonical_json(details))
-    watched.measure(found, details=digest, labels=counts, at=at)
-    predecessor = timeline.incumbent_of(version) if version in timeline else None
-    if predecessor is not None:
-        gain = _gain(store, model, folder, predecessor, snapshot, rows, target, scored)
-        rows_ = 0 if gain is None else len(target)
-        watched.pair(Paired(version, predecessor, interval.after, interval.until, rows_, gain), at=at)
-
-
-def _as_predicted(scores: pa.Table, rows: pa.Table, row_id: tuple[str, ...]) -> tuple[np.ndarray[Any, Any], Any]:
-    """Return the places of labelled rows that were predicted, and what was predicted of each."""
-    keys = list(row_id)
-    ours = rows.select(keys).append_column("place", pa.array(np.arange(rows.num_rows)))
-    theirs = scores.select([*keys, PUBLISHED_PREDICTION])
-    for key in keys:  # texts may be numbered in one and written out in the other
-        for table in (ours, theirs):
-            if pa.types.is_dictionary(table.schema.field(key).type):
-                ours, theirs = (
-                    one.set_column(one.schema.get_field_index(key), key, one[key].cast(pa.string()))
-                    for one in (ours, theirs)
-                )
-                break
-    joined = ours.join(theirs, keys=keys, join_type="inner").sort_by("place")
-    return joined["place"].to_numpy(), joined[PUBLISHED_PREDICTION].to_numpy()
-
-
-def _gain(
-    store: ObjectStore,
-    model: ModelConfig,
-    folder: Path,
-    predecessor: str,
-    snapshot: Snapshot,
-    rows: WatchedRows,
-    target: np.ndarray[Any, Any],
-    scored: Scored,
-) -> float | None:
-    """Return how much better the champion was in the primary metric than its predecessor, in the shadow, on the same rows."""
-    metric, data = model.gate.primary.metric, model.data
-    with open_watched_version(store, model, folder, predecessor) as before:
-        shadow = before.rows(snapshot, "holdout", labelled=True)
-    said = shadow.scored.score
-    if said.ndim == 1:
-        place, answers = _as_predicted(
-            shadow.table.select(list(data.row_id)).append_column(PUBLISHED_PREDICTION, shadow.table[PREDICTION]),
-            rows.table,
-            data.row_id,
-        )
-        target, score, said = target[place], scored.score[place], answers
-    else:
-        score = scored.score
-    ours, theirs = (
-        value_of(metric, target, one, threshold, model.evaluation.quantile)
-        for one, threshold in ((score, scored.threshold), (said, shadow.scored.threshold))
-    )
-    gain = sign(metric) * (ours - theirs)
-    return rounded(gain) if np.isfinite(gain) else None
-
-
 def _labels_in(entries: Any, version: str, until: datetime, backfilled: dict[datetime, bool]) -> list[Observed]:
     found = {}
     for entry in entries:
@@ -421,7 +300,7 @@ def _conclude(
     backfilled: bool,
 ) -> Monitored:
     length, entries = interval.until - interval.after, watched.entries()
-    history, alarms = alarms_of(kept, model, version, entries, interval.until, length)
+    history, alarms = alarms_of(kept, model, version, entries, timeline, interval.until, length)
     told: tuple[Alarm, ...] = ()
     request, because = None, "a backfill asks for nothing"
     if not backfilled:
@@ -433,7 +312,7 @@ def _conclude(
         because = wanted(alarms, request_state(watched.entries()), model.watch, champion(), interval.until).because
         request = watched.ask(alarms, model.watch, champion, interval.until, at=at)
     performance = tuple(one for one in measured_in(entries, version) if one.until <= interval.until)
-    sound = [one for one in performance if one.until not in history.broken]
+    reigns = sound_reigns(version, entries, timeline, history, interval.until)
     primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
     promised = kept.promised.get(primary, ())
     standing, concluded = None, False
@@ -459,7 +338,7 @@ def _conclude(
         request_state(watched.entries()).pending,
         would_ask([one for one in alarms if one.backfilled], model.watch),
         performance,
-        promise_kept(promised, sound, primary, error) if sound else None,
+        promise_kept(promised, reigns[-1], primary, error) if reigns else None,
         standing,
         predecessor,
         concluded,

@@ -1,4 +1,4 @@
-"""A champion that probation found worse than its predecessor is taken back, on record with that evidence."""
+"""Withdraw a champion that probation found worse than its predecessor, with that evidence on record."""
 
 from __future__ import annotations
 

@@ -81,15 +81,21 @@ class Ledger:
         """What signs and checks its events, where the deployment trusts keys."""
         self._log = Log(store, f"{model}/ledger/", heads=self.heads)
 
-    def entries(self) -> tuple[Entry, ...]:
-        """Return the events, their chain verified."""
-        return self._log.read()
+    def entries(self, *, fresh: bool = True) -> tuple[Entry, ...]:
+        """Return the events, their chain verified.
+
+        Parameters
+        ----------
+        fresh : bool
+            Look for newer ones. Otherwise they are those that this object last read or wrote, without a call of the store.
+        """
+        return self._log.read() if fresh or not self._log.known else self._log.known
 
     def has_news(self) -> bool:
         """Tell in one call of the store, whatever the history, whether there are events beyond those read by this instance."""
         return self._log.has_more()
 
-    def timeline(self, *, recorded_by: datetime | None = None) -> Timeline:
+    def timeline(self, *, recorded_by: datetime | None = None, fresh: bool = True) -> Timeline:
         """Return what the events mean.
 
         Parameters
@@ -97,8 +103,10 @@ class Ledger:
         recorded_by : datetime, optional
             Only what was on record then, by `include.storage.log.recorded_by`. Its ``champion`` is the version that was in force in fact at that instant, whereas
             ``champion_as_of`` of the whole timeline is the one that stands for that instant by all that is known now.
+        fresh : bool
+            As for `entries`.
         """
-        entries = self.entries()
+        entries = self.entries(fresh=fresh)
         return fold(entries if recorded_by is None else entries_recorded_by(entries, recorded_by))
 
     def in_fact(self) -> list[tuple[datetime, str | None]]:
@@ -125,7 +133,7 @@ class Ledger:
             return "registered", body
 
         self._append(unless_known, at=to_iso(at))
-        return self.timeline()[version.id]
+        return self.timeline(fresh=False)[version.id]
 
     def stands(self, model: ModelConfig, version: str) -> Decision | None:
         """Return the decision on a version if it was made by a configuration of this identity, and so by its policy; None otherwise."""
@@ -170,7 +178,7 @@ class Ledger:
             return "decided", decision.to_json()
 
         self._append(unless_decided, at=to_iso(at))
-        decision = self.timeline()[version].decision
+        decision = self.timeline(fresh=False)[version].decision
         assert decision is not None  # noqa: S101 (just read or written)
         return decision
 
@@ -253,7 +261,7 @@ class Ledger:
             return "decided", replace(decision, as_of=to_iso(as_of)).to_json()
 
         self._append(unless_reconsidered, at=to_iso(at))
-        decision = self.timeline()[version].decision
+        decision = self.timeline(fresh=False)[version].decision
         assert decision is not None  # noqa: S101 (just read or written)
         return decision
 
@@ -282,7 +290,7 @@ class Ledger:
             return "withdrawn", body if evidence is None else {**body, "evidence": evidence}
 
         self._append(unless_withdrawn, at=to_iso(at))
-        return self.timeline()
+        return self.timeline(fresh=False)
 
     def measure(
         self, model: ModelConfig, version: str, measure: Measure, *, since: datetime | None = None

@@ -1,4 +1,4 @@
-"""What is not as it was: settings, libraries, code, platform, and records that do not agree with each other."""
+"""Differences from the record: settings, libraries, code, platform, and records that do not agree with each other."""
 
 from __future__ import annotations
 

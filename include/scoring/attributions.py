@@ -63,7 +63,7 @@ def attribute(predictor: Predictor, frame: pd.DataFrame) -> Attributions:
         When the estimator is neither linear nor made of trees, or a step of the pipeline mixes columns.
     """
     pipeline, columns = predictor.pipeline, predictor.fit.columns
-    if len(pipeline.steps) != 2:
+    if len(pipeline.steps) != 2 or not hasattr(pipeline[0], "output_indices_"):
         raise NotAttributable("A step between preparation and estimator mixes or drops columns.")
     owner = _owners(pipeline[0], columns)
     matrix = pipeline[0].transform(frame[list(columns)])

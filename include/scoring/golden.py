@@ -18,6 +18,7 @@ from include.data.columns.conversion import ARROW
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
 from include.registry.statements import golden_folder
+from include.registry.versions import Version
 from include.scoring.predictor import Array, Predictor, open_predictor
 from include.storage.content import get_content, put_content
 from include.storage.store import ObjectStore
@@ -34,7 +35,7 @@ class GoldenRowsDiffer(EvaluationError):
     """A version does not predict its golden rows as it did when it was registered."""
 
 
-def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> str:
+def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: str | Version) -> str:
     """Keep the golden rows of a version and return their digest; repeated, the same bytes are found.
 
     Predictions are made the way that `include.scoring.score` makes them.
@@ -43,14 +44,14 @@ def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: s
     ----------
     folder : Path
         The model's folder.
-    version : str
-        Id of the version.
+    version : str or Version
+        Its id, by which the ledger names its record, or that record.
     """
     with open_predictor(store, model, folder, version) as predictor:
         table = golden_of(store, predictor)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return put_content(store, golden_folder(model.name, version), ".parquet", sink.getvalue().to_pybytes())
+    return put_content(store, golden_folder(model.name, predictor.version.id), ".parquet", sink.getvalue().to_pybytes())
 
 
 def golden_of(store: ObjectStore, predictor: Predictor, rows: int = ROWS) -> pa.Table:

@@ -14,6 +14,7 @@ from include.scoring.predictor import Predictions
 from include.training.fit_record import FitRecord
 
 PREDICTION, LABEL, VERSION, OUTSIDE = "prediction", "label", "version", "out_of_domain"
+LOWER, UPPER = "lower", "upper"
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,16 @@ def scores_of(data: Data, frame: pd.DataFrame, predictions: Predictions, version
     -------
     Scores
         Columns: the row id, the event time, ``prediction`` (clustering: a whole number, -1 in no cluster), ``label`` (classification: whether the prediction reaches the
-        fit's threshold, as the target's own two values; of more classes the likeliest, whose probability is the prediction), ``version``, ``out_of_domain``.
+        fit's threshold, as the target's own two values; of more classes the likeliest, whose probability is the prediction),
+        ``lower`` and ``upper`` (where `training.intervals` are declared), ``version``, ``out_of_domain``.
     """
     keys = list(dict.fromkeys([*data.row_id, data.event_time]))
-    if taken := [name for name in keys if name in (PREDICTION, LABEL, VERSION, OUTSIDE)]:
+    bounds = (LOWER, UPPER) if predictions.fit.interval else ()
+    names = (PREDICTION, LABEL, *bounds, VERSION, OUTSIDE)
+    if taken := [name for name in keys if name in names]:
         raise ConfigError(
             f"A column of the rows is called `{taken[0]}`, as one of the scores is.",
-            expected=f"other names than {PREDICTION}, {LABEL}, {VERSION} and {OUTSIDE}",
+            expected=f"other names than {', '.join(names[:-1])} and {OUTSIDE}",
             where="data.row_id and data.event_time",
             remedy="rename it where the rows come from",
         )
@@ -59,11 +63,16 @@ def scores_of(data: Data, frame: pd.DataFrame, predictions: Predictions, version
 
 
 def answers_of(scored: np.ndarray[tuple[int, ...], np.dtype[np.float64]], fit: FitRecord) -> pa.Table:
-    """Return what a fit's scores say of each row: ``prediction`` and, of a classification, ``label``, as in `scores_of`."""
+    """Return what a fit's scores say of each row: ``prediction``, ``label`` and bounds, as in `scores_of`."""
     predictions = Predictions(fit, scored, {})
     table = pa.table({PREDICTION: pa.array(predictions.prediction)})
     label = predictions.label
-    return table if label is None else table.append_column(LABEL, label)
+    if label is not None:
+        table = table.append_column(LABEL, label)
+    if fit.interval is not None:
+        for name, offset in zip((LOWER, UPPER), fit.interval.offsets, strict=True):
+            table = table.append_column(name, pa.array(predictions.prediction + offset))
+    return table
 
 
 def _plain(table: pa.Table) -> pa.Table:

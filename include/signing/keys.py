@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,6 +100,9 @@ class TrustedKeys:
                 remedy="write its entries by `python -m include key`",
             ) from None
         return cls(keys, str(path))
+
+    def __iter__(self) -> Iterator[TrustedKey]:
+        return iter(self._keys.values())
 
     def named(self, key: str, at: datetime, *, where: str) -> TrustedKey:
         """Return the key of an id, if it is trusted at an instant.

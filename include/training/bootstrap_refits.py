@@ -1,4 +1,4 @@
-"""The same recipe fitted again to resamples of its rows: what of a result is the recipe's, and what the draw's."""
+"""Bootstrap refits: one recipe fitted to resamples of its rows, to measure how much a result varies with the rows."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from include.training.estimators.predictions import (
     prepared_inputs,
 )
 from include.training.fairness.mitigation_effect import measure_mitigation
-from include.training.fit_pipeline import divide, fault_of, find_threshold, fit_model
+from include.training.fit_pipeline import divide, fault_of, find_threshold, fit_intervals, fit_model
 from include.training.fit_record import CrossValidated, FitRecord, FittedRows, Trial, Unmitigated, load_fit
 from include.training.input_domain import fit_input_domain
 from include.training.metrics.clustering import agreement, clustering_value
@@ -121,6 +121,15 @@ def fit_candidate(
         pipeline = fit_model(recipe, settings, rows, threads=threads, say=True)
         threshold = _threshold(recipe, settings, rows, threads)
         log.info("%s: fitted on all %s rows (%.1f s)", name, f"{len(rows):,}", time.perf_counter() - fitting)
+        interval = None
+        if recipe.coverage is not None:
+            interval = fit_intervals(recipe, settings, rows, threads=threads)
+            log.info(
+                "%s: bounds %+.4g and %+.4g from a prediction, by %s held-out rows",
+                name,
+                *interval.offsets,
+                f"{interval.rows:,}",
+            )
         unmitigated = _unmitigated(store, recipe, settings, rows, threads)
         body = dump(pipeline)
         refits = [
@@ -154,6 +163,7 @@ def fit_candidate(
         refits=tuple(refits) or None,
         mitigated=mitigated,
         unmitigated=unmitigated,
+        interval=interval,
     )
     settled = FitRecord.from_json(put_json_once(store, place, record.to_json()))
     score = "" if cv is None else f"{cv.metric} {cv.mean:.4f} in cross-validation, "

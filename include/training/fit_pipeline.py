@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from include.errors import RatchetError, TrainingError
 from include.training.estimators.calibration import CalibratedClassifier, fit_calibrators
 from include.training.estimators.clusterers import drop_training_rows
 from include.training.estimators.ensembles import EnsembleClassifier, EnsembleRegressor, fit_final_estimator
+from include.training.estimators.exposure import ExposureRegressor, exposures
 from include.training.estimators.meta_estimator import as_pipeline, estimators_in
 from include.training.estimators.predictions import (
     Array,
@@ -29,8 +31,11 @@ from include.training.estimators.predictions import (
     predicted_values,
 )
 from include.training.estimators.registry import CONSTANT, find_estimator
+from include.training.estimators.target_transform import fit_transformed
 from include.training.fairness.group_thresholds import GroupThresholdClassifier, fit_group_thresholds, group_names
 from include.training.fairness.randomized_classifier import fit_exponentiated_gradient
+from include.training.fit_record import PredictionInterval
+from include.training.model_selection.conformal import conformal_offsets
 from include.training.model_selection.cross_validation import Fold, folds
 from include.training.model_selection.decision_threshold import choose_threshold
 from include.training.preprocessing.column_transformer import native_positions, numeric_position
@@ -97,6 +102,24 @@ def find_threshold(recipe: Recipe, settings: dict[str, Any], rows: TrainingRows,
     return choose_threshold(recipe.threshold, rows.target[at], scores, _declared(recipe, rows, at))
 
 
+def fit_intervals(
+    recipe: Recipe, settings: dict[str, Any], rows: TrainingRows, *, threads: int = 1
+) -> PredictionInterval:
+    """Learn how far a prediction may be off, from the errors on rows that their model did not learn from.
+
+    Raises
+    ------
+    TrainingError
+        When there are too few rows for the declared coverage.
+    """
+    if recipe.coverage is None:
+        raise ValueError("no prediction intervals are declared")
+    fit = _layers(recipe, settings, threads, say=False)
+    at, values = _held_out(recipe, rows, fit, lambda model, part: predicted_values(model, part.frame))
+    lower, upper = conformal_offsets(rows.target[at] - values, recipe.coverage)
+    return PredictionInterval(recipe.coverage, lower, upper, len(at))
+
+
 @contextmanager
 def fault_of(recipe: Recipe, rows: TrainingRows) -> Iterator[None]:
     """Raise `TrainingError` for whatever an estimator, ours or anybody's, raises about these rows; the machine's faults pass."""
@@ -133,6 +156,8 @@ def _layers(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool) -
         fit = partial(_joined, recipe, settings, threads)
     else:
         fit = partial(_single, recipe, settings, threads, say)
+        if recipe.exposure is not None:
+            fit = partial(_per_unit, recipe, fit)
     if recipe.calibration != "none":
         fit = partial(_calibrated, recipe, fit)
     if recipe.reads_groups:
@@ -179,8 +204,11 @@ def learn_preparation(
     Returns
     -------
     (steps, matrix, rows)
-        The fitted steps by name, what they make of the rows, and the rows that were learned from: some may be dropped.
+        The fitted steps by name, what they make of the rows, and the rows that were learned from: some may be dropped, and
+        with an exposure their target is per unit.
     """
+    if recipe.exposure is not None:
+        rows = replace(rows, target=rows.target / exposures(rows.frame[recipe.exposure]))
     if recipe.estimator != CONSTANT:
         learned = rows_to_learn_from(recipe.features, rows.frame)
         if say and not learned.all():
@@ -225,6 +253,8 @@ def _prepared_and_fitted(
         with threadpool_limits(1):
             estimator.fit(matrix, **given)
         drop_training_rows(estimator)
+    elif recipe.transform is not None:
+        estimator = fit_transformed(estimator, recipe.transform, matrix, target, seed=recipe.seed, **given)
     else:
         estimator.fit(matrix, target, **given)
     return Pipeline([*steps, ("estimator", estimator)])
@@ -236,6 +266,8 @@ def _weights(recipe: Recipe, rows: TrainingRows) -> Array | None:
         factors.append(balancing_weights(rows.target))
     if recipe.weights is not None:
         factors.append(declared_weights(recipe.weights, rows.frame, recipe.event_time))
+    if recipe.exposure is not None and recipe.exposure_weighs:
+        factors.append(exposures(rows.frame[recipe.exposure]))
     if recipe.fairness is not None and recipe.fairness.method == "reweighing":
         factors.append(reweighing(rows.target, _groups(recipe, rows)))
     return np.asarray(np.prod(factors, axis=0)) if factors else None
@@ -271,6 +303,10 @@ def _joined(recipe: Recipe, settings: dict[str, Any], threads: int, rows: Traini
     if classes is None:
         return as_pipeline(EnsembleRegressor(members, final), recipe.inputs)
     return as_pipeline(EnsembleClassifier(members, final, classes), recipe.inputs)
+
+
+def _per_unit(recipe: Recipe, fit: Fit, rows: TrainingRows) -> Pipeline:
+    return as_pipeline(ExposureRegressor(fit(rows), str(recipe.exposure)), recipe.inputs)
 
 
 def _calibrated(recipe: Recipe, fit: Fit, rows: TrainingRows) -> Pipeline:

@@ -1,4 +1,4 @@
-"""What is on record about one fit: enough to judge it, load it and repeat it."""
+"""The record of one fit: enough to evaluate it, load it and repeat it."""
 
 from __future__ import annotations
 
@@ -62,6 +62,21 @@ class Unmitigated:
 
 
 @dataclass(frozen=True)
+class PredictionInterval:
+    """How far the bounds lie from a prediction, in the target's unit, and from how many held-out rows that was learned."""
+
+    coverage: float
+    lower: float
+    upper: float
+    rows: int
+
+    @property
+    def offsets(self) -> tuple[float, float]:
+        """What is added to a prediction for its lower and its upper bound."""
+        return self.lower, self.upper
+
+
+@dataclass(frozen=True)
 class FitRecord:
     """One fitted recipe; ``key`` is the digest of everything that determines it.
 
@@ -109,10 +124,14 @@ class FitRecord:
     mitigated: dict[str, dict[str, float | None]] | None = None
     """Disparities between groups in validation, ``before`` and ``after`` the candidate's `fairness`; None without any."""
     unmitigated: Unmitigated | None = None
+    interval: PredictionInterval | None = None
+    """The bounds beside its predictions; None, and not in the stored form, where none are declared."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `from_json` reads back."""
         value = asdict(self)
+        if self.interval is None:
+            del value["interval"]
         for settings in (value, *(value["trials"] or ())):
             settings["params"] = marked(settings["params"])
         value["train"] |= {"after": to_iso(self.train.after), "until": to_iso(self.train.until)}
@@ -132,6 +151,7 @@ class FitRecord:
                 "columns": tuple(value["columns"]),
                 "members": _tuple(value.get("members")),
                 "refits": _tuple(value.get("refits")),
+                "interval": PredictionInterval(**value["interval"]) if value.get("interval") else None,
                 "unmitigated": Unmitigated(**value["unmitigated"]) if value.get("unmitigated") else None,
                 "cv": _cross_validated(value["cv"]),
                 "trials": None

@@ -86,6 +86,12 @@ class Recipe:
     """How many more fits to resamples of the rows are kept, for the stability of clusters."""
     positive: str | int | bool | None = None
     """The declared positive class of two."""
+    transform: str | None = None
+    """The scale on which the target is learned."""
+    exposure: str | None = None
+    """The column of each row's exposure: the target is learned per unit of it."""
+    coverage: float | None = None
+    """Of prediction intervals."""
 
     @property
     def meaning(self) -> int:
@@ -106,7 +112,18 @@ class Recipe:
     def inputs(self) -> tuple[str, ...]:
         """The columns that a row needs to be scored, each once."""
         groups = [self.fairness.column] if self.fairness is not None and self.reads_groups else []
-        return tuple(dict.fromkeys([*self.features.columns, *groups, *(c for one in self.members for c in one.inputs)]))
+        exposure = [self.exposure] if self.exposure is not None else []
+        return tuple(
+            dict.fromkeys(
+                [*self.features.columns, *groups, *exposure, *(c for one in self.members for c in one.inputs)]
+            )
+        )
+
+    @property
+    def exposure_weighs(self) -> bool:
+        """Whether a row counts as much as it was exposed: of amounts with a gamma distribution the exposure is a scale alone."""
+        losses = {self.settings.get("loss"), self.settings.get("objective")}
+        return self.estimator != "gamma" and not losses & {"gamma", "reg:gamma"}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -216,12 +233,15 @@ class Recipe:
         return self.fairness is not None and self.fairness.method == "exponentiated_gradient"
 
 
+_LATER = ("positive", "transform", "exposure", "coverage")
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Section):
         return value.model_dump(mode="json")
     if isinstance(value, Recipe):
         # What release 0.1 did not have is part of a key only where it is declared.
-        return {name: _plain(part) for name, part in vars(value).items() if name != "positive" or part is not None}
+        return {name: _plain(part) for name, part in vars(value).items() if name not in _LATER or part is not None}
     return [_plain(part) for part in value] if isinstance(value, tuple) else marked(value)
 
 
@@ -253,6 +273,7 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         chosen = _candidate(model, name)
         own |= {"estimator": chosen.estimator, "params": dict(chosen.params), "search": chosen.search}
         own |= {"early_stopping": chosen.early_stopping, "cv": training.cv}
+        own |= {"coverage": training.intervals.coverage if training.intervals else None}
         own |= {"calibration": chosen.calibration, "fairness": chosen.fairness}
         if chosen.estimator in ENSEMBLES:
             names = [one.name for one in training.candidates if one.estimator not in ENSEMBLES]
@@ -276,6 +297,8 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         threshold=training.threshold,
         quantile=model.evaluation.quantile,
         positive=model.data.positive,
+        transform=None if name == "trivial" or training.target is None else training.target.transform,
+        exposure=training.exposure,
         refits=STABILITY_REFITS if "stability" in model.metrics else 0,
         **own,
     )

@@ -1,4 +1,4 @@
-"""How much each fitted row counts, and which are repeated, left out or made up so that classes are of like size."""
+"""Sample weights, and resampling of rows (over-sampling, under-sampling, SMOTE) that balances the classes."""
 
 from __future__ import annotations
 

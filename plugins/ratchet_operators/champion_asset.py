@@ -1,4 +1,4 @@
-"""What every task shares that may put another champion in force: the event of the champion asset, derived from the ledger."""
+"""Emit the champion asset event when the ledger says that the champion changed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ChampionOperator(RatchetOperator):
         from include.registry.champion_changes import own_change
         from include.storage.content import to_iso
 
-        change = own_change(ledger.entries(), self.actor(context))
+        change = own_change(ledger.entries(fresh=False), self.actor(context))
         if change is None:
             return None
         extra: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Apply the policy to the evidence and send the run down one of three roads."""
+"""Apply the gate's policy to the evidence, and choose one of three branches of the DAG."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Gate(RatchetOperator, BranchMixIn):
         handed |= {"incumbent": incumbent, "evidence": measured.digest, "card": self.page}
         context["ti"].xcom_push("return_value", handed)  # branching leaves by an exception: what is returned is lost
         dry = self.handed["mode"] == "dry_run"
-        trigger = Trigger(actor_of(context)["trigger"]) if dry else ledger.timeline()[version].trigger
+        trigger = Trigger(actor_of(context)["trigger"]) if dry else ledger.timeline(fresh=False)[version].trigger
         road = self.promote if judgement.outcome is Outcome.PROMOTE else self.keep
         if needs_approval(config.gate.approval, judgement.outcome, trigger):
             self.log.info("The policy has a person decide on this.")

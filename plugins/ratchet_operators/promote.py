@@ -1,4 +1,4 @@
-"""Put the decision on record: promotion on one road, keeping the champion on the other."""
+"""Record the decision: promote the challenger on one branch, keep the champion on the other."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _Decide(ChampionOperator):
             self.log.info("the incumbent is now %s: measured and decided again", decision.incumbent)
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
         self.announced = self.announce(context, ledger) is not None
-        self.news = news_of_decision(config.name, decision, ledger.timeline().champion)
+        self.news = news_of_decision(config.name, decision, ledger.timeline(fresh=False).champion)
         return decision
 
 

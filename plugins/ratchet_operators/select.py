@@ -57,6 +57,6 @@ class Select(RatchetOperator):
                 f"a version. {version.id} stands: {stands.outcome}."
             )
         if self.handed["mode"] == "enforce":
-            keep_golden(ledger.store, config, self.folder, version.id)
+            keep_golden(ledger.store, config, self.folder, version)
             ledger.register(version, actor=self.actor(context), at=now(context))
         return {**self.handed, "version": version.id}

@@ -1,4 +1,4 @@
-"""Make the order of runs not matter."""
+"""Decide again the backfilled decisions whose incumbent changed, so that the order of runs does not matter."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Settle(ChampionOperator):
         )
         for decision in again:
             self.log.info("decided again: %s %s. %s", decision.outcome, decision.version, decision.reason)
-        champion = ledger.timeline().champion
+        champion = ledger.timeline(fresh=False).champion
         self.log.info("champion of %s: %s; decisions made again: %d", config.name, champion, len(again))
         if (change := self.announce(context, ledger)) is not None:
             sentence = (

@@ -63,7 +63,7 @@ def review(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "RATCHET_MODELS": "models",
-            "RATCHET_STORE_URL": f"file://{folder}/store",
+            "RATCHET_STORE": f"file://{folder}/store",
         },
         capture_output=True,
         text=True,

@@ -108,9 +108,11 @@ def asked() -> list[tuple[str, list[str]]]:
         "<name>": "flight_delay",
         "<file.csv>": "tumours.csv",
         "<column>": "diagnosis",
+        "/etc/ratchet/signing.pem": "signing.pem",
         "<model.yaml>": "model.yaml",
     }
-    lines = [(page, said.group(1)) for page, line in code() if (said := ASKED.match(line))]
+    lines = [(page, said.group(1).partition(" >")[0]) for page, line in code() if (said := ASKED.match(line))]
+    lines = [(page, re.sub(r'"origin/\$[^"]+"|FETCH_HEAD', "main", line)) for page, line in lines]  # a base branch
     words = [
         (page, shlex.split(line.replace("[MODEL ...]", "<name>").replace("MODEL", "<name>")))
         for page, line in lines
@@ -167,18 +169,29 @@ def test_every_command_in_the_documents_does_what_it_says(tmp_path: Path, monkey
     monkeypatch.setenv("RATCHET_MODELS", str(models))
     monkeypatch.setenv("RATCHET_STORE", (tmp_path / "store").as_uri())
     (tmp_path / "other-model.yaml").write_text(path.read_text().replace("confidence: 0.9", "confidence: 0.99"))
+    for command in (
+        "init -q -b main",
+        "add -A",
+        "-c user.name=a -c user.email=a@b.c commit -qm a",
+        "update-ref refs/remotes/origin/main main",
+    ):
+        subprocess.run(["git", "-C", models, *command.split()], check=True)  # for `review`
     run = [words for _, words in asked() if words[0] not in WAITS | ABROAD]
     answered = []
     for words in dict.fromkeys(map(tuple, run)):
         at = models / "flight_delay" if "model.yaml" in words else tmp_path
         monkeypatch.chdir(at)
-        if words == ("versions",):
-            words = ("versions", "flight_delay")  # a sentence names the command alone
+        if words in (("versions",), ("verify",)):
+            words = (*words, "flight_delay")  # a sentence names the command alone
         if words[:2] == ("new", "flight_delay"):
             words = ("new", "another", *words[2:])
         if words[0] == "tensorboard" and find_spec("tensorboardX") is None:
             continue  # optional; tests/include/command_line/test_tensorboard.py says what is told then
         done = CliRunner().invoke(app, list(words))
         assert done.exit_code == 0, f"{words}: {done.output}{done.exception!r}"
+        if words[0] == "key":  # from here on ledgers are signed, as `sign` makes them
+            (tmp_path / "trusted.json").write_text(f"[{done.output}]")
+            monkeypatch.setenv("RATCHET_TRUSTED_KEYS", str(tmp_path / "trusted.json"))
+            monkeypatch.setenv("RATCHET_SIGNING_KEY", str(at / words[1]))
         answered.append(words[0])
     assert {"history", "replay", "new", "lint", "plan", "token", "models", "versions"} <= set(answered)

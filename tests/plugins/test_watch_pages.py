@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.dom import minidom
 
 import pytest
+from chain_run import NOW
 from fastapi.testclient import TestClient
 from watched import Watched
 
 from include.config.load import load_model
 from include.config.settings import Settings
+from include.monitoring.performance.measured import Performance
 from include.monitoring.report.watch_report import WatchReport, watch_report
+from include.monitoring.watch_log import WatchLog
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
 from ratchet_ui import app as pages
@@ -140,3 +144,15 @@ def test_the_page_is_folded_again_only_when_there_is_something_new(client: Any, 
         first.version if first else "", "for a test", actor={"dag": "d", "run": "r"}, at=first.since if first else None
     )
     assert place.watched(model) is not first
+
+
+def test_the_page_names_labelled_rows_of_classes_that_the_champion_never_learned(
+    root: Path, tmp_path: Path, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(root / "store", tmp_path / "store")
+    log = WatchLog(LocalStore(tmp_path / "store"), "parcels")
+    (*_, newest) = (one.body for one in log.entries() if one.kind == "measured")
+    strange = replace(Performance.from_json(newest), unknown={"lost": 3})
+    log.measure(strange, details=newest["details"], labels=newest["labels"], at=NOW)
+    monkeypatch.setenv("RATCHET_STORE", LocalStore(tmp_path / "store").url)
+    assert "3 rows of classes that the champion can&#39;t know" in client.get(PAGE).text

@@ -11,7 +11,11 @@ from include.config.durations import Duration
 from include.config.free_values import FreeSettings, Marked
 from include.config.names import ENSEMBLES, ESTIMATORS
 from include.config.section import Section
+from include.config.sections.regression import Intervals, Target
 from include.errors import nearest
+
+LOG_LINKS = frozenset({"poisson", "gamma", "count:poisson", "reg:gamma"})
+"""The losses of rates: the model's logarithm is what is learned."""
 
 
 class CrossValidation(Section):
@@ -219,6 +223,12 @@ class Training(Section):
     weights: RowWeights | None = None
     threshold: Threshold | None = None
     """0.5 if left out."""
+    target: Target | None = Field(default=None, exclude_if=lambda section: section is None)
+    """For regression: the scale on which the target is learned."""
+    exposure: str | None = Field(default=None, exclude_if=lambda column: column is None)
+    """For regression of counts and amounts: the column of how much each row was exposed, such as insured years. The model learns the target per unit and predicts that times the exposure. Every candidate must be `poisson` or `gamma`, or have such a `loss` or `objective`, or join candidates that do."""
+    intervals: Intervals | None = Field(default=None, exclude_if=lambda section: section is None)
+    """For regression: bounds beside each prediction, learned from errors on rows not learned from (`cross_fitting`)."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Where all chance starts from."""
 
@@ -236,10 +246,17 @@ class Training(Section):
         return [name for name, found in declared.items() if found]
 
     @property
+    def for_values_only(self) -> list[str]:
+        """What is declared that has a meaning for regression only."""
+        declared = {"target": self.target, "exposure": self.exposure, "intervals": self.intervals}
+        return [name for name, found in declared.items() if found is not None]
+
+    @property
     def columns(self) -> set[str]:
-        """The columns that weigh rows or name their groups."""
+        """The columns that weigh rows, name their groups or tell their exposure."""
         named = {c.fairness.column for c in self.candidates if c.fairness}
-        return named | ({self.weights.column} if self.weights and self.weights.column else set())
+        weights = self.weights.column if self.weights else None
+        return named | {column for column in (weights, self.exposure) if column is not None}
 
     @field_validator("candidates")
     @classmethod
@@ -261,6 +278,21 @@ class Training(Section):
         return named
 
     @model_validator(mode="after")
+    def _on_one_scale(self) -> Training:
+        if self.target is None and self.exposure is None:
+            return self
+        if self.target is not None and self.exposure is not None:
+            raise ValueError("expected `target` or `exposure`: a rate is learned by its logarithm as it is")
+        for candidate in self.candidates:
+            if candidate.estimator not in ENSEMBLES and _has_log_link(candidate) != (self.exposure is not None):
+                raise ValueError(
+                    f"`exposure` needs candidates such as `poisson` and `gamma`: `{candidate.name}` does not learn a logarithm"
+                    if self.exposure is not None
+                    else f"`{candidate.name}` learns the logarithm of the target by itself: remove it, or `target`"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _weights_where_they_count(self) -> Training:
         for candidate in self.candidates:
             method = candidate.fairness.method if candidate.fairness else None
@@ -279,6 +311,13 @@ class Training(Section):
             if method == "group_thresholds" and self.threshold is not None:
                 raise ValueError("`group_thresholds` chooses its own: remove `threshold`")
         return self
+
+
+def _has_log_link(candidate: Candidate) -> bool:
+    declared = [candidate.params.get("loss"), candidate.params.get("objective")]
+    searched = (candidate.search.space if candidate.search else None) or {}
+    fixed = not {"loss", "objective"} & set(searched)
+    return candidate.estimator in ("poisson", "gamma") or (fixed and bool(LOG_LINKS & {str(one) for one in declared}))
 
 
 def _short(estimator: str) -> str:

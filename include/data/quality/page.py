@@ -1,4 +1,4 @@
-"""The page that a person reads after a check: what held, what did not, what was set aside, and which rows were there."""
+"""The data quality page: expectations met and failed, quarantined rows, and coverage of the snapshot."""
 
 from __future__ import annotations
 

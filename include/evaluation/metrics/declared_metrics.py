@@ -1,4 +1,4 @@
-"""What metrics take from the declaration: the quantile of the pinball loss, costs."""
+"""What metrics take from the declaration: the quantile of the pinball loss, costs, prediction intervals."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -45,10 +46,20 @@ def with_declared_terms(
     terms = {}
     if "pinball" in model.metrics:
         terms["pinball"] = pinball(target, scored.score, model.evaluation.quantile)
+    if "interval_coverage" in model.metrics:
+        terms["covered"] = covered(target, scored)
     if model.evaluation.cost is not None:
         said = scored.score if scored.said is None else scored.said
         terms["cost"] = costs_of(model.evaluation.cost, folder, frame, target, said, classes)
     return replace(scored, terms=terms, slice_terms=terms) if terms else scored
+
+
+def covered(target: NDArray[Any], scored: Scored) -> NDArray[Any]:
+    """Return 1 for each row whose target lies between the bounds of its prediction, else 0; NaN without bounds."""
+    if scored.interval is None:
+        return np.full(len(target), np.nan)
+    lower, upper = scored.interval
+    return np.asarray((target >= scored.score + lower) & (target <= scored.score + upper), dtype=float)
 
 
 def keep_code_of_costs(store: ObjectStore, model: ModelConfig, folder: Path) -> str | None:

@@ -39,8 +39,10 @@ def format_number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if abs(value) < 100 else f"{value:,.{max(0, digits - 3)}f}"
 
 
-def format_signed(value: float) -> str:
-    """Write a gain with its sign, which a zero has not."""
+def format_signed(value: float | None) -> str:
+    """Write a gain with its sign, which a zero has not; a dash for none: few units of unequal weight tell no bound."""
+    if value is None:
+        return format_number(None)
     text = format_number(abs(value))
     return text if float(text.replace(",", "")) == 0 else ("+" if value > 0 else "\N{MINUS SIGN}") + text
 

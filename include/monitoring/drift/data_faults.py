@@ -1,4 +1,4 @@
-"""Broken data, told from drift: what a source does to its columns, and the world does not.
+"""Broken data, distinguished from drift: changes of columns that come from the source and not from the world.
 
 A fault is for the source's owner. It is never a reason to retrain, and rows of it are kept from the detectors of drift: a
 model that learned from them would learn the fault.
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from include.monitoring.drift.column_drift import MOST_BINS, Period, Reference
 from include.monitoring.drift.effect_sizes import total_variation
@@ -27,6 +28,10 @@ OF_ALL_ROWS = ("frozen_feed", "rows_lost", "duplicated_rows")
 
 LEAST_ROWS = 30
 """Fewer rows with a value look like anything."""
+LEAST_PERIODS = 5
+"""Of fewer periods of training nobody knows how columns differ by nature: nothing is called swapped."""
+SURPRISE = 1e-4
+"""How rarely a column may be so far from training by chance to be called swapped."""
 _AT = np.linspace(0.05, 0.95, 19)
 _SURE = 2_000
 """Rows from which on a factor below ten, or a shift, is told from a world that became larger by about as much."""
@@ -246,8 +251,32 @@ def _swapped(reference: Reference, current: Sketch, columns: Sequence[ColumnLayo
         if fits(one, now[one.name], before[one.name], other, before[other.name]) and fits(
             other, now[other.name], before[other.name], one, before[one.name]
         ):
+            if not all(_surprising(reference, current, each) for each in (one, other)):
+                continue
             said = f"`{one.name}` and `{other.name}` each hold what the other held in training"
             yield DataFault("swapped_columns", (one.name, other.name), said)
+
+
+def _surprising(reference: Reference, current: Sketch, layout: ColumnLayout) -> bool:
+    """Tell whether a column is further from training than its periods are from each other by nature, however few they are.
+
+    Two columns of one kind may each wander to where the other was. Of numbers the mean is compared with those of the
+    periods, of levels the distance from all of them, both by Student's t: the fewer periods, the more it takes.
+    """
+    bins = reference.bins[layout.name]
+    counts = np.array([one.counts[layout.name][:-2] for one in reference.periods], dtype=float)
+    counts = counts[counts.sum(axis=1) > 0]
+    if len(counts) < LEAST_PERIODS:
+        return False
+    now = np.array(bins.count(current.columns[layout.name])[:-2], dtype=float)
+    shares, found = counts / counts.sum(axis=1, keepdims=True), now / now.sum()
+    if bins.positions is not None:
+        usual, value = shares @ bins.positions, float(found @ bins.positions)
+    else:
+        whole = bins.reference / bins.reference.sum()
+        usual, value = np.abs(shares - whole).sum(axis=1) / 2, float(np.abs(found - whole).sum() / 2)
+    far = abs(value - usual.mean()) / (usual.std(ddof=1) * np.sqrt(1 + 1 / len(usual)) or 1e-9)
+    return bool(far > stdtrit(len(usual) - 1, 1 - SURPRISE))
 
 
 def _number_fits(

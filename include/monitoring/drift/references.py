@@ -27,8 +27,8 @@ from include.data.snapshots import Snapshot
 from include.data.windows import Window, WindowName
 from include.evaluation.compared_models import open_model, score_rows
 from include.evaluation.comparison import Scored, rounded
-from include.evaluation.holdout_rows import target_of
 from include.evaluation.metrics.slices import slice_levels
+from include.evaluation.unknown_classes import judged_rows
 from include.monitoring.drift.column_drift import Period, Reference, reference_of
 from include.monitoring.drift.sketches import ColumnSketch, Kind, Layout, Sketch, WatchedColumn, learn_layout, sketch
 from include.monitoring.performance.estimated import Calibration, ErrorModel, learn_calibration, learn_error_model
@@ -349,20 +349,19 @@ def _promises(
     fit, data = watching.fit, watching.model.data
     if data.target is None:
         return {}, None, None
-    target = target_of(holdout.frame, watching.model, fit.classes)
+    judged = judged_rows(holdout.frame[data.target], holdout.scored, fit.classes)
+    target, score, threshold = judged.target, judged.scored.score, judged.scored.threshold
     metrics = measurable(model)
     promised: dict[str, list[float]] = {metric: [] for metric in metrics}
-    times = holdout.table[data.event_time].to_numpy()  # in UTC, without a zone
+    times = holdout.table[data.event_time].to_numpy()[judged.kept]  # in UTC, without a zone
     for one in intervals_in(window, model):
         inside = np.flatnonzero((times > _instant(one.after)) & (times <= _instant(one.until)))
         if len(inside) < LEAST_ROWS:
             continue
-        score = holdout.scored.score[inside]
         for metric in metrics:
-            value = value_of(metric, target[inside], score, holdout.scored.threshold, model.evaluation.quantile)
+            value = value_of(metric, target[inside], score[inside], threshold, model.evaluation.quantile)
             if np.isfinite(value):
                 promised[metric].append(rounded(value))
-    score = holdout.scored.score
     calibration = learn_calibration(score, target) if fit.threshold is not None and score.ndim == 1 else None
     errors = None
     if fit.task == "regression":
@@ -378,7 +377,7 @@ def number_columns(watching: WatchedVersion) -> list[str]:
 
 def measurable(model: ModelConfig) -> tuple[str, ...]:
     """Return the metrics that can be measured of the rows of an interval; costs and quantiles need more than target and score."""
-    return tuple(one for one in model.metrics if one not in ("cost", "pinball"))
+    return tuple(one for one in model.metrics if one not in ("cost", "interval_coverage", "pinball"))
 
 
 def intervals_in(window: Window, model: ModelConfig) -> list[Window]:

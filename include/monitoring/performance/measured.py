@@ -1,9 +1,9 @@
-"""How a champion really did, once labels have matured: by interval and slice, and against what its evidence promised."""
+"""Measured performance of a champion once labels have matured: by interval and slice, and compared with its evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from math import hypot
 from typing import Any
@@ -26,7 +26,11 @@ LEAST_ROWS = 30
 
 @dataclass(frozen=True)
 class Performance:
-    """The champion's metrics on the labelled rows of one interval, as it predicted them then."""
+    """The champion's metrics on the labelled rows of one interval, as it predicted them then.
+
+    ``unknown`` are the rows of each class that no training row had: among more than two classes they count as errors, of two
+    they are left out.
+    """
 
     version: str
     after: datetime
@@ -34,23 +38,25 @@ class Performance:
     rows: int
     scores: dict[str, Measured]
     slices: tuple[SliceScores, ...] = ()
+    unknown: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, without slices."""
-        return {
+        body = {
             "version": self.version,
             "after": to_iso(self.after),
             "until": to_iso(self.until),
             "rows": self.rows,
             "scores": {name: asdict(one) for name, one in self.scores.items()},
         }
+        return {**body, "unknown": self.unknown} if self.unknown else body
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Performance:
         """Read what `to_json` wrote."""
         scores = {name: Measured(**one) for name, one in value["scores"].items()}
         instants = from_iso(value["after"]), from_iso(value["until"])
-        return cls(value["version"], *instants, value["rows"], scores)
+        return cls(value["version"], *instants, value["rows"], scores, unknown=value.get("unknown", {}))
 
 
 def measure_performance(

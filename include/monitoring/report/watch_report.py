@@ -5,8 +5,9 @@ Everything is folded from the watch log, the ledger and what was kept of the cha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,14 +16,15 @@ import numpy as np
 from include.config.model import ModelConfig
 from include.evaluation.evidence import Measured
 from include.evaluation.measure import load_evidence
+from include.evaluation.unknown_classes import say_unknown
 from include.monitoring.alarms import Alarm, AlarmHistory
 from include.monitoring.drift.change_detection import phases
 from include.monitoring.drift.column_drift import Moved, MovedSlice, Period, Reference, effect_in, moved_slices, rank
 from include.monitoring.drift.data_faults import DataFault
 from include.monitoring.drift.effect_sizes import Effect, variation_by_chance
-from include.monitoring.drift.references import PREDICTION, ChampionReference, find_reference
+from include.monitoring.drift.references import PREDICTION, SAID, ChampionReference, find_reference
 from include.monitoring.drift.sketches import ColumnSketch
-from include.monitoring.monitor import alarms_of
+from include.monitoring.monitor import alarms_of, sound_reigns
 from include.monitoring.performance.estimated import EstimatorJudged, judge_estimator, reservations
 from include.monitoring.performance.measured import PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, ProbationVerdict, probation_of
@@ -50,7 +52,9 @@ class WatchedInterval:
     estimated, measured : Measured or None
         The primary metric before and after labels came.
     measured_rows : int
-        Rows with a label.
+        Rows with a label, that the champion can be judged by.
+    unknown : dict of str to int
+        Labelled rows of each class that it never learned.
     effects : dict of column to Effect
         How far the rows are from the reference's of the same weekday.
     """
@@ -67,6 +71,7 @@ class WatchedInterval:
     effects: dict[str, Effect]
     moved: dict[str, float]
     """The share of rows that moved, by column, less what so few rows show by chance."""
+    unknown: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,17 @@ class WatchReport:
     history: AlarmHistory
 
     @property
+    def unknown_said(self) -> str | None:
+        """What labelled rows of the intervals shown are of classes that the champion never learned, in a sentence."""
+        count: Counter[str] = Counter()
+        for one in self.intervals:
+            count.update(one.unknown)
+        counted = SAID in self.reference.bins
+        rows = sum(one.measured_rows for one in self.intervals)
+        among = f"{rows:,} labelled rows of the intervals shown" if counted else "labelled rows of the intervals shown"
+        return say_unknown(count, "champion", among, counted=counted) if count else None
+
+    @property
     def probation_said(self) -> str | None:
         """Where the probation stands, in a sentence."""
         if self.probation is None or self.predecessor is None:
@@ -173,11 +189,11 @@ def watch_report(
     sources = {one.body["until"]: one.body["sources"] for one in observed if one.body["version"] == version}
     bodies = [one.body for one in observed if one.body["version"] == version]
     newest = Period.from_json(max(bodies, key=lambda one: str(one["until"])))
-    history, alarms = alarms_of(kept, model, version, entries, newest.until, newest.until - newest.after)
+    history, alarms = alarms_of(kept, model, version, entries, timeline, newest.until, newest.until - newest.after)
     intervals = _intervals(history, kept, model, version, entries, sources)
-    performance = [one for one in measured_in(entries, version) if one.until not in history.broken]
+    reigns = sound_reigns(version, entries, timeline, history, newest.until)
     primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
-    check = promise_kept(kept.promised.get(primary, ()), performance, primary, error) if performance else None
+    check = promise_kept(kept.promised.get(primary, ()), reigns[-1], primary, error) if reigns else None
     pairs = [(one.estimated, one.measured) for one in intervals if one.estimated and one.measured and not one.faults]
     judged = judge_estimator(pairs) if pairs else None
     last = intervals[-1]
@@ -244,6 +260,7 @@ def _intervals(
                 0 if done is None else done.rows,
                 effects,
                 {name: _beyond_chance(kept.reference, name, period, effect) for name, effect in effects.items()},
+                {} if done is None else done.unknown,
             )
         )
     return tuple(found)

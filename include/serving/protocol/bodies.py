@@ -169,7 +169,7 @@ def _arrow(body: bytes, kind: str) -> pa.Table:
 
 
 def answer_table(predictions: Predictions) -> pa.Table:
-    """Return predictions as a table, a row for each row of the request: ``prediction``, ``label``, ``out_of_domain``.
+    """Return predictions as a table, a row for each row of the request: ``prediction``, ``label``, ``lower`` and ``upper``, ``out_of_domain``.
 
     Of more than two classes a column ``probability_<class>`` for each.
     """

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from include.config.sections.data import ColumnType
+from include.scoring.scores import LOWER, UPPER
 from include.serving.live_versions import LiveModel, Served
 from include.serving.protocol.open_inference import example_request
 from include.serving.protocol.row_schema import Row
@@ -182,6 +183,8 @@ def _prediction_schema(served: Served) -> dict[str, Any]:
         properties["label"] = {"enum": list(fit.classes)}
         if len(fit.classes) > 2:
             properties |= {f"probability_{name}": {"type": "number"} for name in fit.classes}
+    if fit.interval is not None:
+        properties |= {LOWER: {"type": "number"}, UPPER: {"type": "number"}}
     properties["out_of_domain"] = {"type": "boolean"}
     required = list(properties)
     properties["outside"] = {"type": "array", "items": {"type": "string"}}

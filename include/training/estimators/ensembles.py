@@ -1,4 +1,4 @@
-"""Several models as one: by their mean, or by a model that learned whom to trust."""
+"""Voting and stacking ensembles: the mean of several models, or a final estimator fitted to their predictions."""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import Pipeline
 
+from include.training.estimators.target_transform import TransformedTargetRegressor
+
 
 class InputColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Hand rows on as a frame: each model behind it prepares them by itself.
@@ -68,6 +70,8 @@ def estimators_in(model: Any) -> Iterator[Any]:
     elif isinstance(model, MetaEstimator):
         for one in model.models:
             yield from estimators_in(one)
+    elif isinstance(model, TransformedTargetRegressor):
+        yield from estimators_in(model.regressor)
     elif isinstance(model, CalibratedClassifierCV):
         for calibrated in model.calibrated_classifiers_:
             yield from estimators_in(calibrated.estimator)

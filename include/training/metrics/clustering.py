@@ -1,4 +1,4 @@
-"""How well rows fit their clusters, and how that changes when a row counts more or less.
+"""Clustering metrics, and how they change with the weight of a row.
 
 Each metric comes with its derivative by the weight of every row, at weights of one. That makes it a mean over rows to first
 order, so that it can be resampled like any other: all its asymptotic intervals rest on the same expansion. A row in no

@@ -327,6 +327,7 @@ DEFINITIONS: dict[str, Metric] = {
     "calibration_error": Metric(("rows", *(f"off:{bin}" for bin in range(CALIBRATION_BINS))), _calibration_error),
     "mape": mean_of("percentage_error", "a target is zero"),
     "pinball": mean_of("pinball"),
+    "interval_coverage": mean_of("covered", "it has no prediction intervals"),
     "cost": mean_of("cost", "costs were not measured"),
     "mse": mean_of("squared_error"),
     "rmse": Metric(("rows", "squared_error"), lambda s: np.sqrt(ratio(s["squared_error"], s["rows"]))),

@@ -39,6 +39,7 @@ _OBJECTS = """
     sklearn.neural_network._stochastic_optimizers.AdamOptimizer
     sklearn.neural_network._stochastic_optimizers.SGDOptimizer
     sklearn.pipeline.Pipeline
+    sklearn.preprocessing._data.QuantileTransformer
     sklearn.preprocessing._encoders.OrdinalEncoder
     sklearn.preprocessing._function_transformer.FunctionTransformer
     sklearn.preprocessing._label.LabelBinarizer

@@ -18,6 +18,7 @@ TYPES: dict[str, str] = {
     "DensityClusterer": "include.training.estimators.clusterers.DensityClusterer",
     "EnsembleClassifier": "include.training.estimators.ensembles.EnsembleClassifier",
     "EnsembleRegressor": "include.training.estimators.ensembles.EnsembleRegressor",
+    "ExposureRegressor": "include.training.estimators.exposure.ExposureRegressor",
     "FloatConverter": "include.training.preprocessing.float_converter.FloatConverter",
     "GroupThresholdClassifier": "include.training.fairness.group_thresholds.GroupThresholdClassifier",
     "LightGBMClassifier": "include.training.estimators.lightgbm_trees.LightGBMClassifier",
@@ -29,6 +30,7 @@ TYPES: dict[str, str] = {
     "RandomizedClassifier": "include.training.fairness.randomized_classifier.RandomizedClassifier",
     "SignedLog": "include.training.preprocessing.signed_log.SignedLog",
     "TextColumn": "include.training.preprocessing.text_column.TextColumn",
+    "TransformedTargetRegressor": "include.training.estimators.target_transform.TransformedTargetRegressor",
 }
 """The classes of today by their stored names."""
 

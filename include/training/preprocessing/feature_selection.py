@@ -1,4 +1,4 @@
-"""Which prepared columns go on to the estimator."""
+"""Feature selection: which prepared columns the estimator gets."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from include.monitoring.drift.references import PREDICTION, TARGET, reference_fo
 from include.monitoring.monitor import alarms_of, monitor
 from include.monitoring.performance.probation import ProbationVerdict
 from include.monitoring.watch_log import WatchLog
+from include.registry.ledger import Ledger
 from include.scoring.score import score
 from include.storage.local import LocalStore
 from tests.faults import FaultyStore, Killed
@@ -98,7 +99,17 @@ def test_days_watched_in_another_order_give_the_same_alarms(
         kept = reference_for(one.store, one.model, one.folder, found[1].version)
         entries = WatchLog(one.store, "parcels").entries()
         length = day(1).until - day(1).after
-        histories.append(alarms_of(kept, one.model, found[1].version, entries, day(14).until, length)[1])
+        histories.append(
+            alarms_of(
+                kept,
+                one.model,
+                found[1].version,
+                entries,
+                Ledger(one.store, "parcels").timeline(),
+                day(14).until,
+                length,
+            )[1]
+        )
     assert histories[0] == histories[1] and len(histories[0]) >= 2
 
 

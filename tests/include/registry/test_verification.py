@@ -177,8 +177,8 @@ def _other(value: Any) -> Any:
 
 
 def kept(world: World) -> list[str]:
-    """Return the keys of all objects but the entries of logs, and pages and reports for people."""
-    beside = ("/ledger/", "/log/", "/cards/", "/checks/")
+    """Return the keys of all objects but the entries and checkpoints of logs, and pages and reports for people."""
+    beside = ("/ledger/", "/log/", "-checkpoints/", "/cards/", "/checks/")
     keys = [key for key in world.store.list("parcels/") if not any(folder in key for folder in beside)]
     return keys + list(world.store.list("parcels/checks/index/")) + list(world.store.list("parcels/checks/passed/"))
 

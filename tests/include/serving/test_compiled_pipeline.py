@@ -127,7 +127,7 @@ def test_a_difference_is_found(fits: Fits) -> None:
 
 def test_what_has_no_compiled_form_is_said_so(fits: Fits) -> None:
     predictor = fits("logistic_regression", "plain", dates=[{"columns": ["sent_at"], "parts": ["hour"]}])
-    with pytest.raises(NotCompiled, match="DateParts"):
+    with pytest.raises(NotCompiled, match="DatetimeFeatures"):
         SingleRow(predictor)
     derived = replace(predictor, derive=lambda frame: frame)
     with pytest.raises(NotCompiled, match=r"features\.derive"):

@@ -77,7 +77,9 @@ class Signed:
             ledger.decide(world.model, version.id, measure=world.measure, actor=BACKFILL, at=at)
 
     def remove_from(self, number: int) -> None:
-        """Remove the newest events, as whoever may write to the store can."""
+        """Remove the newest events and all checkpoints, as whoever may write to the store can."""
+        for key in self.store.list("flight_delay/ledger-checkpoints/"):
+            (self.store.root / key).unlink()
         for key in [*self.store.list("flight_delay/ledger/"), *self.store.list("flight_delay/heads/")]:
             if int(key.rpartition("/")[2][:8]) >= number:
                 (self.store.root / key).unlink()

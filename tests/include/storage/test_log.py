@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -16,11 +17,13 @@ from hypothesis import strategies as st
 
 from include.errors import ChainBroken
 from include.storage.content import canonical_json, digest, to_iso
+from include.storage.entries import seal_fields
 from include.storage.local import LocalStore
-from include.storage.log import Entry, Log, _seal, recorded_by
+from include.storage.log import Entry, Log, recorded_by
 from include.storage.probe import MARKER
 from include.storage.s3 import S3Store
 from include.storage.store import ObjectStore
+from tests.counting import CountingStore
 from tests.faults import FaultyStore, Killed
 
 AT = "2013-07-01T00:00:00Z"
@@ -38,9 +41,17 @@ def path_of(store: LocalStore, number: int) -> Path:
     return store.root / "model" / "ledger" / f"{number:08d}.json"
 
 
-def broken_at(store: ObjectStore) -> int:
-    """The number that reading and verifying both name."""
-    numbers = set()
+def without_checkpoints(store: LocalStore) -> LocalStore:
+    shutil.rmtree(store.root / "model" / "ledger-checkpoints", ignore_errors=True)
+    return store
+
+
+def broken_at(store: LocalStore) -> int:
+    """The number that verifying names, and reading, too, where no checkpoint holds the entry."""
+    with pytest.raises(ChainBroken) as caught:
+        Log(store, "model/ledger").verify()
+    numbers = {caught.value.number}
+    without_checkpoints(store)
     for look in (Log(store, "model/ledger").read, Log(store, "model/ledger").verify):
         with pytest.raises(ChainBroken) as caught:
             look()
@@ -74,16 +85,18 @@ def test_an_entry_is_json_that_names_its_own_digest(local_store: LocalStore) -> 
 
 def test_entries_already_read_are_not_read_again(local_store: LocalStore) -> None:
     filled(local_store, 5)
-    counting = FaultyStore(local_store)
+    counting = CountingStore(local_store)
     log = Log(counting, "model/ledger")
+    assert log.known == ()
     log.read()
-    assert counting.calls == 2 + 5  # a listing of packs and one of entries
+    counting.reset()
     filled_by_another = Log(local_store, "model/ledger")
     filled_by_another.append(lambda entries: ("registered", {}), at=AT)
-    assert len(log.read()) == 6
-    assert counting.calls == 7 + 2
+    assert len(log.read()) == len(log.known) == 6
+    assert counting.calls == ["list model/ledger/", "get model/ledger/00000005.json"]
+    counting.reset()
     log.verify()
-    assert counting.calls == 9 + 8
+    assert sum("/ledger/" in call for call in counting.calls) == 1 + 6
 
 
 def test_who_loses_a_race_decides_again_on_what_won(store: ObjectStore) -> None:
@@ -167,7 +180,7 @@ def forge(store: LocalStore, number: int, **changed: Any) -> None:
     """Replace an entry by one whose digest fits its content."""
     fields = json.loads(path_of(store, number).read_bytes())
     del fields["digest"]
-    path_of(store, number).write_bytes(_seal(fields | changed))
+    path_of(store, number).write_bytes(seal_fields(fields | changed))
 
 
 @pytest.mark.parametrize("number", [0, 3, 5])
@@ -203,7 +216,7 @@ def test_verifying_looks_again_at_entries_already_read(local_store: LocalStore) 
 
 def test_nothing_is_appended_to_a_broken_chain(local_store: LocalStore) -> None:
     filled(local_store)
-    forge(local_store, 2, kind="decided")
+    forge(without_checkpoints(local_store), 2, kind="decided")
     with pytest.raises(ChainBroken):
         Log(local_store, "model/ledger").append(lambda entries: ("registered", {}), at=AT)
     assert not path_of(local_store, 8).exists()
@@ -230,18 +243,20 @@ def test_a_writer_killed_at_any_call_and_repeated_leaves_one_entry(tmp_path: Pat
         Log(store, "model/ledger").append(once, at=AT)
 
     counting = FaultyStore(LocalStore(tmp_path / "counting"))
-    for version in "ab":
+    for version in "abc":
         register(counting, version)
-    assert counting.calls == 7  # two listings and a write; then the first entry, too
+    assert (
+        counting.calls == 3 * (2 + 1) + 3 + 1
+    )  # two listings and a write, and the entries; the last time a checkpoint, too
     for call in range(1, counting.calls + 1):
         store = LocalStore(tmp_path / f"{mode}-{call}")
         faulty = FaultyStore(store, fail_at=call, mode=mode)
         with pytest.raises(Killed):
-            for version in "ab":
+            for version in "abc":
                 register(faulty, version)
-        for version in "ab":
+        for version in "abc":
             register(store, version)
-        assert [entry.body["version"] for entry in Log(store, "model/ledger").verify()] == ["a", "b"]
+        assert [entry.body["version"] for entry in Log(store, "model/ledger").verify()] == ["a", "b", "c"]
 
 
 values = st.recursive(
@@ -297,51 +312,6 @@ def test_a_log_shared_by_three_instances_is_one_list(
     assert content(Log(store, "model/ledger").verify()) == expected
 
 
-@pytest.fixture
-def packs_of_eight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.storage.log._PACK", 8)
-
-
-def test_a_long_log_is_read_in_few_calls(local_store: LocalStore, packs_of_eight: None) -> None:
-    written = filled(local_store, 2 * 8 + 3).read()
-    counting = FaultyStore(local_store)
-    assert Log(counting, "model/ledger").read() == written
-    assert counting.calls == 2 + 2 + 3  # two listings, two packs and the rest
-
-
-def test_a_pack_that_a_killed_writer_left_out_is_written_by_the_next(
-    local_store: LocalStore, packs_of_eight: None
-) -> None:
-    pack = local_store.root / "model/ledger/packs/00000000.jsonl"
-    log = filled(local_store, 2 * 8 - 1)
-    pack.unlink()
-    assert len(Log(local_store, "model/ledger").read()) == 2 * 8 - 1
-    log.append(lambda seen: ("registered", {}), at=AT)
-    assert pack.exists()
-    assert len(Log(local_store, "model/ledger").verify()) == 2 * 8
-
-
-def test_a_changed_pack_is_passed_over_and_named_when_the_log_is_verified(
-    local_store: LocalStore, packs_of_eight: None
-) -> None:
-    written = filled(local_store, 12).read()
-    pack = local_store.root / "model/ledger/packs/00000000.jsonl"
-    pack.write_bytes(pack.read_bytes().replace(b"registered", b"withdrawn", 1))
-    assert Log(local_store, "model/ledger").read() == written
-    with pytest.raises(ChainBroken, match="pack do not agree"):
-        Log(local_store, "model/ledger").verify()
-
-
-def test_newest_entries_that_were_removed_are_missed_where_they_were_packed(
-    local_store: LocalStore, packs_of_eight: None
-) -> None:
-    filled(local_store, 8)
-    path_of(local_store, 7).unlink()
-    with pytest.raises(ChainBroken) as caught:
-        Log(local_store, "model/ledger").verify()
-    assert caught.value.number == 7
-
-
 def test_ten_thousand_entries_are_read_within_a_second(local_store: LocalStore) -> None:
     previous = None
     path_of(local_store, 0).parent.mkdir(parents=True)
@@ -349,7 +319,7 @@ def test_ten_thousand_entries_are_read_within_a_second(local_store: LocalStore) 
         body = {"version": "20130701T000000Z-0123456789", "evidence": "a" * 64, "policy": "b" * 64}
         fields = {"number": number, "previous": previous, "kind": "decided", "at": AT, "nonce": "0" * 32, "body": body}
         previous = digest(canonical_json(fields))
-        path_of(local_store, number).write_bytes(_seal(fields))
+        path_of(local_store, number).write_bytes(seal_fields(fields))
     # CPU time: what the machine does beside is not the log's doing.
     fastest = []
     for _ in range(3):

@@ -9,6 +9,7 @@ import pytest
 
 from include.evaluation.evidence import Curves, Evidence, Importance, Measured, PredictionChurn
 from include.evaluation.report.card import render_card
+from include.evaluation.report.labels import format_signed
 from tests.include.evaluation.examples import example_evidence
 
 HOSTILE = """</title></style><script>alert("x")</script><img src=x onerror='alert(1)'>{{ 7 * 7 }}"""
@@ -167,3 +168,7 @@ def test_the_card_shows_what_changes_for_those_who_use_it() -> None:
     page = render_card(replace(example_evidence(), churn=churn), title="T", verdict="V", rules=(), lineage={})
     assert page.index("0.0800") < page.index("origin: LGA") < page.index("origin: EWR")
     assert "What changes" not in render_card(example_evidence(), title="T", verdict="V", rules=(), lineage={})
+
+
+def test_a_bound_that_too_few_rows_tell_is_a_dash() -> None:
+    assert (format_signed(None), format_signed(-0.25)) == ("\N{EN DASH}", "\N{MINUS SIGN}0.2500")

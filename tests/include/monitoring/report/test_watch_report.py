@@ -14,6 +14,7 @@ from include.monitoring.drift.references import PREDICTION, reference_for
 from include.monitoring.monitor import alarms_of
 from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.monitoring.watch_log import WatchLog
+from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
 from tests.watched import Watched, day
 
@@ -41,7 +42,12 @@ def test_alarms_are_those_that_follow_from_the_log(world: Watched, report: Watch
     kept = reference_for(world.store, world.model, world.folder, report.version)
     entries = WatchLog(world.store, "parcels").entries()
     length = day(1).until - day(1).after
-    assert report.alarms == alarms_of(kept, world.model, report.version, entries, day(14).until, length)[1]
+    assert (
+        report.alarms
+        == alarms_of(
+            kept, world.model, report.version, entries, Ledger(world.store, "parcels").timeline(), day(14).until, length
+        )[1]
+    )
     assert {one.kind for one in report.alarms} >= {"data_fault", "performance"}
 
 

@@ -1,0 +1,102 @@
+"""Labelled rows of classes that a model can't know, since no training row has them: they count as errors, or are left out.
+
+Of more than two classes each is one more, to which the model gives no probability. Of two there is no third: what the model
+answers is whether a row is of the positive class, and what a row of neither costs is not declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.evaluation.compared_models import of_classes
+from include.evaluation.comparison import Scored
+from include.training.preprocessing.category_encoder import category_name
+from include.training.preprocessing.target import as_numbers, count_classes
+
+Array = NDArray[Any]
+
+NAMED = 5
+"""Classes that a sentence names."""
+
+
+class JudgedRows(NamedTuple):
+    """Labelled rows as a model is judged by them.
+
+    Parameters
+    ----------
+    classes : tuple or None
+        What ``target`` has places in: the model's, and after them those that only these rows have. None of numbers.
+    kept : array of bool, of shape (n_all,)
+        Which of the rows can be judged.
+    target : array of shape (n_rows,)
+    scored : Scored
+        Of the kept rows, with a column for each of ``classes`` where there are more than two.
+    unknown : dict of str to int
+        The classes that the model can't know, with their rows.
+    """
+
+    classes: tuple[Any, ...] | None
+    kept: Array
+    target: Array
+    scored: Scored
+    unknown: dict[str, int]
+
+
+def find_unknown(column: pd.Series[Any], classes: tuple[Any, ...]) -> dict[Any, int]:
+    """Return the values of a target that are none of ``classes``, in order, with their rows."""
+    counts = count_classes(column)
+    return {value: counts[value] for value in sorted(counts, key=category_name) if value not in classes}
+
+
+def judged_rows(column: pd.Series[Any], scored: Scored, classes: tuple[Any, ...] | None) -> JudgedRows:
+    """Return labels and scores of rows as a model is judged by them.
+
+    Parameters
+    ----------
+    column : pandas.Series of shape (n_all,)
+        The target, without missing values.
+    scored : Scored
+        What the model says of the rows, of its own classes.
+    classes : tuple or None
+        Those that the model knows; None of numbers.
+    """
+    kept = np.ones(len(column), dtype=bool)
+    if classes is None:
+        return JudgedRows(None, kept, column.to_numpy(dtype=float), scored, {})
+    strange = find_unknown(column, classes)
+    asked = (*classes, *strange) if len(classes) > 2 else classes
+    if strange and asked == classes:
+        kept = column.isin(classes).to_numpy()
+        column, scored = column[kept], Scored(scored.score[kept], scored.threshold)
+    unknown = {category_name(value): rows for value, rows in strange.items()}
+    target = as_numbers(column, asked).astype(float)
+    return JudgedRows(asked, kept, target, of_classes(scored, classes, asked), unknown)
+
+
+def say_unknown(unknown: Mapping[str, int], whose: str, rows: str, *, counted: bool) -> str:
+    """Return a sentence about rows of classes that a model can't know.
+
+    Parameters
+    ----------
+    unknown : mapping of str to int
+        The classes with their rows.
+    whose : str
+        The model, such as ``challenger``.
+    rows : str
+        What the rows are among, such as ``1,200 holdout rows``.
+    counted : bool
+        Whether they count as errors; else they were left out.
+    """
+    count = sum(unknown.values())
+    named = ", ".join(f"{name} ({number:,})" for name, number in list(unknown.items())[:NAMED])
+    if not counted:
+        return f"{count:,} rows of classes that the {whose} can't know were left out of the {rows}: {named}."
+    return (
+        f"{count:,} of {rows} are of classes that the {whose} can't know, since no training row has "
+        f"them: {named}. They count as errors of it; the next training whose window reaches them knows them."
+    )

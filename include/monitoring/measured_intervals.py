@@ -1,0 +1,184 @@
+"""A champion's metrics on an interval whose labels have matured, on what it really predicted, and its predecessor's beside them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from include.config.model import ModelConfig
+from include.data.snapshots import Snapshot
+from include.data.windows import Window
+from include.errors import NotEnoughRows
+from include.evaluation.compared_models import of_classes
+from include.evaluation.comparison import Scored, rounded
+from include.evaluation.metrics.slices import slice_levels
+from include.evaluation.unknown_classes import JudgedRows, judged_rows
+from include.monitoring.drift.column_drift import period_of
+from include.monitoring.drift.references import (
+    ChampionReference,
+    WatchedRows,
+    WatchedVersion,
+    label_table,
+    measurable,
+    open_watched_version,
+)
+from include.monitoring.drift.sketches import sketch
+from include.monitoring.performance.measured import Performance, measure_performance
+from include.monitoring.performance.probation import Paired
+from include.monitoring.predicted_rows import predicted_in
+from include.monitoring.watch_log import WatchLog, measured_in, observed_in
+from include.registry.timeline import Timeline
+from include.scoring.scores import PREDICTION as PUBLISHED_PREDICTION
+from include.storage.content import canonical_json, put_content
+from include.storage.store import ObjectStore
+from include.training.metrics.definitions import sign
+from include.training.metrics.multiclass import value_of
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+Labels = Callable[[Window], Snapshot]
+"""Takes the rows of an interval in again, with the labels that have matured since."""
+
+
+def matured_intervals(model: ModelConfig, watched: WatchLog, version: str, until: datetime) -> list[Window]:
+    """Return the observed intervals whose labels have matured and that are not measured yet."""
+    entries = watched.entries()
+    done = {one.until for one in measured_in(entries, version)}
+    seen = {one.period.until: one.period for one in observed_in(entries, version)}
+    return [
+        Window(seen[end].after, end)
+        for end in sorted(seen)
+        if end not in done and end + model.data.label_delay <= until
+    ]
+
+
+def measure_interval(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    watching: WatchedVersion,
+    kept: ChampionReference,
+    timeline: Timeline,
+    interval: Window,
+    labels: Labels,
+    watched: WatchLog,
+    *,
+    at: datetime,
+) -> None:
+    """Measure a champion, and its predecessor on the same rows, on an interval whose labels have matured.
+
+    Rows of classes that the champion never learned are judged as the gate judges them (`include.evaluation.unknown_classes`),
+    and named on record.
+    """
+    snapshot = labels(interval)
+    version = watching.version
+    predicted = predicted_in(store, model, interval, None, version)
+    try:
+        rows = watching.rows(snapshot, "holdout", labelled=True)
+    except NotEnoughRows:
+        log.info("%s: no label has matured after %s until %s", model.name, interval.after, interval.until)
+        return
+    fit, data = watching.fit, watching.model.data
+    assert data.target is not None  # noqa: S101 (there are labels)
+    if predicted is not None and rows.scored.score.ndim == 1:
+        answers = predicted.said()
+        if answers is None:
+            log.info("%s: no ids were kept of what was predicted after %s", model.name, interval.after)
+            return
+        place, said = _as_predicted(answers, rows.table, data.row_id)
+        rows = _at(rows, place, Scored(said, rows.scored.threshold))
+    if not rows.table.num_rows:
+        return
+    labelled, times = rows.frame[data.target], rows.frame[data.event_time]
+    judged = judged_rows(labelled, rows.scored, fit.classes)
+    rows = _at(rows, np.flatnonzero(judged.kept), judged.scored)
+    if len(judged.target):
+        found = measure_performance(
+            version,
+            interval.after,
+            interval.until,
+            judged.target,
+            judged.scored,
+            measurable(model),
+            slice_levels(rows.frame, watching.slices),
+            resamples=model.evaluation.resamples,
+        )
+    else:
+        found = Performance(version, interval.after, interval.until, 0, {})
+    found = replace(found, unknown=judged.unknown)
+    counts: dict[str, Any] | None = None
+    if kept.labels is not None:
+        table = label_table(labelled, times, data.event_time)
+        counted = sketch([table], kept.labels.layout)
+        counts = period_of(counted, kept.labels.bins, interval.after, interval.until).to_json()
+    details = {"slices": [asdict(one) for one in found.slices], "labels": counts}
+    digest = put_content(store, f"{model.name}/watch/details", ".json", canonical_json(details))
+    watched.measure(found, details=digest, labels=counts, at=at)
+    predecessor = timeline.incumbent_of(version) if version in timeline else None
+    if predecessor is not None and found.rows:
+        gain = _gain(store, model, folder, predecessor, snapshot, rows, judged)
+        rows_ = 0 if gain is None else found.rows
+        watched.pair(Paired(version, predecessor, interval.after, interval.until, rows_, gain), at=at)
+
+
+def _at(rows: WatchedRows, place: Array, scored: Scored) -> WatchedRows:
+    return WatchedRows(rows.frame.iloc[place].reset_index(drop=True), rows.table.take(pa.array(place)), scored)
+
+
+def _as_predicted(scores: pa.Table, rows: pa.Table, row_id: tuple[str, ...]) -> tuple[np.ndarray[Any, Any], Any]:
+    """Return the places of labelled rows that were predicted, and what was predicted of each."""
+    keys = list(row_id)
+    ours = rows.select(keys).append_column("place", pa.array(np.arange(rows.num_rows)))
+    theirs = scores.select([*keys, PUBLISHED_PREDICTION])
+    for key in keys:  # texts may be numbered in one and written out in the other
+        for table in (ours, theirs):
+            if pa.types.is_dictionary(table.schema.field(key).type):
+                ours, theirs = (
+                    one.set_column(one.schema.get_field_index(key), key, one[key].cast(pa.string()))
+                    for one in (ours, theirs)
+                )
+                break
+    joined = ours.join(theirs, keys=keys, join_type="inner").sort_by("place")
+    return joined["place"].to_numpy(), joined[PUBLISHED_PREDICTION].to_numpy()
+
+
+def _gain(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    predecessor: str,
+    snapshot: Snapshot,
+    rows: WatchedRows,
+    judged: JudgedRows,
+) -> float | None:
+    """Return how much better the champion was in the primary metric than its predecessor, in the shadow, on the same rows.
+
+    None where the metric has no value, or where one of two classes is none that the predecessor knows.
+    """
+    metric, data, target, scored = model.gate.primary.metric, model.data, judged.target, judged.scored
+    with open_watched_version(store, model, folder, predecessor) as before:
+        own = before.fit.classes
+        if judged.classes is not None and len(judged.classes) == 2 and not set(judged.classes) <= set(own or ()):
+            return None
+        shadow = before.rows(snapshot, "holdout", labelled=True)
+    theirs = of_classes(shadow.scored, own, judged.classes)
+    ours = scored.score
+    if theirs.score.ndim == 1:
+        answers = shadow.table.select(list(data.row_id)).append_column(PUBLISHED_PREDICTION, pa.array(theirs.score))
+        place, said = _as_predicted(answers, rows.table, data.row_id)
+        target, ours, theirs = target[place], ours[place], Scored(said, theirs.threshold)
+    values = [
+        value_of(metric, target, one, threshold, model.evaluation.quantile)
+        for one, threshold in ((ours, scored.threshold), (theirs.score, theirs.threshold))
+    ]
+    gain = sign(metric) * (values[0] - values[1])
+    return rounded(gain) if np.isfinite(gain) else None

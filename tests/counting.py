@@ -1,0 +1,68 @@
+"""A store that counts: its calls, and how often somebody waits for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from include.storage.store import ObjectStore
+
+T = TypeVar("T")
+
+
+class CountingStore:
+    """Pass calls on to ``store``, each ``delay`` seconds late, and count them.
+
+    Attributes
+    ----------
+    calls : list of str
+        ``get <key>``, ``put <key>``, ``exists <key>`` and ``list <prefix>``, in the order in which they began.
+    trips : int
+        How many calls began while no other was under way: with a delay longer than what happens between two calls of
+        one batch, the sequential round trips.
+    """
+
+    def __init__(self, store: ObjectStore, *, delay: float = 0.0, parallel: int = 10) -> None:
+        self.store = store
+        self.url = store.url
+        self.parallel = parallel
+        self.delay = delay
+        self.calls: list[str] = []
+        self.trips = 0
+        self._under_way = 0
+        self._lock = threading.Lock()
+
+    def put_if_absent(self, key: str, body: bytes | Path) -> bool:
+        return self._count(f"put {key}", lambda: self.store.put_if_absent(key, body))
+
+    def get(self, key: str) -> bytes:
+        return self._count(f"get {key}", lambda: self.store.get(key))
+
+    def exists(self, key: str) -> bool:
+        return self._count(f"exists {key}", lambda: self.store.exists(key))
+
+    def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
+        return self._count(f"list {prefix}", lambda: iter([*self.store.list(prefix, after=after)]))
+
+    def in_folder(self, folder: str) -> list[str]:
+        """Return the calls whose key or prefix lies in a folder of this name; of a log, also those of its checkpoints."""
+        return [call for call in self.calls if f"/{folder}/" in call or f"/{folder}-checkpoints/" in call]
+
+    def reset(self) -> None:
+        """Count from zero."""
+        self.calls, self.trips = [], 0
+
+    def _count(self, call: str, answer: Callable[[], T]) -> T:
+        with self._lock:
+            self.calls.append(call)
+            self.trips += not self._under_way
+            self._under_way += 1
+        try:
+            time.sleep(self.delay)
+            return answer()
+        finally:
+            with self._lock:
+                self._under_way -= 1
