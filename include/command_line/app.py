@@ -146,11 +146,11 @@ def key(
     name: Annotated[str, typer.Option(help="Who or what will sign with it; it stands in messages.")],
     since: Annotated[
         datetime | None,
-        typer.Option(help="Trusted for events from this instant (UTC) on; for all, which `sign` needs, if left out."),
+        typer.Option(help="Trusted for signatures from this instant (UTC) on; from now on if left out."),
     ] = None,
 ) -> None:
     """Make a key to sign with, and print its entry for the file of RATCHET_TRUSTED_KEYS."""
-    typer.echo(signing.make_key(file, name, registry.instant_of(since) or datetime(1970, 1, 1, tzinfo=UTC)))
+    typer.echo(signing.make_key(file, name, registry.instant_of(since) or datetime.now(UTC)))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from include.errors import ConfigError
 from include.registry.ledger import Ledger
 from include.signing.deployment import heads_of_deployment
 from include.signing.keys import new_key
+from include.storage.content import to_iso
 from include.storage.log import Log
 
 
@@ -45,7 +46,7 @@ def sign(model: str, at: datetime) -> str:
     Parameters
     ----------
     at : datetime
-        The instant of the versions' signatures.
+        The instant of the signatures.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def sign(model: str, at: datetime) -> str:
             found=f"{len(entries)} events" if heads else "RATCHET_TRUSTED_KEYS is not set",
             where=store.url,
         )
-    heads.adopt(entries)
+    heads.adopt(entries, at=to_iso(at))
     versions = Ledger(store, model).sign_versions(at=at)
     newest = entries[-1]
     return f"{versions} versions and {len(entries)} events of {model} are vouched for, up to {newest.digest[:12]} of {newest.at}"

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
 from include.config.schedule_ticks import PRESETS, is_cron
 from include.config.section import Section
+from include.config.sections.about import About
 from include.config.sections.airflow import Airflow
 from include.config.sections.behaviour import Behaviour
 from include.config.sections.data import LOT, Data, Quality
@@ -29,7 +30,7 @@ BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 """How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
 
-BESIDE = ("description", "owner", "schedule", "airflow", "resources", "serving", "notify", "watch")
+BESIDE = ("description", "owner", "about", "schedule", "airflow", "resources", "serving", "notify", "watch")
 """The parts of a declaration that change nothing about what a run that is under way makes."""
 
 
@@ -130,6 +131,8 @@ class ModelConfig(Section):
     """The question that the model answers, in one sentence."""
     owner: str
     """The team to ask."""
+    about: About | None = Field(default=None, exclude_if=lambda section: section is None)
+    """Origin of the data, intended use, and what is out of scope."""
     task: Literal["classification", "regression", "clustering"]
     """What is predicted: one of some classes, a number, or which of some groups of like rows, found without a target."""
     schedule: Schedule

@@ -172,6 +172,12 @@ def _verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool, l
         assert level is not None  # noqa: S101 (held by the configuration)
         what = f"{wanted.metric} in the worst group" if wanted.metric else wanted.measure.replace("_", " ")
         yield _level(f"{what} by {wanted.groups}", measured, level, evidence.holdout.rows, at_least=at_least)
+    if policy.model_size is not None:
+        size, most = evidence.cost.model_bytes, policy.model_size.at_most
+        fits = size <= most
+        reason = f"{size:,} bytes, may have {most:,}"
+        lesson = "" if fits else ". Fewer or smaller trees, fewer levels or columns, or less text make it smaller"
+        yield Verdict("model size", RuleResult.PASS if fits else RuleResult.FAIL, f"{reason}{lesson}")
     if policy.overfitting is not None:
         yield _overfitted(policy.overfitting.metric or rule.metric, policy.overfitting.max_gap, evidence)
     if evidence.incumbent is not None:

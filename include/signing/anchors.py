@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
+import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,11 +68,13 @@ class FileAnchor:
             return path.read_bytes() if path.exists() else None
 
     def keep(self, model: str, number: int, envelope: bytes) -> None:
-        """Replace the model's file, whole or not at all."""
+        """Replace the model's file, whole or not at all, unless it holds a newer head."""
         with self._answering():
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / ".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                if number <= _number(self.newest(model)):
+                    return  # another writer, who came later, was faster
                 part = self.folder / f".{model}.part"
                 with part.open("wb") as file:
                     file.write(envelope)
@@ -89,6 +93,14 @@ class FileAnchor:
             raise StoreUnavailable(
                 "an anchor can't be read or written", found=error.strerror, where=f"RATCHET_ANCHORS: {self.where}"
             ) from error
+
+
+def _number(envelope: bytes | None) -> int:
+    """Return the number of a head that was kept; -1 of what can't be read, which whoever asks is told."""
+    try:
+        return int(json.loads(base64.b64decode(json.loads(envelope or b"{}")["payload"]))["number"])
+    except (ValueError, KeyError, TypeError):
+        return -1
 
 
 class StoreAnchor:

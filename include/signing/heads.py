@@ -146,7 +146,7 @@ class SignedHeads:
         if not entries:
             return entries
         envelope = self._signature(entries[-1])
-        self._signer(entries[-1], envelope)
+        self._signed(entries[-1], envelope)
         newest = {anchor.where: head["number"] for anchor, head in kept}
         for anchor in self._anchors:
             if newest.get(anchor.where, -1) < entries[-1].number:
@@ -173,12 +173,12 @@ class SignedHeads:
         )
         signers: list[TrustedKey] = []
         for entry in entries[min(first, len(entries) - 1) :] if entries else ():
-            signer = self._signer(entry, self._signature(entry))
-            if later := [key for key in signers if from_iso(entry.at) < key.since]:
+            at, signer = self._signed(entry, self._signature(entry))
+            if later := [key for key in signers if from_iso(at) < key.since]:
                 raise SignatureRefused(
                     "an event is signed as of an instant before a key came into use that signed an earlier event",
                     expected=f"an instant from {later[0].since.isoformat()} on",
-                    found=f"{entry.at}, by {signer.name}",
+                    found=f"{at}, by {signer.name}",
                     where=f"event {entry.number}",
                     remedy="a retired key may be in foreign hands: set its `until`, and look at what it signed last",
                 )
@@ -191,8 +191,13 @@ class SignedHeads:
             behind=tuple(anchor.where for anchor in self._anchors if not anchored.get(anchor.where)),
         )
 
-    def adopt(self, entries: Sequence[Entry]) -> None:
+    def adopt(self, entries: Sequence[Entry], *, at: str) -> None:
         """Sign the newest of events that stand unsigned; a person has made sure that they are right.
+
+        Parameters
+        ----------
+        at : str
+            The instant of the signature; the event's own may be from before the key came into use.
 
         Raises
         ------
@@ -202,7 +207,7 @@ class SignedHeads:
         for anchor, head in self._kept():
             self._require(entries, anchor, head)
         newest = entries[-1]
-        self.sign(newest.number, newest.digest, newest.at)
+        self.sign(newest.number, newest.digest, at)
         self.appended(newest)
 
     def _kept(self) -> Iterator[tuple[Anchor, dict[str, Any]]]:
@@ -239,11 +244,12 @@ class SignedHeads:
                 "then `python -m include sign`. Otherwise look for who could write it",
             ) from None
 
-    def _signer(self, entry: Entry, envelope: bytes) -> TrustedKey:
+    def _signed(self, entry: Entry, envelope: bytes) -> tuple[str, TrustedKey]:
         where = f"{self._store.url}: {self._key_of(entry.number, entry.digest)}"
         return self._opened(envelope, entry.number, entry.digest, where)
 
-    def _opened(self, envelope: bytes, number: int, digest: str, where: str) -> TrustedKey:
+    def _opened(self, envelope: bytes, number: int, digest: str, where: str) -> tuple[str, TrustedKey]:
+        """Return when an event was signed, and by which key."""
         head, key = unseal(HEAD, envelope, self.trusted, where=where)
         expected = {"model": self._model, "number": number, "digest": digest}
         if any(head.get(name) != fact for name, fact in expected.items()):
@@ -253,7 +259,7 @@ class SignedHeads:
                 found=f"event {head.get('number')} of {head.get('model')}",
                 where=where,
             )
-        return key
+        return str(head["at"]), key
 
     def _key_of(self, number: int, digest: str) -> str:
         return f"{self._model}/heads/{number:08d}-{digest}.json"

@@ -35,6 +35,18 @@ answer([withdrawn, first, roll_back()])
 """
 
 
+LOOK = """
+from include.config.settings import Settings
+from include.errors import LedgerRewound
+from ratchet_ui.page_cache import PageCache
+try:
+    PageCache(Settings.from_environment()).read("flight_delay")
+    answer("read")
+except LedgerRewound as error:
+    answer(error.where)
+"""
+
+
 def test_a_withdrawal_is_signed_and_remembered_and_a_rewound_ledger_is_refused(
     in_airflow: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,5 +80,7 @@ def test_a_withdrawal_is_signed_and_remembered_and_a_rewound_ledger_is_refused(
 
     assert second == ["failed", first[1]]
     assert len(list(folder.glob("*.json"))) == number, "nothing is written to a ledger that is older than it was"
+    page = in_airflow(LOOK, _AIRFLOW_PROCESS_CONTEXT="server", **settings)
+    assert "Airflow variable ratchet_head" in page, "the Models page asks the variable, too"
     (folder / f"{number:08d}.json").write_text(withdrawn)
     assert Ledger(store, "flight_delay").entries()[-1].digest == digest

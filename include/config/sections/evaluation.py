@@ -182,6 +182,13 @@ class Churn(Section):
     """Classification: share of rows whose label changes. Regression: mean absolute change, as a share of the target's standard deviation."""
 
 
+class ModelSize(Section):
+    """How large the challenger's model file may be, whatever its metrics say; that of a first version, too."""
+
+    at_most: int = Field(gt=0)
+    """Bytes of the model file, which is what a server reads and keeps in memory."""
+
+
 class Overfitting(Section):
     """How much better a challenger may be on rows that it learned from than on the holdout."""
 
@@ -233,6 +240,7 @@ class Gate(Section):
     fairness: tuple[FairnessRule, ...] = ()
     churn: Churn | None = None
     overfitting: Overfitting | None = None
+    model_size: ModelSize | None = Field(default=None, exclude_if=lambda section: section is None)
     lifetime: Lifetime | None = Field(default=None, exclude_if=lambda section: section is None)
     approval: Annotated[
         Approval,

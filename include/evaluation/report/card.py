@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from jinja2 import Environment
 
@@ -31,6 +32,17 @@ Rule = tuple[str, str, str]
 SHOWN_LEVELS = 16
 
 
+ABOUT_LABELS = {
+    "origin": "Origin of the data",
+    "collection": "How they were collected",
+    "consent": "On which ground they are used",
+    "gaps": "Known gaps",
+    "intended_use": "Intended use",
+    "out_of_scope": "Out of scope",
+    "ethics": "Ethical considerations",
+}
+
+
 def render_card(
     evidence: Evidence,
     *,
@@ -40,6 +52,7 @@ def render_card(
     lineage: Mapping[str, object],
     outcome: str = "",
     failed: Mapping[str, str] = MappingProxyType({}),
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Render a card; the same arguments give the same text.
 
@@ -58,6 +71,8 @@ def render_card(
         The word of the decision, such as ``PROMOTE``; shown beside the verdict.
     failed : dict, optional
         Why other candidates could not be fitted, by name.
+    about : dict, optional
+        What the team says about data and use, by field: a sentence, or a list of them.
 
     Returns
     -------
@@ -76,6 +91,7 @@ def render_card(
             rules=rules,
             lineage=lineage,
             failed=failed,
+            about={ABOUT_LABELS[name]: text for name, text in about.items()},
             roles={role: name for role, name in ROLE_LABELS.items() if role in evidence.scores},
             against=against,
             primary=evidence.metrics[0],

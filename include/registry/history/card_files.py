@@ -42,6 +42,7 @@ def draw_card(
         verdict=told.reason,
         outcome=str(told.outcome),
         failed=version.failed,
+        about={} if model.about is None else model.about.said(),
         rules=[(verdict.rule, verdict.answer.value, verdict.reason) for verdict in judgement.verdicts],
         lineage={
             "version": version.id,

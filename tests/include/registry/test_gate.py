@@ -264,6 +264,13 @@ def test_churn_is_held_to_its_limit_by_its_interval(at_most, expected):
     assert outcome(policy(churn={"at_most": at_most}), 0.75, BETTER, churn=churn) is expected
 
 
+@pytest.mark.parametrize(("at_most", "expected"), [(1000, Outcome.PROMOTE), (999, Outcome.REJECT)])
+@pytest.mark.parametrize("others", [BETTER, BASELINES])
+def test_a_model_file_has_at_most_the_declared_size_a_first_one_too(at_most, expected, others):
+    assert outcome(policy(model_size={"at_most": at_most}), 0.75, others) is expected
+    assert policy_digest(policy()) == policy_digest(policy(model_size=None))
+
+
 def test_churn_that_was_not_measured_fails_closed_and_a_first_version_changes_nothing():
     rule = policy(churn={"at_most": 0.1})
     assert outcome(rule, 0.75, BETTER) is Outcome.HOLD

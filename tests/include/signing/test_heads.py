@@ -13,11 +13,13 @@ import pytest
 from typer.testing import CliRunner
 
 from include.command_line.app import app
+from include.command_line.signing import sign
 from include.errors import ConfigError, LedgerRewound, SignatureRefused
 from include.registry.ledger import Ledger
 from include.registry.verification import verify
+from include.signing.anchors import FileAnchor
 from include.signing.keys import TrustedKey, new_key
-from include.storage.content import digest
+from include.storage.content import digest, to_iso
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
 from tests.faults import FaultyStore, Killed
@@ -215,12 +217,16 @@ def test_a_ledger_from_before_signing_is_read_again_once_a_person_signed_it(sign
     with pytest.raises(SignatureRefused, match="include sign"):
         signed.ledger().entries()
     signed.set("RATCHET_STORE", signed.store.url)
-    assert CliRunner().invoke(app, ["sign", "flight_delay"]).exit_code == 0
-    signed.fill(3)
+    signed.trust()
+    signed.keys.clear()
+    signed.use(signed.add("made later", NOW + DAY))
+    sign("flight_delay", NOW + 2 * DAY)
+    assert signed.ledger().entries()[-1].at < to_iso(NOW + DAY), "events are older than the key"
+    signed.fill(3, at=NOW + 3 * DAY)
     assert "the 3 before them are vouched for" in looked(signed)["the signatures"][1]
     signed.remove_from(5)
     with pytest.raises(LedgerRewound):  # a person does not sign away what an anchor remembers
-        CliRunner().invoke(app, ["sign", "flight_delay"], catch_exceptions=False)
+        sign("flight_delay", NOW + 4 * DAY)
 
 
 def test_a_key_is_made_for_one_owner_only_and_never_over_another(signed: Signed) -> None:
@@ -260,6 +266,15 @@ def test_an_anchor_that_missed_a_head_is_mended_by_the_next_reader(signed: Signe
     anchor.write_bytes(old)
     assert len(signed.ledger().entries()) == 4
     assert anchor.read_bytes() != old
+
+
+def test_of_racing_writers_the_newest_head_stays_remembered(signed: Signed) -> None:
+    anchor = FileAnchor(signed.root / "anchors", signed.store)
+    signed.fill(1, 2, 3)
+    kept = anchor.newest("flight_delay")
+    for number, key in enumerate(signed.store.list("flight_delay/heads/")):  # as writers that were overtaken
+        anchor.keep("flight_delay", number, signed.store.get(key))
+    assert anchor.newest("flight_delay") == kept
 
 
 def test_a_second_store_remembers_too(signed: Signed, s3_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from include.config.sections.about import About
 from include.evaluation.evidence import Curves, Evidence, Importance, Measured, PredictionChurn
-from include.evaluation.report.card import render_card
+from include.evaluation.report.card import ABOUT_LABELS, render_card
 from include.evaluation.report.labels import format_signed
 from tests.include.evaluation.examples import example_evidence
 
@@ -24,6 +25,7 @@ def card(evidence: Evidence, text: str = "fine") -> str:
         lineage={text: text, "libraries": {text: "1"}, "code": "e" * 64},
         outcome="PROMOTE",
         failed={text: text},
+        about={"origin": text, "gaps": [text, text]},
     )
 
 
@@ -83,6 +85,16 @@ def test_a_card_needs_nothing_from_outside() -> None:
 
 def test_the_same_arguments_give_the_same_card() -> None:
     assert card(example_evidence()) == card(example_evidence())
+
+
+def test_what_the_team_says_of_data_and_use_is_on_the_card_each_field_under_its_name() -> None:
+    said = About(origin="The shop's orders.", out_of_scope=("prices", "credit")).said()
+    html = render_card(example_evidence(), title="T", verdict="v", rules=[], lineage={}, about=said)
+    assert "Data and use" in html and "The shop&#39;s orders." in html and "prices; credit" in html
+    assert "Known gaps" not in html and "Data and use" not in render_card(
+        example_evidence(), title="T", verdict="v", rules=[], lineage={}
+    )
+    assert list(ABOUT_LABELS) == list(About.model_fields)
 
 
 def test_the_verdict_comes_before_the_figures() -> None:
