@@ -1,4 +1,4 @@
-"""The commands that a person types."""
+"""The command-line application and its commands."""
 
 from __future__ import annotations
 

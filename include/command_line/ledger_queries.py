@@ -1,4 +1,4 @@
-"""What a person asks of a ledger without a browser."""
+"""Commands that query a ledger in a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a model.yaml can be used, asked as a run would ask."""
+"""Lint a model.yaml with the checks that a run makes."""
 
 from __future__ import annotations
 

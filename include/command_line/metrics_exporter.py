@@ -15,7 +15,17 @@ log = logging.getLogger(__name__)
 
 
 def exporter(store: ObjectStore, models: Path, host: str, port: int) -> ThreadingHTTPServer:
-    """Return a server of ``GET /metrics`` that a caller lets run; a model that can't be read does not hide the others."""
+    """Return a server of ``GET /metrics`` that a caller lets run; a model that can't be read does not hide the others.
+
+    Parameters
+    ----------
+    store : ObjectStore
+        Holds the models' ledgers; read at each request.
+    models : Path
+        Folder of the declared models.
+    host, port : str, int
+        Address to listen on.
+    """
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

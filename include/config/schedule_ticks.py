@@ -55,7 +55,17 @@ def interval_until(cron: str, instant: datetime, zone: str) -> tuple[datetime, d
 
 
 def intervals_over(cron: str, after: datetime, until: datetime, zone: str) -> list[tuple[datetime, datetime]]:
-    """Return the intervals between two ticks that share an instant with that after ``after`` until ``until``, ascending."""
+    """Return the intervals between two ticks that share an instant with that after ``after`` until ``until``, ascending.
+
+    Parameters
+    ----------
+    cron : str
+        Cron expression.
+    after, until : datetime
+        Bounds of the span of time.
+    zone : str
+        IANA name of the time zone that the expression is read in.
+    """
     before, newest = interval_until(cron, until, zone)
     look, step = until, newest - before
     while newest < until:

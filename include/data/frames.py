@@ -201,7 +201,17 @@ def check_partition(store: ObjectStore, snapshot: Snapshot, pinned: Pinned) -> b
 
 
 def read_partition(store: ObjectStore, snapshot: Snapshot, pinned: Pinned, columns: Sequence[str]) -> pa.Table:
-    """Return the wanted columns of one partition, texts dictionary-encoded; raises `ObjectCorrupt` before parsing."""
+    """Return the wanted columns of one partition, texts dictionary-encoded; raises `ObjectCorrupt` before parsing.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        Gives the columns' types.
+    pinned : Pinned
+        The partition, as the snapshot pins it.
+    columns : sequence of str
+        Names of the columns to read.
+    """
     body = check_partition(store, snapshot, pinned)
     texts = [name for name in columns if snapshot.schema[name] == "string"]
     table = pq.read_table(
@@ -383,7 +393,17 @@ def _no_column(column: str, known: Any, model: str) -> DataError:
 
 
 def nothing_in(snapshot: Snapshot, window: Window, name: str, target: str | None) -> NotEnoughRows:
-    """Return the error that a window holds no row."""
+    """Return the error that a window holds no row.
+
+    Parameters
+    ----------
+    window : Window
+        The window without rows.
+    name : str
+        What the message calls the window.
+    target : str or None
+        The target column, if rows without a label don't count.
+    """
     facts = coverage(snapshot, window)
     what = "holds no row with a label" if facts.rows else "holds no row"
     rows = "rows" if target is None else f"rows with a value of `{target}`"

@@ -260,6 +260,19 @@ def read_again(
 ) -> Snapshot:
     """Read a snapshot's partitions from the source once more, into another store; return what is pinned there.
 
+    Parameters
+    ----------
+    scratch : ObjectStore
+        The store that the partitions are written to.
+    folder : Path
+        The model's folder.
+    snapshot : Snapshot
+        Gives the partitions to read and their schema.
+    at : datetime
+        Instant that goes on record as the time of reading.
+    connections : Connections
+        Opens the clients that the source needs.
+
     Raises
     ------
     SourceError, SchemaChanged

@@ -1,4 +1,4 @@
-"""Tables without event time: a lot, drawn once from a digest, takes the place of time.
+"""Random split of tables without event time: a hash of the row's id or group takes the place of time.
 
 Each row has a fixed place on a line, an imaginary hour: the digest of its id, or of what it is about, says which. The
 training window is the beginning of that line and the holdout its end. So a row stays on its side whatever other rows come or

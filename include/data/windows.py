@@ -1,4 +1,4 @@
-"""Which instants a run learns from and which it is judged on."""
+"""Training and holdout windows: the instants that a run trains on and is evaluated on."""
 
 from __future__ import annotations
 

@@ -78,7 +78,19 @@ def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Score
 def score_incumbent(
     store: ObjectStore, incumbent: FitRecord, task: str, classes: tuple[Any, ...] | None, frame: pd.DataFrame
 ) -> Scored:
-    """Ask the incumbent for its scores of some classes; raises `CannotPredict` for whatever keeps it from being compared."""
+    """Ask the incumbent for its scores of some classes; raises `CannotPredict` for whatever keeps it from being compared.
+
+    Parameters
+    ----------
+    incumbent : FitRecord
+        The record of the incumbent's fit.
+    task : str
+        The challenger's task; the incumbent's must be the same.
+    classes : tuple or None
+        The classes to score, in order; None when the task has none.
+    frame : pd.DataFrame
+        The incumbent's inputs, one row a holdout row.
+    """
     if incumbent.task != task or (incumbent.classes is None) != (classes is None):
         raise CannotPredict(f"it answers another question: {incumbent.task}")
     lacking = [value for value in classes or () if value not in (incumbent.classes or ())]
@@ -143,7 +155,17 @@ def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
 
 
 def latency(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame, clock: Callable[[], float]) -> float:
-    """Return milliseconds per 1,000 rows: the median of five predictions of a thousand."""
+    """Return milliseconds per 1,000 rows: the median of five predictions of a thousand.
+
+    Parameters
+    ----------
+    fit : FitRecord
+        Gives the columns that the pipeline reads.
+    frame : pd.DataFrame
+        Rows to predict; the first 1,000 are used.
+    clock : callable
+        Returns seconds, such as `time.perf_counter`.
+    """
     rows = frame[list(fit.columns)].head(1000)
     seconds = []
     for _ in range(5):

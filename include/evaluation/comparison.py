@@ -268,7 +268,20 @@ def _on_rows(
 def values_on(
     target: Array, models: Mapping[Role, Scored], metrics: tuple[str, ...], rows: Array, resampling: Resampling
 ) -> dict[tuple[Role, str], Array]:
-    """Return each metric of each model on some of the rows: an array of shape (1 + n_resamples,), its value first."""
+    """Return each metric of each model on some of the rows: an array of shape (1 + n_resamples,), its value first.
+
+    Parameters
+    ----------
+    target : array of shape (n_rows,)
+    models : mapping of Role to Scored
+        Scores of the same rows, model by model.
+    metrics : tuple of str
+        Names of the metrics.
+    rows : array of int
+        Indices of the rows to measure on.
+    resampling : Resampling
+        The bootstrap's weights of the rows.
+    """
     columns = _terms(target, models, metrics, rows)
     sums = dict(zip(columns, resampling.sums(list(columns.values()), rows), strict=True)) if columns else {}
     return _values(models, metrics, sums, 1 + resampling.weights.shape[1], whole=False)

@@ -1,4 +1,4 @@
-"""Whether evidence of release 0.1 is what the models say by the code that they were fitted with.
+"""Check evidence of release 0.1 against predictions by the code that the models were fitted with.
 
 That release gave every model the columns that the folder's code made on the day of the measurement, and did not say which
 code that was. What its evidence keeps of the predictions is compared with predictions made again.

@@ -81,6 +81,13 @@ def read_holdout_rows(
 ) -> HoldoutRows:
     """Read the holdout once, and give each model its inputs by the code that it was fitted with.
 
+    Parameters
+    ----------
+    snapshot : Snapshot
+        The data of the run that trained the challenger.
+    origins : dict of Role to Provenance
+        Where each model's fit came from: its record and its code.
+
     Raises
     ------
     NotEnoughRows

@@ -1,4 +1,4 @@
-"""Rows and entities that are in training and holdout at once: they are judged on what was learned by heart."""
+"""Leakage check: rows and entities that are in both training and holdout, where memorised rows are evaluated."""
 
 from __future__ import annotations
 

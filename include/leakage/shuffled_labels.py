@@ -1,4 +1,4 @@
-"""The same recipe on shuffled labels: whoever finds skill there has seen labels that it was to predict."""
+"""Leakage check: the same recipe on shuffled labels; skill there means that it has seen the labels to predict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Held versions mature by themselves: whether the labelled rows that a HOLD asked for have come."""
+"""Held versions: whether the labelled rows that a HOLD asked for have arrived."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watch a champion over one interval: the only way into this room for whoever runs it on a schedule."""
+"""Watch a champion over one interval: the entry point of this package for scheduled runs."""
 
 from __future__ import annotations
 
@@ -169,6 +169,19 @@ def alarms_of(
     """Return the history of a champion until an instant, and all its alarms: of drift, faults, labels and performance.
 
     A pure function of what the watch log and the ledger hold.
+
+    Parameters
+    ----------
+    kept : ChampionReference
+        What the champion is compared with.
+    version : str
+        Id of the champion.
+    entries : iterable of entries
+        The model's watch log.
+    until : datetime
+        Later intervals are left out.
+    length : timedelta
+        Length of an interval.
     """
     seen = [one for one in observed_in(entries, version) if one.period.until <= until]
     history = alarm_history(kept.reference, seen, model.watch, length, share=1 - OF_LABELS)

@@ -1,4 +1,4 @@
-"""A champion that probation found worse than its predecessor is taken back, on record with that evidence."""
+"""Withdraw a champion that probation found worse than its predecessor, with that evidence on record."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ def withdraw_if_worse(
     """Withdraw a champion whose probation ended with *worse*, if the model declares it; repeated, nothing more happens.
 
     What it is judged by is the verdict on record, and the pairs until then. A version that is no longer the champion is left alone.
+
+    Parameters
+    ----------
+    version : str
+        Id of the champion on probation.
+    actor : dict
+        Who withdraws, for the record.
+    at : datetime
+        When, for the record.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A person's word on a challenger: when it is asked for, what it is bound to, and what comes of it.
+"""Approval of a challenger by a person: when the gate needs it, what it is valid for, and what follows from it.
 
 An answer counts for the question that was asked: this evidence, against this incumbent. If either is another one when the
 answer arrives, an approval is void; a rejection stays, since it promotes nothing. Without an answer nothing goes forward.

@@ -1,4 +1,4 @@
-"""How many wrong promotions are left to risk: `gate.lifetime` over the sequence of a model's decisions.
+"""Error budget of a model's decisions: how many wrong promotions `gate.lifetime` still allows.
 
 The procedure is that of SAFFRON (Ramdas, Zrnic, Wainwright and Jordan 2018, "SAFFRON: an adaptive algorithm for online control
 of the false discovery rate", ICML 35), for the number of false discoveries in a stretch of time instead of their share. A

@@ -347,6 +347,17 @@ def more_rows(estimate: float | None, level: float, low: float, high: float, row
     """Return about how many more rows would decide if the estimate stays; None if it is at the level itself.
 
     The bound that is on the wrong side of ``level`` comes nearer to the estimate as one over the root of the rows.
+
+    Parameters
+    ----------
+    estimate : float or None
+        The measured value.
+    level : float
+        The value that the rule asks for.
+    low, high : float
+        Confidence bounds of the estimate.
+    rows : int
+        Rows that it was measured on.
     """
     if estimate is None or estimate == level:
         return None

@@ -1,4 +1,4 @@
-"""A second look at a held version, by rows that have matured since."""
+"""Decide on a held version again, with rows whose labels have matured since."""
 
 from __future__ import annotations
 

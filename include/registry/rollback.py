@@ -1,4 +1,4 @@
-"""A person takes a version out of force, and knows what is in force then."""
+"""Withdraw a version on a person's request, and tell which version is champion afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ledger's events mean: which version was, is or would be the champion.
+"""Champion timeline: which version was, is or would be the champion, computed from the ledger's events.
 
 Versions stand in one order: by as-of, and at one as-of by when they were registered. The incumbent of a version is the
 promoted, not withdrawn version before it in that order. Since the order does not depend on when runs happened, neither

@@ -1,4 +1,4 @@
-"""Everything that a ledger names, directly or not, read from the store again and held against its name.
+"""Verify a ledger: read every object that it names, directly or not, and compare it with its digest.
 
 A version is named by the event that registered it, a version names the records of its fits, and those name all that they are
 made of; a decision names configuration and evidence. Answers that are kept under their question are named by nothing, and

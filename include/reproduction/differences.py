@@ -1,4 +1,4 @@
-"""What is not as it was: settings, libraries, code, platform, and records that do not agree with each other."""
+"""Differences from the record: settings, libraries, code, platform, and records that do not agree with each other."""
 
 from __future__ import annotations
 
@@ -51,7 +51,21 @@ def of_platform(fit: FitRecord) -> Iterator[ReproductionDifference]:
 def of_code(
     store: ObjectStore, fit: FitRecord, recipe: Recipe, snapshot: Snapshot, config: ModelConfig, folder: Path
 ) -> Iterator[ReproductionDifference]:
-    """Compare the model's Python files, and the reader of its source, with those of today."""
+    """Compare the model's Python files, and the reader of its source, with those of today.
+
+    Parameters
+    ----------
+    fit : FitRecord
+        The record of the fit; it names the code.
+    recipe : Recipe
+        Lists the Python files that count.
+    snapshot : Snapshot
+        Names the reader of the source by its digest.
+    config : ModelConfig
+        The model's declaration.
+    folder : Path
+        The model's folder as it is now.
+    """
     recorded = {name: digest[:12] for name, digest in listed_code(store, fit.model, fit.code).items()}
     here = {name: digest[:12] for name, digest in file_digests(recipe.code(folder)).items()}
     yield from _of_table(Kind.CODE, recorded, here, bears=False)
@@ -68,6 +82,15 @@ def of_records(
 
     That record and declaration are those that the ledger names was held when they were read; only what no digest and no key
     of release 0.1 stood for can still differ.
+
+    Parameters
+    ----------
+    version : Version
+        The version's record; it names the model file.
+    fit : FitRecord
+        The record of its fit.
+    recipe : Recipe
+        The recipe that the recorded declaration gives.
     """
     joined = tuple(one for one in recipe.members if one.name in fit.params)
     facts: dict[str, tuple[Any, Any]] = {

@@ -42,6 +42,8 @@ def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: s
 
     Parameters
     ----------
+    folder : Path
+        The model's folder.
     version : str or Version
         Its id, by which the ledger names its record, or that record.
     """

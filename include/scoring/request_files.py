@@ -42,6 +42,15 @@ def read_requests(
 ) -> list[pa.Table]:
     """Return the rows that the champion answered in an interval, file by file; files without any are left out.
 
+    Parameters
+    ----------
+    keys : sequence of str
+        Keys of the files in the store.
+    interval : Window
+        When the requests came in.
+    columns : sequence of str, optional
+        Names of the columns to read; all without it.
+
     Raises
     ------
     ObjectMissing, ObjectCorrupt

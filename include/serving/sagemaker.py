@@ -112,6 +112,17 @@ def roll_back(
 ) -> str:
     """Put an endpoint back on what it ran on before, and return that configuration.
 
+    Parameters
+    ----------
+    client : Any
+        A boto3 client of SageMaker.
+    model : str
+        Name of the model.
+    endpoint : str, optional
+        Name of the endpoint; made from the model's name without it.
+    wait : callable
+        Waits for a number of seconds.
+
     Raises
     ------
     ConfigError

@@ -48,7 +48,23 @@ def run(
     address: Address,
     listener: socket.socket,
 ) -> None:
-    """Answer requests until a signal says to end; those that came in are answered first."""
+    """Answer requests until a signal says to end; those that came in are answered first.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of the models to serve.
+    settings : Settings
+        The deployment's settings.
+    serving : ServingSettings
+        The server's settings.
+    platform : Platform
+        What the managed platform asks of the container.
+    address : Address
+        Certificate and key, when the server speaks TLS.
+    listener : socket.socket
+        The socket that requests come in on.
+    """
     _die_with_parent()
     threadpool_limits(limits={"openmp": settings.threads, "blas": 1})
     store = open_store(settings.store)

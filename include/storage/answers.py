@@ -28,7 +28,15 @@ def find_answer(store: ObjectStore, folder: str, question: Any) -> Any | None:
 
 
 def keep_answer(store: ObjectStore, folder: str, question: Any, answer: Any) -> Any:
-    """Keep an answer, and return the one in force: of several to one question, the first."""
+    """Keep an answer, and return the one in force: of several to one question, the first.
+
+    Parameters
+    ----------
+    folder : str
+        Folder of the store for answers of this kind.
+    question, answer : Any
+        Values that JSON can hold.
+    """
     sealed = {"question": question, "answer": answer, "digest": digest_json([question, answer])}
     key = _key(folder, question)
     return _opened(store, key, put_json_once(store, key, sealed))

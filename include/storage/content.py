@@ -90,7 +90,18 @@ def get_json(store: ObjectStore, key: str) -> Any:
 
 
 def check_digest(store: ObjectStore, key: str, body: bytes, expected: str) -> None:
-    """Raise `ObjectCorrupt` unless bytes have the digest that they are named by."""
+    """Raise `ObjectCorrupt` unless bytes have the digest that they are named by.
+
+    Parameters
+    ----------
+    store : ObjectStore
+        Where the bytes are from, for the message.
+    key : str
+        Their key, for the message.
+    body : bytes
+    expected : str
+        SHA-256 digest in hexadecimal digits.
+    """
     found = digest(body)
     if found != expected:
         raise ObjectCorrupt(
@@ -103,7 +114,17 @@ def check_digest(store: ObjectStore, key: str, body: bytes, expected: str) -> No
 
 
 def put_content(store: ObjectStore, folder: str, suffix: str, body: bytes | Path) -> str:
-    """Put bytes, or a file's content, under ``<folder>/<digest><suffix>`` and return the digest."""
+    """Put bytes, or a file's content, under ``<folder>/<digest><suffix>`` and return the digest.
+
+    Parameters
+    ----------
+    folder : str
+        Folder in the store.
+    suffix : str
+        End of the key, such as ``.json``.
+    body : bytes or Path
+        The content, or a file that holds it.
+    """
     if isinstance(body, Path):
         with body.open("rb") as file:
             name = hashlib.file_digest(file, "sha256").hexdigest()
@@ -114,7 +135,17 @@ def put_content(store: ObjectStore, folder: str, suffix: str, body: bytes | Path
 
 
 def get_content(store: ObjectStore, folder: str, suffix: str, digest: str) -> bytes:
-    """Return the bytes that `put_content` named ``digest``; raises `ObjectMissing`, `ObjectCorrupt`."""
+    """Return the bytes that `put_content` named ``digest``; raises `ObjectMissing`, `ObjectCorrupt`.
+
+    Parameters
+    ----------
+    folder : str
+        Folder in the store.
+    suffix : str
+        End of the key, such as ``.json``.
+    digest : str
+        SHA-256 digest in hexadecimal digits.
+    """
     key = f"{folder}/{digest}{suffix}"
     body = store.get(key)
     check_digest(store, key, body, digest)

@@ -1,4 +1,4 @@
-"""The rows that a fit learned from, as it saw them: for whoever asks what it made of them."""
+"""The training rows of a fit, prepared as it saw them."""
 
 from __future__ import annotations
 

@@ -75,7 +75,17 @@ def fit_model(
 
 
 def find_threshold(recipe: Recipe, settings: dict[str, Any], rows: TrainingRows, *, threads: int = 1) -> float:
-    """Choose the threshold on scores of rows that their model did not learn from."""
+    """Choose the threshold on scores of rows that their model did not learn from.
+
+    Parameters
+    ----------
+    settings : dict
+        The estimator's settings.
+    rows : TrainingRows
+        Rows with two classes; each is scored by a model that was fitted without it.
+    threads : int
+        Threads of one fit.
+    """
     if recipe.threshold is None:
         raise ValueError("no threshold is declared")
     if len(rows.classes or ()) != 2:
@@ -181,6 +191,15 @@ def learn_preparation(
     recipe: Recipe, rows: TrainingRows, *, threads: int = 1, say: bool = False
 ) -> tuple[list[tuple[str, Any]], Any, TrainingRows]:
     """Learn the first half of a recipe's pipeline: how columns are prepared, and which of them are kept.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+        Rows of shape (n_rows, n_columns) with their target.
+    threads : int
+        Threads of a model that selects columns.
+    say : bool
+        Whether to log how many rows and columns are kept.
 
     Returns
     -------

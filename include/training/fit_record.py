@@ -1,4 +1,4 @@
-"""What is on record about one fit: enough to judge it, load it and repeat it."""
+"""The record of one fit: enough to evaluate it, load it and repeat it."""
 
 from __future__ import annotations
 
@@ -176,7 +176,17 @@ def _tuple(value: list[Any] | None) -> tuple[Any, ...] | None:
 
 
 def load_fit(store: ObjectStore, model: str, key: str, digest: str | None = None) -> FitRecord:
-    """Read the record of a fit; arguments and errors are those of `read_fit`."""
+    """Read the record of a fit; arguments and errors are those of `read_fit`.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model.
+    key : str
+        Key of the fit.
+    digest : str, optional
+        Digest that the record must have.
+    """
     return read_fit(store, model, key, digest)[0]
 
 

@@ -1,4 +1,4 @@
-"""What a fit has seen of its inputs: ranges, levels, gaps. What lies outside is predicted by extrapolation."""
+"""Input domain of a fit: ranges, levels and gaps in its training rows. Rows outside are predicted by extrapolation."""
 
 from __future__ import annotations
 

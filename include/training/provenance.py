@@ -126,7 +126,17 @@ def keep_code(store: ObjectStore, model: str, files: Mapping[str, bytes]) -> str
 
 @contextmanager
 def code_of(store: ObjectStore, fit: FitRecord, derive: str | None, folder: Path) -> Iterator[Path]:
-    """Yield a folder with the code that a fit was made with; arguments and errors are those of `code_on_record`."""
+    """Yield a folder with the code that a fit was made with; arguments and errors are those of `code_on_record`.
+
+    Parameters
+    ----------
+    fit : FitRecord
+        The record of the fit; it names the code.
+    derive : str or None
+        The declared function that derives columns; without one no code on record is opened.
+    folder : Path
+        The model's folder as it is now.
+    """
     if derive is None:
         yield folder
         return

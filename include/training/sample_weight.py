@@ -1,4 +1,4 @@
-"""How much each fitted row counts, and which are repeated, left out or made up so that classes are of like size."""
+"""Sample weights, and resampling of rows (over-sampling, under-sampling, SMOTE) that balances the classes."""
 
 from __future__ import annotations
 
@@ -57,6 +57,17 @@ def reweighing(target: Array, groups: Array) -> Array:
 
 def resample(imbalance: Imbalance, matrix: Any, target: Array, *, seed: int) -> tuple[Any, Array, Array | None]:
     """Return prepared rows and target with classes of like size.
+
+    Parameters
+    ----------
+    imbalance : Imbalance
+        The declared method and its settings.
+    matrix : array of shape (n_rows, n_columns)
+        The prepared rows.
+    target : array of shape (n_rows,)
+        The classes.
+    seed : int
+        Seed of the draw.
 
     Returns
     -------

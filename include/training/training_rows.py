@@ -44,6 +44,15 @@ def read_training_rows(
 ) -> TrainingRows:
     """Return the rows of the training window with the columns that a recipe reads.
 
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    snapshot : Snapshot
+        The data that the rows are read from.
+    recipe : Recipe
+        Names the columns and the target.
+
     Raises
     ------
     TrainingError

@@ -1,4 +1,4 @@
-"""Ask a person, through Airflow's own form, and hand over what came of it."""
+"""Ask a person for approval through Airflow's own form, and pass on the answer."""
 
 from __future__ import annotations
 

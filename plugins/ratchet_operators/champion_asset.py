@@ -1,4 +1,4 @@
-"""What every task shares that may put another champion in force: the event of the champion asset, derived from the ledger."""
+"""Emit the champion asset event when the ledger says that the champion changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold the rows against what their team expects of them."""
+"""Check the rows against the declared expectations."""
 
 from __future__ import annotations
 

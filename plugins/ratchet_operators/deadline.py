@@ -1,4 +1,4 @@
-"""Tell a model's people that a run is late."""
+"""Notify a model's team that a run is late."""
 
 from __future__ import annotations
 

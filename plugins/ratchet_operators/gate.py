@@ -1,4 +1,4 @@
-"""Apply the policy to the evidence and send the run down one of three roads."""
+"""Apply the gate's policy to the evidence, and choose one of three branches of the DAG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watch the champion over one interval, and let follow what has to."""
+"""Watch the champion over one interval, and start what follows from it."""
 
 from __future__ import annotations
 

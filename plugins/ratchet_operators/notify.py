@@ -1,4 +1,4 @@
-"""Tell a model's people what became of a run: one sentence and a link, through Airflow's notifiers.
+"""Notify a model's team of the outcome of a run: one sentence and a link, through Airflow's notifiers.
 
 A task tells by its own callbacks, in its own process, what it has to say. A process that was killed, ran out of memory or
 was lost with its worker says nothing, and Airflow calls no callback of it, or calls it elsewhere and without a reason. So a

@@ -1,4 +1,4 @@
-"""Put the decision on record: promotion on one road, keeping the champion on the other."""
+"""Record the decision: promote the challenger on one branch, keep the champion on the other."""
 
 from __future__ import annotations
 

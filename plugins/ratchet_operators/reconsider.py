@@ -1,4 +1,4 @@
-"""A second look at a held version, by rows that have matured since, without training."""
+"""Decide on a held version again with rows that have matured since, without training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the order of runs not matter."""
+"""Decide again the backfilled decisions whose incumbent changed, so that the order of runs does not matter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take a version out of force, for good."""
+"""Withdraw a version permanently."""
 
 from __future__ import annotations
 

@@ -76,7 +76,17 @@ class Button:
 
 
 def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str = "") -> str:
-    """Draw the overview; of the models only those whose name, owner, task or description holds the wanted words."""
+    """Draw the overview; of the models only those whose name, owner, task or description holds the wanted words.
+
+    Parameters
+    ----------
+    root : str
+        URL path under which Airflow serves the pages, before ``/ratchet``.
+    now : datetime
+        The instant that ages and missed runs are counted to.
+    wanted : str
+        Words to look for; empty for all models that the viewer may read.
+    """
     declared, broken = shelf.declared()
     seen = [model for name, model in declared.items() if viewer.may_read(name)]
     told = shelf.histories([model.name for model in seen])
@@ -107,7 +117,19 @@ def _holds(model: ModelConfig, wanted: str) -> bool:
 def draw_model(
     shelf: PageCache, viewer: Viewer, model: str, root: str, *, page: int, now: datetime, metric: str | None = None
 ) -> str:
-    """Draw one model, its trend by the primary metric or another one that was measured."""
+    """Draw one model, its trend by the primary metric or another one that was measured.
+
+    Parameters
+    ----------
+    root : str
+        URL path under which Airflow serves the pages, before ``/ratchet``.
+    page : int
+        Page of the list of versions, from 1.
+    now : datetime
+        The instant that ages and missed runs are counted to.
+    metric : str, optional
+        Name of the metric that the trend shows; the primary one without it, or if the name is unknown.
+    """
     config = shelf.declared()[0].get(model)
     audited = shelf.audited(model) if config and config.schedule.audit else AuditState()
     entries, told = shelf.read(model)
@@ -188,7 +210,17 @@ def _charts(shelf: PageCache, told: History, root: str, metric: str | None, *, t
 
 
 def draw_version(shelf: PageCache, viewer: Viewer, model: str, chapter: VersionSummary, root: str) -> str:
-    """Draw one version."""
+    """Draw one version.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Decides which buttons the page has.
+    chapter : VersionSummary
+        The version, from the model's history.
+    root : str
+        URL path under which Airflow serves the pages, before ``/ratchet``.
+    """
     dossier = shelf.dossier(model, chapter)
     entries, told = shelf.read(model)
     events = [entry for entry in entries if entry.body.get("version") == chapter.id]
@@ -215,7 +247,15 @@ def draw_version(shelf: PageCache, viewer: Viewer, model: str, chapter: VersionS
 
 
 def draw_comparison(shelf: PageCache, model: str, one: VersionSummary, other: VersionSummary, root: str) -> str:
-    """Draw two versions side by side, the older one first."""
+    """Draw two versions side by side, the older one first.
+
+    Parameters
+    ----------
+    one, other : VersionSummary
+        The older and the newer version.
+    root : str
+        URL path under which Airflow serves the pages, before ``/ratchet``.
+    """
     mine, theirs = shelf.dossier(model, one), shelf.dossier(model, other)
     return draw(
         "compare.html",
@@ -239,7 +279,17 @@ def _titles(one: VersionSummary, other: VersionSummary) -> tuple[str, str]:
 
 
 def buttons_for(viewer: Viewer, actions: tuple[Action, ...], model: str, given: dict[str, str]) -> list[Button]:
-    """Return the actions that a viewer may take, as buttons of a page."""
+    """Return the actions that a viewer may take, as buttons of a page.
+
+    Parameters
+    ----------
+    actions : tuple of Action
+        The actions that the page offers.
+    model : str
+        Name of the model; with the action's family it names the DAG.
+    given : dict of str to str
+        Values that the trigger form is filled with.
+    """
     dags = [(action, f"{action.family}_{model}") for action in actions]
     return [Button(action, dag, json.dumps(given)) for action, dag in dags if viewer.may_trigger(dag)]
 

@@ -14,7 +14,15 @@ from ratchet_ui.pages import ON_MODELS, ROLL_BACK, buttons_for, draw
 
 
 def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) -> str:
-    """Draw what was watched of a model's champion; of one that was not watched yet, how it would be."""
+    """Draw what was watched of a model's champion; of one that was not watched yet, how it would be.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Decides which buttons the page has.
+    root : str
+        URL path under which Airflow serves the pages, before ``/ratchet``.
+    """
     report = shelf.watched(model)
     entries = () if report is None else shelf.read(model.name)[0]
     champion = None if report is None else shelf.read(model.name)[1].champion
@@ -40,7 +48,15 @@ def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) 
 
 
 def draw_alarm(shelf: PageCache, model: ModelConfig, report: WatchReport, alarm: Alarm, root: str) -> str:
-    """Draw one alarm: what it says, where, and the column's distribution in training and since."""
+    """Draw one alarm: what it says, where, and the column's distribution in training and since.
+
+    Parameters
+    ----------
+    report : WatchReport
+        The report that the alarm is in.
+    root : str
+        URL path under which Airflow serves the pages, before ``/ratchet``.
+    """
     watched = [
         one.period
         for one in report.history.observed

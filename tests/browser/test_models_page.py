@@ -133,7 +133,7 @@ def test_two_versions_are_chosen_and_compared(site, page_of):
     button.click()
     page.wait_for_url("**/compare?**")
     main = ready(page)
-    main.get_by_role("heading", name="On identical rows").wait_for()
+    main.get_by_role("heading", name="Comparison on identical rows").wait_for()
     assert "max_iter" in main.inner_text() and "distance" not in main.inner_text()
 
 

@@ -141,7 +141,7 @@ def test_two_versions_judged_on_the_same_rows_are_not_said_to_have_others_and_th
     """As of one table: another recipe, at the same instant, that the first one was never the incumbent of."""
     store, (first, second, _) = place.store, place.ids
     apart = place.text(f"/models/{NAME}/compare?version={first}&version={place.ids[2]}")
-    assert "they were judged on other rows" not in apart and "On identical rows" in apart
+    assert "they were judged on other rows" not in apart and "Comparison on identical rows" in apart
     known = load_version(store, NAME, second)
     twin = place.register(known, replace(load_fit(store, NAME, known.fit), key="1" * 64))
     decision = place.ledger.timeline()[second].decision

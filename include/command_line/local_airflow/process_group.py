@@ -1,4 +1,4 @@
-"""Keeps a set of processes, and ends every one of them when who started it is gone.
+"""Supervise a group of processes, and end all of them when the parent process is gone.
 
 Run as a program of its own, in a session of its own. It learns that its starter has gone, whatever ended it, by the end of
 its standard input; then it ends the whole session. A process group would not do: every Airflow task makes its own.

@@ -1,4 +1,4 @@
-"""A local Airflow that lives no longer than who started it."""
+"""A local Airflow that ends with the process that started it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failed task had to say, from its log on disk."""
+"""The error of a failed task, from its log on disk."""
 
 from __future__ import annotations
 

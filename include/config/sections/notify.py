@@ -1,4 +1,4 @@
-"""Whom to tell what, and by which Airflow connection."""
+"""Notifications: their recipients, their events, and the Airflow connections that send them."""
 
 from __future__ import annotations
 

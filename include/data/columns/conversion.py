@@ -176,7 +176,18 @@ def refusal(error: Exception) -> str:
 
 
 def convert(column: pa.ChunkedArray, word: ColumnType, timezone: str, *, declared: bool) -> pa.ChunkedArray:
-    """Return ``column`` as the type that ``word`` means; raises ``pa.ArrowInvalid`` when a value would change."""
+    """Return ``column`` as the type that ``word`` means; raises ``pa.ArrowInvalid`` when a value would change.
+
+    Parameters
+    ----------
+    column : pa.ChunkedArray of shape (n_rows,)
+    word : ColumnType
+        One of the types that model.yaml knows.
+    timezone : str
+        IANA name of the time zone of timestamps that carry none.
+    declared : bool
+        Whether the type was declared: then texts are parsed as dates and timestamps, and 0 and 1 count as booleans.
+    """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     kind, target = column.type, ARROW[word]

@@ -1,4 +1,4 @@
-"""Which values of two columns are the same, whatever their types keep for a gap."""
+"""Comparison of two columns value by value; missing values are equal, whatever each type uses for them."""
 
 from __future__ import annotations
 

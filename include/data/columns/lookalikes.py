@@ -1,4 +1,4 @@
-"""Levels of a text column that a person can't tell apart: trailing blanks, zero-width marks, composed and decomposed letters."""
+"""Levels of a text column that look the same: trailing blanks, zero-width marks, composed and decomposed letters."""
 
 from __future__ import annotations
 

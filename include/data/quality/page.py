@@ -1,4 +1,4 @@
-"""The page that a person reads after a check: what held, what did not, what was set aside, and which rows were there."""
+"""The data quality page: expectations met and failed, quarantined rows, and coverage of the snapshot."""
 
 from __future__ import annotations
 
@@ -144,7 +144,15 @@ def _value(value: Any) -> str:
 
 
 def keep_page(store: ObjectStore, model: ModelConfig, snapshot: str, names: dict[str, str]) -> None:
-    """Keep the names of report and page of the check that let a snapshot go on."""
+    """Keep the names of report and page of the check that let a snapshot go on.
+
+    Parameters
+    ----------
+    snapshot : str
+        Digest of the snapshot that was checked.
+    names : dict of str to str
+        Names of the report and of the page.
+    """
     keep_answer(store, _place(model), _question(model, snapshot), names)
 
 

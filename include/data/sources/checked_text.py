@@ -1,4 +1,4 @@
-"""A stream of text that stops at bytes which parsers take without a word."""
+"""A text stream that raises at bytes which parsers would accept silently."""
 
 from __future__ import annotations
 

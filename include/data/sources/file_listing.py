@@ -81,6 +81,19 @@ def find_files(
     A path with date parts (`%Y` and so on, in the source's time zone) is looked up for the dates that the slots touch; a
     date without a file is a gap of the data and no error. Any other path is looked up once, and finding nothing is an error.
 
+    Parameters
+    ----------
+    source : FilesSource
+        The declared source; its path is a pattern.
+    slots : sequence of str
+        Slots of event time whose rows are wanted.
+    timezone : str
+        IANA name of the time zone of the path's date parts.
+    folder : Path
+        The folder that a relative path starts at.
+    connections : Connections
+        Opens the S3 client.
+
     Raises
     ------
     SourceError

@@ -133,7 +133,17 @@ def _names(line: bytes, name: str, source: FilesSource) -> list[str]:
 
 
 def check_declared(header: Sequence[str], name: str, source: FilesSource, place: str) -> None:
-    """Raise `SourceError` for a declared column that a file does not have, without showing what else it has."""
+    """Raise `SourceError` for a declared column that a file does not have, without showing what else it has.
+
+    Parameters
+    ----------
+    header : sequence of str
+        The names that the file has.
+    name, place : str
+        File, and place in it, for the message.
+    source : FilesSource
+        Gives the declared columns.
+    """
     for column in source.columns:
         if column not in header:
             close = nearest(column, header)
@@ -151,6 +161,19 @@ def check_declared(header: Sequence[str], name: str, source: FilesSource, place:
 
 def typed(batch: pa.RecordBatch, columns: Mapping[str, Column], timezone: str, name: str, rows: int) -> pa.Table:
     """Return the columns as declared: texts are parsed, and what has a type of its own is kept exactly.
+
+    Parameters
+    ----------
+    batch : pa.RecordBatch
+        Rows as they were read.
+    columns : mapping of str to Column
+        The declared columns by name.
+    timezone : str
+        IANA name of the time zone of timestamps that carry none.
+    name : str
+        Name of the file, for the message.
+    rows : int
+        Rows of the file before this batch.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a linear model adds up: its weights, by the names of the prepared columns and on a scale that lets them be compared."""
+"""Coefficients of a linear model, by the names of the prepared columns and on a comparable scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the challenger's recipe makes of fewer rows: whether more of them would help."""
+"""Learning curve: the challenger's recipe fitted to fewer rows, to estimate whether more rows would help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The challenger's metrics on rows that it learned from, to hold against those on the holdout."""
+"""Overfitting: the challenger's metrics on its training rows, compared with those on the holdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Permutation importance: what a model loses when one column no longer tells it anything (Breiman 2001)."""
+"""Permutation importance: the loss of a metric when one column is shuffled (Breiman 2001)."""
 
 from __future__ import annotations
 

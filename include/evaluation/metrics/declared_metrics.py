@@ -29,7 +29,20 @@ def with_declared_terms(
     scored: Scored,
     classes: tuple[Any, ...] | None,
 ) -> Scored:
-    """Return a model's answers for rows with the terms of metrics that say more than target and score."""
+    """Return a model's answers for rows with the terms of metrics that say more than target and score.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with the code of a cost function.
+    frame : pd.DataFrame
+        The rows' columns, as a cost function sees them.
+    target : array of shape (n_rows,)
+    scored : Scored
+        The model's answers for the same rows.
+    classes : tuple or None
+        The target's classes in order; None when the task has none.
+    """
     terms = {}
     if "pinball" in model.metrics:
         terms["pinball"] = pinball(target, scored.score, model.evaluation.quantile)
@@ -57,7 +70,15 @@ def keep_code_of_costs(store: ObjectStore, model: ModelConfig, folder: Path) -> 
 
 @contextmanager
 def code_of_costs(store: ObjectStore, model: ModelConfig, folder: Path, digest: str | None) -> Iterator[Path]:
-    """Yield a folder with the code that `keep_code_of_costs` kept; raises `ObjectMissing`, `ObjectCorrupt`."""
+    """Yield a folder with the code that `keep_code_of_costs` kept; raises `ObjectMissing`, `ObjectCorrupt`.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder as it is now; used when the cost is no function or nothing was kept.
+    digest : str or None
+        Digest under which the code was kept.
+    """
     function = _function(model)
     if function is None or digest is None:
         yield folder

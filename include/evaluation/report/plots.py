@@ -94,7 +94,23 @@ def lines(
     diagonal: bool = False,
     level: float | None = None,
 ) -> Plot:
-    """Draw curves in the unit square; each is (style, label, points)."""
+    """Draw curves in the unit square; each is (style, label, points).
+
+    Parameters
+    ----------
+    id : str
+        Id of the drawing in the page.
+    title, description : str
+        Title, and a description for readers who don't see the drawing.
+    axes : (str, str)
+        Labels of the x axis and the y axis.
+    curves : iterable of (str, str, points)
+        Style, label and (x, y) points of each curve, all between 0 and 1.
+    diagonal : bool
+        Whether to draw the line from (0, 0) to (1, 1).
+    level : float, optional
+        Height of a horizontal reference line, in place of the diagonal.
+    """
     x, y = Scale(0, 1, LEFT, RIGHT), Scale(0, 1, BOTTOM, TOP)
     series = tuple(Series(style, label, _path(points, x, y)) for style, label, points in curves)
     reference = (x(0), y(0), x(1), y(1)) if diagonal else None
@@ -106,7 +122,19 @@ def lines(
 def calibration(
     id: str, title: str, description: str, axes: tuple[str, str], models: Sequence[tuple[str, str, Sequence[Point]]]
 ) -> Plot:
-    """Draw observed against predicted with error bars; each model's points are (predicted, observed, low, high, rows)."""
+    """Draw observed against predicted with error bars; each model's points are (predicted, observed, low, high, rows).
+
+    Parameters
+    ----------
+    id : str
+        Id of the drawing in the page.
+    title, description : str
+        Title, and a description for readers who don't see the drawing.
+    axes : (str, str)
+        Labels of the x axis and the y axis.
+    models : sequence of (str, str, points)
+        Style, label and points of each model.
+    """
     points = [point for _, _, of_model in models for point in of_model]
     low = min(min(p[0], p[2]) for p in points)
     high = max(max(p[0], p[3]) for p in points)
@@ -131,7 +159,19 @@ def calibration(
 def histogram(
     id: str, title: str, description: str, axes: tuple[str, str], bins: Sequence[tuple[float, float, int]]
 ) -> Plot:
-    """Draw counts between edges."""
+    """Draw counts between edges.
+
+    Parameters
+    ----------
+    id : str
+        Id of the drawing in the page.
+    title, description : str
+        Title, and a description for readers who don't see the drawing.
+    axes : (str, str)
+        Labels of the x axis and the y axis.
+    bins : sequence of (float, float, int)
+        Lower edge, upper edge and count of each bin, ascending.
+    """
     x = Scale(bins[0][0], bins[-1][1], LEFT, RIGHT)
     y = Scale(0, max(count for _, _, count in bins), BOTTOM, TOP)
     columns = tuple((x(a), y(n), round(max(0.5, x(b) - x(a) - 1), 2), round(BOTTOM - y(n), 2)) for a, b, n in bins)
@@ -149,7 +189,21 @@ def course(
     x_range: tuple[float, float],
     y_range: tuple[float, float],
 ) -> Plot:
-    """Draw the challenger over numbers of any size; each point is (x, y, low, high, what it says)."""
+    """Draw the challenger over numbers of any size; each point is (x, y, low, high, what it says).
+
+    Parameters
+    ----------
+    id : str
+        Id of the drawing in the page.
+    title, description : str
+        Title, and a description for readers who don't see the drawing.
+    axes : (str, str)
+        Labels of the x axis and the y axis.
+    points : sequence of (float, float, float, float, str)
+        See above; an error bar is drawn where low is below high.
+    x_range, y_range : (float, float)
+        Least and greatest number of each axis.
+    """
     x, y = Scale(*x_range, LEFT, RIGHT), Scale(*padded(*y_range), BOTTOM, TOP)
     bars = tuple((x(p[0]), y(p[3]), y(p[2])) for p in points if p[2] < p[3])
     dots = tuple((x(p[0]), y(p[1]), p[4]) for p in points)

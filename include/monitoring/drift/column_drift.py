@@ -135,7 +135,17 @@ class Bins:
 
 
 def period_of(sketch: Sketch, bins: Mapping[str, Bins], after: datetime, until: datetime) -> Period:
-    """Return what is kept of the rows of an interval."""
+    """Return what is kept of the rows of an interval.
+
+    Parameters
+    ----------
+    sketch : Sketch
+        Summary of the interval's rows.
+    bins : mapping of str to Bins
+        The reference's bins, column by column.
+    after, until : datetime
+        Bounds of the interval.
+    """
     lag = 0.0 if sketch.last is None else max(until.timestamp() - sketch.last / 1e6, 0.0)
     counts = {name: one.count(sketch.columns[name]) for name, one in bins.items()}
     prints = {
@@ -296,7 +306,19 @@ def _statistics(reference: Array, table: Array, own: Array) -> dict[str, Array]:
 def effect_in(
     reference: Reference, name: str, before: Sequence[tuple[Period, float]], current: Sequence[Period]
 ) -> Effect:
-    """Return what changed in a column, from some periods, each with a weight, to others."""
+    """Return what changed in a column, from some periods, each with a weight, to others.
+
+    Parameters
+    ----------
+    reference : Reference
+        Gives the column's bins.
+    name : str
+        Name of the column.
+    before : sequence of (Period, float)
+        Periods to compare with, each with its weight.
+    current : sequence of Period
+        Periods to compare.
+    """
     bins = reference.bins[name]
     weighted = sum(np.array(one.counts[name]) * weight for one, weight in before)
     added = np.sum([one.counts[name] for one in current], axis=0)

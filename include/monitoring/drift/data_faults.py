@@ -1,4 +1,4 @@
-"""Broken data, told from drift: what a source does to its columns, and the world does not.
+"""Broken data, distinguished from drift: changes of columns that come from the source and not from the world.
 
 A fault is for the source's owner. It is never a reason to retrain, and rows of it are kept from the detectors of drift: a
 model that learned from them would learn the fault.

@@ -1,4 +1,4 @@
-"""How far two distributions are apart, in units that people know."""
+"""Effect sizes: distances between two distributions, in familiar units."""
 
 from __future__ import annotations
 

@@ -113,7 +113,15 @@ class WatchedVersion:
 def open_watched_version(
     store: ObjectStore, model: ModelConfig, folder: Path, version: str
 ) -> Iterator[WatchedVersion]:
-    """Open a version, its code being a copy where the model's own has changed; raises as `load_version`, `config_of` and `code_of`."""
+    """Open a version, its code being a copy where the model's own has changed; raises as `load_version`, `config_of` and `code_of`.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    version : str
+        Id of the version.
+    """
     record = load_version(store, model.name, version)
     fit = load_fit(store, model.name, record.fit)
     features = config_of(store, fit).features
@@ -220,6 +228,13 @@ def ticks_of(model: ModelConfig) -> str:
 
 def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> ChampionReference:
     """Return what a version is compared with, made at the first call and found afterwards.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    version : str
+        Id of the version.
 
     Raises
     ------

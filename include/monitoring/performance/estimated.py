@@ -203,7 +203,19 @@ def _table(predicted: Array, inputs: Array) -> Array:
 def estimate_regression(
     model: ErrorModel, predicted: Array, inputs: Array, metrics: Sequence[str]
 ) -> dict[str, Measured]:
-    """Return what ``mae``, ``mse`` and ``rmse`` will be once labels come, with 95 % intervals."""
+    """Return what ``mae``, ``mse`` and ``rmse`` will be once labels come, with 95 % intervals.
+
+    Parameters
+    ----------
+    model : ErrorModel
+        Mean errors by leaf, learned from rows with labels.
+    predicted : array of shape (n_rows,)
+        The champion's predictions.
+    inputs : array of shape (n_rows, n_inputs)
+        What the error model reads of the same rows.
+    metrics : sequence of str
+        Names of metrics; one that can't be estimated gets the reason in place of a value.
+    """
     leaves, counts = np.unique(model.leaves(predicted, inputs), return_counts=True)
     learned = np.array(model.rows)[leaves]
     absolute, squared, fourth = (np.array(one)[leaves] for one in (model.absolute, model.squared, model.fourth))

@@ -1,4 +1,4 @@
-"""How a champion really did, once labels have matured: by interval and slice, and against what its evidence promised."""
+"""Measured performance of a champion once labels have matured: by interval and slice, and compared with its evidence."""
 
 from __future__ import annotations
 
@@ -137,6 +137,19 @@ def each_short(
     """Return the first look at which the champion fell short, and others at which it still does, at least ``again`` apart.
 
     A sequence that holds at all looks at once errs no more often for being looked at again.
+
+    Parameters
+    ----------
+    promised : sequence of float
+        The metric's values on the holdout.
+    found : sequence of Performance
+        The metric's values on intervals with labels.
+    metric : str
+        Name of the metric.
+    error : float
+        Accepted probability of a false alarm.
+    again : timedelta
+        Least time between two of the looks that are returned.
     """
     listed = sorted(found, key=lambda one: one.until)
     checks: list[PromiseCheck] = []
@@ -152,7 +165,19 @@ def each_short(
 def first_short(
     promised: Sequence[float], found: Sequence[Performance], metric: str, error: float
 ) -> PromiseCheck | None:
-    """Return the first look at which the champion fell short, or None; the same in whatever order labels came."""
+    """Return the first look at which the champion fell short, or None; the same in whatever order labels came.
+
+    Parameters
+    ----------
+    promised : sequence of float
+        The metric's values on the holdout.
+    found : sequence of Performance
+        The metric's values on intervals with labels.
+    metric : str
+        Name of the metric.
+    error : float
+        Accepted probability of a false alarm.
+    """
     listed = sorted(found, key=lambda one: one.until)
     for look in range(1, len(listed) + 1):
         if (kept := promise_kept(promised, listed[:look], metric, error)).short:

@@ -1,4 +1,4 @@
-"""Pictures of a champion's watching as geometry; the page's templates draw them as SVG."""
+"""Charts of a champion's monitoring as coordinates; the page's templates draw them as SVG."""
 
 from __future__ import annotations
 

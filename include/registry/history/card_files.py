@@ -12,7 +12,15 @@ from include.storage.store import ObjectStore
 
 
 def save_card(store: ObjectStore, model: ModelConfig, comparison: Comparison, judgement: Judgement) -> str:
-    """Draw the card, keep it in the store, and return its digest."""
+    """Draw the card, keep it in the store, and return its digest.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What was measured.
+    judgement : Judgement
+        What the gate decided.
+    """
     return put_content(store, f"{model.name}/cards", ".html", draw_card(model, comparison, judgement).encode())
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a model's history as geometry; the page's templates draw them as SVG."""
+"""Charts of a model's history as coordinates; the page's templates draw them as SVG."""
 
 from __future__ import annotations
 

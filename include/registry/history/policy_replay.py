@@ -1,4 +1,4 @@
-"""What another policy would have made of all past evidence.
+"""Replay past evidence under another gate policy.
 
 Nothing is read but the ledger, the versions and the evidence; nothing is measured or put on record. Under another policy
 another version may have been the incumbent. If the challenger was once measured against that one, its evidence is in the

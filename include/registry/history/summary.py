@@ -167,7 +167,15 @@ def champion_periods(of: History, *, timeless: bool = False) -> Iterator[tuple[V
 
 
 def scheduled_since(model: ModelConfig, instant: datetime, now: datetime, *, at_most: int) -> int:
-    """Count the scheduled retrainings after ``instant`` and before ``now``, up to ``at_most``."""
+    """Count the scheduled retrainings after ``instant`` and before ``now``, up to ``at_most``.
+
+    Parameters
+    ----------
+    instant, now : datetime
+        Bounds of the span of time, both left out.
+    at_most : int
+        Where counting stops.
+    """
     cron = model.schedule.retrain_cron
     if cron is None:
         return 0

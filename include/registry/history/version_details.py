@@ -1,4 +1,4 @@
-"""Everything that is on record about one version, gathered for a reader."""
+"""Details of one version, read from all its records."""
 
 from __future__ import annotations
 

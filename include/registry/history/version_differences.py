@@ -1,4 +1,4 @@
-"""What differs between two versions: only that, by where it comes from."""
+"""Differences between two versions, grouped by their cause."""
 
 from __future__ import annotations
 

@@ -88,6 +88,17 @@ def rows_in(value: Any) -> list[Any]:
 def read_table(body: bytes, kind: str, schema: RequestSchema, *, max_rows: int, max_bytes: int) -> pa.Table:
     """Return the rows of a CSV, Arrow or Parquet body, held to the schema.
 
+    Parameters
+    ----------
+    kind : str
+        Media type of the body.
+    schema : RequestSchema
+        Columns and types that the version needs.
+    max_rows : int
+        Most rows that a request may have.
+    max_bytes : int
+        Most bytes of a body; the unpacked columns of a Parquet body may have a fixed multiple of it.
+
     Raises
     ------
     RequestError

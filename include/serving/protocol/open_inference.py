@@ -44,7 +44,15 @@ _TAKEN: dict[str, tuple[str, ...]] = {
 
 
 def metadata(model: str, version: str, schema: RequestSchema, outputs: pa.Schema) -> dict[str, Any]:
-    """Return a model's metadata."""
+    """Return a model's metadata.
+
+    Parameters
+    ----------
+    schema : RequestSchema
+        The inputs, one tensor each.
+    outputs : pa.Schema
+        The outputs, one tensor each.
+    """
     inputs = [{"name": c.name, "datatype": _TYPE_OF[c.type], "shape": [-1]} for c in schema.columns]
     return {
         "name": model,
@@ -175,7 +183,19 @@ def _malformed(where: str, expected: str) -> RequestError:
 def answer(
     request: dict[str, Any], model: str, version: str, predictions: Predictions, request_id: str
 ) -> tuple[bytes, int | None]:
-    """Return the body of an answer, and how many bytes of it are JSON if tensors follow as bytes."""
+    """Return the body of an answer, and how many bytes of it are JSON if tensors follow as bytes.
+
+    Parameters
+    ----------
+    request : dict
+        The parsed request; its `outputs` and `parameters` choose the tensors and their form.
+    model, version : str
+        Names for the answer.
+    predictions : Predictions
+        The predictions of the request's rows.
+    request_id : str
+        Id of the answer when the request has none.
+    """
     table = answer_table(predictions)
     wanted = request.get("outputs")
     names = list(table.column_names)

@@ -1,4 +1,4 @@
-"""Probabilities that hold: of the rows given 0.3, three in ten are positive."""
+"""Probability calibration: of the rows that get a probability of 0.3, three in ten are positive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clusterings that can say of a new row which cluster it is in."""
+"""Clusterers that can predict the cluster of a new row."""
 
 from __future__ import annotations
 

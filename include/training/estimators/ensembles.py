@@ -1,4 +1,4 @@
-"""Several models as one: by their mean, or by a model that learned whom to trust."""
+"""Voting and stacking ensembles: the mean of several models, or a final estimator fitted to their predictions."""
 
 from __future__ import annotations
 
@@ -75,7 +75,18 @@ class EnsembleRegressor(RegressorMixin, MetaEstimator):  # type: ignore[misc]  #
 
 
 def fit_final_estimator(known: list[Array], target: Array, *, classes: int | None, weights: Array | None = None) -> Any:
-    """Learn whom to trust from what the members say of rows that they did not learn from, each counting by its weight."""
+    """Learn whom to trust from what the members say of rows that they did not learn from, each counting by its weight.
+
+    Parameters
+    ----------
+    known : list of arrays
+        Each member's predictions of the same rows.
+    target : array of shape (n_rows,)
+    classes : int or None
+        Number of classes; None for regression.
+    weights : array of shape (n_rows,), optional
+        Sample weights.
+    """
     final = Ridge() if classes is None else LogisticRegression(max_iter=1000)
     return final.fit(stack_predictions(known), target, sample_weight=weights)
 

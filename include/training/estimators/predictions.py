@@ -1,4 +1,4 @@
-"""What a fitted model says of rows: probabilities, margins or values, in the order of the target's classes."""
+"""Predictions of a fitted model: probabilities, decision values or values, in the order of the target's classes."""
 
 from __future__ import annotations
 

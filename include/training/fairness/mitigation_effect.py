@@ -1,4 +1,4 @@
-"""What a mitigation of unfairness did: the same recipe with and without it, on rows that neither learned from."""
+"""Effect of an unfairness mitigation: one recipe with and without it, measured on validation rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well rows fit their clusters, and how that changes when a row counts more or less.
+"""Clustering metrics, and how they change with the weight of a row.
 
 Each metric comes with its derivative by the weight of every row, at weights of one. That makes it a mean over rows to first
 order, so that it can be resampled like any other: all its asymptotic intervals rest on the same expansion. A row in no
@@ -146,7 +146,19 @@ OF_ALL: dict[str, Callable[[Array, Array], tuple[float, Array]]] = {
 
 
 def clustering_value(metric: str, space: Array, labels: Array, *, seed: int) -> float | None:
-    """Return a metric, or None where it has no value; silhouettes are of a sample drawn by ``seed``."""
+    """Return a metric, or None where it has no value; silhouettes are of a sample drawn by ``seed``.
+
+    Parameters
+    ----------
+    metric : str
+        Name of the metric.
+    space : array of shape (n_rows, n_features)
+        The prepared rows.
+    labels : array of shape (n_rows,)
+        The cluster of each row.
+    seed : int
+        Draws the sample of the silhouette.
+    """
     if metric in OF_ALL:
         value = OF_ALL[metric](space, labels)[0]
     else:

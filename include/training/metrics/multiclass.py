@@ -92,7 +92,20 @@ def pinball(target: Array, score: Array, quantile: float) -> Array:
 
 
 def value_of(name: str, target: Array, score: Array, threshold: float | None, quantile: float = 0.5) -> float:
-    """Return a metric of all rows; NaN where it has no value."""
+    """Return a metric of all rows; NaN where it has no value.
+
+    Parameters
+    ----------
+    name : str
+        Name of the metric.
+    target : array of shape (n_rows,)
+    score : array of shape (n_rows,) or (n_rows, n_classes)
+        The model's answers for the same rows.
+    threshold : float or None
+        Score from which a row counts as positive, for two classes.
+    quantile : float
+        The quantile of the pinball loss.
+    """
     if name == "pinball":
         return float(pinball(target, score, quantile).mean())
     metric = definition(name, classes_in(score))

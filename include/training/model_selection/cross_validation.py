@@ -1,4 +1,4 @@
-"""Divisions of training rows into fitted and validating ones; the holdout takes no part."""
+"""Cross-validation: splits of the training rows into rows to fit and rows to validate; the holdout takes no part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Dask cluster as the place of a search's trials, through joblib's backend for it."""
+"""Run a search's trials on a Dask cluster, through joblib's backend for Dask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From which score on a row counts as positive."""
+"""Decision threshold: the score from which a row counts as positive."""
 
 from __future__ import annotations
 

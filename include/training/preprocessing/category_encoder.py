@@ -1,4 +1,4 @@
-"""Categorical columns as numbers, by levels learned on training rows."""
+"""Encoder of categorical columns, with levels learned on training rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Combinations of levels as levels."""
+"""Interactions of categorical columns: combinations of levels become levels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dates and times as numbers, plain or on a circle."""
+"""Date and time features: numbers, or sine and cosine of a cycle."""
 
 from __future__ import annotations
 

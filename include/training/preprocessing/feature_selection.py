@@ -1,4 +1,4 @@
-"""Which prepared columns go on to the estimator."""
+"""Feature selection: which prepared columns the estimator gets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,22 @@ _SCORES = {
 
 
 def select_features(step: Selection, matrix: Any, target: Array, task: str, *, seed: int, threads: int) -> ColumnMask:
-    """Learn which columns to keep and return that alone; the models and functions that chose stay behind."""
+    """Learn which columns to keep and return that alone; the models and functions that chose stay behind.
+
+    Parameters
+    ----------
+    step : Selection
+        The declared method and its settings.
+    matrix : array of shape (n_rows, n_columns)
+        The prepared rows.
+    target : array of shape (n_rows,)
+    task : str
+        Chooses the score or the estimator's kind.
+    seed : int
+        Seed of what is random in the method.
+    threads : int
+        Threads of a model that selects columns.
+    """
     selector: Any
     if step.method == "variance":
         selector = VarianceThreshold(step.threshold or 0.0)

@@ -1,4 +1,4 @@
-"""Outliers, by bounds learned on training rows."""
+"""Treatment of outliers, with bounds learned on training rows."""
 
 from __future__ import annotations
 

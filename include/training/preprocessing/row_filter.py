@@ -1,4 +1,4 @@
-"""Rows that nothing is learned from; every row is scored all the same."""
+"""Filter of training rows; rows to score are never filtered."""
 
 from __future__ import annotations
 

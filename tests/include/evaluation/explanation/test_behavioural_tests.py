@@ -203,7 +203,7 @@ def test_what_holds_is_on_record_and_on_the_card_and_lets_pass(held: Judged) -> 
     ]
     verdicts = {verdict.rule: verdict.answer for verdict in held.judgement.verdicts}
     assert verdicts["invariance by its number"] is verdicts["direction far is late"] is RuleResult.PASS
-    assert "Whether it behaves as declared" in held.card and "far is late" in held.card
+    assert ">Behavioural tests</h2>" in held.card and "far is late" in held.card
 
 
 def test_a_case_is_predicted_as_a_row_of_the_source_would_be(held: Judged) -> None:

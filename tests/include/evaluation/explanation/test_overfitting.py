@@ -40,7 +40,7 @@ def test_a_tree_that_knows_its_rows_by_heart_is_rejected_with_what_to_do(by_hear
     assert by_heart.judgement.outcome is Outcome.REJECT
     assert rule(by_heart.judgement).rule == "gap of roc_auc between training rows and holdout at most 0.1"
     assert "knows them by heart" in rule(by_heart.judgement).reason
-    assert "Whether it learned by heart" in by_heart.card
+    assert ">Overfitting</h2>" in by_heart.card
 
 
 def test_metrics_on_training_rows_are_those_of_the_stored_model(by_heart: Judged) -> None:

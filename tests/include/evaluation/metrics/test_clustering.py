@@ -221,7 +221,7 @@ def test_the_card_describes_the_clusters(world: World) -> None:
     makers = rows["maker"][inside].value_counts(normalize=True)
     assert largest.modes == {"maker": f"piper ({makers['piper']:.0%})"}  # a slice's column, and no input
     card = get_content(world.store, "fleet/cards", ".html", world.second["gate"]["card"]).decode()
-    assert "What the clusters are" in card and "seats" in card and "Davies-Bouldin index" in card
+    assert ">Cluster profiles</h2>" in card and "seats" in card and "Davies-Bouldin index" in card
     assert "Share of rows that change cluster" in card and "ROC" not in card
 
 

@@ -69,7 +69,7 @@ def test_weights_of_a_linear_challenger_are_on_record_by_the_names_of_its_prepar
         (own,) = [weight for name, weight in weights.items() if name.endswith(f"__{one.column}")]
         assert one.weights == (pytest.approx(own),)
     assert found.columns == len(weights) and found.intercept == (pytest.approx(pipeline[-1].intercept_[0]),)
-    assert "What it adds up" in linear.card and "its log-odds is a sum" in linear.card
+    assert ">Coefficients</h2>" in linear.card and "its log-odds is a sum" in linear.card
 
 
 def test_weights_are_ranked_by_what_they_move_and_not_by_the_unit_of_their_column() -> None:
