@@ -62,7 +62,7 @@ STEPS = {
     "evaluate": ["select", "evaluate"],
     "gate, promote": ["gate", "decide", "settle"],
 }
-APART = {"ingest": ("digests", ingestion, "table_digest"), "evaluate": ("tripwires", evaluation, "watch")}
+APART = {"ingest": ("digests", ingestion, "table_digest"), "evaluate": ("tripwires", evaluation, "run_checks")}
 """What no plain script would do: its name, and the function that does all of it."""
 ITERATIONS = 25
 """Of boosting, on both sides: training with four times as many would take most of the time that all of this takes."""

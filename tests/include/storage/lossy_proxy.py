@@ -46,7 +46,9 @@ class LossyProxy:
         threading.Thread(target=forward, daemon=True).start()
         with contextlib.suppress(OSError), client, server:
             while data := server.recv(1 << 16):
-                if putting.is_set() and self.lose and not data.startswith(b"HTTP/1.1 100"):
+                # "100 Continue" is no answer, but the answer may come in the same piece.
+                answer = data.partition(b"\r\n\r\n")[2] if data.startswith(b"HTTP/1.1 100") else data
+                if putting.is_set() and self.lose and answer:
                     self.lose -= 1
                     self.lost += 1
                     client.shutdown(socket.SHUT_RDWR)
