@@ -45,12 +45,18 @@ class LossyProxy:
 
         threading.Thread(target=forward, daemon=True).start()
         with contextlib.suppress(OSError), client, server:
+            held = b""
             while data := server.recv(1 << 16):
-                # "100 Continue" is no answer, but the answer may come in the same piece.
-                answer = data.partition(b"\r\n\r\n")[2] if data.startswith(b"HTTP/1.1 100") else data
-                if putting.is_set() and self.lose and answer:
+                if not (putting.is_set() and self.lose):
+                    client.sendall(data)
+                    continue
+                # "100 Continue" is no answer. A server may send it twice, in one piece with the answer, or torn.
+                held += data
+                while held.startswith(b"HTTP/1.1 100") and b"\r\n\r\n" in held:
+                    head, mark, held = held.partition(b"\r\n\r\n")
+                    client.sendall(head + mark)
+                if b"\r\n\r\n" in held:
                     self.lose -= 1
                     self.lost += 1
                     client.shutdown(socket.SHUT_RDWR)
                     return
-                client.sendall(data)
