@@ -4,11 +4,13 @@
 predicts them, flags those that are unlike anything the champion was fitted on, and publishes the scores all at once. Scored
 again, they are the same bytes; scored by another champion, after a rollback or a late backfill, they stand beside the old
 ones and are in force. A table without event time is scored as a whole, by the champion as of the run's date.
+**deliver** brings them to each place that the model declares: a table or files, where a correction changes only what it changed.
 """
 
 from airflow.sdk import DAG
 
 from ratchet_operators import (
+    Deliver,
     IngestInterval,
     Score,
     assign_resources,
@@ -37,4 +39,10 @@ for model in declared_models("score", __file__):
     ) as dag:
         ingest = IngestInterval(task_id="ingest")
         score = Score(task_id="score", handed=ingest.output)
+        if model.score.deliver:
+            Deliver.partial(
+                task_id="deliver",
+                map_index_template="{{ task.place.get('table') or task.place.path }}",
+                handed=score.output,
+            ).expand(place=[one.model_dump(mode="json") for one in model.score.deliver])
         assign_resources(dag, model)

@@ -16,6 +16,7 @@ import typer
 
 from include.command_line import ledger_queries, registry, signing
 from include.command_line import plan as declaration
+from include.command_line.batch_scores import batch_scores
 from include.command_line.compose_setup import prepare as prepare_containers
 from include.command_line.ledger_table import ledger_table
 from include.command_line.local_airflow.demo import demo as run_demo
@@ -101,6 +102,12 @@ def champion(model: Model, at: At = None) -> None:
 def versions(model: Model) -> None:
     """List a model's versions by as-of, with outcome and gain."""
     typer.echo(ledger_table(ledger_queries.ledger_of(model).timeline()))
+
+
+@app.command()
+def scores(model: Model) -> None:
+    """List the intervals that have batch scores: by which version, and whether it is still the champion as of then."""
+    typer.echo(batch_scores(model))
 
 
 @app.command()

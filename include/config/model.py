@@ -20,6 +20,7 @@ from include.config.sections.evaluation import LEAST_BLOCKS, Evaluation, Gate, G
 from include.config.sections.features import Features
 from include.config.sections.notify import Notification
 from include.config.sections.resources import Resources
+from include.config.sections.score import Score
 from include.config.sections.serving import Serving
 from include.config.sections.training import Training
 from include.config.sections.watch import Watch
@@ -30,7 +31,7 @@ BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 """How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
 
-BESIDE = ("description", "owner", "about", "schedule", "airflow", "resources", "serving", "notify", "watch")
+BESIDE = ("description", "owner", "about", "schedule", "airflow", "resources", "serving", "notify", "watch", "score")
 """The parts of a declaration that change nothing about what a run that is under way makes."""
 
 
@@ -145,6 +146,8 @@ class ModelConfig(Section):
     resources: Resources = Resources()
     airflow: Airflow = Field(default=Airflow(), exclude_if=lambda section: section == Airflow())
     serving: Serving = Field(default=Serving(), exclude_if=lambda section: section == Serving())
+    score: Score = Field(default=Score(), exclude_if=lambda section: section == Score())
+    """What happens with batch scores."""
     notify: tuple[Notification, ...] = ()
     """Whom to tell what became of a run."""
     watch: Watch = Field(default=Watch(), exclude_if=lambda value: value == Watch())

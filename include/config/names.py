@@ -256,6 +256,7 @@ TASKS: frozenset[str] = frozenset(
         "approve",
         "check",
         "decide",
+        "deliver",
         "evaluate",
         "gate",
         "ingest",

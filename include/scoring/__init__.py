@@ -5,6 +5,7 @@ Not here: the server (`include.serving`).
 
 PUBLIC: tuple[str, ...] = (
     "attributions",
+    "deliver",
     "golden",
     "predictor",
     "publication",

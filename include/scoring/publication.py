@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -97,6 +97,12 @@ class Publication:
 def name_of(interval: Window) -> str:
     """Return an interval's name in keys, ``20130601T000000Z-20130701T000000Z``."""
     return f"{interval.after:%Y%m%dT%H%M%SZ}-{interval.until:%Y%m%dT%H%M%SZ}"
+
+
+def window_of(name: str) -> Window:
+    """Return the interval that `name_of` named."""
+    after, until = (datetime.strptime(one, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for one in name.split("-"))
+    return Window(after, until)
 
 
 def _manifest(entry: Entry) -> Manifest:

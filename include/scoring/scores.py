@@ -47,6 +47,13 @@ def keys_of(data: Data, schema: Mapping[str, str]) -> list[str]:
     return [ROW, *(name for name in schema if name not in (ROW, LOT, data.target))]
 
 
+def key_names(data: Data) -> list[str]:
+    """Return the columns of the scores that name a row of an interval: the id and the event time."""
+    if data.timeless:
+        return [NAME if name == ROW else name for name in data.row_id]
+    return keys_of(data, {})
+
+
 def scores_of(rows: pd.DataFrame, predictions: Predictions, version: str) -> Scores:
     """Put predictions beside the rows that they are of.
 

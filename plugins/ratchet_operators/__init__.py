@@ -20,6 +20,7 @@ from ratchet_operators.declarations import (
     score_form,
     score_schedule,
 )
+from ratchet_operators.deliver import Deliver
 from ratchet_operators.evaluate import Evaluate
 from ratchet_operators.gate import Gate
 from ratchet_operators.ingest import Ingest
@@ -39,6 +40,7 @@ __all__ = [
     "Audit",
     "Check",
     "DecideAgain",
+    "Deliver",
     "Evaluate",
     "Gate",
     "Ingest",

@@ -26,6 +26,7 @@ resources:
   execution_timeout: 1h
   retries: 1
   tasks: {train: {execution_timeout: 6h, retries: 4}}
+score: {deliver: [{kind: table, connection: warehouse, table: scores}, {kind: files, path: "file:///lake"}]}
 """
 SCHEDULE = "schedule: {retrain: {on: [s3://lake/flights, planes], cron: '0 4 * * 1'}, score: '@daily', timezone: America/New_York, start: 2013-05-01, end: 2014-01-01}"
 
@@ -51,6 +52,7 @@ def seconds(length):
     return length and length.total_seconds()
 answer({dag_id: {
     "tasks": {task.task_id: [seconds(task.execution_timeout), task.retries] for task in dag.tasks},
+    "after": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
     "policy": sorted({type(getattr(task, "retry_policy", None) or task.partial_kwargs["retry_policy"]).__name__ if not task.is_mapped else type(task.partial_kwargs["retry_policy"]).__name__ for task in bag.dags[dag_id].tasks}),
     "timeout": seconds(dag.dagrun_timeout),
     "failures": dag.max_consecutive_failed_dag_runs,
@@ -93,6 +95,11 @@ def test_what_is_declared_of_tasks_reaches_each_of_them(found: Any) -> None:
     assert set(map(tuple, found["score_declared"]["tasks"].values())) == {(3600, 1)}
     assert set(map(tuple, found["retrain_plain"]["tasks"].values())) == {(None, 2)}
     assert {name for dag in found.values() for name in dag["policy"]} == {"ExceptionRetryPolicy"}
+
+
+def test_scores_are_delivered_where_a_model_declares_places_and_only_there(found: Any) -> None:
+    assert found["score_declared"]["after"] == {"ingest": ["score"], "score": ["deliver"], "deliver": []}
+    assert found["score_plain"]["after"] == {"ingest": ["score"], "score": []}
 
 
 @pytest.mark.parametrize("family", ["retrain", "score"])

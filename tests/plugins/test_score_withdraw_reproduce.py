@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.sdk.execution_time.context import OutletEventAccessors
@@ -19,7 +22,8 @@ from structlog.testing import capture_logs
 from include.registry.ledger import Ledger
 from include.registry.versions import load_version
 from include.storage.local import LocalStore
-from ratchet_operators import IngestInterval, Reproduce, Score, Withdraw
+from ratchet_operators import Deliver, IngestInterval, Reproduce, Score, Withdraw
+from ratchet_operators.connections import AirflowConnections
 
 
 class Deployment:
@@ -84,6 +88,28 @@ def test_scores_are_handed_over_as_small_facts_and_go_out_as_an_event(deployment
     facts |= {"rows": done["rows"], "out_of_domain": done["out_of_domain"]}
     assert deployment.events == {"x-ratchet://parcels/scores": facts}
     assert done["rows"] > 100 and len(done["scores"]) == 64
+
+
+def test_scores_are_delivered_to_each_place_and_go_out_as_an_event(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Airflow's providers of databases are not among what tests install.
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/warehouse.db")
+    monkeypatch.setattr(AirflowConnections, "sql", lambda self, connection: {"warehouse": engine}[connection])
+    done = deployment.score(6)
+    places = [
+        {"kind": "table", "connection": "warehouse", "table": "parcel_scores"},
+        {"kind": "files", "path": (tmp_path / "lake").as_uri(), "connection": None},
+    ]
+    for place in places:
+        facts = deployment.run(partial(Deliver, place=place), logical_date=month(6), handed=done)
+        assert (facts["rows_changed"], facts["version"], facts["superseded"]) == (done["rows"], done["version"], [])
+        assert deployment.events == {"x-ratchet://parcels/delivered": facts}
+        again = deployment.run(partial(Deliver, place=place), logical_date=month(6), handed=done)
+        assert again["rows_changed"] == 0
+    with sqlite3.connect(tmp_path / "warehouse.db") as database:
+        assert database.execute("SELECT count(*) FROM parcel_scores").fetchone() == (done["rows"],)
+    assert (tmp_path / "lake" / "parcels" / "manifests").is_dir()
 
 
 def test_before_the_first_champion_a_run_is_skipped_and_says_what_to_do(deployment: Deployment) -> None:

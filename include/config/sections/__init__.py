@@ -10,6 +10,7 @@ PUBLIC: tuple[str, ...] = (
     "features",
     "notify",
     "resources",
+    "score",
     "serving",
     "slices",
     "sources",

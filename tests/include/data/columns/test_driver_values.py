@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, time
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +17,7 @@ from include.data.columns.driver_values import column_of
 from include.data.frames import read_rows
 from include.data.partitions import ingest
 from include.errors import SourceError
+from tests.postgres_server import postgres_server
 
 AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
 ONE = UUID("00000000-0000-0000-0000-00000000002a")
@@ -56,35 +50,10 @@ def test_what_can_not_be_kept_is_refused_with_a_way_out(values: list[Any], messa
         column_of("x", values, "here")
 
 
-def _programs() -> Path | None:
-    found = [Path(shutil.which("postgres") or "/none"), *Path("/usr/lib/postgresql").glob("*/bin/postgres")]
-    return next((one.parent for one in found if one.exists()), None)
-
-
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[sa.Engine]:
-    """A PostgreSQL server of its own, on a socket in a folder of its own."""
-    programs, driver = _programs(), next((one for one in ("psycopg2", "psycopg") if importlib.util.find_spec(one)), "")
-    if programs is None or not driver:
-        pytest.skip("needs the programs of PostgreSQL and psycopg2 or psycopg")
-    # PostgreSQL refuses to run as root.
-    user = "postgres" if os.getuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
-        if user is not None:
-            os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-
-        def run(program: str, *arguments: str) -> None:
-            command = [str(programs / program), "-D", f"{folder}/data", *arguments]
-            subprocess.run(command, check=True, capture_output=True, user=user)
-
-        run("initdb", "-A", "trust", "-U", "tester", "--no-sync", "-E", "UTF8", "--locale=C")
-        run("pg_ctl", "-w", "-l", f"{folder}/log", "-o", f"-k {folder} -c listen_addresses= -c fsync=off", "start")
-        try:
-            engine = sa.create_engine(f"postgresql+{driver}://tester@/postgres?host={folder}")
-            yield engine
-            engine.dispose()
-        finally:
-            run("pg_ctl", "-w", "-m", "immediate", "stop")
+    with postgres_server() as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -1,0 +1,126 @@
+"""Deliver the published scores of an interval where a model declares it, and name scores whose version is superseded."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from include.config.model import ModelConfig
+from include.config.sections.score import FilesDelivery, TableDelivery
+from include.data.sources.connections import Connections
+from include.data.windows import Window
+from include.errors import DataError
+from include.registry.ledger import Ledger
+from include.registry.timeline import Timeline
+from include.scoring.delivered_files import DeliveredFiles
+from include.scoring.delivered_table import DeliveredTable
+from include.scoring.publication import Manifest, Publication, name_of
+from include.scoring.scores import key_names
+from include.storage.content import get_content
+from include.storage.opening import open_store
+from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Superseded:
+    """Scores in force whose version is not, or no longer, the champion as of their interval's start."""
+
+    interval: Window
+    version: str
+    champion: str | None
+    """Who is."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a delivery did.
+
+    Attributes
+    ----------
+    rows : int
+        How many rows were written or deleted; 0 if the interval was as it should be.
+    superseded : tuple of Superseded
+        Of all intervals at the place.
+    """
+
+    manifest: Manifest
+    rows: int
+    superseded: tuple[Superseded, ...]
+
+
+def deliver(
+    store: ObjectStore,
+    model: ModelConfig,
+    place: TableDelivery | FilesDelivery,
+    interval: Window,
+    *,
+    at: datetime,
+    connections: Connections,
+) -> Delivered:
+    """Deliver what is published for an interval; repeated, nothing changes.
+
+    Parameters
+    ----------
+    place : TableDelivery or FilesDelivery
+        One entry of ``score.deliver``.
+    at : datetime
+        The instant that goes on record.
+    connections : Connections
+        Opens the database or the bucket.
+
+    Raises
+    ------
+    DataError
+        When nothing is published for the interval, or the place refuses the scores.
+    StoreUnavailable
+        When it does not answer.
+    ObjectMissing, ObjectCorrupt
+        When the published scores are not what the manifest names.
+    """
+    publication = Publication(store, model.name, interval)
+    manifests = publication.manifests()
+    if not manifests:
+        raise DataError(
+            "There are no scores to deliver.",
+            where=f"{model.name}, interval {name_of(interval)}",
+            remedy="score it first",
+        )
+    manifest = manifests[-1]
+    if isinstance(place, TableDelivery):
+        kept = {one.scores: one for one in manifests}
+
+        def before(digest: str) -> pa.Table | None:
+            return publication.read(kept[digest]) if digest in kept else None
+
+        scores = publication.read(manifest)
+        table = DeliveredTable(connections.sql(place.connection), place.table, model.name, key_names(model.data))
+        rows = table.deliver(manifest, len(manifests), scores, before, at=at)
+        there = table.versions()
+    else:
+        body = get_content(store, publication.folder, ".parquet", manifest.scores)
+        opened = open_store(place.path, s3_client=lambda: connections.s3(place.connection))
+        files = DeliveredFiles(opened, model.name)
+        rows = files.deliver(manifest, len(manifests), body)
+        there = files.versions()
+    found = superseded(Ledger(store, model.name).timeline(), there)
+    for one in found:
+        log.warning(
+            "%s: the scores of %s are by %s; the champion as of then is %s",
+            *(model.name, name_of(one.interval), one.version, one.champion or "nobody"),
+        )
+    return Delivered(manifest, rows, tuple(found))
+
+
+def superseded(timeline: Timeline, scored: list[tuple[Window, str]]) -> list[Superseded]:
+    """Return those of some scores in force whose version is not the champion as of their interval's start."""
+    found = []
+    for interval, version in scored:
+        champion = timeline.champion_as_of(interval.after)
+        if champion != version:
+            found.append(Superseded(interval, version, champion))
+    return found
