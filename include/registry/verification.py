@@ -88,9 +88,8 @@ def steps(ledger: Ledger, folder: Path) -> list[Step]:
             name, decision = f"event {entry.number}, the decision on {version}", Decision.from_json(entry.body)
             found.append(Step(name, lambda decision=decision: walk.decision(decision), entry))  # type: ignore[misc]
         elif entry.kind == "rebuilt":
-            found.append(
-                Step(f"event {entry.number}, the rebuild as {version}", lambda entry=entry: walk.rebuild(entry), entry)
-            )  # type: ignore[misc]
+            name = f"event {entry.number}, the rebuild as {version}"
+            found.append(Step(name, lambda entry=entry: walk.rebuild(entry), entry))  # type: ignore[misc]
     return found
 
 
