@@ -16,7 +16,6 @@ import typer
 
 from include.command_line import ledger_queries, registry, signing
 from include.command_line import plan as declaration
-from include.command_line.batch_scores import batch_scores
 from include.command_line.compose_setup import prepare as prepare_containers
 from include.command_line.ledger_table import ledger_table
 from include.command_line.local_airflow.demo import demo as run_demo
@@ -107,7 +106,7 @@ def versions(model: Model) -> None:
 @app.command()
 def scores(model: Model) -> None:
     """List the intervals that have batch scores: by which version, and whether it is still the champion as of then."""
-    typer.echo(batch_scores(model))
+    typer.echo(ledger_queries.batch_scores(model))
 
 
 @app.command()

@@ -14,6 +14,8 @@ from include.config.yaml_text import read_yaml_file
 from include.errors import ConfigError
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
+from include.scoring.deliver import superseded
+from include.scoring.publication import Publication, window_of
 
 
 def ledger_of(model: str) -> Ledger:
@@ -95,3 +97,29 @@ def _day(instant: datetime) -> str:
 
 def _second(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def batch_scores(model: str) -> str:
+    """Return each interval with the scores in force, and who should have made them where that is another version.
+
+    It reads one log an interval, and lists all of them.
+    """
+    ledger = ledger_of(model)
+    folder = f"{model}/scores/"
+    names = sorted({key.removeprefix(folder).partition("/")[0] for key in ledger.store.list(folder)})
+    timeline = ledger.timeline()
+    rows, others = [], 0
+    for name in names:
+        interval = window_of(name)
+        published = Publication(ledger.store, model, interval).manifests()
+        if not published:
+            continue
+        newest = published[-1]
+        found = superseded(timeline, [(interval, newest.version)])
+        others += len(found)
+        note = f"superseded: the champion as of then is {found[0].champion or 'nobody'}" if found else ""
+        rows.append([newest.after, newest.until, newest.version, f"{newest.rows:,}", str(len(published)), note])
+    table = draw_table(["after", "until", "version", "rows", "published", ""], rows)
+    if not others:
+        return table
+    return f"{table}\n\n{others} to score again: clear or backfill score_{model} for those dates."

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from chain_run import NOW, month
 
+from include.command_line.ledger_queries import batch_scores
 from include.config.sections.score import FilesDelivery, TableDelivery
 from include.data.windows import Window
 from include.errors import DataError
@@ -131,6 +132,19 @@ def test_a_rollback_names_what_is_superseded_and_delivers_the_champion_before(wo
     assert put(world, 7, engine).superseded == ()
     assert set(table(engine, 7)["version"]) == {first}
     assert_delivered(engine, world, 7)
+
+
+def test_the_command_lists_intervals_and_names_the_superseded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATCHET_STORE", world.store.url)
+    for number in (6, 7):
+        world.score(number)
+    first, second = (version for _, version in world.ledger.timeline().champions())
+    assert "superseded" not in batch_scores("parcels")
+    world.ledger.withdraw(second, "wrong units", actor=ACTOR, at=NOW)
+    told = batch_scores("parcels").splitlines()
+    (line,) = (line for line in told if "superseded" in line)
+    assert line.startswith("2024-07-01T00:00:00Z") and second in line and line.endswith(first)
+    assert told[-1] == "1 to score again: clear or backfill score_parcels for those dates."
 
 
 def test_an_older_publication_that_comes_late_changes_nothing(world: World, engine: sa.Engine) -> None:
