@@ -45,7 +45,7 @@ def declared_models(
     dag_file : str
         The DAG file's own ``__file__``: the models are those of its bundle.
     timed : bool
-        Leave out tables without event time, which have no intervals to score and no rows that mature.
+        Leave out tables without event time, which have no rows that mature.
     monitored : bool
         Leave out models without ``schedule.monitor``.
     audited : bool
@@ -176,14 +176,16 @@ def form(model: ModelConfig) -> dict[str, Param]:
 
 def score_form(model: ModelConfig) -> dict[str, Param]:
     """Return the trigger form of a model's batch predictions; valid as it opens."""
+    scored = "The newest interval that is over by then is scored, with the champion as of its start."
+    if model.data.timeless:
+        scored = "The table is scored as it is found now, with the champion as of then."
     return {
         "as_of": Param(
             None,
             type=["null", "string"],
             format="date-time",
             title="As of",
-            description="The newest interval that is over by then is scored, with the champion as of its start. "
-            f"{_stands(model)}{_no_backfill('score', model.schedule.score)}",
+            description=f"{scored} {_stands(model)}{_no_backfill('score', model.schedule.score)}",
             section="What to score",
         )
     }
@@ -256,7 +258,27 @@ def reconsider_form(model: ModelConfig) -> dict[str, Param]:
 
 def reproduce_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a reproduction; valid as it opens."""
-    return {"version": _version("Trained again from its record and compared. Empty: the champion.")}
+    return {
+        "version": _version("Trained again from its record and compared. Empty: the champion."),
+        "rebuild": Param(
+            False,
+            type="boolean",
+            title="Rebuild",
+            description="After an upgrade of libraries: put the version that is trained again under the new libraries in force "
+            "in place of the old one, if both predict the same.",
+            section="After an upgrade of libraries",
+        ),
+        "tolerance": Param(
+            0.001,
+            type="number",
+            exclusiveMinimum=0,
+            exclusiveMaximum=1,
+            title="Tolerance",
+            description="With Rebuild: how far predictions may differ. A probability by this much; a value by this much times "
+            "the standard deviation of the target.",
+            section="After an upgrade of libraries",
+        ),
+    }
 
 
 def _stands(model: ModelConfig) -> str:
