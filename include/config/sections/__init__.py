@@ -8,6 +8,7 @@ PUBLIC: tuple[str, ...] = (
     "data",
     "evaluation",
     "features",
+    "joins",
     "notify",
     "resources",
     "serving",
