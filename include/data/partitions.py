@@ -214,6 +214,7 @@ def ingest_window(
     *,
     at: datetime,
     connections: Connections,
+    as_of: datetime | None = None,
     started: datetime | None = None,
     wait: Duration | None = None,
 ) -> Snapshot:
@@ -225,6 +226,9 @@ def ingest_window(
     ----------
     at, started : datetime
         As for `ingest`.
+    as_of : datetime, optional
+        The instant that the run stands at; the window's end if left out. It is needed for a table without event time, whose
+        window (`include.data.random_split.whole_table`) does not lie in time.
 
     Raises
     ------
@@ -241,7 +245,7 @@ def ingest_window(
         model,
         folder,
         split,
-        as_of=window.until,
+        as_of=as_of or window.until,
         at=at,
         started=started or at,
         connections=connections,
