@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from include.config.code import load_function
 from include.config.model import ModelConfig
 from include.config.sections.data import LOT, ROW
-from include.config.sections.sources import ColumnType
+from include.config.sections.rows.sources import ColumnType
 from include.data.columns.conversion import ARROW, convert, refusal
 from include.data.columns.equal_values import equal_values
 from include.data.joins.joined_columns import add_joined

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from include.config.durations import Duration
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
-from include.config.sections.sources import ColumnType
+from include.config.sections.rows.sources import ColumnType
 from include.data.columns.conversion import ARROW, declared_type
 from include.data.columns.lookalikes import LookAlikes
 from include.data.joins.pinning import with_joins

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from include.config.sections.joins import JoinRule
+from include.config.sections.rows.joins import JoinRule
 from include.data.slots import bounds
 from include.data.windows import Split, Window
 from include.storage.content import digest_json, from_iso, get_content, put_json, read_json, to_iso

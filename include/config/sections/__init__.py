@@ -8,12 +8,10 @@ PUBLIC: tuple[str, ...] = (
     "data",
     "evaluation",
     "features",
-    "joins",
     "notify",
     "resources",
     "serving",
     "slices",
-    "sources",
     "training",
     "watch",
 )

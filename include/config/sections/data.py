@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from include.config.durations import Duration
 from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
 from include.config.section import Section
-from include.config.sections.joins import Join
-from include.config.sections.sources import FilesSource, Slot, Source, SqlSource
+from include.config.sections.rows.joins import Join
+from include.config.sections.rows.sources import FilesSource, Slot, Source, SqlSource
 from include.config.time_zones import Ambiguous, Clock, Zone
 from include.errors import nearest
 

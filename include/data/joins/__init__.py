@@ -5,5 +5,5 @@ sums free of what else is read. Not here: how the second source is read and stor
 (`include.data.partitions`).
 """
 
-PUBLIC: tuple[str, ...] = ("joined_columns", "pinning")
+PUBLIC: tuple[str, ...] = ()
 """The modules that other rooms may import."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pyarrow as pa
 
-from include.config.sections.joins import JoinRule
+from include.config.sections.rows.joins import JoinRule
 from include.data.joins.point_in_time import Partners, newest, partners
 from include.data.joins.windowed import WindowTotals
 from include.errors import DataError, nearest

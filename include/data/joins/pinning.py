@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from include.config.sections.data import Data
-from include.config.sections.joins import Join
+from include.config.sections.rows.joins import Join
 from include.data.joins.joined_columns import joined_schema
 from include.data.snapshots import PinnedJoin, Snapshot
 from include.data.windows import Split, Window

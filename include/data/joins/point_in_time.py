@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.config.sections.joins import JoinRule
+from include.config.sections.rows.joins import JoinRule
 
 Array = np.ndarray[Any, Any]
 NEVER = np.iinfo(np.int64).max

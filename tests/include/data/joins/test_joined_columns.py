@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.config.sections.joins import JoinRule
+from include.config.sections.rows.joins import JoinRule
 from include.data.joins.joined_columns import add_joined, joined_schema
 from include.data.row_digests import in_canonical_order
 from include.errors import DataError
