@@ -3,6 +3,9 @@
 **reproduce** takes the declaration, the rows, the code and the seed that are on record, makes the fit again where the old
 one can't be found, and compares: the model file byte for byte, or else the predictions on the holdout. It names what is not
 as it was: rows that the source gives otherwise now, settings, library versions, code. It fails if the model is another one.
+
+With *rebuild*, after an upgrade of libraries, the version that was trained again takes the place of the old one in the ledger, with
+the same as-of and decision, once both are shown to predict the same. Nothing changes if they do not.
 """
 
 from airflow.sdk import DAG

@@ -23,6 +23,7 @@
     ├── EvaluationError        evidence can't be measured
     ├── RegistryError          an operation on the ledger that the laws do not allow
     ├── AuditFailed            something that a ledger names is not what it was
+    ├── LibrariesChanged       a version can't be used as it was under the libraries that are installed here
     ├── NotReproduced          a version, trained again from its record, is another model
     └── RequestError           a request to the server can't be answered as it is
 
@@ -171,6 +172,10 @@ class RegistryError(RatchetError):
 
 class AuditFailed(RatchetError):  # named as the rest of the error tree
     """Something that a ledger names is not what it was."""
+
+
+class LibrariesChanged(RatchetError):  # named as the rest of the error tree
+    """A version can't be used as it was under the libraries that are installed here."""
 
 
 class NotReproduced(RatchetError):  # named as the rest of the error tree

@@ -160,6 +160,23 @@ def sign(model: Model) -> None:
 
 
 @app.command()
+def rebuild(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Argument(help="A version's id, or the beginning of it; the champion if left out.")
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(help="How far predictions may differ; of values, times the standard deviation of the target."),
+    ] = 0.001,
+) -> None:
+    """After an upgrade of libraries: train a version again, and put it in its place if both predict the same."""
+    from include.command_line.rebuild import rebuild as run_rebuild  # the libraries of a run
+
+    typer.echo(run_rebuild(model, version, tolerance, datetime.now(UTC)))
+
+
+@app.command()
 def lint(
     path: Yaml,
     as_of: Annotated[

@@ -62,6 +62,7 @@ def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Score
     try:
         score = np.asarray(predict_scores(pipeline, frame[list(fit.columns)]), dtype=float)
     except (
+        AttributeError,  # of an estimator that another release of its library wrote
         DataError,
         KeyError,
         TypeError,

@@ -42,7 +42,8 @@ def champion_changes(entries: Iterable[Entry]) -> Iterator[ChampionChange]:
         before = None if champion is None else champion.version
         apply_event(entry, standings)
         changed = standings[entry.body["version"]]
-        if before == changed.version:  # only its own fall makes all others stand again
+        # Only its own fall makes all others stand again; the other kinds of event change two versions or more.
+        if before == changed.version or entry.kind in ("rebuilt", "withdrawn"):
             in_line = (standing for standing in standings.values() if standing.in_line)
             champion = max(in_line, key=lambda standing: standing.order, default=None)
         elif changed.in_line and (champion is None or changed.order > champion.order):

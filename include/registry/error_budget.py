@@ -76,8 +76,9 @@ def left_for(standings: Iterable[VersionState], order: tuple[datetime, int], a_y
         Wrong promotions a year that its policy accepts. Earlier decisions have let accrue what their own policies accept.
     """
     looks = [
-        (standing.look(decision), standing.registered, decision)
+        (standing.look(decision), standing.order[1], decision)
         for standing in standings
+        if standing.rebuilt_as is None  # its decisions count once, for the rebuilt version that has them now
         for decision in standing.looks
     ]
     budget = Budget()

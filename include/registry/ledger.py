@@ -23,7 +23,16 @@ from include.registry.approval import ApprovalReply, conclude, trigger_of
 from include.registry.champion_changes import champion_changes
 from include.registry.gate import Judgement, judge, policy_digest
 from include.registry.statements import VersionStatement, check_version, sign_version
-from include.registry.timeline import Decision, Outcome, Timeline, Trigger, VersionState, fold, require_held
+from include.registry.timeline import (
+    Decision,
+    Outcome,
+    Timeline,
+    Trigger,
+    VersionState,
+    fold,
+    require_held,
+    require_replaceable,
+)
 from include.registry.versions import Version, load_version
 from include.signing.deployment import heads_of_deployment
 from include.signing.heads import SignedHeads
@@ -169,7 +178,11 @@ class Ledger:
             standing, incumbent = timeline[version], timeline.incumbent_of(version)
             if (known := standing.decision) is not None and (
                 not standing.may_change
-                or (known.incumbent == incumbent and known.evidence is not None and self._made_by(known, model))
+                or (
+                    timeline.original_of(known.incumbent) == timeline.original_of(incumbent)
+                    and known.evidence is not None
+                    and self._made_by(known, model)
+                )
             ):
                 return None
             decision = self._decide(
@@ -209,7 +222,7 @@ class Ledger:
                 raise
             except RatchetError as error:
                 log.error("%s can't be measured: %s", version, error)
-                decision = _unmeasured(before, incumbent, error, actor)
+                decision = _unmeasured(replace(before, version=version), incumbent, error, actor)
             return "decided", replace(decision, again=True).to_json()
 
         while (entry := self._append(first_changed, at=to_iso(at))) is not None:
@@ -265,10 +278,52 @@ class Ledger:
         assert decision is not None  # noqa: S101 (just read or written)
         return decision
 
+    def rebuild(self, original: str, rebuilt: Version, *, proof: str, actor: dict[str, Any], at: datetime) -> Timeline:
+        """Put a version that was trained again under other libraries in force as the equal of the one that it rebuilds.
+
+        It gets the place of the original in the timeline: its as-of, its trigger and its decision. What was decided against
+        the original stands. Both are withdrawn together. Repeated, nothing more is put on record.
+
+        Parameters
+        ----------
+        original : str
+            The id of a promoted version that is not withdrawn.
+        rebuilt : Version
+            Trained again from the same record.
+        proof : str
+            Digest of the report that says how far their predictions differ.
+
+        Raises
+        ------
+        RegistryError
+            When the original has no place to give, or the other one is no version of the same rows, or stands already.
+        """
+        self.register(rebuilt, actor=actor, at=at)
+
+        def unless_rebuilt(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            timeline = fold(entries)
+            if timeline[original].rebuilt_as == rebuilt.id:
+                return None
+            require_replaceable(timeline[original], timeline[rebuilt.id])
+            decision = timeline[original].decision
+            assert decision is not None  # noqa: S101 (it is promoted)
+            body = {
+                "version": rebuilt.id,
+                "rebuild_of": original,
+                "proof": proof,
+                "evidence": decision.evidence,
+                "config": decision.config,
+                "actor": actor,
+            }
+            return "rebuilt", body
+
+        self._append(unless_rebuilt, at=to_iso(at))
+        return self.timeline(fresh=False)
+
     def withdraw(
         self, version: str, reason: str, *, actor: dict[str, Any], at: datetime, evidence: str | None = None
     ) -> Timeline:
-        """Take a version out of force for good; the champion before it is back in force.
+        """Take a version out of force for good, with all that rebuild it; the champion before it is back in force.
 
         Parameters
         ----------

@@ -122,7 +122,7 @@ def roll_back(
         for standing in after.standings
         if standing.decision is not None
         and standing.trigger is Trigger.BACKFILL
-        and standing.decision.incumbent == version
+        and after.original_of(standing.decision.incumbent) == after.original_of(version)
     )
     log.info("%s is withdrawn for good: %s", version, own.body["reason"])
     if before.champion != after.champion:

@@ -1,7 +1,8 @@
 """Champion timeline: which version was, is or would be the champion, computed from the ledger's events.
 
 Versions stand in one order: by as-of, and at one as-of by when they were registered. The incumbent of a version is the
-promoted, not withdrawn version before it in that order. Since the order does not depend on when runs happened, neither
+promoted, not withdrawn version before it in that order. A version that was trained again under other libraries has the place of the
+version that it rebuilds. Since the order does not depend on when runs happened, neither
 does the timeline.
 """
 
@@ -111,11 +112,22 @@ class VersionState:
     """Digest of its model file."""
     earlier: tuple[Decision, ...] = ()
     """What was decided on older rows, of a version that was reconsidered."""
+    rebuild_of: str | None = None
+    """Of a rebuilt version: the first version that was trained from the same record, whose place and decision it has."""
+    rebuilt_as: str | None = None
+    """Of a version that was trained again under other libraries: the version that has its place now."""
+    place: int | None = None
+    """Of a rebuilt version: the number of the event that registered the first one."""
 
     @property
     def order(self) -> tuple[datetime, int]:
-        """Its place among the versions: from when it can be in force, then when it was registered."""
-        return self.since, self.registered
+        """Its place among the versions: from when it can be in force, then when it, or the version that it rebuilds, was registered."""
+        return self.since, self.registered if self.place is None else self.place
+
+    @property
+    def original(self) -> str:
+        """The version that it rebuilds; itself, of a version that rebuilds none."""
+        return self.version if self.rebuild_of is None else self.rebuild_of
 
     @property
     def since(self) -> datetime:
@@ -135,14 +147,17 @@ class VersionState:
     def may_change(self) -> bool:
         """Whether `settle` may decide it again: what a live run or a person decided, or reconsidered, is a fact; what is withdrawn stays so."""
         decision = self.decision
-        if decision is None or decision.as_of is not None or decision.by_person or self.withdrawn is not None:
+        if decision is None or decision.as_of is not None or decision.by_person:
+            return False
+        if self.withdrawn is not None or self.rebuilt_as is not None:
             return False
         return self.trigger is Trigger.BACKFILL
 
     @property
     def in_line(self) -> bool:
-        """Whether it was promoted and is not withdrawn."""
-        return self.decision is not None and self.decision.outcome is Outcome.PROMOTE and self.withdrawn is None
+        """Whether it was promoted, is not withdrawn, and no rebuilt version has its place."""
+        promoted = self.decision is not None and self.decision.outcome is Outcome.PROMOTE
+        return promoted and self.withdrawn is None and self.rebuilt_as is None
 
 
 @dataclass(frozen=True)
@@ -174,6 +189,10 @@ class Timeline:
         found = [standing.version for standing in self.standings]
         return [version for version in found if text in (version[: len(text)], version.partition("-")[2][: len(text)])]
 
+    def original_of(self, version: str | None) -> str | None:
+        """Return the version that a version rebuilds, itself if it rebuilds none: equal versions have one original."""
+        return self[version].original if version is not None and version in self else version
+
     def incumbent_of(self, version: str, *, since: datetime | None = None) -> str | None:
         """Return the version that a challenger is to be measured against, or None for the first.
 
@@ -183,7 +202,7 @@ class Timeline:
             The instant from which it would be in force, if that is not its own as-of.
         """
         standing = self[version]
-        order = standing.order if since is None else (since, standing.registered)
+        order = standing.order if since is None else (since, standing.order[1])
         before = [other for other in self.standings if other.in_line and other.order < order]
         return before[-1].version if before else None
 
@@ -210,7 +229,7 @@ class Timeline:
         """
         if version in self:
             standing = self[version]
-            return left_for(self.standings, (since or standing.as_of, standing.registered), a_year)
+            return left_for(self.standings, (since or standing.as_of, standing.order[1]), a_year)
         assert since is not None  # noqa: S101 (held by the caller)
         after = max((standing.registered for standing in self.standings), default=0) + 1
         return left_for(self.standings, (since, after), a_year)
@@ -218,19 +237,21 @@ class Timeline:
     def first_to_decide_again(self) -> str | None:
         """Return the earliest version whose backfilled decision no longer follows from those before it.
 
-        Another version is the incumbent now, or other decisions have left more or less of `gate.lifetime` for it.
+        Another version is the incumbent now, or other decisions have left more or less of `gate.lifetime` for it. A rebuilt
+        version is no other one: it predicts the same, and what was decided against the version that it rebuilds stands.
         """
+        originals = {standing.version: standing.original for standing in self.standings}
         incumbent: str | None = None
         for standing in self.standings:
             decision = standing.decision
             if decision is not None and standing.may_change:
-                if decision.incumbent != incumbent:
+                if originals.get(str(decision.incumbent), decision.incumbent) != incumbent:
                     return standing.version
                 told = decision.lifetime
                 if told is not None and left_for(self.standings, standing.order, told["a_year"]) != told["left"]:
                     return standing.version
             if standing.in_line:
-                incumbent = standing.version
+                incumbent = standing.original
         return None
 
 
@@ -262,16 +283,40 @@ def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
         looked = before.decision is not None and before.decision.as_of != decision.as_of
         earlier = before.looks if looked else before.earlier
         standings[name] = _changed(before, decision=decision, decided=entry.number, earlier=earlier)
+    elif entry.kind == "rebuilt":
+        _rebuild(entry, standings)
     elif entry.kind == "withdrawn":
-        standings[name] = _changed(standings[name], withdrawn=body["reason"])
+        original = standings[name].original
+        for equal in [one for one in standings.values() if one.original == original]:
+            standings[equal.version] = _changed(equal, withdrawn=body["reason"])
     else:
         raise RegistryError(
             "The ledger holds an event that this release does not know.",
-            expected="registered, decided or withdrawn",
+            expected="registered, decided, rebuilt or withdrawn",
             found=entry.kind,
             where=f"event {entry.number}",
             remedy="use the release of Ratchet that wrote it, or a newer one",
         )
+
+
+def _rebuild(entry: Entry, standings: dict[str, VersionState]) -> None:
+    """Give a rebuilt version the place, the trigger and the decisions of the version that was in it.
+
+    What the rebuilt version was decided on by itself, if a run trained it before, still counts for `gate.lifetime`.
+    """
+    before, rebuilt = standings[entry.body["rebuild_of"]], standings[entry.body["version"]]
+    own = () if rebuilt.original == before.original else rebuilt.looks
+    standings[before.version] = _changed(before, rebuilt_as=rebuilt.version)
+    standings[rebuilt.version] = _changed(
+        rebuilt,
+        trigger=before.trigger,
+        decision=before.decision,
+        decided=entry.number,
+        earlier=(*own, *before.earlier),
+        rebuild_of=before.original,
+        rebuilt_as=None,
+        place=before.order[1],
+    )
 
 
 def _changed(standing: VersionState, **changes: Any) -> VersionState:
@@ -296,4 +341,33 @@ def require_held(standing: VersionState, as_of: datetime) -> None:
             expected=f"an as-of after {to_iso(standing.since)}, at which it was held",
             found=to_iso(as_of),
             where=standing.version,
+        )
+
+
+def require_replaceable(original: VersionState, rebuilt: VersionState) -> None:
+    """Raise `RegistryError` unless one version can have the place of another one: that of a promoted version of its as-of."""
+    if not original.in_line:
+        decision = original.decision
+        state = f"rebuilt as {original.rebuilt_as}" if original.rebuilt_as else decision and decision.outcome
+        raise RegistryError(
+            "Only a promoted version can be rebuilt.",
+            expected="a version that was promoted, and is neither withdrawn nor rebuilt",
+            found="withdrawn" if original.withdrawn is not None else state or "not decided on",
+            where=original.version,
+            remedy="retrain the model, or name the version that stands for it now",
+        )
+    if rebuilt.version == original.version or rebuilt.as_of != original.as_of:
+        raise RegistryError(
+            "A version is rebuilt as another one of the same as-of.",
+            expected=to_iso(original.as_of),
+            found=to_iso(rebuilt.as_of),
+            where=rebuilt.version,
+        )
+    if rebuilt.withdrawn is not None or rebuilt.in_line:
+        raise RegistryError(
+            "The rebuilt version is on record already, by its own run.",
+            expected="a version that is neither promoted nor withdrawn",
+            found="withdrawn" if rebuilt.withdrawn is not None else "promoted",
+            where=rebuilt.version,
+            remedy="nothing to do if it is promoted; if it is withdrawn, retrain the model at another as-of",
         )

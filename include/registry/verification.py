@@ -87,6 +87,9 @@ def steps(ledger: Ledger, folder: Path) -> list[Step]:
         elif entry.kind == "decided":
             name, decision = f"event {entry.number}, the decision on {version}", Decision.from_json(entry.body)
             found.append(Step(name, lambda decision=decision: walk.decision(decision), entry))  # type: ignore[misc]
+        elif entry.kind == "rebuilt":
+            name = f"event {entry.number}, the rebuild as {version}"
+            found.append(Step(name, lambda entry=entry: walk.rebuild(entry), entry))  # type: ignore[misc]
     return found
 
 
@@ -107,6 +110,9 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
     walk = _Walk(ledger, timeline, folder)
     for standing in timeline.standings:
         yield from _looked(standing.version, lambda standing=standing: walk.version(standing))  # type: ignore[misc]
+    for entry in ledger.entries():
+        if entry.kind == "rebuilt":
+            yield from _looked(f"the rebuild as {entry.body['version']}", lambda entry=entry: walk.rebuild(entry))  # type: ignore[misc]
     sound = 0
     decided = [Decision.from_json(entry.body) for entry in ledger.entries() if entry.kind == "decided"]
     for decision in decided:
@@ -188,6 +194,29 @@ class _Walk:
         for key in sorted(named):
             self._fit(fit_of(self._store, version, key))
         return f"its record, {len(named)} fits, their rows, code and model files are those that they are named by"
+
+    def rebuild(self, entry: Entry) -> str:
+        """Hold a rebuild against its report, and both versions against each other: only libraries and platform may differ."""
+        original, rebuilt = (self._ledger.version(entry.body[name]) for name in ("rebuild_of", "version"))
+        body = get_content(self._store, f"{self._model}/reproductions", ".json", entry.body["proof"])
+        report, predictions = read_json(body), read_json(body)["predictions"] or {}
+        then, now = fit_of(self._store, original), fit_of(self._store, rebuilt)
+        facts = {
+            "version of the report": (original.id, report["version"]),
+            "rebuilt model file": (rebuilt.model_file, report["made_file"]),
+            "rows beyond the tolerance": (0, predictions.get("beyond", 0)),
+            "proved": (True, report["reproduced"]),
+        }
+        same = ("snapshot", "candidate", "estimator", "seed", "config", "code", "classes", "columns", "train")
+        facts |= {name: (getattr(then, name), getattr(now, name)) for name in same}
+        if others := [name for name, (expected, found) in facts.items() if expected != found]:
+            raise ObjectCorrupt(
+                "a rebuild, its report and its versions do not agree",
+                expected=", ".join(f"{name} {facts[name][0]}" for name in others),
+                found=", ".join(str(facts[name][1]) for name in others),
+                where=f"event {entry.number}",
+            )
+        return f"it is the equal of {original.id}, by its report"
 
     def _policy_of_0_1(self, config: str) -> str:
         """Return the digest that release 0.1 gave the rules of a configuration, defaults included, as they are stored."""

@@ -5,6 +5,7 @@ Not here: the record itself (`include.training.fit_record`, `include.registry.ve
 
 PUBLIC: tuple[str, ...] = (
     "page",
+    "rebuild",
     "reproduce",
 )
 """The modules that other rooms may import."""

@@ -59,6 +59,8 @@ class Predictions:
     beyond: int
     """Rows that differ by more than the tolerance."""
     tolerance: float
+    proof: str = "holdout"
+    """The rows that they were compared on: all of the `holdout`, or the stored `golden rows` where the model file can't be used."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ PUBLIC: tuple[str, ...] = (
     "fit_pipeline",
     "fit_record",
     "input_domain",
+    "library_versions",
     "provenance",
     "recipe",
     "training_rows",

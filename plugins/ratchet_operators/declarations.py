@@ -258,7 +258,27 @@ def reconsider_form(model: ModelConfig) -> dict[str, Param]:
 
 def reproduce_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a reproduction; valid as it opens."""
-    return {"version": _version("Trained again from its record and compared. Empty: the champion.")}
+    return {
+        "version": _version("Trained again from its record and compared. Empty: the champion."),
+        "rebuild": Param(
+            False,
+            type="boolean",
+            title="Rebuild",
+            description="After an upgrade of libraries: put the version that is trained again under the new libraries in force "
+            "in place of the old one, if both predict the same.",
+            section="After an upgrade of libraries",
+        ),
+        "tolerance": Param(
+            0.001,
+            type="number",
+            exclusiveMinimum=0,
+            exclusiveMaximum=1,
+            title="Tolerance",
+            description="With Rebuild: how far predictions may differ. A probability by this much; a value by this much times "
+            "the standard deviation of the target.",
+            section="After an upgrade of libraries",
+        ),
+    }
 
 
 def _stands(model: ModelConfig) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.links import PageLink
-from ratchet_operators.operator import RatchetOperator, now
+from ratchet_operators.notify import News, version_page
+from ratchet_operators.operator import now
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
 
 
-class Reproduce(RatchetOperator):
-    """Reproduce the version that the form names, or the champion.
+class Reproduce(ChampionOperator):
+    """Reproduce the version that the form names, or the champion; with *rebuild*, put the version made in its place.
 
     The task fails for good if it does not reproduce, after the report is stored and linked.
     """
@@ -23,7 +25,10 @@ class Reproduce(RatchetOperator):
     operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Reproduction"),)
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return the outcome and the digest of the report."""
+        """Return the outcome and the digest of the report; of a rebuild, the rebuilt version as well."""
+        return self._rebuild(context) if context["params"].get("rebuild") else self._reproduce(context)
+
+    def _reproduce(self, context: Context) -> dict[str, Any]:
         from include.errors import NotReproduced
         from include.registry.ledger import Ledger
         from include.registry.rollback import find_version
@@ -56,3 +61,36 @@ class Reproduce(RatchetOperator):
             "differences": len(report.differences),
             "report": digest,
         }
+
+    def _rebuild(self, context: Context) -> dict[str, Any]:
+        from include.errors import NotReproduced
+        from include.registry.rollback import find_version
+        from include.reproduction.rebuild import find_own_rebuild, rebuild
+
+        ledger, params, actor = self.open_ledger(), context["params"], self.actor(context)
+        own = find_own_rebuild(ledger.entries(), actor)  # of a try that was killed after it had written
+        version = str(own.body["rebuild_of"]) if own else find_version(ledger.timeline(), params.get("version"))
+        if own is None:
+            done = rebuild(
+                ledger,
+                self.config,
+                self.folder,
+                version,
+                actor=actor,
+                at=now(context),
+                tolerance=float(params["tolerance"]),
+                threads=self.threads,
+            )
+            self.page = f"{self.config.name}/reproductions/{done.page}"
+            if done.version is None:
+                raise NotReproduced(
+                    done.sentence,
+                    where=f"{version}; report {done.digest[:12]}, linked from this task",
+                    remedy="look at the largest difference: a greater tolerance is yours to choose; otherwise retrain the model",
+                )
+            own = find_own_rebuild(ledger.entries(), actor)
+        rebuilt, proof = (None, None) if own is None else (str(own.body["version"]), own.body["proof"])
+        self.announce(context, ledger)
+        sentence = f"{rebuilt}, trained again under other libraries, has the place of {version}: it predicts the same"
+        self.news = News("promoted", sentence, rebuilt, version_page(self.config.name, str(rebuilt)))
+        return {"config": self.identity, "version": version, "rebuilt": rebuilt, "report": proof}

@@ -81,7 +81,7 @@ def test_scores_and_a_changed_champion_are_asset_events(described: Any) -> None:
 
 def test_the_forms_of_score_and_reproduce_are_valid_as_they_open(described: Any) -> None:
     assert described["score"]["params"] == {"as_of": None}
-    assert described["reproduce"]["params"] == {"version": None}
+    assert described["reproduce"]["params"] == {"version": None, "rebuild": False, "tolerance": 0.001}
 
 
 def test_a_rollback_asks_for_a_reason_and_takes_a_version(described: Any, in_airflow: Callable[..., Any]) -> None:

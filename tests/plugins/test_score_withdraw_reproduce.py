@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from importlib.metadata import version as version_here
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from structlog.testing import capture_logs
 from include.registry.ledger import Ledger
 from include.registry.versions import load_version
 from include.storage.local import LocalStore
+from include.training import recipe
 from ratchet_operators import IngestInterval, Reproduce, Score, Withdraw
 
 
@@ -159,3 +161,24 @@ def test_a_rollback_puts_the_champion_before_in_force_once_and_announces_it(depl
     event = deployment.events["x-ratchet://parcels/champion"]
     assert (event["version"], event["before"]) == (deployment.champion, withdrawn)
     assert event["event"] == len(Ledger(deployment.store, "parcels").entries()) - 1
+
+
+def test_a_rebuild_after_an_upgrade_emits_the_champion_event_and_finds_itself_when_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = Deployment(tmp_path)
+    with monkeypatch.context() as then:
+        then.setattr(recipe, "version", lambda name: "1.0.0" if name == "scikit-learn" else version_here(name))
+        run_chain(older.store, older.model, older.folder, month(4))
+    monkeypatch.setenv("RATCHET_STORE", older.store.url)
+    monkeypatch.setenv("RATCHET_MODELS", str(older.folder.parent))
+    before = older.champion
+    done = older.run(Reproduce, version=None, rebuild=True, tolerance=0.001)
+    assert (done["version"], done["rebuilt"]) == (before, older.champion) and before != older.champion
+    event = older.events["x-ratchet://parcels/champion"]
+    assert (event["before"], event["version"]) == (before, older.champion)
+    assert older.page is not None and b"holdout" in older.store.get(f"{older.page}.html")
+    assert older.run(Reproduce, version=None, rebuild=True, tolerance=0.001) == done
+    assert older.events["x-ratchet://parcels/champion"] == event
+    with pytest.raises(AirflowFailException, match="nothing to rebuild"):
+        older.run(Reproduce, run_id="another", version=None, rebuild=True, tolerance=0.001)

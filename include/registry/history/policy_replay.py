@@ -73,20 +73,22 @@ def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
     list of Replayed
         One for every version that was decided on and is not withdrawn, in their order.
     """
+    timeline = ledger.timeline()
+    equal = timeline.original_of
     measured = {
-        (entry.body["version"], entry.body["incumbent"]): Decision.from_json(entry.body)
+        (equal(entry.body["version"]), equal(entry.body["incumbent"])): Decision.from_json(entry.body)
         for entry in ledger.entries()
         if entry.kind == "decided"
     }
     replayed: list[Replayed] = []
     incumbent: str | None = None
     budget, a_year = Budget(), policy.lifetime.wrong_promotions.a_year if policy.lifetime else 0.0
-    for standing in ledger.timeline().standings:
-        if standing.decision is None or standing.withdrawn is not None:
+    for standing in timeline.standings:
+        if standing.decision is None or standing.withdrawn is not None or standing.rebuilt_as is not None:
             continue
         version, recorded = standing.version, standing.decision.outcome
         budget = budget.grown(standing.since, a_year)
-        if (known := measured.get((version, incumbent))) is None:
+        if (known := measured.get((standing.original, equal(incumbent)))) is None:
             reason = (
                 f"It was never measured against {incumbent or 'the baselines alone'}; a backfill of its date would."
             )
@@ -101,7 +103,7 @@ def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
             budget = budget.minus(judgement.lifetime["spent"])
         reply = approval_reply(known) if needs_approval(policy.approval, judgement.outcome, trigger) else None
         outcome, reason, approval = conclude(
-            judgement, policy, trigger=trigger, reply=reply, evidence=comparison.digest, incumbent=incumbent
+            judgement, policy, trigger=trigger, reply=reply, evidence=comparison.digest, incumbent=known.incumbent
         )
         unknown = approval is not None and approval["answer"] == ApprovalAnswer.UNASKED and known.approval is None
         replayed.append(Replayed(version, recorded, incumbent, None if unknown else outcome, reason))

@@ -90,6 +90,10 @@ class VersionSummary:
             return "Nothing was decided yet: its run is under way, waits for an approval, or ended before the gate."
         metric = str(decision.primary["metric"])
         reason = decision.reason.replace(metric, metric_name(metric), 1).rstrip(".")
+        if self.standing.rebuilt_as is not None:
+            reason += f". Trained again under other libraries, its equal {self.standing.rebuilt_as} has its place now"
+        elif self.standing.rebuild_of is not None:
+            reason = f"as the equal of {self.standing.rebuild_of}, trained again under other libraries; of that one: {reason}"
         if self.standing.withdrawn is not None:
             return (
                 f"Withdrawn: {self.standing.withdrawn.rstrip('.')}. It had been {_FATES[decision.outcome]}: {reason}."

@@ -1,0 +1,49 @@
+"""Rebuild a version after an upgrade of libraries, from a terminal."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import datetime
+
+from include.command_line.ledger_queries import ledger_of
+from include.config.load import load_model
+from include.config.settings import Settings
+from include.errors import NotReproduced
+from include.registry.rollback import find_version
+from include.reproduction.rebuild import rebuild as run_rebuild
+from include.storage.content import to_iso
+
+
+def rebuild(model: str, version: str | None, tolerance: float, at: datetime) -> str:
+    """Put a version in force that is trained again under the libraries here, and return what was done.
+
+    Parameters
+    ----------
+    version : str or None
+        The version's id, or the beginning of it; None for the champion.
+    tolerance : float
+        How far predictions may differ: of probabilities as it is, of values times the standard deviation of the target.
+    at : datetime
+        The instant that goes on record.
+
+    Raises
+    ------
+    NotReproduced
+        When the predictions differ.
+    """
+    settings = Settings.from_environment()
+    ledger, folder = ledger_of(model), settings.models / model
+    declared = load_model(folder / "model.yaml")
+    actor = {"trigger": "manual", "dag": "command line", "run": f"rebuild {to_iso(at)}", "user": getpass.getuser()}
+    found = find_version(ledger.timeline(), version)
+    done = run_rebuild(
+        ledger, declared, folder, found, actor=actor, at=at, tolerance=tolerance, threads=settings.threads
+    )
+    if done.version is None:
+        report = f"{model}/reproductions/{done.digest}.json"
+        raise NotReproduced(
+            done.sentence,
+            where=f"the report {report}",
+            remedy="a greater --tolerance is yours to choose; otherwise retrain the model",
+        )
+    return done.sentence
