@@ -12,7 +12,6 @@ PUBLIC: tuple[str, ...] = (
     "resources",
     "serving",
     "slices",
-    "sources",
     "training",
     "watch",
 )
