@@ -123,6 +123,37 @@ def verify(model: Model) -> None:
 
 
 @app.command()
+def copy(
+    to: Annotated[
+        str, typer.Argument(help="The other store: file:///folder or s3://bucket/prefix. It may hold an earlier copy.")
+    ],
+    model: Annotated[
+        list[str] | None, typer.Option(help="Copy this model only. May stand several times; all if left out.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(help="Copy what was on record at this instant (UTC), and nothing later.")
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option(help="The Airflow connection of the other store, where it needs one of its own.")
+    ] = None,
+) -> None:
+    """Copy the store to another one while runs go on: a backup, or a store as it was. Ends with 1 if an object is damaged."""
+    from include.command_line.store import store_at, store_of_settings
+    from include.storage.copying import copy_store
+
+    copied = copy_store(
+        store_of_settings(),
+        store_at(to, connection),
+        [f"{name}/" for name in model or ()] or [""],
+        until=registry.instant_of(until),
+        tell=typer.echo,
+    )
+    typer.echo(copied.told())
+    if copied.damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
 def pack(
     model: Model,
     version: Annotated[

@@ -22,9 +22,12 @@ def store_of_settings() -> ObjectStore:
         When there is no such connection.
     """
     settings = Settings.from_environment()
-    if settings.store_connection is None:
-        return open_store(settings.store)
-    return open_store(settings.store, s3_client=lambda: _client(str(settings.store_connection)))
+    return store_at(settings.store, settings.store_connection)
+
+
+def store_at(url: str, connection: str | None = None) -> ObjectStore:
+    """Open the store at an address, for S3 by an Airflow connection if one is named; raises `ConfigError`."""
+    return open_store(url, s3_client=None if connection is None else lambda: _client(connection))
 
 
 def _client(connection: str) -> Any:

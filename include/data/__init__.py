@@ -1,7 +1,7 @@
 """Data: from a source to partitions, snapshots and typed frames, correct in time.
 
 Here are partitions (what a source held, and when that was read), snapshots, windows, the random split of tables without event
-time, and frames. Sub-packages: `sources`, `columns`, `quality`. Not here: learned preprocessing (`include.training`).
+time, and frames. Sub-packages: `sources`, `columns`, `joins`, `quality`. Not here: learned preprocessing (`include.training`).
 """
 
 PUBLIC: tuple[str, ...] = (

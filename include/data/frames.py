@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 from include.config.code import load_function
 from include.config.model import ModelConfig
 from include.config.sections.data import LOT, ROW
-from include.config.sections.sources import ColumnType
-from include.data.columns.conversion import convert, refusal
+from include.config.sections.rows.sources import ColumnType
+from include.data.columns.conversion import ARROW, convert, refusal
 from include.data.columns.equal_values import equal_values
+from include.data.joins.joined_columns import add_joined
 from include.data.slots import bounds
-from include.data.snapshots import Pinned, Snapshot, coverage
+from include.data.snapshots import Pinned, PinnedJoin, Snapshot, coverage
 from include.data.windows import Window, WindowName
 from include.errors import DataError, NotEnoughRows, nearest
 from include.storage.concurrency import at_once
@@ -107,6 +108,10 @@ def read_table(
     needed = list(dict.fromkeys([*raw, data.event_time, *(data.labels if labelled else ())]))
     if missing := [name for name in needed if name not in snapshot.schema]:
         raise _no_column(missing[0], snapshot.schema, snapshot.model)
+    own = snapshot.own_schema
+    joins = [join for join in snapshot.joins if any(name in needed for name, _, _, _ in join.rule.made())]
+    keys = [name for join in joins for name in join.rule.on]
+    needed = list(dict.fromkeys([*(name for name in needed if name in own), *keys]))
     chosen = None if among is None else set(among)
     wanted = [pinned for pinned in _touching(snapshot, window) if chosen is None or pinned in chosen]
     reads: list[Callable[[], Any]] = [partial(read_partition, store, snapshot, pinned, needed) for pinned in wanted]
@@ -128,7 +133,27 @@ def read_table(
         # Rows to predict, or to look at again, have a training window of no length.
         if not rows and one.after < one.until and among is None:
             raise nothing_in(snapshot, one, "train" if one == snapshot.split.train else "holdout", data.target)
-    return pa.concat_tables(kept).select([*raw, *((SLOT, POSITION) if positions else ())])
+    rows = pa.concat_tables(kept)
+    for join in joins:
+        rows = add_joined(rows, data.event_time, _partners(store, join, rows[data.event_time]), join.rule, raw)
+    return rows.select([*raw, *((SLOT, POSITION) if positions else ())])
+
+
+def _partners(store: ObjectStore, join: PinnedJoin, times: pa.ChunkedArray) -> pa.Table:
+    """Return the rows of a second source that rows of some event times may be joined with; more of them do no harm."""
+    columns = list(join.rule.reads)
+    extremes = pc.min_max(times).as_py()
+    if extremes["min"] is None:
+        reached = []
+    else:
+        reach = Window(extremes["min"] - join.rule.reach, extremes["max"])
+        reached = [pinned for pinned in join.rows.partitions if pinned.rows and _touches(pinned, reach)]
+    none = pa.table({name: pa.array([], ARROW[cast(ColumnType, join.rows.schema[name])]) for name in columns})
+    texts = [name for name in columns if join.rows.schema[name] == "string"]
+    for name in texts:
+        none = none.set_column(columns.index(name), name, none[name].dictionary_encode())
+    parts = at_once(store, [partial(read_partition, store, join.rows, pinned, columns) for pinned in reached])
+    return pa.concat_tables([none, *parts])
 
 
 def typed_rows(frame: pd.DataFrame, schema: Mapping[str, str], timezone: str, model: str) -> pd.DataFrame:

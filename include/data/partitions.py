@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 from include.config.durations import Duration
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
-from include.config.sections.sources import ColumnType
+from include.config.sections.rows.sources import ColumnType
 from include.data.columns.conversion import ARROW, declared_type
 from include.data.columns.lookalikes import LookAlikes
+from include.data.joins.pinning import with_joins
 from include.data.random_split import random_split
 from include.data.row_digests import in_canonical_order, table_digest
 from include.data.slot_buffer import SlotBuffer
@@ -283,11 +284,17 @@ def read_again(
     SourceError, SchemaChanged
         When rows are not as declared, or no longer of the snapshot's schema.
     """
-    slots = [pinned.slot for pinned in snapshot.partitions]
-    schema = cast(dict[str, ColumnType], snapshot.schema)
-    place = partitions_folder(snapshot.model, snapshot.source)
-    observations, _ = _observe(scratch, place, model, folder, slots, schema, at, connections)
-    return replace(snapshot, partitions=tuple(map(_pinned, observations)), excluded=None)
+
+    def again(data: Data, pinned: Snapshot) -> Snapshot:
+        slots = [one.slot for one in pinned.partitions]
+        schema = cast(dict[str, ColumnType], pinned.own_schema)
+        place = partitions_folder(pinned.model, pinned.source)
+        observations, _ = _observe(scratch, place, model.name, data, folder, slots, schema, at, connections)
+        return replace(pinned, partitions=tuple(map(_pinned, observations)), excluded=None)
+
+    own, *others = [again(*one) for one in zip(model.data.sources, snapshot.sources, strict=True)]
+    joins = [replace(join, rows=rows) for join, rows in zip(snapshot.joins, others, strict=True)]
+    return replace(own, joins=tuple(joins))
 
 
 def _pin(
@@ -302,7 +309,6 @@ def _pin(
     connections: Connections,
     wait: Duration | None,
 ) -> Snapshot:
-    data = model.data
     if as_of > started:
         raise DataError(
             "The as-of lies in the future.",
@@ -311,18 +317,49 @@ def _pin(
             where=f"model {model.name}",
             remedy="choose an earlier as-of",
         )
+
+    def pin(data: Data, split: Split, wait: Duration | None = None) -> Snapshot:
+        return _pin_source(
+            store,
+            model.name,
+            data,
+            folder,
+            split,
+            as_of=as_of,
+            at=at,
+            started=started,
+            connections=connections,
+            wait=wait,
+        )
+
+    return with_joins(pin(model.data, split, wait), model.data, pin)
+
+
+def _pin_source(
+    store: ObjectStore,
+    model: str,
+    data: Data,
+    folder: Path,
+    split: Split,
+    *,
+    as_of: datetime,
+    at: datetime,
+    started: datetime,
+    connections: Connections,
+    wait: Duration | None,
+) -> Snapshot:
     needed = split.slots(data.partition)
     source = source_digest(data, folder)
-    catalogue = Catalogue(store, model.name, source)
+    catalogue = Catalogue(store, model, source)
     entries = catalogue.log.read()
     known = {slot: one for slot, (one, _) in _newest(entries).items()}
     due = again = _due(needed, known, data, _doubtful(entries, started))
     until = as_of + (wait or Duration("0s"))
     while again:
-        log.info("%s: reading %d of %d partitions, %s to %s", model.name, len(again), len(needed), again[0], again[-1])
+        log.info("%s: reading %d of %d partitions, %s to %s", model, len(again), len(needed), again[0], again[-1])
         entries = catalogue.log.known
         observations, schema = _observe(
-            store, catalogue.folder, model, folder, again, _schema(entries), started, connections
+            store, catalogue.folder, model, data, folder, again, _schema(entries), started, connections
         )
         late = _late(needed, observations, split.holdout) if at < until else None
         # What is waited for is not on record as empty: `as_known_then` would have it empty for ever.
@@ -333,20 +370,18 @@ def _pin(
                 f"Partition {late} has no row yet.",
                 until=until,
                 expected=f"rows by {to_iso(until)}, which `data.wait: {wait}` gives it",
-                where=f"model {model.name}, as of {to_iso(as_of)}",
+                where=f"model {model}, as of {to_iso(as_of)}",
             )
     newest = catalogue.newest()
     chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(as_of)
     if behind := [slot for slot in needed if chosen[slot].content != newest[slot].content]:
-        log.info("%s: as known at as-of, before later corrections: %s", model.name, ", ".join(behind))
+        log.info("%s: as known at as-of, before later corrections: %s", model, ", ".join(behind))
     pinned = tuple(_pinned(chosen[slot]) for slot in needed)
-    snapshot = Snapshot(
-        model.name, as_of.astimezone(UTC), source, split, pinned, cast(dict[str, str], catalogue.schema())
-    )
+    snapshot = Snapshot(model, as_of.astimezone(UTC), source, split, pinned, cast(dict[str, str], catalogue.schema()))
     changed = sum(slot in known and known[slot].content != newest[slot].content for slot in due)
     log.info(
         "%s: snapshot %s pins %d partitions with %d rows; %d were read, %d of them new, %d corrected",
-        *(model.name, snapshot.digest[:12], len(pinned), sum(one.rows for one in pinned)),
+        *(model, snapshot.digest[:12], len(pinned), sum(one.rows for one in pinned)),
         *(len(due), sum(slot not in known for slot in due), changed),
     )
     return snapshot
@@ -386,14 +421,14 @@ def _settled_at(slot: str, label_delay: Duration) -> datetime:
 def _observe(
     store: ObjectStore,
     place: str,
-    model: ModelConfig,
+    model: str,
+    data: Data,
     folder: Path,
     slots: list[str],
     recorded: Mapping[str, ColumnType],
     started: datetime,
     connections: Connections,
 ) -> tuple[list[Observation], dict[str, str]]:
-    data = model.data
     observations = []
     looks = LookAlikes()
     with tempfile.TemporaryDirectory(prefix="ratchet-ingest-") as scratch:
@@ -407,16 +442,16 @@ def _observe(
         if spool.elsewhere:
             log.info(
                 "%s: %d rows of other partitions were passed over (event times %s to %s)",
-                *(model.name, spool.elsewhere, _instant(spool.first), _instant(spool.last)),
+                *(model, spool.elsewhere, _instant(spool.first), _instant(spool.last)),
             )
         for slot, table in spool.tables():
             if table is None:
                 table = _empty(schema)
             complete_to = to_iso(min(started.astimezone(UTC), _settled_at(slot, data.label_delay)))
             observations.append(_keep(store, place, slot, table, data, complete_to))
-            log.debug("%s: partition %s has %d rows", model.name, slot, observations[-1].rows)
+            log.debug("%s: partition %s has %d rows", model, slot, observations[-1].rows)
     for name, count in looks.found().items():
-        log.warning("%s: %d levels of column %s look like another one; they are kept apart", model.name, count, name)
+        log.warning("%s: %d levels of column %s look like another one; they are kept apart", model, count, name)
     return observations, schema
 
 
@@ -459,7 +494,7 @@ def _check_unique(table: pa.Table, data: Data, slot: str) -> None:
             f"Rows of partition {slot} have the same id.",
             expected=f"one row for each {', '.join(row_id)}",
             found=f"{repeated} rows too many",
-            remedy="add a column to `data.row_id` that tells them apart, or remove repeated rows where they come from",
+            remedy="add a column to `row_id` that tells them apart (of a join, that which says when a row became known, as `known_at`), or remove repeated rows where they come from",
         )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from include.config.sections.rows.joins import JoinRule
 from include.data.slots import bounds
 from include.data.windows import Split, Window
 from include.storage.content import digest_json, from_iso, get_content, put_json, read_json, to_iso
@@ -34,9 +35,11 @@ class Snapshot:
     source : str
         Digest of everything that says how rows are read; partitions are kept under its first twelve characters.
     schema : dict
-        The type of every column, in the words of model.yaml.
+        The type of every column, in the words of model.yaml; those that joins add among them.
     excluded : str or None
         Digest of the quarantine file: a Parquet file with the columns ``slot`` and ``position`` of rows set aside.
+    joins : tuple of PinnedJoin
+        The second sources, with the columns that they add.
     """
 
     model: str
@@ -46,11 +49,23 @@ class Snapshot:
     partitions: tuple[Pinned, ...]
     schema: dict[str, str]
     excluded: str | None = None
+    joins: tuple[PinnedJoin, ...] = ()
 
     @cached_property
     def digest(self) -> str:
         """The digest of the canonical JSON."""
         return digest_json(self.to_json())
+
+    @property
+    def own_schema(self) -> dict[str, str]:
+        """The types of the columns that the partitions hold: those that no join adds."""
+        added = {name for join in self.joins for name, _, _, _ in join.rule.made()}
+        return {name: kind for name, kind in self.schema.items() if name not in added}
+
+    @property
+    def sources(self) -> tuple[Snapshot, ...]:
+        """What is pinned of each source: the model's own, then those that are joined."""
+        return (self, *(join.rows for join in self.joins))
 
     def without(self, excluded: str) -> Snapshot:
         """Return the snapshot with the rows of a quarantine file set aside."""
@@ -70,6 +85,8 @@ class Snapshot:
             "partitions": [vars(pinned) for pinned in self.partitions],
             "schema": dict(self.schema),
             "excluded": self.excluded,
+            # Without joins nothing, as before there were any: digests stay.
+            **({"joins": [join.to_json() for join in self.joins]} if self.joins else {}),
         }
 
     @classmethod
@@ -81,6 +98,7 @@ class Snapshot:
                 "as_of": from_iso(value["as_of"]),
                 "split": Split.from_json(value["split"]),
                 "partitions": tuple(Pinned(**pinned) for pinned in value["partitions"]),
+                "joins": tuple(PinnedJoin.from_json(one) for one in value.get("joins", ())),
             }
         )
 
@@ -93,6 +111,31 @@ class Snapshot:
     def load(cls, store: ObjectStore, model: str, digest: str) -> Snapshot:
         """Return the snapshot named ``digest``; raises `ObjectMissing`, `ObjectCorrupt`."""
         return cls.from_json(read_json(get_content(store, f"{model}/snapshots", ".json", digest)))
+
+
+@dataclass(frozen=True)
+class PinnedJoin:
+    """A second source as a run sees it.
+
+    Attributes
+    ----------
+    rule : JoinRule
+        Which of its rows are joined, and what is taken from them.
+    rows : Snapshot
+        Its partitions and their schema; the holdout is all the time that partners may lie in.
+    """
+
+    rule: JoinRule
+    rows: Snapshot
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {"rule": self.rule.said(), "rows": self.rows.to_json()}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> PinnedJoin:
+        """Read what `to_json` wrote."""
+        return cls(JoinRule.model_validate(value["rule"], extra="ignore"), Snapshot.from_json(value["rows"]))
 
 
 def partitions_folder(model: str, source: str) -> str:

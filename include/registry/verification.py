@@ -292,9 +292,10 @@ class _Walk:
         if not self._new("snapshots", digest):
             return
         snapshot = Snapshot.load(self._store, self._model, digest)
-        for pinned in snapshot.partitions:
-            if self._new("partitions", f"{snapshot.partition_key(pinned)} {pinned.file}"):
-                check_partition(self._store, snapshot, pinned)
+        for source in snapshot.sources:
+            for pinned in source.partitions:
+                if self._new("partitions", f"{source.partition_key(pinned)} {pinned.file}"):
+                    check_partition(self._store, source, pinned)
         if snapshot.excluded is not None:
             self._content("quarantine", ".parquet", snapshot.excluded)
 

@@ -65,8 +65,8 @@ def changed_rows(
     for before, after in zip(then.partitions, now.partitions, strict=True):
         if before.content == after.content:
             continue
-        old = _within(read_partition(store, then, before, list(then.schema)), then, data.event_time)
-        new = _within(read_partition(scratch, now, after, list(then.schema)), then, data.event_time)
+        old = _within(read_partition(store, then, before, list(then.own_schema)), then, data.event_time)
+        new = _within(read_partition(scratch, now, after, list(then.own_schema)), then, data.event_time)
         change = _compare(before.slot, old, new, keys)
         if change.changed or change.added or change.removed:
             yield change

@@ -10,7 +10,7 @@ from typing import Any
 
 from include.config.code import file_digests
 from include.config.model import ModelConfig
-from include.config.sections.sources import PythonSource
+from include.config.sections.rows.sources import PythonSource
 from include.data.snapshots import Snapshot
 from include.data.sources.registry import source_digest
 from include.errors import ObjectMissing, RatchetError
@@ -69,10 +69,10 @@ def of_code(
     recorded = {name: digest[:12] for name, digest in listed_code(store, fit.model, fit.code).items()}
     here = {name: digest[:12] for name, digest in file_digests(recipe.code(folder)).items()}
     yield from _of_table(Kind.CODE, recorded, here, bears=False)
-    source = config.data.source
-    if isinstance(source, PythonSource) and (now := source_digest(config.data, folder)) != snapshot.source:
-        name = f"{source.reader.partition(':')[0]}.py, or what it imports"
-        yield ReproductionDifference(Kind.CODE, name, snapshot.source[:12], now[:12], bears=False)
+    for data, pinned in zip(config.data.sources, snapshot.sources, strict=True):
+        if isinstance(data.source, PythonSource) and (now := source_digest(data, folder)) != pinned.source:
+            name = f"{data.source.reader.partition(':')[0]}.py, or what it imports"
+            yield ReproductionDifference(Kind.CODE, name, pinned.source[:12], now[:12], bears=False)
 
 
 def of_records(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from include.config.model import ModelConfig
+from include.config.sections.data import Data
 from include.data.frames import read_rows
 from include.data.partitions import read_again
 from include.data.snapshots import Pinned, Snapshot
@@ -144,27 +145,42 @@ def _of_rows(
 
     A partition whose bytes are damaged is taken from the source, if that still gives the very same file.
     """
-    broken = damaged(store, snapshot)
     try:
         now = read_source()
     except StoreUnavailable:
         raise
     except RatchetError as error:
         log.warning("the source can't be compared: %s", error)
-        recorded = f"{sum(pinned.rows for pinned in snapshot.partitions):,} rows"
+        recorded = f"{sum(pinned.rows for source in snapshot.sources for pinned in source.partitions):,} rows"
         yield ReproductionDifference(
             Kind.ROWS, "of the source", recorded, f"not to be read: {error.message}", bears=False
         )
         now = None
+    for place, (data, then) in enumerate(zip(config.data.sources, snapshot.sources, strict=True)):
+        name = f"join `{snapshot.joins[place - 1].rule.name}`, " if place else ""
+        today = None if now is None else now.sources[place]
+        yield from _of_source(store, data, then, today, scratch, again, name)
+
+
+def _of_source(
+    store: ObjectStore,
+    data: Data,
+    snapshot: Snapshot,
+    now: Snapshot | None,
+    scratch: ScratchStore,
+    again: ScratchStore,
+    of: str,
+) -> Iterator[ReproductionDifference]:
+    broken = damaged(store, snapshot)
     if now is not None:
         whole = [pair for pair in zip(snapshot.partitions, now.partitions, strict=True) if pair[0] not in broken]
         then = _only(snapshot, [before for before, _ in whole])
         today = _only(now, [after for _, after in whole])
-        for change in changed_rows(store, then, again, today, config.data):
-            name = f"of the source, partition {change.slot}"
+        for change in changed_rows(store, then, again, today, data):
+            name = f"of the source, {of}partition {change.slot}"
             yield ReproductionDifference(Kind.ROWS, name, f"{change.rows:,} rows", str(change), bears=False)
     for pinned in broken:
-        name = f"partition {pinned.slot}"
+        name = f"{of}partition {pinned.slot}"
         same = next((one for one in now.partitions if one == pinned), None) if now is not None else None
         if same is None:
             other = "damaged or missing in the store, and the source gives other rows now"

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from include.config.model import ModelConfig
 from include.config.schedule_ticks import interval_until
-from include.config.sections.sources import Slot
+from include.config.sections.rows.sources import Slot
 from include.data.partitions import ingest_window
 from include.data.random_split import whole_table
 from include.data.snapshots import Snapshot

@@ -7,6 +7,7 @@ PUBLIC: tuple[str, ...] = (
     "answers",
     "concurrency",
     "content",
+    "copying",
     "local",
     "log",
     "opening",

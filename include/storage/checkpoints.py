@@ -30,7 +30,14 @@ FEWEST = 2
 _GZIP = 31  # zlib's word for the format of gzip, so that `zcat` shows a checkpoint
 _LARGEST = 1 << 30  # bytes of one object, unpacked
 _NAME = re.compile(r"(\d{8})-(\d{8})\.jsonl\.gz")
+_BESIDE = "-checkpoints"
 _NEWEST_FIRST = 99_999_999  # names count down, so that a listing begins with the newest
+
+
+def is_checkpoint(key: str) -> bool:
+    """Tell whether an object is a part of a log's checkpoint."""
+    folder, _, name = key.rpartition("/")
+    return folder.endswith(_BESIDE) and _NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Checkpoints:
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
         self.store = store
-        self.folder = f"{prefix}-checkpoints/"
+        self.folder = f"{prefix}{_BESIDE}/"
         self._whole, self._whole_bytes = 0, 0  # where the newest one-object checkpoint known here ends, and its size
         self._unfit: set[str] = set()
 

@@ -13,7 +13,6 @@ PUBLIC: tuple[str, ...] = (
     "score",
     "serving",
     "slices",
-    "sources",
     "training",
     "watch",
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from include.config.durations import Duration
 from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
 from include.config.section import Section
-from include.config.sections.sources import FilesSource, Slot, Source, SqlSource
+from include.config.sections.rows.joins import Join
+from include.config.sections.rows.sources import FilesSource, Slot, Source, SqlSource
 from include.config.time_zones import Ambiguous, Clock, Zone
 from include.errors import nearest
 
@@ -69,6 +70,8 @@ class Data(Section):
     """How long after its as-of a run waits for rows of the newest partition that is over by then, if there are none yet. It gives up its worker's slot meanwhile, looks again every few minutes, and goes on without them in the end. A backfill of old dates does not wait."""
     corrections: Literal["as_now_known", "as_known_then"] = "as_now_known"
     """Which content of a partition that was corrected later a run reads: the newest, or the one that was known at its as-of (the first on record if none was)."""
+    joins: tuple[Join, ...] = Field(default=(), exclude_if=lambda joins: not joins)
+    """Second sources whose columns are added to each row as they were known at its event time; see [docs/joins.md](joins.md). Only with `event_time`."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -123,6 +126,45 @@ class Data(Section):
         if self.equal_rows == "separate" and (self.row_id != (ROW,) or self.entity is not None):
             raise ValueError("expected `equal_rows` only of a table without `event_time`, `row_id` and `entity`")
         return self
+
+    @model_validator(mode="after")
+    def _joinable(self) -> Data:
+        if self.joins and self.timeless:
+            raise ValueError("expected `joins` only with `event_time`: they hold what was known by then")
+        names = [name for join in self.joins for name, _, _, _ in join.made()]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two joins make the column `{twice[0]}`: give one of them another `name`")
+        for join in self.joins:
+            if made := {name for name, _, _, _ in join.made()} & {self.event_time, *self.row_id, *self.labels}:
+                raise ValueError(
+                    f"the join `{join.name}` makes `{sorted(made)[0]}`, which the model's own source gives"
+                )
+            try:
+                self.of_join(join)
+            except ValidationError as error:
+                told = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise ValueError(f"in the join `{join.name}`: {told}") from None
+        return self
+
+    def of_join(self, join: Join) -> Data:
+        """Return the declaration by which a second source is read, stored and pinned as this one is."""
+        return Data(
+            source=join.source,
+            event_time=join.valid_from,
+            row_id=join.keys,
+            partition=join.partition,
+            label_delay=join.delay,
+            windows=self.windows,
+            timezone=join.timezone or self.timezone,
+            ambiguous=join.ambiguous or self.ambiguous,
+            recheck=join.recheck,
+            corrections=self.corrections,
+        )
+
+    @property
+    def sources(self) -> tuple[Data, ...]:
+        """How each source is read: the model's own, then those that are joined."""
+        return (self, *map(self.of_join, self.joins))
 
     @property
     def clock(self) -> Clock:

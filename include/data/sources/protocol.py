@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import pyarrow as pa
 
 from include.config.sections.data import Data
-from include.config.sections.sources import SourceSection
+from include.config.sections.rows.sources import SourceSection
 from include.data.slots import bounds
 from include.data.sources.connections import Connections
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from include.config.code import code_digest
 from include.config.sections.data import LOT, ROW, Data
-from include.config.sections.sources import ColumnType
+from include.config.sections.rows.sources import ColumnType
 from include.data.columns.conversion import SchemaConverter
 from include.data.columns.epochs import plausible
 from include.data.random_split import RandomPlaces

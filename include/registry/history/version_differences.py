@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.config.model import ModelConfig
+from include.data.snapshots import Snapshot
 from include.registry.history.version_details import VersionDetails
 from include.storage.content import to_iso
 
@@ -79,8 +80,15 @@ def _data(of: VersionDetails) -> dict[str, Any]:
         "holdout rows after": to_iso(split.holdout.after),
         "holdout rows until": to_iso(split.holdout.until),
         "source": of.snapshot.source[:12],
-        **{f"partition {p.slot}": f"{p.content[:12]}, {p.rows:,} rows" for p in of.snapshot.partitions},
+        **_partitions("", of.snapshot),
+        **{name: fact for join in of.snapshot.joins for name, fact in _partitions(join.rule.name, join.rows).items()},
+        **{f"join {join.rule.name}": str(join.rule.said()) for join in of.snapshot.joins},
     }
+
+
+def _partitions(join: str, rows: Snapshot) -> dict[str, str]:
+    of = f" of join {join}" if join else ""
+    return {f"partition {one.slot}{of}": f"{one.content[:12]}, {one.rows:,} rows" for one in rows.partitions}
 
 
 def _schema(of: VersionDetails) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from include.config.durations import Duration
 from include.config.sections.data import Windows
-from include.config.sections.sources import Slot
+from include.config.sections.rows.sources import Slot
 from include.data.slots import bounds, slot_of, slots_between
 from include.data.windows import Split, split_at
 

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from include.config.sections.data import Data
-from include.config.sections.sources import Column
+from include.config.sections.rows.sources import Column
 from include.config.time_zones import Clock
 from include.data.columns.clock_changes import ClockChange, local_to_utc
 from include.data.columns.conversion import parse
