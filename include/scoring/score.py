@@ -6,6 +6,7 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from include.config.model import ModelConfig
@@ -18,7 +19,8 @@ from include.data.sources.connections import Connections
 from include.data.windows import Window
 from include.registry.ledger import Ledger
 from include.registry.versions import Version
-from include.scoring.predictor import open_predictor
+from include.scoring.attributions import Attributions, NotAttributable, attribute
+from include.scoring.predictor import Predictor, open_predictor
 from include.scoring.publication import Manifest, Publication
 from include.scoring.scores import Scores, keys_of, scores_of
 from include.storage.content import to_iso
@@ -143,7 +145,16 @@ def _predict(
         frame = predictor.read(store, snapshot, columns)
         with threadpool_limits(limits={"openmp": threads, "blas": 1}):
             predictions = predictor.predict(frame)
-        return scores_of(frame[keys_of(data, snapshot.schema)], predictions, version.id)
+            reasons = _reasons(predictor, frame) if model.score.contributions else None
+        return scores_of(frame[keys_of(data, snapshot.schema)], predictions, version.id, reasons)
+
+
+def _reasons(predictor: Predictor, frame: pd.DataFrame) -> Attributions | None:
+    try:
+        return attribute(predictor, frame)
+    except NotAttributable as error:
+        log.warning("%s is scored without contributions: %s", predictor.version.id, error.message)
+        return None
 
 
 def _say(model: ModelConfig, manifest: Manifest) -> None:

@@ -11,11 +11,13 @@ import pyarrow as pa
 
 from include.config.sections.data import LOT, ROW, Data
 from include.errors import ConfigError
+from include.scoring.attributions import Attributions
 from include.scoring.predictor import Predictions
 from include.training.fit_record import FitRecord
 
 PREDICTION, LABEL, VERSION, OUTSIDE = "prediction", "label", "version", "out_of_domain"
 LOWER, UPPER = "lower", "upper"
+CONTRIBUTION = "contribution_"
 NAME = "row"
 """What the name of a row is called that a table without id gives it."""
 
@@ -54,28 +56,34 @@ def key_names(data: Data) -> list[str]:
     return keys_of(data, {})
 
 
-def scores_of(rows: pd.DataFrame, predictions: Predictions, version: str) -> Scores:
+def scores_of(
+    rows: pd.DataFrame, predictions: Predictions, version: str, reasons: Attributions | None = None
+) -> Scores:
     """Put predictions beside the rows that they are of.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         The columns of `keys_of`, in canonical order of the rows.
+    reasons : Attributions, optional
+        What each column contributed to each row's prediction.
 
     Returns
     -------
     Scores
         Columns: those of the rows (a table's own name of a row is called ``row``), ``prediction`` (clustering: a whole number, -1 in no cluster), ``label`` (classification: whether the prediction reaches the
         fit's threshold, as the target's own two values; of more classes the likeliest, whose probability is the prediction),
-        ``lower`` and ``upper`` (where `training.intervals` are declared), ``version``, ``out_of_domain``.
+        ``lower`` and ``upper`` (where `training.intervals` are declared), ``version``, ``out_of_domain``; with ``reasons`` also
+        ``contribution_scale``, ``contribution_base`` and ``contribution_of_<column>``.
     """
     rows = rows.rename(columns={ROW: NAME})
     bounds = (LOWER, UPPER) if predictions.fit.interval else ()
-    names = (PREDICTION, LABEL, *bounds, VERSION, OUTSIDE)
+    contributed = {} if reasons is None else _contributions(reasons)
+    names = (PREDICTION, LABEL, *bounds, VERSION, OUTSIDE, *contributed)
     if taken := [name for name in rows if name in names or list(rows).count(name) > 1]:
         raise ConfigError(
             f"A column of the rows is called `{taken[0]}`, as one of the scores is.",
-            expected=f"other names than {', '.join(names[:-1])} and {OUTSIDE}; nor {NAME}, of a table without id",
+            expected=f"other names than {', '.join(names)}; nor {NAME}, of a table without id",
             where="the columns that stand beside scores: `data.row_id` and `data.event_time`, or all of a table without either",
             remedy="rename it where the rows come from",
         )
@@ -86,8 +94,23 @@ def scores_of(rows: pd.DataFrame, predictions: Predictions, version: str) -> Sco
     flags = predictions.out_of_domain
     table = table.append_column(VERSION, pa.array([version] * len(rows), pa.string()))
     table = table.append_column(OUTSIDE, pa.array(flags))
+    for name, values in contributed.items():
+        table = table.append_column(name, values)
     columns = {name: int(mask.sum()) for name, mask in predictions.outside.items() if mask.any()}
     return Scores(table, int(flags.sum()), columns)
+
+
+def _contributions(reasons: Attributions) -> dict[str, pa.Array]:
+    rows = len(reasons.contributions)
+    of = {
+        f"{CONTRIBUTION}of_{name}": pa.array(reasons.contributions[:, place])
+        for place, name in enumerate(reasons.columns)
+    }
+    return {
+        f"{CONTRIBUTION}scale": pa.array([reasons.scale] * rows, pa.string()),
+        f"{CONTRIBUTION}base": pa.array(np.full(rows, reasons.base)),
+        **of,
+    }
 
 
 def answers_of(scored: np.ndarray[tuple[int, ...], np.dtype[np.float64]], fit: FitRecord) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Where batch scores are delivered."""
+"""What batch scores say beside predictions, and where they are delivered."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ class Score(Section):
 
     deliver: tuple[Delivery, ...] = ()
     """Where each published interval is delivered, by a task of its own for each place. A correction delivers only rows that changed."""
+
+    contributions: bool = False
+    """Whether batch scores say what each column contributed to each prediction: `contribution_base`, one `contribution_of_<column>` for each feature, and `contribution_scale`, on which base and contributions add up to the prediction (`log-odds` or `prediction`). Of linear models and of trees; other versions are scored without them, and the log says so."""
 
     @model_validator(mode="after")
     def _once_each(self) -> Score:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from chain_run import NOW, run_chain
@@ -14,6 +15,7 @@ from worlds import MODELS
 
 from include.config.code import load_function
 from include.config.load import load_model
+from include.config.sections.score import Score
 from include.registry.ledger import Ledger
 from include.scoring.publication import Manifest, Publication
 from include.scoring.score import ingest_interval, interval_at, score
@@ -90,6 +92,21 @@ def test_scores_of_a_table_without_id_stand_beside_the_rows_values_and_never_the
     pd.testing.assert_frame_equal(
         *(frame[both].sort_values(both, ignore_index=True) for frame in (scores, rows)), check_dtype=False
     )
+
+
+def test_contributions_of_a_linear_model_add_up_to_the_prediction(patients: Patients) -> None:
+    without = patients.score(FEBRUARY)
+    patients.model = patients.model.model_copy(update={"score": Score(contributions=True)})
+    manifest = patients.score(FEBRUARY)
+    assert without is not None and manifest is not None
+    assert manifest.version == without.version
+    scores = patients.publication(FEBRUARY).read(manifest).to_pandas()
+    assert set(scores["contribution_scale"]) == {"prediction"}
+    parts = scores[[name for name in scores if name.startswith("contribution_of_")]]
+    assert parts.shape[1] == 10 and (parts.abs().max() > 0).all()
+    np.testing.assert_allclose(scores["contribution_base"] + parts.sum(axis=1), scores["prediction"], rtol=1e-9)
+    kept = patients.publication(FEBRUARY).read(without).to_pandas()
+    pd.testing.assert_frame_equal(scores[list(kept)], kept)
 
 
 def test_a_row_without_a_target_that_came_later_is_scored_and_the_older_scores_stand_beside(patients: Patients) -> None:
