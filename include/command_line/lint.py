@@ -50,7 +50,7 @@ def lint(path: Path, *, now: datetime, as_of: datetime | None = None, with_rows:
     model, folder = load_model(path), path.parent
     cost = model.evaluation.cost
     named = [model.features.derive, cost.function if cost else None]
-    named += [model.data.source.reader] if isinstance(model.data.source, PythonSource) else []
+    named += [data.source.reader for data in model.data.sources if isinstance(data.source, PythonSource)]
     for name in filter(None, named):
         load_function(folder, name)
     recipes = [recipe_of(model, name) for name in (*model.candidate_names, *BASELINES)]
@@ -81,8 +81,10 @@ def _cannot_be_told(model: ModelConfig) -> Iterator[str]:
 
 
 def _reachable(model: ModelConfig) -> bool:
-    source = model.data.source
-    return isinstance(source, PythonSource) or (isinstance(source, FilesSource) and not source.path.startswith("s3://"))
+    return all(
+        isinstance(source, PythonSource) or (isinstance(source, FilesSource) and not source.path.startswith("s3://"))
+        for source in (data.source for data in model.data.sources)
+    )
 
 
 def _rows(model: ModelConfig, folder: Path, recipes: list[Recipe], as_of: datetime, now: datetime) -> str:

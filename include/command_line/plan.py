@@ -17,6 +17,7 @@ from include.registry.timeline import Trigger
 _FOLLOWS = {
     "schedule": "Airflow makes runs at other dates from its next look at the file on; runs that were made stay.",
     "data.source": "The source is another one by its digest: its partitions are read anew, beside the old ones.",
+    "data.joins": "Rows get other columns of second sources: new snapshots, so new versions. Versions in force read the columns that they were fitted with by name.",
     "data": "Runs use other rows: new snapshots, so new versions.",
     "quality": "Rows are held against other expectations, so that other ones may be set aside or refused.",
     "features": "Models are fitted otherwise: new versions, also where a date is run again.",

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from include.data.joins.exact_sums import window_sums
@@ -20,6 +20,8 @@ def sums(values: list[Any], signs: list[int], dtype: str) -> list[float]:
     return found
 
 
+@example([(2.0**53, 1), (1.0, 1), (2.0**-60, 1)])
+@example([(2.0**53, 1), (1.0, 1), (2.0**-50, 1)])
 @given(st.lists(st.tuples(FLOATS, st.sampled_from([1, -1, 0])), max_size=30))
 def test_sums_of_floats_are_those_of_exact_arithmetic_rounded_once(terms: list[tuple[float, int]]):
     values, signs = [value for value, _ in terms], [sign for _, sign in terms]
