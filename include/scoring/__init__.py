@@ -6,6 +6,7 @@ Not here: the server (`include.serving`).
 PUBLIC: tuple[str, ...] = (
     "attributions",
     "golden",
+    "library_check",
     "predictor",
     "publication",
     "request_files",
