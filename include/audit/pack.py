@@ -44,7 +44,7 @@ def make_pack(ledger: Ledger, version: str, *, whole: bool = False) -> bytes:
     Raises
     ------
     RegistryError
-        When nothing was decided on the version.
+        When nothing was decided on the version, or only on the one that it rebuilds.
     ObjectMissing, ObjectCorrupt, SignatureRefused
         When what is on record is not sound; a pack of it is not made.
     """
@@ -55,6 +55,13 @@ def make_pack(ledger: Ledger, version: str, *, whole: bool = False) -> bytes:
             f"Nothing was decided on {version} yet.",
             expected="a version that the gate ruled on",
             where=ledger.store.url,
+        )
+    if standing.rebuild_of is not None:
+        raise RegistryError(
+            f"{version} was put in the place of {standing.rebuild_of} by a rebuild, and nothing else was decided on it.",
+            expected="a version that the gate ruled on",
+            where=ledger.store.url,
+            remedy=f"make the pack of {standing.rebuild_of}, whose decision it has; the rebuild's report says how their predictions agree",
         )
     ledger.statement(version)
     told = version_details(ledger.store, ledger.model, standing)

@@ -19,6 +19,7 @@ from include.evaluation.evidence import Subject, Validation
 from include.storage.content import get_content, to_iso
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
+from include.training.library_versions import changed_libraries, name_changes
 from include.training.metrics.scoring import DEFAULT_THRESHOLD
 from include.training.persistence.model_file import load, predict_scores
 
@@ -100,7 +101,14 @@ def score_incumbent(
     try:
         pipeline = open_model(store, incumbent)
     except ModelFileRefused as error:
-        raise CannotPredict(f"its model file is refused: {error.message}") from error
+        changes = changed_libraries(incumbent.libraries)
+        raise CannotPredict(
+            f"its model file is refused: {error.message}",
+            found=name_changes(changes) or None,
+            remedy=f"Run reproduce_{incumbent.model} with *rebuild*: the libraries differ from those of its fit ({name_changes(changes)})"
+            if changes
+            else None,
+        ) from error
     except (ObjectMissing, ObjectCorrupt) as error:
         raise CannotPredict(
             f"its model file is missing or damaged: {error.message}",

@@ -7,6 +7,7 @@ PUBLIC: tuple[str, ...] = (
     "attributions",
     "deliver",
     "golden",
+    "library_check",
     "predictor",
     "publication",
     "request_files",

@@ -20,6 +20,7 @@ from include.data.windows import Window
 from include.registry.ledger import Ledger
 from include.registry.versions import Version
 from include.scoring.attributions import Attributions, NotAttributable, attribute
+from include.scoring.library_check import require_usable
 from include.scoring.predictor import Predictor, open_predictor
 from include.scoring.publication import Manifest, Publication
 from include.scoring.scores import Scores, keys_of, scores_of
@@ -107,6 +108,8 @@ def score(
         When the interval holds no row.
     EvaluationError, DataError, ModelFileRefused
         When the version can't predict these rows.
+    LibrariesChanged
+        When it can't be used as it was under the libraries here.
     ObjectCorrupt, ObjectMissing
         When something that the ledger names, directly or not, is not what it is named by; nothing of it is run then.
     """
@@ -140,6 +143,7 @@ def _predict(
     store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, version: Version, threads: int
 ) -> Scores:
     data = model.data
+    require_usable(store, model, folder, version)
     with open_predictor(store, model, folder, version) as predictor:
         columns = list(dict.fromkeys([*keys_of(data, snapshot.schema), *predictor.fit.columns]))
         frame = predictor.read(store, snapshot, columns)

@@ -20,7 +20,9 @@ from include.config.sections.serving import Challenger
 from include.errors import RatchetError, StoreUnavailable
 from include.registry.ledger import Ledger
 from include.registry.timeline import Outcome, Timeline
+from include.registry.versions import Version, fit_of
 from include.scoring.golden import PREDICTED, check_golden, golden_of, holdout_rows, load_golden
+from include.scoring.library_check import UNUSABLE, explain
 from include.scoring.predictor import Predictor, open_predictor
 from include.serving import metrics
 from include.serving.compiled_pipeline import NotCompiled, SingleRow, strange_rows
@@ -159,11 +161,16 @@ class LiveModel:
             self.beside = None
 
     def _open(self, version: str) -> Served:
-        stack = ExitStack()
+        record = self._ledger.version(version)
         try:
-            predictor = stack.enter_context(
-                open_predictor(self.store, self.declared, self.folder, self._ledger.version(version))
-            )
+            return self._open_checked(record)
+        except UNUSABLE as error:
+            raise explain(error, version, fit_of(self.store, record)) from error
+
+    def _open_checked(self, record: Version) -> Served:
+        stack, version = ExitStack(), record.id
+        try:
+            predictor = stack.enter_context(open_predictor(self.store, self.declared, self.folder, record))
             signed = self._ledger.statement(version)
             kept = load_golden(self.store, self.name, version, named=signed.golden if signed else ())
             for golden in kept or [golden_of(self.store, predictor)]:

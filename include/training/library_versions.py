@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from include.errors import ConfigError
@@ -25,6 +26,7 @@ def changed_libraries(recorded: Mapping[str, str]) -> dict[str, tuple[str, str]]
     return {name: (recorded[name], found) for name, found in here.items() if found != recorded[name]}
 
 
+@cache
 def installed_version(name: str) -> str:
     """Return the version of a library, or of Python, that is installed here; `MISSING` where it is not."""
     if name == "python":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratchet_operators.notify import News, version_page
 from ratchet_operators.operator import RatchetOperator
 
 if TYPE_CHECKING:
@@ -14,13 +15,24 @@ class Evaluate(RatchetOperator):
     """Measure everything that the gate and the model card speak of; hand over the evidence's digest."""
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return the incumbent and the digest of the evidence."""
+        """Return the incumbent and the digest of the evidence.
+
+        An incumbent that the libraries here make unusable is said to be so; the gate then judges what could be measured.
+        """
+        from include.errors import LibrariesChanged
         from include.registry.evaluator import evaluator
         from include.registry.ledger import Ledger
+        from include.scoring.library_check import require_usable
 
         config, store = self.config, self.open_store()
         measured = Ledger(store, config.name).measure(
             config, self.handed["version"], evaluator(store, self.folder, threads=self.threads)
         )
         incumbent = measured.incumbent
+        if incumbent is not None:
+            try:
+                require_usable(store, config, self.folder, incumbent)
+            except LibrariesChanged as error:
+                self.log.error(str(error))
+                self.news = News("alarm", error.message, incumbent.id, version_page(config.name, incumbent.id))
         return {**self.handed, "incumbent": incumbent.id if incumbent else None, "evidence": measured.digest}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -23,10 +23,12 @@ from include.registry.history.summary import History, VersionSummary, history
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
 from include.registry.timeline import fold
-from include.registry.versions import load_version
+from include.registry.versions import fit_of, load_version
+from include.scoring.library_check import known_problem
 from include.storage.content import digest_json
 from include.storage.log import Entry
 from include.storage.opening import open_store
+from include.training.fit_record import FitRecord
 from ratchet_operators.connections import s3_client
 
 LEDGERS, DOSSIERS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
@@ -79,6 +81,7 @@ class PageCache:
         self._declarations = CacheEntry(DECLARATIONS)
         self._measurements = CacheEntry(VERSIONS)
         self._estimators = CacheEntry(VERSIONS)
+        self._fits = CacheEntry(LEDGERS)
         self._reports = CacheEntry(DOSSIERS)
         self._logs: dict[str, WatchLog] = {}
         self._audits: dict[str, AuditLog] = {}
@@ -141,6 +144,26 @@ class PageCache:
         known = self.read(model.name)[0]
         key = (model.name, len(entries), len(known), digest_json(model.to_json()))
         return self._reports.get(key, lambda: watch_report(self.store, model, entries=entries, timeline=fold(known)))
+
+    def library_problems(self, models: Mapping[str, History]) -> dict[str, str]:
+        """Return what tasks found wrong with champions under the libraries that are installed here, by model."""
+        champions = {told.champion.id: told.champion.standing for told in models.values() if told.champion is not None}
+        named = {told.champion.id: model for model, told in models.items() if told.champion is not None}
+
+        def fit(version: str) -> FitRecord:
+            model, state = named[version], champions[version]
+            record = load_version(self.store, model, version, digest=state.record, model_file=state.model_file)
+            return fit_of(self.store, record)
+
+        found: dict[str, str] = {}
+        for version, record in self._each({version: version for version in named}, self._fits, fit).items():
+            try:
+                problem: RatchetError | None = known_problem(self.store, version, record)
+            except RatchetError as error:
+                problem = error
+            if problem is not None:
+                found[named[version]] = problem.message
+        return found
 
     def audited(self, model: str) -> AuditState:
         """Return what stands after a model's audits; raises `StoreError`."""

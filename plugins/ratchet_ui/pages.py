@@ -90,6 +90,7 @@ def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, w
     declared, broken = shelf.declared()
     seen = [model for name, model in declared.items() if viewer.may_read(name)]
     told = shelf.histories([model.name for model in seen])
+    problems = shelf.library_problems({name: one for name, one in told.items() if isinstance(one, History)})
     rows: list[tuple[ModelConfig, History, charts.Sparkline | None, list[str]]] = []
     attention: list[tuple[str, str, str]] = []
     if broken and viewer.may_see_import_errors():
@@ -101,6 +102,7 @@ def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, w
             found = History(model.name, ())
         attention += [(kind, model.name, sentence) for kind, sentence in attention_needed(model, found, now)]
         attention += [("audit", model.name, sentence) for sentence in _audit_failed(shelf, model)]
+        attention += [("libraries", model.name, problems[model.name])] if model.name in problems else []
         alarms = [kind for kind, name, _ in attention if name == model.name]
         if _holds(model, wanted):
             rows.append((model, found, charts.sparkline(found), alarms))
@@ -145,7 +147,10 @@ def draw_model(
         model=model,
         config=config,
         told=told,
-        attention=[(kind, model, sentence) for kind, sentence in attention_needed(config, told, now)] if config else [],
+        attention=[
+            *([(kind, model, sentence) for kind, sentence in attention_needed(config, told, now)] if config else []),
+            *[("libraries", name, sentence) for name, sentence in shelf.library_problems({model: told}).items()],
+        ],
         charts=shelf.drawn.get(drawn, lambda: _charts(shelf, told, root, metric, timeless=timeless)),
         chapters=chapters,
         estimators=shelf.estimators(model, chapters),

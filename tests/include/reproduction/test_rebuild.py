@@ -1,27 +1,36 @@
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from chain_run import NOW, declare, month, run_chain
 
+from include.audit.pack import make_pack
 from include.config.load import load_model
-from include.errors import NotReproduced, RegistryError
+from include.data.windows import Window
+from include.errors import LibrariesChanged, NotReproduced, RegistryError
+from include.evaluation.compared_models import CannotPredict, score_incumbent
 from include.registry.champion_changes import champion_changes
 from include.registry.ledger import Ledger
 from include.registry.statements import golden_folder
 from include.registry.timeline import Timeline
 from include.registry.verification import verify
+from include.registry.versions import fit_of
 from include.reproduction.rebuild import Rebuilt, rebuild
 from include.scoring.golden import PREDICTED, load_golden
-from include.storage.content import put_content
+from include.scoring.score import ingest_interval, score
+from include.serving.live_versions import LiveModel
+from include.storage.content import get_content, put_content
 from include.storage.local import LocalStore
 from include.training import recipe
 
@@ -106,6 +115,15 @@ def test_a_rebuilt_version_has_the_place_and_the_decision_of_its_original_and_ve
     assert world.wrong() == []
 
 
+def test_the_pack_of_a_rebuilt_version_is_that_of_the_version_which_was_decided_on(world: World) -> None:
+    champion = str(world.timeline.champion)
+    rebuilt = str(world.rebuild().version)
+    with pytest.raises(RegistryError, match="nothing else was decided on it") as refused:
+        make_pack(world.ledger, rebuilt)
+    assert champion in str(refused.value.remedy)
+    assert make_pack(world.ledger, champion)
+
+
 def test_repeated_a_rebuild_is_refused_and_nothing_more_is_on_record(world: World) -> None:
     champion = str(world.timeline.champion)
     world.rebuild(champion)
@@ -163,3 +181,42 @@ def test_a_version_that_nothing_measures_is_refused(world: World) -> None:
     with pytest.raises(NotReproduced, match="can't be measured"):
         world.rebuild()
     assert world.timeline.champion == champion
+
+
+def test_a_champion_that_does_not_give_its_golden_rows_is_named_in_score_and_serving_until_it_is_rebuilt(
+    world: World,
+) -> None:
+    champion, model = str(world.timeline.champion), load_model(world.folder / "model.yaml")
+    world.move_golden(champion, 0.0005)
+    served = LiveModel(world.store, world.folder, model)
+    served.look(0.0)
+    said = (
+        f"{champion} can't be used as it was under the libraries here .scikit-learn 1.0.0 -> {version('scikit-learn')}."
+    )
+    assert served.champion is None and re.search(said, str(served.problem))
+    interval = Window(month(9), month(10))
+    snapshot = ingest_interval(world.store, model, world.folder, interval, at=NOW, started=NOW, connections=None)  # type: ignore[arg-type]
+    with pytest.raises(LibrariesChanged, match=said) as first:
+        score(world.store, model, world.folder, snapshot, at=NOW)
+    assert "reproduce_parcels with *rebuild*" in str(first.value.remedy)
+    world.without_model_file(champion)  # found in the record of the check: nothing is loaded again
+    with pytest.raises(LibrariesChanged, match=said):
+        score(world.store, model, world.folder, snapshot, at=NOW)
+    rebuilt = world.rebuild().version
+    served.look(100.0)
+    assert served.champion is not None and served.champion.version == rebuilt
+    published = score(world.store, model, world.folder, snapshot, at=NOW)
+    assert published is not None and published.version == rebuilt
+
+
+def test_an_incumbent_whose_model_file_other_libraries_refuse_is_incomparable_and_the_way_out_is_named(
+    world: World,
+) -> None:
+    fit = fit_of(world.store, world.ledger.version(str(world.timeline.champion)))
+    body = get_content(world.store, "parcels/models", ".skops", fit.model_file)
+    gone = re.sub(rb"sklearn\.pipeline", rb"sklearn.gone_now", body)
+    refused = replace(fit, model_file=put_content(world.store, "parcels/models", ".skops", gone))
+    with pytest.raises(CannotPredict, match="model file is refused") as error:
+        score_incumbent(world.store, refused, fit.task, fit.classes, pd.DataFrame())
+    assert "reproduce_parcels with *rebuild*" in str(error.value.remedy)
+    assert "scikit-learn 1.0.0 -> " in str(error.value.remedy)
