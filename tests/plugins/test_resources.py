@@ -25,6 +25,8 @@ resources:
     train: {queue: large, pool_slots: 2, priority: 7, pod: {cpu: 4, memory: 16Gi, node_selector: {disk: fast}, tolerations: [{key: batch, operator: Exists, effect: NoSchedule}]}}
 """
 
+DELIVERED = "score: {deliver: [{kind: files, path: file:///tmp/scores}]}\n"
+
 SCRIPT = """
 import json, logging, os
 logging.disable(logging.CRITICAL)
@@ -54,7 +56,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     path = folder / "flight_delay" / "model.yaml"
     path.write_text(path.read_text() + DECLARED)
     path = folder / "plain" / "model.yaml"
-    path.write_text(path.read_text().replace("name: flight_delay", "name: plain"))
+    path.write_text(path.read_text().replace("name: flight_delay", "name: plain") + DELIVERED)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "RATCHET"))}
     environment = {
         **kept, "PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(folder), "RATCHET_MODELS": str(folder),
