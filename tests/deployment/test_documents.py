@@ -189,6 +189,9 @@ def test_every_command_in_the_documents_does_what_it_says(tmp_path: Path, monkey
         if words[0] == "tensorboard" and find_spec("tensorboardX") is None:
             continue  # optional; tests/include/command_line/test_tensorboard.py says what is told then
         done = CliRunner().invoke(app, list(words))
+        if words[0] == "rebuild":  # tests/system/test_library_upgrade.py has other libraries
+            assert "There is nothing to rebuild" in str(done.exception)
+            continue
         assert done.exit_code == 0, f"{words}: {done.output}{done.exception!r}"
         if words[0] == "key":  # from here on ledgers are signed, as `sign` makes them
             (tmp_path / "trusted.json").write_text(f"[{done.output}]")
