@@ -3,7 +3,7 @@
 **ingest** brings in the rows between the tick before the run's date and that date, with or without labels, and **score**
 predicts them, flags those that are unlike anything the champion was fitted on, and publishes the scores all at once. Scored
 again, they are the same bytes; scored by another champion, after a rollback or a late backfill, they stand beside the old
-ones and are in force.
+ones and are in force. A table without event time is scored as a whole, by the champion as of the run's date.
 """
 
 from airflow.sdk import DAG
@@ -19,7 +19,7 @@ from ratchet_operators import (
     score_schedule,
 )
 
-for model in declared_models("score", __file__, timed=True):
+for model in declared_models("score", __file__):
     with DAG(
         dag_id=f"score_{model.name}",
         dag_display_name=f"{model.name}: score",

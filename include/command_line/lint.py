@@ -12,7 +12,7 @@ from typing import Any
 from include.config.code import load_function
 from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
-from include.config.sections.data import FilesSource, PythonSource
+from include.config.sections.sources import FilesSource, PythonSource
 from include.data.frames import read_rows
 from include.data.partitions import ingest
 from include.data.quality import expectations

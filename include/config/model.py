@@ -68,7 +68,7 @@ class Schedule(Section):
     retrain: str | Retrain | None = None
     """A cron expression or an Airflow preset such as `@monthly`; each run stands at its logical date. Or upstream assets, `{on: [...], cron: ...}`. Left out: only by hand."""
     score: str | None = None
-    """The same for batch predictions, on time only; each run predicts the rows between the tick before its logical date and that date. Left out: only by hand, one partition at a time."""
+    """The same for batch predictions, on time only; each run predicts the rows between the tick before its logical date and that date, or all rows of a table without event time. Left out: only by hand, one partition (or the table) at a time."""
     monitor: str | None = Field(default=None, exclude_if=lambda value: value is None)
     """The same for watching the champion, on time only; each run looks at the rows that were predicted between the tick before its logical date and that date. Left out: the champion is not watched."""
     audit: str | Audit | None = Field(default=None, exclude_if=lambda value: value is None)
@@ -250,7 +250,6 @@ class ModelConfig(Section):
             "cv: {kind: time_series}": any(cv is not None and cv.kind == "time_series" for cv in divisions),
             "weights: {half_life: ...}": training.weights is not None and bool(training.weights.half_life),
             "evaluation.block": self.evaluation.block is not None,
-            "schedule.score": self.schedule.score is not None,
             "schedule.monitor": self.schedule.monitor is not None,
         }
         if found := [name for name, there in declared.items() if there]:

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from include.config.code import load_function
 from include.config.model import ModelConfig
-from include.config.sections.data import LOT, ROW, ColumnType
+from include.config.sections.data import LOT, ROW
+from include.config.sections.sources import ColumnType
 from include.data.columns.conversion import convert, refusal
 from include.data.columns.equal_values import equal_values
 from include.data.slots import bounds

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from include.config.durations import Duration
 from include.config.model import ModelConfig
-from include.config.sections.data import ColumnType, Data
+from include.config.sections.data import Data
+from include.config.sections.sources import ColumnType
 from include.data.columns.conversion import ARROW, declared_type
 from include.data.columns.lookalikes import LookAlikes
 from include.data.random_split import random_split
@@ -212,6 +213,7 @@ def ingest_window(
     *,
     at: datetime,
     connections: Connections,
+    as_of: datetime | None = None,
     started: datetime | None = None,
     wait: Duration | None = None,
 ) -> Snapshot:
@@ -223,6 +225,9 @@ def ingest_window(
     ----------
     at, started : datetime
         As for `ingest`.
+    as_of : datetime, optional
+        The instant that the run stands at; the window's end if left out. It is needed for a table without event time, whose
+        window (`include.data.random_split.whole_table`) does not lie in time.
 
     Raises
     ------
@@ -239,7 +244,7 @@ def ingest_window(
         model,
         folder,
         split,
-        as_of=window.until,
+        as_of=as_of or window.until,
         at=at,
         started=started or at,
         connections=connections,

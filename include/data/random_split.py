@@ -35,6 +35,11 @@ def random_split(holdout: float) -> Split:
     return Split(train=Window(_BEGIN, cut), holdout=Window(cut, end))
 
 
+def whole_table() -> Window:
+    """Return the window that holds every row of a table."""
+    return Window(_BEGIN, _BEGIN + timedelta(microseconds=_LENGTH))
+
+
 def is_random_split(after: datetime) -> bool:
     """Tell whether a window lies on the line and not in time."""
     return _BEGIN <= after < _BEGIN + timedelta(microseconds=_LENGTH)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from dateutil.relativedelta import relativedelta
 
-from include.config.sections.data import Slot
+from include.config.sections.sources import Slot
 
 _FORMATS = {Slot.MONTH: "%Y-%m", Slot.DAY: "%Y-%m-%d", Slot.HOUR: "%Y-%m-%dT%H"}
 _STEPS = {

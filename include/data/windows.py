@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from include.config.durations import Duration
-from include.config.sections.data import Slot, Windows
+from include.config.sections.data import Windows
+from include.config.sections.sources import Slot
 from include.data.slots import slots_between
 from include.storage.content import from_iso, to_iso
 

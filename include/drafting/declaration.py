@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from textwrap import indent
 
-from include.config.sections.data import FilesSource
+from include.config.sections.sources import FilesSource
 from include.config.sections.training import CrossValidation
 from include.config.yaml_text import quoted
 from include.data.columns.type_inference import InferredColumn, yaml_block

@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from include.config.sections.data import FilesSource
+from include.config.sections.sources import FilesSource
 from include.data.sources.checked_text import CheckedText
 from include.data.sources.compression import Unpacked, packing_of
 from include.data.sources.file_listing import File

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from include.config.load import load_model
 from include.config.model import NAME
-from include.config.sections.data import FilesSource
+from include.config.sections.sources import FilesSource
 from include.config.sections.training import CrossValidation
 from include.data.sources.file_listing import File, open_on_disk
 from include.drafting.declaration import MANY_ALIKE, Plan

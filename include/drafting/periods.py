@@ -10,7 +10,7 @@ import numpy as np
 from dateutil.relativedelta import relativedelta
 
 from include.config.durations import Duration
-from include.config.sections.data import Slot
+from include.config.sections.sources import Slot
 from include.errors import ConfigError
 
 Instants = np.ndarray[Any, np.dtype[np.int64]]

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.config.sections.data import Column, FilesSource
+from include.config.sections.sources import Column, FilesSource
 from include.data.columns.conversion import masked_text
 from include.data.columns.epochs import plausible
 from include.data.columns.type_inference import InferredColumn, TypeInference

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.config.sections.data import Column, FilesSource
+from include.config.sections.sources import Column, FilesSource
 from include.data.columns.conversion import declared_type
 from include.data.columns.type_inference import InferredColumn, TypeInference
 from include.data.sources.checked_text import CheckedText

@@ -10,7 +10,7 @@ from typing import Any
 
 from include.config.code import file_digests
 from include.config.model import ModelConfig
-from include.config.sections.data import PythonSource
+from include.config.sections.sources import PythonSource
 from include.data.snapshots import Snapshot
 from include.data.sources.registry import source_digest
 from include.errors import ObjectMissing, RatchetError

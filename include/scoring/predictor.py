@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from include.config.code import load_function
 from include.config.model import ModelConfig
-from include.config.sections.data import LOT, ROW, ColumnType
+from include.config.sections.data import LOT, ROW
+from include.config.sections.sources import ColumnType
 from include.data.frames import derived, read_rows, select, to_frame
 from include.data.snapshots import Snapshot
 from include.evaluation.compared_models import open_model, score_rows

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 from include.config.model import ModelConfig
 from include.config.schedule_ticks import interval_until
-from include.config.sections.data import Slot
+from include.config.sections.sources import Slot
+from include.data.partitions import ingest_window
+from include.data.random_split import whole_table
 from include.data.snapshots import Snapshot
+from include.data.sources.connections import Connections
 from include.data.windows import Window
 from include.registry.ledger import Ledger
 from include.registry.versions import Version
 from include.scoring.predictor import open_predictor
 from include.scoring.publication import Manifest, Publication
-from include.scoring.scores import Scores, scores_of
+from include.scoring.scores import Scores, keys_of, scores_of
 from include.storage.content import to_iso
 from include.storage.store import ObjectStore
 
@@ -29,12 +32,44 @@ _TICKS = {Slot.HOUR: "@hourly", Slot.DAY: "@daily", Slot.MONTH: "@monthly"}
 def interval_at(model: ModelConfig, instant: datetime) -> Window:
     """Return the newest interval that is over at ``instant``: between two ticks of ``schedule.score``.
 
-    Without such a schedule an interval is as long as a partition.
+    Without such a schedule an interval is as long as a partition. A table without event time is scored as of the instant
+    itself, to the second: its interval begins and ends there.
     """
     schedule = model.schedule
+    if model.data.timeless:
+        second = instant.astimezone(UTC).replace(microsecond=0)
+        return Window(second, second)
     if schedule.score is None:
         return Window(*interval_until(_TICKS[model.data.partition], instant, "UTC"))  # as partitions begin and end
     return Window(*interval_until(schedule.score, instant, schedule.timezone))
+
+
+def ingest_interval(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    interval: Window,
+    *,
+    at: datetime,
+    connections: Connections,
+    started: datetime | None = None,
+) -> Snapshot:
+    """Bring in and pin the rows of an interval from `interval_at`; of a table without event time all its rows.
+
+    Parameters and errors are those of `include.data.partitions.ingest_window`.
+    """
+    window = whole_table() if model.data.timeless else interval
+    return ingest_window(
+        store,
+        model,
+        folder,
+        window,
+        as_of=interval.until,
+        at=at,
+        started=started,
+        connections=connections,
+        wait=model.data.wait,
+    )
 
 
 def score(
@@ -43,7 +78,8 @@ def score(
     """Predict the rows of a snapshot's holdout window, and publish the scores as those of that interval.
 
     The version is ``champion_as_of`` the interval's start: it was in force before any of the rows happened, so none of
-    them can have been in its training, whatever the lengths of interval and holdout. Rows without a target are predicted
+    them can have been in its training, whatever the lengths of interval and holdout. Of a table without event time all rows
+    are predicted, by the champion as of the instant that the snapshot stands at. Rows without a target are predicted
     like all others, and columns are derived by the code that the version was fitted with. Repeated, the same bytes are
     found in force. If another champion as of then lands meanwhile, the rows are scored again, by that one.
 
@@ -52,7 +88,7 @@ def score(
     folder : Path
         The model's folder.
     snapshot : Snapshot
-        From `include.data.partitions.ingest_window`.
+        From `ingest_interval`.
     at : datetime
         The instant that goes on record.
     threads : int
@@ -73,6 +109,8 @@ def score(
         When something that the ledger names, directly or not, is not what it is named by; nothing of it is run then.
     """
     interval = snapshot.split.holdout
+    if model.data.timeless:
+        interval = Window(snapshot.as_of, snapshot.as_of)
     ledger, publication = Ledger(store, model.name), Publication(store, model.name, interval)
 
     def champion() -> str | None:
@@ -101,17 +139,17 @@ def _predict(
 ) -> Scores:
     data = model.data
     with open_predictor(store, model, folder, version) as predictor:
-        columns = list(dict.fromkeys([*data.row_id, data.event_time, *predictor.fit.columns]))
+        columns = list(dict.fromkeys([*keys_of(data, snapshot.schema), *predictor.fit.columns]))
         frame = predictor.read(store, snapshot, columns)
         with threadpool_limits(limits={"openmp": threads, "blas": 1}):
             predictions = predictor.predict(frame)
-        return scores_of(data, frame, predictions, version.id)
+        return scores_of(frame[keys_of(data, snapshot.schema)], predictions, version.id)
 
 
 def _say(model: ModelConfig, manifest: Manifest) -> None:
     log.info(
-        "%s: %s rows after %s until %s scored by %s",
-        *(model.name, f"{manifest.rows:,}", manifest.after, manifest.until, manifest.version),
+        "%s: %s rows %s scored by %s",
+        *(model.name, f"{manifest.rows:,}", _when(manifest), manifest.version),
     )
     if manifest.outside:
         by_column = ", ".join(f"{name} {count:,}" for name, count in sorted(manifest.columns.items()))
@@ -119,3 +157,9 @@ def _say(model: ModelConfig, manifest: Manifest) -> None:
             "%s: %s rows (%.1f %%) lie outside what %s was fitted on and are flagged: %s",
             *(model.name, f"{manifest.outside:,}", 100 * manifest.outside / manifest.rows, manifest.version, by_column),
         )
+
+
+def _when(manifest: Manifest) -> str:
+    if manifest.after == manifest.until:
+        return f"as of {manifest.until}"
+    return f"after {manifest.after} until {manifest.until}"

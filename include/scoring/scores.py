@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from include.config.sections.data import Data
+from include.config.sections.data import LOT, ROW, Data
 from include.errors import ConfigError
 from include.scoring.predictor import Predictions
 from include.training.fit_record import FitRecord
 
 PREDICTION, LABEL, VERSION, OUTSIDE = "prediction", "label", "version", "out_of_domain"
 LOWER, UPPER = "lower", "upper"
+NAME = "row"
+"""What the name of a row is called that a table without id gives it."""
 
 
 @dataclass(frozen=True)
@@ -26,37 +29,55 @@ class Scores:
     columns: dict[str, int]
 
 
-def scores_of(data: Data, frame: pd.DataFrame, predictions: Predictions, version: str) -> Scores:
+def keys_of(data: Data, schema: Mapping[str, str]) -> list[str]:
+    """Return the columns of the rows that stand beside their scores: the id and the event time.
+
+    Of a table without either, a row is named by a digest of its values and its number among equal ones. That name alone
+    would tell nobody which row is meant, so the values stand beside it, but for the target.
+
+    Parameters
+    ----------
+    schema : mapping of str to str
+        Of the snapshot.
+    """
+    if not data.timeless:
+        return list(dict.fromkeys([*data.row_id, data.event_time]))
+    if data.row_id != (ROW,):
+        return list(data.row_id)
+    return [ROW, *(name for name in schema if name not in (ROW, LOT, data.target))]
+
+
+def scores_of(rows: pd.DataFrame, predictions: Predictions, version: str) -> Scores:
     """Put predictions beside the rows that they are of.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        The rows in canonical order, with id and event time.
+    rows : pandas.DataFrame
+        The columns of `keys_of`, in canonical order of the rows.
 
     Returns
     -------
     Scores
-        Columns: the row id, the event time, ``prediction`` (clustering: a whole number, -1 in no cluster), ``label`` (classification: whether the prediction reaches the
+        Columns: those of the rows (a table's own name of a row is called ``row``), ``prediction`` (clustering: a whole number, -1 in no cluster), ``label`` (classification: whether the prediction reaches the
         fit's threshold, as the target's own two values; of more classes the likeliest, whose probability is the prediction),
         ``lower`` and ``upper`` (where `training.intervals` are declared), ``version``, ``out_of_domain``.
     """
-    keys = list(dict.fromkeys([*data.row_id, data.event_time]))
+    rows = rows.rename(columns={ROW: NAME})
     bounds = (LOWER, UPPER) if predictions.fit.interval else ()
     names = (PREDICTION, LABEL, *bounds, VERSION, OUTSIDE)
-    if taken := [name for name in keys if name in names]:
+    if taken := [name for name in rows if name in names or list(rows).count(name) > 1]:
         raise ConfigError(
             f"A column of the rows is called `{taken[0]}`, as one of the scores is.",
-            expected=f"other names than {', '.join(names[:-1])} and {OUTSIDE}",
-            where="data.row_id and data.event_time",
+            expected=f"other names than {', '.join(names[:-1])} and {OUTSIDE}; nor {NAME}, of a table without id",
+            where="the columns that stand beside scores: `data.row_id` and `data.event_time`, or all of a table without either",
             remedy="rename it where the rows come from",
         )
-    table = _plain(pa.Table.from_pandas(frame[keys], preserve_index=False))
+    table = _plain(pa.Table.from_pandas(rows, preserve_index=False))
     answers = answers_of(predictions.score, predictions.fit)
     for name in answers.column_names:
         table = table.append_column(name, answers[name])
     flags = predictions.out_of_domain
-    table = table.append_column(VERSION, pa.array([version] * len(frame), pa.string()))
+    table = table.append_column(VERSION, pa.array([version] * len(rows), pa.string()))
     table = table.append_column(OUTSIDE, pa.array(flags))
     columns = {name: int(mask.sum()) for name, mask in predictions.outside.items() if mask.any()}
     return Scores(table, int(flags.sum()), columns)

@@ -45,7 +45,7 @@ def declared_models(
     dag_file : str
         The DAG file's own ``__file__``: the models are those of its bundle.
     timed : bool
-        Leave out tables without event time, which have no intervals to score and no rows that mature.
+        Leave out tables without event time, which have no rows that mature.
     monitored : bool
         Leave out models without ``schedule.monitor``.
     audited : bool
@@ -176,14 +176,16 @@ def form(model: ModelConfig) -> dict[str, Param]:
 
 def score_form(model: ModelConfig) -> dict[str, Param]:
     """Return the trigger form of a model's batch predictions; valid as it opens."""
+    scored = "The newest interval that is over by then is scored, with the champion as of its start."
+    if model.data.timeless:
+        scored = "The table is scored as it is found now, with the champion as of then."
     return {
         "as_of": Param(
             None,
             type=["null", "string"],
             format="date-time",
             title="As of",
-            description="The newest interval that is over by then is scored, with the champion as of its start. "
-            f"{_stands(model)}{_no_backfill('score', model.schedule.score)}",
+            description=f"{scored} {_stands(model)}{_no_backfill('score', model.schedule.score)}",
             section="What to score",
         )
     }

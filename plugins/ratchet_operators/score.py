@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 
 
 class IngestInterval(Waits):
-    """Bring in the rows between the last two ticks of ``schedule.score``, with or without labels, and pin them."""
+    """Bring in the rows between the last two ticks of ``schedule.score`` (or a whole table), with or without labels, and pin them."""
 
     def bring(self, context: Context) -> dict[str, Any]:
         """Return the snapshot that names the rows, and the interval."""
-        from include.data.partitions import ingest_window
-        from include.scoring.score import interval_at
+        from include.scoring.score import ingest_interval, interval_at
 
         config = self.config
         interval = interval_at(config, as_of(context, config))
-        snapshot = ingest_window(
+        snapshot = ingest_interval(
             self.open_store(),
             config,
             self.folder,
@@ -33,7 +32,6 @@ class IngestInterval(Waits):
             at=now(context),
             started=began(context),
             connections=AirflowConnections(),
-            wait=config.data.wait,
         )
         return {"config": self.identity, "snapshot": snapshot.digest, **interval.to_json()}
 
@@ -58,7 +56,7 @@ class Score(RatchetOperator):
             raise AirflowSkipException(f"There is nothing to score. {none.message}") from none
         if published is None:
             raise AirflowSkipException(
-                f"{config.name} had no champion yet as of {self.handed['after']}, where this interval begins. "
+                f"{config.name} had no champion yet as of {self.handed['after']}, where this interval begins (a table is scored as of that instant). "
                 f"Run retrain_{config.name} for that date or an earlier one; then clear this task."
             )
         facts: dict[str, Any] = {

@@ -12,6 +12,7 @@ PUBLIC: tuple[str, ...] = (
     "resources",
     "serving",
     "slices",
+    "sources",
     "training",
     "watch",
 )

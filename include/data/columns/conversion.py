@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.config.sections.data import Column, ColumnType
+from include.config.sections.sources import Column, ColumnType
 from include.data.columns.clock_changes import CHANGE, ClockChange, local_to_utc
 from include.data.columns.epochs import UNITS, from_epoch, from_excel, says_utc, utc_as_z, zones_counted
 from include.data.columns.number_format import NO_MARKS, strip_marks

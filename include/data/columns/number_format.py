@@ -8,7 +8,7 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.config.sections.data import Column
+from include.config.sections.sources import Column
 
 NO_MARKS = {"decimal": ".", "thousands": "", "unit": ""}
 _BLANKS = "[ \u00a0\u202f]"

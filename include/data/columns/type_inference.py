@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.config.sections.data import Column, FilesSource
+from include.config.sections.sources import Column, FilesSource
 from include.config.yaml_text import quoted
 from include.data.columns.conversion import MISSING_MARKS, BadTextError, parse
 from include.data.columns.number_format import NO_MARKS, strip_marks

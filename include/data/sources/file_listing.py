@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.config.sections.data import FilesSource
+from include.config.sections.sources import FilesSource
 from include.config.settings import Settings
 from include.data.slots import bounds
 from include.data.sources.connections import Connections

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from include.config.sections.data import FilesSource
+from include.config.sections.sources import FilesSource
 from include.data.sources.file_listing import find_files
 from include.data.sources.parquet import read_parquet
 from include.data.sources.protocol import ReadRequest, SourceBatch

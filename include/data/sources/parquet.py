@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.config.sections.data import FilesSource
+from include.config.sections.sources import FilesSource
 from include.data.columns.conversion import declared_type
 from include.data.sources.file_listing import File
 from include.data.sources.file_signatures import file_signature

@@ -10,7 +10,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from include.config.sections.data import Data, SourceSection
+from include.config.sections.data import Data
+from include.config.sections.sources import SourceSection
 from include.data.slots import bounds
 from include.data.sources.connections import Connections
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from include.config.code import load_function
-from include.config.sections.data import PythonSource
+from include.config.sections.sources import PythonSource
 from include.data.columns.conversion import refusal
 from include.data.sources.protocol import ReadRequest, SourceBatch
 from include.errors import SourceError

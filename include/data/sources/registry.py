@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.config.code import code_digest
-from include.config.sections.data import LOT, ROW, ColumnType, Data
+from include.config.sections.data import LOT, ROW, Data
+from include.config.sections.sources import ColumnType
 from include.data.columns.conversion import SchemaConverter
 from include.data.columns.epochs import plausible
 from include.data.random_split import RandomPlaces

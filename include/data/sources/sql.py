@@ -11,7 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
-from include.config.sections.data import SqlSource
+from include.config.sections.sources import SqlSource
 from include.data.columns.conversion import has_zone, refusal
 from include.data.columns.driver_values import column_of
 from include.data.sources.protocol import ReadRequest, SourceBatch

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 
-from include.config.sections.data import Column, FilesSource
+from include.config.sections.sources import Column, FilesSource
 from include.data.columns.clock_changes import CHANGE
 from include.data.columns.conversion import ARROW, BadTextError, convert, declared_type, parse, refusal
 from include.data.columns.epochs import UNITS

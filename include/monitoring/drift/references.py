@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
 from include.config.schedule_ticks import interval_until
-from include.config.sections.data import Slot
 from include.config.sections.features import Categorical, Dates, Text
 from include.config.sections.slices import Slice, columns_of
+from include.config.sections.sources import Slot
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.data.windows import Window, WindowName

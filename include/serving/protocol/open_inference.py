@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from include.config.sections.data import ColumnType
+from include.config.sections.sources import ColumnType
 from include.errors import RequestError, nearest
 from include.scoring.predictor import Predictions
 from include.serving.protocol.bodies import answer_table, dump, read_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from include.config.sections.data import ColumnType
+from include.config.sections.sources import ColumnType
 from include.scoring.scores import LOWER, UPPER
 from include.serving.live_versions import LiveModel, Served
 from include.serving.protocol.open_inference import example_request

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from include.config.sections.data import Column as TextColumn
-from include.config.sections.data import ColumnType
+from include.config.sections.sources import Column as TextColumn
+from include.config.sections.sources import ColumnType
 from include.config.time_zones import Ambiguous, Clock
 from include.data.columns.conversion import ARROW, BadTextError, convert, declared_type, parse, refusal
 from include.data.columns.equal_values import equal_values

@@ -186,7 +186,6 @@ def test_an_entity_that_the_source_does_not_give_is_answered_by_name(tmp_path: P
         ({"event_time": "at", "row_id": "id"}, {}, "expected `windows` with `event_time`"),
         ({"event_time": "at", "windows": {"train": "1mo", "holdout": "1mo"}}, {}, "expected `row_id` with"),
         ({}, {"evaluation": {"block": "1d"}}, "`evaluation.block` needs `data.event_time`"),
-        ({}, {"schedule": {"start": "2020-01-01", "score": "@daily"}}, "`schedule.score` needs `data.event_time`"),
         (
             {},
             {"training": {"candidates": [{"estimator": "svm"}], "cv": {"kind": "time_series"}}},

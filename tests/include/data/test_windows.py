@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.config.durations import Duration
-from include.config.sections.data import Slot, Windows
+from include.config.sections.data import Windows
+from include.config.sections.sources import Slot
 from include.data.slots import bounds, slot_of, slots_between
 from include.data.windows import Split, split_at
 

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from include.config.sections.data import Column, Data
+from include.config.sections.data import Data
+from include.config.sections.sources import Column
 from include.config.time_zones import Clock
 from include.data.columns.clock_changes import ClockChange, local_to_utc
 from include.data.columns.conversion import parse

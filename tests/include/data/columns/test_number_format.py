@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from include.config.sections.data import Column
+from include.config.sections.sources import Column
 from include.data.columns.conversion import BadTextError, parse
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from include.config.sections.data import FilesSource
+from include.config.sections.sources import FilesSource
 from include.data.sources.file_listing import find_files
 from include.data.sources.text import read_text
 from include.errors import SourceError

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.config.sections.data import FilesSource
+from include.config.sections.sources import FilesSource
 from include.data.sources.file_listing import find_files
 from include.data.sources.file_patterns import matches
 from include.errors import ConfigError, SourceError

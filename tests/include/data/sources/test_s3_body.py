@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from include.config.sections.data import FilesSource
+from include.config.sections.sources import FilesSource
 from include.data.sources.file_listing import find_files
 from include.data.sources.text import read_text
 from include.errors import StoreUnavailable

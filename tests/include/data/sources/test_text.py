@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from include.config.sections.data import FilesSource
+from include.config.sections.sources import FilesSource
 from include.data.sources.file_listing import find_files
 from include.data.sources.text import read_text
 from include.errors import SourceError

@@ -1,0 +1,179 @@
+"""Where rows come from, how their columns are read, and how much event time one stored partition holds."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from include.config.section import Section
+
+ColumnType = Literal["string", "integer", "float", "boolean", "timestamp", "date"]
+_NO_ENCODINGS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+
+
+class Slot(StrEnum):
+    """The length of event time that one partition holds."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+class Column(Section):
+    """How one column of a text file is read; nothing is guessed that can be declared."""
+
+    type: ColumnType
+    """What the values are; an id such as `007` is a `string`."""
+    format: str | None = None
+    """For `timestamp` and `date`: how the text is written, as for `strptime` (`%d/%m/%Y`); `epoch_s`, `epoch_ms`, `epoch_us` or `epoch_ns` for numbers since 1970; `excel` for Excel's day numbers. ISO 8601 if left out. A zone in the text counts, and so do the letters `Z`, `UTC` and `GMT` at the end of a format; other names of zones are refused."""
+    missing: tuple[str, ...] = ("",)
+    """Texts that mean "no value"; only the empty text unless said, so that a country `NA` stays one."""
+    decimal: Literal[".", ","] = Field(default=".", exclude_if=lambda mark: mark == ".")
+    """For numbers: what stands before the decimals."""
+    thousands: Literal["", ".", ",", " ", "'", "_"] = Field(default="", exclude_if=lambda mark: not mark)
+    """For numbers: what stands between groups of digits, as in `1,234.56`; a blank stands for one that does not break a line, too. Groups that are no groups, as in `1,23`, are refused."""
+    unit: str = Field(default="", max_length=20, exclude_if=lambda unit: not unit)
+    """For numbers: a sign that every number has before or behind it, such as `%` or `EUR`. The number stays what it is: `12 %` is 12."""
+
+    @property
+    def marked(self) -> bool:
+        """Whether its numbers are written with more than digits and a decimal point."""
+        return (self.decimal, self.thousands, self.unit) != (".", "", "")
+
+    @model_validator(mode="after")
+    def _readable(self) -> Column:
+        numbers = self.type in ("integer", "float") or self.format == "excel"
+        if self.marked and not numbers:
+            raise ValueError(
+                f"expected `decimal`, `thousands` and `unit` only of numbers, found them at a `{self.type}`"
+            )
+        if self.thousands == self.decimal:
+            raise ValueError(f"expected two marks, found `{self.decimal}` for decimals and thousands")
+        if self.unit != self.unit.strip() or re.search(r"[\d.,+-]", self.unit):
+            raise ValueError("expected a unit without digits, marks or blanks around it")
+        if self.format and (offset := re.search(r"[+-]\d\d:?\d\d$", self.format)):
+            raise ValueError(f"expected `%z` for an offset such as `{offset.group()}`, so that it counts")
+        return self
+
+
+class SourceSection(Section):
+    """What every kind of source has; the module in `include/data/sources` that is named after the kind reads it."""
+
+    @property
+    def declared_types(self) -> dict[str, ColumnType]:
+        """The types of columns that are declared."""
+        return {}
+
+    @property
+    def code(self) -> str | None:
+        """The module of the model's folder whose code makes the rows, if one does."""
+        return None
+
+
+class FilesSource(SourceSection):
+    """Files on a disk that every worker sees, or in S3."""
+
+    kind: Literal["files"]
+    path: str
+    """A file, a folder with all files below it, or a pattern, on disk or behind `s3://`. `*`, `?` and `[...]` stay within one folder, `**` stands for any number of folders; names that begin with `.` or `_`, such as `_SUCCESS`, are passed over unless the pattern begins so, too. `%Y`, `%m`, `%d`, `%H` stand for the partition's own date, so that only its files are read. A relative path starts at the model's folder."""
+    format: Literal["csv", "parquet", "json_lines"]
+    """How the files are written. Files of `csv` and `json_lines` that end in `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` (with one file in it) are unpacked on the way."""
+    columns: dict[str, Column] = Field(default_factory=dict)
+    """The columns to keep, with their types; whatever else the files hold is left alone. Required but for Parquet, which brings types of its own: there it keeps these columns only."""
+    encoding: str = Field(default="utf-8", exclude_if=lambda name: name == "utf-8")
+    """How a text file writes its characters, by Python's names: `windows-1252`, `latin-1`, `utf-16` (with a mark at its beginning; `utf-16-le` and `utf-16-be` without) and so on."""
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    """What stands between two fields of a CSV file."""
+    quoted_newlines: bool = False
+    """Whether quoted texts of a CSV file may go on over several lines. If not, a quote that is never closed is found on its line."""
+    connection: str | None = None
+    """The Airflow connection (type `aws`) that opens the bucket; the default chain of AWS credentials if left out."""
+
+    @property
+    def declared_types(self) -> dict[str, ColumnType]:
+        """Those of `columns`."""
+        return {name: column.type for name, column in self.columns.items()}
+
+    @field_validator("path")
+    @classmethod
+    def _understood(cls, path: str) -> str:
+        scheme, found, _ = path.partition("://")
+        if found and scheme != "s3":
+            raise ValueError(
+                f"expected a path or an `s3://` address, found `{scheme}://`: nothing is fetched from elsewhere"
+            )
+        if unknown := sorted(set(re.findall(r"%.?", path)) - {"%Y", "%m", "%d", "%H"}):
+            raise ValueError(f"expected the date parts %Y, %m, %d and %H, found `{unknown[0]}`")
+        return path
+
+    @field_validator("delimiter")
+    @classmethod
+    def _apart(cls, delimiter: str) -> str:
+        if not delimiter.isascii() or delimiter in '"\r\n\0':
+            raise ValueError("expected a delimiter of ASCII that is neither a quote nor a line end")
+        return delimiter
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            found = codecs.lookup(encoding)
+        except LookupError:
+            found = None
+        # Python's list also has ways to write bytes, such as `base64` and `unicode_escape`.
+        if found is None or not found._is_text_encoding or found.name in _NO_ENCODINGS:
+            raise ValueError(
+                f"expected an encoding such as `utf-8`, `windows-1252`, `latin-1` or `utf-16`, found `{encoding}`"
+            )
+        return encoding
+
+    # An empty `columns` of a text file is answered when the file is read, with a block to paste: see data/text.py.
+    @model_validator(mode="after")
+    def _of_the_format(self) -> FilesSource:
+        if self.encoding != "utf-8" and self.format == "parquet":
+            raise ValueError("expected `encoding` only of `csv` and `json_lines`: Parquet has its own")
+        return self
+
+
+class SqlSource(SourceSection):
+    """One query through an Airflow connection."""
+
+    kind: Literal["sql"]
+    connection: str
+    """The Airflow connection to ask."""
+    query: str
+    """A SELECT with the bounds `:start` (inclusive) and `:end` (exclusive) on event time; they come as the column has them: with a zone, or without one in `timezone`. Without them for a table that has no event time."""
+    types: dict[str, ColumnType] = Field(default_factory=dict)
+    """Types of columns that the database driver leaves open, such as times in SQLite, or a column that is often empty."""
+
+    @property
+    def declared_types(self) -> dict[str, ColumnType]:
+        """As in `types`."""
+        return self.types
+
+
+class PythonSource(SourceSection):
+    """A function in the model's folder that yields rows between two instants."""
+
+    kind: Literal["python"]
+    reader: str = Field(pattern=r"^[A-Za-z_]\w*:[A-Za-z_]\w*$")
+    """`module:function` in the model's folder; called as `function(start, end)`, or `function()` for a table without event time, it yields pandas or Arrow tables."""
+    types: dict[str, ColumnType] = Field(default_factory=dict)
+    """Types of columns that the first table may leave open, such as one that is often empty."""
+
+    @property
+    def declared_types(self) -> dict[str, ColumnType]:
+        """As in `types`."""
+        return self.types
+
+    @property
+    def code(self) -> str | None:
+        """The reader's module."""
+        return self.reader.partition(":")[0]
+
+
+Source = Annotated[FilesSource | SqlSource | PythonSource, Field(discriminator="kind")]
