@@ -35,7 +35,9 @@ MEMORY = 6
 """GiB of address space of each process of the tests; a mutant that wants more is killed by its ``MemoryError``, not by the machine."""
 
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "gate": ("include/registry/gate.py", ("registry/test_gate.py",)),
+    "gate": ("include/registry/gate/bounds.py", ("registry/test_gate.py",)),
+    "gate_judgement": ("include/registry/gate/judgement.py", ("registry/test_gate.py",)),
+    "gate_guards": ("include/registry/gate/guards.py", ("registry/test_gate.py",)),
     "comparison": (
         "include/evaluation/comparison.py",
         ("evaluation/test_comparison.py", "evaluation/metrics/test_slices.py", "evaluation/uncertainty/test_max_t.py"),

@@ -11,7 +11,7 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.evaluation.evidence import Curves, Holdout, Subject
-from include.registry.gate import policy_digest
+from include.registry.gate.judgement import policy_digest
 from include.registry.timeline import Decision, Outcome
 from include.registry.versions import Version, id_of
 from include.storage.content import canonical_json, digest_json, put_content, put_json, to_iso

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from include.config.sections.evaluation import Approval, Gate
-from include.registry.gate import Judgement
+from include.registry.gate.judgement import Judgement
 from include.registry.timeline import Decision, Outcome, Trigger, VersionState
 from include.storage.content import known_fields
 

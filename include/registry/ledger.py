@@ -21,7 +21,7 @@ from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
 from include.registry.approval import ApprovalReply, conclude, trigger_of
 from include.registry.champion_changes import champion_changes
-from include.registry.gate import Judgement, judge, policy_digest
+from include.registry.gate.judgement import Judgement, judge, policy_digest
 from include.registry.statements import VersionStatement, check_version, sign_version
 from include.registry.timeline import (
     Decision,

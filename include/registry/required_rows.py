@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from include.config.sections.evaluation import Gate
 from include.evaluation.evidence import Evidence, Gain
-from include.registry.gate import more_rows
+from include.registry.gate.power import more_rows
 
 
 def rows_wanted(policy: Gate, evidence: Evidence) -> int | None:

@@ -19,7 +19,7 @@ from include.errors import ObjectCorrupt, RatchetError, StoreUnavailable
 from include.evaluation.compared_models import subject_of
 from include.evaluation.evidence import Evidence, Role
 from include.evaluation.evidence_recheck import measured_otherwise
-from include.registry.gate import policy_digest
+from include.registry.gate.judgement import policy_digest
 from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger
 from include.registry.timeline import Decision, Timeline, VersionState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from include.config.model import ModelConfig
 from include.evaluation.report.card import render_card
-from include.registry.gate import Judgement
+from include.registry.gate.judgement import Judgement
 from include.registry.ledger import Comparison
 from include.registry.timeline import Decision
 from include.storage.content import put_content

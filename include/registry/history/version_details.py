@@ -8,7 +8,7 @@ from include.config.model import ModelConfig
 from include.data.quality.page import page_of
 from include.data.snapshots import Snapshot
 from include.evaluation.evidence import Evidence
-from include.registry.gate import Judgement
+from include.registry.gate.judgement import Judgement
 from include.registry.ledger import Comparison
 from include.registry.timeline import VersionState
 from include.registry.versions import Version, fit_of, load_version

@@ -12,7 +12,7 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
-from include.registry.gate import Judgement, judge
+from include.registry.gate.judgement import Judgement, judge
 from include.registry.versions import load_version
 from include.storage.content import get_content
 from include.storage.local import LocalStore

@@ -7,7 +7,7 @@ from pathlib import Path
 from calls import World
 from chain_run import NOW
 
-from include.registry.gate import judge
+from include.registry.gate.judgement import judge
 from include.registry.ledger import Ledger
 from include.registry.rollback import roll_back
 from include.registry.versions import load_version

@@ -12,7 +12,8 @@ from include.config.sections.evaluation import Unlabelled
 from include.errors import ConfigError
 from include.evaluation.evidence import Evidence, TrainCoverage, UnlabelledRows
 from include.evaluation.report.card import render_card
-from include.registry.gate import RuleResult, Verdict, judge
+from include.registry.gate.judgement import judge
+from include.registry.gate.verdicts import RuleResult, Verdict
 
 SLICE = ", slices: [{column: tone, edges: [0], name: mood}]"
 

@@ -11,7 +11,7 @@ from include.config.load import load_model
 from include.drafting.draft import draft
 from include.evaluation.evidence import EQUAL_ROWS, Evidence
 from include.evaluation.measure import load_evidence
-from include.registry.gate import judge
+from include.registry.gate.judgement import judge
 from include.storage.local import LocalStore
 from tests.include.data.test_random_split import people
 

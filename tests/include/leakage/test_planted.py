@@ -23,7 +23,8 @@ from include.evaluation.compared_models import ComparedModel
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import measure
 from include.leakage.tripwire import QUESTIONS
-from include.registry.gate import RuleResult, judge
+from include.registry.gate.judgement import judge
+from include.registry.gate.verdicts import RuleResult
 from include.registry.timeline import Outcome
 from include.storage.content import put_content
 from include.storage.local import LocalStore

@@ -13,7 +13,7 @@ from benchmarks.gate_error import a_lifetime
 from include.config.model import ModelConfig
 from include.config.sections.evaluation import Gate
 from include.registry.error_budget import CANDIDATE, YEAR, Budget
-from include.registry.gate import judge, policy_digest
+from include.registry.gate.judgement import judge, policy_digest
 from include.registry.history.approval_form import approval_form
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger

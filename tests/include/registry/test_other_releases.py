@@ -11,7 +11,7 @@ from worlds import NOW, PRIMARY_ONLY, World
 from include.config.model import ModelConfig
 from include.config.sections.evaluation import Gate, Primary
 from include.registry.approval import ApprovalAnswer, ApprovalReply
-from include.registry.gate import policy_digest
+from include.registry.gate.judgement import policy_digest
 from include.registry.ledger import Ledger
 from include.registry.timeline import Decision, Outcome
 from include.storage.content import canonical_json, put_content, to_iso

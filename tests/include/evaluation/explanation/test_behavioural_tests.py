@@ -18,7 +18,7 @@ from include.evaluation.compared_models import open_model
 from include.evaluation.comparison import Scored
 from include.evaluation.evidence import BehaviourResult
 from include.evaluation.explanation.behavioural_tests import MAX_BEHAVIOUR_ROWS, BehaviourInputs, behaviours_of
-from include.registry.gate import RuleResult
+from include.registry.gate.verdicts import RuleResult
 from include.registry.timeline import Outcome
 from include.training.persistence.model_file import predict_scores
 from tests.include.evaluation.parcels import LINE, Judged, judged

@@ -16,7 +16,8 @@ from include.evaluation.comparison import Scored
 from include.evaluation.evidence import Measured, TrainScores
 from include.evaluation.explanation.overfitting import train_scores
 from include.evaluation.measure import measure
-from include.registry.gate import Judgement, RuleResult, judge
+from include.registry.gate.judgement import Judgement, judge
+from include.registry.gate.verdicts import RuleResult
 from include.registry.timeline import Outcome
 from include.training import fit_inputs
 from include.training.persistence.model_file import predict_scores

@@ -180,7 +180,7 @@ def test_without_refits_on_record_stability_is_undefined_and_the_gate_does_not_p
         snapshot=snapshot,
         clock=iter(range(100)).__next__,
     )
-    from include.registry.gate import judge
+    from include.registry.gate.judgement import judge
 
     assert "refits" in evidence.scores["challenger"]["stability"].undefined
     assert judge(world.model.gate, evidence, challenger_is_simple=True).outcome is Outcome.HOLD

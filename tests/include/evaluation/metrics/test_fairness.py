@@ -25,7 +25,8 @@ from include.evaluation.measure import load_evidence
 from include.evaluation.metrics.fairness import PARITIES, fairness_of
 from include.evaluation.report.card import render_card
 from include.evaluation.uncertainty.bootstrap import draw
-from include.registry.gate import RuleResult, judge
+from include.registry.gate.judgement import judge
+from include.registry.gate.verdicts import RuleResult
 from include.registry.timeline import Outcome
 from include.registry.versions import load_version
 from include.storage.content import get_content
