@@ -9,9 +9,10 @@ PUBLIC: tuple[str, ...] = (
     "checked_text",
     "compression",
     "connections",
+    "excel",
     "file_listing",
     "file_signatures",
-    "parquet",
+    "files",
     "registry",
     "text",
 )
