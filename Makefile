@@ -70,6 +70,10 @@ requirements: $(VENV)/installed
 	{ echo '# Learners of other libraries, beside requirements.txt. Made by: make requirements'; \
 	grep -v -x -F -f requirements.txt .learners.txt | grep -v '^ *#'; } >requirements-learners.txt
 	@rm .learners.txt
+	$(COMPILE) pyproject.toml --extra excel -c requirements.txt -o .excel.txt
+	{ echo '# The reader of Excel workbooks, beside requirements.txt. Made by: make requirements'; \
+	grep -v -x -F -f requirements.txt .excel.txt | grep -v '^ *#'; } >requirements-excel.txt
+	@rm .excel.txt
 	grep '^apache-airflow' requirements.txt | $(COMPILE) - -c requirements.txt -o .brought.txt
 	{ echo '# For a platform that brings its own Airflow, such as an Astro project. Made by: make requirements'; \
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \

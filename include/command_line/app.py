@@ -264,7 +264,8 @@ def new(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A file of CSV with a header, JSON Lines or Parquet; it is copied.", exists=True, dir_okay=False
+            help="A file of CSV with a header, JSON Lines, Parquet or Excel, or a folder of them; it is copied.",
+            exists=True,
         ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
@@ -283,6 +284,7 @@ def new(
         str | None,
         typer.Option(help="How the file writes its characters, such as windows-1252; looked at if left out."),
     ] = None,
+    sheet: Annotated[str | None, typer.Option(help="The sheet of an Excel workbook that has several.")] = None,
 ) -> None:
     """Draft include/models/<model>/model.yaml from a file, for you to read and correct."""
     models = Settings.from_environment().models
@@ -292,6 +294,7 @@ def new(
         day_first=day_first,
         decimal=decimal,
         encoding=encoding,
+        sheet=sheet,
     )
     for line in made.told():
         typer.echo(line)

@@ -115,9 +115,9 @@ class Plan:
             if self.source.encoding != "utf-8"
             else ""
         )
-        return encoding + (
-            f"    delimiter: {json.dumps(self.source.delimiter)}\n" if self.source.delimiter != "," else ""
-        )
+        sheet = f"    sheet: {quoted(self.source.sheet)}\n" if self.source.sheet is not None else ""
+        delimiter = f"    delimiter: {json.dumps(self.source.delimiter)}\n" if self.source.delimiter != "," else ""
+        return encoding + sheet + delimiter
 
     def _schedule(self) -> str:
         if self.periods is None:

@@ -9,15 +9,17 @@ import io
 import itertools
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from include.config.sections.rows.sources import FilesSource
-from include.data.sources.checked_text import CheckedText
 from include.data.sources.compression import Unpacked, packing_of
 from include.data.sources.file_listing import File
 from include.data.sources.file_signatures import encoding_mark, file_signature
+from include.data.sources.formats.checked_text import CheckedText
 from include.errors import ConfigError
 
 _DELIMITERS = (",", ";", "\t", "|")
+_OWN_FORMATS: dict[str | None, Literal["parquet", "excel"]] = {"Parquet": "parquet", "Excel workbook": "excel"}
 _LINES = 200
 _LONGEST_LINE = 2**20
 _OTHER_SCRIPT = re.compile(r"[^\x00-\x7f\s\u2013\u2014\u2018-\u201e\u2026\u20ac\xab\xb0\xb2\xb3\xbb]{3}")
@@ -43,8 +45,8 @@ def dialect_of(file: File, path: str, encoding: str | None = None) -> FilesSourc
     """
     with file.open() as raw:
         first = Unpacked(raw, file.name).read(4096)
-    if file_signature(first) == "Parquet" and packing_of(file.name) is None:
-        return FilesSource(kind="files", path=path, format="parquet")
+    if packing_of(file.name) is None and (kind := file_signature(first)) in _OWN_FORMATS:
+        return FilesSource(kind="files", path=path, format=_OWN_FORMATS[kind])
     found = encoding or _encoding(file, first)
     source = FilesSource(kind="files", path=path, format="csv", encoding=found)
     with file.open() as raw, CheckedText(raw, file.name, quotes="none", encoding=found) as text:

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from include.config.load import load_model
 from include.config.model import NAME
 from include.config.sections.rows.sources import FilesSource
 from include.config.sections.training import CrossValidation
-from include.data.sources.file_listing import File, open_on_disk
+from include.data.sources.file_listing import File, find_files, open_on_disk
 from include.drafting.declaration import MANY_ALIKE, Plan
 from include.drafting.dialect import dialect_of
 from include.drafting.periods import Periods, periods_of
@@ -107,13 +107,16 @@ def draft(
     day_first: bool | None = None,
     decimal: str | None = None,
     encoding: str | None = None,
+    sheet: str | None = None,
 ) -> Draft:
-    """Copy a file of CSV, JSON Lines or Parquet into a new model's folder and declare the model from what the file's rows look like.
+    """Copy a file, or a folder of files written alike, into a new model's folder and declare the model from what the rows look like.
 
     Parameters
     ----------
     models : Path
         The folder of models.
+    file : Path
+        A file of CSV, JSON Lines, Parquet or Excel, or a folder of such; hidden files and markers in it are passed over.
     target : str
         The column to predict.
     event_time : str, optional
@@ -126,6 +129,8 @@ def draft(
         What stands before decimals where numbers such as `1,234` allow both.
     encoding : str, optional
         How the file writes its characters; told from its bytes if left out.
+    sheet : str, optional
+        The sheet of an Excel workbook, where it has several.
 
     Raises
     ------
@@ -145,12 +150,12 @@ def draft(
         raise ConfigError("There is such a model already.", found=str(folder), remedy="choose another name")
     # A name of ours: `*`, `[` and `%` of a path are wildcards and date parts.
     copied = re.sub(r"[^\w.-]", "_", file.name).lstrip("._") or "rows.csv"
-    one = File(file.name, lambda: open_on_disk(file), local=file)
-    source = _dialect(one, copied, encoding)
-    seen = profile(one, source, event_time=event_time, day_first=day_first, decimal=decimal)
+    files = _files(file)
+    source = _dialect(files, copied, encoding, sheet)
+    seen = profile(files, source, event_time=event_time, day_first=day_first, decimal=decimal)
     _check_columns(seen, target, event_time, file)
     plan, left_out = _plan(name, source, seen, target, event_time, now)
-    _write(folder, plan, file)
+    _write(folder, plan, file, files)
     facts = seen.columns[target]
     classes = Counter({str(value): rows for value, rows in (facts.levels or {}).items()}) if plan.classes else Counter()
     return Draft(
@@ -172,9 +177,29 @@ def draft(
     )
 
 
-def _dialect(file: File, path: str, encoding: str | None) -> FilesSource:
+def _files(place: Path) -> list[File]:
+    """Return a file, or those of a folder that a run would read there."""
+    if not place.is_dir():
+        return [File(place.name, lambda: open_on_disk(place), local=place)]
+    # As a run reads it, from within the model's folder.
+    everything = FilesSource(kind="files", path="**", format="csv")
+    found = find_files(everything, (), "UTC", place, _Closed())
+    return [File(Path(file.name).relative_to(place).as_posix(), file.open, local=file.local) for file in found]
+
+
+class _Closed:
+    """Connections of files on a disk, which need none."""
+
+    def s3(self, connection: str | None) -> Any:
+        raise NotImplementedError(connection)
+
+    def sql(self, connection: str) -> Any:
+        raise NotImplementedError(connection)
+
+
+def _dialect(files: Sequence[File], path: str, encoding: str | None, sheet: str | None) -> FilesSource:
     try:
-        return dialect_of(file, path, encoding)
+        first, *others = (dialect_of(file, path, encoding) for file in files)
     except ValidationError as error:
         raise ConfigError(
             "There is no such encoding.",
@@ -182,6 +207,21 @@ def _dialect(file: File, path: str, encoding: str | None) -> FilesSource:
             found=encoding,
             where="--encoding",
         ) from error
+    for file, other in zip(files[1:], others, strict=True):
+        if other != first:
+            raise ConfigError(
+                "The files of the folder are not written alike.",
+                expected=f"{_said(first)}, as in {files[0].name}",
+                found=f"{_said(other)} in {file.name}",
+                remedy="keep files of one kind in the folder, or draft from one of them and write a path such as `*.csv`",
+            )
+    if sheet is not None and first.format != "excel":
+        raise ConfigError("Only an Excel workbook has sheets.", found=first.format, where="--sheet")
+    return first.model_copy(update={"sheet": sheet})
+
+
+def _said(source: FilesSource) -> str:
+    return source.format + (f" with `{source.delimiter}` in {source.encoding}" if source.format == "csv" else "")
 
 
 def _check_columns(seen: Profile, target: str, event_time: str | None, file: Path) -> None:
@@ -334,14 +374,18 @@ def _folds(facts: ColumnFacts) -> CrossValidation | None:
     )
 
 
-def _write(folder: Path, plan: Plan, file: Path) -> None:
-    """Put the file and its declaration in place, in one step that another process sees whole or not at all."""
+def _write(folder: Path, plan: Plan, origin: Path, files: Sequence[File]) -> None:
+    """Put the files and their declaration in place, in one step that another process sees whole or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the models, so that renaming is one step, but a level too deep to be taken for one of them.
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as scratch:
         made = Path(scratch) / plan.name
         made.mkdir()
-        shutil.copyfile(file, made / plan.source.path)
+        for file in files:
+            copy = made / plan.source.path / file.name if origin.is_dir() else made / plan.source.path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with file.open() as body, copy.open("wb") as written:
+                shutil.copyfileobj(body, written, 2**20)
         (made / "model.yaml").write_text(plan.to_yaml(), encoding="utf-8")
         load_model(made / "model.yaml")
         made.rename(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,9 @@ from include.data.columns.conversion import masked_text
 from include.data.columns.epochs import plausible
 from include.data.columns.type_inference import InferredColumn, TypeInference
 from include.data.sources.file_listing import File
-from include.data.sources.parquet import read_parquet
-from include.data.sources.text import header_of, read_text
+from include.data.sources.files import rows_of
+from include.data.sources.formats.excel import excel_header
+from include.data.sources.formats.text import header_of
 from include.drafting.periods import Instants
 from include.drafting.typed_columns import json_guesses, parquet_guesses
 from include.errors import ConfigError
@@ -125,12 +127,19 @@ def _apart(known: dict[str, np.ndarray[Any, Any]], names: Sequence[str]) -> int:
 
 
 def profile(
-    file: File, source: FilesSource, *, event_time: str | None, day_first: bool | None, decimal: str | None = None
+    files: Sequence[File],
+    source: FilesSource,
+    *,
+    event_time: str | None,
+    day_first: bool | None,
+    decimal: str | None = None,
 ) -> Profile:
-    """Read a file twice: as texts, to tell the types of its columns, and then with these types, as a run will read it.
+    """Read files twice: as texts, to tell the types of their columns, and then with these types, as a run will read them.
 
     Parameters
     ----------
+    files : sequence of File
+        One or more that are written alike; a column that one of them does not have is left out.
     event_time : str, optional
         A column to be read as timestamps.
     day_first : bool, optional
@@ -141,28 +150,39 @@ def profile(
     Raises
     ------
     SourceError
-        When the file can't be read.
+        When a file can't be read.
     ConfigError
         When a date may mean two things, or the event time is none.
     """
     nameless = 0
     if source.format == "parquet":
-        guesses = parquet_guesses(file, event_time)
+        guesses = parquet_guesses(files, event_time)
     elif source.format == "json_lines":
-        guesses = json_guesses(file, source, event_time)
+        guesses = json_guesses(files, source, event_time)
     else:
-        header = header_of(file, source)
-        guesses, nameless = TypeInference([name for name in header if name], event_time), header.count("")
-        texts = _declared(source, {name: Column(type="string", missing=()) for name in header if name})
-        for table in read_text(file, texts, "UTC") if texts.columns else ():
-            for name in texts.columns:
-                guesses.add(name, table[name])
+        guesses, nameless = _text_guesses(files, source, event_time)
     found = {name: _settled(name, guess, event_time, day_first) for name, guess in guesses.found(decimal).items()}
     if not found:
-        raise ConfigError("The file names no columns.", expected="a header, the names of the columns", where=file.name)
+        raise ConfigError(
+            "The file names no columns.", expected="a header, the names of the columns", where=files[0].name
+        )
     typed = _declared(source, {name: guess.column for name, guess in found.items()})
-    read = read_parquet if source.format == "parquet" else read_text
-    return _facts(read(file, typed, "UTC"), found, nameless, event_time, file.name)
+    tables = itertools.chain.from_iterable(rows_of(file, typed, "UTC") for file in files)
+    return _facts(tables, found, nameless, event_time, files[0].name)
+
+
+def _text_guesses(files: Sequence[File], source: FilesSource, event_time: str | None) -> tuple[TypeInference, int]:
+    """Look at files whose values are texts, or can be taken for them; return also how many columns have no name."""
+    header_of_one = excel_header if source.format == "excel" else header_of
+    first, *others = (header_of_one(file, source) for file in files)
+    names = [name for name in first if name and all(name in header for header in others)]
+    guesses = TypeInference(names, event_time)
+    texts = _declared(source, {name: Column(type="string", missing=()) for name in names})
+    for file in files if names else ():
+        for table in rows_of(file, texts, "UTC"):
+            for name in names:
+                guesses.add(name, table[name])
+    return guesses, first.count("")
 
 
 def _declared(source: FilesSource, columns: dict[str, Column]) -> FilesSource:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -12,8 +14,8 @@ import pyarrow.parquet as pq
 from include.config.sections.rows.sources import Column, FilesSource
 from include.data.columns.conversion import declared_type
 from include.data.columns.type_inference import InferredColumn, TypeInference
-from include.data.sources.checked_text import CheckedText
 from include.data.sources.file_listing import File
+from include.data.sources.formats.checked_text import CheckedText
 from include.errors import SourceError
 
 _LINES = 50_000
@@ -46,35 +48,64 @@ class TypedColumns:
         return InferredColumn(Column.model_validate({"type": kind}))
 
 
-def parquet_guesses(file: File, event_time: str | None) -> Columns:
-    """Look at a Parquet file's own types, and at the texts that may be times; columns of other types are left out.
+def parquet_guesses(files: Sequence[File], event_time: str | None) -> Columns:
+    """Look at the own types of Parquet files, and at the texts that may be times; columns of other types are left out.
 
     Raises
     ------
     SourceError
-        When the file is damaged.
+        When a file is damaged.
     """
+    types = _parquet_types(files)
+    texts = [name for name, word in types.items() if word == "string" or name == event_time]
+    guesses = TypeInference(texts, event_time)
+    for file in files:
+        with _parquet(file) as parquet:
+            named = [name for name in texts if parquet.schema_arrow.field(name).type != pa.null()]
+            for batch in parquet.iter_batches():
+                for name in named:
+                    values = batch.column(name)
+                    if declared_type(values.type) in ("string", "integer", "float"):
+                        guesses.add(name, values.cast(pa.string()))
+    return TypedColumns(types, guesses)
+
+
+def _parquet_types(files: Sequence[File]) -> dict[str, str]:
+    """Return the types of the columns that all files have; where some have whole numbers and others not, floats."""
+    seen: dict[str, list[str | None]] = {}
+    for file in files:
+        with _parquet(file) as parquet:
+            for field in parquet.schema_arrow:
+                seen.setdefault(field.name, []).append(
+                    "none" if pa.types.is_null(field.type) else declared_type(field.type)
+                )
+    return {
+        name: kind
+        for name, words in seen.items()
+        if len(words) == len(files) and (kind := _one_word(set(words) - {"none"})) is not None
+    }
+
+
+def _one_word(words: set[str | None]) -> str | None:
+    if words == {"integer", "float"}:
+        return "float"
+    return words.pop() if len(words) == 1 else None
+
+
+@contextlib.contextmanager
+def _parquet(file: File) -> Iterator[pq.ParquetFile]:
     with file.on_disk() as path:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
-                schema = parquet.schema_arrow
-                types = {field.name: str(word) for field in schema if (word := declared_type(field.type)) is not None}
-                texts = [name for name, word in types.items() if word == "string" or name == event_time]
-                guesses = TypeInference(texts, event_time)
-                for batch in parquet.iter_batches():
-                    for name in texts:
-                        values = batch.column(name)
-                        if declared_type(values.type) in ("string", "integer", "float"):
-                            guesses.add(name, values.cast(pa.string()))
+                yield parquet
         except (pa.ArrowException, OSError) as error:
             raise SourceError(
                 "The file can't be read as Parquet.", expected="a whole Parquet file", where=file.name
             ) from error
-    return TypedColumns(types, guesses)
 
 
-def json_guesses(file: File, source: FilesSource, event_time: str | None) -> Columns:
-    """Look at the first 50,000 lines of JSON Lines; keys whose values are lists or objects are left out.
+def json_guesses(files: Sequence[File], source: FilesSource, event_time: str | None) -> Columns:
+    """Look at the first 50,000 lines of each file of JSON Lines; keys whose values are lists or objects are left out.
 
     Raises
     ------
@@ -83,6 +114,17 @@ def json_guesses(file: File, source: FilesSource, event_time: str | None) -> Col
     """
     seen: dict[str, set[type]] = {}
     texts: dict[str, list[str]] = {}
+    for file in files:
+        _look(file, source, seen, texts)
+    types = {key: kind for key, found in seen.items() if (kind := _kind(key, found, files[0].name)) is not None}
+    guesses = TypeInference([key for key, kind in types.items() if kind == "string" or key == event_time], event_time)
+    for key in types:
+        if types[key] == "string" or key == event_time:
+            guesses.add(key, pa.array(texts.get(key, []), pa.string()))
+    return TypedColumns(types, guesses)
+
+
+def _look(file: File, source: FilesSource, seen: dict[str, set[type]], texts: dict[str, list[str]]) -> None:
     with file.open() as raw, CheckedText(raw, file.name, quotes="none", encoding=source.encoding) as checked:
         lines = io.TextIOWrapper(io.BufferedReader(checked), encoding="utf-8", errors="replace", newline="\n")
         for number in range(1, _LINES + 1):
@@ -92,12 +134,6 @@ def json_guesses(file: File, source: FilesSource, event_time: str | None) -> Col
             if line.strip():
                 for key, value in _object(line, file.name, number).items():
                     _note(seen, texts, key, value)
-    types = {key: kind for key, found in seen.items() if (kind := _kind(key, found, file.name)) is not None}
-    guesses = TypeInference([key for key, kind in types.items() if kind == "string" or key == event_time], event_time)
-    for key in types:
-        if types[key] == "string" or key == event_time:
-            guesses.add(key, pa.array(texts.get(key, []), pa.string()))
-    return TypedColumns(types, guesses)
 
 
 def _note(seen: dict[str, set[type]], texts: dict[str, list[str]], key: str, value: Any) -> None:

@@ -24,7 +24,7 @@ ARROW: dict[ColumnType, pa.DataType] = {
     "timestamp": pa.timestamp("us", "UTC"),
     "date": pa.date32(),
 }
-MISSING_MARKS = ("NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "NONE", "-", "?", "\\N", ".")
+MISSING_MARKS = ("NA", "N/A", "#N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "NONE", "-", "?", "\\N", ".")
 """Texts that often mean "no value"; shown in errors, never assumed."""
 _ZONE = re.compile(r"\d[T ]\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$")
 

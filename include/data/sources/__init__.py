@@ -2,17 +2,15 @@
 
 Each kind of source has a module with its name whose function ``read`` keeps the contract of `protocol`.
 
-Not here: types of columns (`include.data.columns.conversion`), what is kept of the rows (`include.data.partitions`).
+Not here: how files are written (`include.data.sources.formats`), types of columns (`include.data.columns.conversion`), what is kept of the rows (`include.data.partitions`).
 """
 
 PUBLIC: tuple[str, ...] = (
-    "checked_text",
     "compression",
     "connections",
     "file_listing",
     "file_signatures",
-    "parquet",
+    "files",
     "registry",
-    "text",
 )
 """The modules that other rooms may import."""

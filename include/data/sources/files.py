@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pyarrow as pa
+
 from include.config.sections.rows.sources import FilesSource
-from include.data.sources.file_listing import find_files
-from include.data.sources.parquet import read_parquet
+from include.data.sources.file_listing import File, find_files
+from include.data.sources.formats.excel import read_excel
+from include.data.sources.formats.parquet import read_parquet
+from include.data.sources.formats.text import read_text
 from include.data.sources.protocol import ReadRequest, SourceBatch
-from include.data.sources.text import read_text
 
 
 def read(request: ReadRequest[FilesSource]) -> Iterator[SourceBatch]:
@@ -24,6 +27,13 @@ def read(request: ReadRequest[FilesSource]) -> Iterator[SourceBatch]:
     data, source = request.data, request.source
     for file in find_files(source, request.slots, data.timezone, request.folder, request.connections):
         period = None if file.start is None or file.end is None else (file.start, file.end)
-        reader = read_parquet if source.format == "parquet" else read_text
-        for table in reader(file, source, data.clock):
+        for table in rows_of(file, source, data.clock):
             yield SourceBatch(table, file.name, period)
+
+
+def rows_of(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Table]:
+    """Yield the rows of one file, in its declared format."""
+    return _READERS[source.format](file, source, timezone)
+
+
+_READERS = {"csv": read_text, "json_lines": read_text, "parquet": read_parquet, "excel": read_excel}

@@ -183,6 +183,46 @@ def test_parquet_is_drafted_and_columns_of_other_types_are_left_alone(drafted, t
     assert "tags" not in made.path.read_text()
 
 
+def test_a_workbook_is_drafted_from_its_one_sheet_and_of_several_one_is_asked_for(drafted, tmp_path) -> None:
+    pytest.importorskip("openpyxl", reason="the extra `excel` is not installed")
+    with pd.ExcelWriter(tmp_path / "made.xlsx") as book:
+        TABLE.assign(day=DAYS).to_excel(book, index=False, sheet_name="Sales 2025")
+        TABLE.head(3).to_excel(book, index=False, sheet_name="Notes")
+    body = (tmp_path / "made.xlsx").read_bytes()
+    with pytest.raises(RatchetError, match="Which sheet"):
+        drafted(body, "rows.xlsx")
+    made = drafted(body, "rows.xlsx", sheet="Sales 2025")
+    holds_the_table(made)
+    assert load_model(made.path).data.source.sheet == "Sales 2025" and made.numeric == ("x", "y")
+
+
+@pytest.mark.parametrize("end", ["parquet", "csv", "jsonl"])
+def test_a_folder_is_drafted_with_the_files_that_a_run_reads(tmp_path, end) -> None:
+    lake = tmp_path / "lake"
+    (lake / "part=1").mkdir(parents=True)
+    for number in range(3):
+        part, path = TABLE.iloc[number * 200 : number * 200 + 200], lake / "part=1" / f"part-{number}.{end}"
+        if end == "parquet":
+            new = {"new": 1} if number == 2 else {}
+            part.assign(day=DAYS[part.index], **new).to_parquet(path)
+        else:
+            path.write_text(part.to_csv(index=False) if end == "csv" else part.to_json(orient="records", lines=True))
+    (lake / "_SUCCESS").touch()
+    (lake / "part=1" / ".part-0.crc").write_bytes(b"crc\0")
+    made = draft(tmp_path / "models", "shop", lake, "late", "day", now=NOW)
+    holds_the_table(made)
+    assert not list(made.path.parent.rglob("_SUCCESS")) and not list(made.path.parent.rglob(".*"))
+
+
+def test_files_of_a_folder_that_are_not_written_alike_are_no_draft(tmp_path) -> None:
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "lake" / "a.csv").write_text(CSV)
+    (tmp_path / "lake" / "b.csv").write_text(TABLE.to_csv(index=False, sep=";"))
+    with pytest.raises(RatchetError, match="not written alike"):
+        draft(tmp_path / "models", "shop", tmp_path / "lake", "late", "day", now=NOW)
+    assert not (tmp_path / "models").exists()
+
+
 CORPUS: dict[str, bytes] = {
     "plain.csv": CSV.encode(),
     "german.csv": TABLE.to_csv(index=False, sep=";", decimal=",").encode("cp1252"),

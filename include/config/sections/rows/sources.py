@@ -80,14 +80,16 @@ class FilesSource(SourceSection):
     kind: Literal["files"]
     path: str
     """A file, a folder with all files below it, or a pattern, on disk or behind `s3://`. `*`, `?` and `[...]` stay within one folder, `**` stands for any number of folders; names that begin with `.` or `_`, such as `_SUCCESS`, are passed over unless the pattern begins so, too. `%Y`, `%m`, `%d`, `%H` stand for the partition's own date, so that only its files are read. A relative path starts at the model's folder."""
-    format: Literal["csv", "parquet", "json_lines"]
-    """How the files are written. Files of `csv` and `json_lines` that end in `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` (with one file in it) are unpacked on the way."""
+    format: Literal["csv", "parquet", "json_lines", "excel"]
+    """How the files are written; `excel` (.xlsx) needs the extra `excel`. Files of `csv` and `json_lines` that end in `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` (with one file in it) are unpacked on the way."""
     columns: dict[str, Column] = Field(default_factory=dict)
     """The columns to keep, with their types; whatever else the files hold is left alone. Required but for Parquet, which brings types of its own: there it keeps these columns only."""
     encoding: str = Field(default="utf-8", exclude_if=lambda name: name == "utf-8")
     """How a text file writes its characters, by Python's names: `windows-1252`, `latin-1`, `utf-16` (with a mark at its beginning; `utf-16-le` and `utf-16-be` without) and so on."""
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     """What stands between two fields of a CSV file."""
+    sheet: str | None = Field(default=None, exclude_if=lambda name: name is None)
+    """The sheet of an Excel workbook whose rows are read; may be left out where only one is not hidden."""
     quoted_newlines: bool = False
     """Whether quoted texts of a CSV file may go on over several lines. If not, a quote that is never closed is found on its line."""
     connection: str | None = None
@@ -131,11 +133,13 @@ class FilesSource(SourceSection):
             )
         return encoding
 
-    # An empty `columns` of a text file is answered when the file is read, with a block to paste: see data/text.py.
+    # An empty `columns` of a text file is answered when the file is read, with a block to paste: see include/data/sources/formats/text.py.
     @model_validator(mode="after")
     def _of_the_format(self) -> FilesSource:
-        if self.encoding != "utf-8" and self.format == "parquet":
-            raise ValueError("expected `encoding` only of `csv` and `json_lines`: Parquet has its own")
+        if self.encoding != "utf-8" and self.format in ("parquet", "excel"):
+            raise ValueError("expected `encoding` only of `csv` and `json_lines`: other formats have their own")
+        if self.sheet is not None and self.format != "excel":
+            raise ValueError(f"expected `sheet` only of `excel`, found it at `{self.format}`")
         return self
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from include.config.sections.rows.sources import FilesSource
 from include.data.sources.file_listing import find_files
-from include.data.sources.text import read_text
+from include.data.sources.formats.text import read_text
 from include.errors import SourceError
 
 LINES = b"a,b\n" + b"".join(b"%d,row %d\n" % (n, n * 7919 % 10_007) for n in range(5000))

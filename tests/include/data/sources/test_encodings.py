@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from include.config.sections.rows.sources import FilesSource
 from include.data.sources.file_listing import find_files
-from include.data.sources.text import read_text
+from include.data.sources.formats.text import read_text
 from include.errors import SourceError
 
 CITIES = ["Köln", "Łódź", "東京", "Straße", "naïve"]

@@ -13,7 +13,7 @@ from botocore.config import Config
 
 from include.config.sections.rows.sources import FilesSource
 from include.data.sources.file_listing import find_files
-from include.data.sources.text import read_text
+from include.data.sources.formats.text import read_text
 from include.errors import StoreUnavailable
 
 ROWS = b"a,b\n" + b"".join(b"%d,text\n" % n for n in range(40_000))

@@ -108,7 +108,7 @@ class CheckedText(io.RawIOBase):
             if kind == "Parquet":
                 remedy = "declare `format: parquet`"
             elif kind == "Excel workbook":
-                remedy = "save its sheet as CSV UTF-8"
+                remedy = "declare `format: excel`, or save its sheet as CSV UTF-8"
             elif ends and packing_of(self._name) is None:
                 remedy = f"let its name end in `{ends[0]}`, so that it is unpacked"
             raise self._refuse("The file is no text.", expected="CSV or JSON Lines", found=f"{kind}", remedy=remedy)

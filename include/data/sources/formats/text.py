@@ -17,8 +17,8 @@ from include.data.columns.clock_changes import CHANGE
 from include.data.columns.conversion import ARROW, BadTextError, convert, declared_type, parse, refusal
 from include.data.columns.epochs import UNITS
 from include.data.columns.type_inference import columns_block
-from include.data.sources.checked_text import CheckedText
 from include.data.sources.file_listing import File
+from include.data.sources.formats.checked_text import CheckedText
 from include.errors import SourceError, nearest
 
 _BLOCK = 4 * 2**20
@@ -33,13 +33,18 @@ def read_text(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Tab
         Naming file, row and column of whatever is not as declared.
     """
     if not source.columns:
-        raise SourceError(
-            "The columns of a text file are not declared.",
-            expected="`columns` with a type each, so that an id 007 stays one and 03/04/2026 is what you mean",
-            where=file.name,
-            remedy="look through this suggestion and paste it under `data.source`:\n" + columns_block(file, source),
-        )
+        raise no_columns(file.name, columns_block(file, source))
     yield from _csv(file, source, timezone) if source.format == "csv" else _json_lines(file, source, timezone)
+
+
+def no_columns(name: str, suggestion: str) -> SourceError:
+    """Return the error that a file's columns are not declared, with YAML to paste."""
+    return SourceError(
+        "The columns of a text file are not declared.",
+        expected="`columns` with a type each, so that an id 007 stays one and 03/04/2026 is what you mean",
+        where=name,
+        remedy="look through this suggestion and paste it under `data.source`:\n" + suggestion,
+    )
 
 
 def _csv(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Table]:
@@ -120,16 +125,21 @@ def _names(line: bytes, name: str, source: FilesSource) -> list[str]:
         raise SourceError(
             "The first line can't be read as a header.", expected="the names of the columns", where=f"{name}, line 1"
         ) from error
+    check_once(header, source, f"{name}, line 1")
+    return header
+
+
+def check_once(header: Sequence[str], source: FilesSource, where: str) -> None:
+    """Raise `SourceError` where a name stands twice in a header."""
     if twice := sorted({column for column in header if column and header.count(column) > 1}):
         raise SourceError(
             "A column stands twice in the header.",
             expected="every name once",
             found=", ".join(repr(column) for column in twice if column in source.columns)
             or "columns " + ", ".join(str(at + 1) for at, column in enumerate(header) if column in twice),
-            where=f"{name}, line 1",
+            where=where,
             remedy="name the columns differently where the file is written",
         )
-    return header
 
 
 def check_declared(header: Sequence[str], name: str, source: FilesSource, place: str) -> None:
