@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from include.data.columns.clock_changes import CHANGE, ClockChange, local_to_utc
 from include.data.columns.epochs import UNITS, from_epoch, from_excel, says_utc, utc_as_z, zones_counted
 from include.data.columns.number_format import NO_MARKS, strip_marks
 from include.errors import SchemaChanged, SourceError
+
+log = logging.getLogger(__name__)
 
 ARROW: dict[ColumnType, pa.DataType] = {
     "string": pa.string(),
@@ -67,14 +70,15 @@ class SchemaConverter:
         self.recorded = recorded
         self.schema: dict[str, ColumnType] = dict(recorded)
         self.timezone = timezone
+        self._told: set[str] = set()
 
     def __call__(self, table: pa.Table, where: str) -> pa.Table:
-        """Return ``table`` with the schema's columns and types.
+        """Return ``table`` with the schema's columns and types; columns that came later are left alone.
 
         Raises
         ------
         SchemaChanged
-            When columns or types are not those on record.
+            When a column is gone, or has another type than on record.
         SourceError
             When a value can't be kept exactly, or a type is not known.
         """
@@ -86,8 +90,15 @@ class SchemaConverter:
             )
         if not self.schema:
             self.schema = {name: self._decide(table, name, where) for name in sorted(names)}
-        if set(names) != set(self.schema):
+        if set(self.schema) - set(names):
             raise self._columns_differ(set(names), where)
+        if added := sorted(set(names) - set(self.schema) - self._told):
+            self._told |= set(added)
+            log.warning(
+                "%s: columns that the first rows did not have are left alone: %s. To read them, change `data.source` (for a Python "
+                "reader, its code): a changed source is read anew.",
+                *(where, ", ".join(added)),
+            )
         columns = [self._bring(table[name], name, where) for name in self.schema]
         return pa.Table.from_arrays(
             columns, schema=pa.schema([(name, ARROW[word]) for name, word in self.schema.items()])

@@ -162,6 +162,19 @@ def test_a_changed_schema_is_said_with_column_before_and_now(run, folder, model_
         run(model=model)
 
 
+def test_a_column_that_is_added_later_is_left_alone_and_said(run, folder, model_of, caplog) -> None:
+    import pandas as pd
+
+    model = model_of({"kind": "files", "path": "rows.parquet", "format": "parquet"})
+    frame = pd.read_csv(folder / "rows.csv", parse_dates=["at"])
+    frame.to_parquet(folder / "rows.parquet")
+    before = run(model=model)
+    for added in (1, "text", [[1, 2]] * len(frame), None):
+        frame.assign(z=added).to_parquet(folder / "rows.parquet")
+        assert run(model=model).partitions == before.partitions
+    assert "columns that the first rows did not have are left alone: z" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
