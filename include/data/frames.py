@@ -414,7 +414,9 @@ def _no_column(column: str, known: Any, model: str) -> DataError:
         expected="a column of the source, or one that `features.derive` adds",
         found=", ".join(sorted(str(name) for name in known)),
         where=f"model {model}",
-        remedy=f"did you mean `{close}`?" if close else "correct model.yaml, or add the column",
+        remedy=f"did you mean `{close}`?"
+        if close
+        else "correct model.yaml, or add the column; one that the source gained since it was first read is read once `data.source` changes",
     )
 
 

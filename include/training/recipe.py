@@ -119,11 +119,15 @@ class Recipe:
             )
         )
 
+    def learns_distribution(self, name: str) -> bool:
+        """Whether the estimator, or its loss, is that of a distribution such as ``gamma``."""
+        losses = {self.settings.get(setting) for setting in ("loss", "objective")}
+        return self.estimator == name or any(str(loss).rpartition(":")[2] == name for loss in losses)
+
     @property
     def exposure_weighs(self) -> bool:
         """Whether a row counts as much as it was exposed: of amounts with a gamma distribution the exposure is a scale alone."""
-        losses = {self.settings.get("loss"), self.settings.get("objective")}
-        return self.estimator != "gamma" and not losses & {"gamma", "reg:gamma"}
+        return not self.learns_distribution("gamma")
 
     @property
     def columns(self) -> tuple[str, ...]:

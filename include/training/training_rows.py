@@ -83,11 +83,37 @@ def training_rows(frame: pd.DataFrame, recipe: Recipe) -> TrainingRows:
         return TrainingRows(frame, np.zeros(len(frame)), None)
     classes = find_classes(frame[recipe.target], recipe.positive) if recipe.task == "classification" else None
     target = as_numbers(frame[recipe.target], classes)
+    if classes is None:
+        _check_values(target, recipe)
     share = ""
     if classes is not None:
         share = f", {target.mean():.1%} positive (`{classes[1]}`)" if len(classes) == 2 else f", {len(classes)} classes"
     log.info("%s: %s rows, %d columns%s", recipe.name, f"{len(target):,}", inputs.shape[1], share)
     return TrainingRows(frame, target, classes)
+
+
+_LOWEST = {"poisson": "zero and above", "gamma": "above zero"}
+
+
+def _check_values(target: np.ndarray[Any, Any], recipe: Recipe) -> None:
+    """Raise `TrainingError` for values that a distribution does not have; warn of a target that never changes."""
+    if len(target) and (target == target[0]).all():
+        log.warning(
+            "%s: `%s` is the same in all %s training rows; there is nothing to learn from them",
+            *(recipe.name, recipe.target, f"{len(target):,}"),
+        )
+    if recipe.transform is not None:
+        return
+    for distribution, allowed in _LOWEST.items():
+        outside = int((target < 0 if distribution == "poisson" else target <= 0).sum())
+        if outside and recipe.learns_distribution(distribution):
+            raise TrainingError(
+                f"`{recipe.target}` has values that are not possible under the loss of {distribution} regression",
+                expected=f"a target of {allowed} in every training row",
+                found=f"{outside:,} of {len(target):,} rows with others",
+                where=f"candidate {recipe.name}",
+                remedy="choose another estimator or loss for this target, or leave such rows out where they are no real values",
+            )
 
 
 def _has_infinite(column: pd.Series[Any]) -> bool:

@@ -76,3 +76,30 @@ def test_what_release_0_1_could_not_declare_is_no_part_of_a_key() -> None:
     recipe = recipe_of(model, "logistic_regression")
     assert recipe.positive is None
     assert "positive" not in model.data.said() and "positive" not in model.data.model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "moved", "count"),
+    [
+        ({"estimator": "poisson"}, -1.0, 65),
+        ({"estimator": "hist_gradient_boosting", "params": {"loss": "gamma"}}, 0.0, 1),
+        ({"estimator": "lightgbm", "params": {"objective": "poisson"}}, -1.0, 65),
+    ],
+    ids=["poisson", "loss", "objective"],
+)
+def test_a_target_that_a_distribution_does_not_have_is_refused_with_the_true_reason(candidate, moved, count) -> None:
+    frame = frame_of("regression")
+    frame["target"] = frame["target"] - (
+        frame["target"].min() if moved == 0.0 else frame["target"].nsmallest(count + 1).iloc[-1]
+    )
+    (name,) = (model := declare("regression", training={"candidates": [candidate]})).candidate_names
+    with pytest.raises(TrainingError, match="not possible under the loss of") as raised:
+        training_rows(frame, recipe_of(model, name))
+    assert f"{count} of 400 rows" in str(raised.value)
+    assert len(training_rows(frame_of("regression"), recipe_of(model, name))) == 400
+
+
+def test_a_target_that_never_changes_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    model = declare("regression", training={"candidates": [{"estimator": "ridge"}]})
+    training_rows(frame_of("regression").assign(target=3.5), recipe_of(model, "ridge"))
+    assert "is the same in all 400 training rows" in caplog.text
