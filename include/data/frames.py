@@ -102,7 +102,28 @@ def read_table(
     positions: bool = False,
     among: Sequence[Pinned] | None = None,
 ) -> pa.Table:
-    """Return columns of the source as `read_rows` reads them, before they become a frame; raises what it raises."""
+    """Return columns of the source as `read_rows` reads them, before they become a frame; raises what it raises.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    snapshot : Snapshot
+        The partitions to read.
+    model : ModelConfig
+    raw : sequence of str
+        Columns of the source or of its joins.
+    window : {"train", "holdout"}
+    labelled : bool
+        Leave out rows without a target.
+    positions : bool
+        Also return where each row stands in its partition.
+    among : sequence of Pinned, optional
+        Read these partitions only.
+
+    Returns
+    -------
+    pyarrow.Table of n_rows
+    """
     data = model.data
     labelled = labelled and data.target is not None
     needed = list(dict.fromkeys([*raw, data.event_time, *(data.labels if labelled else ())]))

@@ -50,7 +50,23 @@ Labels = Callable[[Window], Snapshot]
 
 
 def matured_intervals(model: ModelConfig, watched: WatchLog, version: str, until: datetime) -> list[Window]:
-    """Return the observed intervals whose labels have matured and that are not measured yet."""
+    """Return the observed intervals whose labels have matured and that are not measured yet.
+
+    Parameters
+    ----------
+    model : ModelConfig
+    watched : WatchLog
+        What was observed and measured so far.
+    version : str
+        The champion's id.
+    until : datetime
+        Labels that are known by this instant count.
+
+    Returns
+    -------
+    list of Window
+        Ascending.
+    """
     entries = watched.entries()
     done = {one.until for one in measured_in(entries, version)}
     seen = {one.period.until: one.period for one in observed_in(entries, version)}
@@ -78,6 +94,27 @@ def measure_interval(
 
     Rows of classes that the champion never learned are judged as the gate judges them (`include.evaluation.unknown_classes`),
     and named on record.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    model : ModelConfig
+    folder : Path
+        The model's folder.
+    watching : WatchedVersion
+        The champion.
+    kept : ChampionReference
+        Its reference, for slices and the promised metrics.
+    timeline : Timeline
+        Says who its predecessor is.
+    interval : Window
+        In event time.
+    labels : callable
+        Brings in and pins the interval's rows with their labels.
+    watched : WatchLog
+        Where the measurement goes on record.
+    at : datetime
+        The instant that goes on record.
     """
     snapshot = labels(interval)
     version = watching.version

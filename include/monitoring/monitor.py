@@ -210,7 +210,25 @@ def alarms_of(
 def sound_reigns(
     version: str, entries: Any, timeline: Timeline, history: AlarmHistory, until: datetime
 ) -> list[list[Performance]]:
-    """Return what was measured of a champion until an instant, without broken intervals, reign by reign."""
+    """Return what was measured of a champion until an instant, without broken intervals, reign by reign.
+
+    Parameters
+    ----------
+    version : str
+        The champion's id.
+    entries : sequence of Entry
+        The watch log's.
+    timeline : Timeline
+        The ledger's.
+    history : AlarmHistory
+        Names the intervals with data faults.
+    until : datetime
+        The end of the last interval that counts.
+
+    Returns
+    -------
+    list of list of Performance
+    """
     sound = [one for one in measured_in(entries, version) if one.until <= until and one.until not in history.broken]
     return reigns_of(sound, successors_in(timeline, entries, version))
 

@@ -59,7 +59,27 @@ def ingest_interval(
 ) -> Snapshot:
     """Bring in and pin the rows of an interval from `interval_at`; of a table without event time all its rows.
 
-    Parameters and errors are those of `include.data.partitions.ingest_window`.
+    Errors are those of `include.data.partitions.ingest_window`.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    model : ModelConfig
+    folder : Path
+        The model's folder.
+    interval : Window
+        In event time.
+    at : datetime
+        The instant that goes on record.
+    connections : Connections
+        Open what the source needs.
+    started : datetime, optional
+        When the run began.
+
+    Returns
+    -------
+    Snapshot
+        Whose holdout window is the interval.
     """
     window = whole_table() if model.data.timeless else interval
     return ingest_window(

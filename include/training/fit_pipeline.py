@@ -107,6 +107,22 @@ def fit_intervals(
 ) -> PredictionInterval:
     """Learn how far a prediction may be off, from the errors on rows that their model did not learn from.
 
+    Split conformal prediction (Lei et al., 2018) on out-of-fold residuals.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Declares the coverage.
+    settings : dict
+        The estimator's settings, after the search.
+    rows : TrainingRows
+    threads : int
+        How many threads a fit may use.
+
+    Returns
+    -------
+    PredictionInterval
+
     Raises
     ------
     TrainingError
