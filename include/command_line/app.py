@@ -23,6 +23,7 @@ from include.command_line.local_airflow.environment import USER, password
 from include.command_line.local_airflow.lock import only_one
 from include.command_line.local_airflow.progress import ProgressLine
 from include.command_line.local_airflow.standalone import become_airflow, free_port, local_airflow
+from include.config.names import REBUILD_TOLERANCE
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
 from include.drafting.draft import draft
@@ -205,7 +206,7 @@ def rebuild(
     tolerance: Annotated[
         float,
         typer.Option(help="How far predictions may differ; of values, times the standard deviation of the target."),
-    ] = 0.001,
+    ] = REBUILD_TOLERANCE,
 ) -> None:
     """After an upgrade of libraries: train a version again, and put it in its place if both predict the same."""
     from include.command_line.rebuild import rebuild as run_rebuild  # the libraries of a run

@@ -275,3 +275,6 @@ TASKS: frozenset[str] = frozenset(
 
 FORMER_TASKS: frozenset[str] = frozenset({"announce"})
 """Tasks of earlier releases: what is declared for them stays valid, and asks for nothing."""
+
+REBUILD_TOLERANCE = 0.001
+"""How far a rebuilt version may predict from its original: a probability by this much, a value by this much times the standard deviation of the target."""

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from include.config.model import BASELINES, ModelConfig
+from include.config.names import REBUILD_TOLERANCE
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.errors import (
@@ -44,9 +45,6 @@ from include.training.provenance import code_of, config_of
 from include.training.recipe import recipe_of
 
 log = logging.getLogger(__name__)
-
-TOLERANCE = 1e-3
-"""How far two predictions may be apart: of probabilities as it is, of values times the standard deviation of the target."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def rebuild(
     *,
     actor: dict[str, Any],
     at: datetime,
-    tolerance: float = TOLERANCE,
+    tolerance: float = REBUILD_TOLERANCE,
     threads: int = 1,
 ) -> Rebuilt:
     """Train a promoted version again under the libraries here, and put it in force as the equal of the original.
@@ -120,7 +118,7 @@ def rebuild(
     RegistryError
         When the version is not in line, or the libraries are those that it was trained with.
     NotReproduced
-        When neither its model file nor golden rows are there to compare with.
+        When neither its model file nor golden rows are there to compare with, or predictions have another shape.
     TrainingError, ObjectMissing, ObjectCorrupt
         When the record can't be used.
     """
@@ -238,9 +236,14 @@ def _predicted(predictor: Predictor, golden: pa.Table) -> Array:
 
 
 def _apart(then: Array, now: Array, tolerance: float, proof: str) -> Predictions:
-    """Return how far predictions of shape (n_rows,) or (n_rows, n_values) are apart; of other shapes, infinitely."""
+    """Return how far predictions of shape (n_rows,) or (n_rows, n_values) are apart; raises `NotReproduced` if shapes differ."""
     if then.shape != now.shape:
-        return Predictions(len(then), float("inf"), len(then), tolerance, proof)
+        raise NotReproduced(
+            "Under the libraries here it becomes another model: its predictions have another shape.",
+            expected=f"{then.shape[1:] or 'one value'} for each of {len(then):,} rows",
+            found=f"{now.shape[1:] or 'one value'} for each of {len(now):,}",
+            remedy="retrain the model",
+        )
     apart = np.abs(then.astype(float) - now).reshape(len(then), -1).max(axis=1)
     return Predictions(len(then), float(apart.max()), int((apart > tolerance).sum()), tolerance, proof)
 

@@ -105,8 +105,9 @@ def _check_values(target: np.ndarray[Any, Any], recipe: Recipe) -> None:
     if recipe.transform is not None:
         return
     for distribution, allowed in _LOWEST.items():
-        outside = int((target < 0 if distribution == "poisson" else target <= 0).sum())
-        if outside and recipe.learns_distribution(distribution):
+        if not recipe.learns_distribution(distribution):
+            continue
+        if outside := int((target < 0 if distribution == "poisson" else target <= 0).sum()):
             raise TrainingError(
                 f"`{recipe.target}` has values that are not possible under the loss of {distribution} regression",
                 expected=f"a target of {allowed} in every training row",

@@ -17,6 +17,7 @@ from airflow.sdk import (
 
 from include.config.load import load_models
 from include.config.model import ModelConfig
+from include.config.names import REBUILD_TOLERANCE
 from include.config.settings import Settings
 from include.errors import ConfigError
 from ratchet_operators.monitor import alarm_asset
@@ -269,7 +270,7 @@ def reproduce_form(model: ModelConfig) -> dict[str, Param]:
             section="After an upgrade of libraries",
         ),
         "tolerance": Param(
-            0.001,
+            REBUILD_TOLERANCE,
             type="number",
             exclusiveMinimum=0,
             exclusiveMaximum=1,

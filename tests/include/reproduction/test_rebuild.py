@@ -63,11 +63,11 @@ class World:
         path.chmod(0o644)
         path.unlink()
 
-    def move_golden(self, version: str, by: float) -> None:
-        """Keep golden rows with other predictions, as of a library that predicts otherwise."""
+    def move_golden(self, version: str, by: float, *, values: int = 1) -> None:
+        """Keep golden rows with other predictions, or more values of each, as of a library that predicts otherwise."""
         (table,) = load_golden(self.store, "parcels", version)
         shutil.rmtree(self.store.root / golden_folder("parcels", version))
-        moved = np.asarray(table[PREDICTED].to_pylist()) * (1 - by)
+        moved = np.tile(np.asarray(table[PREDICTED].to_pylist()) * (1 - by), values)
         table = table.drop_columns([PREDICTED]).append_column(
             PREDICTED, pa.array(moved.tolist(), pa.list_(pa.float64()))
         )
@@ -172,6 +172,14 @@ def test_predictions_beyond_the_tolerance_leave_nothing_but_the_report(world: Wo
     assert done.report.predictions.proof == "golden rows" and done.report.predictions.largest > 1e-3
     assert {key.split("/")[1] for key in set(world.store.list("")) - before} == {"reproductions"}
     assert world.rebuild(tolerance=0.2).version == world.timeline.champion
+
+
+def test_predictions_of_another_shape_are_another_model(world: World) -> None:
+    champion = str(world.timeline.champion)
+    world.move_golden(champion, 0.0, values=2)
+    with pytest.raises(NotReproduced, match="another shape"):
+        world.rebuild()
+    assert world.timeline.champion == champion
 
 
 def test_a_version_that_nothing_measures_is_refused(world: World) -> None:
