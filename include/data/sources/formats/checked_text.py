@@ -10,6 +10,7 @@ import numpy as np
 
 from include.data.sources.compression import PACKINGS, Unpacked, packing_of
 from include.data.sources.file_signatures import encoding_mark, file_signature
+from include.data.sources.formats.quoting import QuotedFields
 from include.errors import SourceError
 
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
@@ -28,6 +29,8 @@ class CheckedText(io.RawIOBase):
     ----------
     quotes : {"line", "file", "none"}
         Where a quote must be closed again.
+    delimiter : str, optional
+        What stands between fields of CSV; nothing else may follow the closing quote of one.
     names : set of str
         Names to look for; those found as ``"name"`` are removed.
     encoding : str
@@ -35,12 +38,20 @@ class CheckedText(io.RawIOBase):
     """
 
     def __init__(
-        self, raw: BinaryIO, name: str, *, quotes: str, names: set[str] | None = None, encoding: str = "utf-8"
+        self,
+        raw: BinaryIO,
+        name: str,
+        *,
+        quotes: str,
+        delimiter: str | None = None,
+        names: set[str] | None = None,
+        encoding: str = "utf-8",
     ) -> None:
         self._raw = raw
         self._bytes = Unpacked(raw, name)
         self._name = name
         self._quotes = quotes
+        self._fields = None if delimiter is None else QuotedFields(delimiter)
         self._names = names if names is not None else set()
         self._encoding = encoding
         self._codec = codecs.lookup(encoding).name
@@ -158,6 +169,13 @@ class CheckedText(io.RawIOBase):
             self._tail = seen[-256:]
         if self._quotes != "none":
             self._check_quotes(chunk)
+        if self._fields is not None and (behind := self._fields.look(chunk)) is not None:
+            raise self._refuse(
+                "Text stands behind the closing quote of a field.",
+                expected='a quote inside of a text is doubled: "6"" pipe"',
+                found=f"line {self._lines + chunk.count(_NEWLINE, 0, behind) + 1}",
+                remedy="correct the line, or what writes the file: a parser would take both texts for one",
+            )
         self._lines += chunk.count(_NEWLINE)
 
     def _check_quotes(self, chunk: bytes) -> None:

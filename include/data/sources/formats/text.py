@@ -49,7 +49,10 @@ def no_columns(name: str, suggestion: str) -> SourceError:
 
 def _csv(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Table]:
     quotes = "file" if source.quoted_newlines else "line"
-    with file.open() as raw, CheckedText(raw, file.name, quotes=quotes, encoding=source.encoding) as text:
+    with (
+        file.open() as raw,
+        CheckedText(raw, file.name, quotes=quotes, delimiter=source.delimiter, encoding=source.encoding) as text,
+    ):
         check_declared(_names(text.first_line(), file.name, source), file.name, source, ", line 1")
         bad: list[tuple[int, int]] = []
 
