@@ -23,6 +23,7 @@
     ├── EvaluationError        evidence can't be measured
     ├── RegistryError          an operation on the ledger that the laws do not allow
     ├── AuditFailed            something that a ledger names is not what it was
+    ├── MirrorBehind           a mirror of the ledger in another system is not as new as the ledger
     ├── LibrariesChanged       a version can't be used as it was under the libraries that are installed here
     ├── NotReproduced          a version, trained again from its record, is another model
     └── RequestError           a request to the server can't be answered as it is
@@ -172,6 +173,10 @@ class RegistryError(RatchetError):
 
 class AuditFailed(RatchetError):  # named as the rest of the error tree
     """Something that a ledger names is not what it was."""
+
+
+class MirrorBehind(RatchetError):
+    """A mirror of the ledger in another system is not as new as the ledger; the next one catches up."""
 
 
 class LibrariesChanged(RatchetError):  # named as the rest of the error tree

@@ -72,6 +72,15 @@ def store(request: pytest.FixtureRequest) -> ObjectStore:
 
 
 @pytest.fixture(scope="session")
+def mlflow_address() -> Iterator[str]:
+    """Address of an MLflow server."""
+    from mlflow_server import mlflow_server
+
+    with mlflow_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
 def signed_made(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A deployment that signs, which nobody may change."""
     from signed_world import SignedWorld

@@ -78,6 +78,31 @@ def signing_pem(connection: str) -> bytes:
     return str(password).replace("\\n", "\n").encode()
 
 
+def credentials_of(connection: str) -> tuple[str, str]:
+    """Return login and password of an Airflow connection; an empty login says that the password is a token.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such connection, or it has no password.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        found = BaseHook.get_connection(connection)
+    except AirflowNotFoundException:
+        found = None
+    if found is None or not found.password:
+        raise ConfigError(
+            f"There is no Airflow connection {connection} with a password.",
+            expected="a connection of any type with login and password, or a token as password alone",
+            where="RATCHET_MLFLOW_CONNECTION",
+            remedy=f"set AIRFLOW_CONN_{connection.upper()}, or make the connection in Airflow",
+        )
+    return found.login or "", str(found.password)
+
+
 class VariableAnchor:
     """The newest signed heads as Airflow variables, one a model; writable for Airflow's tasks and not for the store's writers."""
 
