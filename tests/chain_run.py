@@ -19,7 +19,7 @@ import pandas as pd
 from include.config.code import code_digest
 from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
-from include.data.partitions import ingest
+from include.data.ingestion.ingest import ingest
 from include.data.quality.check import check
 from include.data.snapshots import Snapshot
 from include.registry.challenger_selection import choose_challenger

@@ -28,7 +28,7 @@ class _Look(RatchetOperator):
 
     def measurer(self, context: Context, instant: datetime) -> Measure:
         """Return what brings and checks those rows, and measures both on them."""
-        from include.data.partitions import ingest_window
+        from include.data.ingestion.ingest import ingest_window
         from include.data.quality.check import check
         from include.data.snapshots import Snapshot
         from include.registry.evaluator import evaluator

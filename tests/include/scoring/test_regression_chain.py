@@ -13,7 +13,7 @@ from chain_run import NOW, declare, month, parcels, run_chain
 
 from include.config.load import load_model
 from include.config.sections.evaluation import Require
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
