@@ -5,10 +5,12 @@ Here are snapshots, windows, the random split of tables without event time, and 
 """
 
 PUBLIC: tuple[str, ...] = (
+    "derived_columns",
     "frames",
     "random_split",
     "row_digests",
     "snapshots",
+    "stored_partitions",
     "table_versions",
     "windows",
 )

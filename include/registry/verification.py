@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from include.config.model import ModelConfig
-from include.data.frames import check_partition
 from include.data.snapshots import Snapshot
+from include.data.stored_partitions import check_partition
 from include.errors import ObjectCorrupt, RatchetError, StoreUnavailable
 from include.evaluation.compared_models import subject_of
 from include.evaluation.evidence import Evidence, Role

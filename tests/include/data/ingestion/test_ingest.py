@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from include.config.durations import Duration
-from include.data.frames import POSITION, SLOT, read_rows
+from include.data.frames import read_rows
 from include.data.ingestion import ingest as ingestion
 from include.data.ingestion.catalogue import Catalogue, Observation
 from include.data.ingestion.ingest import ingest
 from include.data.snapshots import Snapshot, coverage
+from include.data.stored_partitions import POSITION, SLOT
 from include.errors import DataError, NotEnoughRows, NotYetThere, ObjectCorrupt, SchemaChanged, SourceError
 from include.storage.content import to_iso
 from include.storage.local import LocalStore
