@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,15 @@ def digest_json(value: Any) -> str:
 
 def read_json(body: bytes) -> Any:
     """Read what `canonical_json` wrote; a whole number beyond 2^53 was a float, and is one again."""
-    return json.loads(body, parse_int=_whole)
+    return _JSON.decode(body.decode())
 
 
 def _whole(text: str) -> int | float:
     number = int(text)
     return number if abs(number) < 2**53 else float(text)
+
+
+_JSON = json.JSONDecoder(parse_int=_whole)  # json.loads would make one at each call, which takes as long as to read an event
 
 
 def put_json(store: ObjectStore, key: str, value: Any) -> None:
@@ -76,8 +80,13 @@ def known_fields(of: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
 
     A field that another release added is passed over; one that this release added keeps its default.
     """
-    names = {field.name for field in fields(of)}
+    names = _field_names(of)
     return {name: one for name, one in value.items() if name in names}
+
+
+@cache
+def _field_names(of: type[Any]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(of))
 
 
 def get_json(store: ObjectStore, key: str) -> Any:
