@@ -29,7 +29,7 @@ from include.registry.history.card_files import draw_card
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
 from include.registry.rollback import find_version
-from include.registry.timeline import Decision
+from include.registry.version_states import Decision
 from include.scoring.scores import answers_of
 from include.storage.content import get_content
 from include.storage.opening import open_store

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from include.data.snapshots import Snapshot
     from include.data.windows import Window
-    from include.registry.ledger import Measure
+    from include.registry.decisions import Measure
 
 
 class _Look(RatchetOperator):
@@ -73,7 +73,7 @@ class Reconsider(_Look, BranchMixIn):
         from include.registry.history.card_files import save_card
         from include.registry.ledger import Ledger
         from include.registry.reconsideration import find_held
-        from include.registry.timeline import Trigger, require_held
+        from include.registry.version_states import Trigger, require_held
         from include.storage.content import to_iso
 
         config, store = self.config, self.open_store()

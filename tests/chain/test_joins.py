@@ -18,7 +18,7 @@ from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import DataError, SourceError
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome as Decided
+from include.registry.version_states import Outcome as Decided
 from include.reproduction.report import Kind, Outcome
 from include.reproduction.reproduce import reproduce
 from include.scoring.golden import check_golden, load_golden

@@ -19,7 +19,7 @@ from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
 from include.notebook import load_champion
 from include.registry.gate.judgement import judge
-from include.registry.timeline import Outcome as Decided
+from include.registry.version_states import Outcome as Decided
 from include.reproduction.report import Outcome
 from include.reproduction.reproduce import reproduce
 from include.scoring.predictor import open_predictor

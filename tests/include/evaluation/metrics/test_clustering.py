@@ -23,7 +23,7 @@ from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence, measure
 from include.evaluation.metrics.clustering import _paired
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.registry.versions import load_version
 from include.scoring.publication import Publication
 from include.scoring.score import score
