@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from include.errors import ConfigError, MirrorBehind, RatchetError, StoreUnavailable
 from include.mirror.version_run import PREFIX, DatasetInput, VersionRun, state_of, version_run
 from include.registry.ledger import Ledger
-from include.registry.timeline import VersionState, fold
+from include.registry.timeline import fold
+from include.registry.version_states import VersionState
 from include.storage.log import Entry
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class RegisteredModel:
     def find(self) -> None:
         """Find or make both, and read which versions are shown already."""
         self._experiment = self._find_experiment(f"ratchet/{self._name}")
-        self._model = self._find_model()
+        self._require_ours()
         self._shown: dict[str, list[ModelVersion]] = {}
         for one in self._model_versions():
             self._shown.setdefault(str(one.tags.get(_VERSION)), []).append(one)
@@ -105,7 +106,7 @@ class RegisteredModel:
         if shown is None or not self._revive(shown):
             shown = self._make(run)
         self._remove_others(standing.version, shown)
-        self._fill(shown.run_id, run)
+        self._fill(str(shown.run_id), run)
         for name in ("outcome", "withdrawn", "rebuilt_as"):
             if (value := run.tags.get(f"{PREFIX}{name}")) is not None:
                 self._client.set_model_version_tag(self._name, shown.version, f"{PREFIX}{name}", value)
@@ -138,7 +139,7 @@ class RegisteredModel:
         from mlflow.exceptions import MlflowException
 
         try:
-            run = self._client.get_run(shown.run_id)
+            run = self._client.get_run(str(shown.run_id))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -146,7 +147,7 @@ class RegisteredModel:
             self._shown[str(shown.tags[_VERSION])].remove(shown)
             return False
         if run.info.lifecycle_stage == "deleted":
-            self._client.restore_run(shown.run_id)
+            self._client.restore_run(str(shown.run_id))
         return True
 
     def _remove_others(self, version: str, first: ModelVersion) -> None:
@@ -218,7 +219,7 @@ class RegisteredModel:
                     raise
         raise MirrorBehind(f"The experiment {name} can be neither found nor made.", remedy="try again")
 
-    def _find_model(self) -> None:
+    def _require_ours(self) -> None:
         from mlflow.exceptions import MlflowException
 
         url = self._ledger.store.url

@@ -12,7 +12,7 @@ from include.evaluation.evidence import Measured
 from include.registry.history.card_files import draw_card
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
-from include.registry.timeline import VersionState
+from include.registry.version_states import VersionState
 from include.storage.content import digest_json, from_iso, to_iso
 from include.storage.log import Entry
 

@@ -62,12 +62,12 @@ class Lineage:
     outputs: tuple[LineageDataset, ...] = ()
     statements: tuple[SqlStatement, ...] = ()
 
-    def to_openlineage(self) -> OperatorLineage:
+    def to_openlineage(self) -> OperatorLineage[Any, Any]:
         """Return it in the words of OpenLineage."""
         from airflow.providers.openlineage.extractors import OperatorLineage
         from openlineage.client.event_v2 import InputDataset, OutputDataset
 
-        told: OperatorLineage = OperatorLineage()
+        told: OperatorLineage[Any, Any] = OperatorLineage()
         for one in self.inputs:
             told.inputs.append(InputDataset(*_name(one.place), facets=_facets(one), inputFacets=_input_facets(one)))
         for one in self.outputs:
@@ -163,7 +163,7 @@ def _output_facets(one: LineageDataset) -> dict[str, Any]:
     )
 
 
-def _parsed(statement: SqlStatement) -> OperatorLineage | None:
+def _parsed(statement: SqlStatement) -> OperatorLineage[Any, Any] | None:
     from airflow.providers.openlineage.sqlparser import get_openlineage_facets_with_sql
     from airflow.sdk import BaseHook
 

@@ -45,6 +45,7 @@ def add_mirror(dag: DAG) -> None:
     if Settings.from_environment().mlflow is None:
         return
     # Tried once: who comes later brings up to date what this one could not.
-    task = Mirror(task_id="mirror", retries=0, execution_timeout=timedelta(minutes=15), dag=dag)
+    model = dag.default_args["model"]
+    task = Mirror(task_id="mirror", model=model, retries=0, execution_timeout=timedelta(minutes=15), dag=dag)
     task.as_teardown()
     task.set_upstream([leaf for leaf in dag.leaves if leaf is not task])

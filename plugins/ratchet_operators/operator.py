@@ -73,7 +73,7 @@ class RatchetOperator(BaseOperator):
             self.news = News("refused" if isinstance(error, _REFUSED) else "alarm", error.message, page=page)
             raise AirflowFailException(error.message).with_traceback(error.__traceback__) from None
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Return what the task read and wrote; asked for by Airflow's provider of OpenLineage, where it is installed."""
         return None if self.lineage is None else self.lineage.to_openlineage()
 
