@@ -48,7 +48,8 @@ def _whole(text: str) -> int | float:
     return number if abs(number) < 2**53 else float(text)
 
 
-_JSON = json.JSONDecoder(parse_int=_whole)  # json.loads would make one at each call, which takes as long as to read an event
+# json.loads would make a decoder at each call, which takes as long as to read an event.
+_JSON = json.JSONDecoder(parse_int=_whole)
 
 
 def put_json(store: ObjectStore, key: str, value: Any) -> None:
