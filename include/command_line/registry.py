@@ -18,7 +18,7 @@ from include.registry.history.version_details import VersionDetails, version_det
 from include.registry.history.version_differences import differences
 from include.registry.ledger import Ledger
 from include.registry.rollback import find_version
-from include.registry.timeline import VersionState
+from include.registry.version_states import VersionState
 
 
 def models(now: datetime) -> str:

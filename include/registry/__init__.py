@@ -8,14 +8,15 @@ PUBLIC: tuple[str, ...] = (
     "approval",
     "challenger_selection",
     "champion_changes",
+    "decisions",
     "evaluator",
     "ledger",
     "reconsideration",
-    "required_rows",
     "rollback",
     "statements",
     "timeline",
     "verification",
+    "version_states",
     "versions",
 )
 """The modules that other rooms may import."""

@@ -17,7 +17,7 @@ import pytest
 from chain_run import BACKFILL, NOW, month, run_chain
 from sklearn.metrics import roc_auc_score
 
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.quality.check import check
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
@@ -25,7 +25,7 @@ from include.errors import ConfigError
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
 from include.registry.evaluator import evaluator
-from include.registry.required_rows import rows_wanted
+from include.registry.gate.required_rows import rows_wanted
 from include.registry.timeline import Decision
 from include.serving.app import share_of
 from tests.include.serving.conftest import Served, World, as_json
