@@ -121,13 +121,14 @@ def _answers(
 ) -> pd.DataFrame:
     """Return the labelled rows that a version answered in a role, each once, with their places in the holdout."""
     kinds = {name: labelled.schema.field(name).type for name in keys}
-    found = [labelled.slice(0, 0).to_pandas()]
+    found: list[pd.DataFrame] = []
     for table in tables:
         for name, kind in kinds.items():
             table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(kind))
         read = table.to_pandas()
         found.append(read[(read[ROLE] == role) & (read[_VERSION] == version)].drop(columns=[ROLE, _VERSION]))
-    if len(found) == 1:
-        return found[0]
-    first = pd.concat(found[1:]).sort_values(AT, kind="stable").drop_duplicates(list(keys))
-    return labelled.to_pandas().merge(first, on=list(keys))
+    rows: pd.DataFrame = labelled.to_pandas()
+    if not found:
+        return rows[:0]
+    first = pd.concat(found).sort_values(AT, kind="stable").drop_duplicates(list(keys))
+    return rows.merge(first, on=list(keys))
