@@ -32,7 +32,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
 
 from include.config.sections.watch import Probation, Watch
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.monitoring.alarms import Observed, alarm_history
 from include.monitoring.drift.column_drift import Period, Reference
 from include.monitoring.drift.sketches import NUMBER_CELLS, ColumnLayout, ColumnSketch, Layout, SampledIds, Sketch

@@ -18,8 +18,9 @@ from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import NotEnoughRows
 from include.evaluation.compared_models import of_classes
-from include.evaluation.comparison import Scored, rounded
 from include.evaluation.metrics.slices import slice_levels
+from include.evaluation.scored_rows import Scored
+from include.evaluation.uncertainty.intervals import rounded
 from include.evaluation.unknown_classes import JudgedRows, judged_rows
 from include.monitoring.drift.column_drift import period_of
 from include.monitoring.drift.references import (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from worlds import NOW, World
 
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.monitoring.alarms import Observed
 from include.monitoring.drift.column_drift import Period
 from include.monitoring.monitor import sound_reigns
