@@ -75,7 +75,17 @@ def values_of(
 def terms_by_role(
     target: Array, models: Mapping[Role, Scored], metrics: tuple[str, ...], rows: Array | None
 ) -> dict[tuple[Role | None, str], Array]:
-    """Return the per-row terms of each model, and under None those that all of them share."""
+    """Return the per-row terms of each model, and under None those that all of them share.
+
+    Parameters
+    ----------
+    target : array of shape (n_rows,)
+    models : mapping of Role to Scored
+    metrics : tuple of str
+        Names of the metrics whose terms are wanted.
+    rows : array of int or None
+        Indices of the rows; None for all.
+    """
     metrics = tuple(name for name in metrics if rows is None or not DEFINITIONS[name].whole)
     classes = classes_in(models["challenger"].score)
     wanted = tuple(dict.fromkeys(term for metric in metrics for term in definition(metric, classes).terms))
