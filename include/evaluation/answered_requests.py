@@ -15,8 +15,10 @@ from include.data.request_files import ANSWERED, AT, CHALLENGED, ROLE, read_requ
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.compared_models import ComparedModel, of_classes
-from include.evaluation.comparison import Scored, compare
-from include.evaluation.evidence import CanaryAnswers, Measured, Role
+from include.evaluation.comparison import compare
+from include.evaluation.evidence import CanaryAnswers
+from include.evaluation.gains import Measured, Role
+from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
 from include.storage.content import digest_json
 from include.storage.store import ObjectStore
