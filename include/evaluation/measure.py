@@ -17,6 +17,7 @@ from include.config.sections.slices import columns_of
 from include.data.row_digests import rows_digest
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
+from include.evaluation.answered_requests import answered_files, compare_answers
 from include.evaluation.challenger_measures import CHALLENGER_VERSION as ALONE
 from include.evaluation.challenger_measures import measure_challenger
 from include.evaluation.compared_models import (
@@ -31,9 +32,10 @@ from include.evaluation.compared_models import (
     score_unmitigated,
     subject_of,
 )
-from include.evaluation.comparison import Scored, compare
+from include.evaluation.comparison import compare
 from include.evaluation.data_coverage import counts_asked, train_coverage
-from include.evaluation.evidence import EQUAL_ROWS, SAY_SEPARATE, CostFunction, Evidence, Gain, Holdout, Role, Units
+from include.evaluation.evidence import EQUAL_ROWS, SAY_SEPARATE, CostFunction, Evidence, Holdout, Units
+from include.evaluation.gains import Gain, Role
 from include.evaluation.holdout_rows import (
     HoldoutRows,
     Obstacle,
@@ -48,6 +50,7 @@ from include.evaluation.metrics.curves import curves_of
 from include.evaluation.metrics.declared_metrics import code_of_costs, keep_code_of_costs, with_declared_terms
 from include.evaluation.metrics.fairness import fairness_of
 from include.evaluation.metrics.slices import slice_levels, slice_rows
+from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
 from include.evaluation.unknown_classes import say_unknown
 from include.leakage.checks import CHECKS_VERSION as TRIPWIRES
@@ -139,7 +142,10 @@ def measure(
     place = f"{model.name}/evidence/index"
     files = {role: fit.model_file for role, fit in baselines.items()} | {"challenger": challenger.fit.model_file}
     files |= {"incumbent": incumbent.fit.model_file} if incumbent else {}
+    answered = answered_files(store, model, snapshot) if incumbent else ()
     mended = _mended(model, snapshot, challenger.fit, incumbent.fit if incumbent else None)
+    if model.gate.canary is not None and incumbent is not None:
+        mended |= {"canary": [model.gate.canary.metric, list(answered)]}
     asked = {**question, **mended, "rows": holdout_declaration(model), "model_files": files}
     if (known := find_answer(store, place, asked)) is not None:
         log.info("Evidence for %s was measured before: %s", challenger.id, known[:12])
@@ -155,7 +161,7 @@ def measure(
             role: until_the_end.enter_context(Provenance(store, fit, folder)) for role, fit in fits_asked.items()
         }
         evidence = _measured(
-            store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs
+            store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs, answered
         )
     digest = put_content(store, f"{model.name}/evidence", ".json", canonical_json(evidence.to_json()))
     settled = keep_answer(store, place, asked, digest)
@@ -196,6 +202,7 @@ def _measured(
     threads: int,
     priced: Path,
     costs: str | None,
+    answered: tuple[str, ...],
 ) -> Evidence:
     for role, fit in fits.items():
         if seen := overlap(fit, snapshot):
@@ -315,6 +322,19 @@ def _measured(
         costs=costs,
         coverage=train_coverage(store, model, challenger.fit, snapshot),
         unlabelled=judged.unlabelled,
+        canary=None
+        if model.gate.canary is None or incumbent is None or "incumbent" not in models
+        else compare_answers(
+            store,
+            model,
+            snapshot,
+            answered,
+            {"challenger": challenger, "incumbent": incumbent},
+            frame,
+            target,
+            classes,
+            seed=seed,
+        ),
         **vars(alone),
     )
 
