@@ -5,7 +5,7 @@
     │   └── CodeError          a function named in model.yaml is missing or broken
     ├── StoreError
     │   ├── StoreUnavailable   the store did not answer; the only error that a retry can help
-    │   ├── StoreUnfit         the store lets two writers of one object win
+    │   ├── StoreUnfit         the store lets two writers of one object win, or does not encrypt as it is asked to
     │   ├── ObjectMissing      a key that should be there is not
     │   ├── ObjectCorrupt      bytes do not have the digest that they are named by
     │   ├── ChainBroken        a log has a gap, a fork or a changed entry
@@ -85,7 +85,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreUnfit(StoreError):
-    """The store lets two writers of one object win, so that it can't keep a ledger."""
+    """The store lets two writers of one object win, so that it can't keep a ledger, or does not encrypt as it is asked to."""
 
 
 class ObjectMissing(StoreError):

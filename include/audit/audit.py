@@ -113,7 +113,9 @@ def steps_of(ledger: Ledger, model: ModelConfig, folder: Path) -> list[Step]:
 
 def _golden(ledger: Ledger, model: ModelConfig, folder: Path, version: str) -> str:
     if (rebuilt := ledger.timeline()[version].rebuilt_as) is not None:
-        return f"{rebuilt} has its place: it may predict otherwise, or not at all, under the libraries that are installed"
+        return (
+            f"{rebuilt} has its place: it may predict otherwise, or not at all, under the libraries that are installed"
+        )
     signed = ledger.statement(version)
     kept = load_golden(ledger.store, model.name, version, named=signed.golden if signed else ())
     with open_predictor(ledger.store, model, folder, ledger.version(version)) as predictor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.data.snapshots import Snapshot
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.registry.history.card_files import draw_card
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from include.errors import ConfigError
 from include.storage.local import LocalStore
+from include.storage.protection import Encryption, require_tls
 from include.storage.store import ObjectStore
 
 
@@ -25,7 +26,7 @@ def open_store(url: str, *, s3_client: Callable[[], Any] | None = None) -> Objec
     Raises
     ------
     ConfigError
-        When ``url`` is neither.
+        When ``url`` is neither, or the server would be spoken to in plain text over a network.
     """
     parts = urlsplit(url)
     if not (parts.query or parts.fragment):
@@ -34,7 +35,10 @@ def open_store(url: str, *, s3_client: Callable[[], Any] | None = None) -> Objec
         if parts.scheme == "s3" and parts.netloc:
             from include.storage.probe import ProbedS3Store
 
-            return ProbedS3Store((s3_client or _client)(), parts.netloc, parts.path.strip("/"))
+            client = (s3_client or _client)()
+            require_tls(client.meta.endpoint_url)
+            prefix, encryption = parts.path.strip("/"), Encryption.from_environment()
+            return ProbedS3Store(client, parts.netloc, prefix, encryption=encryption)
     raise ConfigError(
         "the store's address can't be used",
         expected="file:///absolute/folder or s3://bucket/prefix",

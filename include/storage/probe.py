@@ -8,8 +8,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from include.errors import StoreUnfit
-from include.storage.content import canonical_json
+from include.errors import ObjectMissing, StoreUnfit
+from include.storage.content import canonical_json, digest_json
+from include.storage.protection import Encryption
 from include.storage.s3 import S3Store
 
 log = logging.getLogger(__name__)
@@ -41,14 +42,26 @@ class ProbedS3Store(S3Store):
         Raises
         ------
         StoreUnfit
-            When the server let more than one writer of a key win.
+            When the server let more than one writer of a key win, or does not encrypt as it is asked to.
         """
         if self._fit:
             return
         if not self.exists(MARKER):
             self._probe()
             super().put_if_absent(MARKER, canonical_json({"racers": RACERS, "rounds": ROUNDS}))
+        if self.encryption is not None:
+            self._require_encrypted(self.encryption)
         self._fit = True
+
+    def _require_encrypted(self, encryption: Encryption) -> None:
+        """Look, in each process, at an object that was put with the setting: what a server did once it may do no more."""
+        key = f"_store/encrypted-{digest_json(encryption.put)[:12]}.json"
+        try:
+            head = self.head(key)
+        except ObjectMissing:
+            super().put_if_absent(key, canonical_json(encryption.put))
+            head = self.head(key)
+        encryption.require(head, f"{self.url} at {self.client.meta.endpoint_url}: {key}")
 
     def _probe(self) -> None:
         name = secrets.token_hex(8)

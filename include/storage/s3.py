@@ -22,6 +22,7 @@ from botocore.exceptions import (
 )
 
 from include.errors import ObjectCorrupt, ObjectMissing, StoreError, StoreUnavailable
+from include.storage.protection import Encryption
 from include.storage.store import check_key, check_prefix, is_key
 
 _CONFLICTS = 8  # answers 409 in a row before giving up: about six seconds
@@ -45,14 +46,17 @@ class S3Store:
         the key is taken, so a True can come back as False but never the other way round; see `ObjectStore.put_if_absent`.
     bucket, prefix : str
         An object's name in the bucket is ``<prefix>/<key>``; the prefix may be empty.
+    encryption : Encryption, optional
+        What the server is asked to encrypt each object with; the bucket's own default if left out.
     """
 
     parallel = 10  # the connections that a botocore client keeps unless told otherwise
 
-    def __init__(self, client: Any, bucket: str, prefix: str = "") -> None:
+    def __init__(self, client: Any, bucket: str, prefix: str = "", *, encryption: Encryption | None = None) -> None:
         check_prefix(prefix)
         self.client = client
         self.bucket = bucket
+        self.encryption = encryption
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._folder = f"{prefix.rstrip('/')}/" if prefix else ""
 
@@ -72,6 +76,7 @@ class S3Store:
                         Body=source,
                         IfNoneMatch="*",
                         ChecksumSHA256=checksum,
+                        **({} if self.encryption is None else self.encryption.put),
                     )
                 except ClientError as error:
                     status = _status(error)
@@ -108,6 +113,13 @@ class S3Store:
         except ObjectMissing:
             return False
         return True
+
+    def head(self, key: str) -> dict[str, Any]:
+        """Return what the server says of an object; raises `ObjectMissing`."""
+        check_key(key)
+        with self._answering(key):
+            answer: dict[str, Any] = self.client.head_object(Bucket=self.bucket, Key=self._folder + key)
+            return answer
 
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         """Yield the keys that start with ``prefix``, ascending, those greater than ``after`` if it is given."""

@@ -24,7 +24,8 @@ class Check(RatchetOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return what was handed over, with the snapshot left after quarantine."""
-        from include.data.quality.check import check, load_report
+        from include.data.quality.check import check
+        from include.data.quality.check_report import load_report
         from include.data.snapshots import Snapshot
         from include.errors import QualityError
 
