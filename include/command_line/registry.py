@@ -11,14 +11,15 @@ from include.command_line.store import store_of_settings
 from include.config.load import load_models
 from include.config.settings import Settings
 from include.errors import RatchetError
-from include.evaluation.evidence import CHURN_UNITS, Evidence
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import CHURN_UNITS
 from include.registry import verification
 from include.registry.history.summary import History, attention_needed, history
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.history.version_differences import differences
 from include.registry.ledger import Ledger
 from include.registry.rollback import find_version
-from include.registry.timeline import VersionState
+from include.registry.version_states import VersionState
 
 
 def models(now: datetime) -> str:

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from include.config.model import ModelConfig
 from include.config.sections.data import ROW
 from include.config.sections.slices import columns_of
-from include.data.frames import nothing_in, read_table, to_frame
+from include.data.columns.pandas_frames import to_frame
+from include.data.frames import read_table
 from include.data.random_split import without_copies
 from include.data.snapshots import Snapshot
+from include.data.stored_partitions import nothing_in
 from include.errors import RatchetError, StoreUnavailable
 from include.evaluation.data_coverage import unlabelled_by_slice
-from include.evaluation.evidence import EQUAL_ROWS, Role, UnlabelledRows
+from include.evaluation.evidence import EQUAL_ROWS, UnlabelledRows
+from include.evaluation.gains import Role
 from include.evaluation.uncertainty.bootstrap import blocks
 from include.evaluation.unknown_classes import find_unknown
 from include.storage.store import ObjectStore

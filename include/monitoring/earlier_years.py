@@ -12,11 +12,11 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from include.monitoring.drift.column_drift import Period, Reference, period_of
 from include.monitoring.drift.earlier_seasons import pooled, same_season
+from include.monitoring.drift.periods import Period, Reference, period_of
 from include.monitoring.drift.references import kept_reference
-from include.monitoring.drift.sketch_conversion import convert
-from include.monitoring.drift.sketches import Sketch
+from include.monitoring.sketches.conversion import convert
+from include.monitoring.sketches.sketches import Sketch
 from include.monitoring.watch_log import EARLIER, MEASURED, OBSERVED, WatchLog
 from include.storage.content import canonical_json, from_iso, get_content, read_json
 from include.storage.log import Entry

@@ -12,7 +12,7 @@ from typing import Any
 
 from include.config.sections.watch import Watch
 from include.monitoring.alarms import Alarm, Observed
-from include.monitoring.drift.column_drift import Period
+from include.monitoring.drift.periods import Period
 from include.monitoring.performance.measured import Performance
 from include.monitoring.performance.probation import Paired, ProbationState
 from include.monitoring.retraining_requests import REQUEST, TAKEN, Request, request_state, wanted

@@ -7,15 +7,15 @@ Here are facts and the rules that follow from them. Reports for people are in `h
 PUBLIC: tuple[str, ...] = (
     "approval",
     "challenger_selection",
-    "champion_changes",
+    "decisions",
     "evaluator",
     "ledger",
     "reconsideration",
-    "required_rows",
     "rollback",
     "statements",
     "timeline",
     "verification",
+    "version_states",
     "versions",
 )
 """The modules that other rooms may import."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from include.errors import RegistryError
 from include.registry.rollback import find_version
-from include.registry.timeline import Outcome, Timeline
+from include.registry.timeline import Timeline
+from include.registry.version_states import Outcome
 
 
 def find_held(timeline: Timeline, wanted: str | None) -> str:

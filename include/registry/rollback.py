@@ -9,7 +9,8 @@ from typing import Any
 
 from include.errors import RegistryError, nearest
 from include.registry.ledger import Ledger
-from include.registry.timeline import Timeline, Trigger, fold
+from include.registry.timeline import Timeline, fold
+from include.registry.version_states import Trigger
 from include.storage.content import to_iso
 from include.storage.log import Entry
 

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Literal, cast
 
 from include.config.model import ModelConfig
-from include.data.frames import check_partition
 from include.data.snapshots import Snapshot
+from include.data.stored_partitions import check_partition
 from include.errors import ObjectCorrupt, RatchetError, StoreUnavailable
 from include.evaluation.compared_models import subject_of
-from include.evaluation.evidence import Evidence, Role
+from include.evaluation.evidence import Evidence
 from include.evaluation.evidence_recheck import measured_otherwise
+from include.evaluation.gains import Role
 from include.registry.gate.judgement import policy_digest
 from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger
-from include.registry.timeline import Decision, Timeline, VersionState
+from include.registry.timeline import Timeline
+from include.registry.version_states import Decision, VersionState
 from include.registry.versions import Version, fit_of
 from include.signing.deployment import unasked_anchors
 from include.signing.heads import HeadsFound

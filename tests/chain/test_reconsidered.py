@@ -8,7 +8,7 @@ from typing import Any
 from chain_run import BACKFILL, NOW, month, run_chain
 
 from include.config.model import ModelConfig
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.measure import load_evidence

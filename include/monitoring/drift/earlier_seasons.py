@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.monitoring.drift.change_detection import LEAST_PERIODS, Detection, detect
-from include.monitoring.drift.column_drift import STATISTICS, Period, Reference, Series
+from include.monitoring.drift.drift_series import STATISTICS, Series
+from include.monitoring.drift.periods import Period, Reference
 
 Array = NDArray[Any]
 Earlier = Mapping[datetime, Period]

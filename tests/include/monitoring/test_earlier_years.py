@@ -19,10 +19,12 @@ from worlds import NOW, MemoryStore
 
 from include.config.sections.watch import Watch
 from include.monitoring.alarms import Alarm, Observed, alarm_history
-from include.monitoring.drift.column_drift import period_of, reference_of
+from include.monitoring.drift.periods import period_of, reference_of
 from include.monitoring.drift.references import PREDICTION, ChampionReference
-from include.monitoring.drift.sketches import Sketch, WatchedColumn, learn_layout, sketch
 from include.monitoring.earlier_years import keep_earlier_years
+from include.monitoring.sketches.counting import sketch
+from include.monitoring.sketches.layouts import WatchedColumn, learn_layout
+from include.monitoring.sketches.sketches import Sketch
 from include.monitoring.watch_log import EARLIER, WatchLog, earlier_in, observed_in
 from include.storage.content import canonical_json, put_content, read_json
 from tests.faults import FaultyStore, Killed

@@ -15,13 +15,13 @@ from earlier_release import as_release_0_1
 
 from include.config.load import load_model
 from include.config.model import ModelConfig
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
 from include.errors import RatchetError
 from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome
 from include.registry.verification import CACHED_ANSWERS, verify
+from include.registry.version_states import Outcome
 from include.reproduction.reproduce import reproduce
 from include.scoring.score import score
 from include.storage.content import canonical_json, digest_json

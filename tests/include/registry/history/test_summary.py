@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import FLIGHTS, NOW, MemoryStore
 
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.evaluation.report.plots import Scale
 from include.registry.history import charts
 from include.registry.history.recorded_measures import compared, judged_since, later, load_measurement
@@ -27,7 +27,7 @@ from include.registry.history.summary import (
 from include.registry.history.version_details import version_details
 from include.registry.history.version_differences import differences
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.storage.content import to_iso
 from include.storage.log import Log
 

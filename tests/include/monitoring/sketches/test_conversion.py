@@ -6,10 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from include.monitoring.drift.column_drift import Bins
 from include.monitoring.drift.effect_sizes import total_variation
-from include.monitoring.drift.sketch_conversion import convert
-from include.monitoring.drift.sketches import Layout, Sketch, WatchedColumn, learn_layout, sketch
+from include.monitoring.drift.periods import Bins
+from include.monitoring.sketches.conversion import convert
+from include.monitoring.sketches.counting import sketch
+from include.monitoring.sketches.layouts import Layout, WatchedColumn, learn_layout
+from include.monitoring.sketches.sketches import Sketch
 
 COLUMNS = (
     WatchedColumn("temp", "input", "number"),

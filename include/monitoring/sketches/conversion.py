@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.monitoring.drift.sketches import BUCKETS, ColumnLayout, ColumnSketch, Layout, Sketch
+from include.monitoring.sketches.layouts import BUCKETS, ColumnLayout, Layout
+from include.monitoring.sketches.sketches import ColumnSketch, Sketch
 
 Array = NDArray[Any]
 
