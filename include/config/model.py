@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
+from include.config.retention import Retention
 from include.config.schedule_ticks import PRESETS, is_cron
 from include.config.section import Section
 from include.config.sections.about import About
@@ -20,7 +21,6 @@ from include.config.sections.evaluation import LEAST_BLOCKS, Evaluation, Gate, G
 from include.config.sections.features import Features
 from include.config.sections.notify import Notification
 from include.config.sections.resources import Resources
-from include.config.sections.retention import Retention
 from include.config.sections.score import Score
 from include.config.sections.serving import Serving
 from include.config.sections.training import Training

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from include.config.model import ModelConfig
-from include.data.quality.check import load_report
+from include.data.quality.check_report import load_report
 from include.data.snapshots import Snapshot
 from include.monitoring.watch_log import OBSERVED, WatchLog, measured_in
 from include.registry.ledger import Ledger
@@ -44,7 +44,8 @@ def unneeded(store: PrunableStore, model: ModelConfig, now: datetime) -> list[Un
     now : datetime
         The instant that ages are counted to.
     """
-    declared, ledger, found = model.retention, Ledger(store, model.name), []
+    declared, ledger = model.retention, Ledger(store, model.name)
+    found: list[Unneeded] = []
     kept = _kept_versions(ledger, None if declared.versions is None else now - declared.versions)
     if declared.scores is not None:
         found += _scores(store, model, now - declared.scores)
@@ -91,12 +92,10 @@ def _unmeasured(store: ObjectStore, model: ModelConfig) -> list[tuple[datetime, 
         return []
     entries = WatchLog(store, model.name).entries()
     done = {one.until for one in measured_in(entries, champion)}
-    own = (one.body["period"] if "period" in one.body else one.body for one in entries if one.kind == OBSERVED)
-    observed = [(from_iso(one["after"]), from_iso(one["until"])) for one in own]
-    end = max(
-        (until for _, until in observed), default=datetime.min.replace(tzinfo=from_iso("2000-01-01T00:00:00Z").tzinfo)
-    )
-    return [pair for pair in observed if pair[1] not in done] + [(end, datetime.max.replace(tzinfo=end.tzinfo))]
+    observed = [(from_iso(one.body["after"]), from_iso(one.body["until"])) for one in entries if one.kind == OBSERVED]
+    # The watch may be late: whatever comes after its last interval is still to be looked at.
+    last = max((until for _, until in observed), default=datetime.min.replace(tzinfo=UTC))
+    return [pair for pair in observed if pair[1] not in done] + [(last, datetime.max.replace(tzinfo=UTC))]
 
 
 def _quarantine(store: PrunableStore, ledger: Ledger, kept: Iterable[str], before: datetime) -> Iterator[Unneeded]:

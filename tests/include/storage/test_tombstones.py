@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -156,10 +157,8 @@ def test_what_a_task_was_given_is_there_until_it_is_marked_again(steps: list[tup
                 assert key not in promised
         else:
             faulty = FaultyStore(store, fail_at=call if what == "die" else None)
-            try:
+            with contextlib.suppress(Killed):
                 Tombstones(faulty, "m").remove(KEYS, faulty.delete, at=now)
-            except Killed:
-                pass
         assert all(store.exists(key) for key in promised)
         for key, one in Tombstones(store, "m").read().items():
             assert one.state is not State.MARKED or store.exists(key) or key not in promised
