@@ -57,7 +57,7 @@ def _command(folder: Path) -> str:
 
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "VIRTUAL_ENV"))}
-    return kept | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    return kept | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def _wait(address: str, server: subprocess.Popen[bytes]) -> None:

@@ -26,6 +26,7 @@ ROOMS = [
     "audit",
     "mirror",
     "monitoring",
+    "retention",
     "notebook",
     "serving",
     "reproduction",
