@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -22,8 +22,10 @@ from botocore.exceptions import (
 )
 
 from include.errors import ObjectCorrupt, ObjectMissing, StoreError, StoreUnavailable
-from include.storage.protection import Encryption
 from include.storage.store import StoredObject, check_key, check_prefix, is_key
+
+if TYPE_CHECKING:
+    from include.storage.probe import Encryption
 
 _CONFLICTS = 8  # answers 409 in a row before giving up: about six seconds
 _PASSING = {
