@@ -14,10 +14,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from include.command_line import ledger_queries, registry, signing
+from include.command_line import ledger_queries, registry, signing, version_names
 from include.command_line import plan as declaration
 from include.command_line.compose_setup import prepare as prepare_containers
-from include.command_line.ledger_table import ledger_table
 from include.command_line.local_airflow.demo import demo as run_demo
 from include.command_line.local_airflow.environment import USER, password
 from include.command_line.local_airflow.lock import only_one
@@ -99,9 +98,41 @@ def champion(model: Model, at: At = None) -> None:
 
 
 @app.command()
-def versions(model: Model) -> None:
-    """List a model's versions by as-of, with outcome and gain."""
-    typer.echo(ledger_table(ledger_queries.ledger_of(model).timeline()))
+def versions(
+    model: Model,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only those with this tag, key=value or key. May stand several times.")
+    ] = None,
+) -> None:
+    """List a model's versions by as-of, with outcome, gain, aliases and tags."""
+    typer.echo(version_names.versions(model, tag or ()))
+
+
+Reason = Annotated[str, typer.Option(help="Why; it goes on record.")]
+
+
+@app.command()
+def tag(
+    model: Model,
+    version: Version,
+    tag: Annotated[str, typer.Argument(help="key=value; with --remove the key.")],
+    reason: Reason,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the tag away.")] = False,
+) -> None:
+    """Say something of a version, on record: reviewed_by=ada. `versions MODEL --tag` finds it."""
+    typer.echo(version_names.tag(model, version, tag, reason, remove=remove, at=datetime.now(UTC)))
+
+
+@app.command()
+def alias(
+    model: Model,
+    name: Annotated[str, typer.Argument(help="The alias, such as canary.")],
+    reason: Reason,
+    version: Annotated[str | None, typer.Argument(help="The version's id, the beginning of it, or an alias.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Let it point at no version any more.")] = False,
+) -> None:
+    """Let a name beside the champion point at a version, or move it there."""
+    typer.echo(version_names.alias(model, name, version, reason, remove=remove, at=datetime.now(UTC)))
 
 
 @app.command()

@@ -16,6 +16,7 @@ PUBLIC: tuple[str, ...] = (
     "statements",
     "timeline",
     "verification",
+    "version_names",
     "versions",
 )
 """The modules that other rooms may import."""

@@ -24,6 +24,8 @@ from include.registry.champion_changes import champion_changes
 from include.registry.gate.judgement import Judgement, judge, policy_digest
 from include.registry.statements import VersionStatement, check_version, sign_version
 from include.registry.timeline import (
+    ALIASED,
+    TAGGED,
     Decision,
     Outcome,
     Timeline,
@@ -33,6 +35,7 @@ from include.registry.timeline import (
     require_held,
     require_replaceable,
 )
+from include.registry.version_names import alias_event, tag_event
 from include.registry.versions import Version, load_version
 from include.signing.deployment import heads_of_deployment
 from include.signing.heads import SignedHeads
@@ -42,6 +45,9 @@ from include.storage.log import recorded_by as entries_recorded_by
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
+
+_UNSIGNED = (ALIASED, TAGGED, "withdrawn")
+"""Kinds of event of which the statement of a version says nothing; the head of the ledger is signed with each event."""
 
 
 class Measure(Protocol):
@@ -347,6 +353,18 @@ class Ledger:
         self._append(unless_withdrawn, at=to_iso(at))
         return self.timeline(fresh=False)
 
+    def alias(self, alias: str, version: str | None, reason: str, *, actor: dict[str, Any], at: datetime) -> Timeline:
+        """Let an alias point at a version, or at none any more; see `include.registry.version_names.alias_event`."""
+        self._append(lambda entries: alias_event(fold(entries), alias, version, reason, actor), at=to_iso(at))
+        return self.timeline(fresh=False)
+
+    def tag(
+        self, version: str, key: str, value: str | None, reason: str, *, actor: dict[str, Any], at: datetime
+    ) -> Timeline:
+        """Give a version a tag, or take it away with the value None; see `include.registry.version_names.tag_event`."""
+        self._append(lambda entries: tag_event(fold(entries), version, key, value, reason, actor), at=to_iso(at))
+        return self.timeline(fresh=False)
+
     def measure(
         self, model: ModelConfig, version: str, measure: Measure, *, since: datetime | None = None
     ) -> Comparison:
@@ -430,7 +448,7 @@ class Ledger:
         """Return what signs the version, as the event will have it, before the event is written."""
 
         def signed(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
-            if (decided := decide(entries)) is not None and decided[0] != "withdrawn":
+            if (decided := decide(entries)) is not None and decided[0] not in _UNSIGNED:
                 body = decided[1]
                 record = body.get("record") or fold(entries)[body["version"]].record
                 version = load_version(self.store, self.model, body["version"], digest=record)

@@ -32,7 +32,7 @@ class RolledBack:
 
 
 def find_version(timeline: Timeline, wanted: str | None) -> str:
-    """Return the version that a form names by its id or the beginning of it; the champion, if it names none.
+    """Return the version that a form names by its id, the beginning of it or an alias; the champion, if it names none.
 
     The beginning of the digest will do as well: it is what pages show of an id.
 
@@ -96,18 +96,22 @@ def roll_back(
     if own is None:
         timeline = ledger.timeline()
         version = find_version(timeline, wanted)
-        then = ledger.timeline(recorded_by=asked).champion if _blank(wanted) else version
+        name = "" if wanted is None else wanted.strip()
+        then = version
+        if not name or name in timeline.aliases:
+            known = ledger.timeline(recorded_by=asked)
+            then = known.aliases.get(name) if name else known.champion
         if then != version:
             raise RegistryError(
-                "The champion is no longer the one of when this run was triggered.",
-                expected=f"{then or 'no champion'}, in force at {to_iso(asked)}",
+                f"{name or 'The champion'} is no longer the one of when this run was triggered.",
+                expected=f"{then or 'none'} at {to_iso(asked)}",
                 found=f"{version}; of the other: {_fate(timeline, then)}",
                 remedy=f"nothing was withdrawn; to withdraw {version}, name it",
             )
-        if (known := timeline[version].withdrawn) is not None:
+        if (reason_then := timeline[version].withdrawn) is not None:
             raise RegistryError(
                 f"{version} is withdrawn already.",
-                found=f"reason then: {known}",
+                found=f"reason then: {reason_then}",
                 remedy=f"nothing to do; the champion is {timeline.champion}",
             )
         ledger.withdraw(version, reason, actor=actor, at=at)

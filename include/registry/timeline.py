@@ -19,6 +19,8 @@ from include.registry.error_budget import left_for
 from include.storage.content import from_iso, known_fields, to_iso
 from include.storage.log import Entry
 
+ALIASED, TAGGED = "aliased", "tagged"
+"""The kinds of event that name a version; see `include.registry.version_names`."""
 SHORTEST = 4
 """How much of an id must be given at least for it to be taken for the whole."""
 
@@ -118,6 +120,10 @@ class VersionState:
     """Of a version that was trained again under other libraries: the version that has its place now."""
     place: int | None = None
     """Of a rebuilt version: the number of the event that registered the first one."""
+    aliases: tuple[str, ...] = ()
+    """The aliases that point at it. Those of a version that was trained again point at its equal."""
+    tags: tuple[tuple[str, str], ...] = ()
+    """What was said of this very version, by key."""
 
     @property
     def order(self) -> tuple[datetime, int]:
@@ -181,13 +187,21 @@ class Timeline:
         return any(standing.version == version for standing in self.standings)
 
     def named(self, text: str) -> list[str]:
-        """Return the versions that a text may mean: the one of that id, or all whose id or digest begins with it."""
+        """Return the versions that a text may mean: that of the id or alias, or all whose id or digest begins with it."""
         if text in self:
             return [text]
+        if (pointed := self.aliases.get(text)) is not None:
+            return [pointed]
         if len(text) < SHORTEST:
             return []
         found = [standing.version for standing in self.standings]
         return [version for version in found if text in (version[: len(text)], version.partition("-")[2][: len(text)])]
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The version that each alias points at; an alias of a withdrawn version points at none."""
+        here = [one for one in self.standings if one.aliases and one.withdrawn is None]
+        return {alias: standing.version for standing in here for alias in standing.aliases}
 
     def original_of(self, version: str | None) -> str | None:
         """Return the version that a version rebuilds, itself if it rebuilds none: equal versions have one original."""
@@ -285,6 +299,12 @@ def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
         standings[name] = _changed(before, decision=decision, decided=entry.number, earlier=earlier)
     elif entry.kind == "rebuilt":
         _rebuild(entry, standings)
+    elif entry.kind == ALIASED:
+        _move_alias(body, standings)
+    elif entry.kind == TAGGED:
+        others = [(key, value) for key, value in standings[name].tags if key != body["key"]]
+        own = [] if body["value"] is None else [(body["key"], body["value"])]
+        standings[name] = _changed(standings[name], tags=tuple(sorted(others + own)))
     elif entry.kind == "withdrawn":
         original = standings[name].original
         for equal in [one for one in standings.values() if one.original == original]:
@@ -292,7 +312,7 @@ def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
     else:
         raise RegistryError(
             "The ledger holds an event that this release does not know.",
-            expected="registered, decided, rebuilt or withdrawn",
+            expected="registered, decided, rebuilt, aliased, tagged or withdrawn",
             found=entry.kind,
             where=f"event {entry.number}",
             remedy="use the release of Ratchet that wrote it, or a newer one",
@@ -306,7 +326,7 @@ def _rebuild(entry: Entry, standings: dict[str, VersionState]) -> None:
     """
     before, rebuilt = standings[entry.body["rebuild_of"]], standings[entry.body["version"]]
     own = () if rebuilt.original == before.original else rebuilt.looks
-    standings[before.version] = _changed(before, rebuilt_as=rebuilt.version)
+    standings[before.version] = _changed(before, rebuilt_as=rebuilt.version, aliases=())
     standings[rebuilt.version] = _changed(
         rebuilt,
         trigger=before.trigger,
@@ -316,7 +336,19 @@ def _rebuild(entry: Entry, standings: dict[str, VersionState]) -> None:
         rebuild_of=before.original,
         rebuilt_as=None,
         place=before.order[1],
+        aliases=(*rebuilt.aliases, *before.aliases),
     )
+
+
+def _move_alias(body: dict[str, Any], standings: dict[str, VersionState]) -> None:
+    """Take an alias from the version that has it, and give it to another one unless it is taken back."""
+    alias = body["alias"]
+    for standing in [one for one in standings.values() if alias in one.aliases]:
+        left = tuple(name for name in standing.aliases if name != alias)
+        standings[standing.version] = _changed(standing, aliases=left)
+    if body["given"]:
+        named = standings[body["version"]]
+        standings[named.version] = _changed(named, aliases=(*named.aliases, alias))
 
 
 def _changed(standing: VersionState, **changes: Any) -> VersionState:

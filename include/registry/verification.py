@@ -22,7 +22,8 @@ from include.evaluation.evidence_recheck import measured_otherwise
 from include.registry.gate.judgement import policy_digest
 from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger
-from include.registry.timeline import Decision, Timeline, VersionState
+from include.registry.timeline import ALIASED, TAGGED, Decision, Timeline, VersionState
+from include.registry.version_names import check_named
 from include.registry.versions import Version, fit_of
 from include.signing.deployment import unasked_anchors
 from include.signing.heads import HeadsFound
@@ -90,6 +91,9 @@ def steps(ledger: Ledger, folder: Path) -> list[Step]:
         elif entry.kind == "rebuilt":
             name = f"event {entry.number}, the rebuild as {version}"
             found.append(Step(name, lambda entry=entry: walk.rebuild(entry), entry))  # type: ignore[misc]
+        elif entry.kind in (ALIASED, TAGGED):
+            name, before = f"event {entry.number}, {entry.kind} {version}", entries[: entry.number]
+            found.append(Step(name, lambda before=before, entry=entry: check_named(before, entry), entry))  # type: ignore[misc]
     return found
 
 
@@ -113,6 +117,9 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
     for entry in ledger.entries():
         if entry.kind == "rebuilt":
             yield from _looked(f"the rebuild as {entry.body['version']}", lambda entry=entry: walk.rebuild(entry))  # type: ignore[misc]
+        elif entry.kind in (ALIASED, TAGGED):
+            before = ledger.entries(fresh=False)[: entry.number]
+            yield from _looked(f"event {entry.number}", lambda before=before, entry=entry: check_named(before, entry))  # type: ignore[misc]
     sound = 0
     decided = [Decision.from_json(entry.body) for entry in ledger.entries() if entry.kind == "decided"]
     for decision in decided:
