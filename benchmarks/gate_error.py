@@ -31,10 +31,10 @@ from include.config.sections.evaluation import Gate
 from include.evaluation.comparison import Comparison, Scored, SliceLevels, compare, gain_of_draws
 from include.evaluation.evidence import CostFunction, Evidence, Gain, Holdout, Units
 from include.evaluation.uncertainty.bootstrap import blocks, draw, effective_units, expanded
-from include.registry.error_budget import YEAR, Budget, level_of, spent_by
+from include.registry.gate.error_budget import YEAR, Budget, level_of, spent_by
 from include.registry.gate.judgement import judge
 from include.registry.gate.verdicts import RuleResult
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.training.metrics.definitions import DEFINITIONS, row_terms, sign
 
 Array = NDArray[Any]

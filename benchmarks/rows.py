@@ -39,7 +39,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-import include.data.partitions as ingestion
+import include.data.ingestion.slot_reading as ingestion
 import include.evaluation.measure as evaluation
 from benchmarks.page import machine, put
 from benchmarks.plain import LEVELS, NUMBERS, candidates, measure

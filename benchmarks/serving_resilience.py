@@ -43,7 +43,7 @@ from include.config.model import ModelConfig
 from include.config.settings import ROOT
 from include.data.columns.conversion import ARROW
 from include.registry.ledger import Ledger
-from include.registry.timeline import Decision, Outcome
+from include.registry.version_states import Decision, Outcome
 from include.registry.versions import load_version, save_version
 from include.scoring.predictor import open_predictor
 from include.storage.content import to_iso

@@ -28,7 +28,7 @@ from include.config.code import load_function
 from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
 from include.config.settings import ROOT
-from include.data.partitions import ingest, ingest_window
+from include.data.ingestion.ingest import ingest, ingest_window
 from include.data.quality.check import check
 from include.data.snapshots import Snapshot
 from include.data.windows import Window

@@ -19,15 +19,17 @@ import pandas as pd
 from include.config.model import ModelConfig
 from include.config.sections.data import LOT, ROW
 from include.config.settings import Settings
-from include.data.frames import derive_columns, select, typed_rows
+from include.data.columns.pandas_frames import typed_rows
+from include.data.derived_columns import derive_columns
+from include.data.frames import select
 from include.errors import DataError, RatchetError, RegistryError
 from include.evaluation.compared_models import open_model, score_rows
 from include.evaluation.evidence import Measured
 from include.registry.history.card_files import draw_card
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
-from include.registry.rollback import find_version
-from include.registry.timeline import Decision
+from include.registry.naming.lookup import find_version
+from include.registry.version_states import Decision
 from include.scoring.scores import answers_of
 from include.storage.content import get_content
 from include.storage.opening import open_store
@@ -192,7 +194,9 @@ def load_champion(
         if at is not None or alias not in timeline.aliases:
             raise RegistryError(
                 f"{model} has no version by this name." if at is None else "An alias has no instant.",
-                expected="an instant or an alias" if at else ", ".join(sorted(timeline.aliases)) or "an alias; there is none",
+                expected="an instant or an alias"
+                if at
+                else ", ".join(sorted(timeline.aliases)) or "an alias; there is none",
                 found=alias,
                 where=opened.url,
                 remedy=None if at else f'python -m include alias {model} {alias} VERSION --reason "..."',

@@ -9,7 +9,7 @@ import pandas as pd
 from chain_run import NOW, Done, month, run_chain
 
 from include.config.load import load_model
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.evidence import Evidence

@@ -19,13 +19,14 @@ import pandas as pd
 from include.config.code import code_digest
 from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
-from include.data.partitions import ingest
+from include.data.ingestion.ingest import ingest
 from include.data.quality.check import check
 from include.data.snapshots import Snapshot
 from include.registry.challenger_selection import choose_challenger
+from include.registry.decisions import Measure
 from include.registry.evaluator import evaluator
 from include.registry.history.card_files import save_card
-from include.registry.ledger import Ledger, Measure
+from include.registry.ledger import Ledger
 from include.scoring.golden import keep_golden
 from include.storage.content import digest_json, from_iso, to_iso
 from include.storage.local import LocalStore

@@ -12,7 +12,7 @@ from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.evaluation.evidence import Curves, Holdout, Subject
 from include.registry.gate.judgement import policy_digest
-from include.registry.timeline import Decision, Outcome
+from include.registry.version_states import Decision, Outcome
 from include.registry.versions import Version, id_of
 from include.storage.content import canonical_json, digest_json, put_content, put_json, to_iso
 from include.storage.log import Log

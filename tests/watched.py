@@ -14,7 +14,7 @@ from chain_run import NOW, declare, parcels, run_chain
 
 from include.config.load import load_model
 from include.config.model import ModelConfig
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.monitoring.monitor import Monitored, monitor

@@ -14,7 +14,7 @@ from include.registry.history.card_files import draw_card
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
 from include.registry.statements import golden_folder, statement_key
-from include.registry.timeline import Decision, VersionState
+from include.registry.version_states import Decision, VersionState
 from include.signing.deployment import trusted_keys
 from include.storage.content import canonical_json
 from include.training.provenance import listed_code

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from include.command_line import ledger_queries, registry, signing, version_names
+from include.command_line import ledger_queries, registry, signing
 from include.command_line import plan as declaration
 from include.command_line.compose_setup import prepare as prepare_containers
 from include.command_line.local_airflow.demo import demo as run_demo
@@ -22,6 +22,7 @@ from include.command_line.local_airflow.environment import USER, password
 from include.command_line.local_airflow.lock import only_one
 from include.command_line.local_airflow.progress import ProgressLine
 from include.command_line.local_airflow.standalone import become_airflow, free_port, local_airflow
+from include.command_line.recording import naming
 from include.config.names import REBUILD_TOLERANCE
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
@@ -105,7 +106,7 @@ def versions(
     ] = None,
 ) -> None:
     """List a model's versions by as-of, with outcome, gain, aliases and tags."""
-    typer.echo(version_names.versions(model, tag or ()))
+    typer.echo(naming.versions(model, tag or ()))
 
 
 Reason = Annotated[str, typer.Option(help="Why; it goes on record.")]
@@ -120,7 +121,7 @@ def tag(
     remove: Annotated[bool, typer.Option("--remove", help="Take the tag away.")] = False,
 ) -> None:
     """Say something of a version, on record: reviewed_by=ada. `versions MODEL --tag` finds it."""
-    typer.echo(version_names.tag(model, version, tag, reason, remove=remove, at=datetime.now(UTC)))
+    typer.echo(naming.tag(model, version, tag, reason, remove=remove, at=datetime.now(UTC)))
 
 
 @app.command()
@@ -132,7 +133,7 @@ def alias(
     remove: Annotated[bool, typer.Option("--remove", help="Let it point at no version any more.")] = False,
 ) -> None:
     """Let a name beside the champion point at a version, or move it there."""
-    typer.echo(version_names.alias(model, name, version, reason, remove=remove, at=datetime.now(UTC)))
+    typer.echo(naming.alias(model, name, version, reason, remove=remove, at=datetime.now(UTC)))
 
 
 @app.command()
@@ -200,7 +201,7 @@ def pack(
 ) -> None:
     """Put what is on record about a version's decision into one file, which anybody can verify offline."""
     from include.audit.pack import make_pack
-    from include.registry.rollback import find_version
+    from include.registry.naming.lookup import find_version
 
     ledger = ledger_queries.ledger_of(model)
     found = find_version(ledger.timeline(), version)
@@ -240,7 +241,7 @@ def rebuild(
     ] = REBUILD_TOLERANCE,
 ) -> None:
     """After an upgrade of libraries: train a version again, and put it in its place if both predict the same."""
-    from include.command_line.rebuild import rebuild as run_rebuild  # the libraries of a run
+    from include.command_line.recording.rebuild import rebuild as run_rebuild  # the libraries of a run
 
     typer.echo(run_rebuild(model, version, tolerance, datetime.now(UTC)))
 

@@ -15,7 +15,7 @@ from include.config.yaml_text import read_yaml_file
 from include.errors import ConfigError
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
-from include.registry.version_names import alias_moves
+from include.registry.naming.aliases import alias_moves
 from include.scoring.deliver import superseded
 from include.scoring.publication import Publication, window_of
 from include.storage.content import from_iso

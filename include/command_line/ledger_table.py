@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.registry.timeline import Timeline, VersionState
+from include.registry.timeline import Timeline
+from include.registry.version_states import VersionState
 
 
 def ledger_table(timeline: Timeline, *, whole: Timeline | None = None) -> str:

@@ -14,7 +14,7 @@ from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
 from include.config.sections.rows.sources import FilesSource, PythonSource
 from include.data.frames import read_rows
-from include.data.partitions import ingest
+from include.data.ingestion.ingest import ingest
 from include.data.quality import expectations
 from include.data.quality.check import check
 from include.data.snapshots import Snapshot

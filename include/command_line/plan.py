@@ -12,7 +12,7 @@ from include.config.settings import ROOT
 from include.registry.history.policy_replay import replay
 from include.registry.history.version_differences import VersionDifference, differences_between
 from include.registry.ledger import Ledger
-from include.registry.timeline import Trigger
+from include.registry.version_states import Trigger
 
 _FOLLOWS = {
     "schedule": "Airflow makes runs at other dates from its next look at the file on; runs that were made stay.",

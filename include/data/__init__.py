@@ -1,15 +1,16 @@
 """Data: from a source to partitions, snapshots and typed frames, correct in time.
 
-Here are partitions (what a source held, and when that was read), snapshots, windows, the random split of tables without event
-time, and frames. Sub-packages: `sources`, `columns`, `joins`, `quality`. Not here: learned preprocessing (`include.training`).
+Here are snapshots, windows, the random split of tables without event time, and frames. Sub-packages: `sources`, `columns`,
+`joins`, `ingestion` (what a source held, and when that was read), `quality`. Not here: learned preprocessing (`include.training`).
 """
 
 PUBLIC: tuple[str, ...] = (
+    "derived_columns",
     "frames",
-    "partitions",
     "random_split",
     "row_digests",
     "snapshots",
+    "stored_partitions",
     "table_versions",
     "windows",
 )

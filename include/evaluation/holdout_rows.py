@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from include.config.model import ModelConfig
 from include.config.sections.data import ROW
 from include.config.sections.slices import columns_of
-from include.data.frames import nothing_in, read_table, to_frame
+from include.data.columns.pandas_frames import to_frame
+from include.data.frames import read_table
 from include.data.random_split import without_copies
 from include.data.snapshots import Snapshot
+from include.data.stored_partitions import nothing_in
 from include.errors import RatchetError, StoreUnavailable
 from include.evaluation.data_coverage import unlabelled_by_slice
 from include.evaluation.evidence import EQUAL_ROWS, Role, UnlabelledRows

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from include.config.durations import Duration
 from include.monitoring.watch_log import MEASURED
+from include.registry.gate.required_rows import rows_wanted
 from include.registry.ledger import Ledger
-from include.registry.required_rows import rows_wanted
-from include.registry.timeline import Outcome, Timeline, VersionState
+from include.registry.timeline import Timeline
+from include.registry.version_states import Outcome, VersionState
 from include.storage.content import from_iso
 from include.storage.log import Entry
 

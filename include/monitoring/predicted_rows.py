@@ -21,7 +21,9 @@ from include.config.code import load_function
 from include.config.model import ModelConfig
 from include.config.schedule_ticks import intervals_over
 from include.config.sections.slices import columns_of
-from include.data.frames import derived, select, to_frame
+from include.data.columns.pandas_frames import to_frame
+from include.data.derived_columns import derived
+from include.data.frames import select
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.comparison import Scored

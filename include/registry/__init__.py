@@ -8,15 +8,14 @@ PUBLIC: tuple[str, ...] = (
     "approval",
     "challenger_selection",
     "champion_changes",
+    "decisions",
     "evaluator",
     "ledger",
-    "reconsideration",
-    "required_rows",
     "rollback",
     "statements",
     "timeline",
     "verification",
-    "version_names",
+    "version_states",
     "versions",
 )
 """The modules that other rooms may import."""

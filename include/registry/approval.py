@@ -12,7 +12,7 @@ from typing import Any
 
 from include.config.sections.evaluation import Approval, Gate
 from include.registry.gate.judgement import Judgement
-from include.registry.timeline import Decision, Outcome, Trigger, VersionState
+from include.registry.version_states import Decision, Outcome, Trigger, VersionState
 from include.storage.content import known_fields
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from include.registry.timeline import VersionState, apply_event
+from include.registry.timeline import apply_event
+from include.registry.version_states import VersionState
 from include.storage.log import Entry
 
 

@@ -14,7 +14,7 @@ from include.errors import NotEnoughRows
 from include.evaluation.compared_models import ComparedModel
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence, measure
-from include.registry.ledger import Measure
+from include.registry.decisions import Measure
 from include.registry.versions import Version, fit_of
 from include.storage.content import to_iso
 from include.storage.store import ObjectStore

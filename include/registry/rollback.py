@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from include.errors import RegistryError, nearest
+from include.errors import RegistryError
 from include.registry.ledger import Ledger
-from include.registry.timeline import Timeline, Trigger, fold
+from include.registry.naming.lookup import find_version, listed
+from include.registry.timeline import Timeline, fold
+from include.registry.version_states import Trigger
 from include.storage.content import to_iso
 from include.storage.log import Entry
 
 log = logging.getLogger(__name__)
-
-_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -29,44 +29,6 @@ class RolledBack:
     """The champion since; None if no promoted version is left."""
     stale: tuple[str, ...]
     """Backfilled versions that were decided against the withdrawn one; the next run of `settle` decides them again."""
-
-
-def find_version(timeline: Timeline, wanted: str | None) -> str:
-    """Return the version that a form names by its id, the beginning of it or an alias; the champion, if it names none.
-
-    The beginning of the digest will do as well: it is what pages show of an id.
-
-    Raises
-    ------
-    RegistryError
-        When there is none of that name, or more than one; says which there are, newest first, and the nearest.
-    """
-    known = [standing.version for standing in reversed(timeline.standings)]
-    if wanted is None or _blank(wanted):
-        if timeline.champion is None:
-            raise RegistryError(
-                "There is no champion.",
-                expected="the id of a version, or a champion to take if none is given",
-                found=_listed(known),
-            )
-        return timeline.champion
-    version = wanted.strip()
-    matches = timeline.named(version)
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise RegistryError(
-            f"{len(matches)} versions begin with {version}.",
-            expected="the whole id, or enough of it to name one version",
-            found=_listed(matches[::-1]),
-        )
-    close = nearest(version, known)
-    raise RegistryError(
-        f"There is no version {version}.",
-        expected=f"one of {_listed(known)}; or none, for the champion {timeline.champion}",
-        found=version,
-        remedy=f"did you mean {close}?" if close else None,
-    )
 
 
 def roll_back(
@@ -134,7 +96,7 @@ def roll_back(
     else:
         log.info("it was not in force; the champion is still %s", after.champion)
     if stale:
-        log.info("decided against it, to be decided again by the next retraining: %s", _listed(stale))
+        log.info("decided against it, to be decided again by the next retraining: %s", listed(stale))
     return RolledBack(version, before.champion, after.champion, stale)
 
 
@@ -154,8 +116,3 @@ def _withdrawal(entries: tuple[Entry, ...], actor: dict[str, Any]) -> Entry | No
         return entry.kind == "withdrawn" and (who.get("dag"), who.get("run")) == (actor["dag"], actor["run"])
 
     return next(filter(by_us, entries), None)
-
-
-def _listed(versions: tuple[str, ...] | list[str]) -> str:
-    more = f" and {len(versions) - _SHOWN} older" if len(versions) > _SHOWN else ""
-    return (", ".join(versions[:_SHOWN]) or "no version") + more

@@ -11,15 +11,21 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from include.errors import ObjectMissing, SignatureRefused
-from include.registry.versions import Version
+from include.registry.timeline import Timeline, fold
+from include.registry.version_states import ALIASED, TAGGED
+from include.registry.versions import Version, load_version
 from include.signing.envelope import seal, unseal
+from include.signing.heads import SignedHeads
 from include.signing.keys import SigningKey, TrustedKeys
 from include.storage.content import to_iso
+from include.storage.log import Decide, Entry
 from include.storage.store import ObjectStore
 
 STATEMENT = "application/vnd.in-toto+json"
 """The payload type, https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md."""
 PREDICATE = "urn:ratchet:version:1"
+_UNSAID = (ALIASED, TAGGED, "withdrawn")
+"""Kinds of event of which no statement about a version says anything; the head of the ledger is signed with each."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,53 @@ def check_version(
             remedy="restore the objects from a backup; nothing of the version is used",
         )
     return VersionStatement(version.id, subjects, signer.name)
+
+
+def signed_first(decide: Decide, store: ObjectStore, model: str, heads: SignedHeads, *, at: str) -> Decide:
+    """Return what signs a version, as the ledger's next event will have it, before that event is written.
+
+    Parameters
+    ----------
+    decide : callable
+        Returns the next event of the ledger, or None.
+    store : ObjectStore
+    model : str
+        The model's name.
+    heads : SignedHeads
+        Gives the key to sign with, and the keys that are trusted.
+    at : str
+        The instant of the signature.
+    """
+
+    def signed(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+        if (decided := decide(entries)) is not None and decided[0] not in _UNSAID:
+            body = decided[1]
+            record = body.get("record") or fold(entries)[body["version"]].record
+            version = load_version(store, model, body["version"], digest=record)
+            facts = {"evidence": body["evidence"], "config": body["config"]} if body.get("evidence") else {}
+            sign_version(store, version, heads.key(at), heads.trusted, at=at, **facts)
+        return decided
+
+    return signed
+
+
+def sign_standing(store: ObjectStore, model: str, timeline: Timeline, heads: SignedHeads, *, at: str) -> int:
+    """Sign what stands of every version, and return how many there are; parameters as of `signed_first`.
+
+    Parameters
+    ----------
+    timeline : Timeline
+        Of the versions to sign.
+    """
+    for standing in timeline.standings:
+        key = heads.key(at)
+        record = {"digest": standing.record, "model_file": standing.model_file}
+        version = load_version(store, model, standing.version, **record)
+        sign_version(store, version, key, heads.trusted, at=at)
+        if (decision := standing.decision) is not None and decision.evidence is not None:
+            facts = {"evidence": decision.evidence, "config": decision.config}
+            sign_version(store, version, key, heads.trusted, at=at, **facts)
+    return len(timeline.standings)
 
 
 def _subjects(version: Version, evidence: str | None, config: str | None) -> dict[str, str]:

@@ -11,159 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from include.errors import RegistryError
-from include.registry.error_budget import left_for
-from include.storage.content import from_iso, known_fields, to_iso
+from include.registry.gate.error_budget import left_for
+from include.registry.version_states import ALIASED, TAGGED, Decision, Trigger, VersionState
+from include.storage.content import from_iso
 from include.storage.log import Entry
 
-ALIASED, TAGGED = "aliased", "tagged"
-"""The kinds of event that name a version; see `include.registry.version_names`."""
 SHORTEST = 4
 """How much of an id must be given at least for it to be taken for the whole."""
-
-
-class Outcome(StrEnum):
-    """What a policy can say of evidence."""
-
-    PROMOTE = "PROMOTE"
-    HOLD = "HOLD"
-    REJECT = "REJECT"
-    INCOMPARABLE = "INCOMPARABLE"
-
-
-class Trigger(StrEnum):
-    """What made a run happen; only what a backfill decided may be decided again by `settle`."""
-
-    SCHEDULED = "scheduled"
-    MANUAL = "manual"
-    BACKFILL = "backfill"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The body of a ``decided`` event."""
-
-    version: str
-    outcome: Outcome
-    reason: str
-    incumbent: str | None
-    evidence: str | None
-    """Digest of what was measured; None of a version that could not be measured, for which the reason says why."""
-    policy: str
-    config: str
-    primary: dict[str, Any]
-    """The primary metric of challenger (with its interval) and incumbent, the gain between them and its bounds."""
-    actor: dict[str, Any]
-    again: bool = False
-    """Whether `settle` decided it again because its incumbent changed."""
-    as_of: str | None = None
-    """The instant whose rows it was decided on, if that is later than the version's own: a held version reconsidered."""
-    lifetime: dict[str, float] | None = None
-    """With `gate.lifetime`: what was `left` to risk, the `level` that allowed, what was `spent`, and what a policy allows `a_year`."""
-    approval: dict[str, Any] | None = None
-    """Where a person was to decide: what the gate alone said, and who answered what, when, why and to which question."""
-
-    @property
-    def by_gate(self) -> Outcome:
-        """What the gate alone said."""
-        return self.outcome if self.approval is None else Outcome(self.approval["gate"])
-
-    @property
-    def by_person(self) -> bool:
-        """Whether a person's answer made it: such a decision is a fact, like that of a live run."""
-        return self.approval is not None and self.approval["answer"] in ("approved", "rejected")
-
-    @property
-    def overrides(self) -> bool:
-        """Whether a person promoted what the gate alone would not have."""
-        return self.outcome is Outcome.PROMOTE and self.by_gate is not Outcome.PROMOTE
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the event's body."""
-        body = {**self.__dict__, "outcome": self.outcome.value}
-        if self.lifetime is None:
-            del body["lifetime"]  # a model without `gate.lifetime` has the events that it always had
-        return body
-
-    @classmethod
-    def from_json(cls, body: dict[str, Any]) -> Decision:
-        """Read an event's body, of any release."""
-        return cls(**{**known_fields(cls, body), "outcome": Outcome(body["outcome"])})
-
-
-@dataclass(frozen=True)
-class VersionState:
-    """Where one version stands."""
-
-    version: str
-    as_of: datetime
-    registered: int
-    """The number of the event that registered it."""
-    trigger: Trigger
-    decision: Decision | None = None
-    decided: int | None = None
-    """The number of the event that decided on it."""
-    withdrawn: str | None = None
-    """The reason, once it is withdrawn."""
-    record: str | None = None
-    """Digest of the version's record. None of one that release 0.1 registered."""
-    model_file: str | None = None
-    """Digest of its model file."""
-    earlier: tuple[Decision, ...] = ()
-    """What was decided on older rows, of a version that was reconsidered."""
-    rebuild_of: str | None = None
-    """Of a rebuilt version: the first version that was trained from the same record, whose place and decision it has."""
-    rebuilt_as: str | None = None
-    """Of a version that was trained again under other libraries: the version that has its place now."""
-    place: int | None = None
-    """Of a rebuilt version: the number of the event that registered the first one."""
-    aliases: tuple[str, ...] = ()
-    """The aliases that point at it. Those of a version that was trained again point at its equal."""
-    tags: tuple[tuple[str, str], ...] = ()
-    """What was said of this very version, by key."""
-
-    @property
-    def order(self) -> tuple[datetime, int]:
-        """Its place among the versions: from when it can be in force, then when it, or the version that it rebuilds, was registered."""
-        return self.since, self.registered if self.place is None else self.place
-
-    @property
-    def original(self) -> str:
-        """The version that it rebuilds; itself, of a version that rebuilds none."""
-        return self.version if self.rebuild_of is None else self.rebuild_of
-
-    @property
-    def since(self) -> datetime:
-        """Its as-of; for a version that was reconsidered, the as-of of the rows that it was then decided on."""
-        return self.as_of if self.decision is None else self.look(self.decision)
-
-    @property
-    def looks(self) -> tuple[Decision, ...]:
-        """Its decisions that stand: the last one on its own rows, and on the rows of each reconsideration."""
-        return self.earlier if self.decision is None else (*self.earlier, self.decision)
-
-    def look(self, decision: Decision) -> datetime:
-        """Return the instant whose rows one of its decisions was made on."""
-        return self.as_of if decision.as_of is None else from_iso(decision.as_of)
-
-    @property
-    def may_change(self) -> bool:
-        """Whether `settle` may decide it again: what a live run or a person decided, or reconsidered, is a fact; what is withdrawn stays so."""
-        decision = self.decision
-        if decision is None or decision.as_of is not None or decision.by_person:
-            return False
-        if self.withdrawn is not None or self.rebuilt_as is not None:
-            return False
-        return self.trigger is Trigger.BACKFILL
-
-    @property
-    def in_line(self) -> bool:
-        """Whether it was promoted, is not withdrawn, and no rebuilt version has its place."""
-        promoted = self.decision is not None and self.decision.outcome is Outcome.PROMOTE
-        return promoted and self.withdrawn is None and self.rebuilt_as is None
 
 
 @dataclass(frozen=True)
@@ -237,7 +94,7 @@ class Timeline:
         return list(last.items())
 
     def left_for(self, version: str, a_year: float, *, since: datetime | None = None) -> float:
-        """Return how many wrong promotions are left to risk for a version; see `include.registry.error_budget.left_for`.
+        """Return how many wrong promotions are left to risk for a version; see `include.registry.gate.error_budget.left_for`.
 
         One that is not registered, in a dry run, is decided on last: then ``since`` is needed.
         """
@@ -354,52 +211,3 @@ def _move_alias(body: dict[str, Any], standings: dict[str, VersionState]) -> Non
 def _changed(standing: VersionState, **changes: Any) -> VersionState:
     # dataclasses.replace does the same and takes most of the time of a long fold.
     return VersionState(**{**vars(standing), **changes})
-
-
-def require_held(standing: VersionState, as_of: datetime) -> None:
-    """Raise `RegistryError` unless a version is held, on rows older than ``as_of``: only such a one is reconsidered."""
-    decision = standing.decision
-    if decision is None or decision.outcome is not Outcome.HOLD or standing.withdrawn is not None:
-        state = decision.outcome if decision else "not decided on"
-        raise RegistryError(
-            "Only a held version can be reconsidered.",
-            expected="HOLD",
-            found="withdrawn" if standing.withdrawn is not None else state,
-            where=standing.version,
-        )
-    if as_of <= standing.since:
-        raise RegistryError(
-            "Nothing can have matured since.",
-            expected=f"an as-of after {to_iso(standing.since)}, at which it was held",
-            found=to_iso(as_of),
-            where=standing.version,
-        )
-
-
-def require_replaceable(original: VersionState, rebuilt: VersionState) -> None:
-    """Raise `RegistryError` unless one version can have the place of another one: that of a promoted version of its as-of."""
-    if not original.in_line:
-        decision = original.decision
-        state = f"rebuilt as {original.rebuilt_as}" if original.rebuilt_as else decision and decision.outcome
-        raise RegistryError(
-            "Only a promoted version can be rebuilt.",
-            expected="a version that was promoted, and is neither withdrawn nor rebuilt",
-            found="withdrawn" if original.withdrawn is not None else state or "not decided on",
-            where=original.version,
-            remedy="retrain the model, or name the version that stands for it now",
-        )
-    if rebuilt.version == original.version or rebuilt.as_of != original.as_of:
-        raise RegistryError(
-            "A version is rebuilt as another one of the same as-of.",
-            expected=to_iso(original.as_of),
-            found=to_iso(rebuilt.as_of),
-            where=rebuilt.version,
-        )
-    if rebuilt.withdrawn is not None or rebuilt.in_line:
-        raise RegistryError(
-            "The rebuilt version is on record already, by its own run.",
-            expected="a version that is neither promoted nor withdrawn",
-            found="withdrawn" if rebuilt.withdrawn is not None else "promoted",
-            where=rebuilt.version,
-            remedy="nothing to do if it is promoted; if it is withdrawn, retrain the model at another as-of",
-        )

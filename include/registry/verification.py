@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Literal, cast
 
 from include.config.model import ModelConfig
-from include.data.frames import check_partition
 from include.data.snapshots import Snapshot
-from include.errors import ObjectCorrupt, RatchetError, StoreUnavailable
+from include.data.stored_partitions import check_partition
+from include.errors import ObjectCorrupt, RatchetError, RegistryError, StoreUnavailable
 from include.evaluation.compared_models import subject_of
 from include.evaluation.evidence import Evidence, Role
 from include.evaluation.evidence_recheck import measured_otherwise
 from include.registry.gate.judgement import policy_digest
 from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger
-from include.registry.timeline import ALIASED, TAGGED, Decision, Timeline, VersionState
-from include.registry.version_names import check_named
+from include.registry.naming.aliases import alias_event
+from include.registry.naming.tags import tag_event
+from include.registry.timeline import Timeline, fold
+from include.registry.version_states import ALIASED, TAGGED, Decision, VersionState
 from include.registry.versions import Version, fit_of
 from include.signing.deployment import unasked_anchors
 from include.signing.heads import HeadsFound
@@ -92,8 +94,8 @@ def steps(ledger: Ledger, folder: Path) -> list[Step]:
             name = f"event {entry.number}, the rebuild as {version}"
             found.append(Step(name, lambda entry=entry: walk.rebuild(entry), entry))  # type: ignore[misc]
         elif entry.kind in (ALIASED, TAGGED):
-            name, before = f"event {entry.number}, {entry.kind} {version}", entries[: entry.number]
-            found.append(Step(name, lambda before=before, entry=entry: check_named(before, entry), entry))  # type: ignore[misc]
+            name = f"event {entry.number}, {entry.kind} {version}"
+            found.append(Step(name, lambda entry=entry: walk.naming(entry), entry))  # type: ignore[misc]
     return found
 
 
@@ -118,8 +120,7 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
         if entry.kind == "rebuilt":
             yield from _looked(f"the rebuild as {entry.body['version']}", lambda entry=entry: walk.rebuild(entry))  # type: ignore[misc]
         elif entry.kind in (ALIASED, TAGGED):
-            before = ledger.entries(fresh=False)[: entry.number]
-            yield from _looked(f"event {entry.number}", lambda before=before, entry=entry: check_named(before, entry))  # type: ignore[misc]
+            yield from _looked(f"event {entry.number}, {entry.kind}", lambda entry=entry: walk.naming(entry))  # type: ignore[misc]
     sound = 0
     decided = [Decision.from_json(entry.body) for entry in ledger.entries() if entry.kind == "decided"]
     for decision in decided:
@@ -224,6 +225,25 @@ class _Walk:
                 where=f"event {entry.number}",
             )
         return f"it is the equal of {original.id}, by its report"
+
+    def naming(self, entry: Entry) -> str:
+        """Hold an event that names a version against what could be named after the events before it."""
+        body, before = entry.body, fold(self._ledger.entries(fresh=False)[: entry.number])
+        try:
+            if entry.kind == ALIASED:
+                version = body["version"] if body["given"] else None
+                made = alias_event(before, body["alias"], version, body["reason"], body["actor"])
+            else:
+                made = tag_event(before, body["version"], body["key"], body["value"], body["reason"], body["actor"])
+        except (RegistryError, KeyError, TypeError) as error:
+            raise ObjectCorrupt(
+                "an event gives a name that could not be given",
+                found=getattr(error, "message", type(error).__name__),
+                where=f"event {entry.number}",
+            ) from None
+        if made is None or made[1] != body:
+            raise ObjectCorrupt("an event gives a name that stood already", where=f"event {entry.number}")
+        return f"{body.get('alias') or body['key']}: it could be {entry.kind} then"
 
     def _policy_of_0_1(self, config: str) -> str:
         """Return the digest that release 0.1 gave the rules of a configuration, defaults included, as they are stored."""

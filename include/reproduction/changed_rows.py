@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.config.sections.data import Data
-from include.data.frames import check_partition, read_partition
 from include.data.snapshots import Pinned, Snapshot
+from include.data.stored_partitions import check_partition, read_partition
 from include.errors import ObjectCorrupt, ObjectMissing
 from include.storage.store import ObjectStore
 

@@ -28,7 +28,7 @@ from include.errors import (
 )
 from include.registry.challenger_selection import choose_challenger
 from include.registry.ledger import Ledger
-from include.registry.timeline import VersionState
+from include.registry.version_states import VersionState
 from include.registry.versions import Version, fit_of, load_version
 from include.reproduction import differences
 from include.reproduction.page import save

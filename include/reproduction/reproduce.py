@@ -14,7 +14,7 @@ import numpy as np
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
 from include.data.frames import read_rows
-from include.data.partitions import read_again
+from include.data.ingestion.slot_reading import read_again
 from include.data.snapshots import Pinned, Snapshot
 from include.data.sources.connections import Connections
 from include.errors import RatchetError, StoreUnavailable

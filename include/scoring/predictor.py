@@ -17,7 +17,9 @@ from include.config.code import load_function
 from include.config.model import ModelConfig
 from include.config.sections.data import LOT, ROW
 from include.config.sections.rows.sources import ColumnType
-from include.data.frames import derived, read_rows, select, to_frame
+from include.data.columns.pandas_frames import to_frame
+from include.data.derived_columns import derived
+from include.data.frames import read_rows, select
 from include.data.snapshots import Snapshot
 from include.evaluation.compared_models import open_model, score_rows
 from include.registry.ledger import Ledger

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from include.config.model import ModelConfig
 from include.config.schedule_ticks import interval_until
 from include.config.sections.rows.sources import Slot
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.random_split import whole_table
 from include.data.snapshots import Snapshot
 from include.data.sources.connections import Connections
@@ -59,7 +59,7 @@ def ingest_interval(
 ) -> Snapshot:
     """Bring in and pin the rows of an interval from `interval_at`; of a table without event time all its rows.
 
-    Errors are those of `include.data.partitions.ingest_window`.
+    Errors are those of `include.data.ingestion.ingest.ingest_window`.
 
     Parameters
     ----------

@@ -19,7 +19,8 @@ from include.config.model import ModelConfig
 from include.config.sections.serving import Challenger
 from include.errors import RatchetError, StoreUnavailable
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome, Timeline
+from include.registry.timeline import Timeline
+from include.registry.version_states import Outcome
 from include.registry.versions import Version, fit_of
 from include.scoring.golden import PREDICTED, check_golden, golden_of, holdout_rows, load_golden
 from include.scoring.library_check import UNUSABLE, explain

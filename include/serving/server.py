@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -156,6 +157,9 @@ class _Workers:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._end)
         worker.check(self.names, self.settings, self.serving)
+        # What is imported stays: no collection of a worker looks through it, and its pages stay shared.
+        gc.collect()
+        gc.freeze()
         for _ in range(count):
             self._fork()
         while self._running:

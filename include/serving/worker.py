@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import socket
+import sys
 
 import sklearn.ensemble
 import sklearn.linear_model
@@ -27,6 +28,8 @@ _KEEP_ALIVE_SECONDS = 75
 """Longer than the load balancers before it keep a connection, so that none sends into one that is closing."""
 _CONNECTIONS = 1024
 _PARENT_DIED = 1  # PR_SET_PDEATHSIG
+_SWITCH_SECONDS = 0.0005
+"""How long a thread that writes the request log or polls the store may keep the interpreter while a request waits for it."""
 
 
 def check(names: list[str], settings: Settings, serving: ServingSettings) -> None:
@@ -66,6 +69,7 @@ def run(
         The socket that requests come in on.
     """
     _die_with_parent()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     threadpool_limits(limits={"openmp": settings.threads, "blas": 1})
     store = open_store(settings.store)
     live = LiveModels(open_models(store, settings.models, names), poll_seconds=serving.poll_seconds)

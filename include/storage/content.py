@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import rfc8785
 
@@ -39,12 +40,16 @@ def digest_json(value: Any) -> str:
 
 def read_json(body: bytes) -> Any:
     """Read what `canonical_json` wrote; a whole number beyond 2^53 was a float, and is one again."""
-    return json.loads(body, parse_int=_whole)
+    return _JSON.decode(body.decode())
 
 
 def _whole(text: str) -> int | float:
     number = int(text)
     return number if abs(number) < 2**53 else float(text)
+
+
+# json.loads would make a decoder at each call, which takes as long as to read an event.
+_JSON = json.JSONDecoder(parse_int=_whole)
 
 
 def put_json(store: ObjectStore, key: str, value: Any) -> None:
@@ -76,8 +81,13 @@ def known_fields(of: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
 
     A field that another release added is passed over; one that this release added keeps its default.
     """
-    names = {field.name for field in fields(of)}
+    names = _field_names(cast(Hashable, of))  # mypy takes the hash of instances for that of the class
     return {name: one for name, one in value.items() if name in names}
+
+
+@cache
+def _field_names(of: Any) -> frozenset[str]:
+    return frozenset(field.name for field in fields(of))
 
 
 def get_json(store: ObjectStore, key: str) -> Any:

@@ -16,7 +16,8 @@ import pandas as pd
 
 from include.config.code import code_digest, file_digests
 from include.config.model import ModelConfig
-from include.data.frames import derive_columns, select
+from include.data.derived_columns import derive_columns
+from include.data.frames import select
 from include.data.snapshots import Snapshot
 from include.errors import DataError, ObjectCorrupt, RatchetError, TrainingError
 from include.storage.content import canonical_json, get_content, put_content

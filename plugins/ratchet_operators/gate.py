@@ -38,7 +38,7 @@ class Gate(RatchetOperator, BranchMixIn):
         from include.registry.evaluator import evaluator
         from include.registry.history.card_files import save_card
         from include.registry.ledger import Ledger
-        from include.registry.timeline import Outcome, Trigger
+        from include.registry.version_states import Outcome, Trigger
 
         config, store = self.config, self.open_store()
         ledger, version = Ledger(store, config.name), self.handed["version"]

@@ -65,7 +65,7 @@ class Ingest(Waits):
 
         The as-of of a table without event time is the one that names what it holds; ``looked`` is that of the run.
         """
-        from include.data.partitions import ingest
+        from include.data.ingestion.ingest import ingest
         from include.storage.content import to_iso
 
         config, params = self.config, context["params"]

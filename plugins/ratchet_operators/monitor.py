@@ -107,7 +107,7 @@ class Monitor(ChampionOperator):
         return self.execute(context)
 
     def _bring(self, context: Context, window: Window) -> Snapshot:
-        from include.data.partitions import ingest_window
+        from include.data.ingestion.ingest import ingest_window
 
         return ingest_window(
             self.open_store(),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from include.config.sections.notify import Event
-    from include.registry.timeline import Decision
+    from include.registry.version_states import Decision
 
 
 class _Decide(ChampionOperator):
@@ -64,7 +64,7 @@ class Promote(_Decide):
 
         Of a skipped task Airflow sends no event: where a version fell that had been promoted before, it succeeds.
         """
-        from include.registry.timeline import Outcome
+        from include.registry.version_states import Outcome
 
         decision = self.decide(context)
         if decision.outcome is not Outcome.PROMOTE and not self.announced:

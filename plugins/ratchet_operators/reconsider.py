@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from include.data.snapshots import Snapshot
     from include.data.windows import Window
-    from include.registry.ledger import Measure
+    from include.registry.decisions import Measure
 
 
 class _Look(RatchetOperator):
@@ -28,7 +28,7 @@ class _Look(RatchetOperator):
 
     def measurer(self, context: Context, instant: datetime) -> Measure:
         """Return what brings and checks those rows, and measures both on them."""
-        from include.data.partitions import ingest_window
+        from include.data.ingestion.ingest import ingest_window
         from include.data.quality.check import check
         from include.data.snapshots import Snapshot
         from include.registry.evaluator import evaluator
@@ -72,8 +72,8 @@ class Reconsider(_Look, BranchMixIn):
         from include.registry.approval import needs_approval
         from include.registry.history.card_files import save_card
         from include.registry.ledger import Ledger
-        from include.registry.reconsideration import find_held
-        from include.registry.timeline import Trigger, require_held
+        from include.registry.naming.lookup import find_held
+        from include.registry.version_states import Trigger, require_held
         from include.storage.content import to_iso
 
         config, store = self.config, self.open_store()

@@ -35,7 +35,7 @@ def report_written(model: str, entry: Entry) -> None:
     The gain is over the champion, or over the baseline before there is one. What `settle` decides again is counted, but
     says nothing of the newest challenger.
     """
-    from include.registry.timeline import Decision
+    from include.registry.version_states import Decision
 
     if entry.kind != "decided":
         return

@@ -24,7 +24,7 @@ _MODULES = (
     "airflow.providers.amazon.aws.hooks.base_aws",
     "airflow.sdk.execution_time.task_runner",
     "great_expectations",
-    "include.data.partitions",
+    "include.data.ingestion.ingest",
     "include.data.quality.check",
     "include.monitoring.monitor",
     "include.registry.history.card_files",

@@ -27,7 +27,7 @@ from include.registry.history.recorded_measures import Later, judged_since, late
 from include.registry.history.summary import History, VersionSummary, attention_needed
 from include.registry.history.version_details import VersionDetails
 from include.registry.history.version_differences import differences
-from include.registry.version_names import alias_moves
+from include.registry.naming.aliases import alias_moves
 from include.storage.log import Entry
 from include.templates import templates_beside
 from ratchet_ui.access import Viewer

@@ -16,7 +16,7 @@ from include.command_line.local_airflow import standalone as local
 from include.command_line.local_airflow.environment import USER, password
 from include.command_line.local_airflow.standalone import free_port, local_airflow
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome, VersionState
+from include.registry.version_states import Outcome, VersionState
 from include.storage.local import LocalStore
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]

@@ -14,7 +14,7 @@ from chain_run import Done, declare, month, objects, parcels, run_chain
 
 from include.evaluation.evidence import Evidence
 from include.registry.ledger import Ledger
-from include.registry.timeline import Decision
+from include.registry.version_states import Decision
 from include.registry.versions import load_version
 from include.storage.content import get_content
 from include.storage.local import LocalStore

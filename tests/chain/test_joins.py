@@ -13,12 +13,12 @@ from chain_run import NOW, declare, month, objects, run_chain
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
-from include.data.partitions import ingest, ingest_window
+from include.data.ingestion.ingest import ingest, ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import DataError, SourceError
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome as Decided
+from include.registry.version_states import Outcome as Decided
 from include.reproduction.report import Kind, Outcome
 from include.reproduction.reproduce import reproduce
 from include.scoring.golden import check_golden, load_golden

@@ -19,7 +19,7 @@ from faults import FaultyStore, Killed
 
 from include.config.model import ModelConfig
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
 

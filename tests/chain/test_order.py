@@ -12,7 +12,7 @@ import pytest
 from chain_run import month, objects, run_in_child
 
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.storage.content import get_json
 from include.storage.local import LocalStore
 

@@ -8,13 +8,13 @@ from typing import Any
 from chain_run import BACKFILL, NOW, month, run_chain
 
 from include.config.model import ModelConfig
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.measure import load_evidence
 from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
-from include.registry.reconsideration import find_held
+from include.registry.naming.lookup import find_held
 from include.storage.content import from_iso
 from include.storage.local import LocalStore
 

@@ -17,7 +17,7 @@ from include.command_line.registry import verify
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.compared_models import open_model, score_rows

@@ -17,7 +17,7 @@ from chain_run import NOW, declare, month, parcels, run_chain
 
 from include.config.model import ModelConfig
 from include.config.settings import ROOT
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
 from include.errors import DataError, RegistryError
 from include.notebook import load_champion, load_model

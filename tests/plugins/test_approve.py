@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from chain_run import BACKFILL, Run, declare, month
 
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.storage.content import digest_json
 from include.storage.local import LocalStore
 from ratchet_operators import Approve, Gate, KeepChampion, Promote

@@ -14,7 +14,7 @@ from chain_run import BACKFILL, declare, month, run_chain
 
 from include.registry import evaluator
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.storage.content import to_iso
 from include.storage.local import LocalStore
 from ratchet_operators import Approve, DecideAgain, Reconsider

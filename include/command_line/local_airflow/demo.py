@@ -18,7 +18,7 @@ from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError, nearest
 from include.registry.ledger import Ledger
-from include.registry.timeline import VersionState
+from include.registry.version_states import VersionState
 
 
 def demo(name: str, *, home: Path, port: int, at_once: int, again: bool, line: ProgressLine) -> bool:

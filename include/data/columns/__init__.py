@@ -8,6 +8,7 @@ PUBLIC: tuple[str, ...] = (
     "epochs",
     "equal_values",
     "lookalikes",
+    "pandas_frames",
     "type_inference",
 )
 """The modules that other rooms may import."""

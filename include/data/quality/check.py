@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from include.config.code import code_digest
 from include.config.model import ModelConfig
 from include.config.sections.data import Expectation
-from include.data.frames import POSITION, SLOT, in_parts, nothing_in, read_rows
+from include.data.frames import read_rows
 from include.data.quality import expectations as gx
 from include.data.quality.page import keep_page, render
 from include.data.snapshots import Pinned, Snapshot
+from include.data.stored_partitions import POSITION, SLOT, in_parts, nothing_in
 from include.errors import QualityError
 from include.storage.answers import find_answer, keep_answer
 from include.storage.content import canonical_json, digest_json, get_content, put_content, to_iso

@@ -2,7 +2,7 @@
 
 Each kind of source has a module with its name whose function ``read`` keeps the contract of `protocol`.
 
-Not here: how files are written (`include.data.sources.formats`), types of columns (`include.data.columns.conversion`), what is kept of the rows (`include.data.partitions`).
+Not here: how files are written (`include.data.sources.formats`), types of columns (`include.data.columns.conversion`), what is kept of the rows (`include.data.ingestion.ingest`).
 """
 
 PUBLIC: tuple[str, ...] = (

@@ -12,7 +12,8 @@ from itertools import groupby
 
 from include.monitoring.performance.measured import Performance
 from include.monitoring.watch_log import OBSERVED
-from include.registry.timeline import Outcome, Timeline
+from include.registry.timeline import Timeline
+from include.registry.version_states import Outcome
 from include.storage.content import from_iso
 from include.storage.log import Entry
 

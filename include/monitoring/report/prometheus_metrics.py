@@ -11,7 +11,8 @@ from include.audit.audit_log import AuditLog
 from include.config.model import ModelConfig
 from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome, Timeline
+from include.registry.timeline import Timeline
+from include.registry.version_states import Outcome
 from include.storage.store import ObjectStore
 
 GAUGES = {

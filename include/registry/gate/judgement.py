@@ -11,8 +11,8 @@ from typing import Any
 
 from include.config.sections.evaluation import Gate
 from include.evaluation.evidence import Evidence, Role
-from include.registry.error_budget import CANDIDATE, level_of, spent_by
 from include.registry.gate.bounds import measured_value
+from include.registry.gate.error_budget import CANDIDATE, level_of, spent_by
 from include.registry.gate.fixed_rules import (
     behaviour_verdicts,
     covered_windows,
@@ -23,7 +23,7 @@ from include.registry.gate.fixed_rules import (
 from include.registry.gate.policy_rules import policy_verdicts
 from include.registry.gate.power import least_detectable
 from include.registry.gate.verdicts import RuleResult, Verdict
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.storage.content import digest_json
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from include.config.model import ModelConfig
 from include.evaluation.evidence import CHURN_UNITS, Evidence, Gain, Measured
 from include.evaluation.report.labels import metric_name
+from include.registry.decisions import Comparison
 from include.registry.gate.judgement import Judgement
 from include.registry.gate.policy_rules import SAME_KIND
-from include.registry.ledger import Comparison
 from include.storage.content import to_iso
 
 _NONE = "\N{EN DASH}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from include.config.model import ModelConfig
 from include.evaluation.report.card import render_card
+from include.registry.decisions import Comparison
 from include.registry.gate.judgement import Judgement
-from include.registry.ledger import Comparison
-from include.registry.timeline import Decision
+from include.registry.version_states import Decision
 from include.storage.content import put_content
 from include.storage.store import ObjectStore
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from include.config.sections.evaluation import Gate
 from include.registry.approval import ApprovalAnswer, approval_reply, conclude, needs_approval, trigger_of
-from include.registry.error_budget import Budget
+from include.registry.gate.error_budget import Budget
 from include.registry.ledger import Ledger
-from include.registry.timeline import Decision, Outcome, Timeline
+from include.registry.timeline import Timeline
+from include.registry.version_states import Decision, Outcome
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from itertools import islice, takewhile, zip_longest
 from include.config.model import ModelConfig
 from include.config.schedule_ticks import ticks_until
 from include.evaluation.report.labels import metric_name
-from include.registry.timeline import Outcome, Timeline, Trigger, VersionState
+from include.registry.timeline import Timeline
+from include.registry.version_states import Outcome, Trigger, VersionState
 
 STALE_AFTER = 3
 """A champion that this many scheduled retrainings did not replace is worth a look."""

@@ -8,9 +8,9 @@ from include.config.model import ModelConfig
 from include.data.quality.page import page_of
 from include.data.snapshots import Snapshot
 from include.evaluation.evidence import Evidence
+from include.registry.decisions import Comparison
 from include.registry.gate.judgement import Judgement
-from include.registry.ledger import Comparison
-from include.registry.timeline import VersionState
+from include.registry.version_states import VersionState
 from include.registry.versions import Version, fit_of, load_version
 from include.storage.content import get_content
 from include.storage.store import ObjectStore

@@ -17,7 +17,8 @@ from include.config.sections.rows.sources import ColumnType
 from include.config.time_zones import Ambiguous, Clock
 from include.data.columns.conversion import ARROW, BadTextError, convert, declared_type, parse, refusal
 from include.data.columns.equal_values import equal_values
-from include.data.frames import derived, to_frame
+from include.data.columns.pandas_frames import to_frame
+from include.data.derived_columns import derived
 from include.errors import RatchetError, RequestError, nearest
 from include.scoring.predictor import Predictor
 

@@ -1,7 +1,7 @@
 """Preprocessing: transformers and filters that turn declared columns into a numeric matrix.
 
 Every transformer learns from the training rows that it is fitted on. Feature selection and the encoding of the target belong
-here. Not here: the user's own ``features.derive`` (`include.data.frames`), estimators (`include.training.estimators.registry`).
+here. Not here: the user's own ``features.derive`` (`include.data.derived_columns`), estimators (`include.training.estimators.registry`).
 """
 
 PUBLIC: tuple[str, ...] = (

@@ -3,7 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from include.command_line.ledger_table import ledger_table
-from include.registry.timeline import Decision, Outcome, Timeline, Trigger, VersionState
+from include.registry.timeline import Timeline
+from include.registry.version_states import Decision, Outcome, Trigger, VersionState
 
 PRIMARY = {
     "metric": "roc_auc",

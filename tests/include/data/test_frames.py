@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from include.config.durations import Duration
-from include.data.frames import POSITION, SLOT, read_rows
-from include.data.partitions import ingest
+from include.data.frames import read_rows
+from include.data.ingestion.ingest import ingest
 from include.data.row_digests import rows_digest
+from include.data.stored_partitions import POSITION, SLOT
 from include.errors import DataError, NotEnoughRows
 from include.storage.content import put_content
 from include.storage.local import LocalStore

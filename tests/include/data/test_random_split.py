@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from include.config.model import ModelConfig
 from include.config.sections.data import LOT, ROW
 from include.data.frames import read_rows
-from include.data.partitions import ingest
+from include.data.ingestion.ingest import ingest
 from include.data.snapshots import Snapshot
 from include.data.table_versions import table_looks
 from include.errors import SourceError

@@ -25,7 +25,7 @@ from include.evaluation.measure import measure
 from include.leakage.tripwire import QUESTIONS
 from include.registry.gate.judgement import judge
 from include.registry.gate.verdicts import RuleResult
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.storage.content import put_content
 from include.storage.local import LocalStore
 from include.training import fit_pipeline

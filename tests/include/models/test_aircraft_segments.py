@@ -12,7 +12,7 @@ from chain_run import NOW, run_chain
 from include.config.code import load_function
 from include.config.load import load_model
 from include.config.settings import ROOT
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
 from include.registry.ledger import Ledger
 from include.scoring.publication import Publication

@@ -13,7 +13,7 @@ import pytest
 from chain_run import NOW, declare, month, run_chain
 
 from include.config.load import load_model
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.monitoring.drift.references import PREDICTION, TARGET, reference_for

@@ -17,8 +17,8 @@ from include.monitoring.performance.measured import Performance
 from include.monitoring.performance.probation import Paired, ProbationVerdict, probation_of
 from include.monitoring.watch_log import WatchLog, paired_in
 from include.monitoring.withdrawal import withdraw_if_worse
+from include.registry.gate.required_rows import rows_wanted
 from include.registry.ledger import Ledger
-from include.registry.required_rows import rows_wanted
 from include.storage.content import get_content, read_json
 from include.storage.store import ObjectStore
 

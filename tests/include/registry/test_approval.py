@@ -14,7 +14,7 @@ from include.config.sections.evaluation import Approval
 from include.registry.approval import ApprovalAnswer, ApprovalReply, needs_approval
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
-from include.registry.timeline import Decision, Outcome, Trigger
+from include.registry.version_states import Decision, Outcome, Trigger
 
 PROMOTE, HOLD, REJECT, INCOMPARABLE = Outcome.PROMOTE, Outcome.HOLD, Outcome.REJECT, Outcome.INCOMPARABLE
 

@@ -9,7 +9,7 @@ from include.config.sections.evaluation import Gate
 from include.evaluation.evidence import CONFIDENCES, Family, Gain, Measured, PredictionChurn, SliceScores, probit
 from include.registry.gate.judgement import judge, policy_digest
 from include.registry.gate.verdicts import RuleResult
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 
 
 def policy(**rules) -> Gate:

@@ -13,7 +13,7 @@ from include.config.sections.evaluation import Gate, Primary
 from include.registry.approval import ApprovalAnswer, ApprovalReply
 from include.registry.gate.judgement import policy_digest
 from include.registry.ledger import Ledger
-from include.registry.timeline import Decision, Outcome
+from include.registry.version_states import Decision, Outcome
 from include.storage.content import canonical_json, put_content, to_iso
 
 BACKFILL = {"trigger": "backfill", "dag": "retrain_flight_delay", "run": "r"}

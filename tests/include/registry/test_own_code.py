@@ -19,7 +19,7 @@ from earlier_release import as_release_0_1
 from include.config.code import code_digest
 from include.config.load import load_model
 from include.config.model import ModelConfig
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import DataError

@@ -11,7 +11,7 @@ import pytest
 from chain_run import NOW, month
 from signed_world import SignedWorld
 
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
 from include.errors import ObjectMissing, RatchetError, SignatureRefused
 from include.notebook import load_champion

@@ -12,7 +12,8 @@ from worlds import NOW, World
 
 from include.errors import RegistryError
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome, Timeline, Trigger
+from include.registry.timeline import Timeline
+from include.registry.version_states import Outcome, Trigger
 
 
 def run(world: World, ledger: Ledger, month: int, quality: float, trigger: str = "backfill", name: str = "a") -> list:

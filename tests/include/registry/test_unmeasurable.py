@@ -10,7 +10,7 @@ from worlds import NOW, World
 from include.errors import CodeError, ModelFileRefused, ObjectCorrupt, ObjectMissing, RatchetError, StoreUnavailable
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
-from include.registry.timeline import Decision, Outcome
+from include.registry.version_states import Decision, Outcome
 
 ACTOR = {"trigger": "backfill", "dag": "retrain", "run": "r"}
 

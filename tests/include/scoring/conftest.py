@@ -13,7 +13,7 @@ from chain_run import NOW, declare, month, parcels, run_chain
 
 from include.config.load import load_model
 from include.config.model import ModelConfig
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
 from include.registry.ledger import Ledger
 from include.scoring.publication import Manifest, Publication

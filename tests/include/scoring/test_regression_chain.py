@@ -13,13 +13,13 @@ from chain_run import NOW, declare, month, parcels, run_chain
 
 from include.config.load import load_model
 from include.config.sections.evaluation import Require
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence
 from include.notebook import load_champion
 from include.registry.gate.judgement import judge
-from include.registry.timeline import Outcome as Decided
+from include.registry.version_states import Outcome as Decided
 from include.reproduction.report import Outcome
 from include.reproduction.reproduce import reproduce
 from include.scoring.predictor import open_predictor

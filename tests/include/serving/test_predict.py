@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from chain_run import NOW, month
 
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
 from include.notebook import load_champion
 from include.scoring.publication import Publication

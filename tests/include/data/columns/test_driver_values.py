@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from include.data.columns.conversion import convert
 from include.data.columns.driver_values import column_of
 from include.data.frames import read_rows
-from include.data.partitions import ingest
+from include.data.ingestion.ingest import ingest
 from include.errors import SourceError
 from tests.postgres_server import postgres_server
 

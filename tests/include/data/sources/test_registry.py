@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.data.frames import read_rows
-from include.data.partitions import ingest
+from include.data.ingestion.ingest import ingest
 from include.data.sources.registry import source_digest
 from include.errors import SourceError, StoreUnavailable
 

@@ -19,7 +19,7 @@ from include.evaluation.comparison import Scored
 from include.evaluation.evidence import BehaviourResult
 from include.evaluation.explanation.behavioural_tests import MAX_BEHAVIOUR_ROWS, BehaviourInputs, behaviours_of
 from include.registry.gate.verdicts import RuleResult
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.training.persistence.model_file import predict_scores
 from tests.include.evaluation.parcels import LINE, Judged, judged
 

@@ -18,7 +18,7 @@ from include.evaluation.explanation.overfitting import train_scores
 from include.evaluation.measure import measure
 from include.registry.gate.judgement import Judgement, judge
 from include.registry.gate.verdicts import RuleResult
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.training import fit_inputs
 from include.training.persistence.model_file import predict_scores
 from tests.include.evaluation.examples import example_evidence

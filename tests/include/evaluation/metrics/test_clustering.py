@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.compared_models import ComparedModel, load_model_file
@@ -23,7 +23,7 @@ from include.evaluation.evidence import Evidence
 from include.evaluation.measure import load_evidence, measure
 from include.evaluation.metrics.clustering import _paired
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.registry.versions import load_version
 from include.scoring.publication import Publication
 from include.scoring.score import score

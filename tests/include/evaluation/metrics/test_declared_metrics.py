@@ -16,7 +16,7 @@ from sklearn import metrics as sk
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
-from include.data.partitions import ingest_window
+from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import EvaluationError

@@ -27,7 +27,7 @@ from include.evaluation.report.card import render_card
 from include.evaluation.uncertainty.bootstrap import draw
 from include.registry.gate.judgement import judge
 from include.registry.gate.verdicts import RuleResult
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.registry.versions import load_version
 from include.storage.content import get_content
 from include.storage.local import LocalStore

@@ -11,7 +11,7 @@ from worlds import NOW, World
 from include.config.sections.evaluation import Gate
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 
 
 def backfilled(history, order=None) -> tuple[World, Ledger]:

@@ -27,7 +27,7 @@ from include.registry.history.summary import (
 from include.registry.history.version_details import version_details
 from include.registry.history.version_differences import differences
 from include.registry.ledger import Ledger
-from include.registry.timeline import Outcome
+from include.registry.version_states import Outcome
 from include.storage.content import to_iso
 from include.storage.log import Log
 

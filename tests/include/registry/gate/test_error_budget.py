@@ -12,12 +12,13 @@ from worlds import NOW, PRIMARY_ONLY, World, evidence
 from benchmarks.gate_error import a_lifetime
 from include.config.model import ModelConfig
 from include.config.sections.evaluation import Gate
-from include.registry.error_budget import CANDIDATE, YEAR, Budget
+from include.registry.gate.error_budget import CANDIDATE, YEAR, Budget
 from include.registry.gate.judgement import judge, policy_digest
 from include.registry.history.approval_form import approval_form
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
-from include.registry.timeline import Decision, Outcome, Timeline
+from include.registry.timeline import Timeline
+from include.registry.version_states import Decision, Outcome
 
 BASELINES = {"trivial": 0.5, "simple": 0.55}
 

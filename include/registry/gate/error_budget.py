@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from include.registry.timeline import Decision, VersionState
+    from include.registry.version_states import Decision, VersionState
 
 CANDIDATE = 0.5
 """A p-value up to here spends nothing: the estimate itself is on the right side."""

@@ -10,8 +10,8 @@ from typing import Any
 from include.command_line.ledger_queries import ledger_of
 from include.command_line.ledger_table import draw_table, ledger_table
 from include.errors import ConfigError
-from include.registry.rollback import find_version
-from include.registry.version_names import tagged
+from include.registry.naming.lookup import find_version
+from include.registry.naming.tags import tagged
 from include.storage.content import to_iso
 
 
@@ -81,7 +81,9 @@ def alias(model: str, name: str, version: str | None, reason: str, *, remove: bo
         When both a version is named and the alias is to be removed, or neither.
     """
     if (version is None) is not remove:
-        raise ConfigError("It is not clear what to do.", expected="a version, or --remove", found="both" if remove else "neither")
+        raise ConfigError(
+            "It is not clear what to do.", expected="a version, or --remove", found="both" if remove else "neither"
+        )
     ledger = ledger_of(model)
     found = None if version is None else find_version(ledger.timeline(), version)
     after = ledger.alias(name, found, reason, actor=_actor("alias", at), at=at)

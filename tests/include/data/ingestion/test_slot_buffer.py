@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.data.slot_buffer import SlotBuffer
+from include.data.ingestion.slot_buffer import SlotBuffer
 
 SLOTS = ["2024-01", "2024-02", "2024-04"]
 

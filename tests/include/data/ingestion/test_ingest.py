@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from include.config.durations import Duration
-from include.data import partitions
-from include.data.frames import POSITION, SLOT, read_rows
-from include.data.partitions import Catalogue, ingest
+from include.data.frames import read_rows
+from include.data.ingestion import ingest as ingestion
+from include.data.ingestion.catalogue import Catalogue, Observation
+from include.data.ingestion.ingest import ingest
 from include.data.snapshots import Snapshot, coverage
+from include.data.stored_partitions import POSITION, SLOT
 from include.errors import DataError, NotEnoughRows, NotYetThere, ObjectCorrupt, SchemaChanged, SourceError
 from include.storage.content import to_iso
 from include.storage.local import LocalStore
@@ -297,7 +299,7 @@ def test_one_clock_far_off_changes_nothing_about_what_was_known_at_another_insta
     day = timedelta(days=1)
 
     def observe(content: str, at: datetime) -> None:
-        one = partitions.Observation("2026-03", content, content, 1, 1, to_iso(AS_OF))
+        one = Observation("2026-03", content, content, 1, 1, to_iso(AS_OF))
         assert not catalogue.record([one], {}, at, seen=0 if content == "0" else 9, started=at)
 
     for number in range(8):
@@ -313,19 +315,19 @@ def test_of_two_that_read_at_once_neither_hides_what_the_other_saw(
     run, folder, local_store, read_at, monkeypatch
 ) -> None:
     """The other one records a correction while this one still holds the rows from before it."""
-    observe, others = partitions._observe, iter([1])
+    observe, others = ingestion.read_slots, iter([1])
 
     def observe_slowly(*arguments):
         found = observe(*arguments)
         if next(others, None):
             corrected(folder)
-            monkeypatch.setattr(partitions, "_observe", observe)
+            monkeypatch.setattr(ingestion, "read_slots", observe)
             run(at=read_at - timedelta(days=1))
-            monkeypatch.setattr(partitions, "_observe", observe_slowly)
+            monkeypatch.setattr(ingestion, "read_slots", observe_slowly)
         return found
 
     run()
-    monkeypatch.setattr(partitions, "_observe", observe_slowly)
+    monkeypatch.setattr(ingestion, "read_slots", observe_slowly)
     assert rows_of(run(), "2026-04") == 4
     assert rows_of(run(), "2026-04") == 4
 

@@ -9,7 +9,7 @@ from include.command_line.ledger_queries import ledger_of
 from include.config.load import load_model
 from include.config.settings import Settings
 from include.errors import NotReproduced
-from include.registry.rollback import find_version
+from include.registry.naming.lookup import find_version
 from include.reproduction.rebuild import rebuild as run_rebuild
 from include.storage.content import to_iso
 

@@ -1,0 +1,152 @@
+"""The catalogue of a source: which partitions were read, when, and with what content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from include.config.sections.rows.sources import ColumnType
+from include.data.snapshots import Pinned, partitions_folder
+from include.errors import SchemaChanged
+from include.storage.content import from_iso, known_fields, to_iso
+from include.storage.log import Entry, Log, recorded_by
+from include.storage.store import ObjectStore
+
+OBSERVED = "observed"
+SKEW = timedelta(minutes=5)
+"""How far the clocks of machines may differ; one that is ahead by more is not believed."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one reading of the source found in one slot.
+
+    ``complete_to`` is how far in time the reading knew the slot: until its run began, but no later than the slot's end plus
+    the label delay, from when on nothing is due any more.
+    """
+
+    slot: str
+    content: str
+    file: str
+    rows: int
+    bytes: int
+    complete_to: str
+
+    def pinned(self) -> Pinned:
+        """Return what a snapshot keeps of it."""
+        return Pinned(self.slot, self.content, self.file, self.rows)
+
+
+class Catalogue:
+    """The partitions of one source that are on record. Of several observations of a slot the last on record stands.
+
+    The log is read once: what this object has read or written by then is what it knows.
+    """
+
+    def __init__(self, store: ObjectStore, model: str, source: str) -> None:
+        self.folder = partitions_folder(model, source)
+        self.log = Log(store, f"{self.folder}/log")
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries of the log as this object last read or wrote them."""
+        return self.log.known or self.log.read()
+
+    def schema(self) -> dict[str, ColumnType]:
+        """Return the schema on record, empty before the first ingestion found a row."""
+        return recorded_schema(self.entries)
+
+    def newest(self) -> dict[str, Observation]:
+        """Return the newest observation of every slot."""
+        return {slot: observation for slot, (observation, _) in newest_by_slot(self.entries).items()}
+
+    def known_by(self, instant: datetime) -> dict[str, Observation]:
+        """Return of every slot what was on record at ``instant``; the first observation of those that were read later."""
+        entries = self.entries
+        first = {slot: observation for slot, (observation, _) in newest_by_slot(reversed(entries)).items()}
+        return first | {slot: one for slot, (one, _) in newest_by_slot(recorded_by(entries, instant)).items()}
+
+    def record(
+        self,
+        observations: Sequence[Observation],
+        schema: Mapping[str, str],
+        at: datetime,
+        *,
+        seen: int,
+        started: datetime,
+    ) -> list[str]:
+        """Put on record what is news, and return the slots that must be read again.
+
+        An observation is no news when the newest of its slot has the same content and knows no less. If somebody else put
+        another content on record while the source was read, nobody can say which of the two looked last: the slot is read
+        again, and nothing is recorded of it.
+
+        Parameters
+        ----------
+        at : datetime
+            The instant that goes on record, for people.
+        seen : int
+            How many entries were on record before the source was read.
+        started : datetime
+            When the run that read the source began.
+
+        Raises
+        ------
+        SchemaChanged
+            When another ingestion has recorded another schema meanwhile.
+        """
+        again: list[str] = []
+
+        def decide(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            known, recorded = newest_by_slot(entries), recorded_schema(entries)
+            if schema and recorded and dict(schema) != recorded:
+                raise SchemaChanged(
+                    "Another ingestion has just recorded another schema.", expected=recorded, found=dict(schema)
+                )
+            doubtful, news = doubtful_slots(entries, started), []
+            again.clear()
+            for one in observations:
+                before, number = known.get(one.slot, (None, -1))
+                if before is not None and number >= seen and before.content != one.content:
+                    again.append(one.slot)
+                elif before is None or one.slot in doubtful or _tells_more(one, before):
+                    news.append(one)
+            if not news:
+                return None
+            return OBSERVED, {"partitions": [asdict(one) for one in news], "schema": dict(schema or recorded)}
+
+        self.log.append(decide, at=to_iso(at))
+        return again
+
+
+def newest_by_slot(entries: Iterable[Entry]) -> dict[str, tuple[Observation, int]]:
+    """Return the last observation of each slot, with the number of its entry."""
+    newest = {value["slot"]: (value, entry.number) for entry in entries for value in entry.body["partitions"]}
+    return {slot: (_observation(value), number) for slot, (value, number) in newest.items()}
+
+
+def _observation(value: dict[str, Any]) -> Observation:
+    return Observation(**known_fields(Observation, value))
+
+
+def doubtful_slots(entries: Sequence[Entry], started: datetime) -> set[str]:
+    """Return the slots of which nobody can say how far in time they are known, since the clock that said so was ahead."""
+    # No entry can be younger than those after it, nor than now. Beyond what clocks differ by, it was not read when it says.
+    latest, ahead = started, set()
+    for entry in reversed(entries):
+        at = from_iso(entry.at)
+        if at > latest + SKEW:
+            ahead.add(entry.number)
+        latest = min(latest, at)
+    return {slot for slot, (_, number) in newest_by_slot(entries).items() if number in ahead} if ahead else set()
+
+
+def recorded_schema(entries: Sequence[Entry]) -> dict[str, ColumnType]:
+    """Return the schema of the first entry that has one, empty if none has."""
+    return next((dict(entry.body["schema"]) for entry in entries if entry.body["schema"]), {})
+
+
+def _tells_more(one: Observation, before: Observation) -> bool:
+    return one.content != before.content or from_iso(one.complete_to) > from_iso(before.complete_to)

@@ -1,0 +1,250 @@
+"""Ingestion: read what a run needs of its sources, record it in their catalogues, and pin it in a snapshot."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from include.config.durations import Duration
+from include.config.model import ModelConfig
+from include.config.sections.data import Data
+from include.data.ingestion.catalogue import Catalogue, doubtful_slots, newest_by_slot, recorded_schema
+from include.data.ingestion.due_slots import due_slots, late_slot
+from include.data.ingestion.slot_reading import read_slots
+from include.data.joins.pinning import with_joins
+from include.data.random_split import random_split
+from include.data.snapshots import Snapshot, coverage
+from include.data.sources.connections import Connections
+from include.data.sources.registry import source_digest
+from include.data.table_versions import name_snapshot
+from include.data.windows import Split, Window, split_at
+from include.errors import DataError, NotEnoughRows, NotYetThere
+from include.storage.content import to_iso
+from include.storage.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+def ingest(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    *,
+    as_of: datetime,
+    at: datetime,
+    connections: Connections,
+    started: datetime | None = None,
+    wait: Duration | None = None,
+) -> Snapshot:
+    """Bring the partitions that a run at ``as_of`` needs into the store, and pin them.
+
+    Read are those that are lacking, gaps (empty, but younger than the first data) or were not complete when they were last read, and the newest ``data.recheck``
+    of the others. A slot is always read whole, also beyond ``as_of``: so what is stored does not depend on the order in
+    which runs came; `read_rows` gives a run only what lies before its as-of.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    as_of : datetime
+        The instant that the run stands at.
+    at : datetime
+        The instant of reading, which goes on record for people.
+    started : datetime, optional
+        When the run began, by the clock of those who start runs; ``at`` if left out. What the source holds is known until
+        then, whatever the clock of a worker says.
+    wait : Duration, optional
+        How long after ``as_of`` the newest partition may be waited for; nothing of it is put on record meanwhile.
+
+    Returns
+    -------
+    Snapshot
+        Already saved.
+
+    Raises
+    ------
+    SourceError, SchemaChanged
+        When rows are not as declared, or not as on record.
+    NotYetThere
+        When the newest partition that is over has no row yet, and may be waited for.
+    NotEnoughRows
+        When the source has no row at all in a window's partitions.
+    DataError
+        When ``as_of`` lies after ``started``.
+    """
+    split = _split(model.data, as_of)
+    snapshot = _pin(
+        store, model, folder, split, as_of=as_of, at=at, started=started or at, connections=connections, wait=wait
+    )
+    _check_coverage(snapshot)
+    if model.data.timeless:
+        snapshot = name_snapshot(store, snapshot)
+    snapshot.save(store)
+    return snapshot
+
+
+def _split(data: Data, as_of: datetime) -> Split:
+    if data.windows is None:
+        return random_split(data.holdout or 0.0)
+    return split_at(as_of, data.windows, data.label_delay)
+
+
+def ingest_window(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    window: Window,
+    *,
+    at: datetime,
+    connections: Connections,
+    as_of: datetime | None = None,
+    started: datetime | None = None,
+    wait: Duration | None = None,
+) -> Snapshot:
+    """Bring the partitions of one window into the store, and pin them: rows to predict, nothing to learn from.
+
+    The window is the snapshot's holdout, its training window is empty, and it may hold no row at all.
+
+    Parameters
+    ----------
+    at, started : datetime
+        As for `ingest`.
+    as_of : datetime, optional
+        The instant that the run stands at; the window's end if left out. It is needed for a table without event time, whose
+        window (`include.data.random_split.whole_table`) does not lie in time.
+
+    Raises
+    ------
+    SourceError, SchemaChanged
+        When rows are not as declared, or not as on record.
+    NotYetThere
+        When the newest partition that is over has no row yet, and may be waited for.
+    DataError
+        When the window ends after ``started``.
+    """
+    split = Split(train=Window(window.after, window.after), holdout=window)
+    snapshot = _pin(
+        store,
+        model,
+        folder,
+        split,
+        as_of=as_of or window.until,
+        at=at,
+        started=started or at,
+        connections=connections,
+        wait=wait,
+    )
+    snapshot.save(store)
+    return snapshot
+
+
+def _pin(
+    store: ObjectStore,
+    model: ModelConfig,
+    folder: Path,
+    split: Split,
+    *,
+    as_of: datetime,
+    at: datetime,
+    started: datetime,
+    connections: Connections,
+    wait: Duration | None,
+) -> Snapshot:
+    if as_of > started:
+        raise DataError(
+            "The as-of lies in the future.",
+            expected=f"an instant until {to_iso(started)}, when the run began",
+            found=to_iso(as_of),
+            where=f"model {model.name}",
+            remedy="choose an earlier as-of",
+        )
+
+    def pin(data: Data, split: Split, wait: Duration | None = None) -> Snapshot:
+        return _pin_source(
+            store,
+            model.name,
+            data,
+            folder,
+            split,
+            as_of=as_of,
+            at=at,
+            started=started,
+            connections=connections,
+            wait=wait,
+        )
+
+    return with_joins(pin(model.data, split, wait), model.data, pin)
+
+
+def _pin_source(
+    store: ObjectStore,
+    model: str,
+    data: Data,
+    folder: Path,
+    split: Split,
+    *,
+    as_of: datetime,
+    at: datetime,
+    started: datetime,
+    connections: Connections,
+    wait: Duration | None,
+) -> Snapshot:
+    needed = split.slots(data.partition)
+    source = source_digest(data, folder)
+    catalogue = Catalogue(store, model, source)
+    entries = catalogue.log.read()
+    known = {slot: one for slot, (one, _) in newest_by_slot(entries).items()}
+    due = again = due_slots(needed, known, data, doubtful_slots(entries, started))
+    until = as_of + (wait or Duration("0s"))
+    while again:
+        log.info("%s: reading %d of %d partitions, %s to %s", model, len(again), len(needed), again[0], again[-1])
+        entries = catalogue.log.known
+        observations, schema = read_slots(
+            store, catalogue.folder, model, data, folder, again, recorded_schema(entries), started, connections
+        )
+        late = late_slot(needed, observations, split.holdout) if at < until else None
+        # What is waited for is not on record as empty: `as_known_then` would have it empty for ever.
+        there = [one for one in observations if one.slot != late]
+        again = catalogue.record(there, schema, at, seen=len(entries), started=started)
+        if late is not None:
+            raise NotYetThere(
+                f"Partition {late} has no row yet.",
+                until=until,
+                expected=f"rows by {to_iso(until)}, which `data.wait: {wait}` gives it",
+                where=f"model {model}, as of {to_iso(as_of)}",
+            )
+    newest = catalogue.newest()
+    chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(as_of)
+    if behind := [slot for slot in needed if chosen[slot].content != newest[slot].content]:
+        log.info("%s: as known at as-of, before later corrections: %s", model, ", ".join(behind))
+    pinned = tuple(chosen[slot].pinned() for slot in needed)
+    snapshot = Snapshot(model, as_of.astimezone(UTC), source, split, pinned, cast(dict[str, str], catalogue.schema()))
+    changed = sum(slot in known and known[slot].content != newest[slot].content for slot in due)
+    log.info(
+        "%s: snapshot %s pins %d partitions with %d rows; %d were read, %d of them new, %d corrected",
+        *(model, snapshot.digest[:12], len(pinned), sum(one.rows for one in pinned)),
+        *(len(due), sum(slot not in known for slot in due), changed),
+    )
+    return snapshot
+
+
+def _check_coverage(snapshot: Snapshot) -> None:
+    for name in ("train", "holdout"):
+        window = getattr(snapshot.split, name)
+        facts = coverage(snapshot, window)
+        if not facts.rows:
+            raise NotEnoughRows(
+                f"The source has no row for the {name} window.",
+                expected=f"rows after {to_iso(window.after)} until {to_iso(window.until)}",
+                found=f"{facts.slots} partitions, all of them empty",
+                where=f"model {snapshot.model}, as of {to_iso(snapshot.as_of)}",
+                remedy="choose an as-of at which the source has data, or shorten `data.windows`",
+            )
+        if facts.empty:
+            what = "begins before the data" if facts.begins_before_data else "has gaps"
+            log.warning(
+                "%s: the %s window %s: %d of %d partitions are empty (%s to %s)",
+                *(snapshot.model, name, what, len(facts.empty), facts.slots, facts.empty[0], facts.empty[-1]),
+            )
