@@ -59,7 +59,7 @@ def roll_back(
         timeline = ledger.timeline()
         version = find_version(timeline, wanted)
         name = "" if wanted is None else wanted.strip()
-        then = version
+        then: str | None = version
         if not name or name in timeline.aliases:
             known = ledger.timeline(recorded_by=asked)
             then = known.aliases.get(name) if name else known.champion

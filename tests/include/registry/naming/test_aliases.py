@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from worlds import NOW, World
 
 from include.errors import RegistryError
-from include.registry.champion_changes import champion_changes
+from include.registry.history.champion_changes import champion_changes
 from include.registry.ledger import Ledger
 from include.registry.naming.aliases import alias_moves
 from include.registry.naming.lookup import find_version
