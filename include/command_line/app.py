@@ -247,6 +247,26 @@ def rebuild(
 
 
 @app.command()
+def promote(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Argument(help="A version's id, the beginning of it, or an alias; the champion if left out.")
+    ] = None,
+    *,
+    to: Annotated[
+        str, typer.Option(help="A stage of RATCHET_STAGES, or a store: file:///folder or s3://bucket/prefix.")
+    ],
+    connection: Annotated[
+        str | None, typer.Option(help="The Airflow connection of the other store, where it needs one of its own.")
+    ] = None,
+) -> None:
+    """Send a champion to another stage: copied and verified, it waits there for that stage's own gate. Nothing is trained."""
+    from include.command_line.recording.promote import promote as send  # the libraries of a run
+
+    typer.echo(send(model, version, to, connection, datetime.now(UTC)))
+
+
+@app.command()
 def lint(
     path: Yaml,
     as_of: Annotated[

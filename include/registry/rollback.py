@@ -9,7 +9,7 @@ from typing import Any
 
 from include.errors import RegistryError
 from include.registry.ledger import Ledger
-from include.registry.naming.lookup import find_version, listed
+from include.registry.naming.lookup import CHAMPION, find_version, listed
 from include.registry.timeline import Timeline, fold
 from include.registry.version_states import Trigger
 from include.storage.content import to_iso
@@ -58,7 +58,7 @@ def roll_back(
     if own is None:
         timeline = ledger.timeline()
         version = find_version(timeline, wanted)
-        name = "" if wanted is None else wanted.strip()
+        name = "" if wanted is None or _blank(wanted) else wanted.strip()
         then: str | None = version
         if not name or name in timeline.aliases:
             known = ledger.timeline(recorded_by=asked)
@@ -107,7 +107,7 @@ def _fate(timeline: Timeline, version: str | None) -> str:
 
 
 def _blank(wanted: str | None) -> bool:
-    return wanted is None or not wanted.strip()
+    return wanted is None or wanted.strip() in ("", CHAMPION)
 
 
 def _withdrawal(entries: tuple[Entry, ...], actor: dict[str, Any]) -> Entry | None:

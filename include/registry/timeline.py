@@ -15,8 +15,8 @@ from typing import Any
 
 from include.errors import RegistryError
 from include.registry.gate.error_budget import left_for
-from include.registry.version_states import ALIASED, TAGGED, Decision, Trigger, VersionState
-from include.storage.content import from_iso
+from include.registry.version_states import ALIASED, TAGGED, Decision, Origin, Trigger, VersionState
+from include.storage.content import from_iso, known_fields
 from include.storage.log import Entry
 
 SHORTEST = 4
@@ -146,6 +146,8 @@ def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
     name = body["version"]
     if entry.kind == "registered":
         facts = {"record": body.get("record"), "model_file": body["model_file"]}
+        if (origin := body.get("origin")) is not None:
+            facts["origin"] = Origin(**known_fields(Origin, origin))
         standings.setdefault(
             name, VersionState(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]), **facts)
         )

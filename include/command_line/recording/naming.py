@@ -60,7 +60,7 @@ def tag(model: str, version: str, text: str, reason: str, *, remove: bool, at: d
         raise ConfigError("This is no tag.", expected=expected, found=text[:80])
     ledger = ledger_of(model)
     found = find_version(ledger.timeline(), version)
-    after = ledger.tag(found, key, None if remove else value, reason, actor=_actor("tag", at), at=at)
+    after = ledger.tag(found, key, None if remove else value, reason, actor=actor_of("tag", at), at=at)
     tags = ", ".join(f"{key}={value}" for key, value in after[found].tags)
     return f"{found}: {tags or 'no tags'}"
 
@@ -86,9 +86,10 @@ def alias(model: str, name: str, version: str | None, reason: str, *, remove: bo
         )
     ledger = ledger_of(model)
     found = None if version is None else find_version(ledger.timeline(), version)
-    after = ledger.alias(name, found, reason, actor=_actor("alias", at), at=at)
+    after = ledger.alias(name, found, reason, actor=actor_of("alias", at), at=at)
     return f"{name}: {after.aliases.get(name, 'no version')}"
 
 
-def _actor(command: str, at: datetime) -> dict[str, Any]:
+def actor_of(command: str, at: datetime) -> dict[str, Any]:
+    """Return who types a command, as events have it."""
     return {"trigger": "manual", "dag": "command line", "run": f"{command} {to_iso(at)}", "user": getpass.getuser()}

@@ -6,6 +6,8 @@ from include.errors import RegistryError, nearest
 from include.registry.timeline import Timeline
 from include.registry.version_states import Outcome
 
+CHAMPION = "champion"
+"""The name of the version in force."""
 _SHOWN = 12
 
 
@@ -20,7 +22,7 @@ def find_version(timeline: Timeline, wanted: str | None) -> str:
         When there is none of that name, or more than one; says which there are, newest first, and the nearest.
     """
     known = [standing.version for standing in reversed(timeline.standings)]
-    if wanted is None or not wanted.strip():
+    if wanted is None or wanted.strip() in ("", CHAMPION):
         if timeline.champion is None:
             raise RegistryError(
                 "There is no champion.",
@@ -48,7 +50,7 @@ def find_version(timeline: Timeline, wanted: str | None) -> str:
 
 
 def find_held(timeline: Timeline, wanted: str | None) -> str:
-    """Return the version that a form names; the newest that is held, if it names none.
+    """Return the version that a form names; the newest that is held or came from another stage and waits, if it names none.
 
     Raises
     ------
@@ -58,7 +60,9 @@ def find_held(timeline: Timeline, wanted: str | None) -> str:
     if wanted is not None and wanted.strip():
         return find_version(timeline, wanted)
     for standing in reversed(timeline.standings):
-        if standing.decision is not None and standing.decision.outcome is Outcome.HOLD and standing.withdrawn is None:
+        decision = standing.decision
+        waits = standing.origin is not None if decision is None else decision.outcome is Outcome.HOLD
+        if waits and standing.withdrawn is None:
             return standing.version
     raise RegistryError("No version is held.", expected="a version whose last decision is HOLD", found="none")
 
