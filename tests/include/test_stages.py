@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,9 +25,10 @@ from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
 from include.registry.naming.lookup import find_held
 from include.registry.verification import verify
-from include.registry.version_states import Outcome
+from include.registry.version_states import Origin, Outcome
 from include.scoring.score import score
 from include.stages import send
+from include.storage.entries import seal_entry
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
 
@@ -204,13 +204,24 @@ def test_only_what_is_promoted_is_sent_and_not_to_itself(staging: Stage, product
     assert production.ledger.entries() == ()
 
 
-def test_an_origin_that_never_promoted_the_version_is_told_by_verify(staging: Stage, production: Stage) -> None:
-    sent(staging, production)
+def test_an_origin_that_was_changed_or_never_promoted_the_version_is_told_by_verify(
+    staging: Stage, production: Stage
+) -> None:
+    champion = sent(staging, production).version
+    forged = Stage(production.root.parent / "forged")
+    shutil.copytree(production.root, forged.root)
     (key,) = production.store.list("parcels/origins/")
-    body = json.loads(production.store.get(key))
     path = production.store.root / key
     path.chmod(0o644)
     path.write_bytes(staging.store.get("parcels/ledger/00000000.json"))
-    assert body["kind"] == "decided"
     (told,) = production.wrong()
-    assert "number" in told or "come from" in told
+    assert "was changed" in told
+
+    for folder in forged.store.root.glob("parcels/ledger*"):
+        shutil.rmtree(folder)
+    registered = staging.ledger.entries()[0]
+    origin = Origin(staging.store.url, registered.number, registered.digest)
+    forged.store.put_if_absent(origin.key("parcels"), seal_entry(registered))
+    forged.ledger.register(forged.ledger.version(champion), actor=ADA, at=NOW, origin=origin)
+    (told,) = forged.wrong()
+    assert "did not come from where the ledger says" in told
