@@ -356,5 +356,6 @@ def test_names_are_verified_and_one_that_could_not_be_given_is_told(world: World
     forged = {"version": april, "alias": "eu", "given": True, "reason": "forged", "actor": actor}
     ledger._log.append(lambda _: ("aliased", forged), at="2026-01-02T00:00:00Z")
     (told,) = world.wrong()
-    assert "name that could not be given" in told and "event 7" in told
-    assert "event 7" in str([step.name for step in steps(ledger, world.folder)][-1])
+    event = f"event {ledger.entries()[-1].number}"
+    assert "name that could not be given" in told and event in told
+    assert [step.name for step in steps(ledger, world.folder)][-1].startswith(event)
