@@ -15,5 +15,6 @@ PUBLIC: tuple[str, ...] = (
     "probe",
     "remembering",
     "store",
+    "tombstones",
 )
 """The modules that other rooms may import."""

@@ -26,6 +26,7 @@ ROOMS = [
     "audit",
     "stages",
     "monitoring",
+    "retention",
     "notebook",
     "serving",
     "reproduction",
