@@ -48,6 +48,9 @@ class Settings:
     mlflow_name: str = "{model}"
     """``RATCHET_MLFLOW_NAME``: the name of a registered model there, such as ``staging-{model}`` where several deployments share the server."""
 
+    stages: tuple[tuple[str, str], ...] = ()
+    """``RATCHET_STAGES``: the stores of other stages that champions may be sent to, by name: ``staging=s3://bucket/staging production=s3://other/prefix``."""
+
     @classmethod
     def from_environment(cls, *, dag_file: str | None = None) -> Settings:
         """Read the settings.
@@ -95,6 +98,15 @@ class Settings:
                 found=str(loose[0]),
                 where="environment variable RATCHET_SOURCE_FOLDERS",
             )
+        stages = tuple(one.partition("=") for one in os.environ.get("RATCHET_STAGES", "").split())
+        for name, _, url in stages:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not url.startswith(("file:///", "s3://")):
+                raise ConfigError(
+                    "A stage is not understood.",
+                    expected="NAME=file:///folder or NAME=s3://bucket/prefix, with blanks between several",
+                    found=name if url else f"{name}, without an address",
+                    where="environment variable RATCHET_STAGES",
+                )
         trusted, key = (os.environ.get(f"RATCHET_{name}") for name in ("TRUSTED_KEYS", "SIGNING_KEY"))
         connection, anchors = (os.environ.get(f"RATCHET_{name}") for name in ("SIGNING_CONNECTION", "ANCHORS"))
         if not trusted and (key or connection or anchors):
@@ -133,6 +145,7 @@ class Settings:
             mlflow=mlflow or None,
             mlflow_connection=os.environ.get("RATCHET_MLFLOW_CONNECTION") or None,
             mlflow_name=mlflow_name,
+            stages=tuple((name, url) for name, _, url in stages),
         )
 
 

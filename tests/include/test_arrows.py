@@ -25,6 +25,7 @@ ROOMS = [
     "scoring",
     "audit",
     "mirror",
+    "stages",
     "monitoring",
     "retention",
     "notebook",
