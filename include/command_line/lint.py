@@ -19,6 +19,7 @@ from include.data.quality import expectations
 from include.data.quality.check import check
 from include.data.snapshots import Snapshot
 from include.evaluation.holdout_rows import holdout_columns
+from include.evaluation.metrics.business_cost import cost_matrix
 from include.evaluation.metrics.slices import slice_levels
 from include.storage.local import LocalStore
 from include.training.model_selection.search import check_search
@@ -101,6 +102,8 @@ def _rows(model: ModelConfig, folder: Path, recipes: list[Recipe], as_of: dateti
         holdout = read_rows(store, snapshot, model, folder, window="holdout", columns=holdout_columns(model))
         slice_levels(holdout, model.evaluation.slices)
     classes = learned[0].classes
+    if (cost := model.evaluation.cost) is not None and cost.matrix is not None:
+        cost_matrix(cost.matrix, classes)
     positive = f"; `{classes[1]}` is the positive one" if classes is not None and len(classes) == 2 else ""
     of = "" if classes is None else f" of {len(classes)} classes ({', '.join(map(str, classes[:10]))}{positive})"
     when = "" if model.data.timeless else f"As of {as_of:%Y-%m-%d %H:%M} UTC: "
