@@ -28,9 +28,12 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
 
 from include.config.sections.evaluation import Gate
-from include.evaluation.comparison import Comparison, Scored, SliceLevels, compare, gain_of_draws
-from include.evaluation.evidence import CostFunction, Evidence, Gain, Holdout, Units
+from include.evaluation.comparison import Comparison, compare
+from include.evaluation.evidence import CostFunction, Evidence, Holdout, Units
+from include.evaluation.gains import Gain
+from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.bootstrap import blocks, draw, effective_units, expanded
+from include.evaluation.uncertainty.intervals import gain_of_draws
 from include.registry.gate.error_budget import YEAR, Budget, level_of, spent_by
 from include.registry.gate.judgement import judge
 from include.registry.gate.verdicts import RuleResult

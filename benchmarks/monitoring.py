@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.page import machine, put
-from include.monitoring.drift.sketches import Layout, WatchedColumn, learn_layout, sketch
+from include.monitoring.sketches.counting import sketch
+from include.monitoring.sketches.layouts import Layout, WatchedColumn, learn_layout
 
 NUMBERS, LEVELS, BATCH = 12, 4, 1 << 16
 GOAL = 1.2

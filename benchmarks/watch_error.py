@@ -32,12 +32,13 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
 
 from include.config.sections.watch import Probation, Watch
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.monitoring.alarms import Observed, alarm_history
-from include.monitoring.drift.column_drift import Period, Reference
-from include.monitoring.drift.sketches import NUMBER_CELLS, ColumnLayout, ColumnSketch, Layout, SampledIds, Sketch
+from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.performance.measured import Performance, first_short
 from include.monitoring.performance.probation import Paired, ProbationVerdict, probation_of
+from include.monitoring.sketches.layouts import NUMBER_CELLS, ColumnLayout, Layout
+from include.monitoring.sketches.sketches import ColumnSketch, SampledIds, Sketch
 
 Array = NDArray[Any]
 

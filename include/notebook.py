@@ -24,7 +24,7 @@ from include.data.derived_columns import derive_columns
 from include.data.frames import select
 from include.errors import DataError, RatchetError, RegistryError
 from include.evaluation.compared_models import open_model, score_rows
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.registry.history.card_files import draw_card
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger

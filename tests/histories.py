@@ -10,7 +10,8 @@ from worlds import FLIGHTS, evidence
 from include.config.model import ModelConfig
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
-from include.evaluation.evidence import Curves, Holdout, Subject
+from include.evaluation.evidence import Holdout, Subject
+from include.evaluation.explanations import Curves
 from include.registry.gate.judgement import policy_digest
 from include.registry.version_states import Decision, Outcome
 from include.registry.versions import Version, id_of

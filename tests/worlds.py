@@ -10,7 +10,8 @@ from statistics import NormalDist
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.errors import ObjectMissing
-from include.evaluation.evidence import PROBABILITIES, CostFunction, Evidence, Gain, Holdout, Measured, Units
+from include.evaluation.evidence import CostFunction, Evidence, Holdout, Units
+from include.evaluation.gains import PROBABILITIES, Gain, Measured
 from include.registry.versions import Version, id_of
 from include.storage.content import canonical_json, digest_json, put_json, to_iso
 from include.storage.store import ObjectStore

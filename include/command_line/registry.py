@@ -11,7 +11,8 @@ from include.command_line.store import store_of_settings
 from include.config.load import load_models
 from include.config.settings import Settings
 from include.errors import RatchetError
-from include.evaluation.evidence import CHURN_UNITS, Evidence
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import CHURN_UNITS
 from include.registry import verification
 from include.registry.history.summary import History, attention_needed, history
 from include.registry.history.version_details import VersionDetails, version_details

@@ -8,7 +8,7 @@ from include.config.load import load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError, nearest
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.monitoring.report.watch_report import WatchedInterval, watch_report
 from include.storage.store import ObjectStore
 

@@ -9,8 +9,10 @@ PUBLIC: tuple[str, ...] = (
     "comparison",
     "evidence",
     "evidence_recheck",
+    "gains",
     "holdout_rows",
     "measure",
+    "scored_rows",
     "unknown_classes",
 )
 """The modules that other rooms may import."""

@@ -17,16 +17,23 @@ from sklearn.pipeline import Pipeline
 from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
 from include.evaluation.compared_models import score_rows
-from include.evaluation.comparison import Scored
-from include.evaluation.evidence import BehaviourResult, Dependence, Importance, LearningPoint, LinearModel, TrainScores
 from include.evaluation.explanation.behavioural_tests import BehaviourInputs, behaviours_of
 from include.evaluation.explanation.coefficients import linear_model
 from include.evaluation.explanation.learning_curve import learning_curve
 from include.evaluation.explanation.overfitting import sample_positions, train_scores
 from include.evaluation.explanation.partial_dependence import partial_dependence
 from include.evaluation.explanation.permutation_importance import permutation_importance
+from include.evaluation.explanations import (
+    BehaviourResult,
+    Dependence,
+    Importance,
+    LearningPoint,
+    LinearModel,
+    TrainScores,
+)
 from include.evaluation.holdout_rows import HoldoutRows, holdout_declaration, units_of
 from include.evaluation.metrics.declared_metrics import with_declared_terms
+from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
 from include.storage.answers import find_answer, keep_answer
 from include.storage.content import digest_json

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from include.data.random_split import is_random_split
 from include.data.snapshots import Snapshot
 from include.errors import DataError, EvaluationError, ModelFileRefused, ObjectCorrupt, ObjectMissing
-from include.evaluation.comparison import Scored, rounded
 from include.evaluation.evidence import Subject, Validation
+from include.evaluation.scored_rows import Scored
+from include.evaluation.uncertainty.intervals import rounded
 from include.storage.content import get_content, to_iso
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord

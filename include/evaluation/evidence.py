@@ -1,20 +1,26 @@
-"""What was measured about a challenger, as plain values that a gate can rule on and a card can show."""
+"""Evidence: all that was measured about a challenger, as plain values that a gate can rule on and a card can show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from math import hypot
-from statistics import NormalDist
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from include.config.names import METRICS, SIMPLE_BASELINE
+from include.evaluation.explanations import (
+    BehaviourResult,
+    Cluster,
+    Curves,
+    Dependence,
+    Importance,
+    LearningPoint,
+    LinearModel,
+    TrainScores,
+)
+from include.evaluation.gains import Fairness, Family, Gain, Measured, PredictionChurn, Role, SliceScores
 from include.leakage.tripwire import Tripwire
-
-Role = Literal["challenger", "incumbent", "trivial", "simple", "unmitigated"]
 
 EQUAL_ROWS = "set of equal rows"
 """What is resampled of a table without ids in which rows are equal; see `Units`."""
@@ -22,164 +28,6 @@ SAY_SEPARATE = (
     "If they are different things that happen to be alike, such as people with the same answers, declare "
     "`data.equal_rows: separate`, or name the column that tells them apart as `data.row_id`"
 )
-
-_LOWER = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35)
-PROBABILITIES: tuple[float, ...] = (*_LOWER, 0.5, *(round(1 - p, 4) for p in reversed(_LOWER)))
-"""Where the bootstrap distribution of each gain is kept, as far as the resamples reach."""
-
-CONFIDENCES: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 0.9975, 0.999)
-"""Where the critical values of all levels of a slice are kept."""
-
-probit = NormalDist().inv_cdf
-"""Quantiles of the normal distribution."""
-
-
-def _between(points: Iterable[tuple[float, float]], probability: float) -> float | None:
-    """Read a distribution that is kept at some probabilities; between two of them it is taken as normal."""
-    tolerance = 1e-9
-    for (p0, v0), (p1, v1) in pairwise(points):
-        if p0 - tolerance <= probability <= p1 + tolerance:
-            z0, z1 = probit(p0), probit(p1)
-            share = min(1.0, max(0.0, (probit(min(p1, max(p0, probability))) - z0) / (z1 - z0)))
-            return v0 + share * (v1 - v0)
-    return None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A metric of one model with its two-sided 95 % interval, or the reason why it has no value."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    undefined: str | None = None
-
-
-@dataclass(frozen=True)
-class Gain:
-    """How much better the challenger is than another model on identical rows; positive is better for every metric.
-
-    Parameters
-    ----------
-    metric : str
-    against : str
-        The role of the other model.
-    slice : (column, level) or None
-        The rows looked at; None for all.
-    support : int
-        The number of those rows.
-    estimate : float or None
-        The difference itself.
-    quantiles : tuple of (probability, value)
-        Its bootstrap distribution at `PROBABILITIES`; empty when undefined.
-    undefined : str or None
-        Why there is no difference to speak of.
-    delong : (low, high) or None
-        For ROC AUC on all rows: the 95 % interval of DeLong's closed form, as a check of the bootstrap.
-    """
-
-    metric: str
-    against: Role
-    slice: tuple[str, str] | None
-    support: int
-    estimate: float | None
-    quantiles: tuple[tuple[float, float], ...] = ()
-    undefined: str | None = None
-    delong: tuple[float, float] | None = None
-
-    def bound(self, confidence: float) -> float | None:
-        """Return the one-sided lower bound: the gain is above it with this confidence.
-
-        None when the gain is undefined, or when the confidence is beyond what the resamples can speak of.
-        """
-        return self._quantile(1 - confidence)
-
-    def upper(self, confidence: float) -> float | None:
-        """Return the one-sided upper bound: the gain is below it with this confidence."""
-        return self._quantile(confidence)
-
-    @property
-    def error(self) -> float | None:
-        """The standard error: what the 95 % bounds on both sides would have it be if the distribution were normal."""
-        low, high = self.bound(0.95), self.upper(0.95)
-        return None if low is None or high is None else (high - low) / (2 * probit(0.95))
-
-    def _quantile(self, probability: float) -> float | None:
-        return _between(self.quantiles, probability)
-
-
-@dataclass(frozen=True)
-class Family:
-    """How far the gains over the incumbent on all levels of a slice column may be off at once, in standard errors.
-
-    Levels are counted from the one with most rows; of equal ones, by name. Those without a gain are left out. So the
-    levels with at least so many rows are the first so many of them, whatever a policy takes for enough.
-    """
-
-    metric: str
-    column: str
-    critical: tuple[tuple[float, ...], ...]
-    """For the first one, two, three ... levels: critical values at `CONFIDENCES`."""
-
-    def critical_value(self, levels: int, confidence: float) -> float | None:
-        """Return how many standard errors no level is off by with this confidence; None beyond what the resamples tell."""
-        if not 1 <= levels <= len(self.critical):
-            return None
-        return _between(zip(CONFIDENCES, self.critical[levels - 1], strict=False), confidence)
-
-
-CHURN_UNITS = {
-    "classification": "of the rows get another label",
-    "clustering": "of the rows change cluster",
-    "regression": "of the target's standard deviation, on average",
-}
-"""What a share of prediction churn is a share of, by task."""
-
-
-@dataclass(frozen=True)
-class PredictionChurn:
-    """How much predictions change from the incumbent's to the challenger's.
-
-    Classification: the share of rows whose label changes, each model at its own threshold. Regression: the mean absolute
-    change, as a share of the target's standard deviation. Clustering: the share of rows that change cluster, where the
-    clusters of the two models are paired so that as few as possible do.
-    """
-
-    slice: tuple[str, str] | None
-    support: int
-    share: Measured
-
-
-@dataclass(frozen=True)
-class SliceScores:
-    """The metrics on the rows of one level of a slice column."""
-
-    column: str
-    level: str
-    support: int
-    positives: int | None
-    scores: dict[Role, dict[str, Measured]]
-
-
-@dataclass(frozen=True)
-class GroupRates:
-    """Of one group: the share that is called positive, and the shares of its positives and of its negatives that are."""
-
-    group: str
-    support: int
-    rates: dict[Role, dict[str, Measured]]
-
-
-@dataclass(frozen=True)
-class Fairness:
-    """How alike the levels of a slice are treated, by one measure; ``metric`` is that of the worst group, or None."""
-
-    groups: str
-    measure: str
-    metric: str | None
-    scores: dict[Role, Measured]
-    rates: tuple[GroupRates, ...] = ()
-    """The groups' rates; with the first measure of a slice only."""
 
 
 @dataclass(frozen=True)
@@ -222,129 +70,6 @@ class Subject:
     """In validation, ``before`` and ``after`` the recipe's mitigation of unfairness: metrics and disparities."""
     code: str | None = None
     """Digest of the code that its inputs were made by: the fit's own. None in evidence of release 0.1, which used the code of the day."""
-
-
-@dataclass(frozen=True)
-class Curves:
-    """What the plots of one model are drawn from; at most 200 points each.
-
-    Classification fills ``roc`` (false and true positive rate), ``precision_recall`` (recall, precision), ``calibration``
-    (mean score, share of positives, low, high, rows) and ``confusion`` (true negatives, false positives, false negatives,
-    true positives). Regression fills ``calibration`` (mean prediction, mean target, low, high, rows) and ``residuals``
-    (left edge, right edge, rows).
-    """
-
-    calibration: tuple[tuple[float, ...], ...] = ()
-    roc: tuple[tuple[float, float], ...] = ()
-    precision_recall: tuple[tuple[float, float], ...] = ()
-    confusion: tuple[int, int, int, int] | None = None
-    residuals: tuple[tuple[float, float, int], ...] = ()
-    matrix: tuple[tuple[int, ...], ...] = ()
-    """Of more than two classes: rows by the class that they are of, and then by the likeliest."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """What the rows of one of the challenger's clusters are like.
-
-    ``number`` is None for all rows together, -1 for those in no cluster. ``silhouette`` is their mean; ``means`` are of
-    numbers and ``modes`` the most frequent of other values with its share, both by column: the inputs, and those of slices.
-    """
-
-    number: int | None
-    rows: int
-    silhouette: float | None
-    means: dict[str, float | None]
-    modes: dict[str, str | None]
-
-
-@dataclass(frozen=True)
-class Importance:
-    """How much the primary metric loses when one column's values are shuffled among the holdout rows.
-
-    Of a clustering: the share of rows that change cluster then.
-    """
-
-    column: str
-    loss: float | None
-    spread: float | None
-
-
-@dataclass(frozen=True)
-class Coefficient:
-    """One weight of a linear model: of a value or of two classes one number, else one for each class.
-
-    ``spread`` is the prepared column's standard deviation among holdout rows: weight times spread is how far it moves the
-    model's score, whatever the column is measured in.
-    """
-
-    column: str
-    weights: tuple[float, ...]
-    spread: float
-
-
-@dataclass(frozen=True)
-class LinearModel:
-    """A linear model: how many prepared columns it adds up, and the weights that move its score most."""
-
-    columns: int
-    intercept: tuple[float, ...]
-    largest: tuple[Coefficient, ...]
-
-
-@dataclass(frozen=True)
-class Dependence:
-    """What is predicted on average when a column has one value in all rows, for each of some values.
-
-    ``predicted`` holds one number for each value, or the probability of each class; the values are ``numbers`` or ``levels``.
-    """
-
-    column: str
-    predicted: tuple[tuple[float, ...], ...]
-    numbers: tuple[float, ...] = ()
-    levels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class LearningPoint:
-    """The primary metric of the challenger's recipe fitted to a share of its training rows; ``gain`` is that of all of them over it."""
-
-    share: float
-    rows: int
-    score: Measured
-    gain: Measured | None
-
-
-@dataclass(frozen=True)
-class TrainScores:
-    """The challenger's metrics on rows that it learned from.
-
-    Parameters
-    ----------
-    rows : int
-        How many were looked at, drawn at random where that is not all.
-    of : int
-        How many there are. Intervals are of what a draw leaves open; of all rows a metric is what it is.
-    """
-
-    rows: int
-    of: int
-    scores: dict[str, Measured]
-
-
-@dataclass(frozen=True)
-class BehaviourResult:
-    """What one check of ``evaluation.behaviour`` found.
-
-    ``unknown``: it could not be asked. ``broken`` counts rows, of ``rows``; ``found`` is a sentence without any row's data.
-    """
-
-    name: str
-    kind: Literal["invariance", "direction", "case"]
-    state: Literal["held", "broken", "unknown"]
-    rows: int
-    broken: int
-    found: str
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from include.data.snapshots import Snapshot
 from include.data.stored_partitions import nothing_in
 from include.errors import RatchetError, StoreUnavailable
 from include.evaluation.data_coverage import unlabelled_by_slice
-from include.evaluation.evidence import EQUAL_ROWS, Role, UnlabelledRows
+from include.evaluation.evidence import EQUAL_ROWS, UnlabelledRows
+from include.evaluation.gains import Role
 from include.evaluation.uncertainty.bootstrap import blocks
 from include.evaluation.unknown_classes import find_unknown
 from include.storage.store import ObjectStore

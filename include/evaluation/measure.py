@@ -31,9 +31,10 @@ from include.evaluation.compared_models import (
     score_unmitigated,
     subject_of,
 )
-from include.evaluation.comparison import Scored, compare
+from include.evaluation.comparison import compare
 from include.evaluation.data_coverage import counts_asked, train_coverage
-from include.evaluation.evidence import EQUAL_ROWS, SAY_SEPARATE, CostFunction, Evidence, Gain, Holdout, Role, Units
+from include.evaluation.evidence import EQUAL_ROWS, SAY_SEPARATE, CostFunction, Evidence, Holdout, Units
+from include.evaluation.gains import Gain, Role
 from include.evaluation.holdout_rows import (
     HoldoutRows,
     Obstacle,
@@ -48,6 +49,7 @@ from include.evaluation.metrics.curves import curves_of
 from include.evaluation.metrics.declared_metrics import code_of_costs, keep_code_of_costs, with_declared_terms
 from include.evaluation.metrics.fairness import fairness_of
 from include.evaluation.metrics.slices import slice_levels, slice_rows
+from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
 from include.evaluation.unknown_classes import say_unknown
 from include.leakage.checks import CHECKS_VERSION as TRIPWIRES

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.evaluation.compared_models import of_classes
-from include.evaluation.comparison import Scored
+from include.evaluation.scored_rows import Scored
 from include.training.preprocessing.category_encoder import category_name
 from include.training.preprocessing.target import as_numbers, count_classes
 

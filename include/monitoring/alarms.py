@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from include.config.sections.watch import Levels, Watch
 from include.monitoring.drift.change_detection import Detection, detect, phases, thresholds
-from include.monitoring.drift.column_drift import Period, Reference, Series, effect_in, series_of
+from include.monitoring.drift.column_drift import effect_in
 from include.monitoring.drift.data_faults import OF_ALL_ROWS, DataFault, faults_between
+from include.monitoring.drift.drift_series import Series, series_of
 from include.monitoring.drift.effect_sizes import Effect
+from include.monitoring.drift.periods import Period, Reference
 from include.storage.content import digest_json
 
 Array = NDArray[Any]

@@ -18,10 +18,11 @@ from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import NotEnoughRows
 from include.evaluation.compared_models import of_classes
-from include.evaluation.comparison import Scored, rounded
 from include.evaluation.metrics.slices import slice_levels
+from include.evaluation.scored_rows import Scored
+from include.evaluation.uncertainty.intervals import rounded
 from include.evaluation.unknown_classes import JudgedRows, judged_rows
-from include.monitoring.drift.column_drift import period_of
+from include.monitoring.drift.periods import period_of
 from include.monitoring.drift.references import (
     ChampionReference,
     WatchedRows,
@@ -30,10 +31,10 @@ from include.monitoring.drift.references import (
     measurable,
     open_watched_version,
 )
-from include.monitoring.drift.sketches import sketch
 from include.monitoring.performance.measured import Performance, measure_performance
 from include.monitoring.performance.probation import Paired
 from include.monitoring.predicted_rows import predicted_in
+from include.monitoring.sketches.counting import sketch
 from include.monitoring.watch_log import WatchLog, measured_in, observed_in
 from include.registry.timeline import Timeline
 from include.scoring.scores import PREDICTION as PUBLISHED_PREDICTION

@@ -14,10 +14,10 @@ from include.config.model import ModelConfig
 from include.config.schedule_ticks import interval_until
 from include.config.sections.slices import columns_of
 from include.data.windows import Window
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.monitoring.alarms import Alarm, AlarmHistory, Observed, alarm_history
-from include.monitoring.drift.column_drift import Period, period_of
 from include.monitoring.drift.data_faults import faults_in
+from include.monitoring.drift.periods import Period, period_of
 from include.monitoring.drift.references import (
     ChampionReference,
     SliceSketches,
@@ -31,19 +31,15 @@ from include.monitoring.drift.references import (
     ticks_of,
     without,
 )
-from include.monitoring.drift.sketches import merge, sketch
 from include.monitoring.measured_intervals import Labels, matured_intervals, measure_interval
 from include.monitoring.performance.estimated import estimate_classification, estimate_regression
-from include.monitoring.performance.measured import (
-    Performance,
-    PromiseCheck,
-    each_short,
-    promise_kept,
-)
+from include.monitoring.performance.measured import Performance, PromiseCheck, each_short, promise_kept
 from include.monitoring.performance.probation import ProbationState, ProbationVerdict, probation_of
 from include.monitoring.performance.reigns import reigns_of, successors_in
 from include.monitoring.predicted_rows import PredictedRows, predicted_in
 from include.monitoring.retraining_requests import Request, request_state, wanted, would_ask
+from include.monitoring.sketches.counting import sketch
+from include.monitoring.sketches.sketches import merge
 from include.monitoring.watch_log import WatchLog, measured_in, observed_in, paired_in
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline

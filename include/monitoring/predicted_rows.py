@@ -26,7 +26,7 @@ from include.data.derived_columns import derived
 from include.data.frames import select
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
-from include.evaluation.comparison import Scored
+from include.evaluation.scored_rows import Scored
 from include.monitoring.drift.references import PARTITION_TICKS, PREDICTION, SAID, WatchedRows, WatchedVersion
 from include.scoring.publication import Manifest, Publication
 from include.scoring.request_files import AT, PLACE, REQUEST, read_requests, requests_in

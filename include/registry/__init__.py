@@ -7,7 +7,6 @@ Here are facts and the rules that follow from them. Reports for people are in `h
 PUBLIC: tuple[str, ...] = (
     "approval",
     "challenger_selection",
-    "champion_changes",
     "decisions",
     "evaluator",
     "ledger",

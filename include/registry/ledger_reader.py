@@ -9,8 +9,8 @@ from datetime import datetime
 
 from include.config.model import ModelConfig
 from include.evaluation.measure import load_evidence
-from include.registry.champion_changes import champion_changes
 from include.registry.decisions import Comparison, Measure
+from include.registry.history.champion_changes import champion_changes
 from include.registry.statements import VersionStatement, check_version
 from include.registry.timeline import Timeline, fold
 from include.registry.version_states import Decision, VersionState

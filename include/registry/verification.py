@@ -17,8 +17,9 @@ from include.data.snapshots import Snapshot
 from include.data.stored_partitions import check_partition
 from include.errors import ObjectCorrupt, RatchetError, StoreUnavailable
 from include.evaluation.compared_models import subject_of
-from include.evaluation.evidence import Evidence, Role
+from include.evaluation.evidence import Evidence
 from include.evaluation.evidence_recheck import measured_otherwise
+from include.evaluation.gains import Role
 from include.registry.gate.judgement import policy_digest
 from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger

@@ -11,7 +11,7 @@ from ratchet_operators.operator import RatchetOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.registry.champion_changes import ChampionChange
+    from include.registry.history.champion_changes import ChampionChange
     from include.registry.ledger import Ledger
 
 
@@ -32,7 +32,7 @@ class ChampionOperator(RatchetOperator):
         The event may come twice, and has its number in the ledger: a receiver passes over what is not greater than the
         last number that it acted on.
         """
-        from include.registry.champion_changes import own_change
+        from include.registry.history.champion_changes import own_change
         from include.storage.content import to_iso
 
         change = own_change(ledger.entries(fresh=False), self.actor(context))

@@ -18,7 +18,8 @@ from include.config.model import ModelConfig
 from include.config.names import METRICS
 from include.data.random_split import describe_window
 from include.errors import RatchetError
-from include.evaluation.evidence import CHURN_UNITS, Evidence, Gain, Measured, PredictionChurn, Role
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import CHURN_UNITS, Gain, Measured, PredictionChurn, Role
 from include.evaluation.report.labels import ROLE_LABELS, greater_is_better, metric_name
 from include.evaluation.report.plots import WIDTH, Forest, Interval
 from include.leakage.tripwire import QUESTIONS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.monitoring import by_arrow, by_sketch, rows, seconds
-from include.monitoring.drift.sketches import WatchedColumn, learn_layout
+from include.monitoring.sketches.layouts import WatchedColumn, learn_layout
 
 
 def test_the_sketch_and_the_pass_beside_it_count_every_row_of_every_column() -> None:

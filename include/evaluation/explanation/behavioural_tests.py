@@ -13,8 +13,8 @@ import pandas as pd
 
 from include.config.sections.behaviour import Behaviour, Case, Direction, Invariance
 from include.errors import EvaluationError, RatchetError, nearest
-from include.evaluation.comparison import Scored
-from include.evaluation.evidence import BehaviourResult
+from include.evaluation.explanations import BehaviourResult
+from include.evaluation.scored_rows import Scored
 from include.training.preprocessing.category_encoder import category_name
 
 log = logging.getLogger(__name__)

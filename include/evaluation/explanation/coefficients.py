@@ -10,8 +10,8 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from include.evaluation.comparison import rounded
-from include.evaluation.evidence import Coefficient, LinearModel
+from include.evaluation.explanations import Coefficient, LinearModel
+from include.evaluation.uncertainty.intervals import rounded
 from include.training.estimators.meta_estimator import MetaEstimator
 
 MAX_SCALE_ROWS = 3_000

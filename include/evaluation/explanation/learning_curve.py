@@ -14,9 +14,12 @@ from threadpoolctl import threadpool_limits
 
 from include.errors import RatchetError
 from include.evaluation.compared_models import score_rows
-from include.evaluation.comparison import Scored, interval_of, values_on
-from include.evaluation.evidence import LearningPoint, Measured
+from include.evaluation.explanations import LearningPoint
+from include.evaluation.gains import Measured
+from include.evaluation.metric_values import values_on
+from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import Resampling
+from include.evaluation.uncertainty.intervals import interval_of
 from include.training.fit_inputs import FitInputs
 from include.training.fit_pipeline import find_threshold, fit_model
 from include.training.metrics.definitions import sign

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.evaluation.comparison import rounded
-from include.evaluation.evidence import Dependence, Importance
+from include.evaluation.explanations import Dependence, Importance
+from include.evaluation.uncertainty.intervals import rounded
 
 Array = NDArray[Any]
 

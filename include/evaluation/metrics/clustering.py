@@ -19,8 +19,10 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import t as student
 
 from include.evaluation.compared_models import load_model_file
-from include.evaluation.comparison import Scored, rounded
-from include.evaluation.evidence import Cluster, Role
+from include.evaluation.explanations import Cluster
+from include.evaluation.gains import Role
+from include.evaluation.scored_rows import Scored
+from include.evaluation.uncertainty.intervals import rounded
 from include.storage.store import ObjectStore
 from include.training.estimators.predictions import predicted_clusters
 from include.training.fit_record import FitRecord

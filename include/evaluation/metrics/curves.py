@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from include.evaluation.comparison import Scored, rounded
-from include.evaluation.evidence import Curves
+from include.evaluation.explanations import Curves
+from include.evaluation.scored_rows import Scored
+from include.evaluation.uncertainty.intervals import rounded
 
 Array = NDArray[Any]
 

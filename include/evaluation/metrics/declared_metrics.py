@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from include.config.code import code_files
 from include.config.model import ModelConfig
-from include.evaluation.comparison import Scored
 from include.evaluation.metrics.business_cost import costs_of
+from include.evaluation.scored_rows import Scored
 from include.storage.store import ObjectStore
 from include.training.metrics.multiclass import pinball
 from include.training.provenance import code_on_record, keep_code

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.evaluation.comparison import Scored, SliceLevels, interval_of, values_on
-from include.evaluation.evidence import Fairness, GroupRates, Measured, Role
+from include.evaluation.gains import Fairness, GroupRates, Measured, Role
+from include.evaluation.metric_values import values_on
+from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.bootstrap import Resampling
+from include.evaluation.uncertainty.intervals import interval_of
 from include.training.metrics.definitions import ratio, sign
 
 Array = NDArray[Any]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from include.config.sections.slices import Slice
 from include.errors import EvaluationError
-from include.evaluation.comparison import SliceLevels, quote_if_ambiguous
+from include.evaluation.scored_rows import SliceLevels, quote_if_ambiguous
 from include.training.preprocessing.category_encoder import MISSING_CATEGORY
 
 MAX_LEVELS = 200

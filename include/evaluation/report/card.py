@@ -11,17 +11,9 @@ from typing import Any
 from jinja2 import Environment
 
 from include.data.random_split import is_random_split
-from include.evaluation.evidence import (
-    Cluster,
-    Evidence,
-    Fairness,
-    Gain,
-    Measured,
-    PredictionChurn,
-    Role,
-    SliceScores,
-    UnlabelledRows,
-)
+from include.evaluation.evidence import Evidence, UnlabelledRows
+from include.evaluation.explanations import Cluster
+from include.evaluation.gains import Fairness, Gain, Measured, PredictionChurn, Role, SliceScores
 from include.evaluation.report import explanation_panels, plots
 from include.evaluation.report.labels import (
     ROLE_LABELS,

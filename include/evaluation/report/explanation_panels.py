@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from include.evaluation.evidence import Coefficient, Dependence, Evidence, LearningPoint
+from include.evaluation.evidence import Evidence
+from include.evaluation.explanations import Coefficient, Dependence, LearningPoint
 from include.evaluation.report import plots
 from include.evaluation.report.labels import format_number, format_signed, metric_name
 

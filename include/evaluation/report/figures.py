@@ -8,7 +8,8 @@ from functools import cache
 
 from jinja2 import Environment
 
-from include.evaluation.evidence import Evidence, Gain
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import Gain
 from include.evaluation.report.card import plots_of
 from include.evaluation.report.labels import ROLE_LABELS, metric_name
 from include.evaluation.report.plots import WIDTH, Forest, Interval

@@ -7,7 +7,7 @@ from typing import Any
 
 from include.config.names import METRICS
 from include.data.random_split import describe_window
-from include.evaluation.evidence import Role
+from include.evaluation.gains import Role
 from include.training.metrics.definitions import sign
 
 ROLE_LABELS: dict[Role, str] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.evaluation.evidence import CONFIDENCES
+from include.evaluation.gains import CONFIDENCES
 from include.evaluation.uncertainty.bootstrap import widened
 
 Array = NDArray[Any]

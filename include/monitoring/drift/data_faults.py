@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from include.monitoring.drift.column_drift import MOST_BINS, Period, Reference
 from include.monitoring.drift.effect_sizes import total_variation
-from include.monitoring.drift.sketches import NUMBER_CELLS, ColumnLayout, ColumnSketch, Sketch
+from include.monitoring.drift.periods import MOST_BINS, Period, Reference
+from include.monitoring.sketches.layouts import NUMBER_CELLS, ColumnLayout
+from include.monitoring.sketches.sketches import ColumnSketch, Sketch
 
 Array = NDArray[Any]
 FaultKind = Literal[

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from include.monitoring.drift.column_drift import Period, Reference
+from include.monitoring.drift.periods import Period, Reference
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.config.sections.watch import Levels
-from include.monitoring.drift.sketches import ColumnLayout, ColumnSketch
+from include.monitoring.sketches.layouts import ColumnLayout
+from include.monitoring.sketches.sketches import ColumnSketch
 
 Array = NDArray[Any]
 

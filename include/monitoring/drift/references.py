@@ -26,13 +26,17 @@ from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.data.windows import Window, WindowName
 from include.evaluation.compared_models import open_model, score_rows
-from include.evaluation.comparison import Scored, rounded
 from include.evaluation.metrics.slices import slice_levels
+from include.evaluation.scored_rows import Scored
+from include.evaluation.uncertainty.intervals import rounded
 from include.evaluation.unknown_classes import judged_rows
-from include.monitoring.drift.column_drift import Period, Reference, reference_of
-from include.monitoring.drift.sketches import ColumnSketch, Kind, Layout, Sketch, WatchedColumn, learn_layout, sketch
+from include.monitoring.drift.periods import Period, Reference, reference_of
 from include.monitoring.performance.estimated import Calibration, ErrorModel, learn_calibration, learn_error_model
 from include.monitoring.performance.measured import LEAST_ROWS
+from include.monitoring.sketches.arrow_values import Kind
+from include.monitoring.sketches.counting import sketch
+from include.monitoring.sketches.layouts import Layout, WatchedColumn, learn_layout
+from include.monitoring.sketches.sketches import ColumnSketch, Sketch
 from include.registry.versions import load_version
 from include.storage.content import (
     canonical_json,

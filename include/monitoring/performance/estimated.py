@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 from sklearn.tree import DecisionTreeRegressor
 
-from include.evaluation.comparison import rounded
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
+from include.evaluation.uncertainty.intervals import rounded
 from include.monitoring.performance.confidence_sequences import Bounds, confidence_sequence
 from include.training.metrics.definitions import DEFINITIONS, bins_of, ratio
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.evaluation.comparison import Scored, SliceLevels, compare
-from include.evaluation.evidence import Measured, SliceScores
+from include.evaluation.comparison import compare
+from include.evaluation.gains import Measured, SliceScores
+from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.bootstrap import draw
 from include.monitoring.performance.confidence_sequences import Bounds, confidence_sequence, interval_of_mean
 from include.storage.content import from_iso, to_iso

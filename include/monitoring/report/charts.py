@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.evaluation.report.plots import Scale, Tick
 from include.monitoring.report.watch_report import WatchedInterval, WatchReport
 

@@ -14,21 +14,22 @@ from typing import Any
 import numpy as np
 
 from include.config.model import ModelConfig
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.evaluation.measure import load_evidence
 from include.evaluation.unknown_classes import say_unknown
 from include.monitoring.alarms import Alarm, AlarmHistory
 from include.monitoring.drift.change_detection import phases
-from include.monitoring.drift.column_drift import Moved, MovedSlice, Period, Reference, effect_in, moved_slices, rank
+from include.monitoring.drift.column_drift import Moved, MovedSlice, effect_in, moved_slices, rank
 from include.monitoring.drift.data_faults import DataFault
 from include.monitoring.drift.effect_sizes import Effect, variation_by_chance
+from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.drift.references import PREDICTION, SAID, ChampionReference, find_reference
-from include.monitoring.drift.sketches import ColumnSketch
 from include.monitoring.monitor import alarms_of, sound_reigns
 from include.monitoring.performance.estimated import EstimatorJudged, judge_estimator, reservations
 from include.monitoring.performance.measured import PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, ProbationVerdict, probation_of
 from include.monitoring.retraining_requests import RequestState, request_state, wanted, would_ask
+from include.monitoring.sketches.sketches import ColumnSketch
 from include.monitoring.watch_log import OBSERVED, VERDICT, WatchLog, measured_in, paired_in
 from include.monitoring.withdrawal import withdrawal_reason
 from include.registry.ledger import Ledger

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from include.config.sections.evaluation import Gate
-from include.evaluation.evidence import Evidence, Gain, Measured, Role, probit
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import Gain, Measured, Role, probit
 from include.registry.gate.error_budget import level_of
 from include.registry.gate.power import POWER, least_detectable, more_rows
 from include.registry.gate.verdicts import RuleResult, Verdict

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from include.config.sections.evaluation import Guard
-from include.evaluation.evidence import Evidence, Gain, probit
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import Gain, probit
 from include.registry.gate.bounds import gain_verdict, outlook
 from include.registry.gate.power import POWER
 from include.registry.gate.verdicts import RuleResult, Verdict

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from include.config.sections.evaluation import Gate
-from include.evaluation.evidence import Evidence, Role
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import Role
 from include.registry.gate.bounds import measured_value
 from include.registry.gate.error_budget import CANDIDATE, level_of, spent_by
 from include.registry.gate.fixed_rules import (

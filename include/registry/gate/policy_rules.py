@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from include.config.sections.evaluation import FairnessRule, Gate
-from include.evaluation.evidence import Evidence, Role
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import Role
 from include.registry.gate.bounds import gain_verdict, level_verdict, lifetime_verdict, measured_value
 from include.registry.gate.guards import guard_verdicts
 from include.registry.gate.verdicts import RuleResult, Verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.evaluation.evidence import Gain, probit
+from include.evaluation.gains import Gain, probit
 
 POWER = 0.8
 """How surely a gain of the size called detectable is detected, and a guard's levels pass when nothing changed for them."""

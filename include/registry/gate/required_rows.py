@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from include.config.sections.evaluation import Gate
-from include.evaluation.evidence import Evidence, Gain
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import Gain
 from include.registry.gate.power import more_rows
 
 

@@ -6,6 +6,7 @@ Not here: anything that changes a ledger (`include.registry.ledger`).
 PUBLIC: tuple[str, ...] = (
     "approval_form",
     "card_files",
+    "champion_changes",
     "charts",
     "policy_replay",
     "recorded_measures",

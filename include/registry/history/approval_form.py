@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from include.config.model import ModelConfig
-from include.evaluation.evidence import CHURN_UNITS, Evidence, Gain, Measured
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import CHURN_UNITS, Gain, Measured
 from include.evaluation.report.labels import metric_name
 from include.registry.decisions import Comparison
 from include.registry.gate.judgement import Judgement

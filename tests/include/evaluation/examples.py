@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from statistics import NormalDist
 
-from include.evaluation.evidence import (
-    PROBABILITIES,
-    CostFunction,
-    Curves,
-    Evidence,
-    Gain,
-    Holdout,
-    Importance,
-    Measured,
-    SliceScores,
-    Subject,
-    Units,
-    Validation,
-)
+from include.evaluation.evidence import CostFunction, Evidence, Holdout, Subject, Units, Validation
+from include.evaluation.explanations import Curves, Importance
+from include.evaluation.gains import PROBABILITIES, Gain, Measured, SliceScores
 
 
 def example_gain(metric: str, against: str, *, slice: tuple[str, str] | None = None, estimate: float = 0.01) -> Gain:

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.evaluation.comparison import Comparison, Scored, SliceLevels, compare, interval_of
-from include.evaluation.evidence import Measured
+from include.evaluation.comparison import Comparison, compare
+from include.evaluation.gains import Measured
+from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.bootstrap import draw
+from include.evaluation.uncertainty.intervals import interval_of
 
 METRICS = ("roc_auc", "precision", "brier")
 N = 2000

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.evaluation.evidence import PROBABILITIES, Evidence, Gain
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import PROBABILITIES, Gain
 from tests.include.evaluation.examples import example_evidence
 
 NORMAL = tuple((p, NormalDist(0.01, 0.002).inv_cdf(p)) for p in PROBABILITIES)

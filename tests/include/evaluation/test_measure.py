@@ -24,7 +24,8 @@ from include.data.windows import Split, Window
 from include.errors import EvaluationError
 from include.evaluation import compared_models
 from include.evaluation.compared_models import ComparedModel
-from include.evaluation.evidence import PROBABILITIES, Evidence, Gain
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import PROBABILITIES, Gain
 from include.evaluation.measure import _notes, load_evidence, measure
 from include.storage.content import put_content
 from include.storage.local import LocalStore

@@ -9,7 +9,7 @@ import pytest
 from calls import World
 
 from include.evaluation.compared_models import of_classes
-from include.evaluation.comparison import Scored
+from include.evaluation.scored_rows import Scored
 
 THREE = ["bills", "repairs", "sales"]
 

@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from include.monitoring.alarms import Observed
-from include.monitoring.drift.column_drift import Reference, period_of, reference_of
 from include.monitoring.drift.data_faults import faults_in
-from include.monitoring.drift.sketches import Layout, Sketch, WatchedColumn, learn_layout, sketch
+from include.monitoring.drift.periods import Reference, period_of, reference_of
+from include.monitoring.sketches.counting import sketch
+from include.monitoring.sketches.layouts import Layout, WatchedColumn, learn_layout
+from include.monitoring.sketches.sketches import Sketch
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -14,9 +14,10 @@ from include.config.model import ModelConfig
 from include.config.schedule_ticks import intervals_over
 from include.data.windows import Window
 from include.monitoring.drift.references import open_watched_version, reference_for
-from include.monitoring.drift.sketches import Sketch, merge, sketch
 from include.monitoring.monitor import monitor, monitored_interval
 from include.monitoring.predicted_rows import predicted_in
+from include.monitoring.sketches.counting import sketch
+from include.monitoring.sketches.sketches import Sketch, merge
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
 from tests.watched import APRIL, Watched, day

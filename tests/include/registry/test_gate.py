@@ -6,7 +6,7 @@ import pytest
 from worlds import FLIGHTS, evidence, gain
 
 from include.config.sections.evaluation import Gate
-from include.evaluation.evidence import CONFIDENCES, Family, Gain, Measured, PredictionChurn, SliceScores, probit
+from include.evaluation.gains import CONFIDENCES, Family, Gain, Measured, PredictionChurn, SliceScores, probit
 from include.registry.gate.judgement import judge, policy_digest
 from include.registry.gate.verdicts import RuleResult
 from include.registry.version_states import Outcome

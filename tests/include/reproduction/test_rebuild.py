@@ -20,7 +20,7 @@ from include.config.load import load_model
 from include.data.windows import Window
 from include.errors import LibrariesChanged, NotReproduced, RegistryError
 from include.evaluation.compared_models import CannotPredict, score_incumbent
-from include.registry.champion_changes import champion_changes
+from include.registry.history.champion_changes import champion_changes
 from include.registry.ledger import Ledger
 from include.registry.statements import golden_folder
 from include.registry.timeline import Timeline

@@ -23,7 +23,11 @@ owner: payments
 task: classification
 schedule: {{start: 2025-01-01}}
 data:
-  source: {{kind: files, path: rows.csv, format: csv}}
+  source:
+    kind: files
+    path: rows.csv
+    format: csv
+    columns: {{id: {{type: integer}}, x: {{type: float}}, fraud: {{type: string}}, at: {{type: timestamp}}}}
   row_id: id
   target: fraud
   {windows}

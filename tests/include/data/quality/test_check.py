@@ -15,7 +15,8 @@ import pytest
 from include.config.model import ModelConfig
 from include.config.settings import ROOT
 from include.data.frames import read_rows
-from include.data.quality.check import CheckReport, check, load_report
+from include.data.quality.check import check
+from include.data.quality.check_report import CheckReport, load_report
 from include.data.snapshots import Snapshot
 from include.errors import ConfigError, QualityError
 from include.storage.content import get_content

@@ -10,9 +10,10 @@ from sklearn.metrics import roc_auc_score
 
 from include.data.frames import read_rows
 from include.evaluation.compared_models import open_model
-from include.evaluation.comparison import Scored
-from include.evaluation.evidence import LearningPoint, Measured
 from include.evaluation.explanation.learning_curve import learning_curve
+from include.evaluation.explanations import LearningPoint
+from include.evaluation.gains import Measured
+from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
 from include.training.fit_inputs import FitInputs
 from include.training.fit_pipeline import fit_model

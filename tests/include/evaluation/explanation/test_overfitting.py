@@ -12,10 +12,11 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from include.data.frames import read_rows
 from include.evaluation.compared_models import ComparedModel, open_model
-from include.evaluation.comparison import Scored
-from include.evaluation.evidence import Measured, TrainScores
 from include.evaluation.explanation.overfitting import train_scores
+from include.evaluation.explanations import TrainScores
+from include.evaluation.gains import Measured
 from include.evaluation.measure import measure
+from include.evaluation.scored_rows import Scored
 from include.registry.gate.judgement import Judgement, judge
 from include.registry.gate.verdicts import RuleResult
 from include.registry.version_states import Outcome

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from include.evaluation.comparison import Scored
 from include.evaluation.metrics.curves import MAX_CURVE_POINTS, curves_of
+from include.evaluation.scored_rows import Scored
 
 
 @pytest.fixture(scope="module", params=[500, 20_000])

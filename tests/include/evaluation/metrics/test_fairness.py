@@ -19,11 +19,12 @@ from include.config.sections.evaluation import FairnessRule, Gate
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.evaluation.compared_models import load_model_file
-from include.evaluation.comparison import Scored, SliceLevels
-from include.evaluation.evidence import Evidence, Fairness
+from include.evaluation.evidence import Evidence
+from include.evaluation.gains import Fairness
 from include.evaluation.measure import load_evidence
 from include.evaluation.metrics.fairness import PARITIES, fairness_of
 from include.evaluation.report.card import render_card
+from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.bootstrap import draw
 from include.registry.gate.judgement import judge
 from include.registry.gate.verdicts import RuleResult

@@ -11,7 +11,8 @@ from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
 
 from include.config.names import METRICS
-from include.evaluation.comparison import Scored, SliceLevels, compare
+from include.evaluation.comparison import compare
+from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.bootstrap import draw
 from include.training.metrics.multiclass import definition, pinball, terms_of, value_of
 from include.training.metrics.scoring import score_of

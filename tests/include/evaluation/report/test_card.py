@@ -8,7 +8,9 @@ from xml.etree import ElementTree
 import pytest
 
 from include.config.sections.about import About
-from include.evaluation.evidence import Curves, Evidence, Importance, Measured, PredictionChurn
+from include.evaluation.evidence import Evidence
+from include.evaluation.explanations import Curves, Importance
+from include.evaluation.gains import Measured, PredictionChurn
 from include.evaluation.report.card import ABOUT_LABELS, render_card
 from include.evaluation.report.labels import format_signed
 from tests.include.evaluation.examples import example_evidence

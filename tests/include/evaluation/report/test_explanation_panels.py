@@ -18,7 +18,6 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeRegressor
 
 from include.evaluation.compared_models import open_model
-from include.evaluation.evidence import Coefficient, Dependence, Importance, LinearModel
 from include.evaluation.explanation.coefficients import MAX_COEFFICIENTS, linear_model
 from include.evaluation.explanation.partial_dependence import (
     GRID_POINTS,
@@ -28,6 +27,7 @@ from include.evaluation.explanation.partial_dependence import (
     partial_dependence,
 )
 from include.evaluation.explanation.permutation_importance import permutation_importance
+from include.evaluation.explanations import Coefficient, Dependence, Importance, LinearModel
 from include.training.estimators.calibration import CalibratedClassifier
 from include.training.estimators.meta_estimator import as_pipeline
 from tests.include.evaluation.examples import example_evidence

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from include.evaluation.evidence import CONFIDENCES, Family
+from include.evaluation.gains import CONFIDENCES, Family
 from include.evaluation.uncertainty.max_t import critical_values
 
 

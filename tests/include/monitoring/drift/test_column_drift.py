@@ -10,9 +10,12 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from include.config.sections.watch import Levels
-from include.monitoring.drift.column_drift import moved_slices, rank, reference_of, series_of
+from include.monitoring.drift.column_drift import moved_slices, rank
+from include.monitoring.drift.drift_series import series_of
 from include.monitoring.drift.effect_sizes import Effect, effect_of_sketches, population_stability, total_variation
-from include.monitoring.drift.sketches import Layout, WatchedColumn, learn_layout, sketch
+from include.monitoring.drift.periods import reference_of
+from include.monitoring.sketches.counting import sketch
+from include.monitoring.sketches.layouts import Layout, WatchedColumn, learn_layout
 from tests.include.monitoring.days import TRAIN, observed, reference
 
 NONE = Effect(0.0, 0.0, 0.0, 0.0, 0.0)

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pytest
 
 from include.monitoring.drift import data_faults
-from include.monitoring.drift.column_drift import Reference, reference_of
 from include.monitoring.drift.data_faults import faults_in
-from include.monitoring.drift.sketches import Sketch, WatchedColumn, learn_layout, sketch
+from include.monitoring.drift.periods import Reference, reference_of
+from include.monitoring.sketches.counting import sketch
+from include.monitoring.sketches.layouts import WatchedColumn, learn_layout
+from include.monitoring.sketches.sketches import Sketch
 
 START, DAY = datetime(2026, 1, 5, tzinfo=UTC), timedelta(days=1)
 NAMES, TRAIN, ROWS = ("a", "b", "c", "d"), 10, 300

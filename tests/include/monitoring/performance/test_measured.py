@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from include.evaluation.comparison import Scored, SliceLevels
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
+from include.evaluation.scored_rows import Scored, SliceLevels
 from include.monitoring.performance.estimated import (
     ErrorModel,
     estimate_classification,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from worlds import NOW, World
 
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.monitoring.alarms import Observed
-from include.monitoring.drift.column_drift import Period
+from include.monitoring.drift.periods import Period
 from include.monitoring.monitor import sound_reigns
 from include.monitoring.performance.measured import Performance, each_short, promise_kept
 from include.monitoring.watch_log import WatchLog

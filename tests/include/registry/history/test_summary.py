@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import FLIGHTS, NOW, MemoryStore
 
-from include.evaluation.evidence import Measured
+from include.evaluation.gains import Measured
 from include.evaluation.report.plots import Scale
 from include.registry.history import charts
 from include.registry.history.recorded_measures import compared, judged_since, later, load_measurement

@@ -12,16 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.errors import DataError
-from include.monitoring.drift.sketches import (
-    SAMPLED_IDS,
-    ColumnLayout,
-    Layout,
-    Sketch,
-    WatchedColumn,
-    learn_layout,
-    merge,
-    sketch,
-)
+from include.monitoring.sketches.counting import sketch
+from include.monitoring.sketches.layouts import ColumnLayout, Layout, WatchedColumn, learn_layout
+from include.monitoring.sketches.sketches import SAMPLED_IDS, Sketch, merge
 
 COLUMNS = (
     WatchedColumn("number", "input", "number"),

@@ -1,0 +1,169 @@
+"""Measured metrics and gains with their uncertainty: of all rows, of slices and of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import NormalDist
+from typing import Literal
+
+Role = Literal["challenger", "incumbent", "trivial", "simple", "unmitigated"]
+
+_LOWER = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35)
+PROBABILITIES: tuple[float, ...] = (*_LOWER, 0.5, *(round(1 - p, 4) for p in reversed(_LOWER)))
+"""Where the bootstrap distribution of each gain is kept, as far as the resamples reach."""
+
+CONFIDENCES: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 0.9975, 0.999)
+"""Where the critical values of all levels of a slice are kept."""
+
+probit = NormalDist().inv_cdf
+"""Quantiles of the normal distribution."""
+
+
+def _between(points: Iterable[tuple[float, float]], probability: float) -> float | None:
+    """Read a distribution that is kept at some probabilities; between two of them it is taken as normal."""
+    tolerance = 1e-9
+    for (p0, v0), (p1, v1) in pairwise(points):
+        if p0 - tolerance <= probability <= p1 + tolerance:
+            z0, z1 = probit(p0), probit(p1)
+            share = min(1.0, max(0.0, (probit(min(p1, max(p0, probability))) - z0) / (z1 - z0)))
+            return v0 + share * (v1 - v0)
+    return None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of one model with its two-sided 95 % interval, or the reason why it has no value."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    undefined: str | None = None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better the challenger is than another model on identical rows; positive is better for every metric.
+
+    Parameters
+    ----------
+    metric : str
+    against : str
+        The role of the other model.
+    slice : (column, level) or None
+        The rows looked at; None for all.
+    support : int
+        The number of those rows.
+    estimate : float or None
+        The difference itself.
+    quantiles : tuple of (probability, value)
+        Its bootstrap distribution at `PROBABILITIES`; empty when undefined.
+    undefined : str or None
+        Why there is no difference to speak of.
+    delong : (low, high) or None
+        For ROC AUC on all rows: the 95 % interval of DeLong's closed form, as a check of the bootstrap.
+    """
+
+    metric: str
+    against: Role
+    slice: tuple[str, str] | None
+    support: int
+    estimate: float | None
+    quantiles: tuple[tuple[float, float], ...] = ()
+    undefined: str | None = None
+    delong: tuple[float, float] | None = None
+
+    def bound(self, confidence: float) -> float | None:
+        """Return the one-sided lower bound: the gain is above it with this confidence.
+
+        None when the gain is undefined, or when the confidence is beyond what the resamples can speak of.
+        """
+        return self._quantile(1 - confidence)
+
+    def upper(self, confidence: float) -> float | None:
+        """Return the one-sided upper bound: the gain is below it with this confidence."""
+        return self._quantile(confidence)
+
+    @property
+    def error(self) -> float | None:
+        """The standard error: what the 95 % bounds on both sides would have it be if the distribution were normal."""
+        low, high = self.bound(0.95), self.upper(0.95)
+        return None if low is None or high is None else (high - low) / (2 * probit(0.95))
+
+    def _quantile(self, probability: float) -> float | None:
+        return _between(self.quantiles, probability)
+
+
+@dataclass(frozen=True)
+class Family:
+    """How far the gains over the incumbent on all levels of a slice column may be off at once, in standard errors.
+
+    Levels are counted from the one with most rows; of equal ones, by name. Those without a gain are left out. So the
+    levels with at least so many rows are the first so many of them, whatever a policy takes for enough.
+    """
+
+    metric: str
+    column: str
+    critical: tuple[tuple[float, ...], ...]
+    """For the first one, two, three ... levels: critical values at `CONFIDENCES`."""
+
+    def critical_value(self, levels: int, confidence: float) -> float | None:
+        """Return how many standard errors no level is off by with this confidence; None beyond what the resamples tell."""
+        if not 1 <= levels <= len(self.critical):
+            return None
+        return _between(zip(CONFIDENCES, self.critical[levels - 1], strict=False), confidence)
+
+
+CHURN_UNITS = {
+    "classification": "of the rows get another label",
+    "clustering": "of the rows change cluster",
+    "regression": "of the target's standard deviation, on average",
+}
+"""What a share of prediction churn is a share of, by task."""
+
+
+@dataclass(frozen=True)
+class PredictionChurn:
+    """How much predictions change from the incumbent's to the challenger's.
+
+    Classification: the share of rows whose label changes, each model at its own threshold. Regression: the mean absolute
+    change, as a share of the target's standard deviation. Clustering: the share of rows that change cluster, where the
+    clusters of the two models are paired so that as few as possible do.
+    """
+
+    slice: tuple[str, str] | None
+    support: int
+    share: Measured
+
+
+@dataclass(frozen=True)
+class SliceScores:
+    """The metrics on the rows of one level of a slice column."""
+
+    column: str
+    level: str
+    support: int
+    positives: int | None
+    scores: dict[Role, dict[str, Measured]]
+
+
+@dataclass(frozen=True)
+class GroupRates:
+    """Of one group: the share that is called positive, and the shares of its positives and of its negatives that are."""
+
+    group: str
+    support: int
+    rates: dict[Role, dict[str, Measured]]
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """How alike the levels of a slice are treated, by one measure; ``metric`` is that of the worst group, or None."""
+
+    groups: str
+    measure: str
+    metric: str | None
+    scores: dict[Role, Measured]
+    rates: tuple[GroupRates, ...] = ()
+    """The groups' rates; with the first measure of a slice only."""

@@ -1,0 +1,105 @@
+"""Predictions of one model for the holdout rows, and the levels of slices that the rows are in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.training.preprocessing.category_encoder import MISSING_CATEGORY, factorize_texts
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One model's answers for the holdout rows.
+
+    Parameters
+    ----------
+    score : array of shape (n_rows,)
+        Probabilities of the positive class, values, or numbers of clusters; of more than two classes the probability of
+        each, of shape (n_rows, n_classes).
+    threshold : float or None
+        The score from which a row counts as positive.
+    labels : array of shape (n_rows,), optional
+        What each row is said to be, where that is not a matter of the threshold.
+    terms : dict of str to array of shape (n_rows,)
+        Per-row terms of metrics that follow from more than target and score.
+    slice_terms : dict of str to array of shape (n_rows,)
+        The same for parts of the rows.
+    draws : dict of str to array of shape (1 + n_resamples,)
+        Metrics that are resampled otherwise than by rows: the value, and draws from its distribution.
+    interval : (float, float), optional
+        How far the bounds of a prediction interval lie from the score.
+    """
+
+    score: Array
+    threshold: float | None
+    labels: Array | None = None
+    terms: Mapping[str, Array] = field(default_factory=dict)
+    slice_terms: Mapping[str, Array] = field(default_factory=dict)
+    draws: Mapping[str, Array] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+
+    @property
+    def said(self) -> Array | None:
+        """What each row is said to be; None for a regression."""
+        if self.labels is not None:
+            return self.labels
+        if self.score.ndim == 2:
+            return np.asarray(self.score.argmax(axis=1))
+        return None if self.threshold is None else self.score >= self.threshold
+
+
+@dataclass(frozen=True)
+class SliceLevels:
+    """The levels of a slice column, and which of them each row is in (an index into the names)."""
+
+    names: tuple[str, ...]
+    codes: Array
+
+    @classmethod
+    def of(cls, column: pd.Series) -> SliceLevels:
+        """Read a column's levels, ascending by name.
+
+        A number has one name whatever type gaps give its column: 7 is ``7`` beside missing values, too. A missing value is
+        the level ``(missing)``; a text that says so, or begins with a quotation mark, is quoted.
+        """
+        rows, texts = factorize_texts(column)
+        return cls.named(
+            [
+                *(_quoted(text) if text == MISSING_CATEGORY else quote_if_ambiguous(text) for text in texts.tolist()),
+                MISSING_CATEGORY,
+            ],
+            rows,
+        )
+
+    @classmethod
+    def named(cls, names: Sequence[str], codes: Array) -> SliceLevels:
+        """Return the levels that rows have, ascending by name; equal names are one level.
+
+        Parameters
+        ----------
+        codes : array of int, of shape (n_rows,)
+            Places in ``names``; -1 is the last.
+        """
+        used = np.flatnonzero(np.bincount(codes % len(names), minlength=len(names)))
+        told = sorted({names[int(code)] for code in used})
+        at = {name: number for number, name in enumerate(told)}
+        place = np.array([at.get(name, -1) for name in names], dtype=np.intp)
+        return cls(tuple(told), place[codes])
+
+
+def quote_if_ambiguous(name: str, separator: str = "") -> str:
+    """Return a name in quotation marks (as JSON) if it could be taken for another: it begins with one, or holds the separator."""
+    return _quoted(name) if name.startswith('"') or (separator and separator in name) else name
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
