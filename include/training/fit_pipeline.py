@@ -317,10 +317,8 @@ def _joined(recipe: Recipe, settings: dict[str, Any], threads: int, rows: Traini
                 else class_probabilities(model, part.frame, classes)
             )
 
-        held = [
-            _held_out(recipe, rows, fit, answer, least=member.least_rows)
-            for fit, member in zip(fits, recipe.members, strict=True)
-        ]
+        least = max(member.least_rows for member in recipe.members)  # for all: what they say is of the same rows
+        held = [_held_out(recipe, rows, fit, answer, least=least) for fit in fits]
         at = held[0][0]
         final = fit_final_estimator(
             [known for _, known in held], rows.target[at], classes=classes, weights=_declared(recipe, rows, at)
