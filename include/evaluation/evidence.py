@@ -104,6 +104,39 @@ class UnlabelledRows:
 
 
 @dataclass(frozen=True)
+class CanaryAnswers:
+    """What the challenger answered to requests of its share of entities, beside what the incumbent answered to the others.
+
+    Parameters
+    ----------
+    metric : str
+    by : str
+        The column whose values are the entities.
+    share : float
+        The share of entities that the declaration gives the challenger.
+    rows, entities : dict of role to int
+        Labelled rows that each answered, and how many entities they are of.
+    scores : dict of role to Measured
+        The metric of what was answered, on rows of its own for each: entities are resampled.
+    files : str
+        Digest of the names of the request log's files that were read.
+    """
+
+    metric: str
+    by: str
+    share: float
+    rows: dict[Role, int]
+    entities: dict[Role, int]
+    scores: dict[Role, Measured]
+    files: str
+
+    @property
+    def gain(self) -> Measured:
+        """How much better the challenger did, with the 95 % interval of a difference of two independent estimates."""
+        return difference(self.metric, self.scores["challenger"], self.scores["incumbent"])
+
+
+@dataclass(frozen=True)
 class CostFunction:
     """What using the challenger costs."""
 
@@ -173,6 +206,8 @@ class Evidence:
     """None of a table without time, and in evidence from before it was counted."""
     unlabelled: tuple[UnlabelledRows, ...] | None = None
     """Of all rows first; then of the slices' levels, if any row has no label. None where nothing has one, and in evidence from before they were counted."""
+    canary: CanaryAnswers | None = None
+    """None without `gate.canary`, and where neither model or only one of them answered requests."""
 
     @property
     def of_simple_kind(self) -> bool:
@@ -195,22 +230,11 @@ class Evidence:
     def gap(self, metric: str) -> Measured | None:
         """Return how much better the challenger is on training rows than on the holdout, or None if it was not measured.
 
-        Positive is better on training rows for every metric. The interval is that of a difference of two independent
-        estimates, recovered from their own intervals (Zou and Donner 2008, "Construction of confidence limits about
-        effect measures: a general approach", Statistics in Medicine 27).
+        Positive is better on training rows for every metric.
         """
         learned = None if self.train is None else self.train.scores.get(metric)
         held = self.scores["challenger"].get(metric)
-        if learned is None or held is None:
-            return None
-        more, less = (learned, held) if METRICS[metric].greater_is_better else (held, learned)
-        if more.value is None or less.value is None:
-            return Measured(None, None, None, learned.undefined or held.undefined)
-        gap = more.value - less.value
-        if more.low is None or more.high is None or less.low is None or less.high is None:
-            return Measured(gap, None, None, learned.undefined or held.undefined)
-        low = gap - hypot(more.value - more.low, less.high - less.value)
-        return Measured(gap, low, gap + hypot(more.high - more.value, less.value - less.low))
+        return None if learned is None or held is None else difference(metric, learned, held)
 
     def family(self, metric: str, column: str) -> Family | None:
         """Return the critical values of a slice column's levels together, or None if they were not measured."""
@@ -234,6 +258,28 @@ class Evidence:
     def from_bytes(cls, body: bytes) -> Evidence:
         """Read the stored JSON text."""
         return _ADAPTER.validate_json(body)
+
+
+def difference(metric: str, one: Measured, other: Measured) -> Measured:
+    """Return how much better one measurement is than another on other rows; positive is better for every metric.
+
+    The interval is that of a difference of two independent estimates, recovered from their own intervals (Zou and Donner 2008,
+    "Construction of confidence limits about effect measures: a general approach", Statistics in Medicine 27).
+
+    Parameters
+    ----------
+    metric : str
+    one, other : Measured
+        Their values in the metric's own unit, with two-sided 95 % intervals.
+    """
+    more, less = (one, other) if METRICS[metric].greater_is_better else (other, one)
+    if more.value is None or less.value is None:
+        return Measured(None, None, None, one.undefined or other.undefined)
+    found = more.value - less.value
+    if more.low is None or more.high is None or less.low is None or less.high is None:
+        return Measured(found, None, None, one.undefined or other.undefined)
+    low = found - hypot(more.value - more.low, less.high - less.value)
+    return Measured(found, low, found + hypot(more.high - more.value, less.value - less.low))
 
 
 _ADAPTER = TypeAdapter(Evidence)

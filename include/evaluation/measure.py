@@ -17,6 +17,7 @@ from include.config.sections.slices import columns_of
 from include.data.row_digests import rows_digest
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
+from include.evaluation.answered_requests import answered_files, compare_answers
 from include.evaluation.challenger_measures import CHALLENGER_VERSION as ALONE
 from include.evaluation.challenger_measures import measure_challenger
 from include.evaluation.compared_models import (
@@ -141,7 +142,10 @@ def measure(
     place = f"{model.name}/evidence/index"
     files = {role: fit.model_file for role, fit in baselines.items()} | {"challenger": challenger.fit.model_file}
     files |= {"incumbent": incumbent.fit.model_file} if incumbent else {}
+    answered = answered_files(store, model, snapshot) if incumbent else ()
     mended = _mended(model, snapshot, challenger.fit, incumbent.fit if incumbent else None)
+    if model.gate.canary is not None and incumbent is not None:
+        mended |= {"canary": [model.gate.canary.metric, list(answered)]}
     asked = {**question, **mended, "rows": holdout_declaration(model), "model_files": files}
     if (known := find_answer(store, place, asked)) is not None:
         log.info("Evidence for %s was measured before: %s", challenger.id, known[:12])
@@ -157,7 +161,7 @@ def measure(
             role: until_the_end.enter_context(Provenance(store, fit, folder)) for role, fit in fits_asked.items()
         }
         evidence = _measured(
-            store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs
+            store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs, answered
         )
     digest = put_content(store, f"{model.name}/evidence", ".json", canonical_json(evidence.to_json()))
     settled = keep_answer(store, place, asked, digest)
@@ -198,6 +202,7 @@ def _measured(
     threads: int,
     priced: Path,
     costs: str | None,
+    answered: tuple[str, ...],
 ) -> Evidence:
     for role, fit in fits.items():
         if seen := overlap(fit, snapshot):
@@ -317,6 +322,19 @@ def _measured(
         costs=costs,
         coverage=train_coverage(store, model, challenger.fit, snapshot),
         unlabelled=judged.unlabelled,
+        canary=None
+        if model.gate.canary is None or incumbent is None or "incumbent" not in models
+        else compare_answers(
+            store,
+            model,
+            snapshot,
+            answered,
+            {"challenger": challenger, "incumbent": incumbent},
+            frame,
+            target,
+            classes,
+            seed=seed,
+        ),
         **vars(alone),
     )
 
