@@ -12,7 +12,7 @@ from typing import Any
 from include.config.code import load_function
 from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
-from include.config.sections.rows.sources import FilesSource, PythonSource
+from include.config.sections.rows.sources import DeltaSource, FilesSource, PythonSource
 from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest
 from include.data.quality import expectations
@@ -83,7 +83,8 @@ def _cannot_be_told(model: ModelConfig) -> Iterator[str]:
 
 def _reachable(model: ModelConfig) -> bool:
     return all(
-        isinstance(source, PythonSource) or (isinstance(source, FilesSource) and not source.path.startswith("s3://"))
+        isinstance(source, PythonSource)
+        or (isinstance(source, FilesSource | DeltaSource) and not source.path.startswith("s3://"))
         for source in (data.source for data in model.data.sources)
     )
 
