@@ -97,6 +97,7 @@ def _bounds(request: ReadRequest[DeltaSource], schema: pa.Schema) -> pc.Expressi
         return None
     name = request.data.event_time
     kind = schema.field(name).type
+    spans: list[tuple[Any, Any]]
     if pa.types.is_timestamp(kind):
         spans = [_as_kept(start, end, kind, request.data.timezone) for start, end in request.ranges]
     elif pa.types.is_date(kind):
