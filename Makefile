@@ -62,26 +62,23 @@ check: lint test
 clean:
 	rm -rf .ratchet
 
+# One extra's packages: those beside requirements.txt.
+define extra
+$(COMPILE) pyproject.toml --extra $(1) -c requirements.txt -o .extra.txt
+{ echo '# $(2), beside requirements.txt. Made by: make requirements'; \
+grep -v -x -F -f requirements.txt .extra.txt | grep -v '^ *#'; } >requirements-$(1).txt
+@rm .extra.txt
+endef
+
 requirements: $(VENV)/installed
 	$(COMPILE) pyproject.toml --extra airflow --extra serving -o requirements.txt
 	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra cluster -c requirements.txt -o requirements-cluster.txt
 	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra dev -c requirements.txt -o requirements-dev.txt
-	$(COMPILE) pyproject.toml --extra learners -c requirements.txt -o .learners.txt
-	{ echo '# Learners of other libraries, beside requirements.txt. Made by: make requirements'; \
-	grep -v -x -F -f requirements.txt .learners.txt | grep -v '^ *#'; } >requirements-learners.txt
-	@rm .learners.txt
-	$(COMPILE) pyproject.toml --extra excel -c requirements.txt -o .excel.txt
-	{ echo '# The reader of Excel workbooks, beside requirements.txt. Made by: make requirements'; \
-	grep -v -x -F -f requirements.txt .excel.txt | grep -v '^ *#'; } >requirements-excel.txt
-	@rm .excel.txt
-	$(COMPILE) pyproject.toml --extra mlflow -c requirements.txt -o .mlflow.txt
-	{ echo '# The client of MLflow, for the mirror, beside requirements.txt. Made by: make requirements'; \
-	grep -v -x -F -f requirements.txt .mlflow.txt | grep -v '^ *#'; } >requirements-mlflow.txt
-	@rm .mlflow.txt
-	$(COMPILE) pyproject.toml --extra openlineage -c requirements.txt -o .openlineage.txt
-	{ echo '# Airflow'"'"'s provider of OpenLineage, beside requirements.txt. Made by: make requirements'; \
-	grep -v -x -F -f requirements.txt .openlineage.txt | grep -v '^ *#'; } >requirements-openlineage.txt
-	@rm .openlineage.txt
+	$(call extra,learners,Learners of other libraries)
+	$(call extra,excel,The reader of Excel workbooks)
+	$(call extra,mlflow,The client of MLflow for the mirror)
+	$(call extra,openlineage,The OpenLineage provider of Airflow)
+	$(call extra,lake,The reader of Delta Lake tables)
 	grep '^apache-airflow' requirements.txt | $(COMPILE) - -c requirements.txt -o .brought.txt
 	{ echo '# For a platform that brings its own Airflow, such as an Astro project. Made by: make requirements'; \
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \
