@@ -150,7 +150,8 @@ def monitor(
         return None
     watched = WatchLog(store, model.name)
     # A rebuilt version goes on with the watching and the probation of the one that it rebuilds, under whose name all of it stands.
-    version, usable = timeline.original_of(predicted.version), timeline.in_place_of(predicted.version)
+    usable = timeline.in_place_of(predicted.version)
+    version = timeline.original_of(usable) or usable
     kept = reference_for(store, model, folder, version, made_by=usable)
     with open_watched_version(store, model, folder, usable) as watching:
         _observe(watching, kept, predicted, watched, version, at=at, backfilled=backfilled)
