@@ -19,6 +19,8 @@ from ratchet_operators.declarations import (
     rollback_form,
     score_form,
     score_schedule,
+    tidy_form,
+    tidy_schedule,
 )
 from ratchet_operators.deliver import Deliver
 from ratchet_operators.evaluate import Evaluate
@@ -32,6 +34,7 @@ from ratchet_operators.resources import assign_resources
 from ratchet_operators.score import IngestInterval, Score
 from ratchet_operators.select import Select
 from ratchet_operators.settle import Settle
+from ratchet_operators.tidy import Tidy
 from ratchet_operators.train import Train
 from ratchet_operators.withdraw import Withdraw
 
@@ -54,6 +57,7 @@ __all__ = [
     "Score",
     "Select",
     "Settle",
+    "Tidy",
     "Train",
     "Withdraw",
     "assign_resources",
@@ -72,4 +76,6 @@ __all__ = [
     "rollback_form",
     "score_form",
     "score_schedule",
+    "tidy_form",
+    "tidy_schedule",
 ]

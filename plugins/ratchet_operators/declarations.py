@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 
 
 def declared_models(
-    family: str, dag_file: str, *, timed: bool = False, monitored: bool = False, audited: bool = False
+    family: str,
+    dag_file: str,
+    *,
+    timed: bool = False,
+    monitored: bool = False,
+    audited: bool = False,
+    tidied: bool = False,
 ) -> list[ModelConfig]:
     """Return the models to build DAGs ``<family>_<model>`` for; those that can't be used are left out.
 
@@ -51,6 +57,8 @@ def declared_models(
         Leave out models without ``schedule.monitor``.
     audited : bool
         Leave out models without ``schedule.audit``.
+    tidied : bool
+        Leave out models without ``retention``.
     """
     wanted = get_parsing_context().dag_id
     if wanted and not wanted.startswith(f"{family}_"):
@@ -63,6 +71,7 @@ def declared_models(
         if not (timed and model.data.timeless)
         and not (monitored and model.schedule.monitor is None)
         and not (audited and model.schedule.audit is None)
+        and not (tidied and not model.is_tidied)
     ]
 
 
@@ -223,6 +232,24 @@ def audit_form(model: ModelConfig) -> dict[str, Param]:
             title="Calls of the store",
             description=f"How much this run may cost. Empty: {audits.calls if audits else 0:,}, as declared. It goes on where the last run ended.",
             section="How much to look at",
+        )
+    }
+
+
+def tidy_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
+    """Return when what nothing needs any more of a model is looked for."""
+    return _timetable(model.retention.cron, model.schedule.timezone)
+
+
+def tidy_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the trigger form of a model's tidying; valid as it opens."""
+    return {
+        "remove": Param(
+            model.retention.remove,
+            type="boolean",
+            title="Remove",
+            description="Mark what nothing needs, and remove what was marked longer ago than the grace period. Off: say what would be removed.",
+            section="What to do",
         )
     }
 
