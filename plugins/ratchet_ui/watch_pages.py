@@ -9,8 +9,9 @@ from include.monitoring.drift.distributions import distributions
 from include.monitoring.report.charts import heat_map, performance_chart
 from include.monitoring.report.watch_report import WatchReport
 from ratchet_ui.access import Viewer
+from ratchet_ui.actions import ON_MODELS, ROLL_BACK, buttons_for
 from ratchet_ui.page_cache import PageCache
-from ratchet_ui.pages import ON_MODELS, ROLL_BACK, buttons_for, draw
+from ratchet_ui.templating import draw
 
 
 def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) -> str:
