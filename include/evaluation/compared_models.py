@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +14,9 @@ from include.data.random_split import is_random_split
 from include.data.snapshots import Snapshot
 from include.errors import DataError, EvaluationError, ModelFileRefused, ObjectCorrupt, ObjectMissing
 from include.evaluation.evidence import Subject, Validation
+from include.evaluation.gains import Role
+from include.evaluation.holdout_rows import HoldoutRows, Obstacle
 from include.evaluation.scored_rows import Scored
-from include.evaluation.uncertainty.intervals import rounded
 from include.storage.content import get_content, to_iso
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
@@ -154,6 +154,57 @@ def score_unmitigated(store: ObjectStore, fit: FitRecord, frame: pd.DataFrame) -
     return Scored(score, fit.unmitigated.threshold)
 
 
+def score_models(
+    store: ObjectStore,
+    task: str,
+    judged: HoldoutRows,
+    fits: Mapping[Role, FitRecord],
+    incumbent: ComparedModel | None,
+    snapshot: Snapshot,
+) -> tuple[Scored, dict[Role, Scored], Obstacle | None]:
+    """Predict the holdout rows with every model, once.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    task : str
+        The model's task.
+    judged : HoldoutRows
+        The rows, and each model's inputs.
+    fits : mapping of Role to FitRecord
+        The challenger and the baselines.
+    incumbent : ComparedModel or None
+    snapshot : Snapshot
+        Of the holdout rows.
+
+    Returns
+    -------
+    Scored, dict of Role to Scored, Obstacle or None
+        The challenger's predictions of its own classes, every model's of the classes that are judged, and what keeps the
+        incumbent from being compared.
+    """
+    own = score_rows(open_model(store, fits["challenger"]), fits["challenger"], judged.frame)
+    models: dict[Role, Scored] = {"challenger": of_classes(own, fits["challenger"].classes, judged.classes)}
+    for role in [role for role in fits if role != "challenger"]:
+        scored = score_rows(open_model(store, fits[role]), fits[role], judged.inputs[role])
+        models[role] = of_classes(scored, fits[role].classes, judged.classes)
+    if (unmitigated := score_unmitigated(store, fits["challenger"], judged.frame)) is not None:
+        models["unmitigated"] = unmitigated
+    if incumbent is None:
+        return own, models, judged.obstacle
+    obstacle = judged.obstacle
+    if seen := overlap(incumbent.fit, snapshot):
+        obstacle = Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.")
+    if obstacle is None:
+        try:
+            models["incumbent"] = score_incumbent(
+                store, incumbent.fit, task, judged.classes, judged.inputs["incumbent"]
+            )
+        except CannotPredict as error:
+            obstacle = Obstacle(error.message, error.remedy or "Train the incumbent's recipe again on today's schema.")
+    return own, models, obstacle
+
+
 def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
     """Say so if a fit has seen rows of the snapshot's holdout."""
     until, after = fit.train.until, snapshot.split.holdout.after
@@ -162,27 +213,6 @@ def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
     if is_random_split(after):
         return "it was fitted with a smaller `data.holdout`, to rows that are in the holdout now"
     return f"it was fitted on rows until {to_iso(until)}, and the holdout begins at {to_iso(after)}"
-
-
-def latency(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame, clock: Callable[[], float]) -> float:
-    """Return milliseconds per 1,000 rows: the median of five predictions of a thousand.
-
-    Parameters
-    ----------
-    fit : FitRecord
-        Gives the columns that the pipeline reads.
-    frame : pd.DataFrame
-        Rows to predict; the first 1,000 are used.
-    clock : callable
-        Returns seconds, such as `time.perf_counter`.
-    """
-    rows = frame[list(fit.columns)].head(1000)
-    seconds = []
-    for _ in range(5):
-        start = clock()
-        predict_scores(pipeline, rows)
-        seconds.append(clock() - start)
-    return rounded(median(seconds) * 1e6 / len(rows))
 
 
 def subject_of(fit: FitRecord) -> Subject:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from include.config.names import METRICS, SIMPLE_BASELINE
-from include.evaluation.explanations import (
+from include.evaluation.explanation.results import (
     BehaviourResult,
     Cluster,
     Curves,
@@ -21,6 +21,8 @@ from include.evaluation.explanations import (
 )
 from include.evaluation.gains import Fairness, Family, Gain, Measured, PredictionChurn, Role, SliceScores
 from include.leakage.tripwire import Tripwire
+from include.storage.content import get_content
+from include.storage.store import ObjectStore
 
 EQUAL_ROWS = "set of equal rows"
 """What is resampled of a table without ids in which rows are equal; see `Units`."""
@@ -234,6 +236,11 @@ class Evidence:
     def from_bytes(cls, body: bytes) -> Evidence:
         """Read the stored JSON text."""
         return _ADAPTER.validate_json(body)
+
+
+def load_evidence(store: ObjectStore, model: str, digest: str) -> Evidence:
+    """Return the evidence named ``digest``; raises `ObjectMissing`, `ObjectCorrupt`."""
+    return Evidence.from_bytes(get_content(store, f"{model}/evidence", ".json", digest))
 
 
 _ADAPTER = TypeAdapter(Evidence)

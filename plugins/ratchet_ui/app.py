@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ObjectMissing, RatchetError
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import load_evidence
 from include.evaluation.report.figures import FIGURES
 from include.registry.history.card_files import draw_card
 from include.registry.history.summary import History, VersionSummary

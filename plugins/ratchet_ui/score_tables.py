@@ -5,25 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from include.evaluation.evidence import Evidence
-from include.evaluation.gains import Gain, Measured, PredictionChurn, Role
+from include.evaluation.gains import Measured, PredictionChurn, Role
+from include.evaluation.report.forest import Forest
 from include.evaluation.report.labels import ROLE_LABELS, metric_name
-from include.evaluation.report.plots import Forest, Interval
+from include.evaluation.report.score_tables import Line, ScoreRow, drawn_rows
 from include.registry.history.summary import VersionSummary
 from include.registry.history.version_details import VersionDetails
 
 LEVELS = 12
 """How many levels of one slice are shown."""
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """One line of a table of gains."""
-
-    name: str
-    support: int
-    scores: dict[str, Measured]
-    gain: Gain | None
-    interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -36,34 +26,21 @@ class ScoreTable:
     forest: Forest
 
 
-def _table(
-    against: str, roles: tuple[str, ...], lines: list[tuple[str, int, dict[str, Measured], Gain | None]]
-) -> ScoreTable:
-    drawn = [_ends(gain) for *_, gain in lines]
-    forest = Forest.of([ends for ends in drawn if ends is not None])
-    rows = tuple(
-        ScoreRow(*line, None if e is None else forest.interval(*e)) for line, e in zip(lines, drawn, strict=True)
-    )
-    return ScoreTable(against, roles, rows, forest)
-
-
 def scores_of(evidence: Evidence) -> ScoreTable:
     """Return every metric of every role on the version's own holdout."""
     against = evidence.opponent
     roles = tuple(role for role in ROLE_LABELS if role in evidence.scores)
-    return _table(
-        against,
-        roles,
-        [
-            (
-                metric_name(metric),
-                evidence.holdout.rows,
-                {role: evidence.scores[role][metric] for role in roles},
-                evidence.gain(metric, against),
-            )
-            for metric in evidence.metrics
-        ],
-    )
+    lines: list[Line] = [
+        (
+            metric_name(metric),
+            evidence.holdout.rows,
+            None,
+            {role: evidence.scores[role][metric] for role in roles},
+            evidence.gain(metric, against),
+        )
+        for metric in evidence.metrics
+    ]
+    return ScoreTable(against, roles, *drawn_rows(lines))
 
 
 def slices_of(evidence: Evidence, roles: tuple[Role, ...] = ()) -> tuple[tuple[str, ScoreTable], ...]:
@@ -73,16 +50,17 @@ def slices_of(evidence: Evidence, roles: tuple[Role, ...] = ()) -> tuple[tuple[s
     slices = []
     for column in dict.fromkeys(found.column for found in evidence.slice_scores):
         levels = sorted((s for s in evidence.slice_scores if s.column == column), key=lambda s: -s.support)[:LEVELS]
-        lines: list[tuple[str, int, dict[str, Measured], Gain | None]] = [
+        lines: list[Line] = [
             (
                 level.level,
                 level.support,
-                {str(role): level.scores[role][primary] for role in roles if role in level.scores},
+                level.positives,
+                {role: level.scores[role][primary] for role in roles if role in level.scores},
                 evidence.gain(primary, against, (column, level.level)),
             )
             for level in levels
         ]
-        slices.append((column, _table(against, roles, lines)))
+        slices.append((column, ScoreTable(against, roles, *drawn_rows(lines))))
     return tuple(slices)
 
 
@@ -119,10 +97,3 @@ def metrics_of_both(
     ours = {} if mine is None else mine.scores["challenger"]
     others = {} if theirs is None else theirs.scores["challenger"]
     return [(metric_name(name), ours.get(name), others.get(name)) for name in dict.fromkeys([*ours, *others])]
-
-
-def _ends(gain: Gain | None) -> tuple[float, float, float] | None:
-    if gain is None or gain.estimate is None:
-        return None
-    low, high = gain.bound(0.975), gain.upper(0.975)
-    return None if low is None or high is None else (low, gain.estimate, high)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from jinja2 import Environment
 
 from include.data.random_split import describe_window
+from include.evaluation.report.forest import WIDTH
 from include.evaluation.report.labels import greater_is_better, metric_name
-from include.evaluation.report.plots import WIDTH
 from include.leakage.tripwire import QUESTIONS
 from include.templates import templates_beside
 from ratchet_ui.files import address

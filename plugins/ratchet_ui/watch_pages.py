@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.config.model import ModelConfig
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import load_evidence
 from include.monitoring.alarms import Alarm
 from include.monitoring.drift.distributions import distributions
 from include.monitoring.report.charts import heat_map, performance_chart

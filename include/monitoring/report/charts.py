@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.evaluation.gains import Measured
-from include.evaluation.report.plots import Scale, Tick
+from include.evaluation.report.scales import Scale, Tick
 from include.monitoring.report.watch_report import WatchedInterval, WatchReport
 
 WIDTH, LEFT, RIGHT = 960.0, 88.0, 944.0

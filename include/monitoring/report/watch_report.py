@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from include.config.model import ModelConfig
+from include.evaluation.evidence import load_evidence
 from include.evaluation.gains import Measured
-from include.evaluation.measure import load_evidence
 from include.evaluation.unknown_classes import say_unknown
 from include.monitoring.alarms import Alarm, AlarmHistory
 from include.monitoring.drift.change_detection import phases

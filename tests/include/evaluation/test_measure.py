@@ -24,9 +24,10 @@ from include.data.windows import Split, Window
 from include.errors import EvaluationError
 from include.evaluation import compared_models
 from include.evaluation.compared_models import ComparedModel
-from include.evaluation.evidence import Evidence
+from include.evaluation.evidence import Evidence, load_evidence
+from include.evaluation.evidence_notes import of_closed_form
 from include.evaluation.gains import PROBABILITIES, Gain
-from include.evaluation.measure import _notes, load_evidence, measure
+from include.evaluation.measure import measure
 from include.storage.content import put_content
 from include.storage.local import LocalStore
 from include.training.fit_candidate import fit_candidate
@@ -299,9 +300,9 @@ def test_delongs_closed_form_is_kept_beside_the_bootstrap_and_agrees_on_independ
 def test_a_disagreement_with_delong_is_said() -> None:
     quantiles = tuple((p, 0.01 * NormalDist().inv_cdf(p)) for p in PROBABILITIES)
     gain = Gain("roc_auc", "incumbent", None, 100, 0.0, quantiles, delong=(-0.01, 0.01))
-    assert "each 1d of time" in next(_notes((gain,), "incumbent", "1d of time"))
+    assert "each 1d of time" in next(of_closed_form((gain,), "incumbent", "1d of time"))
     agreeing = replace(gain, delong=(-0.0196, 0.0196))
-    assert not list(_notes((agreeing,), "incumbent", "row"))
+    assert not list(of_closed_form((agreeing,), "incumbent", "row"))
 
 
 def test_churn_is_the_share_of_labels_that_change(world: World) -> None:

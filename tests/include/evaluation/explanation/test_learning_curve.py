@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from include.data.frames import read_rows
 from include.evaluation.compared_models import open_model
 from include.evaluation.explanation.learning_curve import learning_curve
-from include.evaluation.explanations import LearningPoint
+from include.evaluation.explanation.results import LearningPoint
 from include.evaluation.gains import Measured
 from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
