@@ -16,12 +16,11 @@ from include.errors import DataError, EvaluationError, ModelFileRefused, ObjectC
 from include.evaluation.evidence import Subject, Validation
 from include.evaluation.gains import Role
 from include.evaluation.holdout_rows import HoldoutRows, Obstacle
-from include.evaluation.scored_rows import Scored
+from include.evaluation.scored_rows import Scored, of_classes
 from include.storage.content import get_content, to_iso
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
 from include.training.library_versions import changed_libraries, name_changes
-from include.training.metrics.scoring import DEFAULT_THRESHOLD
 from include.training.persistence.model_file import load, predict_scores
 
 if TYPE_CHECKING:
@@ -118,31 +117,6 @@ def score_incumbent(
             "baselines, are what the next challenger is compared with.",
         ) from error
     return of_classes(score_rows(pipeline, incumbent, frame), incumbent.classes, classes)
-
-
-def of_classes(scored: Scored, own: tuple[Any, ...] | None, classes: tuple[Any, ...] | None) -> Scored:
-    """Return a model's scores as those of other classes than its own.
-
-    Parameters
-    ----------
-    scored : Scored
-        Of shape (n_rows,), the probability of the second, where the model knows two classes; else (n_rows, n_own).
-    own : tuple of the classes that the model knows
-    classes : tuple of the classes that are asked for
-        One that the model does not know has no probability. Of two, both are known, and the score is what they have of
-        the probability together.
-    """
-    if own == classes or own is None or classes is None:
-        return scored
-    score = scored.score
-    if len(own) == 2 and len(classes) == 2:  # the same two, the other one positive: called where the first was not
-        return Scored(1 - score, None if scored.threshold is None else float(np.nextafter(1 - scored.threshold, 2)))
-    each = np.column_stack([1 - score, score]) if score.ndim == 1 else score
-    asked = np.column_stack([each[:, own.index(value)] if value in own else np.zeros(len(each)) for value in classes])
-    if len(classes) > 2:
-        return Scored(asked, None)
-    both = asked.sum(axis=1)
-    return Scored(np.divide(asked[:, 1], both, out=np.zeros(len(both)), where=both > 0), DEFAULT_THRESHOLD)
 
 
 def score_unmitigated(store: ObjectStore, fit: FitRecord, frame: pd.DataFrame) -> Scored | None:

@@ -76,7 +76,15 @@ class Paired:
 
 
 def paired(one: VersionSummary, other: VersionSummary, mine: VersionDetails, theirs: VersionDetails) -> Paired | None:
-    """Return the evidence between two versions, if one was measured against the other."""
+    """Return the evidence between two versions, if one was measured against the other.
+
+    Parameters
+    ----------
+    one, other : VersionSummary
+        The older and the newer version.
+    mine, theirs : VersionDetails
+        Their details.
+    """
     for newer, older in ((theirs, one), (mine, other)):
         evidence = newer.evidence
         if evidence is None or evidence.incumbent != older.id or not evidence.comparable:

@@ -24,9 +24,9 @@ from include.scoring.predictor import Predictor, open_predictor
 from include.serving.compiled.not_compiled import NotCompiled
 from include.serving.compiled.single_row import SingleRow, joined, strange_rows
 from include.storage.local import LocalStore
+from include.training.declared_recipes import recipe_of
 from include.training.fit_pipeline import fit_model
 from include.training.input_domain import fit_input_domain
-from include.training.recipe import recipe_of
 from include.training.training_rows import training_rows
 
 ESTIMATORS = {
