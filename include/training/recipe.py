@@ -24,7 +24,7 @@ from include.config.sections.training import (
 )
 from include.data.snapshots import Snapshot
 from include.storage.content import digest_json
-from include.training.estimators.boosted_trees import library_version
+from include.training.estimators.optional_libraries import library_version
 from include.training.estimators.registry import CONSTANT, Space, build_estimator, find_estimator
 from include.training.preprocessing.column_transformer import build_column_transformer
 

@@ -11,13 +11,15 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from include.training.estimators.boosted_trees import (
+    NOT_THE_LIBRARYS,
+    SHARED_SETTINGS,
     Array,
     BoostedClassifier,
     BoostedRegressor,
     BoostedTrees,
-    import_library,
     refused,
 )
+from include.training.estimators.optional_libraries import import_library
 
 JSON_LIMIT = 64 * 2**20
 """Bytes of JSON that are parsed at most; a thousand trees of 64 leaves need about 15 million."""
@@ -26,7 +28,7 @@ MOST_LEVELS = 2**16
 
 _SHARE = [Interval(Real, 0, 1, closed="right")]
 _FROM_ZERO = [Interval(Real, 0, None, closed="left")]
-_ANY = [
+_OWN = [
     ("n_estimators", 100, [Interval(Integral, 1, None, closed="left")]),
     ("learning_rate", 0.3, [Interval(Real, 0, None, closed="neither")]),
     ("max_depth", 6, [Interval(Integral, 0, None, closed="left")]),
@@ -44,15 +46,7 @@ _ANY = [
     ("max_bin", 256, [Interval(Integral, 2, 65535, closed="both")]),
     ("max_cat_to_onehot", 4, [Interval(Integral, 1, None, closed="left")]),
     ("max_cat_threshold", 64, [Interval(Integral, 1, None, closed="left")]),
-    ("monotone_constraints", None, [dict, None]),
-    ("n_iter_no_change", 10, [Interval(Integral, 1, None, closed="left")]),
-    ("early_stopping", False, ["boolean"]),
-    ("categorical_features", None, ["array-like", None]),
-    ("random_state", None, [Interval(Integral, 0, None, closed="left"), None]),
-    ("n_jobs", None, [Integral, None]),
 ]
-_OURS = {"n_estimators", "n_iter_no_change", "early_stopping", "categorical_features", "monotone_constraints"}
-_NOT_XGBOOSTS = {"random_state", "n_jobs", *_OURS}
 _LOGARITHMS = ("count:poisson", "reg:gamma", "reg:tweedie")
 _TREE = {"base_weights", "loss_changes", "split_conditions", "sum_hessian"}
 _WHOLE = {"default_left", "left_children", "parents", "right_children", "split_indices", "split_type"}
@@ -63,8 +57,8 @@ _ROOT = 2**31 - 1
 
 class _XGBoost(BoostedTrees):
     LIBRARY = "xgboost"
-    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = {
-        name: (default, accepted) for name, default, accepted in _ANY
+    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = SHARED_SETTINGS | {
+        name: (default, accepted) for name, default, accepted in _OWN
     }
 
     def _objective(self) -> dict[str, Any]:
@@ -78,7 +72,7 @@ class _XGBoost(BoostedTrees):
         )
 
     def _grow(self, parts: list[tuple[Array, Array, Array]]) -> bytes:
-        params = {name: getattr(self, name) for name in self.SETTINGS if name not in _NOT_XGBOOSTS}
+        params = {name: getattr(self, name) for name in self.SETTINGS if name not in NOT_THE_LIBRARYS}
         params = {name: value for name, value in params.items() if value is not None}
         params |= self._objective()
         params |= {"tree_method": "hist", "seed": self.random_state or 0, "nthread": self.n_jobs or 1, "verbosity": 0}
