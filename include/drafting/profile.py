@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.config.sections.rows.sources import Column, FilesSource
-from include.data.columns.conversion import masked_text
 from include.data.columns.epochs import plausible
+from include.data.columns.text_parsing import masked_text
 from include.data.columns.type_inference import InferredColumn, TypeInference
 from include.data.sources.file_listing import File
 from include.data.sources.files import rows_of

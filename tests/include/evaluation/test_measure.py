@@ -22,7 +22,7 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.errors import EvaluationError
-from include.evaluation import compared_models
+from include.evaluation import challenger_measures, compared_models
 from include.evaluation.compared_models import ComparedModel
 from include.evaluation.evidence import Evidence, load_evidence
 from include.evaluation.evidence_notes import of_closed_form
@@ -345,7 +345,7 @@ def test_latency_is_the_median_time_of_five_predictions_by_the_thousand_rows(wor
     readings = iter([0.0, 0.004, 1.0, 1.006, 2.0, 2.009, 3.0, 3.005, 4.0, 5.0])
     fit, frame = world.challenger.fit, rows_of("classification").iloc[:500]
     pipeline = compared_models.open_model(world.store, fit)
-    assert compared_models.latency(pipeline, fit, frame, lambda: next(readings)) == pytest.approx(
+    assert challenger_measures.latency(pipeline, fit, frame, lambda: next(readings)) == pytest.approx(
         12.0
     )  # 6 ms of 500 rows
     assert next(readings, None) is None
