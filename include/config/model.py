@@ -14,7 +14,7 @@ from include.config.sections.about import About
 from include.config.sections.airflow import Airflow
 from include.config.sections.behaviour import Behaviour
 from include.config.sections.data import LOT, Data, Quality
-from include.config.sections.evaluation import LEAST_BLOCKS, Evaluation, Gate, Guard, Primary, Require
+from include.config.sections.evaluation import LEAST_BLOCKS, Canary, Evaluation, Gate, Guard, Primary, Require
 from include.config.sections.features import Features
 from include.config.sections.notify import Notification
 from include.config.sections.resources import Resources
@@ -138,7 +138,26 @@ class ModelConfig(Section):
             raise ValueError("expected `training.intervals` together with the metric `interval_coverage`")
         if self.task == "clustering" and (found := self.features.for_targets_only):
             raise ValueError(f"`{found[0]}` learns from a target, which clustering does not have")
+        if self.gate.canary is not None:
+            self._compares_answers(self.gate.canary)
         return self
+
+    def _compares_answers(self, canary: Canary) -> None:
+        """Answer a canary release that could never show anything."""
+        challenger, kept = self.serving.challenger, self.serving.request_log
+        if challenger is None or challenger.version != "held" or not challenger.traffic or kept is None:
+            raise ValueError(
+                "`gate.canary` compares answers to requests: expected `serving.request_log`, and `serving.challenger` with "
+                "`version: held` and `traffic`"
+            )
+        if canary.metric in ("cost", "interval_coverage") or self.task == "clustering":
+            raise ValueError("`gate.canary` is of a metric of single predictions, in classification and regression")
+        needed = {*self.data.row_id, str(challenger.by)}
+        if lost := sorted((needed & {*kept.leave_out}) | ({*self.data.row_id} & {*kept.hash})):
+            raise ValueError(
+                f"`gate.canary` joins answers with labels by {', '.join(self.data.row_id)} and counts entities by "
+                f"{challenger.by}: `serving.request_log` must keep `{lost[0]}`"
+            )
 
     def _askable(self, check: Behaviour) -> None:
         """Answer a check of behaviour that has no meaning for the task."""
@@ -179,7 +198,9 @@ class ModelConfig(Section):
         worst = [rule.metric for rule in self.gate.fairness if rule.metric is not None]
         gap = [self.gate.overfitting.metric] if self.gate.overfitting and self.gate.overfitting.metric else []
         own = ["interval_coverage"] if self.training.intervals else []
-        return tuple(dict.fromkeys([*(rule.metric for rule in rules), *worst, *gap, *self.evaluation.metrics, *own]))
+        canary = [self.gate.canary.metric] if self.gate.canary and self.gate.canary.metric else []
+        named = [*(rule.metric for rule in rules), *worst, *gap, *canary]
+        return tuple(dict.fromkeys([*named, *self.evaluation.metrics, *own]))
 
     @property
     def fairness_groups(self) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """Data: from a source to partitions, snapshots and typed frames, correct in time.
 
-Here are snapshots, windows, the random split of tables without event time, and frames. Sub-packages: `sources`, `columns`,
-`joins`, `ingestion` (what a source held, and when that was read), `quality`. Not here: learned preprocessing (`include.training`).
+Here are snapshots, windows, the random split of tables without event time, frames, and the files of the server's request
+log. Sub-packages: `sources`, `columns`, `joins`, `ingestion` (what a source held, and when that was read), `quality`. Not here: learned preprocessing (`include.training`).
 """
 
 PUBLIC: tuple[str, ...] = (
     "derived_columns",
     "frames",
     "random_split",
+    "request_files",
     "row_digests",
     "snapshots",
     "stored_partitions",

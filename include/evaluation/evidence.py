@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from include.config.names import METRICS, SIMPLE_BASELINE
+from include.config.names import SIMPLE_BASELINE
 from include.evaluation.explanation.results import (
     BehaviourResult,
     Cluster,
@@ -19,7 +18,17 @@ from include.evaluation.explanation.results import (
     LinearModel,
     TrainScores,
 )
-from include.evaluation.gains import Fairness, Family, Gain, Measured, PredictionChurn, Role, SliceScores
+from include.evaluation.gains import (
+    CanaryAnswers,
+    Fairness,
+    Family,
+    Gain,
+    Measured,
+    PredictionChurn,
+    Role,
+    SliceScores,
+    difference,
+)
 from include.leakage.tripwire import Tripwire
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
@@ -175,6 +184,8 @@ class Evidence:
     """None of a table without time, and in evidence from before it was counted."""
     unlabelled: tuple[UnlabelledRows, ...] | None = None
     """Of all rows first; then of the slices' levels, if any row has no label. None where nothing has one, and in evidence from before they were counted."""
+    canary: CanaryAnswers | None = None
+    """None without `gate.canary`, and where neither model or only one of them answered requests."""
 
     @property
     def of_simple_kind(self) -> bool:
@@ -197,22 +208,11 @@ class Evidence:
     def gap(self, metric: str) -> Measured | None:
         """Return how much better the challenger is on training rows than on the holdout, or None if it was not measured.
 
-        Positive is better on training rows for every metric. The interval is that of a difference of two independent
-        estimates, recovered from their own intervals (Zou and Donner 2008, "Construction of confidence limits about
-        effect measures: a general approach", Statistics in Medicine 27).
+        Positive is better on training rows for every metric.
         """
         learned = None if self.train is None else self.train.scores.get(metric)
         held = self.scores["challenger"].get(metric)
-        if learned is None or held is None:
-            return None
-        more, less = (learned, held) if METRICS[metric].greater_is_better else (held, learned)
-        if more.value is None or less.value is None:
-            return Measured(None, None, None, learned.undefined or held.undefined)
-        gap = more.value - less.value
-        if more.low is None or more.high is None or less.low is None or less.high is None:
-            return Measured(gap, None, None, learned.undefined or held.undefined)
-        low = gap - hypot(more.value - more.low, less.high - less.value)
-        return Measured(gap, low, gap + hypot(more.high - more.value, less.value - less.low))
+        return None if learned is None or held is None else difference(metric, learned, held)
 
     def family(self, metric: str, column: str) -> Family | None:
         """Return the critical values of a slice column's levels together, or None if they were not measured."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from include.config.model import ModelConfig
@@ -31,6 +31,7 @@ def question_of(
     incumbent: ComparedModel | None,
     baselines: Mapping[str, FitRecord],
     costs: str | None,
+    answered: Sequence[str],
 ) -> tuple[dict[str, Any], int]:
     """Return what evidence is found by, and the seed of its resamples.
 
@@ -43,6 +44,8 @@ def question_of(
     baselines : mapping of {"trivial", "simple"} to FitRecord
     costs : str or None
         Digest of the code of the cost function.
+    answered : sequence of str
+        Keys of the request log's files that may hold answers for the holdout's rows.
     """
     question = {
         "edition": [EVIDENCE_VERSION, CHECKS_VERSION, CHALLENGER_VERSION],
@@ -59,6 +62,8 @@ def question_of(
     files = {role: fit.model_file for role, fit in baselines.items()} | {"challenger": challenger.fit.model_file}
     files |= {"incumbent": incumbent.fit.model_file} if incumbent else {}
     mended = _mended(model, snapshot, challenger.fit, incumbent.fit if incumbent else None)
+    if model.gate.canary is not None and incumbent is not None:
+        mended |= {"canary": [model.gate.canary.metric, list(answered)]}
     # The seed does not hang on what an earlier release measured wrongly: it is measured again by the same draws.
     seed = int(digest_json(question)[:12], 16)
     return {**question, **mended, "rows": holdout_declaration(model), "model_files": files}, seed

@@ -17,6 +17,7 @@ from include.config.sections.slices import columns_of
 from include.data.row_digests import rows_digest
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
+from include.evaluation.answered_requests import answered_files, compare_answers
 from include.evaluation.challenger_measures import latency, measure_challenger
 from include.evaluation.compared_models import ComparedModel, open_model, overlap, score_models, subject_of
 from include.evaluation.comparison import compare
@@ -94,7 +95,8 @@ def measure(
     """
     costs = again.costs if again is not None and again.costs else keep_code_of_costs(store, model, folder)
     place = f"{model.name}/evidence/index"
-    asked, seed = question_of(model, snapshot, challenger, incumbent, baselines, costs)
+    answered = answered_files(store, model, snapshot) if incumbent else ()
+    asked, seed = question_of(model, snapshot, challenger, incumbent, baselines, costs, answered)
     if (known := find_answer(store, place, asked)) is not None:
         log.info("Evidence for %s was measured before: %s", challenger.id, known[:12])
         return load_evidence(store, model.name, known), known
@@ -108,7 +110,7 @@ def measure(
             role: until_the_end.enter_context(Provenance(store, fit, folder)) for role, fit in fits_asked.items()
         }
         evidence = _measured(
-            store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs
+            store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs, answered
         )
     digest = put_content(store, f"{model.name}/evidence", ".json", canonical_json(evidence.to_json()))
     settled = keep_answer(store, place, asked, digest)
@@ -128,6 +130,7 @@ def _measured(
     threads: int,
     priced: Path,
     costs: str | None,
+    answered: tuple[str, ...],
 ) -> Evidence:
     for role, fit in fits.items():
         if seen := overlap(fit, snapshot):
@@ -234,5 +237,18 @@ def _measured(
         costs=costs,
         coverage=train_coverage(store, model, challenger.fit, snapshot),
         unlabelled=judged.unlabelled,
+        canary=None
+        if model.gate.canary is None or incumbent is None or "incumbent" not in models
+        else compare_answers(
+            store,
+            model,
+            snapshot,
+            answered,
+            {"challenger": challenger, "incumbent": incumbent},
+            frame,
+            target,
+            classes,
+            seed=seed,
+        ),
         **vars(alone),
     )

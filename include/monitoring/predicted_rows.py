@@ -24,12 +24,12 @@ from include.config.sections.slices import columns_of
 from include.data.columns.pandas_frames import to_frame
 from include.data.derived_columns import derived
 from include.data.frames import select
+from include.data.request_files import AT, PLACE, REQUEST, read_requests, requests_in, written_out
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.scored_rows import Scored
 from include.monitoring.drift.references import PARTITION_TICKS, PREDICTION, SAID, WatchedRows, WatchedVersion
 from include.scoring.publication import Manifest, Publication
-from include.scoring.request_files import AT, PLACE, REQUEST, read_requests, requests_in
 from include.scoring.scores import LABEL, OUTSIDE, VERSION
 from include.scoring.scores import PREDICTION as PUBLISHED
 from include.storage.store import ObjectStore
@@ -82,7 +82,7 @@ class PredictedRows:
         hidden = {*log.leave_out, *log.hash} if log is not None else set()
         asked = () if hidden & set(keys) else self._asked
         tables = [
-            _plain(one.select([*keys, PUBLISHED]))
+            written_out(one.select([*keys, PUBLISHED]))
             for one in (*self._scores, *asked)
             if set(keys) <= set(one.column_names)
         ]
@@ -211,13 +211,6 @@ def _answered(table: pa.Table, watching: WatchedVersion) -> PredictedPart:
 
 def _names(table: pa.Table) -> pa.Array:
     return pc.binary_join_element_wise(table[REQUEST], table[PLACE].cast(pa.string()), "/")
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            table = table.set_column(place, field.name, table[field.name].cast(pa.string()))
-    return table.replace_schema_metadata(None)
 
 
 def _instant(instant: datetime) -> Any:

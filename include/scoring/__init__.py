@@ -10,7 +10,6 @@ PUBLIC: tuple[str, ...] = (
     "library_check",
     "predictor",
     "publication",
-    "request_files",
     "score",
     "scores",
 )

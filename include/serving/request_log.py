@@ -1,6 +1,6 @@
 """Requests and answers, kept in the store: batches of rows as Parquet files, named by their content.
 
-Where the files stand and what is in their columns says `include.scoring.request_files`.
+Where the files stand and what is in their columns says `include.data.request_files`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.config.sections.serving import RequestLog
+from include.data.request_files import AT, PLACE, REQUEST, ROLE, request_key
 from include.errors import ConfigError, StoreError, StoreUnavailable
 from include.scoring.predictor import Predictions
-from include.scoring.request_files import AT, PLACE, REQUEST, ROLE, request_key
 from include.scoring.scores import LABEL, OUTSIDE, PREDICTION, VERSION
 from include.serving import metrics
 from include.serving.compiled.single_row import SinglePrediction, joined

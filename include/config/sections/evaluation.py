@@ -207,6 +207,17 @@ class Unlabelled(Section):
     """Levels with fewer rows, labelled or not, are not asked."""
 
 
+class Canary(Section):
+    """What a challenger must show on requests before it is promoted: a canary release. The gate holds a version that has not answered enough of them; `serving.challenger` then gives it a share of the entities, and `reconsider_<model>` decides by what became of them."""
+
+    metric: str | None = None
+    """The primary metric if left out."""
+    max_loss: float = Field(ge=0)
+    """The largest accepted loss against what the champion answered to the other entities, in the metric's own unit."""
+    min_rows: int = Field(default=500, ge=100)
+    """How many labelled rows the challenger must have answered."""
+
+
 class Lifetime(Section):
     """Which errors are accepted over the lifetime of a model, of all its decisions together."""
 
@@ -251,6 +262,7 @@ class Gate(Section):
     overfitting: Overfitting | None = None
     unlabelled: Unlabelled | None = Field(default=None, exclude_if=lambda section: section is None)
     model_size: ModelSize | None = Field(default=None, exclude_if=lambda section: section is None)
+    canary: Canary | None = Field(default=None, exclude_if=lambda section: section is None)
     lifetime: Lifetime | None = Field(default=None, exclude_if=lambda section: section is None)
     approval: Annotated[
         Approval,

@@ -1,4 +1,4 @@
-"""The rules of a policy in their order: primary metric, baselines, required levels, fairness, size, overfitting, guards, churn."""
+"""The rules of a policy in their order: primary metric, baselines, required levels, fairness, size, overfitting, guards, churn, canary."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from include.config.sections.evaluation import FairnessRule, Gate
 from include.evaluation.evidence import Evidence
 from include.evaluation.gains import Role
+from include.registry.gate.answered_requests import canary_verdict
 from include.registry.gate.bounds import gain_verdict, level_verdict, lifetime_verdict, measured_value
 from include.registry.gate.guards import guard_verdicts
 from include.registry.gate.verdicts import RuleResult, Verdict
@@ -83,6 +84,8 @@ def policy_verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: b
         if policy.churn is not None:
             share = next((churn.share for churn in evidence.churn if churn.slice is None), None)
             yield level_verdict("prediction churn", share, policy.churn.at_most, evidence.holdout.rows, at_least=False)
+        if policy.canary is not None:
+            yield canary_verdict(policy.canary, policy.canary.metric or rule.metric, evidence.canary)
 
 
 def _overfitted(metric: str, most: float, evidence: Evidence) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.config.sections.evaluation import Gate
 from include.evaluation.evidence import Evidence
 from include.evaluation.gains import Gain
+from include.registry.gate.answered_requests import requests_wanted
 from include.registry.gate.power import more_rows
 
 
@@ -28,6 +29,8 @@ def rows_wanted(policy: Gate, evidence: Evidence) -> int | None:
         found = evidence.scores.get("challenger", {}).get(require.metric)
         if found is not None and level is not None and found.low is not None and found.high is not None:
             asked.append(more_rows(found.value, level, found.low, found.high, evidence.holdout.rows))
+    if policy.canary is not None and evidence.incumbent is not None:
+        asked.append(requests_wanted(policy.canary, evidence.canary))
     known = [one for one in asked if one is not None]
     return None if asked[0] is None else max(known) or None
 
