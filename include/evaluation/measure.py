@@ -105,10 +105,8 @@ def measure(
         # As in training: the last digits of BLAS's sums depend on its number of threads.
         until_the_end.enter_context(threadpool_limits(limits={"openmp": threads, "blas": 1}))
         priced = until_the_end.enter_context(code_of_costs(store, model, folder, costs))
-        fits_asked = {**fits, "incumbent": incumbent.fit} if incumbent else fits
-        origins = {
-            role: until_the_end.enter_context(Provenance(store, fit, folder)) for role, fit in fits_asked.items()
-        }
+        asked_of = {**fits, "incumbent": incumbent.fit} if incumbent else fits
+        origins = {of: until_the_end.enter_context(Provenance(store, fit, folder)) for of, fit in asked_of.items()}
         evidence = _measured(
             store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs, answered
         )
@@ -139,14 +137,12 @@ def _measured(
     frame, inputs = judged.frame, judged.inputs
     target, classes = target_of(frame, model, judged.classes), judged.classes
     log.info("Scoring %s holdout rows", f"{len(frame):,}")
-    if judged.unlabelled and (left_out := judged.unlabelled[0]).unlabelled:
-        told = (f"{left_out.unlabelled:,}", f"{left_out.rows:,}", left_out.share)
-        log.warning("%s of %s holdout rows (%.1f %%) have no label and are left out", *told[:2], 100 * told[2])
+    if judged.unlabelled and (left := judged.unlabelled[0]).unlabelled:
+        log.warning("%s of %s holdout rows have no label and are left out", f"{left.unlabelled:,}", f"{left.rows:,}")
     pipeline = open_model(store, challenger.fit)
     own, models, obstacle = score_models(store, model.task, judged, fits, incumbent, snapshot)
     if "incumbent" in models and incumbent is not None:
         fits = {**fits, "incumbent": incumbent.fit}
-
     units, of = units_of(model, frame, snapshot)
     resampling = draw(units, resamples=model.evaluation.resamples, seed=seed)
     log.info("Resampling %s units of one %s %d times", f"{resampling.units:,}", of, model.evaluation.resamples)
@@ -168,7 +164,6 @@ def _measured(
     units_found = Units(of, resampling.units, len(resampling.weights))
     slices = slice_levels(frame, model.evaluation.slices)
     found = compare(target, models, model.metrics, slices, resampling, positives=binary)
-    primary = model.metrics[0]
     described = tuple(dict.fromkeys([*challenger.fit.columns, *columns_of(model.evaluation.slices)]))
     learned = FitInputs(store, origins["challenger"])
     tripwires = run_checks(store, model, learned, pipeline, snapshot, frame, threads=threads)
@@ -186,7 +181,8 @@ def _measured(
         costs=costs,
         threads=threads,
     )
-    log.info("Measured %s: %s is %s", challenger.id, primary, found.scores["challenger"][primary].value)
+    value = found.scores["challenger"][model.metrics[0]].value
+    log.info("Measured %s: %s is %s", challenger.id, model.metrics[0], value)
     return Evidence(
         model=model.name,
         task=model.task,
