@@ -34,6 +34,7 @@ from scipy.stats import chi2
 from include.config.sections.watch import Probation, Watch
 from include.evaluation.gains import Measured
 from include.monitoring.alarms import Observed, alarm_history
+from include.monitoring.drift.earlier_seasons import pooled, same_season
 from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.performance.measured import Performance, first_short
 from include.monitoring.performance.probation import Paired, ProbationVerdict, probation_of
@@ -52,6 +53,8 @@ ERRORS = 3
 NATURES = ("independent rows", "day effects", "lasting day effects", "half of the columns last", "weekly seasons")
 EFFECT, WEEK, LASTING, LONG = 0.1, 0.3, 0.7, 0.9
 """Standard deviations, of a column, by which its mean differs between days and between weekdays; what of a day's effect the next one has, in all columns or in half of them."""
+SEASON = 0.5
+"""Standard deviations by which a column is off in the middle of its season; from summer to winter it moves by twice that."""
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "watch-error.md"
 
 _EDGES = ndtri(np.linspace(0, 1, BINS + 1))
@@ -60,7 +63,10 @@ _CENTRES = ndtri((np.arange(BINS) + 0.5) / BINS)
 
 @dataclass(frozen=True)
 class World:
-    """What is simulated: rows a day, columns, and nature; a shift by so many standard deviations of the first column, from a day on."""
+    """What is simulated: rows a day, columns, and nature; a shift by so many standard deviations of the first column, from a day on.
+
+    ``year`` is by how many standard deviations columns come and go with the seasons; then there is a year before training, too.
+    """
 
     rows: int
     columns: int
@@ -68,6 +74,12 @@ class World:
     shift: float = 0.0
     shifted: int = 30
     days: int = YEAR
+    year: float = 0.0
+
+    @property
+    def before(self) -> int:
+        """Days before training."""
+        return 364 if self.year else 0
 
 
 def effects(world: World, rng: np.random.Generator) -> Array:
@@ -75,7 +87,7 @@ def effects(world: World, rng: np.random.Generator) -> Array:
 
     Half of a day's effect is common to all columns, as of a holiday.
     """
-    days, columns = TRAIN + world.days, world.columns
+    days, columns = world.before + TRAIN + world.days, world.columns
     if world.nature == "independent rows":
         return np.zeros((days, columns))
     fresh = np.sqrt(0.5) * (rng.standard_normal((days, columns)) + rng.standard_normal((days, 1)))
@@ -86,16 +98,19 @@ def effects(world: World, rng: np.random.Generator) -> Array:
         fresh[day] = kept * fresh[day - 1] + np.sqrt(1 - kept**2) * fresh[day]
     week = WEEK * rng.standard_normal((7, columns)) if world.nature == "weekly seasons" else np.zeros((7, columns))
     found: Array = EFFECT * fresh + (week - week.mean(axis=0))[np.arange(days) % 7]
+    if world.year:
+        found += world.year * np.sin(2 * np.pi * (np.arange(days)[:, None] / 365.25 + rng.random(columns)))
     return found
 
 
-def simulate(world: World, seed: int) -> tuple[Reference, list[Observed]]:
-    """Draw a model's training days and the days after them, as counts."""
+def simulate(world: World, seed: int) -> tuple[Reference, list[Observed], dict[datetime, Period]]:
+    """Draw a model's training days, the days after them, and what the same days were like a year before, as counts."""
     rng = np.random.default_rng([world.rows, world.columns, NATURES.index(world.nature), seed])
-    days = TRAIN + world.days
+    first = world.before + TRAIN
+    days = first + world.days
     means = effects(world, rng)
     if world.shift:
-        means[TRAIN + world.shifted :, 0] += world.shift
+        means[first + world.shifted :, 0] += world.shift
     busy = np.where(np.arange(days) % 7 < 5, 1.15, 0.6) if world.nature == "weekly seasons" else np.ones(days)
     rows = rng.poisson(world.rows * busy)
     names = [f"c{number}" for number in range(world.columns)]
@@ -107,15 +122,22 @@ def simulate(world: World, seed: int) -> tuple[Reference, list[Observed]]:
         counts[name] = np.hstack([drawn, np.zeros((days, 1), dtype=np.int64)])
     periods = [
         Period(
-            START + day * DAY,
-            START + (day + 1) * DAY,
+            START + (day - world.before) * DAY,
+            START + (day + 1 - world.before) * DAY,
             int(rows[day]),
             {name: tuple(table[day].tolist()) for name, table in counts.items()},
         )
         for day in range(days)
     ]
-    observed = [Observed("version", period) for period in periods[TRAIN:]]
-    return _reference(names, counts, tuple(periods[:TRAIN])), observed
+    observed = [Observed("version", period) for period in periods[first:]]
+    ends = [one.until for one in periods]
+    earlier = {
+        one.until: pooled(periods[ends.index(end)] for end in found)
+        for one in periods[first:]
+        if world.before and (found := same_season(ends, one.until, DAY))
+    }
+    counts = {name: table[world.before : first] for name, table in counts.items()}
+    return _reference(names, counts, tuple(periods[world.before : first])), observed, earlier
 
 
 def _reference(names: list[str], counts: dict[str, Array], periods: tuple[Period, ...]) -> Reference:
@@ -125,8 +147,8 @@ def _reference(names: list[str], counts: dict[str, Array], periods: tuple[Period
     sketches = {}
     for name, table in counts.items():
         whole = np.zeros(NUMBER_CELLS, dtype=np.int64)
-        whole[cells] = table[:TRAIN, :BINS].sum(axis=0)
-        sketches[name] = ColumnSketch(int(table[:TRAIN, BINS].sum()), 0, -3.0, 3.0, whole)
+        whole[cells] = table[:, :BINS].sum(axis=0)
+        sketches[name] = ColumnSketch(int(table[:, BINS].sum()), 0, -3.0, 3.0, whole)
     layout = Layout(tuple(ColumnLayout(name, "prediction" if name == "c1" else "input", "number") for name in names))
     whole_sketch = Sketch(layout.digest, sum(one.rows for one in periods), None, None, SampledIds(), sketches)
     reference = Reference(layout, whole_sketch, periods)
@@ -136,12 +158,13 @@ def _reference(names: list[str], counts: dict[str, Array], periods: tuple[Period
 
 def calm(seed: int, world: World) -> dict[str, float]:
     """Watch a model with nothing wrong for a year."""
-    reference, observed = simulate(world, seed)
-    found = alarm_history(reference, observed, Watch(), DAY)
+    reference, observed, earlier = simulate(world, seed)
+    found = alarm_history(reference, observed, Watch(), DAY, earlier=earlier)
     drift = [one for one in found.alarms if one.kind == "drift"]
     return {
-        "surprises": float(found.detection.crossed.sum()),
+        "surprises": float(found.surprising.sum()),
         "alarms": float(len(drift)),
+        "alone": float(len(alarm_history(reference, observed, Watch(), DAY).alarms)) if earlier else np.nan,
         "faults": float(len(found.alarms) - len(drift)),
         "naive": _by_rows(reference, observed),
     }
@@ -165,8 +188,8 @@ def _by_rows(reference: Reference, observed: list[Observed]) -> float:
 
 def planted(seed: int, world: World) -> dict[str, float]:
     """Shift a column on a day, and say how many days it takes to be told of it; NaN if it is not."""
-    reference, observed = simulate(world, seed)
-    found = alarm_history(reference, observed, Watch(), DAY)
+    reference, observed, earlier = simulate(world, seed)
+    found = alarm_history(reference, observed, Watch(), DAY, earlier=earlier)
     begins = TRAIN + world.shifted
     told = [one for one in found.alarms if one.subject == "c0" and one.after >= START + begins * DAY]
     return {"delay": (told[0].until - START) / DAY - begins if told else np.nan}
@@ -277,6 +300,26 @@ def rates(run: Run, years: int) -> Iterator[Line]:
                 yield count_of("days a year with an alarm by a test of rows", found["naive"], None)
 
 
+def second_years(run: Run, times: int) -> Iterator[Line]:
+    """Watch models whose columns come and go with the seasons, with nothing wrong, through a second year."""
+    for nature in ("day effects", "lasting day effects", "half of the columns last"):
+        for rows in (200, 20_000, 2_000_000):
+            found = run(partial(calm, world=World(rows, 5, nature, year=SEASON)), times)
+            where = f"{nature}, 5 columns, {rows:,} rows a day"
+            yield count_of(f"surprises in a second year: {where}", found["surprises"], ALLOWED)
+            yield count_of("of them alarms, as they matter", found["alarms"], ALLOWED)
+            yield count_of("alarms without the earlier year", found["alone"], None)
+
+
+def second_delays(run: Run, times: int) -> Iterator[str]:
+    """Say how soon shifts that are planted in a second year are found."""
+    for rows in (200, 20_000, 2_000_000):
+        for shift in (0.5, 1.0):
+            world = World(rows, 5, "day effects", shift=shift, days=120, year=SEASON)
+            found = run(partial(planted, world=world), times)["delay"]
+            yield f"| drift: a column moves by {shift:g} standard deviations | {rows:,} | 5 | {_days(found)} |"
+
+
 def shares(run: Run, times: int) -> Iterator[Line]:
     """Say how often probation and the promise of evidence err."""
     for lasting in (0.0, 0.5):
@@ -319,34 +362,42 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=10_000, help="the first seed: others are other models")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--print", action="store_true", help="leave the page as it is")
+    parser.add_argument(
+        "--only", choices=("seasons",), help="make only the part about a second year, and leave the others"
+    )
     arguments = parser.parse_args()
     started = time.perf_counter()
     head = ["| what | times | how often | promise | |", "|---|---|---|---|---|"]
-    tables: list[list[str]] = [
-        list(head),
-        list(head),
-        ["| what | rows a day | columns | found | days |", "|---|---|---|---|---|"],
-    ]
+    late = ["| what | rows a day | columns | found | days |", "|---|---|---|---|---|"]
+    tables: dict[str, list[str]] = {}
     broken = 0
     with ProcessPoolExecutor(arguments.processes) as pool:
-        run = simulated(pool, arguments.first)
-        for table, lines in zip(tables, (rates(run, arguments.years), shares(run, 10 * arguments.years)), strict=False):
+        run, years = simulated(pool, arguments.first), arguments.years
+        parts: dict[str, tuple[list[str], Iterator[Line] | Iterator[str]]] = {
+            "rates": (head, rates(run, years)),
+            "shares": (head, shares(run, 10 * years)),
+            "delays": (late, delays(run, max(2, years // 2))),
+            "second_years": (head, second_years(run, max(2, years // 2))),
+            "second_delays": (late, second_delays(run, max(2, years // 2))),
+        }
+        for name, (above, lines) in parts.items():
+            if arguments.only and not name.startswith("second"):
+                continue
+            tables[name] = list(above)
             for line in lines:
-                table.append(str(line))
-                broken += not line.kept
+                tables[name].append(str(line))
+                broken += isinstance(line, Line) and not line.kept
                 print(line, flush=True)  # noqa: T201 (a command's answer)
-        for text in delays(run, max(2, arguments.years // 2)):
-            tables[2].append(text)
-            print(text, flush=True)  # noqa: T201
     minutes = (time.perf_counter() - started) / 60
     print(f"{minutes:.1f} minutes, {broken} promises broken")  # noqa: T201
     if not arguments.print:
-        texts = ["\n".join(table) for table in tables]
-        PAGE.write_text(INTRODUCTION.format(years=arguments.years) + PARTS.format(*texts))
+        texts = {name: "\n".join(table) for name, table in tables.items()}
+        first = PAGE.read_text().partition(SECOND_YEAR)[0] if arguments.only else PARTS.format(years=years, **texts)
+        PAGE.write_text(first + SECOND_YEAR + SEASONS.format(years=years, **texts))
     raise SystemExit(1 if broken else 0)
 
 
-INTRODUCTION = """# How often watching errs, and how late it is
+PARTS = """# How often watching errs, and how late it is
 
 Simulated models with four months of training days, watched for a year by the real detectors with `false_alarms: 1/y`. After each figure,
 its Monte-Carlo standard error; *kept* is within three of them of what is promised, a rule that was fixed, with the seeds, before this
@@ -354,23 +405,34 @@ run. What is promised, and why: [watching.md](watching.md). Made by
 
     python -m benchmarks.watch_error --years {years}
 
-"""
-
-PARTS = """## Nothing is wrong
+## Nothing is wrong
 
 A *surprise* is a detector that alarms; an *alarm* one whose change is also as large as `watch.levels` says. The last line of each four is
 what a chi-square test of rows would do, at a level of one in a year of columns and days.
 
-{}
+{rates}
 
-{}
+{shares}
 
 ## Something is wrong
 
 One column of a model moves on one day, its days differing by a tenth of a standard deviation by nature; a promoted version is worse than its
 predecessor; a champion is worse than its evidence said. *Days* are the median until people are told, and the quartiles.
 
-{}
+{delays}
+"""
+
+SECOND_YEAR = "\n## In a second year\n"
+SEASONS = """
+Columns come and go with the seasons, by half a standard deviation each way; the year before was watched, under another champion. What was and what was not
+told without it stands beside; a column that moves all through training is hardly seen to move then, as it has a long memory. A shift that takes a column back to where it was in training is none beside
+training, so not every one is found. Made by
+
+    python -m benchmarks.watch_error --years {years} --only seasons
+
+{second_years}
+
+{second_delays}
 """
 
 if __name__ == "__main__":

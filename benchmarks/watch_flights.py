@@ -146,10 +146,14 @@ class Flights:
         measure = evaluator(self.store, self.folder, threads=1)
         return self.ledger.decide(self.model, version.id, measure=measure, actor=LIVE, at=NOW).outcome.value
 
+    def score(self, after: datetime) -> None:
+        """Predict the rows of one day."""
+        score(self.store, self.model, self.folder, self._bring(Window(after, after + DAY)), at=NOW)
+
     def day(self, after: datetime) -> Monitored | None:
         """Score and watch one day."""
+        self.score(after)
         window = Window(after, after + DAY)
-        score(self.store, self.model, self.folder, self._bring(window), at=NOW)
         return monitor(self.store, self.model, self.folder, window, at=NOW, labels=self._bring)
 
     def live(self, first: datetime, last: datetime) -> Iterator[Told]:

@@ -19,6 +19,7 @@ from include.monitoring.drift.change_detection import Detection, detect, phases,
 from include.monitoring.drift.column_drift import effect_in
 from include.monitoring.drift.data_faults import OF_ALL_ROWS, DataFault, faults_between
 from include.monitoring.drift.drift_series import Series, series_of
+from include.monitoring.drift.earlier_seasons import Earlier, SeasonalDetection, detect_beside_earlier
 from include.monitoring.drift.effect_sizes import Effect
 from include.monitoring.drift.periods import Period, Reference
 from include.storage.content import digest_json
@@ -114,6 +115,8 @@ class AlarmHistory:
         How surprising each series is at each interval, as a share of what makes an alarm.
     told_apart : bool
         Whether the reference is long enough for periods to be compared with those of their own weekday.
+    surprising : array of bool of shape (n_series, n_looks)
+        Whether each series was surprising: beside the same season of earlier years where there are any, and beside the reference elsewhere.
     """
 
     observed: tuple[Observed, ...]
@@ -121,6 +124,7 @@ class AlarmHistory:
     series: Series
     detection: Detection
     told_apart: bool
+    surprising: Array
 
     @property
     def broken(self) -> frozenset[datetime]:
@@ -136,6 +140,7 @@ def alarm_history(
     *,
     share: float = 1.0,
     of_rows: bool = True,
+    earlier: Earlier | None = None,
 ) -> AlarmHistory:
     """Return what the observations of one champion mean.
 
@@ -152,6 +157,9 @@ def alarm_history(
         The part of the accepted false alarms that these observations may make.
     of_rows : bool
         Whether the rows as a whole are looked at as well: how many there are, whether they come twice or late.
+    earlier : mapping of datetime to Period, optional
+        The same season of earlier years, by the end of each observed interval that has one. Where there are any, drift is an alarm
+        if it is surprising beside them, and matters beside them as well as beside the reference.
     """
     newest = {one.period.until: one for one in observed}
     listed = [newest[until] for until in sorted(newest)]
@@ -165,9 +173,12 @@ def alarm_history(
         series.values[_touched(reference, series, one.faults), of + number] = np.nan
     limits = thresholds(share * series.shares, watch.false_alarms.a_year, length)
     detection = detect(series.values, phase, of, limits, series.two_sided, series.distance_of)
-    alarms = [*_of_faults(listed), *_of_drift(reference, listed, series, detection, phase, watch.levels, length)]
+    season = detect_beside_earlier(reference, series, periods, earlier or {}, limits, length)
+    sizes = _Sizes(reference, periods, phase, watch.levels, earlier or {})
+    alarms = [*_of_faults(listed), *_of_drift(reference, listed, series, detection, season, sizes, length)]
     ordered = sorted(alarms, key=lambda one: (one.until, one.kind, one.subject))
-    return AlarmHistory(tuple(listed), tuple(ordered), series, detection, bool(len(np.unique(phase)) > 1))
+    told_apart = bool(len(np.unique(phase)) > 1)
+    return AlarmHistory(tuple(listed), tuple(ordered), series, detection, told_apart, season.instead_of(detection)[0])
 
 
 def _touched(reference: Reference, series: Series, faults: Sequence[DataFault]) -> list[int]:
@@ -206,20 +217,20 @@ def _of_drift(
     listed: Sequence[Observed],
     series: Series,
     detection: Detection,
-    phase: Array,
-    levels: Levels,
+    season: SeasonalDetection,
+    sizes: _Sizes,
     length: timedelta,
 ) -> list[Alarm]:
     """Return an alarm where a column was surprising at some interval, and the change matters.
 
+    Where there are earlier years it is beside them that it was surprising, and the change matters beside them as well.
     Until it no longer matters, or twice as many rows have moved, nothing more is told of the column.
     """
-    crossed = detection.crossed
+    crossed, began = season.instead_of(detection)
     rows_of: dict[str, list[int]] = {}
     for number, (column, _) in enumerate(series.names):
         rows_of.setdefault(column, []).append(number)
     changed = {column: rows for column, rows in rows_of.items() if crossed[rows].any()}
-    sizes = _Sizes(reference, [one.period for one in listed], phase, levels)
     week = max(1, round(timedelta(days=7) / length))
     found: list[Alarm] = []
     for column, rows in changed.items():
@@ -240,7 +251,7 @@ def _of_drift(
                 told = None
             for row in rows:
                 if crossed[row, look]:
-                    surprising[series.names[row][1]] = int(detection.began[row, look])
+                    surprising[series.names[row][1]] = int(began[row, look])
             if not surprising:
                 continue
             window = _window(sound, max(min(surprising.values()), look + 1 - week), look)
@@ -274,20 +285,41 @@ class _Sizes:
     periods: Sequence[Period]
     phase: Array
     levels: Levels
+    earlier: Earlier
 
     def of(self, column: str, looks: Sequence[int], statistics: set[str]) -> tuple[str | None, Effect | None]:
-        """Return a sentence if a change matters in what was surprising, and the effect of a column."""
+        """Return a sentence if a change matters in what was surprising, and the effect of a column, both beside the reference.
+
+        What does not matter beside earlier years, where there are any, does not matter.
+        """
+        said, effect = self._beside(column, [(look, self._alike(look)) for look in looks], statistics)
+        earlier = [(look, self._years(look, column)) for look in looks]
+        if said is not None and any(others for _, others in earlier):
+            known = [(look, others) for look, others in earlier if others]
+            again, _ = self._beside(column, known, statistics)
+            said = None if again is None else f"{said}, also beside the same weeks of earlier years"
+        return said, effect
+
+    def _alike(self, look: int) -> list[Period]:
         of = len(self.reference.periods)
-        current = [self.periods[look] for look in looks]
+        same = self.phase[:of] == self.phase[of + look]
+        return [one for one, is_same in zip(self.reference.periods, same, strict=True) if is_same and one.rows]
+
+    def _years(self, look: int, column: str) -> list[Period]:
+        found = self.earlier.get(self.periods[look].until)
+        if found is None:
+            return []
+        rows = sum(found.counts[column][:-1]) if column else found.rows
+        return [found] if rows else []
+
+    def _beside(
+        self, column: str, looks: Sequence[tuple[int, list[Period]]], statistics: set[str]
+    ) -> tuple[str | None, Effect | None]:
+        current = [self.periods[look] for look, _ in looks]
         before: list[tuple[Period, float]] = []
-        for look in looks:
-            alike = [
-                one
-                for one, other in zip(self.reference.periods, self.phase[:of], strict=True)
-                if other == self.phase[of + look] and one.rows
-            ]
-            total = sum(one.rows for one in alike)
-            before += [(one, self.periods[look].rows / total) for one in alike]
+        for look, others in looks:
+            total = sum(one.rows for one in others)
+            before += [(one, self.periods[look].rows / total) for one in others]
         if not before or not sum(one.rows for one in current):
             return None, None
         if not column:

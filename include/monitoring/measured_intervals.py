@@ -37,7 +37,7 @@ from include.monitoring.sketches.counting import sketch
 from include.monitoring.watch_log import WatchLog, measured_in, observed_in
 from include.registry.timeline import Timeline
 from include.scoring.scores import PREDICTION as PUBLISHED_PREDICTION
-from include.storage.content import canonical_json, put_content
+from include.storage.content import canonical_json, put_content, read_json
 from include.storage.store import ObjectStore
 from include.training.metrics.definitions import sign
 from include.training.metrics.multiclass import value_of
@@ -153,13 +153,15 @@ def measure_interval(
         found = Performance(version, interval.after, interval.until, 0, {})
     found = replace(found, unknown=judged.unknown)
     counts: dict[str, Any] | None = None
+    details: dict[str, Any] = {"slices": [asdict(one) for one in found.slices]}
     if kept.labels is not None:
         table = label_table(labelled, times, data.event_time)
         counted = sketch([table], kept.labels.layout)
         counts = period_of(counted, kept.labels.bins, interval.after, interval.until).to_json()
-    details = {"slices": [asdict(one) for one in found.slices], "labels": counts}
+        details["sketch"] = read_json(counted.to_bytes())
+    details["labels"] = counts
     digest = put_content(store, f"{model.name}/watch/details", ".json", canonical_json(details))
-    watched.measure(found, details=digest, labels=counts, at=at)
+    watched.measure(found, details=digest, labels=counts, reference=kept.digest, at=at)
     predecessor = timeline.incumbent_of(version) if version in timeline else None
     if predecessor is not None and found.rows:
         gain = _gain(store, model, folder, predecessor, snapshot, rows, judged)

@@ -31,6 +31,7 @@ from include.monitoring.drift.references import (
     ticks_of,
     without,
 )
+from include.monitoring.earlier_years import keep_earlier_years
 from include.monitoring.measured_intervals import Labels, matured_intervals, measure_interval
 from include.monitoring.performance.estimated import estimate_classification, estimate_regression
 from include.monitoring.performance.measured import Performance, PromiseCheck, each_short, promise_kept
@@ -40,7 +41,7 @@ from include.monitoring.predicted_rows import PredictedRows, predicted_in
 from include.monitoring.retraining_requests import Request, request_state, wanted, would_ask
 from include.monitoring.sketches.counting import sketch
 from include.monitoring.sketches.sketches import merge
-from include.monitoring.watch_log import WatchLog, measured_in, observed_in, paired_in
+from include.monitoring.watch_log import WatchLog, earlier_in, measured_in, observed_in, paired_in
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
 from include.storage.content import canonical_json, put_content, read_json, to_iso
@@ -150,6 +151,7 @@ def monitor(
         if labels is not None and model.data.target is not None:
             for due in matured_intervals(model, watched, version, interval.until):
                 measure_interval(store, model, folder, watching, kept, timeline, due, labels, watched, at=at)
+    keep_earlier_years(store, model.name, watched, at=at)
     return _conclude(store, model, kept, timeline, version, interval, watched, at=at, backfilled=backfilled)
 
 
@@ -180,12 +182,16 @@ def alarms_of(
         Length of an interval.
     """
     seen = [one for one in observed_in(entries, version) if one.period.until <= until]
-    history = alarm_history(kept.reference, seen, model.watch, length, share=1 - OF_LABELS)
+    earlier = earlier_in(entries, version)
+    history = alarm_history(kept.reference, seen, model.watch, length, share=1 - OF_LABELS, earlier=earlier)
     backfilled = {one.period.until: one.backfilled for one in history.observed}
     alarms = list(history.alarms)
     matured = _labels_in(entries, version, until, backfilled)
     if kept.labels is not None and matured:
-        alarms += alarm_history(kept.labels, matured, model.watch, length, share=OF_LABELS, of_rows=False).alarms
+        earlier = earlier_in(entries, version, labels=True)
+        alarms += alarm_history(
+            kept.labels, matured, model.watch, length, share=OF_LABELS, of_rows=False, earlier=earlier
+        ).alarms
     primary = model.gate.primary.metric
     promised, error = kept.promised.get(primary, ()), 1 - model.gate.primary.confidence
     for reign in sound_reigns(version, entries, timeline, history, until):
@@ -267,6 +273,7 @@ def _observe(
     digest = put_content(watching.store, f"{name}/watch/details", ".json", canonical_json(details))
     sources = {
         "details": digest,
+        "reference": kept.digest,
         "scores": [manifest.scores for _, manifest in predicted.published],
         "requests": len(predicted.requests),
         "outside": predicted.outside,

@@ -5,21 +5,22 @@ The ledger alone says which version is in force; what stands here follows from i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
 from include.config.sections.watch import Watch
 from include.monitoring.alarms import Alarm, Observed
+from include.monitoring.drift.periods import Period
 from include.monitoring.performance.measured import Performance
 from include.monitoring.performance.probation import Paired, ProbationState
 from include.monitoring.retraining_requests import REQUEST, TAKEN, Request, request_state, wanted
-from include.storage.content import canonical_json, read_json, to_iso
+from include.storage.content import canonical_json, from_iso, read_json, to_iso
 from include.storage.log import Entry, Log
 from include.storage.store import ObjectStore
 
-OBSERVED, MEASURED, PAIRED, ALARM, VERDICT = "observed", "measured", "paired", "alarm", "verdict"
+OBSERVED, MEASURED, PAIRED, ALARM, VERDICT, EARLIER = "observed", "measured", "paired", "alarm", "verdict", "earlier"
 Body = dict[str, Any]
 
 
@@ -41,7 +42,9 @@ class WatchLog:
         """Put on record what an interval's rows were like, and what that was computed from."""
         self._once(OBSERVED, {**observed.to_json(), "sources": sources}, at, by=("version", "until"))
 
-    def measure(self, performance: Performance, *, details: str, labels: Body | None, at: datetime) -> None:
+    def measure(
+        self, performance: Performance, *, details: str, labels: Body | None, reference: str | None = None, at: datetime
+    ) -> None:
         """Put on record how the champion did on an interval's matured labels.
 
         Parameters
@@ -50,13 +53,37 @@ class WatchLog:
             The digest of all that was measured.
         labels : dict or None
             The labels themselves, counted: a `Period`.
+        reference : str or None
+            The digest of what they were counted under.
         """
-        body = {**performance.to_json(), "details": details, "labels": labels}
+        body = {**performance.to_json(), "details": details, "labels": labels, "reference": reference}
         self._once(MEASURED, body, at, by=("version", "until"))
 
     def pair(self, paired: Paired, *, at: datetime) -> None:
         """Put on record how champion and predecessor did on the same rows."""
         self._once(PAIRED, paired.to_json(), at, by=("version", "predecessor", "until"))
+
+    def compare(
+        self, version: str, until: datetime, period: Period, *, of: Sequence[str], labels: bool, at: datetime
+    ) -> None:
+        """Put on record what the same season of earlier years was like.
+
+        Parameters
+        ----------
+        version : str
+            The version whose interval it is, and in whose bins it is counted.
+        until : datetime
+            The end of its interval.
+        period : Period
+            Its intervals, pooled.
+        of : sequence of str
+            The digests of the sketches that they were counted from.
+        labels : bool
+            Whether labels were counted, and not what was predicted.
+        """
+        body = {"version": version, "until": to_iso(until), "labels": labels, "of": list(of)}
+        body["period"] = period.to_json()
+        self._once(EARLIER, body, at, by=("version", "until", "labels"))
 
     def tell(self, alarms: Iterable[Alarm], until: datetime, *, at: datetime) -> tuple[Alarm, ...]:
         """Put alarms on record that are not, and return those that this interval put there.
@@ -182,3 +209,12 @@ def paired_in(entries: Iterable[Entry], version: str, predecessor: str) -> tuple
     return tuple(
         Paired.from_json(one.body) for one in entries if one.kind == PAIRED and pair.items() <= one.body.items()
     )
+
+
+def earlier_in(entries: Iterable[Entry], version: str, *, labels: bool = False) -> dict[datetime, Period]:
+    """Return the same season of earlier years, by the end of each of a version's; of several records the last stands."""
+    return {
+        from_iso(one.body["until"]): Period.from_json(one.body["period"])
+        for one in entries
+        if one.kind == EARLIER and one.body["version"] == version and one.body["labels"] == labels
+    }

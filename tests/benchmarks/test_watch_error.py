@@ -29,8 +29,15 @@ def test_a_planted_shift_is_found_within_two_weeks_whatever_the_rows(rows: int) 
     assert np.median(delays) <= 14
 
 
+def test_a_second_summer_is_no_alarm_and_a_shift_in_it_is_one() -> None:
+    year = World(20_000, 5, "day effects", year=0.5)
+    assert sum(calm(seed, year)["alarms"] for seed in range(3)) == 0
+    shifted = World(20_000, 5, "day effects", year=0.5, shift=1.0, days=90)
+    assert np.median([planted(seed, shifted)["delay"] for seed in range(3)]) <= 14
+
+
 def test_what_is_simulated_are_the_counts_of_all_rows() -> None:
-    reference, observed = simulate(World(500, 2, "weekly seasons", days=7), 1)
+    reference, observed, _ = simulate(World(500, 2, "weekly seasons", days=7), 1)
     periods = [*reference.periods, *(one.period for one in observed)]
     assert len(reference.periods) == TRAIN
     assert all(sum(one.counts["c0"][: BINS + 1]) == one.rows for one in periods)

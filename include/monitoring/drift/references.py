@@ -185,6 +185,8 @@ class ChampionReference:
         Of two classes.
     errors : ErrorModel or None
         Of a regression.
+    digest : str or None
+        Of its stored form; None of one that is not stored.
     """
 
     reference: Reference
@@ -193,6 +195,7 @@ class ChampionReference:
     promised: dict[str, tuple[float, ...]]
     calibration: Calibration | None
     errors: ErrorModel | None
+    digest: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -262,8 +265,13 @@ def find_reference(store: ObjectStore, model: ModelConfig, version: str) -> Cham
     index = _index(model, version)
     if not store.exists(index):
         return None
-    digest = get_json(store, index)["kept"]
-    return ChampionReference.from_json(read_json(get_content(store, f"{model.name}/watch/kept", ".json", digest)))
+    return kept_reference(store, model.name, get_json(store, index)["kept"])
+
+
+def kept_reference(store: ObjectStore, model: str, digest: str) -> ChampionReference:
+    """Return what a model's version is compared with, by the digest of its stored form; raises as `get_content`."""
+    body = get_content(store, f"{model}/watch/kept", ".json", digest)
+    return replace(ChampionReference.from_json(read_json(body)), digest=digest)
 
 
 def _index(model: ModelConfig, version: str) -> str:
