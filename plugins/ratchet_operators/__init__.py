@@ -5,19 +5,12 @@ from ratchet_operators.audit import Audit
 from ratchet_operators.check import Check
 from ratchet_operators.dag_arguments import dag_arguments
 from ratchet_operators.declarations import (
-    audit_form,
     audit_schedule,
     declared_models,
     defaults,
-    form,
-    monitor_form,
     monitor_schedule,
-    reconsider_form,
     refuse_broken_models,
-    reproduce_form,
     retrain_schedule,
-    rollback_form,
-    score_form,
     score_schedule,
 )
 from ratchet_operators.deliver import Deliver
@@ -33,6 +26,15 @@ from ratchet_operators.score import IngestInterval, Score
 from ratchet_operators.select import Select
 from ratchet_operators.settle import Settle
 from ratchet_operators.train import Train
+from ratchet_operators.trigger_forms import (
+    audit_form,
+    form,
+    monitor_form,
+    reconsider_form,
+    reproduce_form,
+    rollback_form,
+    score_form,
+)
 from ratchet_operators.withdraw import Withdraw
 
 __all__ = [
