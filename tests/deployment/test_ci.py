@@ -39,7 +39,9 @@ def test_a_pipeline_is_valid_by_the_schema_of_its_format(name: str, tmp_path: Pa
 
 def test_the_jenkinsfile_is_a_declarative_pipeline_in_groovy() -> None:
     tree_sitter = pytest.importorskip("tree_sitter", reason="tree-sitter, of requirements-dev.txt, is not installed")
-    grammar = pytest.importorskip("tree_sitter_groovy", reason="tree-sitter-groovy, of requirements-dev.txt, is missing")
+    grammar = pytest.importorskip(
+        "tree_sitter_groovy", reason="tree-sitter-groovy, of requirements-dev.txt, is missing"
+    )
     parser = tree_sitter.Parser(tree_sitter.Language(grammar.language()))
     text = PIPELINES["Jenkins"]
     root = parser.parse(text.encode()).root_node

@@ -111,7 +111,16 @@ class _LightGBM(BoostedTrees):
 
 
 class LightGBMClassifier(BoostedClassifier, _LightGBM):
-    """Gradient boosting of classes by LightGBM (Ke et al., 2017)."""
+    """Gradient boosting of classes by LightGBM (Ke et al., 2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(60.0).reshape(-1, 1)
+    >>> fitted = LightGBMClassifier(n_estimators=20, min_child_samples=5, n_jobs=1).fit(X, X[:, 0] > 29)
+    >>> fitted.predict([[3.0], [50.0]]).tolist()
+    [False, True]
+    """
 
     def _objective(self) -> dict[str, Any]:
         many = self.outputs > 1
@@ -119,7 +128,16 @@ class LightGBMClassifier(BoostedClassifier, _LightGBM):
 
 
 class LightGBMRegressor(BoostedRegressor, _LightGBM):
-    """Gradient boosting of values by LightGBM (Ke et al., 2017)."""
+    """Gradient boosting of values by LightGBM (Ke et al., 2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(60.0).reshape(-1, 1)
+    >>> fitted = LightGBMRegressor(n_estimators=100, min_child_samples=5, n_jobs=1).fit(X, np.where(X[:, 0] > 29, 7.0, 1.0))
+    >>> fitted.predict([[3.0], [50.0]]).round(2).tolist()
+    [1.0, 7.0]
+    """
 
     SETTINGS = _LightGBM.SETTINGS | {
         "objective": (
