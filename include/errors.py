@@ -7,6 +7,7 @@
     │   ├── StoreUnavailable   the store did not answer; the only error that a retry can help
     │   ├── StoreUnfit         the store lets two writers of one object win
     │   ├── ObjectMissing      a key that should be there is not
+    │   │   └── ObjectRemoved  it was removed by retention or erasure, on record
     │   ├── ObjectCorrupt      bytes do not have the digest that they are named by
     │   ├── ChainBroken        a log has a gap, a fork or a changed entry
     │   ├── LedgerRewound      a log is older than, or another one than, what was seen before
@@ -89,6 +90,10 @@ class StoreUnfit(StoreError):
 
 class ObjectMissing(StoreError):
     """A key that should be there is not."""
+
+
+class ObjectRemoved(ObjectMissing):
+    """It was removed by retention or erasure, and a tombstone says so."""
 
 
 class ObjectCorrupt(StoreError):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from include.errors import ObjectMissing
-from include.storage.store import ObjectStore
+from include.storage.store import ObjectStore, PrunableStore, StoredObject
 
 T = TypeVar("T")
 
@@ -62,6 +62,14 @@ class FaultyStore:
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         self._before(f"list {prefix}")
         return self._after(iter([*self.store.list(prefix, after=after)]))
+
+    def inventory(self, prefix: str) -> Iterator[StoredObject]:
+        self._before(f"inventory {prefix}")
+        return self._after(iter([*cast(PrunableStore, self.store).inventory(prefix)]))
+
+    def delete(self, key: str) -> bool:
+        self._before(f"delete {key}")
+        return self._after(cast(PrunableStore, self.store).delete(key))
 
     def _before(self, call: str) -> None:
         if self.dead:

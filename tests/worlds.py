@@ -14,7 +14,7 @@ from include.evaluation.evidence import CostFunction, Evidence, Holdout, Units
 from include.evaluation.gains import PROBABILITIES, Gain, Measured
 from include.registry.versions import Version, id_of
 from include.storage.content import canonical_json, digest_json, put_json, to_iso
-from include.storage.store import ObjectStore
+from include.storage.store import ObjectStore, StoredObject
 
 MODELS = Path(__file__).resolve().parents[1] / "include" / "models"
 FLIGHTS = load_model(MODELS / "flight_delay" / "model.yaml")
@@ -30,6 +30,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.written: dict[str, datetime] = {}  # when, of those that were not written NOW
 
     def put_if_absent(self, key: str, body: bytes | Path) -> bool:
         if key in self.objects:
@@ -47,6 +48,14 @@ class MemoryStore:
 
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         yield from sorted(key for key in self.objects if key.startswith(prefix) and (after is None or key > after))
+
+    def inventory(self, prefix: str) -> Iterator[StoredObject]:
+        for key in self.list(prefix):
+            yield StoredObject(key, len(self.objects[key]), self.written.get(key, NOW))
+
+    def delete(self, key: str) -> bool:
+        self.objects.pop(key, None)
+        return True
 
 
 class World:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from include.audit.audit_log import AuditLog, AuditRun
 from include.config.model import ModelConfig
-from include.errors import RatchetError, StoreUnavailable
+from include.errors import ObjectRemoved, RatchetError, StoreUnavailable
 from include.registry.ledger import Ledger
 from include.registry.verification import Step, steps
 from include.scoring.golden import check_golden, load_golden
 from include.scoring.predictor import open_predictor
 from include.storage.store import ObjectStore
+from include.storage.tombstones import MarkedStore
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,8 @@ def audit(store: ObjectStore, model: ModelConfig, folder: Path, *, run: str, cal
             log.info("%s: %s", step.name, step.look())
         except StoreUnavailable:
             raise
+        except ObjectRemoved as error:
+            log.info("%s: %s", step.name, error.message)
         except RatchetError as error:
             log.error("%s: %s", step.name, error)
             wrong[step.name] = str(error)
@@ -111,8 +114,9 @@ def steps_of(ledger: Ledger, model: ModelConfig, folder: Path) -> list[Step]:
 
 def _golden(ledger: Ledger, model: ModelConfig, folder: Path, version: str) -> str:
     signed = ledger.statement(version)
-    kept = load_golden(ledger.store, model.name, version, named=signed.golden if signed else ())
-    with open_predictor(ledger.store, model, folder, ledger.version(version)) as predictor:
+    store = MarkedStore(ledger.store, model.name)
+    kept = load_golden(store, model.name, version, named=signed.golden if signed else ())
+    with open_predictor(store, model, folder, ledger.version(version)) as predictor:
         for golden in kept:
             check_golden(predictor, golden)
     return f"{sum(golden.num_rows for golden in kept)} are predicted as they were"

@@ -155,6 +155,22 @@ def copy(
 
 
 @app.command()
+def tidy(
+    model: Model,
+    remove: Annotated[
+        bool,
+        typer.Option("--remove", help="Do it: mark what nothing needs, and remove what was marked long enough ago."),
+    ] = False,
+) -> None:
+    """Say what of a model's objects nothing needs any more by its `retention`; remove it only if told to."""
+    from include.command_line.store import store_of_settings
+    from include.command_line.watch import declared
+    from include.retention.tidy import tidy as run_tidy
+
+    typer.echo(run_tidy(store_of_settings(), declared(model), at=datetime.now(UTC), remove=remove).told())
+
+
+@app.command()
 def pack(
     model: Model,
     version: Annotated[

@@ -8,10 +8,10 @@ from typing import Any
 
 from include.config.settings import ROOT, Settings
 from include.storage.opening import open_store
-from include.storage.store import ObjectStore
+from include.storage.store import PrunableStore
 
 
-def store_of_settings() -> ObjectStore:
+def store_of_settings() -> PrunableStore:
     """Open the store that ``RATCHET_STORE`` names, for S3 by the Airflow connection that ``RATCHET_STORE_CONNECTION`` names.
 
     A connection that is kept in Airflow's database is none for a command: tasks alone may ask for those.
@@ -25,7 +25,7 @@ def store_of_settings() -> ObjectStore:
     return store_at(settings.store, settings.store_connection)
 
 
-def store_at(url: str, connection: str | None = None) -> ObjectStore:
+def store_at(url: str, connection: str | None = None) -> PrunableStore:
     """Open the store at an address, for S3 by an Airflow connection if one is named; raises `ConfigError`."""
     return open_store(url, s3_client=None if connection is None else lambda: _client(connection))
 

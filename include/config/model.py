@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
+from include.config.retention import Retention
 from include.config.schedule import Schedule
 from include.config.section import Section
 from include.config.sections.about import About
@@ -28,7 +29,19 @@ BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 """How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
 
-BESIDE = ("description", "owner", "about", "schedule", "airflow", "resources", "serving", "notify", "watch", "score")
+BESIDE = (
+    "description",
+    "owner",
+    "about",
+    "schedule",
+    "airflow",
+    "resources",
+    "serving",
+    "notify",
+    "watch",
+    "score",
+    "retention",
+)
 """The parts of a declaration that change nothing about what a run that is under way makes."""
 
 
@@ -61,6 +74,8 @@ class ModelConfig(Section):
     """Whom to tell what became of a run."""
     watch: Watch = Field(default=Watch(), exclude_if=lambda value: value == Watch())
     """What happens after promotion."""
+    retention: Retention = Field(default=Retention(), exclude_if=lambda value: value == Retention())
+    """How long what nothing needs any more is kept: for ever, if nothing is said."""
 
     @model_validator(mode="before")
     @classmethod
@@ -81,6 +96,10 @@ class ModelConfig(Section):
         if self.data.timeless:
             self._without_time()
         limit, answer = self.airflow.dagrun_timeout, self.gate.approval
+        if self.is_tidied and limit is not None and self.retention.grace.about() <= limit.about():
+            raise ValueError(
+                f"expected a `retention.grace` longer than `airflow.dagrun_timeout`, which is {limit}: a run must not lose what it found"
+            )
         if limit is not None and answer.when != "never" and limit.about() <= answer.within.about():
             raise ValueError(
                 f"expected an `airflow.dagrun_timeout` longer than {answer.within}, which `gate.approval.within` gives people"
@@ -211,6 +230,12 @@ class ModelConfig(Section):
     def asks_for_retraining(self) -> bool:
         """Whether an alarm of its champion can ask for a retraining."""
         return self.schedule.monitor is not None and self.watch.retrain != "never"
+
+    @property
+    def is_tidied(self) -> bool:
+        """Whether anything of it is kept for some time only."""
+        kept = self.retention
+        return any(span is not None for span in (kept.versions, kept.scores, kept.quarantine))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `model_validate` reads back, for a DAG's serialized form.

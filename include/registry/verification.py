@@ -8,6 +8,7 @@ hold their own digest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -15,7 +16,7 @@ from typing import Literal, cast
 from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
 from include.data.stored_partitions import check_partition
-from include.errors import ObjectCorrupt, RatchetError, StoreUnavailable
+from include.errors import ObjectCorrupt, ObjectRemoved, RatchetError, StoreUnavailable
 from include.evaluation.compared_models import subject_of
 from include.evaluation.evidence import Evidence
 from include.evaluation.evidence_recheck import measured_otherwise
@@ -31,6 +32,7 @@ from include.signing.heads import HeadsFound
 from include.storage.answers import check_answers
 from include.storage.content import digest_json, get_content, read_json
 from include.storage.log import Entry
+from include.storage.tombstones import MarkedStore
 from include.training.fit_record import FitRecord
 from include.training.provenance import config_of, listed_code
 
@@ -140,6 +142,8 @@ def _looked(what: str, look: Callable[[], str]) -> Iterator[Finding]:
         yield Finding(what, "ok", look())
     except StoreUnavailable:
         raise
+    except ObjectRemoved as error:
+        yield Finding(what, "note", error.message)
     except RatchetError as error:
         yield Finding(what, "wrong", str(error))
 
@@ -180,7 +184,9 @@ class _Walk:
     """Follows names to objects; each object is read once."""
 
     def __init__(self, ledger: Ledger, timeline: Timeline, folder: Path) -> None:
-        self._ledger, self._store, self._model = ledger, ledger.store, ledger.model
+        self._ledger, self._model = ledger, ledger.model
+        self._store = MarkedStore(ledger.store, ledger.model)
+        self._removed: set[str] = set()
         self._timeline, self._folder = timeline, folder
         self._seen: set[tuple[str, str]] = set()
 
@@ -195,7 +201,21 @@ class _Walk:
         named = {version.fit, *version.baselines.values(), *version.candidates.values(), *(fit.members or ())}
         for key in sorted(named):
             self._fit(fit_of(self._store, version, key))
-        return f"its record, {len(named)} fits, their rows, code and model files are those that they are named by"
+        sentence = f"its record, {len(named)} fits, their rows, code and model files are those that they are named by"
+        return f"{sentence}; {self._tidied()}" if self._removed else sentence
+
+    def _tidied(self) -> str:
+        """Say what was not there because it was removed on record, and begin anew."""
+        said = f"but {len(self._removed)} objects that were removed. {min(self._removed)}"
+        self._removed.clear()
+        return said
+
+    @contextmanager
+    def _unless_removed(self) -> Iterator[None]:
+        try:
+            yield
+        except ObjectRemoved as error:
+            self._removed.add(error.message)
 
     def rebuild(self, entry: Entry) -> str:
         """Hold a rebuild against its report, and both versions against each other: only libraries and platform may differ."""
@@ -297,13 +317,15 @@ class _Walk:
         for source in snapshot.sources:
             for pinned in source.partitions:
                 if self._new("partitions", f"{source.partition_key(pinned)} {pinned.file}"):
-                    check_partition(self._store, source, pinned)
+                    with self._unless_removed():
+                        check_partition(self._store, source, pinned)
         if snapshot.excluded is not None:
             self._content("quarantine", ".parquet", snapshot.excluded)
 
     def _content(self, folder: str, suffix: str, digest: str) -> None:
         if self._new(folder, f"{digest}{suffix}"):
-            get_content(self._store, f"{self._model}/{folder}", suffix, digest)
+            with self._unless_removed():
+                get_content(self._store, f"{self._model}/{folder}", suffix, digest)
 
     def _new(self, folder: str, name: str) -> bool:
         new = (folder, name) not in self._seen

@@ -14,5 +14,6 @@ PUBLIC: tuple[str, ...] = (
     "probe",
     "remembering",
     "store",
+    "tombstones",
 )
 """The modules that other rooms may import."""

@@ -9,11 +9,12 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from include.errors import ObjectMissing, StoreError, StoreUnavailable
-from include.storage.store import check_key, check_prefix, is_key
+from include.storage.store import StoredObject, check_key, check_prefix, is_key
 
 # Bodies are written here first. The name is no key, so nothing in it can be read or listed as an object.
 _WRITING = "~writing"
@@ -27,7 +28,7 @@ _PERMANENT = {
 
 
 class LocalStore:
-    """An `ObjectStore` in a folder.
+    """A `PrunableStore` in a folder.
 
     A body is written to a file of its own, synced, and then linked under its key: link(2) is atomic and refuses a name that
     is taken, on local file systems and on NFS. A process killed at any point leaves at most a file that is no object, which
@@ -82,6 +83,25 @@ class LocalStore:
         """Yield the keys that start with ``prefix``, ascending, those greater than ``after`` if it is given."""
         check_prefix(prefix)
         return self._walk(prefix[: prefix.rfind("/") + 1], prefix, after or "")
+
+    def inventory(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield what `list` yields, with size and age; what is removed meanwhile is left out."""
+        for key in self.list(prefix):
+            with self._answering(key):
+                try:
+                    found = os.stat(self._path(key))  # noqa: PTH116
+                except FileNotFoundError:
+                    continue
+            yield StoredObject(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def delete(self, key: str) -> bool:
+        """Remove an object for good; see `PrunableStore.delete`. Its folder stays: a writer may be about to use it."""
+        path = Path(self._path(key))
+        with self._answering(key):
+            if path.parent.is_dir():
+                path.unlink(missing_ok=True)
+                _sync(path.parent)
+        return True
 
     def _walk(self, folder: str, prefix: str, after: str) -> Iterator[str]:
         place = f"{self.root}/{folder}".rstrip("/")

@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 from include.errors import ConfigError
 from include.storage.local import LocalStore
-from include.storage.store import ObjectStore
+from include.storage.store import PrunableStore
 
 
-def open_store(url: str, *, s3_client: Callable[[], Any] | None = None) -> ObjectStore:
+def open_store(url: str, *, s3_client: Callable[[], Any] | None = None) -> PrunableStore:
     """Return the store at ``url``; nothing is read or written yet, and a server that can't keep a ledger is refused at the first write.
 
     Parameters

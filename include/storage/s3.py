@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 
 from include.errors import ObjectCorrupt, ObjectMissing, StoreError, StoreUnavailable
-from include.storage.store import check_key, check_prefix, is_key
+from include.storage.store import StoredObject, check_key, check_prefix, is_key
 
 _CONFLICTS = 8  # answers 409 in a row before giving up: about six seconds
 _PASSING = {
@@ -36,7 +36,7 @@ _PASSING = {
 
 
 class S3Store:
-    """An `ObjectStore` in S3, under ``prefix`` of ``bucket``.
+    """A `PrunableStore` in S3, under ``prefix`` of ``bucket``.
 
     Parameters
     ----------
@@ -112,16 +112,30 @@ class S3Store:
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         """Yield the keys that start with ``prefix``, ascending, those greater than ``after`` if it is given."""
         check_prefix(prefix)
-        return self._pages(prefix, {"StartAfter": self._folder + after} if after else {})
+        return (one.key for one in self._pages(prefix, {"StartAfter": self._folder + after} if after else {}))
 
-    def _pages(self, prefix: str, start: dict[str, str]) -> Iterator[str]:
+    def inventory(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield what `list` yields, with size and age, in the same calls."""
+        check_prefix(prefix)
+        return self._pages(prefix, {})
+
+    def delete(self, key: str) -> bool:
+        """Remove an object for good; see `PrunableStore.delete`. It takes ``s3:DeleteObject``, which no other task needs."""
+        check_key(key)
+        with self._answering(key):
+            answer = self.client.delete_object(Bucket=self.bucket, Key=self._folder + key)
+        # A bucket with versioning hides the object and keeps its bytes.
+        return not answer.get("DeleteMarker", False)
+
+    def _pages(self, prefix: str, start: dict[str, str]) -> Iterator[StoredObject]:
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self._folder + prefix, **start
         )
         with self._answering(prefix):
             for page in pages:
-                keys = (found["Key"].removeprefix(self._folder) for found in page.get("Contents", ()))
-                yield from filter(is_key, keys)
+                for found in page.get("Contents", ()):
+                    if is_key(key := found["Key"].removeprefix(self._folder)):
+                        yield StoredObject(key, found["Size"], found["LastModified"])
 
     @contextlib.contextmanager
     def _answering(self, key: str) -> Iterator[None]:

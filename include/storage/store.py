@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -42,11 +44,28 @@ def _refused(what: str, text: str) -> StoreError:
     )
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as a listing knows it.
+
+    Attributes
+    ----------
+    size : int
+        In bytes.
+    written : datetime
+        When its bytes were written, by the store's clock.
+    """
+
+    key: str
+    size: int
+    written: datetime
+
+
 class ObjectStore(Protocol):
     """Objects under keys such as ``flight_delay/ledger/00000000.json``; written once, never changed.
 
     Keys are relative POSIX paths of ``[A-Za-z0-9._=-]`` segments (`check_key`); no key is the folder of another. An object is visible whole or not at all, and once
-    ``put_if_absent`` has returned it survives a crash. There is no overwrite and no delete: the ledger is the only state.
+    ``put_if_absent`` has returned it survives a crash. There is no overwrite, and no delete but by `PrunableStore`: the ledger is the only state.
     Every method raises `StoreUnavailable` when the store does not answer.
     """
 
@@ -70,3 +89,19 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         """Yield the keys that start with ``prefix``, ascending, those greater than ``after`` if it is given."""
+
+
+class PrunableStore(ObjectStore, Protocol):
+    """A store for retention and erasure alone, which may remove objects; whoever else is given a store can't."""
+
+    def inventory(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield what `list` yields, with size and age: as many calls as `list` makes."""
+
+    def delete(self, key: str) -> bool:
+        """Remove an object for good, and one that is not there as well, so that it can be repeated.
+
+        Returns
+        -------
+        bool
+            Whether the bytes are gone; False where a bucket keeps them as a former version, which only its own rules expire.
+        """

@@ -12,6 +12,7 @@ from ratchet_operators.declarations import (
     refuse_broken_models,
     retrain_schedule,
     score_schedule,
+    tidy_schedule,
 )
 from ratchet_operators.deliver import Deliver
 from ratchet_operators.evaluate import Evaluate
@@ -25,6 +26,7 @@ from ratchet_operators.resources import assign_resources
 from ratchet_operators.score import IngestInterval, Score
 from ratchet_operators.select import Select
 from ratchet_operators.settle import Settle
+from ratchet_operators.tidy import Tidy
 from ratchet_operators.train import Train
 from ratchet_operators.trigger_forms import (
     audit_form,
@@ -34,6 +36,7 @@ from ratchet_operators.trigger_forms import (
     reproduce_form,
     rollback_form,
     score_form,
+    tidy_form,
 )
 from ratchet_operators.withdraw import Withdraw
 
@@ -56,6 +59,7 @@ __all__ = [
     "Score",
     "Select",
     "Settle",
+    "Tidy",
     "Train",
     "Withdraw",
     "assign_resources",
@@ -74,4 +78,6 @@ __all__ = [
     "rollback_form",
     "score_form",
     "score_schedule",
+    "tidy_form",
+    "tidy_schedule",
 ]

@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 
 def declared_models(
-    family: str, dag_file: str, *, timed: bool = False, monitored: bool = False, audited: bool = False
+    family: str,
+    dag_file: str,
+    *,
+    timed: bool = False,
+    monitored: bool = False,
+    audited: bool = False,
+    tidied: bool = False,
 ) -> list[ModelConfig]:
     """Return the models to build DAGs ``<family>_<model>`` for; those that can't be used are left out.
 
@@ -49,6 +55,8 @@ def declared_models(
         Leave out models without ``schedule.monitor``.
     audited : bool
         Leave out models without ``schedule.audit``.
+    tidied : bool
+        Leave out models without ``retention``.
     """
     wanted = get_parsing_context().dag_id
     if wanted and not wanted.startswith(f"{family}_"):
@@ -61,6 +69,7 @@ def declared_models(
         if not (timed and model.data.timeless)
         and not (monitored and model.schedule.monitor is None)
         and not (audited and model.schedule.audit is None)
+        and not (tidied and not model.is_tidied)
     ]
 
 
@@ -114,6 +123,11 @@ def audit_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
     """Return when a part of what a model's ledger names is audited."""
     audits = model.schedule.audits
     return None if audits is None else _timetable(audits.cron, model.schedule.timezone)
+
+
+def tidy_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
+    """Return when what nothing needs any more of a model is looked for."""
+    return _timetable(model.retention.cron, model.schedule.timezone)
 
 
 def upstream_assets(named: Iterable[str]) -> list[AssetRef]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from include.registry.ledger import Ledger
-    from include.storage.store import ObjectStore
+    from include.storage.store import ObjectStore, PrunableStore
 
 log = logging.getLogger(__name__)
 
@@ -106,12 +106,22 @@ class RatchetOperator(BaseOperator):
 
     def open_store(self) -> ObjectStore:
         """Open the artifact store; for S3 with the deployment's Airflow connection. Records that a task reads twice it reads once."""
-        from include.storage.opening import open_store
         from include.storage.remembering import RememberingStore
+
+        store = self.open_prunable_store()
+        if self.model.get("retention"):  # what the task needs of what is marked for removal stays
+            from include.storage.tombstones import MarkedStore
+
+            return RememberingStore(MarkedStore(store, str(self.model["name"]), keep=lambda: datetime.now(UTC)))
+        return RememberingStore(store)
+
+    def open_prunable_store(self) -> PrunableStore:
+        """Open the artifact store for a task that removes from it."""
+        from include.storage.opening import open_store
         from ratchet_operators.connections import s3_client
 
         settings = Settings.from_environment()
-        return RememberingStore(open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection)))
+        return open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
 
     def open_ledger(self) -> Ledger:
         """Open the model's ledger; what is written to it is counted, once, among Airflow's metrics."""

@@ -105,6 +105,19 @@ def audit_form(model: ModelConfig) -> dict[str, Param]:
     }
 
 
+def tidy_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the trigger form of a model's tidying; valid as it opens."""
+    return {
+        "remove": Param(
+            model.retention.remove,
+            type="boolean",
+            title="Remove",
+            description="Mark what nothing needs, and remove what was marked longer ago than the grace period. Off: say what would be removed.",
+            section="What to do",
+        )
+    }
+
+
 def rollback_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a rollback; it can be sent once a reason is typed."""
     return {

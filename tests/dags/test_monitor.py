@@ -71,6 +71,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
             text = text.replace("schedule: {", f"schedule: {{monitor: {monitor}, ")
         if name == "plain":
             text = text.replace("schedule: {", 'schedule: {audit: "@weekly", ')
+            text += '\nretention: {scores: 13mo, cron: "0 5 * * 0"}\n'
         path.write_text(f"{text}\nwatch: {{retrain: {watch}}}\n")
     return folder
 
@@ -92,6 +93,11 @@ def test_only_a_model_that_is_watched_has_a_monitor(found: Any) -> None:
 def test_only_a_model_that_is_audited_has_an_audit(found: Any) -> None:
     assert {name for name in found if name.startswith("audit_")} == {"audit_plain"}
     assert found["audit_plain"]["schedule"] == "0 0 * * 0" and found["audit_plain"]["graph"] == {"audit": []}
+
+
+def test_only_a_model_that_says_how_long_it_keeps_what_is_tidied(found: Any) -> None:
+    assert {name for name in found if name.startswith("tidy_")} == {"tidy_plain"}
+    assert found["tidy_plain"]["schedule"] == "0 5 * * 0" and found["tidy_plain"]["graph"] == {"tidy": []}
 
 
 def test_alarms_wake_the_retraining_of_a_model_that_declares_it(found: Any) -> None:

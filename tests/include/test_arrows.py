@@ -25,6 +25,7 @@ ROOMS = [
     "scoring",
     "audit",
     "monitoring",
+    "retention",
     "notebook",
     "serving",
     "reproduction",

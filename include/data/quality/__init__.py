@@ -5,6 +5,7 @@ Not here: drift after promotion (`include.monitoring`), leakage checks (`include
 
 PUBLIC: tuple[str, ...] = (
     "check",
+    "check_report",
     "expectations",
     "page",
 )

@@ -1,0 +1,31 @@
+"""Remove what nothing needs any more of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator, now
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class Tidy(RatchetOperator):
+    """Say what nothing needs any more by the model's `retention`; remove it where the declaration or the form says so."""
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return how many objects were removed and marked, or would be."""
+        from include.retention.tidy import tidy
+
+        by_schedule = context["dag_run"].run_type in OF_SCHEDULE
+        remove = self.config.retention.remove if by_schedule else bool(context["params"]["remove"])
+        done = tidy(self.open_prunable_store(), self.config, at=now(context), remove=remove)
+        for line in done.told().splitlines():
+            self.log.info(line)
+        return {
+            "config": self.identity,
+            "dry": done.dry,
+            "removed": len(done.removed),
+            "marked": len(done.marked),
+            "waiting": len(done.waiting),
+        }
