@@ -1,4 +1,4 @@
-"""What is measured of the challenger alone, whatever it is compared with: once for a fit and a holdout, on record for good."""
+"""Measurements of the challenger alone, independent of the models that it is compared with: made once for a fit and a holdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ratchet's operators: one a word of the chain, each a thin shell around a function of ``include``."""
+"""Ratchet's Airflow operators: one for each step of a run; each calls a function of ``include``."""
 
 from ratchet_operators.approve import Approve
 from ratchet_operators.audit import Audit

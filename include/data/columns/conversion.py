@@ -1,4 +1,4 @@
-"""Columns in the six types that model.yaml knows; whatever a driver delivers becomes one of them, exactly or not at all."""
+"""Conversion of columns to the six declared types; a value that can't be kept exactly is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a model's `features` to the first half of its pipeline; all of it learns from the rows that it is fitted on."""
+"""The column transformer that a model's `features` declare: the first half of its pipeline."""
 
 from __future__ import annotations
 
