@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from include.errors import RequestError, nearest
-from include.serving.live_versions import LiveModel, LiveModels, Served
+from include.serving.live_versions import ALIAS, LiveModel, LiveModels, Served
 from include.serving.prediction_service import Chosen
 
 
@@ -48,8 +48,9 @@ def requested_version(model: LiveModel, request: Request) -> Served:
     wanted = request.path_params.get("version")
     if wanted is None or wanted == champion.version:
         return champion
-    beside = model.beside
-    if beside is not None and wanted == beside.version:
+    beside, challenger = model.beside, model.declared.serving.challenger
+    named = None if challenger is None else f"{ALIAS}{wanted}" == challenger.version
+    if beside is not None and (named or wanted == beside.version):
         return beside
     known = [champion.version, *([beside.version] if beside else [])]
     raise RequestError("That version is not in memory.", status=404, expected=" or ".join(known))

@@ -6,6 +6,7 @@ stored (`include.data.frames`).
 
 PUBLIC: tuple[str, ...] = (
     "ingest",
+    "lateness",
     "slot_reading",
 )
 """The modules that other rooms may import."""
