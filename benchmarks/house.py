@@ -28,6 +28,38 @@ EXCEPTIONS: dict[str, str] = {
 }
 """What may stay as it is, with the reason."""
 
+LONGER: dict[str, tuple[int, str]] = {
+    "include/audit/offline_check.py": (
+        280,
+        "an audit pack brings this one file as its verifier, so it imports nothing of ours",
+    ),
+    "include/command_line/app.py": (560, "the commands, one function each: their options are their documentation"),
+    "include/config/model.py": (290, "what the sections of one declaration must agree on"),
+    "include/data/quality/expectations.py": (310, "the bridge to Great Expectations, a third of it docstrings"),
+    "include/data/sources/file_listing.py": (290, "listing on disk and on S3 by one set of rules"),
+    "include/data/sources/formats/text.py": (310, "CSV and JSON Lines share how bad values are found and named"),
+    "include/drafting/draft.py": (255, "a quarter of it is what a person is told of the draft"),
+    "include/monitoring/alarms.py": (360, "one fold over a watch log, with the types that it makes"),
+    "include/monitoring/drift/change_detection.py": (255, "a procedure with its derivation: 140 lines are code"),
+    "include/monitoring/drift/data_faults.py": (310, "a list of faults, one function each"),
+    "include/monitoring/drift/references.py": (
+        440,
+        "what a champion's reference keeps, and how it is learned and stored",
+    ),
+    "include/monitoring/monitor.py": (390, "one look at an interval, from its rows to the log"),
+    "include/monitoring/performance/estimated.py": (290, "estimators with their derivation: 180 lines are code"),
+    "include/registry/ledger.py": (350, "the operations that write one log: 190 lines are code"),
+    "include/registry/verification.py": (370, "one walk over all that a ledger names"),
+    "include/reproduction/rebuild.py": (280, "one procedure and its report: under 200 lines are code"),
+    "include/scoring/delivered_table.py": (260, "one transaction in two dialects of SQL: 180 lines are code"),
+    "include/serving/live_versions.py": (310, "loading and swapping the versions that a server answers with"),
+    "include/serving/protocol/open_inference.py": (265, "one protocol, reading and writing: under 200 lines are code"),
+    "include/serving/protocol/row_schema.py": (315, "the checks of each type of a request's values"),
+    "include/signing/heads.py": (270, "one class with its threats in docstrings: 164 lines are code"),
+    "include/storage/tombstones.py": (260, "one log of what was removed, with its proof"),
+}
+"""Modules that are longer than `MOST_LINES`, how long each may be, and why it is one module."""
+
 
 def modules() -> Iterator[Path]:
     """Yield the product's Python files."""
@@ -38,11 +70,13 @@ def modules() -> Iterator[Path]:
 
 
 def long_modules() -> Iterator[tuple[str, str]]:
-    """Yield modules with too many lines."""
+    """Yield modules with too many lines; those of `LONGER` with more than it gives them."""
     for path in modules():
+        name = str(path.relative_to(ROOT))
         lines = len(path.read_text().splitlines())
-        if lines > MOST_LINES:
-            yield str(path.relative_to(ROOT)), f"{lines} lines"
+        most = LONGER.get(name, (MOST_LINES, ""))[0]
+        if lines > most:
+            yield name, f"{lines} lines, {most} are allowed"
 
 
 def large_packages() -> Iterator[tuple[str, str]]:
@@ -78,8 +112,11 @@ def undescribed() -> Iterator[tuple[str, str]]:
 def main() -> None:
     """Print what is found, and what is excused."""
     left = 0
+    sys.stdout.write("Longer modules, with the reason:\n")
+    for name, (most, why) in LONGER.items():
+        sys.stdout.write(f"  {name}: up to {most} lines ({why})\n")
     for title, found in (
-        (f"Modules of more than {MOST_LINES} lines", long_modules()),
+        (f"Modules of more lines than {MOST_LINES}, or than they are given", long_modules()),
         (f"Packages of more than {MOST_MODULES} modules", large_packages()),
         ("Public functions whose docstrings leave something out", undescribed()),
     ):

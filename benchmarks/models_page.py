@@ -65,6 +65,7 @@ def main() -> None:
     wanted = parser.parse_args()
     os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="ratchet-benchmark-"))
     from ratchet_ui import pages
+    from ratchet_ui.comparison_page import draw_comparison
     from ratchet_ui.page_cache import page_cache
 
     with tempfile.TemporaryDirectory(prefix="ratchet-benchmark-") as folder:
@@ -75,7 +76,7 @@ def main() -> None:
             "overview": lambda: pages.draw_models(found, viewer, "", now=now),  # type: ignore[arg-type]
             "model": lambda: pages.draw_model(found, viewer, "model_000", "", page=1, now=now),  # type: ignore[arg-type]
             "version": lambda: pages.draw_version(found, viewer, "model_000", big[-1], ""),  # type: ignore[arg-type]
-            "compare": lambda: pages.draw_comparison(found, "model_000", big[-3], big[-1], ""),
+            "compare": lambda: draw_comparison(found, "model_000", big[-3], big[-1], ""),
         }
         print(f"{wanted.models} models, one of {wanted.versions} versions; milliseconds")  # noqa: T201 (a program's output)
         print(f"{'page':10} {'cold':>8} {'median':>8} {'slowest':>8} {'kB':>7}")  # noqa: T201

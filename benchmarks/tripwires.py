@@ -28,8 +28,8 @@ import pandas as pd
 from include.config.model import ModelConfig
 from include.config.sections.data import LOT
 from include.leakage.shuffled_labels import shuffled_labels
+from include.training.declared_recipes import recipe_of
 from include.training.fit_pipeline import fit_model
-from include.training.recipe import recipe_of
 from include.training.training_rows import TrainingRows
 
 ROWS = 1_000

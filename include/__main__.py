@@ -1,4 +1,4 @@
-"""What a person types: ``python -m include demo`` and ``python -m include up``, which ``make`` calls."""
+"""Entry point of the command line: ``python -m include COMMAND``."""
 
 from include.command_line.app import main
 

@@ -1,4 +1,4 @@
-"""What Ratchet adds to Airflow itself."""
+"""The Airflow plugin: it registers the Models page and the listeners."""
 
 from __future__ import annotations
 

@@ -12,8 +12,7 @@ from include.config.load import load_model
 from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
-from include.evaluation.evidence import Evidence
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import Evidence, load_evidence
 from include.monitoring.monitor import Monitored, monitor
 from include.registry.ledger import Ledger
 from include.scoring.score import score

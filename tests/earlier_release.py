@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from include.evaluation.evidence import Evidence
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import Evidence, load_evidence
 from include.registry.ledger import Ledger
 from include.storage.content import canonical_json, get_json, put_content
 from include.storage.local import LocalStore

@@ -11,7 +11,7 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.evaluation.evidence import Holdout, Subject
-from include.evaluation.explanations import Curves
+from include.evaluation.explanation.results import Curves
 from include.registry.gate.judgement import policy_digest
 from include.registry.version_states import Decision, Outcome
 from include.registry.versions import Version, id_of

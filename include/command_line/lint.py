@@ -22,9 +22,10 @@ from include.evaluation.holdout_rows import holdout_columns
 from include.evaluation.metrics.business_cost import cost_matrix
 from include.evaluation.metrics.slices import slice_levels
 from include.storage.local import LocalStore
+from include.training.declared_recipes import recipe_of
 from include.training.model_selection.search import check_search
 from include.training.preprocessing.target import check_classes, count_classes
-from include.training.recipe import Recipe, recipe_of
+from include.training.recipe import Recipe
 from include.training.training_rows import training_rows
 
 

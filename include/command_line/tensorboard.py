@@ -8,7 +8,7 @@ from pathlib import Path
 
 from include.config.model import ModelConfig
 from include.errors import ConfigError, ObjectMissing
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import load_evidence
 from include.monitoring.report.watch_report import watch_report
 from include.registry.ledger import Ledger
 from include.storage.store import ObjectStore

@@ -9,7 +9,8 @@ from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError, nearest
 from include.evaluation.gains import Measured
-from include.monitoring.report.watch_report import WatchedInterval, watch_report
+from include.monitoring.report.watch_report import watch_report
+from include.monitoring.report.watched_intervals import WatchedInterval
 from include.storage.store import ObjectStore
 
 _INTERVALS = 14

@@ -14,11 +14,10 @@ from include.config.model import ModelConfig
 from include.data.request_files import ANSWERED, AT, CHALLENGED, ROLE, read_requests, requests_in, written_out
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
-from include.evaluation.compared_models import ComparedModel, of_classes
+from include.evaluation.compared_models import ComparedModel
 from include.evaluation.comparison import compare
-from include.evaluation.evidence import CanaryAnswers
-from include.evaluation.gains import Measured, Role
-from include.evaluation.scored_rows import Scored
+from include.evaluation.gains import CanaryAnswers, Measured, Role
+from include.evaluation.scored_rows import Scored, of_classes
 from include.evaluation.uncertainty.bootstrap import draw
 from include.storage.content import digest_json
 from include.storage.store import ObjectStore

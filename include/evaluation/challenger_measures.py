@@ -1,4 +1,4 @@
-"""What is measured of the challenger alone, whatever it is compared with: once for a fit and a holdout, on record for good."""
+"""Measurements of the challenger alone, independent of the models that it is compared with: made once for a fit and a holdout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -23,7 +24,7 @@ from include.evaluation.explanation.learning_curve import learning_curve
 from include.evaluation.explanation.overfitting import sample_positions, train_scores
 from include.evaluation.explanation.partial_dependence import partial_dependence
 from include.evaluation.explanation.permutation_importance import permutation_importance
-from include.evaluation.explanations import (
+from include.evaluation.explanation.results import (
     BehaviourResult,
     Dependence,
     Importance,
@@ -35,6 +36,7 @@ from include.evaluation.holdout_rows import HoldoutRows, holdout_declaration, un
 from include.evaluation.metrics.declared_metrics import with_declared_terms
 from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
+from include.evaluation.uncertainty.intervals import rounded
 from include.storage.answers import find_answer, keep_answer
 from include.storage.content import digest_json
 from include.storage.store import ObjectStore
@@ -194,3 +196,24 @@ def _learning(
 
 
 _ADAPTER = TypeAdapter(ChallengerMeasures)
+
+
+def latency(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame, clock: Callable[[], float]) -> float:
+    """Return milliseconds per 1,000 rows: the median of five predictions of a thousand.
+
+    Parameters
+    ----------
+    fit : FitRecord
+        Gives the columns that the pipeline reads.
+    frame : pd.DataFrame
+        Rows to predict; the first 1,000 are used.
+    clock : callable
+        Returns seconds, such as `time.perf_counter`.
+    """
+    rows = frame[list(fit.columns)].head(1000)
+    seconds = []
+    for _ in range(5):
+        start = clock()
+        predict_scores(pipeline, rows)
+        seconds.append(clock() - start)
+    return rounded(median(seconds) * 1e6 / len(rows))

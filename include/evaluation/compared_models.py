@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +14,13 @@ from include.data.random_split import is_random_split
 from include.data.snapshots import Snapshot
 from include.errors import DataError, EvaluationError, ModelFileRefused, ObjectCorrupt, ObjectMissing
 from include.evaluation.evidence import Subject, Validation
-from include.evaluation.scored_rows import Scored
-from include.evaluation.uncertainty.intervals import rounded
+from include.evaluation.gains import Role
+from include.evaluation.holdout_rows import HoldoutRows, Obstacle
+from include.evaluation.scored_rows import Scored, of_classes
 from include.storage.content import get_content, to_iso
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
 from include.training.library_versions import changed_libraries, name_changes
-from include.training.metrics.scoring import DEFAULT_THRESHOLD
 from include.training.persistence.model_file import load, predict_scores
 
 if TYPE_CHECKING:
@@ -120,31 +119,6 @@ def score_incumbent(
     return of_classes(score_rows(pipeline, incumbent, frame), incumbent.classes, classes)
 
 
-def of_classes(scored: Scored, own: tuple[Any, ...] | None, classes: tuple[Any, ...] | None) -> Scored:
-    """Return a model's scores as those of other classes than its own.
-
-    Parameters
-    ----------
-    scored : Scored
-        Of shape (n_rows,), the probability of the second, where the model knows two classes; else (n_rows, n_own).
-    own : tuple of the classes that the model knows
-    classes : tuple of the classes that are asked for
-        One that the model does not know has no probability. Of two, both are known, and the score is what they have of
-        the probability together.
-    """
-    if own == classes or own is None or classes is None:
-        return scored
-    score = scored.score
-    if len(own) == 2 and len(classes) == 2:  # the same two, the other one positive: called where the first was not
-        return Scored(1 - score, None if scored.threshold is None else float(np.nextafter(1 - scored.threshold, 2)))
-    each = np.column_stack([1 - score, score]) if score.ndim == 1 else score
-    asked = np.column_stack([each[:, own.index(value)] if value in own else np.zeros(len(each)) for value in classes])
-    if len(classes) > 2:
-        return Scored(asked, None)
-    both = asked.sum(axis=1)
-    return Scored(np.divide(asked[:, 1], both, out=np.zeros(len(both)), where=both > 0), DEFAULT_THRESHOLD)
-
-
 def score_unmitigated(store: ObjectStore, fit: FitRecord, frame: pd.DataFrame) -> Scored | None:
     """Ask the same recipe without its mitigation of unfairness; None where there is none on record."""
     if fit.unmitigated is None:
@@ -152,6 +126,57 @@ def score_unmitigated(store: ObjectStore, fit: FitRecord, frame: pd.DataFrame) -
     pipeline = load_model_file(store, fit.model, fit.unmitigated.model_file)
     score = np.asarray(predict_scores(pipeline, frame[list(pipeline.feature_names_in_)]), dtype=float)
     return Scored(score, fit.unmitigated.threshold)
+
+
+def score_models(
+    store: ObjectStore,
+    task: str,
+    judged: HoldoutRows,
+    fits: Mapping[Role, FitRecord],
+    incumbent: ComparedModel | None,
+    snapshot: Snapshot,
+) -> tuple[Scored, dict[Role, Scored], Obstacle | None]:
+    """Predict the holdout rows with every model, once.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    task : str
+        The model's task.
+    judged : HoldoutRows
+        The rows, and each model's inputs.
+    fits : mapping of Role to FitRecord
+        The challenger and the baselines.
+    incumbent : ComparedModel or None
+    snapshot : Snapshot
+        Of the holdout rows.
+
+    Returns
+    -------
+    Scored, dict of Role to Scored, Obstacle or None
+        The challenger's predictions of its own classes, every model's of the classes that are judged, and what keeps the
+        incumbent from being compared.
+    """
+    own = score_rows(open_model(store, fits["challenger"]), fits["challenger"], judged.frame)
+    models: dict[Role, Scored] = {"challenger": of_classes(own, fits["challenger"].classes, judged.classes)}
+    for role in [role for role in fits if role != "challenger"]:
+        scored = score_rows(open_model(store, fits[role]), fits[role], judged.inputs[role])
+        models[role] = of_classes(scored, fits[role].classes, judged.classes)
+    if (unmitigated := score_unmitigated(store, fits["challenger"], judged.frame)) is not None:
+        models["unmitigated"] = unmitigated
+    if incumbent is None:
+        return own, models, judged.obstacle
+    obstacle = judged.obstacle
+    if seen := overlap(incumbent.fit, snapshot):
+        obstacle = Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.")
+    if obstacle is None:
+        try:
+            models["incumbent"] = score_incumbent(
+                store, incumbent.fit, task, judged.classes, judged.inputs["incumbent"]
+            )
+        except CannotPredict as error:
+            obstacle = Obstacle(error.message, error.remedy or "Train the incumbent's recipe again on today's schema.")
+    return own, models, obstacle
 
 
 def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
@@ -162,27 +187,6 @@ def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
     if is_random_split(after):
         return "it was fitted with a smaller `data.holdout`, to rows that are in the holdout now"
     return f"it was fitted on rows until {to_iso(until)}, and the holdout begins at {to_iso(after)}"
-
-
-def latency(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame, clock: Callable[[], float]) -> float:
-    """Return milliseconds per 1,000 rows: the median of five predictions of a thousand.
-
-    Parameters
-    ----------
-    fit : FitRecord
-        Gives the columns that the pipeline reads.
-    frame : pd.DataFrame
-        Rows to predict; the first 1,000 are used.
-    clock : callable
-        Returns seconds, such as `time.perf_counter`.
-    """
-    rows = frame[list(fit.columns)].head(1000)
-    seconds = []
-    for _ in range(5):
-        start = clock()
-        predict_scores(pipeline, rows)
-        seconds.append(clock() - start)
-    return rounded(median(seconds) * 1e6 / len(rows))
 
 
 def subject_of(fit: FitRecord) -> Subject:

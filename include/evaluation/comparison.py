@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.evaluation.gains import Family, Gain, Measured, PredictionChurn, Role, SliceScores
-from include.evaluation.metric_values import terms_by_role, values_of
+from include.evaluation.metrics.metric_values import terms_by_role, values_of
 from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.bootstrap import Resampling, effective_units
 from include.evaluation.uncertainty.delong import delong_interval

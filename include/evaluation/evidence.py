@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from include.config.names import METRICS, SIMPLE_BASELINE
-from include.evaluation.explanations import (
+from include.config.names import SIMPLE_BASELINE
+from include.evaluation.explanation.results import (
     BehaviourResult,
     Cluster,
     Curves,
@@ -19,8 +18,20 @@ from include.evaluation.explanations import (
     LinearModel,
     TrainScores,
 )
-from include.evaluation.gains import Fairness, Family, Gain, Measured, PredictionChurn, Role, SliceScores
+from include.evaluation.gains import (
+    CanaryAnswers,
+    Fairness,
+    Family,
+    Gain,
+    Measured,
+    PredictionChurn,
+    Role,
+    SliceScores,
+    difference,
+)
 from include.leakage.tripwire import Tripwire
+from include.storage.content import get_content
+from include.storage.store import ObjectStore
 
 EQUAL_ROWS = "set of equal rows"
 """What is resampled of a table without ids in which rows are equal; see `Units`."""
@@ -101,39 +112,6 @@ class UnlabelledRows:
     def share(self) -> float:
         """The share of rows without a label."""
         return self.unlabelled / self.rows if self.rows else 0.0
-
-
-@dataclass(frozen=True)
-class CanaryAnswers:
-    """What the challenger answered to requests of its share of entities, beside what the incumbent answered to the others.
-
-    Parameters
-    ----------
-    metric : str
-    by : str
-        The column whose values are the entities.
-    share : float
-        The share of entities that the declaration gives the challenger.
-    rows, entities : dict of role to int
-        Labelled rows that each answered, and how many entities they are of.
-    scores : dict of role to Measured
-        The metric of what was answered, on rows of its own for each: entities are resampled.
-    files : str
-        Digest of the names of the request log's files that were read.
-    """
-
-    metric: str
-    by: str
-    share: float
-    rows: dict[Role, int]
-    entities: dict[Role, int]
-    scores: dict[Role, Measured]
-    files: str
-
-    @property
-    def gain(self) -> Measured:
-        """How much better the challenger did, with the 95 % interval of a difference of two independent estimates."""
-        return difference(self.metric, self.scores["challenger"], self.scores["incumbent"])
 
 
 @dataclass(frozen=True)
@@ -260,26 +238,9 @@ class Evidence:
         return _ADAPTER.validate_json(body)
 
 
-def difference(metric: str, one: Measured, other: Measured) -> Measured:
-    """Return how much better one measurement is than another on other rows; positive is better for every metric.
-
-    The interval is that of a difference of two independent estimates, recovered from their own intervals (Zou and Donner 2008,
-    "Construction of confidence limits about effect measures: a general approach", Statistics in Medicine 27).
-
-    Parameters
-    ----------
-    metric : str
-    one, other : Measured
-        Their values in the metric's own unit, with two-sided 95 % intervals.
-    """
-    more, less = (one, other) if METRICS[metric].greater_is_better else (other, one)
-    if more.value is None or less.value is None:
-        return Measured(None, None, None, one.undefined or other.undefined)
-    found = more.value - less.value
-    if more.low is None or more.high is None or less.low is None or less.high is None:
-        return Measured(found, None, None, one.undefined or other.undefined)
-    low = found - hypot(more.value - more.low, less.high - less.value)
-    return Measured(found, low, found + hypot(more.high - more.value, less.value - less.low))
+def load_evidence(store: ObjectStore, model: str, digest: str) -> Evidence:
+    """Return the evidence named ``digest``; raises `ObjectMissing`, `ObjectCorrupt`."""
+    return Evidence.from_bytes(get_content(store, f"{model}/evidence", ".json", digest))
 
 
 _ADAPTER = TypeAdapter(Evidence)

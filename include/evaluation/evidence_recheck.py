@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
-from include.evaluation.compared_models import of_classes, open_model, score_rows
+from include.evaluation.compared_models import open_model, score_rows
 from include.evaluation.evidence import Evidence
 from include.evaluation.gains import Role
 from include.evaluation.holdout_rows import read_holdout_rows, target_of
 from include.evaluation.metrics.curves import curves_of
-from include.evaluation.scored_rows import Scored
+from include.evaluation.scored_rows import Scored, of_classes
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
 from include.training.provenance import Provenance

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import hypot
 from statistics import NormalDist
 from typing import Literal
+
+from include.config.names import METRICS
 
 Role = Literal["challenger", "incumbent", "trivial", "simple", "unmitigated"]
 
@@ -167,3 +170,58 @@ class Fairness:
     scores: dict[Role, Measured]
     rates: tuple[GroupRates, ...] = ()
     """The groups' rates; with the first measure of a slice only."""
+
+
+@dataclass(frozen=True)
+class CanaryAnswers:
+    """What the challenger answered to requests of its share of entities, beside what the incumbent answered to the others.
+
+    Parameters
+    ----------
+    metric : str
+    by : str
+        The column whose values are the entities.
+    share : float
+        The share of entities that the declaration gives the challenger.
+    rows, entities : dict of role to int
+        Labelled rows that each answered, and how many entities they are of.
+    scores : dict of role to Measured
+        The metric of what was answered, on rows of its own for each: entities are resampled.
+    files : str
+        Digest of the names of the request log's files that were read.
+    """
+
+    metric: str
+    by: str
+    share: float
+    rows: dict[Role, int]
+    entities: dict[Role, int]
+    scores: dict[Role, Measured]
+    files: str
+
+    @property
+    def gain(self) -> Measured:
+        """How much better the challenger did, with the 95 % interval of a difference of two independent estimates."""
+        return difference(self.metric, self.scores["challenger"], self.scores["incumbent"])
+
+
+def difference(metric: str, one: Measured, other: Measured) -> Measured:
+    """Return how much better one measurement is than another on other rows; positive is better for every metric.
+
+    The interval is that of a difference of two independent estimates, recovered from their own intervals (Zou and Donner 2008,
+    "Construction of confidence limits about effect measures: a general approach", Statistics in Medicine 27).
+
+    Parameters
+    ----------
+    metric : str
+    one, other : Measured
+        Their values in the metric's own unit, with two-sided 95 % intervals.
+    """
+    more, less = (one, other) if METRICS[metric].greater_is_better else (other, one)
+    if more.value is None or less.value is None:
+        return Measured(None, None, None, one.undefined or other.undefined)
+    found = more.value - less.value
+    if more.low is None or more.high is None or less.low is None or less.high is None:
+        return Measured(found, None, None, one.undefined or other.undefined)
+    low = found - hypot(more.value - more.low, less.high - less.value)
+    return Measured(found, low, found + hypot(more.high - more.value, less.value - less.low))

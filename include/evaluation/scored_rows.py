@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from include.training.metrics.scoring import DEFAULT_THRESHOLD
 from include.training.preprocessing.category_encoder import MISSING_CATEGORY, factorize_texts
 
 Array = NDArray[Any]
@@ -55,6 +56,31 @@ class Scored:
         if self.score.ndim == 2:
             return np.asarray(self.score.argmax(axis=1))
         return None if self.threshold is None else self.score >= self.threshold
+
+
+def of_classes(scored: Scored, own: tuple[Any, ...] | None, classes: tuple[Any, ...] | None) -> Scored:
+    """Return a model's scores as those of other classes than its own.
+
+    Parameters
+    ----------
+    scored : Scored
+        Of shape (n_rows,), the probability of the second, where the model knows two classes; else (n_rows, n_own).
+    own : tuple of the classes that the model knows
+    classes : tuple of the classes that are asked for
+        One that the model does not know has no probability. Of two, both are known, and the score is what they have of
+        the probability together.
+    """
+    if own == classes or own is None or classes is None:
+        return scored
+    score = scored.score
+    if len(own) == 2 and len(classes) == 2:  # the same two, the other one positive: called where the first was not
+        return Scored(1 - score, None if scored.threshold is None else float(np.nextafter(1 - scored.threshold, 2)))
+    each = np.column_stack([1 - score, score]) if score.ndim == 1 else score
+    asked = np.column_stack([each[:, own.index(value)] if value in own else np.zeros(len(each)) for value in classes])
+    if len(classes) > 2:
+        return Scored(asked, None)
+    both = asked.sum(axis=1)
+    return Scored(np.divide(asked[:, 1], both, out=np.zeros(len(both)), where=both > 0), DEFAULT_THRESHOLD)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.evaluation.compared_models import of_classes
-from include.evaluation.scored_rows import Scored
+from include.evaluation.scored_rows import Scored, of_classes
 from include.training.preprocessing.category_encoder import category_name
 from include.training.preprocessing.target import as_numbers, count_classes
 

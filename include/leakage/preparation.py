@@ -17,7 +17,7 @@ from include.leakage.tripwire import Tripwire
 from include.training.estimators.ensembles import EnsembleClassifier, EnsembleRegressor
 from include.training.estimators.meta_estimator import MetaEstimator
 from include.training.estimators.registry import CONSTANT
-from include.training.fit_pipeline import learn_preparation
+from include.training.fit_estimator import learn_preparation
 from include.training.persistence.model_file import dump, load
 from include.training.recipe import Recipe
 from include.training.training_rows import TrainingRows

@@ -17,9 +17,8 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import NotEnoughRows
-from include.evaluation.compared_models import of_classes
 from include.evaluation.metrics.slices import slice_levels
-from include.evaluation.scored_rows import Scored
+from include.evaluation.scored_rows import Scored, of_classes
 from include.evaluation.uncertainty.intervals import rounded
 from include.evaluation.unknown_classes import JudgedRows, judged_rows
 from include.monitoring.drift.periods import period_of

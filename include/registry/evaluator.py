@@ -12,8 +12,8 @@ from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import NotEnoughRows
 from include.evaluation.compared_models import ComparedModel
-from include.evaluation.evidence import Evidence
-from include.evaluation.measure import load_evidence, measure
+from include.evaluation.evidence import Evidence, load_evidence
+from include.evaluation.measure import measure
 from include.registry.decisions import Measure
 from include.registry.versions import Version, fit_of
 from include.storage.content import to_iso

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from include.config.model import ModelConfig
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import load_evidence
 from include.registry.decisions import Comparison, Measure
 from include.registry.history.champion_changes import champion_changes
 from include.registry.statements import VersionStatement, check_version

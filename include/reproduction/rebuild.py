@@ -38,11 +38,11 @@ from include.scoring.golden import PREDICTED, check_golden, keep_golden, load_go
 from include.scoring.predictor import Array, Predictor, open_predictor
 from include.storage.log import Entry
 from include.storage.store import ObjectStore
+from include.training.declared_recipes import recipe_of
 from include.training.fit_candidate import fit_candidate
 from include.training.fit_record import FitRecord
 from include.training.library_versions import changed_libraries, name_changes
 from include.training.provenance import code_of, config_of
-from include.training.recipe import recipe_of
 
 log = logging.getLogger(__name__)
 

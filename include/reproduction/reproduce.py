@@ -27,11 +27,11 @@ from include.reproduction.scratch_store import ScratchStore
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
 from include.storage.tombstones import MarkedStore
+from include.training.declared_recipes import recipe_of
 from include.training.fit_candidate import fit_candidate
 from include.training.fit_record import FitRecord
 from include.training.persistence.model_file import identity, load, predict_scores
 from include.training.provenance import code_of, config_of
-from include.training.recipe import recipe_of
 
 log = logging.getLogger(__name__)
 

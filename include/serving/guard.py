@@ -1,4 +1,4 @@
-"""What stands before every route: who asks, how much one worker holds at a time, how long a body may take."""
+"""Middleware before every route: authentication, a limit of what one worker holds at a time, and of the time that a body takes."""
 
 from __future__ import annotations
 

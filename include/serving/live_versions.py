@@ -26,7 +26,8 @@ from include.scoring.golden import PREDICTED, check_golden, golden_of, holdout_r
 from include.scoring.library_check import UNUSABLE, explain
 from include.scoring.predictor import Predictor, open_predictor
 from include.serving import metrics
-from include.serving.compiled_pipeline import NotCompiled, SingleRow, strange_rows
+from include.serving.compiled.not_compiled import NotCompiled
+from include.serving.compiled.single_row import SingleRow, strange_rows
 from include.serving.protocol.row_schema import RequestSchema, schema_of
 from include.storage.content import to_iso
 from include.storage.store import ObjectStore

@@ -24,7 +24,7 @@ from include.errors import ConfigError, StoreError, StoreUnavailable
 from include.scoring.predictor import Predictions
 from include.scoring.scores import LABEL, OUTSIDE, PREDICTION, VERSION
 from include.serving import metrics
-from include.serving.compiled_pipeline import SinglePrediction, joined
+from include.serving.compiled.single_row import SinglePrediction, joined
 from include.serving.protocol.bodies import answer_table
 from include.serving.protocol.row_schema import RequestSchema, Row
 from include.serving.settings import ServingSettings

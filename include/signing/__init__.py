@@ -1,4 +1,4 @@
-"""Signing: who vouches for what the store holds, and how anybody finds out that it went back in time.
+"""Signing: signatures of what the store holds, and detection of a ledger that was rolled back.
 
 Here are keys, signed envelopes (DSSE), the signed heads of ledgers and the anchors that remember the newest one, and in-toto
 statements about versions. All of it is optional: without `RATCHET_TRUSTED_KEYS` nothing is signed and nothing is checked.

@@ -1,4 +1,4 @@
-"""Anchors: where the newest signed head of a ledger is remembered, out of reach of whoever may write to the store."""
+"""Anchors: copies of the newest signed head of a ledger, in a place that writers of the store can't change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that are kept under the question that they are to, so that what takes long is asked once.
+"""Cached results of long computations, each stored under the digest of its inputs.
 
 A question names everything that its answer depends on, and its digest is the key. The digest of an answer can't be known by
 whoever asks, so it is kept beside it: an answer that was changed, or put in the place of another, is refused. Nothing is ever

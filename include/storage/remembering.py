@@ -1,4 +1,4 @@
-"""A store that is asked once for what the steps of one task read again and again: small objects that nobody ever changes."""
+"""A store with a read cache for small immutable objects that the steps of one task read again."""
 
 from __future__ import annotations
 

@@ -6,7 +6,9 @@ Not here: reading and splitting data (`include.data`), measurements on the holdo
 """
 
 PUBLIC: tuple[str, ...] = (
+    "declared_recipes",
     "fit_candidate",
+    "fit_estimator",
     "fit_inputs",
     "fit_pipeline",
     "fit_record",

@@ -1,29 +1,23 @@
-"""Fit a recipe to rows. Everything that is learned is learned here, from the rows given and no others."""
+"""Fit a recipe to rows: an estimator, or several joined, with calibration and thresholds on scores of rows not learned from."""
 
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
 
 from include.config.durations import Duration
 from include.config.sections.data import LOT
 from include.config.sections.training import CrossValidation
-from include.errors import RatchetError, TrainingError
+from include.errors import TrainingError
 from include.training.estimators.calibration import CalibratedClassifier, fit_calibrators
-from include.training.estimators.clusterers import drop_training_rows
 from include.training.estimators.ensembles import EnsembleClassifier, EnsembleRegressor, fit_final_estimator
-from include.training.estimators.exposure import ExposureRegressor, exposures
-from include.training.estimators.meta_estimator import as_pipeline, estimators_in
+from include.training.estimators.exposure import ExposureRegressor
+from include.training.estimators.meta_estimator import as_pipeline
 from include.training.estimators.predictions import (
     Array,
     class_probabilities,
@@ -31,25 +25,19 @@ from include.training.estimators.predictions import (
     positive_probability,
     predicted_values,
 )
-from include.training.estimators.registry import CONSTANT, find_estimator
-from include.training.estimators.target_transform import fit_transformed
-from include.training.fairness.group_thresholds import GroupThresholdClassifier, fit_group_thresholds, group_names
-from include.training.fairness.randomized_classifier import fit_exponentiated_gradient
+from include.training.fairness.group_thresholds import GroupThresholdClassifier, fit_group_thresholds
+from include.training.fit_estimator import fault_of, fit_estimator, groups_of, require_two_classes
 from include.training.fit_record import PredictionInterval
 from include.training.model_selection.conformal import conformal_offsets
 from include.training.model_selection.cross_validation import Fold, folds
 from include.training.model_selection.decision_threshold import choose_threshold
-from include.training.preprocessing.column_transformer import native_positions, numeric_position
-from include.training.preprocessing.feature_selection import select_features
-from include.training.preprocessing.row_filter import rows_to_learn_from
 from include.training.recipe import Recipe
-from include.training.sample_weight import balancing_weights, declared_weights, resample, reweighing
+from include.training.sample_weight import declared_weights
 from include.training.training_rows import TrainingRows
 
 log = logging.getLogger(__name__)
 
 Fit = Callable[[TrainingRows], Pipeline]
-_MOST_GROUPS = 50
 
 
 def fit_model(
@@ -141,22 +129,6 @@ def fit_intervals(
     return PredictionInterval(recipe.coverage, lower, upper, len(at))
 
 
-@contextmanager
-def fault_of(recipe: Recipe, rows: TrainingRows) -> Iterator[None]:
-    """Raise `TrainingError` for whatever an estimator, ours or anybody's, raises about these rows; the machine's faults pass."""
-    try:
-        yield
-    except (RatchetError, MemoryError, OSError):
-        raise
-    except Exception as error:
-        raise TrainingError(
-            f"`{recipe.estimator}` can't be fitted, or can't predict what it is validated on",
-            found=str(error).partition("\n")[0] or type(error).__name__,
-            where=f"{recipe.model}: candidate {recipe.name}, {len(rows):,} rows",
-            remedy="correct its `params` or `search.space`, or what `features` gives it",
-        ) from error
-
-
 def divide(recipe: Recipe, cv: CrossValidation, rows: TrainingRows) -> list[Fold]:
     """Return the folds that a recipe's declaration makes of rows."""
     return list(
@@ -178,7 +150,7 @@ def _layers(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool) -
     if recipe.members:
         fit = partial(_joined, recipe, settings, threads)
     else:
-        fit = partial(_single, recipe, settings, threads, say)
+        fit = partial(fit_estimator, recipe, settings, threads, say)
         if recipe.exposure is not None:
             fit = partial(_per_unit, recipe, fit)
     if recipe.calibration != "none":
@@ -186,114 +158,6 @@ def _layers(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool) -
     if recipe.reads_groups:
         fit = partial(_cut_by_group, recipe, fit)
     return fit
-
-
-def _single(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, rows: TrainingRows) -> Pipeline:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with fault_of(recipe, rows):
-            pipeline = _prepared_and_fitted(recipe, settings, threads, say, rows)
-    if say and any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
-        log.warning("%s: stopped before it converged; `scale: standard` or a larger `max_iter` helps", recipe.name)
-    if recipe.task == "classification" and not hasattr(pipeline, "predict_proba"):
-        raise TrainingError(
-            f"`{recipe.estimator}` gives no probabilities with these settings",
-            where=f"{recipe.model}: candidate {recipe.name}",
-            remedy="another `loss` in its `params`",
-        )
-    for estimator in estimators_in(pipeline):
-        # How many threads fitted it is no property of a model, and must not be in its bytes.
-        if "n_jobs" in estimator.get_params(deep=False):
-            estimator.set_params(n_jobs=None)
-        if hasattr(estimator, "_bin_mapper"):
-            estimator._bin_mapper.n_threads = None
-    return pipeline
-
-
-def learn_preparation(
-    recipe: Recipe, rows: TrainingRows, *, threads: int = 1, say: bool = False
-) -> tuple[list[tuple[str, Any]], Any, TrainingRows]:
-    """Learn the first half of a recipe's pipeline: how columns are prepared, and which of them are kept.
-
-    Parameters
-    ----------
-    rows : TrainingRows
-        Rows of shape (n_rows, n_columns) with their target.
-    threads : int
-        Threads of a model that selects columns.
-    say : bool
-        Whether to log how many rows and columns are kept.
-
-    Returns
-    -------
-    (steps, matrix, rows)
-        The fitted steps by name, what they make of the rows, and the rows that were learned from: some may be dropped, and
-        with an exposure their target is per unit.
-    """
-    if recipe.exposure is not None:
-        rows = replace(rows, target=rows.target / exposures(rows.frame[recipe.exposure]))
-    if recipe.estimator != CONSTANT:
-        learned = rows_to_learn_from(recipe.features, rows.frame)
-        if say and not learned.all():
-            log.info("%s: learns from %s of %s rows", recipe.name, f"{learned.sum():,}", f"{len(rows):,}")
-        rows = rows if learned.all() else rows.at(np.flatnonzero(learned))
-    prepare = recipe.preparation(2 if rows.classes is None else len(rows.classes))
-    matrix = prepare.fit_transform(rows.frame[list(recipe.features.columns)], rows.target)
-    steps: list[tuple[str, Any]] = [("prepare", prepare)]
-    for number, step in enumerate(recipe.features.select, start=1):
-        kept = select_features(step, matrix, rows.target, recipe.task, seed=recipe.seed, threads=threads)
-        if say:
-            log.info("%s: %s keeps %d of %d columns", recipe.name, step.method, kept.mask.sum(), len(kept.mask))
-        matrix = kept.transform(matrix)
-        steps.append((f"select_{number}", kept))
-    return steps, matrix, rows
-
-
-def _prepared_and_fitted(
-    recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, rows: TrainingRows
-) -> Pipeline:
-    steps, matrix, rows = learn_preparation(recipe, rows, threads=threads, say=say)
-    native = native_positions(steps[0][1]) if recipe.native else []
-    if settings.get("monotone_constraints"):
-        signs = settings["monotone_constraints"].items()
-        settings = settings | {
-            "monotone_constraints": {numeric_position(steps[0][1], column): int(sign) for column, sign in signs}
-        }
-    estimator = recipe.build(settings, threads, native)
-    if recipe.fairness is not None and recipe.fairness.method == "exponentiated_gradient":
-        _needs_two_classes(rows, "exponentiated_gradient")
-        fitted: Any = fit_exponentiated_gradient(estimator, matrix, rows.target, _groups(recipe, rows), recipe.fairness)
-        return Pipeline([*steps, ("estimator", fitted)])
-    weights = _weights(recipe, rows)
-    matrix, target, origin = resample(recipe.imbalance, matrix, rows.target, seed=recipe.seed)
-    given = {}
-    if weights is not None and origin is not None:
-        if not find_estimator(recipe.estimator, recipe.task).weights:
-            raise TrainingError(f"`{recipe.estimator}` can't weigh rows", remedy="remove it, or what weighs rows")
-        given["sample_weight"] = weights[origin]
-    if recipe.task == "clustering":
-        # k-means sums its centres thread by thread: their last bits would tell how many there were.
-        with threadpool_limits(1):
-            estimator.fit(matrix, **given)
-        drop_training_rows(estimator)
-    elif recipe.transform is not None:
-        estimator = fit_transformed(estimator, recipe.transform, matrix, target, seed=recipe.seed, **given)
-    else:
-        estimator.fit(matrix, target, **given)
-    return Pipeline([*steps, ("estimator", estimator)])
-
-
-def _weights(recipe: Recipe, rows: TrainingRows) -> Array | None:
-    factors = []
-    if recipe.imbalance.method == "class_weight":
-        factors.append(balancing_weights(rows.target))
-    if recipe.weights is not None:
-        factors.append(declared_weights(recipe.weights, rows.frame, recipe.event_time))
-    if recipe.exposure is not None and recipe.exposure_weighs:
-        factors.append(exposures(rows.frame[recipe.exposure]))
-    if recipe.fairness is not None and recipe.fairness.method == "reweighing":
-        factors.append(reweighing(rows.target, _groups(recipe, rows)))
-    return np.asarray(np.prod(factors, axis=0)) if factors else None
 
 
 def _declared(recipe: Recipe, rows: TrainingRows, at: Array) -> Array | None:
@@ -349,7 +213,7 @@ def _calibrated(recipe: Recipe, fit: Fit, rows: TrainingRows) -> Pipeline:
 def _cut_by_group(recipe: Recipe, fit: Fit, rows: TrainingRows) -> Pipeline:
     if recipe.fairness is None:
         raise ValueError("no fairness is declared")
-    _needs_two_classes(rows, "group_thresholds")
+    require_two_classes(rows, "group_thresholds")
     at, scores = _held_out(
         recipe,
         rows,
@@ -358,7 +222,7 @@ def _cut_by_group(recipe: Recipe, fit: Fit, rows: TrainingRows) -> Pipeline:
         least=recipe.least_rows - 1,
     )
     try:
-        groups, rules = fit_group_thresholds(scores, rows.target[at], _groups(recipe, rows)[at], recipe.fairness)
+        groups, rules = fit_group_thresholds(scores, rows.target[at], groups_of(recipe, rows)[at], recipe.fairness)
     except ValueError as error:
         raise TrainingError(
             "no thresholds can be found for the groups",
@@ -431,28 +295,3 @@ def can_be_fitted(rows: TrainingRows, least: int) -> bool:
 
 def _counts(rows: TrainingRows) -> Array:
     return np.bincount(rows.target, minlength=len(rows.classes or ()))
-
-
-def _groups(recipe: Recipe, rows: TrainingRows) -> Array:
-    if recipe.fairness is None:
-        raise ValueError("no fairness is declared")
-    groups = group_names(rows.frame[recipe.fairness.column])
-    if (count := len(np.unique(groups))) > _MOST_GROUPS:
-        raise TrainingError(
-            f"`{recipe.fairness.column}` has too many groups to treat alike",
-            expected=f"at most {_MOST_GROUPS}",
-            found=count,
-            where="fairness.column",
-            remedy="make a column of fewer groups in `features.derive`, such as ranges of age",
-        )
-    return groups
-
-
-def _needs_two_classes(rows: TrainingRows, method: str) -> None:
-    if len(rows.classes or ()) != 2:
-        raise TrainingError(
-            f"`{method}` is for two classes",
-            found=f"{len(rows.classes or ())} classes",
-            where="fairness.method",
-            remedy="`reweighing` does for more",
-        )

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from include.errors import ConfigError
-from include.training.estimators.boosted_trees import DISTRIBUTIONS, library_version
+from include.training.estimators.optional_libraries import DISTRIBUTIONS, library_version
 
 MISSING = "nothing"
 """The version of a library that is not installed."""

@@ -22,8 +22,9 @@ from include.data.snapshots import Snapshot
 from include.errors import DataError, ObjectCorrupt, RatchetError, TrainingError
 from include.storage.content import canonical_json, get_content, put_content
 from include.storage.store import ObjectStore
+from include.training.declared_recipes import recipe_of
 from include.training.fit_record import FitRecord
-from include.training.recipe import Recipe, recipe_of
+from include.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 

@@ -1,25 +1,17 @@
-"""Ratchet's operators: one a word of the chain, each a thin shell around a function of ``include``."""
+"""Ratchet's Airflow operators: one for each step of a run; each calls a function of ``include``."""
 
 from ratchet_operators.approve import Approve
 from ratchet_operators.audit import Audit
 from ratchet_operators.check import Check
 from ratchet_operators.dag_arguments import dag_arguments
 from ratchet_operators.declarations import (
-    audit_form,
     audit_schedule,
     declared_models,
     defaults,
-    form,
-    monitor_form,
     monitor_schedule,
-    reconsider_form,
     refuse_broken_models,
-    reproduce_form,
     retrain_schedule,
-    rollback_form,
-    score_form,
     score_schedule,
-    tidy_form,
     tidy_schedule,
 )
 from ratchet_operators.deliver import Deliver
@@ -37,6 +29,16 @@ from ratchet_operators.select import Select
 from ratchet_operators.settle import Settle
 from ratchet_operators.tidy import Tidy
 from ratchet_operators.train import Train
+from ratchet_operators.trigger_forms import (
+    audit_form,
+    form,
+    monitor_form,
+    reconsider_form,
+    reproduce_form,
+    rollback_form,
+    score_form,
+    tidy_form,
+)
 from ratchet_operators.withdraw import Withdraw
 
 __all__ = [

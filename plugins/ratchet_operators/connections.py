@@ -1,4 +1,4 @@
-"""Clients of the outside world from Airflow's connections, for the parts of ``include`` that need one."""
+"""Clients of databases, S3 and other services, made from Airflow's connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a DAG is told by its model's declaration, beyond its schedule and its form."""
+"""Arguments of a model's DAGs from its declaration: callbacks, access, owner's link, limits of runs."""
 
 from __future__ import annotations
 

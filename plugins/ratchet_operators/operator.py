@@ -1,4 +1,4 @@
-"""What every operator of Ratchet shares: configuration in, store opened, errors translated at Airflow's edge."""
+"""The base operator: it reads the model's configuration, opens the store, and turns errors into Airflow's."""
 
 from __future__ import annotations
 

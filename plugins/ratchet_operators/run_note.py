@@ -1,4 +1,4 @@
-"""Say in a run's note where it stands: the as-of is what a run by hand is about, and its name tells only when it was triggered."""
+"""Write the as-of of a run into its note: the name of a manual run tells only when it was triggered."""
 
 from __future__ import annotations
 

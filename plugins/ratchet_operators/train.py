@@ -36,8 +36,8 @@ class Train(RatchetOperator):
         from include.config.settings import Settings
         from include.data.snapshots import Snapshot
         from include.errors import ClusterUnavailable, ConfigError, TrainingError
+        from include.training.declared_recipes import equivalent_candidates
         from include.training.fit_candidate import fit_candidate
-        from include.training.recipe import equivalent_candidates
 
         config, chosen = self.config, self.handed["candidates"]
         if self.candidate != "baselines" and self.candidate not in chosen:

@@ -11,15 +11,16 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ObjectMissing, RatchetError
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import load_evidence
 from include.evaluation.report.figures import FIGURES
 from include.registry.history.card_files import draw_card
 from include.registry.history.summary import History, VersionSummary
 from include.storage.content import get_content
 from ratchet_ui.access import ASKED_OF_EVERY_ROUTE, Viewer, ViewerDep
+from ratchet_ui.comparison_page import draw_comparison
 from ratchet_ui.files import FILES
 from ratchet_ui.page_cache import PageCache, page_cache
-from ratchet_ui.pages import draw_comparison, draw_model, draw_models, draw_version
+from ratchet_ui.pages import draw_model, draw_models, draw_version
 from ratchet_ui.watch_pages import draw_alarm, draw_watch
 
 app = FastAPI(title="Ratchet", dependencies=ASKED_OF_EVERY_ROUTE, docs_url=None, redoc_url=None, openapi_url=None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from include.config.model import ModelConfig
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import load_evidence
 from include.monitoring.alarms import Alarm
 from include.monitoring.drift.distributions import distributions
 from include.monitoring.report.charts import heat_map, performance_chart
 from include.monitoring.report.watch_report import WatchReport
 from ratchet_ui.access import Viewer
+from ratchet_ui.actions import ON_MODELS, ROLL_BACK, buttons_for
 from ratchet_ui.page_cache import PageCache
-from ratchet_ui.pages import ON_MODELS, ROLL_BACK, buttons_for, draw
+from ratchet_ui.templating import draw
 
 
 def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) -> str:

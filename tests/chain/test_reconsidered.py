@@ -11,7 +11,7 @@ from include.config.model import ModelConfig
 from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import load_evidence
 from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
 from include.registry.naming.lookup import find_held

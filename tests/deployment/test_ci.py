@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,28 @@ def test_a_pipeline_is_valid_by_the_schema_of_its_format(name: str, tmp_path: Pa
     assert done.returncode == 0, done.stdout + done.stderr
     file.write_text(re.sub(r"(?m)^ +(steps|script):", "      nonsense:", PIPELINES[name]))
     assert subprocess.run(check, capture_output=True).returncode == 1, "the schema would take anything"
+
+
+def test_the_jenkinsfile_is_a_declarative_pipeline_in_groovy() -> None:
+    tree_sitter = pytest.importorskip("tree_sitter", reason="tree-sitter, of requirements-dev.txt, is not installed")
+    grammar = pytest.importorskip(
+        "tree_sitter_groovy", reason="tree-sitter-groovy, of requirements-dev.txt, is missing"
+    )
+    parser = tree_sitter.Parser(tree_sitter.Language(grammar.language()))
+    text = PIPELINES["Jenkins"]
+    root = parser.parse(text.encode()).root_node
+    assert not root.has_error
+    assert blocks(root) == ["pipeline", ["environment", "stages", ["stage", ["steps"], "stage", ["steps"]]]]
+    for broken in (text.replace("}\n", "", 1), text.replace("'Install'", "'Install"), text.replace("'''", "''", 1)):
+        assert parser.parse(broken.encode()).root_node.has_error, "the parser would take anything"
+
+
+def blocks(node: Any) -> list[Any]:
+    """Return the names of the blocks below a node of a syntax tree, each followed by the blocks inside it."""
+    if node.type != "method_invocation":
+        return [name for child in node.children for name in blocks(child)]
+    inside = [name for child in node.children for name in blocks(child)]
+    return [node.children[0].text.decode(), *([inside] if inside else [])]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from chain_run import _FEATURES, _SOURCE, NOW, month, parcels, run_chain  # noqa
 
 from include.config.load import load_model  # noqa: E402
 from include.data.frames import read_rows  # noqa: E402
-from include.data.ingestion.ingest import ingest_window  # noqa: E402
+from include.data.partitions import ingest_window  # noqa: E402
 from include.data.snapshots import Snapshot  # noqa: E402
 from include.data.windows import Window  # noqa: E402
 from include.evaluation.contenders import open_model, score_rows  # noqa: E402

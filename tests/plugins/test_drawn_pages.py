@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from histories import tell
 
 from include.command_line import ledger_queries
+from include.evaluation.evidence import load_evidence
 from include.evaluation.gains import Measured, PredictionChurn, SliceScores
-from include.evaluation.measure import load_evidence
 from include.registry.ledger import Ledger
 from include.registry.versions import Version, id_of, load_version
 from include.storage.content import canonical_json, put_content, put_json, to_iso

@@ -1,4 +1,4 @@
-"""What a team says about a model's data and its use, for whoever decides on it: shown on the card, part of no version."""
+"""The `about` section: origin of the data, intended use and limits, for people who decide on the model; part of no version."""
 
 from __future__ import annotations
 

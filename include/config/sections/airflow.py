@@ -1,4 +1,4 @@
-"""What Airflow is told about a model's DAGs, beyond when they run and what their tasks may use."""
+"""The `airflow` section: timeouts, deadline, access and other settings of a model's DAGs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a team declares that a model must do, whatever its metrics say."""
+"""Behavioural tests: invariances, directions and single cases that a model must keep."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import available_timezones
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -17,6 +17,31 @@ def _listed(value: Any) -> Any:
     if value is None:
         return ()
     return value if isinstance(value, list | tuple) else (value,)
+
+
+class StepFacts(NamedTuple):
+    """The transformer behind a word of `skew` or `scale`.
+
+    Parameters
+    ----------
+    path : str
+        Where its class is; it is made without arguments.
+    stored : str, optional
+        Of a class of our own: the name under which model files store it, which no renaming changes.
+    """
+
+    path: str
+    stored: str | None = None
+
+
+STEPS: dict[str, StepFacts] = {
+    "log": StepFacts("include.training.preprocessing.signed_log.SignedLog", stored="SignedLog"),
+    "power": StepFacts("sklearn.preprocessing.PowerTransformer"),
+    "standard": StepFacts("sklearn.preprocessing.StandardScaler"),
+    "min_max": StepFacts("sklearn.preprocessing.MinMaxScaler"),
+    "robust": StepFacts("sklearn.preprocessing.RobustScaler"),
+}
+"""Every word but `none`. Model files may hold these classes because they stand here."""
 
 
 class Outliers(Section):

@@ -9,6 +9,7 @@ PUBLIC: tuple[str, ...] = (
     "equal_values",
     "lookalikes",
     "pandas_frames",
+    "text_parsing",
     "type_inference",
 )
 """The modules that other rooms may import."""

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from include.data.columns.conversion import refusal
+from include.data.columns.text_parsing import refusal
 from include.errors import SourceError
 
 _AS_TEXT = {

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from include.config.sections.data import LOT, ROW
 from include.config.sections.rows.sources import ColumnType
-from include.data.columns.conversion import convert, refusal
+from include.data.columns.conversion import convert
+from include.data.columns.text_parsing import refusal
 from include.errors import DataError
 
 

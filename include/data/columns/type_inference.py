@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from include.config.sections.rows.sources import Column, FilesSource
 from include.config.yaml_text import quoted
-from include.data.columns.conversion import MISSING_MARKS, BadTextError, parse
 from include.data.columns.number_format import NO_MARKS, strip_marks
+from include.data.columns.text_parsing import MISSING_MARKS, BadTextError, parse
 from include.data.sources.file_listing import File
 from include.data.sources.formats.checked_text import CheckedText
 

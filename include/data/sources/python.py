@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from include.config.code import load_function
 from include.config.sections.rows.sources import PythonSource
-from include.data.columns.conversion import refusal
+from include.data.columns.text_parsing import refusal
 from include.data.sources.protocol import ReadRequest, SourceBatch
 from include.errors import SourceError
 

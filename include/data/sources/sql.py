@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
 from include.config.sections.rows.sources import SqlSource
-from include.data.columns.conversion import has_zone, refusal
 from include.data.columns.driver_values import column_of
+from include.data.columns.text_parsing import has_zone, refusal
 from include.data.sources.protocol import ReadRequest, SourceBatch
 from include.errors import SourceError, StoreUnavailable
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from include.config.sections.behaviour import Behaviour, Case, Direction, Invariance
 from include.errors import EvaluationError, RatchetError, nearest
-from include.evaluation.explanations import BehaviourResult
+from include.evaluation.explanation.results import BehaviourResult
 from include.evaluation.scored_rows import Scored
 from include.training.preprocessing.category_encoder import category_name
 

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from include.evaluation.explanations import Coefficient, LinearModel
+from include.evaluation.explanation.results import Coefficient, LinearModel
 from include.evaluation.uncertainty.intervals import rounded
 from include.training.estimators.meta_estimator import MetaEstimator
 

@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from include.errors import RatchetError
 from include.evaluation.compared_models import score_rows
-from include.evaluation.explanations import LearningPoint
+from include.evaluation.explanation.results import LearningPoint
 from include.evaluation.gains import Measured
-from include.evaluation.metric_values import values_on
+from include.evaluation.metrics.metric_values import values_on
 from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import Resampling
 from include.evaluation.uncertainty.intervals import interval_of

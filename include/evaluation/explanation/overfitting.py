@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.evaluation.explanations import TrainScores
+from include.evaluation.explanation.results import TrainScores
 from include.evaluation.gains import Measured
-from include.evaluation.metric_values import values_on
+from include.evaluation.metrics.metric_values import values_on
 from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
 from include.evaluation.uncertainty.intervals import interval_of, rounded

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.evaluation.explanations import Dependence, Importance
+from include.evaluation.explanation.results import Dependence, Importance
 from include.evaluation.uncertainty.intervals import rounded
 
 Array = NDArray[Any]

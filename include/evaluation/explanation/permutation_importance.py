@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.evaluation.explanations import Importance
+from include.evaluation.explanation.results import Importance
 from include.evaluation.uncertainty.intervals import rounded
 from include.training.metrics.definitions import sign
 from include.training.metrics.multiclass import value_of

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import t as student
 
 from include.evaluation.compared_models import load_model_file
-from include.evaluation.explanations import Cluster
+from include.evaluation.explanation.results import Cluster
 from include.evaluation.gains import Role
 from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.intervals import rounded

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from include.evaluation.explanations import Curves
+from include.evaluation.explanation.results import Curves
 from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.intervals import rounded
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.evaluation.gains import Fairness, GroupRates, Measured, Role
-from include.evaluation.metric_values import values_on
+from include.evaluation.metrics.metric_values import values_on
 from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.bootstrap import Resampling
 from include.evaluation.uncertainty.intervals import interval_of

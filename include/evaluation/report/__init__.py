@@ -6,7 +6,9 @@ Not here: any measurement; everything shown is read from evidence.
 PUBLIC: tuple[str, ...] = (
     "card",
     "figures",
+    "forest",
     "labels",
-    "plots",
+    "scales",
+    "score_tables",
 )
 """The modules that other rooms may import."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -12,9 +11,10 @@ from jinja2 import Environment
 
 from include.data.random_split import is_random_split
 from include.evaluation.evidence import Evidence, UnlabelledRows
-from include.evaluation.explanations import Cluster
-from include.evaluation.gains import Fairness, Gain, Measured, PredictionChurn, Role, SliceScores
-from include.evaluation.report import explanation_panels, plots
+from include.evaluation.explanation.results import Cluster
+from include.evaluation.gains import Fairness, PredictionChurn
+from include.evaluation.report import explanation_panels
+from include.evaluation.report.forest import WIDTH, Bar, bars
 from include.evaluation.report.labels import (
     ROLE_LABELS,
     format_instant,
@@ -26,13 +26,15 @@ from include.evaluation.report.labels import (
     short_digest,
     units_of,
 )
+from include.evaluation.report.model_plots import plots_of
+from include.evaluation.report.score_tables import comparison_table, gaps_of, slice_columns, slice_table
+from include.evaluation.report.timelines import Timeline, timeline
 from include.leakage.tripwire import QUESTIONS
 from include.templates import templates_beside
 
 Rule = tuple[str, str, str]
 
 SHOWN_LEVELS = 16
-
 
 ABOUT_LABELS = {
     "origin": "Origin of the data",
@@ -98,10 +100,10 @@ def render_card(
             against=against,
             primary=evidence.metrics[0],
             primary_gain=evidence.gain(evidence.metrics[0], against),
-            comparison=_comparison(evidence, against),
-            gaps=_gaps(evidence),
+            comparison=comparison_table(evidence, against),
+            gaps=gaps_of(evidence),
             plots=tuple(plots_of(evidence)),
-            slices=tuple(_slice(evidence, column, against) for column in _slice_columns(evidence)),
+            slices=tuple(slice_table(evidence, column, against) for column in slice_columns(evidence)),
             importance=explanation_panels.importance(evidence),
             dependence=explanation_panels.dependence(evidence),
             weights=explanation_panels.weights(evidence),
@@ -125,107 +127,9 @@ def _environment() -> Environment:
         "day": format_instant,
         "short": short_digest,
     }
-    environment.globals |= {"width": plots.WIDTH, "shown_levels": SHOWN_LEVELS, "greater_is_better": greater_is_better}
+    environment.globals |= {"width": WIDTH, "shown_levels": SHOWN_LEVELS, "greater_is_better": greater_is_better}
     environment.globals |= {"units_of": units_of, "between": format_window, "tripwire_questions": QUESTIONS}
     return environment
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table of gains: its name, the scores of each role, and the gain drawn on the table's scale."""
-
-    name: str
-    support: int
-    positives: int | None
-    scores: Mapping[Role, Measured]
-    gain: Gain | None
-    interval: plots.Interval | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """Lines that share one scale."""
-
-    heading: str
-    rows: tuple[Row, ...]
-    forest: plots.Forest
-
-
-def _interval(gain: Gain | None) -> tuple[float, float, float] | None:
-    if gain is None or gain.estimate is None:
-        return None
-    low, high = gain.bound(0.975), gain.upper(0.975)
-    return None if low is None or high is None else (low, gain.estimate, high)
-
-
-def _table(heading: str, rows: Sequence[tuple[str, int, int | None, Mapping[Role, Measured], Gain | None]]) -> Table:
-    intervals = [_interval(gain) for *_, gain in rows]
-    forest = plots.Forest.of([interval for interval in intervals if interval is not None])
-    drawn = (
-        Row(*row, None if interval is None else forest.interval(*interval))
-        for row, interval in zip(rows, intervals, strict=True)
-    )
-    return Table(heading, tuple(drawn), forest)
-
-
-def _comparison(evidence: Evidence, against: Role) -> Table:
-    rows = []
-    for metric in evidence.metrics:
-        scores = {role: of_role[metric] for role, of_role in evidence.scores.items()}
-        rows.append((metric, evidence.holdout.rows, None, scores, evidence.gain(metric, against)))
-    return _table("All rows", rows)
-
-
-@dataclass(frozen=True)
-class Gap:
-    """One metric on training rows and on the holdout, and how far it is better on training rows."""
-
-    metric: str
-    train: Measured
-    held: Measured
-    gap: Measured
-    interval: plots.Interval | None
-
-
-def _gaps(evidence: Evidence) -> tuple[plots.Forest, tuple[Gap, ...]] | None:
-    if evidence.train is None:
-        return None
-    held, found = evidence.scores["challenger"], {}
-    for metric in evidence.metrics:
-        if (gap := evidence.gap(metric)) is not None:
-            found[metric] = (evidence.train.scores[metric], held[metric], gap)
-    ends = {metric: (gap.low, gap.value, gap.high) for metric, (*_, gap) in found.items()}
-    known = {
-        m: (low, at, high)
-        for m, (low, at, high) in ends.items()
-        if low is not None and at is not None and high is not None
-    }
-    forest = plots.Forest.of(list(known.values()))
-
-    def drawn(metric: str) -> plots.Interval | None:
-        if metric not in known:
-            return None
-        placed = forest.interval(*known[metric])
-        # A gap is no verdict: only the gate's rule says how large it may be.
-        return replace(placed, style="unclear" if placed.style == "unclear" else "challenger")
-
-    return forest, tuple(Gap(metric, *three, drawn(metric)) for metric, three in found.items())
-
-
-def _slice_columns(evidence: Evidence) -> list[str]:
-    return list(dict.fromkeys(scores.column for scores in evidence.slice_scores))
-
-
-def _slice(evidence: Evidence, column: str, against: Role) -> Table:
-    """Return the levels of a column, the largest first."""
-    metric = evidence.metrics[0]
-    levels: list[SliceScores] = [scores for scores in evidence.slice_scores if scores.column == column]
-    rows = []
-    for scores in sorted(levels, key=lambda one: -one.support):
-        of_metric = {role: of_role[metric] for role, of_role in scores.scores.items()}
-        gain = evidence.gain(metric, against, (column, scores.level))
-        rows.append((scores.level, scores.support, scores.positives, of_metric, gain))
-    return _table(column, rows)
 
 
 def _churn(evidence: Evidence) -> tuple[PredictionChurn, ...]:
@@ -248,13 +152,13 @@ def _fairness(evidence: Evidence) -> dict[str, tuple[Fairness, ...]]:
     return {name: tuple(one for one in evidence.fairness if one.groups == name) for name in groups}
 
 
-def _clusters(evidence: Evidence) -> tuple[tuple[Cluster, plots.Bar], ...]:
+def _clusters(evidence: Evidence) -> tuple[tuple[Cluster, Bar], ...]:
     """Return all rows and the clusters, each with its share of the rows."""
-    drawn = plots.bars([(one.rows / evidence.holdout.rows, 0.0) for one in evidence.clusters])
+    drawn = bars([(one.rows / evidence.holdout.rows, 0.0) for one in evidence.clusters])
     return tuple(zip(evidence.clusters, drawn, strict=True))
 
 
-def _timeline(evidence: Evidence) -> plots.Timeline | None:
+def _timeline(evidence: Evidence) -> Timeline | None:
     if is_random_split(datetime.fromisoformat(evidence.holdout.after)):
         return None
     challenger = evidence.subjects["challenger"]
@@ -262,62 +166,4 @@ def _timeline(evidence: Evidence) -> plots.Timeline | None:
     if incumbent := evidence.subjects.get("incumbent"):
         rows.append(("incumbent", "Incumbent learned", incumbent.train_after, incumbent.train_until))
     rows.append(("holdout", "All were judged", evidence.holdout.after, evidence.holdout.until))
-    return plots.timeline(rows)
-
-
-def plots_of(evidence: Evidence) -> list[plots.Plot]:
-    """Return the plots that tell most of a task: curves, calibration, errors."""
-    order: tuple[Role, ...] = ("simple", "incumbent", "challenger")  # the challenger is drawn last, on top
-    curves = [(role, ROLE_LABELS[role], evidence.curves[role]) for role in order if role in evidence.curves]
-    if "challenger" not in evidence.curves:
-        return []
-    ours = evidence.curves["challenger"]
-    found = []
-    if ours.roc:
-        share = (evidence.holdout.positives or 0) / evidence.holdout.rows
-        found.append(
-            plots.lines(
-                "roc",
-                "ROC curve",
-                "True positive rate against false positive rate at every threshold; the diagonal is guessing.",
-                ("False positive rate", "True positive rate"),
-                [(role, name, curve.roc) for role, name, curve in curves],
-                diagonal=True,
-            )
-        )
-        found.append(
-            plots.lines(
-                "precision-recall",
-                "Precision and recall",
-                f"Precision against recall at every threshold; guessing would be at {share:.2f}, the share of positives.",
-                ("Recall", "Precision"),
-                [(role, name, curve.precision_recall) for role, name, curve in curves],
-                level=share,
-            )
-        )
-    compared = [(role, name, curve.calibration) for role, name, curve in curves if role != "simple"]
-    axes = ("Mean prediction", "Mean target")
-    if evidence.task == "classification":
-        axes = ("Predicted probability", "Share of positives")
-    if ours.matrix:
-        axes = ("Probability of the likeliest class", "Share that is of it")
-    found.append(
-        plots.calibration(
-            "calibration",
-            "Calibration",
-            "Ten groups of rows by predicted value, with two-sided 95 % intervals; a model that means what it says is on the diagonal.",
-            axes,
-            compared,
-        )
-    )
-    if ours.residuals:
-        found.append(
-            plots.histogram(
-                "residuals",
-                "Errors of the challenger",
-                "How many rows were predicted too low (left) and too high (right).",
-                ("Prediction minus target", "Rows"),
-                ours.residuals,
-            )
-        )
-    return found
+    return timeline(rows)

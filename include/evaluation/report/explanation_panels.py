@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.evaluation.evidence import Evidence
-from include.evaluation.explanations import Coefficient, Dependence, LearningPoint
+from include.evaluation.explanation.results import Coefficient, Dependence, LearningPoint
 from include.evaluation.report import plots
+from include.evaluation.report.forest import Bar, bars
 from include.evaluation.report.labels import format_number, format_signed, metric_name
 
 
-def importance(evidence: Evidence) -> tuple[tuple[str, float, float, plots.Bar], ...]:
+def importance(evidence: Evidence) -> tuple[tuple[str, float, float, Bar], ...]:
     """Return each column, what is lost without it, the spread of that, and its bar."""
     known = [(one.column, one.loss, one.spread or 0.0) for one in evidence.importance if one.loss is not None]
-    bars = plots.bars([(loss, spread) for _, loss, spread in known])
-    return tuple((column, loss, spread, bar) for (column, loss, spread), bar in zip(known, bars, strict=True))
+    drawn = bars([(loss, spread) for _, loss, spread in known])
+    return tuple((column, loss, spread, bar) for (column, loss, spread), bar in zip(known, drawn, strict=True))
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class DependencePanel:
     column: str
     of: str
     plot: plots.Plot | None
-    levels: tuple[tuple[str, float, plots.Bar], ...]
+    levels: tuple[tuple[str, float, Bar], ...]
 
 
 def dependence(evidence: Evidence) -> tuple[DependencePanel, ...]:
@@ -44,7 +45,7 @@ def dependence(evidence: Evidence) -> tuple[DependencePanel, ...]:
         if evidence.task == "classification":
             of = f"probability of {named[place if len(one.predicted[0]) > 1 else 1]}"
         plot: plots.Plot | None = None
-        levels: tuple[tuple[str, float, plots.Bar], ...] = ()
+        levels: tuple[tuple[str, float, Bar], ...] = ()
         if one.numbers:
             points = [(x, y, y, y, f"{x:.4g}: {y:.4g}") for x, y in zip(one.numbers, values, strict=True)]
             plot = plots.course(
@@ -57,8 +58,8 @@ def dependence(evidence: Evidence) -> tuple[DependencePanel, ...]:
                 y_range=(min(every), max(every)),
             )
         else:
-            bars = plots.bars([(value, 0.0) for value in [*values, max(every)]])
-            levels = tuple(zip(one.levels, values, bars, strict=False))
+            drawn = bars([(value, 0.0) for value in [*values, max(every)]])
+            levels = tuple(zip(one.levels, values, drawn, strict=False))
         found.append(DependencePanel(one.column, of, plot, levels))
     return tuple(found)
 
@@ -75,7 +76,7 @@ class CoefficientPanel:
     """The weights of a linear model: what they move, and each with what one standard deviation of its column moves it by."""
 
     moved: str
-    rows: tuple[tuple[Coefficient, tuple[float, ...], plots.Bar], ...]
+    rows: tuple[tuple[Coefficient, tuple[float, ...], Bar], ...]
 
 
 def weights(evidence: Evidence) -> CoefficientPanel | None:
@@ -84,7 +85,7 @@ def weights(evidence: Evidence) -> CoefficientPanel | None:
         return None
     moved = "prediction" if evidence.task == "regression" else "decision score"
     moves = [tuple(weight * one.spread for weight in one.weights) for one in evidence.linear.largest]
-    drawn = plots.bars([(max(of_classes, key=abs), 0.0) for of_classes in moves])
+    drawn = bars([(max(of_classes, key=abs), 0.0) for of_classes in moves])
     rows = tuple(zip(evidence.linear.largest, moves, drawn, strict=True))
     return CoefficientPanel(_ADDED_UP.get(evidence.subjects["challenger"].estimator, moved), rows)
 

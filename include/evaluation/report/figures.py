@@ -10,9 +10,9 @@ from jinja2 import Environment
 
 from include.evaluation.evidence import Evidence
 from include.evaluation.gains import Gain
-from include.evaluation.report.card import plots_of
+from include.evaluation.report.forest import WIDTH, Forest, Interval
 from include.evaluation.report.labels import ROLE_LABELS, metric_name
-from include.evaluation.report.plots import WIDTH, Forest, Interval
+from include.evaluation.report.model_plots import plots_of
 from include.templates import templates_beside
 
 MAX_LEVELS_DRAWN = 12

@@ -165,7 +165,7 @@ def _differences(reference: Reference, series: Series, pairs: Sequence[tuple[Per
 
 
 def _of_column(reference: Array, tables: Sequence[Array]) -> dict[str, Array]:
-    """Return what `include.monitoring.drift.column_drift.STATISTICS` are of a difference.
+    """Return what `include.monitoring.drift.drift_series.STATISTICS` are of a difference.
 
     Parameters
     ----------

@@ -7,5 +7,6 @@ PUBLIC: tuple[str, ...] = (
     "charts",
     "prometheus_metrics",
     "watch_report",
+    "watched_intervals",
 )
 """The modules that other rooms may import."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.evaluation.gains import Measured
-from include.evaluation.report.plots import Scale, Tick
-from include.monitoring.report.watch_report import WatchedInterval, WatchReport
+from include.evaluation.report.scales import Scale, Tick
+from include.monitoring.report.watch_report import WatchReport
+from include.monitoring.report.watched_intervals import WatchedInterval
 
 WIDTH, LEFT, RIGHT = 960.0, 88.0, 944.0
 TOP, BOTTOM = 14.0, 214.0

@@ -7,81 +7,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from include.config.model import ModelConfig
-from include.evaluation.gains import Measured
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import load_evidence
 from include.evaluation.unknown_classes import say_unknown
 from include.monitoring.alarms import Alarm, AlarmHistory
-from include.monitoring.drift.change_detection import phases
-from include.monitoring.drift.column_drift import Moved, MovedSlice, effect_in, moved_slices, rank
-from include.monitoring.drift.data_faults import DataFault
-from include.monitoring.drift.effect_sizes import Effect, variation_by_chance
+from include.monitoring.drift.column_drift import Moved, MovedSlice, moved_slices, rank
 from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.drift.references import PREDICTION, SAID, ChampionReference, find_reference
 from include.monitoring.monitor import alarms_of, sound_reigns
 from include.monitoring.performance.estimated import EstimatorJudged, judge_estimator, reservations
 from include.monitoring.performance.measured import PromiseCheck, promise_kept
-from include.monitoring.performance.probation import ProbationState, ProbationVerdict, probation_of
+from include.monitoring.performance.probation import ProbationState, probation_of
+from include.monitoring.report.needs import Need, needs_of
+from include.monitoring.report.watched_intervals import WatchedInterval, effects_of, intervals_of
 from include.monitoring.retraining_requests import RequestState, request_state, wanted, would_ask
 from include.monitoring.sketches.sketches import ColumnSketch
-from include.monitoring.watch_log import OBSERVED, VERDICT, WatchLog, measured_in, paired_in
+from include.monitoring.watch_log import OBSERVED, VERDICT, WatchLog, paired_in
 from include.monitoring.withdrawal import withdrawal_reason
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
 from include.storage.content import get_content, read_json
 from include.storage.log import Entry
 from include.storage.store import ObjectStore
-
-SHOWN = 60
-"""How many intervals, the newest, are looked at one by one."""
-
-
-@dataclass(frozen=True)
-class WatchedInterval:
-    """One interval under the champion.
-
-    Parameters
-    ----------
-    outside : int
-        Rows outside the domain that the version was fitted on.
-    estimated, measured : Measured or None
-        The primary metric before and after labels came.
-    measured_rows : int
-        Rows with a label, that the champion can be judged by.
-    unknown : dict of str to int
-        Labelled rows of each class that it never learned.
-    effects : dict of column to Effect
-        How far the rows are from the reference's of the same weekday.
-    """
-
-    after: datetime
-    until: datetime
-    rows: int
-    outside: int
-    backfilled: bool
-    faults: tuple[DataFault, ...]
-    estimated: Measured | None
-    measured: Measured | None
-    measured_rows: int
-    effects: dict[str, Effect]
-    moved: dict[str, float]
-    """The share of rows that moved, by column, less what so few rows show by chance."""
-    unknown: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Need:
-    """Something that waits for a person: what kind of thing it is, a sentence, and the version that it is about."""
-
-    kind: str
-    sentence: str
-    version: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +145,7 @@ def watch_report(
     bodies = [one.body for one in observed if one.body["version"] == version]
     newest = Period.from_json(max(bodies, key=lambda one: str(one["until"])))
     history, alarms = alarms_of(kept, model, version, entries, timeline, newest.until, newest.until - newest.after)
-    intervals = _intervals(history, kept, model, version, entries, sources)
+    intervals = intervals_of(history, kept, model, version, entries, sources)
     reigns = sound_reigns(version, entries, timeline, history, newest.until)
     primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
     check = promise_kept(kept.promised.get(primary, ()), reigns[-1], primary, error) if reigns else None
@@ -206,7 +157,7 @@ def watch_report(
     predecessor, probation, concluded = _probation(model, version, entries, timeline, history)
     week = _recent(history.observed)
     reference = kept.reference
-    effects = _effects(reference, [one.period for one in history.observed[-len(week) :]], together=True)[-1]
+    effects = effects_of(reference, [one.period for one in history.observed[-len(week) :]], together=True)[-1]
     return WatchReport(
         model,
         version,
@@ -224,79 +175,10 @@ def watch_report(
         len(would_ask([one for one in alarms if one.backfilled], model.watch)),
         predecessor,
         probation,
-        tuple(_needs(model, version, timeline, alarms, state, probation, concluded, predecessor, newest.until)),
+        tuple(needs_of(model, version, timeline, alarms, state, probation, concluded, predecessor, newest.until)),
         reference,
         history,
     )
-
-
-def _intervals(
-    history: AlarmHistory,
-    kept: ChampionReference,
-    model: ModelConfig,
-    version: str,
-    entries: Sequence[Entry],
-    sources: dict[str, Any],
-) -> tuple[WatchedInterval, ...]:
-    shown = history.observed[-SHOWN:]
-    primary = model.gate.primary.metric
-    measured = {one.until: one for one in measured_in(entries, version)}
-    told = {
-        Period.from_json(one.body).until: sources[one.body["until"]]
-        for one in entries
-        if one.kind == OBSERVED and one.body["version"] == version
-    }
-    found = []
-    for one, effects in zip(shown, _effects(kept.reference, [each.period for each in shown]), strict=True):
-        period, source = one.period, told[one.period.until]
-        estimated = source.get("estimated", {}).get(primary)
-        done = measured.get(period.until)
-        found.append(
-            WatchedInterval(
-                period.after,
-                period.until,
-                period.rows,
-                int(source.get("outside", 0)),
-                one.backfilled,
-                one.faults,
-                None if estimated is None or estimated["value"] is None else Measured(**estimated),
-                None if done is None else done.scores.get(primary),
-                0 if done is None else done.rows,
-                effects,
-                {name: _beyond_chance(kept.reference, name, period, effect) for name, effect in effects.items()},
-                {} if done is None else done.unknown,
-            )
-        )
-    return tuple(found)
-
-
-def _beyond_chance(reference: Reference, name: str, period: Period, effect: Effect) -> float:
-    counts = np.array([*reference.bins[name].reference, reference.sketch.columns[name].missing], dtype=float)
-    chance = variation_by_chance(counts / max(counts.sum(), 1), sum(period.counts[name][:-1]))
-    return max(0.0, effect.total_variation - chance)
-
-
-def _effects(reference: Reference, periods: Sequence[Period], *, together: bool = False) -> list[dict[str, Effect]]:
-    """Return the effect of each column in each period, or of all periods together, beside the reference's of the same phases."""
-    length = periods[0].until - periods[0].after
-    listed = [*reference.periods, *periods]
-    phase = phases([one.after for one in listed], length, len(reference.periods))
-    before: list[list[tuple[Period, float]]] = []
-    for number, period in enumerate(periods):
-        own = phase[len(reference.periods) + number]
-        alike = [one for one, other in zip(reference.periods, phase, strict=False) if other == own and one.rows]
-        rows = sum(one.rows for one in alike) or 1
-        before.append([(one, max(period.rows, 1) / rows) for one in alike])
-    names = list(reference.bins)
-    if together:
-        everything = [one for each in before for one in each]
-        return [{name: effect_in(reference, name, everything, periods) for name in names}] if everything else [{}]
-    return [
-        {name: effect_in(reference, name, each, [period]) for name in names if sum(period.counts[name][:-1])}
-        if each
-        else {}
-        for each, period in zip(before, periods, strict=True)
-    ]
 
 
 def _recent(observed: Sequence[Any]) -> list[Any]:
@@ -332,32 +214,3 @@ def _probation(
     pairs = [one for one in paired_in(entries, version, predecessor) if one.until not in history.broken]
     error = 1 - model.gate.primary.confidence
     return predecessor, probation_of(pairs, timeline[version].since, model.watch.probation, error), False
-
-
-def _needs(
-    model: ModelConfig,
-    version: str,
-    timeline: Timeline,
-    alarms: Sequence[Alarm],
-    state: RequestState,
-    probation: ProbationState | None,
-    concluded: bool,
-    predecessor: str | None,
-    until: datetime,
-) -> list[Need]:
-    if timeline.original_of(timeline.champion) != version:
-        return []
-    found, page = [], timeline.in_place_of(version)
-    if concluded and probation is not None and probation.verdict is ProbationVerdict.WORSE and predecessor is not None:
-        found.append(Need("probation", f"its champion is {withdrawal_reason(model, predecessor, probation)}.", page))
-    pending, asked = state.pending, sum(one.version == version for one in state.asked)
-    if pending:
-        said = f"a retraining as of {pending[-1].as_of:%-d %B %Y} is asked for, and no run has taken it yet."
-        found.append(Need("request", said, page))
-    elif asked >= model.watch.attempts:
-        said = f"{asked} retrainings were asked for under this champion, and none took its place: nothing more is asked for."
-        found.append(Need("request", said, page))
-    known = {key for one in state.asked for key in one.alarms}
-    week = [one for one in alarms if (until - one.until).days < 7 and one.key not in known and not one.backfilled]
-    found += [Need("broken data" if one.kind == "data_fault" else "alarm", f"{one.said}.", page) for one in week]
-    return found

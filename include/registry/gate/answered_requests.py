@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from include.config.sections.evaluation import Canary
-from include.evaluation.evidence import CanaryAnswers
+from include.evaluation.gains import CanaryAnswers
 from include.registry.gate.verdicts import RuleResult, Verdict
 
 _WAIT = "`serving.challenger` gives a held version its share of requests; reconsider it when their labels are known"

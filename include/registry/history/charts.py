@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from include.evaluation.gains import Measured
-from include.evaluation.report.plots import Scale, Tick
+from include.evaluation.report.scales import Scale, Tick
 from include.registry.history.recorded_measures import compared
 from include.registry.history.summary import History, VersionStatus, VersionSummary, champion_periods
 

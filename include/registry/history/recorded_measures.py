@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from include.evaluation.evidence import Evidence
+from include.evaluation.evidence import Evidence, load_evidence
 from include.evaluation.gains import Measured, Role
-from include.evaluation.measure import load_evidence
 from include.evaluation.report.labels import greater_is_better
 from include.registry.history.summary import History, VersionSummary
 from include.storage.store import ObjectStore

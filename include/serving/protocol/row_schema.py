@@ -15,9 +15,10 @@ import pyarrow as pa
 from include.config.sections.rows.sources import Column as TextColumn
 from include.config.sections.rows.sources import ColumnType
 from include.config.time_zones import Ambiguous, Clock
-from include.data.columns.conversion import ARROW, BadTextError, convert, declared_type, parse, refusal
+from include.data.columns.conversion import ARROW, convert, declared_type
 from include.data.columns.equal_values import equal_values
 from include.data.columns.pandas_frames import to_frame
+from include.data.columns.text_parsing import BadTextError, parse, refusal
 from include.data.derived_columns import derived
 from include.errors import RatchetError, RequestError, nearest
 from include.scoring.predictor import Predictor

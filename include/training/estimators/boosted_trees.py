@@ -7,57 +7,35 @@ only after the file's digest, its size and the numbers of its trees were checked
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils._param_validation import Interval
 
-from include.errors import ConfigError, ModelFileRefused
+from include.errors import ModelFileRefused
 
 Array = np.ndarray[Any, Any]
 
 NATIVE_LIMIT = 256 * 2**20
 """Bytes of trees that a native parser is given at most; a thousand trees of 127 leaves need about 20 million."""
 
-DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
-    "lightgbm": ("lightgbm",),
-    "xgboost": ("xgboost-cpu", "xgboost"),
-    "catboost": ("catboost",),
+_FROM_ONE = Interval(Integral, 1, None, closed="left")
+SHARED_SETTINGS: dict[str, tuple[Any, list[Any]]] = {
+    "monotone_constraints": (None, [dict, None]),
+    "n_iter_no_change": (10, [_FROM_ONE]),
+    "early_stopping": (False, ["boolean"]),
+    "categorical_features": (None, ["array-like", None]),
+    "random_state": (None, [Interval(Integral, 0, None, closed="left"), None]),
+    "n_jobs": (None, [Integral, None]),
 }
-"""The packages that bring each library."""
+"""Settings that an estimator has whatever its library, with their defaults and what is accepted."""
+NOT_THE_LIBRARYS = frozenset({*SHARED_SETTINGS, "n_estimators"})
+"""Settings that are not given to a library among its parameters."""
 
 _FEW = 512
 """Rows that one thread predicts sooner than several that must be woken first."""
-
-
-def library_version(library: str) -> str:
-    """Return the installed version of a library; raises `ConfigError` when it is not installed."""
-    for name in DISTRIBUTIONS[library]:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    raise _missing(library)
-
-
-def import_library(library: str) -> Any:
-    """Return a library's module; raises `ConfigError` when it is not installed."""
-    try:
-        return importlib.import_module(library)
-    except ImportError as error:
-        raise _missing(library) from error
-
-
-def _missing(library: str) -> ConfigError:
-    return ConfigError(
-        f"The library `{library}` is not installed.",
-        expected=f"`{DISTRIBUTIONS[library][0]}`, of the extra `learners`",
-        where="the Python environment of this process",
-        remedy="pip install -r requirements-learners.txt, where tasks, the server and `lint` run",
-    )
 
 
 class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

@@ -1,4 +1,4 @@
-"""Probability calibration: of the rows that get a probability of 0.3, three in ten are positive."""
+"""Probability calibration: sigmoid or isotonic, fitted to out-of-fold scores."""
 
 from __future__ import annotations
 

@@ -26,6 +26,12 @@ class RandomClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # sci
     ----------
     n_clusters : int
     random_state : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sorted(set(RandomClusterer(n_clusters=2).fit(np.zeros((50, 1))).predict(np.zeros((50, 1))).tolist()))
+    [0, 1]
     """
 
     def __init__(self, n_clusters: int = 2, random_state: int = 0) -> None:
@@ -59,6 +65,15 @@ class DensityClusterer(HDBSCAN):  # type: ignore[misc]  # scikit-learn has no ty
     clusters_ : array of int, of shape (n_members,)
     reach_ : array of shape (n_members,)
         Core distances.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> close = np.linspace(0, 1, 20).reshape(-1, 1)
+    >>> fitted = DensityClusterer(min_cluster_size=5, copy=True).fit(np.vstack([close, close + 100]))
+    >>> one, other, none = fitted.predict([[0.5], [100.5], [50.0]]).tolist()
+    >>> one != other, none
+    (True, -1)
     """
 
     def fit(self, X: Any, y: Any = None) -> DensityClusterer:

@@ -22,6 +22,17 @@ class EnsembleClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc] 
     final : estimator, optional
         Turns the members' probabilities into those of all; their mean if left out.
     classes : int
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> frame = pd.DataFrame({"x": np.arange(20.0)})
+    >>> members = [make_pipeline(LogisticRegression(C=c)).fit(frame, frame.x > 9) for c in (0.1, 10.0)]
+    >>> mean = EnsembleClassifier(members, None, classes=2).predict_proba(frame)
+    >>> bool(np.allclose(mean, np.mean([one.predict_proba(frame) for one in members], axis=0)))
+    True
     """
 
     def __init__(self, members: list[Any], final: Any, classes: int) -> None:
@@ -55,6 +66,16 @@ class EnsembleRegressor(RegressorMixin, MetaEstimator):  # type: ignore[misc]  #
     members : list of Pipeline
     final : estimator, optional
         Turns the members' values into that of all; their mean if left out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from sklearn.pipeline import make_pipeline
+    >>> frame = pd.DataFrame({"x": [1.0, 2.0]})
+    >>> members = [make_pipeline(DummyRegressor(strategy="constant", constant=c)).fit(frame, [0, 0]) for c in (1.0, 3.0)]
+    >>> EnsembleRegressor(members, None).predict(frame).tolist()
+    [2.0, 2.0]
     """
 
     def __init__(self, members: list[Any], final: Any) -> None:

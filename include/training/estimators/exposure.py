@@ -22,6 +22,16 @@ class ExposureRegressor(RegressorMixin, MetaEstimator):  # type: ignore[misc]  #
         Predicts the target per unit of exposure.
     column : str
         Holds the exposure.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from sklearn.pipeline import make_pipeline
+    >>> frame = pd.DataFrame({"months": [6.0, 12.0]})
+    >>> rate = make_pipeline(DummyRegressor(strategy="constant", constant=0.5)).fit(frame, [0, 0])
+    >>> ExposureRegressor(rate, "months").predict(frame).tolist()
+    [3.0, 6.0]
     """
 
     def __init__(self, model: Any, column: str) -> None:

@@ -9,15 +9,17 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from include.training.estimators.boosted_trees import (
+    NOT_THE_LIBRARYS,
+    SHARED_SETTINGS,
     Array,
     BoostedClassifier,
     BoostedRegressor,
     BoostedTrees,
-    import_library,
     refused,
 )
+from include.training.estimators.optional_libraries import import_library
 
-_ANY = [
+_OWN = [
     ("n_estimators", 100, [Interval(Integral, 1, None, closed="left")]),
     ("learning_rate", 0.1, [Interval(Real, 0, None, closed="neither")]),
     ("num_leaves", 31, [Interval(Integral, 2, 131072, closed="both")]),
@@ -36,22 +38,14 @@ _ANY = [
     ("cat_smooth", 10.0, [Interval(Real, 0, None, closed="left")]),
     ("cat_l2", 10.0, [Interval(Real, 0, None, closed="left")]),
     ("max_cat_threshold", 32, [Interval(Integral, 1, None, closed="left")]),
-    ("monotone_constraints", None, [dict, None]),
-    ("n_iter_no_change", 10, [Interval(Integral, 1, None, closed="left")]),
-    ("early_stopping", False, ["boolean"]),
-    ("categorical_features", None, ["array-like", None]),
-    ("random_state", None, [Interval(Integral, 0, None, closed="left"), None]),
-    ("n_jobs", None, [Integral, None]),
 ]
-_OURS = {"n_estimators", "n_iter_no_change", "early_stopping", "categorical_features", "monotone_constraints"}
-_NOT_LIGHTGBMS = {"random_state", "n_jobs", *_OURS}
 _END = b"end of trees\n"
 
 
 class _LightGBM(BoostedTrees):
     LIBRARY = "lightgbm"
-    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = {
-        name: (default, accepted) for name, default, accepted in _ANY
+    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = SHARED_SETTINGS | {
+        name: (default, accepted) for name, default, accepted in _OWN
     }
 
     def _objective(self) -> dict[str, Any]:
@@ -59,7 +53,7 @@ class _LightGBM(BoostedTrees):
 
     def _grow(self, parts: list[tuple[Array, Array, Array]]) -> bytes:
         lightgbm = import_library("lightgbm")
-        params = {name: getattr(self, name) for name in self.SETTINGS if name not in _NOT_LIGHTGBMS}
+        params = {name: getattr(self, name) for name in self.SETTINGS if name not in NOT_THE_LIBRARYS}
         params |= self._objective()
         # One way to build histograms, fixed sums: the same trees for any number of threads.
         params |= {"deterministic": True, "force_row_wise": True, "verbosity": -1}
@@ -117,7 +111,16 @@ class _LightGBM(BoostedTrees):
 
 
 class LightGBMClassifier(BoostedClassifier, _LightGBM):
-    """Gradient boosting of classes by LightGBM (Ke et al., 2017)."""
+    """Gradient boosting of classes by LightGBM (Ke et al., 2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(60.0).reshape(-1, 1)
+    >>> fitted = LightGBMClassifier(n_estimators=20, min_child_samples=5, n_jobs=1).fit(X, X[:, 0] > 29)
+    >>> fitted.predict([[3.0], [50.0]]).tolist()
+    [False, True]
+    """
 
     def _objective(self) -> dict[str, Any]:
         many = self.outputs > 1
@@ -125,7 +128,16 @@ class LightGBMClassifier(BoostedClassifier, _LightGBM):
 
 
 class LightGBMRegressor(BoostedRegressor, _LightGBM):
-    """Gradient boosting of values by LightGBM (Ke et al., 2017)."""
+    """Gradient boosting of values by LightGBM (Ke et al., 2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(60.0).reshape(-1, 1)
+    >>> fitted = LightGBMRegressor(n_estimators=100, min_child_samples=5, n_jobs=1).fit(X, np.where(X[:, 0] > 29, 7.0, 1.0))
+    >>> fitted.predict([[3.0], [50.0]]).round(2).tolist()
+    [1.0, 7.0]
+    """
 
     SETTINGS = _LightGBM.SETTINGS | {
         "objective": (

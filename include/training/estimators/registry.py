@@ -48,9 +48,9 @@ from sklearn.utils.validation import has_fit_parameter
 
 from include.config.sections.training import Range, Values
 from include.errors import ConfigError, nearest
-from include.training.estimators.boosted_trees import library_version
 from include.training.estimators.clusterers import DensityClusterer, RandomClusterer, is_clustering
 from include.training.estimators.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
+from include.training.estimators.optional_libraries import library_version
 from include.training.estimators.xgboost_trees import XGBoostClassifier, XGBoostRegressor
 from include.training.persistence.trusted_types import is_trusted
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -11,22 +10,23 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from include.training.estimators.boosted_trees import (
+    NOT_THE_LIBRARYS,
+    SHARED_SETTINGS,
     Array,
     BoostedClassifier,
     BoostedRegressor,
     BoostedTrees,
-    import_library,
     refused,
 )
+from include.training.estimators.optional_libraries import import_library
+from include.training.estimators.xgboost_nodes import are_floats, check_tree, require_only, whole_numbers
 
 JSON_LIMIT = 64 * 2**20
 """Bytes of JSON that are parsed at most; a thousand trees of 64 leaves need about 15 million."""
-MOST_LEVELS = 2**16
-"""Levels of a column are below it: XGBoost makes a set of bits as long as the largest that a node names."""
 
 _SHARE = [Interval(Real, 0, 1, closed="right")]
 _FROM_ZERO = [Interval(Real, 0, None, closed="left")]
-_ANY = [
+_OWN = [
     ("n_estimators", 100, [Interval(Integral, 1, None, closed="left")]),
     ("learning_rate", 0.3, [Interval(Real, 0, None, closed="neither")]),
     ("max_depth", 6, [Interval(Integral, 0, None, closed="left")]),
@@ -44,27 +44,14 @@ _ANY = [
     ("max_bin", 256, [Interval(Integral, 2, 65535, closed="both")]),
     ("max_cat_to_onehot", 4, [Interval(Integral, 1, None, closed="left")]),
     ("max_cat_threshold", 64, [Interval(Integral, 1, None, closed="left")]),
-    ("monotone_constraints", None, [dict, None]),
-    ("n_iter_no_change", 10, [Interval(Integral, 1, None, closed="left")]),
-    ("early_stopping", False, ["boolean"]),
-    ("categorical_features", None, ["array-like", None]),
-    ("random_state", None, [Interval(Integral, 0, None, closed="left"), None]),
-    ("n_jobs", None, [Integral, None]),
 ]
-_OURS = {"n_estimators", "n_iter_no_change", "early_stopping", "categorical_features", "monotone_constraints"}
-_NOT_XGBOOSTS = {"random_state", "n_jobs", *_OURS}
 _LOGARITHMS = ("count:poisson", "reg:gamma", "reg:tweedie")
-_TREE = {"base_weights", "loss_changes", "split_conditions", "sum_hessian"}
-_WHOLE = {"default_left", "left_children", "parents", "right_children", "split_indices", "split_type"}
-_LEVELS = {"categories", "categories_nodes", "categories_segments", "categories_sizes"}
-_ROOT = 2**31 - 1
-"""What XGBoost writes for the parent of a root."""
 
 
 class _XGBoost(BoostedTrees):
     LIBRARY = "xgboost"
-    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = {
-        name: (default, accepted) for name, default, accepted in _ANY
+    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = SHARED_SETTINGS | {
+        name: (default, accepted) for name, default, accepted in _OWN
     }
 
     def _objective(self) -> dict[str, Any]:
@@ -78,7 +65,7 @@ class _XGBoost(BoostedTrees):
         )
 
     def _grow(self, parts: list[tuple[Array, Array, Array]]) -> bytes:
-        params = {name: getattr(self, name) for name in self.SETTINGS if name not in _NOT_XGBOOSTS}
+        params = {name: getattr(self, name) for name in self.SETTINGS if name not in NOT_THE_LIBRARYS}
         params = {name: value for name, value in params.items() if value is not None}
         params |= self._objective()
         params |= {"tree_method": "hist", "seed": self.random_state or 0, "nthread": self.n_jobs or 1, "verbosity": 0}
@@ -116,15 +103,15 @@ class _XGBoost(BoostedTrees):
         model = json.loads(native)
         if _canonical(model) != native:
             raise refused("its trees are not written as a fit writes them")
-        _only(model, "learner", "version")
+        require_only(model, "learner", "version")
         learner = model["learner"]
         parts = ("attributes", "feature_names", "feature_types", "gradient_booster", "learner_model_param", "objective")
-        _only(learner, *parts)
+        require_only(learner, *parts)
         self._check_learner(model["version"], learner)
         booster = learner["gradient_booster"]
-        _only(booster, "model", "name")
+        require_only(booster, "model", "name")
         grown = booster["model"]
-        _only(grown, "cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees")
+        require_only(grown, "cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees")
         trees, each = grown["trees"], self.outputs
         rounds = len(trees) // each
         expected: list[tuple[Any, Any]] = [
@@ -137,15 +124,15 @@ class _XGBoost(BoostedTrees):
         if not trees or any(found != wanted for found, wanted in expected):
             raise refused("its trees are of another model")
         for number, tree in enumerate(trees):
-            _check_tree(number, tree, self.n_features_in_)
+            check_tree(number, tree, self.n_features_in_)
 
     def _check_learner(self, version: Any, learner: dict[str, Any]) -> None:
         numbers, objective = learner["learner_model_param"], learner["objective"]
-        _only(numbers, "base_score", "boost_from_average", "num_class", "num_feature", "num_target")
+        require_only(numbers, "base_score", "boost_from_average", "num_class", "num_feature", "num_target")
         base = json.loads(numbers["base_score"])
         levels, columns = set(self.categorical_features or []), self.n_features_in_
         expected: list[tuple[Any, Any]] = [
-            (_whole(version, 3)[0], 3),
+            (whole_numbers(version, 3)[0], 3),
             (learner["attributes"], {}),
             (learner["feature_names"], []),
             (learner["feature_types"], ["c" if place in levels else "q" for place in range(columns)]),
@@ -159,12 +146,21 @@ class _XGBoost(BoostedTrees):
         known = all(type(value) is str and len(value) < 32 for _, value in settings)
         if any(found != wanted for found, wanted in expected) or not (good and known):
             raise refused("its trees are of another model")
-        if numbers["boost_from_average"] not in ("0", "1") or not _floats(base, self.outputs):
+        if numbers["boost_from_average"] not in ("0", "1") or not are_floats(base, self.outputs):
             raise refused("its trees are of another model")
 
 
 class XGBoostClassifier(BoostedClassifier, _XGBoost):
-    """Gradient boosting of classes by XGBoost (Chen and Guestrin, 2016)."""
+    """Gradient boosting of classes by XGBoost (Chen and Guestrin, 2016).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(60.0).reshape(-1, 1)
+    >>> fitted = XGBoostClassifier(n_estimators=20, n_jobs=1).fit(X, X[:, 0] > 29)
+    >>> fitted.predict([[3.0], [50.0]]).tolist()
+    [False, True]
+    """
 
     def _objective(self) -> dict[str, Any]:
         many = self.outputs > 1
@@ -172,7 +168,16 @@ class XGBoostClassifier(BoostedClassifier, _XGBoost):
 
 
 class XGBoostRegressor(BoostedRegressor, _XGBoost):
-    """Gradient boosting of values by XGBoost (Chen and Guestrin, 2016)."""
+    """Gradient boosting of values by XGBoost (Chen and Guestrin, 2016).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(60.0).reshape(-1, 1)
+    >>> fitted = XGBoostRegressor(n_estimators=50, n_jobs=1).fit(X, np.where(X[:, 0] > 29, 7.0, 1.0))
+    >>> fitted.predict([[3.0], [50.0]]).round(2).tolist()
+    [1.0, 7.0]
+    """
 
     SETTINGS = _XGBoost.SETTINGS | {
         "objective": (
@@ -194,61 +199,3 @@ class XGBoostRegressor(BoostedRegressor, _XGBoost):
 
 def _canonical(model: Any) -> bytes:
     return json.dumps(model, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _only(value: Any, *names: str) -> None:
-    if type(value) is not dict or set(value) != set(names):
-        raise refused("its trees are of another model")
-
-
-def _whole(values: Any, length: int | None = None) -> Array:
-    if type(values) is not list or not set(map(type, values)) <= {int} or len(values) != (length or len(values)):
-        raise refused("a tree has another number of nodes")
-    return np.array(values, dtype=np.int64)
-
-
-def _floats(values: Any, length: int) -> bool:
-    return (
-        type(values) is list
-        and len(values) == length
-        and set(map(type, values)) <= {float, int}
-        and all(map(math.isfinite, values))
-    )
-
-
-def _check_tree(number: int, tree: Any, columns: int) -> None:
-    _only(tree, "id", "tree_param", *_TREE, *_WHOLE, *_LEVELS)
-    nodes = len(tree["left_children"])
-    wanted = {"num_deleted": "0", "num_feature": str(columns), "num_nodes": str(nodes), "size_leaf_vector": "1"}
-    if tree["id"] != number or type(tree["id"]) is not int or tree["tree_param"] != wanted or not nodes:
-        raise refused("a tree is of another kind")
-    if not all(_floats(tree[name], nodes) for name in _TREE):
-        raise refused("a tree has another number of nodes")
-    whole = {name: _whole(tree[name], nodes) for name in _WHOLE}
-    left, right, kind = whole["left_children"], whole["right_children"], whole["split_type"]
-    inner = np.flatnonzero(left != -1)
-    parents = np.full(nodes, -1)
-    parents[0] = _ROOT
-    for children in (left[inner], right[inner]):
-        # Nodes are numbered after their parents, so that following them ends.
-        if np.any(children <= inner) or np.any(children >= nodes):
-            raise refused("a tree leads outside its own nodes")
-        parents[children] = inner
-    if (
-        np.any(whole["parents"] != parents)
-        or np.any((right == -1) != (left == -1))
-        or np.any(left[inner] == right[inner])
-    ):
-        raise refused("a tree leads outside its own nodes")
-    if np.any(whole["split_indices"] < 0) or np.any(whole["split_indices"] >= columns):
-        raise refused("a tree reads a column that is not there")
-    if not (set(kind.tolist()) | set(whole["default_left"].tolist())) <= {0, 1}:
-        raise refused("a tree is of another kind")
-    levels, at, starts, sizes = (_whole(tree[name]) for name in sorted(_LEVELS))
-    ends = np.cumsum(sizes)
-    if len(starts) != len(sizes) or np.any(sizes < 1) or np.any(sizes > len(levels)) or np.any(starts != ends - sizes):
-        raise refused("a tree has other sets of levels")
-    if not np.array_equal(at, np.flatnonzero(kind == 1)) or len(at) != len(sizes) or sizes.sum() != len(levels):
-        raise refused("a tree has other sets of levels")
-    if np.any(levels < 0) or np.any(levels >= MOST_LEVELS):
-        raise refused("a tree has other sets of levels")

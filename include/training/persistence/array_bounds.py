@@ -17,8 +17,9 @@ from sklearn.svm._base import BaseLibSVM
 from sklearn.tree._tree import Tree
 
 from include.errors import ModelFileRefused
-from include.training.estimators.boosted_trees import BoostedTrees, library_version
+from include.training.estimators.boosted_trees import BoostedTrees
 from include.training.estimators.meta_estimator import estimators_in
+from include.training.estimators.optional_libraries import library_version
 
 
 def check_bounds(pipeline: Any) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
@@ -27,18 +26,14 @@ from include.training.estimators.predictions import (
     predicted_values,
 )
 from include.training.persistence.array_bounds import check_bounds
-from include.training.persistence.trusted_types import is_trusted
+from include.training.persistence.file_inspection import SCHEMA, inspect, nodes_of, type_of
 from include.training.persistence.type_names import module_path, stored_name
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-SCHEMA_LIMIT = 64 * 2**20
-"""Bytes of JSON that are parsed at most; a forest of a thousand trees needs about six million."""
 
-_SCHEMA = "schema.json"
-_MEMBER = re.compile(r"[0-9]{1,9}\.npy")
 _NO_IDENTITY = frozenset({"JsonNode", "TypeNode", "TupleNode", "DTypeNode", "SliceNode"})
 
 
@@ -53,7 +48,7 @@ def dump(pipeline: Pipeline) -> bytes:
     skops = _skops()
     try:
         body = _canonical(skops.dumps(pipeline))
-        _inspect(body)
+        inspect(body)
     except (ModelFileRefused, skops.exceptions.UnsupportedTypeException) as refused:
         raise TrainingError(
             "the fitted pipeline can't be kept as a model file",
@@ -83,7 +78,7 @@ def load(body: bytes, digest: str) -> Pipeline:
             found=found,
             remedy="restore the file from a copy; until then another version can be put in force",
         )
-    types = _inspect(body)
+    types = inspect(body)
     from sklearn.pipeline import Pipeline
 
     try:
@@ -99,7 +94,7 @@ def load(body: bytes, digest: str) -> Pipeline:
 
 def identity(body: bytes) -> str:
     """Return a digest of what a model file holds: that of its bytes as this release would write them."""
-    _inspect(body)
+    inspect(body)
     return hashlib.sha256(_renamed(body, stored_name)).hexdigest()
 
 
@@ -142,35 +137,31 @@ def _skops() -> Any:
 def _renamed(body: bytes, rename: Callable[[str], str]) -> bytes:
     """Return a model file with its types named otherwise; the same bytes if none of them changes."""
     with ZipFile(io.BytesIO(body)) as archive:
-        schema = json.loads(archive.read(_SCHEMA))
+        schema = json.loads(archive.read(SCHEMA))
         changed = False
-        for node in _nodes(schema):
+        for node in nodes_of(schema):
             changed |= _rename(node, rename)
         if not changed:
             return body
-        members = [(name, archive.read(name)) for name in archive.namelist() if name != _SCHEMA]
+        members = [(name, archive.read(name)) for name in archive.namelist() if name != SCHEMA]
     return _archive(schema, members)
 
 
 def _rename(node: dict[str, Any], rename: Callable[[str], str]) -> bool:
-    before = _type_of(node)
+    before = type_of(node)
     after = rename(before)
     if after != before:
         node["__module__"], _, node["__class__"] = after.rpartition(".")
     return after != before
 
 
-def _type_of(node: dict[str, Any]) -> str:
-    return f"{node.get('__module__')}.{node.get('__class__')}"
-
-
 def _canonical(written: bytes) -> bytes:
     with ZipFile(io.BytesIO(written)) as archive:
-        schema = json.loads(archive.read(_SCHEMA))
-        bodies = {name: _without_padding(archive.read(name)) for name in archive.namelist() if name != _SCHEMA}
+        schema = json.loads(archive.read(SCHEMA))
+        bodies = {name: _without_padding(archive.read(name)) for name in archive.namelist() if name != SCHEMA}
     identities: dict[int, int] = {}
     members: dict[bytes, str] = {}
-    for node in _nodes(schema):
+    for node in nodes_of(schema):
         _rename(node, stored_name)
         if "file" in node:
             body = bodies[node["file"]]
@@ -186,7 +177,7 @@ def _canonical(written: bytes) -> bytes:
 def _archive(schema: Any, members: list[tuple[str, bytes]]) -> bytes:
     out = io.BytesIO()
     with ZipFile(out, "w", ZIP_STORED) as archive:
-        for name, body in [(_SCHEMA, _compact(schema)), *members]:
+        for name, body in [(SCHEMA, _compact(schema)), *members]:
             entry = ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             entry.create_system = 3
             entry.external_attr = 0o644 << 16
@@ -209,96 +200,3 @@ def _without_padding(body: bytes) -> bytes:
 
 def _compact(schema: Any) -> bytes:
     return json.dumps(schema, separators=(",", ":"), ensure_ascii=True).encode()
-
-
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every dict that skops could take for a node, in document order; without recursion, for deep schemas."""
-    waiting = [value]
-    while waiting:
-        here = waiting.pop()
-        if isinstance(here, dict):
-            # In a fitted pipeline no attribute or key is called so; a file that uses the name otherwise is refused.
-            if "__loader__" in here:
-                yield here
-            waiting.extend(reversed(here.values()))
-        elif isinstance(here, list):
-            waiting.extend(reversed(here))
-
-
-def _inspect(body: bytes) -> set[str]:
-    """Return the types that a file names, all of which are permitted."""
-    try:
-        with ZipFile(io.BytesIO(body)) as archive:
-            entries = archive.infolist()
-            _check_members(entries, len(body))
-            schema = json.loads(archive.read(_SCHEMA))
-            used, types = _check_types(schema)
-            names = {entry.filename for entry in entries} - {_SCHEMA}
-            if used != names:
-                raise _refused("members and schema differ", expected=sorted(used)[:5], found=sorted(names)[:5])
-            for name in names:
-                _check_array(name, archive.read(name))
-            return types
-    except (BadZipFile, ValueError, RecursionError, NotImplementedError, EOFError, KeyError) as broken:
-        raise _refused(f"it can't be read: {type(broken).__name__}") from broken
-
-
-def _check_members(entries: list[ZipInfo], size: int) -> None:
-    names = [entry.filename for entry in entries]
-    if strange := [name for name in names if name != _SCHEMA and not _MEMBER.fullmatch(name)]:
-        raise _refused("a member has a name that no model file has", expected="schema.json, 0.npy", found=strange[0])
-    if len(set(names)) != len(names) or _SCHEMA not in names:
-        raise _refused("a member is there twice or the schema is missing")
-    if any(entry.compress_type != ZIP_STORED or entry.flag_bits & 1 for entry in entries):
-        raise _refused("a member is compressed or encrypted", expected="members stored as they are")
-    if any(entry.file_size != entry.compress_size for entry in entries) or sum(e.file_size for e in entries) > size:
-        raise _refused("members claim more bytes than the file has")
-    schema = next(entry.file_size for entry in entries if entry.filename == _SCHEMA)
-    if schema > SCHEMA_LIMIT:
-        raise _refused("the schema is too large", expected=f"at most {SCHEMA_LIMIT} bytes", found=f"{schema} bytes")
-
-
-def _check_types(schema: Any) -> tuple[set[str], set[str]]:
-    """Return the members that a schema names, and the types."""
-    from skops.io._protocol import PROTOCOL
-
-    # An older protocol would choose older, laxer readers; the file must not.
-    if not isinstance(schema, dict) or schema.get("protocol") != PROTOCOL or "__loader__" not in schema:
-        raise _refused("the schema is of another protocol", expected=PROTOCOL)
-    used: set[str] = set()
-    found: set[str] = set()
-    factories: set[int] = set()
-    for node in _nodes(schema):
-        loader, name = node["__loader__"], stored_name(_type_of(node))
-        if not isinstance(loader, str) or not is_trusted(loader, name, factory=id(node) in factories):
-            raise _refused(
-                "it names a type that is not permitted",
-                found=f"{name} ({loader})",
-                remedy="model files are written by Ratchet only; find out where this one comes from",
-            )
-        found.add(name)
-        if loader == "DefaultDictNode" and isinstance(node.get("content"), dict):
-            factories.add(id(node["content"].get("default_factory")))
-        if "file" in node:
-            used.add(str(node["file"]))
-    return used, found
-
-
-def _check_array(name: str, body: bytes) -> None:
-    from numpy.lib import format as npy
-
-    stream = io.BytesIO(body)
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    version = npy.read_magic(stream)
-    if version not in readers:
-        raise _refused("an array is written in a way that no model file uses", found=name)
-    shape, _, dtype = readers[version](stream)
-    count = 1
-    for length in shape:
-        count *= length
-    if dtype.hasobject or stream.tell() + count * dtype.itemsize != len(body):
-        raise _refused("an array is not as long as its header says, or holds objects", found=name)
-
-
-def _refused(message: str, **facts: Any) -> ModelFileRefused:
-    return ModelFileRefused(f"the model file is refused: {message}", **facts)

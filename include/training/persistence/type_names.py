@@ -6,6 +6,8 @@ name changes its line here and keeps its name in the files; the names of a class
 
 from __future__ import annotations
 
+from include.config.sections.features import STEPS
+
 STORED = "ratchet"
 """The module that stored names have; there is none of that name to import."""
 
@@ -28,13 +30,12 @@ TYPES: dict[str, str] = {
     "OutlierClipper": "include.training.preprocessing.outliers.OutlierClipper",
     "RandomClusterer": "include.training.estimators.clusterers.RandomClusterer",
     "RandomizedClassifier": "include.training.fairness.randomized_classifier.RandomizedClassifier",
-    "SignedLog": "include.training.preprocessing.signed_log.SignedLog",
     "TextColumn": "include.training.preprocessing.text_column.TextColumn",
     "XGBoostClassifier": "include.training.estimators.xgboost_trees.XGBoostClassifier",
     "XGBoostRegressor": "include.training.estimators.xgboost_trees.XGBoostRegressor",
     "TransformedTargetRegressor": "include.training.estimators.target_transform.TransformedTargetRegressor",
-}
-"""The classes of today by their stored names."""
+} | {facts.stored: facts.path for facts in STEPS.values() if facts.stored}
+"""The classes of today by their stored names; those of preprocessing steps stand where the step is declared."""
 
 _RELEASE_0_1: dict[str, str] = {
     "include.training.calibrated.Calibrated": "CalibratedClassifier",

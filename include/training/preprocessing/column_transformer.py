@@ -1,7 +1,8 @@
-"""From a model's `features` to the first half of its pipeline; all of it learns from the rows that it is fitted on."""
+"""The column transformer that a model's `features` declare: the first half of its pipeline."""
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -11,28 +12,31 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
-    MinMaxScaler,
     PolynomialFeatures,
-    PowerTransformer,
-    RobustScaler,
-    StandardScaler,
     TargetEncoder,
 )
 
-from include.config.sections.features import Categorical, Dates, Features, Group, Numeric, Text
+from include.config.sections.features import STEPS, Categorical, Dates, Features, Group, Numeric, Text
 from include.training.preprocessing.category_encoder import CategoryEncoder
 from include.training.preprocessing.category_interactions import CategoryInteraction
 from include.training.preprocessing.column_filters import MissingColumnFilter
 from include.training.preprocessing.datetime_features import DatetimeFeatures
 from include.training.preprocessing.float_converter import FloatConverter
 from include.training.preprocessing.outliers import OutlierClipper
-from include.training.preprocessing.signed_log import SignedLog
 from include.training.preprocessing.text_column import TextColumn
 
 _STRATEGIES = {"mean": "mean", "median": "median", "mode": "most_frequent", "constant": "constant"}
-_SCALERS = {"standard": StandardScaler, "min_max": MinMaxScaler, "robust": RobustScaler}
-_SKEW = {"log": SignedLog, "power": PowerTransformer}
-STORED_STEPS = frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in [*_SCALERS.values(), PowerTransformer])
+
+
+def _class(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+_STEPS: dict[str, Any] = {word: _class(facts.path) for word, facts in STEPS.items()}
+STORED_STEPS = frozenset(
+    f"{_STEPS[word].__module__}.{_STEPS[word].__qualname__}" for word, facts in STEPS.items() if not facts.stored
+)
 """The classes of scikit-learn that a declared `scale` or `skew` puts into model files: the loader trusts them."""
 NATIVE_LEVELS = 255
 """How many levels histogram gradient boosting can tell apart in one column (its `max_bins`)."""
@@ -136,9 +140,9 @@ def _numbers(group: Numeric, missing: bool) -> Iterator[Step]:
     if impute != "none":
         yield "impute", _imputer(impute, fill_value=group.fill_value, indicator=group.indicator)
     if group.skew != "none":
-        yield "skew", _SKEW[group.skew]()
+        yield "skew", _STEPS[group.skew]()
     if group.scale != "none":
-        yield "scale", _SCALERS[group.scale]()
+        yield "scale", _STEPS[group.scale]()
     if group.degree > 1:
         yield "products", PolynomialFeatures(group.degree, interaction_only=group.products_only, include_bias=False)
 
@@ -148,7 +152,7 @@ def _dates(group: Dates, missing: bool) -> Iterator[Step]:
     if not missing:
         yield "impute", _imputer("median")
     if group.scale != "none":
-        yield "scale", _SCALERS[group.scale]()
+        yield "scale", _STEPS[group.scale]()
 
 
 def _imputer(impute: str, *, fill_value: float = 0.0, indicator: bool = False) -> SimpleImputer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import NormalDist
 
 from include.evaluation.evidence import CostFunction, Evidence, Holdout, Subject, Units, Validation
-from include.evaluation.explanations import Curves, Importance
+from include.evaluation.explanation.results import Curves, Importance
 from include.evaluation.gains import PROBABILITIES, Gain, Measured, SliceScores
 
 

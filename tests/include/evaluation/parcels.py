@@ -10,8 +10,7 @@ from chain_run import Run, declare, month
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
-from include.evaluation.evidence import Evidence
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import Evidence, load_evidence
 from include.registry.gate.judgement import Judgement, judge
 from include.registry.versions import load_version
 from include.storage.content import get_content

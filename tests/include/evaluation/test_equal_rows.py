@@ -9,8 +9,7 @@ from chain_run import run_chain
 
 from include.config.load import load_model
 from include.drafting.draft import draft
-from include.evaluation.evidence import EQUAL_ROWS, Evidence
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import EQUAL_ROWS, Evidence, load_evidence
 from include.registry.gate.judgement import judge
 from include.storage.local import LocalStore
 from tests.include.data.test_random_split import people

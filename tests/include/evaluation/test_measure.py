@@ -22,11 +22,12 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.errors import EvaluationError
-from include.evaluation import compared_models
+from include.evaluation import challenger_measures, compared_models
 from include.evaluation.compared_models import ComparedModel
-from include.evaluation.evidence import Evidence
+from include.evaluation.evidence import Evidence, load_evidence
+from include.evaluation.evidence_notes import of_closed_form
 from include.evaluation.gains import PROBABILITIES, Gain
-from include.evaluation.measure import _notes, load_evidence, measure
+from include.evaluation.measure import measure
 from include.storage.content import put_content
 from include.storage.local import LocalStore
 from include.training.fit_candidate import fit_candidate
@@ -299,9 +300,9 @@ def test_delongs_closed_form_is_kept_beside_the_bootstrap_and_agrees_on_independ
 def test_a_disagreement_with_delong_is_said() -> None:
     quantiles = tuple((p, 0.01 * NormalDist().inv_cdf(p)) for p in PROBABILITIES)
     gain = Gain("roc_auc", "incumbent", None, 100, 0.0, quantiles, delong=(-0.01, 0.01))
-    assert "each 1d of time" in next(_notes((gain,), "incumbent", "1d of time"))
+    assert "each 1d of time" in next(of_closed_form((gain,), "incumbent", "1d of time"))
     agreeing = replace(gain, delong=(-0.0196, 0.0196))
-    assert not list(_notes((agreeing,), "incumbent", "row"))
+    assert not list(of_closed_form((agreeing,), "incumbent", "row"))
 
 
 def test_churn_is_the_share_of_labels_that_change(world: World) -> None:
@@ -344,7 +345,7 @@ def test_latency_is_the_median_time_of_five_predictions_by_the_thousand_rows(wor
     readings = iter([0.0, 0.004, 1.0, 1.006, 2.0, 2.009, 3.0, 3.005, 4.0, 5.0])
     fit, frame = world.challenger.fit, rows_of("classification").iloc[:500]
     pipeline = compared_models.open_model(world.store, fit)
-    assert compared_models.latency(pipeline, fit, frame, lambda: next(readings)) == pytest.approx(
+    assert challenger_measures.latency(pipeline, fit, frame, lambda: next(readings)) == pytest.approx(
         12.0
     )  # 6 ms of 500 rows
     assert next(readings, None) is None

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from calls import World
 
-from include.evaluation.compared_models import of_classes
-from include.evaluation.scored_rows import Scored
+from include.evaluation.scored_rows import Scored, of_classes
 
 THREE = ["bills", "repairs", "sales"]
 

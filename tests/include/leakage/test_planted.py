@@ -29,9 +29,9 @@ from include.registry.version_states import Outcome
 from include.storage.content import put_content
 from include.storage.local import LocalStore
 from include.training import fit_pipeline
+from include.training.declared_recipes import recipe_of
 from include.training.fit_candidate import fit_candidate
 from include.training.persistence.model_file import dump
-from include.training.recipe import recipe_of
 from include.training.training_rows import training_rows
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

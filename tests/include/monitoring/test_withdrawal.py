@@ -11,7 +11,7 @@ from worlds import NOW, PRIMARY_ONLY, MemoryStore, World
 
 from include.config.model import ModelConfig
 from include.config.sections.watch import Watch
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import load_evidence
 from include.monitoring.held_versions import Matured, matured
 from include.monitoring.performance.measured import Performance
 from include.monitoring.performance.probation import Paired, ProbationVerdict, probation_of

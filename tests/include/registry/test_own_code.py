@@ -23,8 +23,7 @@ from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import DataError
-from include.evaluation.evidence import Evidence
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import Evidence, load_evidence
 from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
 from include.registry.verification import verify

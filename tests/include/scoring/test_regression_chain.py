@@ -15,8 +15,7 @@ from include.config.load import load_model
 from include.config.sections.evaluation import Require
 from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
-from include.evaluation.evidence import Evidence
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import Evidence, load_evidence
 from include.notebook import load_champion
 from include.registry.gate.judgement import judge
 from include.registry.version_states import Outcome as Decided

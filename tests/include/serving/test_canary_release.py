@@ -27,7 +27,7 @@ from include.evaluation.measure import load_evidence
 from include.registry.evaluator import evaluator
 from include.registry.gate.required_rows import rows_wanted
 from include.registry.timeline import Decision
-from include.serving.app import share_of
+from include.serving.prediction_service import share_of
 from tests.include.serving.conftest import Served, World, as_json
 
 Start = Callable[..., Served]

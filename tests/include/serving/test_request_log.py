@@ -13,7 +13,7 @@ from chain_run import NOW, month, run_chain
 from prometheus_client import REGISTRY
 
 from include.errors import ConfigError
-from include.serving.app import share_of
+from include.serving.prediction_service import share_of
 from include.storage.store import ObjectStore
 from tests.include.serving.conftest import Process, Served, World, as_json
 from tests.include.serving.test_live_versions import AwayStore

@@ -18,10 +18,10 @@ from include.config.model import ModelConfig
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
 from include.storage.local import LocalStore
+from include.training.declared_recipes import recipe_of
 from include.training.fit_pipeline import fit_model
 from include.training.persistence.model_file import dump, load
 from include.training.preprocessing.target import as_numbers, find_classes
-from include.training.recipe import recipe_of
 from include.training.training_rows import TrainingRows
 
 AFTER, UNTIL, END = (datetime(2024, 1, day, tzinfo=UTC) for day in (1, 21, 28))

@@ -16,11 +16,11 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from include.errors import ConfigError, ModelFileRefused
-from include.training.estimators import boosted_trees, lightgbm_trees
+from include.training.declared_recipes import recipe_of
+from include.training.estimators import boosted_trees, lightgbm_trees, optional_libraries
 from include.training.estimators.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
 from include.training.persistence.model_file import dump, load
 from include.training.preprocessing.float_converter import FloatConverter
-from include.training.recipe import recipe_of
 from tests.include.training.conftest import declare, fit_at_once, frame_of
 
 NATIVE = {
@@ -124,7 +124,7 @@ def test_without_the_library_a_declaration_and_a_stored_model_say_what_to_instal
     def gone(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(boosted_trees, "version", gone)
+    monkeypatch.setattr(optional_libraries, "version", gone)
     for act in (lambda: recipe_of(model(), "lightgbm"), lambda: load(body, hashlib.sha256(body).hexdigest())):
         with pytest.raises(ConfigError, match="requirements-learners.txt"):
             act()

@@ -14,11 +14,11 @@ from include.config.names import ESTIMATORS
 from include.errors import ConfigError, TrainingError
 from include.storage.content import canonical_json, get_content, read_json
 from include.storage.local import LocalStore
+from include.training.declared_recipes import equivalent_candidates, recipe_of
 from include.training.fit_candidate import fit_candidate
 from include.training.fit_record import FitRecord
 from include.training.model_selection.candidate_selection import select_challenger
 from include.training.persistence.model_file import load, predict_scores
-from include.training.recipe import equivalent_candidates, recipe_of
 from tests.faults import FaultyStore, Killed
 from tests.include.training.conftest import AFTER, UNTIL, declare, frame_of, snapshot_of
 

@@ -17,6 +17,7 @@ from include.config.sections.training import Search
 from include.errors import TrainingError
 from include.storage.local import LocalStore
 from include.training import fit_pipeline
+from include.training.declared_recipes import recipe_of
 from include.training.fit_candidate import fit_candidate
 from include.training.fit_pipeline import divide, fit_model
 from include.training.fit_record import CrossValidated, FitRecord, Trial
@@ -24,7 +25,6 @@ from include.training.metrics.scoring import score_of
 from include.training.model_selection.search import search
 from include.training.preprocessing import column_transformer
 from include.training.preprocessing.float_converter import FloatConverter
-from include.training.recipe import recipe_of
 from tests.include.training.conftest import declare, fit_at_once, frame_of, rows_of, snapshot_of
 
 FOLDS = {"kind": "stratified", "folds": 3}

@@ -18,11 +18,11 @@ from include.errors import TrainingError
 from include.evaluation.compared_models import CannotPredict, open_model, score_rows
 from include.leakage.preparation import preparation_of_training_rows
 from include.storage.local import LocalStore
+from include.training.declared_recipes import recipe_of
 from include.training.fit_candidate import fit_candidate
 from include.training.fit_pipeline import fit_intervals
 from include.training.fit_record import FitRecord
 from include.training.model_selection.conformal import conformal_offsets
-from include.training.recipe import recipe_of
 from tests.include.training.conftest import declare, fit_at_once, frame_of, rows_of, snapshot_of
 
 NUMBERS = {"numeric": {"columns": ["size", "weight"], "impute": "median", "scale": "standard"}}

@@ -17,10 +17,10 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
 from include.config.sections.training import Threshold
+from include.training.declared_recipes import recipe_of
 from include.training.fit_pipeline import find_threshold, fit_model
 from include.training.model_selection.decision_threshold import choose_threshold
 from include.training.persistence.model_file import predict_scores
-from include.training.recipe import recipe_of
 from tests.include.training.conftest import declare, fit_at_once, frame_of, rows_of
 
 NUMBERS = ["size", "weight"]

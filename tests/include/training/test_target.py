@@ -7,8 +7,8 @@ import pytest
 
 from include.config.sections.data import Data
 from include.errors import TrainingError
+from include.training.declared_recipes import recipe_of
 from include.training.preprocessing.target import check_classes, count_classes, find_classes
-from include.training.recipe import recipe_of
 from include.training.training_rows import training_rows
 from tests.include.training.conftest import declare, frame_of
 

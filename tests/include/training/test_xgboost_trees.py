@@ -16,11 +16,11 @@ import xgboost
 from sklearn.pipeline import Pipeline
 
 from include.errors import ConfigError, ModelFileRefused
+from include.training.declared_recipes import recipe_of
 from include.training.estimators import xgboost_trees
 from include.training.estimators.xgboost_trees import XGBoostClassifier, XGBoostRegressor
 from include.training.persistence.model_file import dump, load
 from include.training.preprocessing.float_converter import FloatConverter
-from include.training.recipe import recipe_of
 from tests.include.training.conftest import declare, fit_at_once, frame_of
 
 NATIVE = {

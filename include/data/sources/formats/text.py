@@ -14,8 +14,9 @@ import pyarrow.json as pa_json
 
 from include.config.sections.rows.sources import Column, FilesSource
 from include.data.columns.clock_changes import CHANGE
-from include.data.columns.conversion import ARROW, BadTextError, convert, declared_type, parse, refusal
+from include.data.columns.conversion import ARROW, convert, declared_type
 from include.data.columns.epochs import UNITS
+from include.data.columns.text_parsing import BadTextError, parse, refusal
 from include.data.columns.type_inference import columns_block
 from include.data.sources.file_listing import File
 from include.data.sources.formats.checked_text import CheckedText

@@ -18,7 +18,7 @@ from include.config.sections.data import Data
 from include.config.sections.rows.sources import Column
 from include.config.time_zones import Clock
 from include.data.columns.clock_changes import ClockChange, local_to_utc
-from include.data.columns.conversion import parse
+from include.data.columns.text_parsing import parse
 from include.data.sources.registry import read, source_digest
 from include.errors import SourceError
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from include.config.sections.rows.sources import Column
-from include.data.columns.conversion import BadTextError, parse
+from include.data.columns.text_parsing import BadTextError, parse
 
 NEW_YORK = "America/New_York"
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from include.config.sections.rows.sources import Column
-from include.data.columns.conversion import BadTextError, parse
+from include.data.columns.text_parsing import BadTextError, parse
 
 
 def read(text: str, kind: str = "float", **marks: str) -> float:

@@ -16,7 +16,7 @@ from include.config.sections.behaviour import Behaviour
 from include.data.frames import read_rows
 from include.evaluation.compared_models import open_model
 from include.evaluation.explanation.behavioural_tests import MAX_BEHAVIOUR_ROWS, BehaviourInputs, behaviours_of
-from include.evaluation.explanations import BehaviourResult
+from include.evaluation.explanation.results import BehaviourResult
 from include.evaluation.scored_rows import Scored
 from include.registry.gate.verdicts import RuleResult
 from include.registry.version_states import Outcome

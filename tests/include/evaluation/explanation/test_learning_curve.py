@@ -11,15 +11,15 @@ from sklearn.metrics import roc_auc_score
 from include.data.frames import read_rows
 from include.evaluation.compared_models import open_model
 from include.evaluation.explanation.learning_curve import learning_curve
-from include.evaluation.explanations import LearningPoint
+from include.evaluation.explanation.results import LearningPoint
 from include.evaluation.gains import Measured
 from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
+from include.training.declared_recipes import recipe_of
 from include.training.fit_inputs import FitInputs
 from include.training.fit_pipeline import fit_model
 from include.training.persistence.model_file import predict_scores
 from include.training.provenance import Provenance
-from include.training.recipe import recipe_of
 from include.training.training_rows import read_training_rows
 from tests.include.evaluation.examples import example_evidence
 from tests.include.evaluation.parcels import LINE, Judged, judged

@@ -13,7 +13,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from include.data.frames import read_rows
 from include.evaluation.compared_models import ComparedModel, open_model
 from include.evaluation.explanation.overfitting import train_scores
-from include.evaluation.explanations import TrainScores
+from include.evaluation.explanation.results import TrainScores
 from include.evaluation.gains import Measured
 from include.evaluation.measure import measure
 from include.evaluation.scored_rows import Scored

@@ -19,8 +19,8 @@ from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.compared_models import ComparedModel, load_model_file
-from include.evaluation.evidence import Evidence
-from include.evaluation.measure import load_evidence, measure
+from include.evaluation.evidence import Evidence, load_evidence
+from include.evaluation.measure import measure
 from include.evaluation.metrics.clustering import _paired
 from include.registry.ledger import Ledger
 from include.registry.version_states import Outcome

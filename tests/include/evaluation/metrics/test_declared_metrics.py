@@ -21,8 +21,7 @@ from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import EvaluationError
 from include.evaluation.compared_models import open_model
-from include.evaluation.evidence import Evidence
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import Evidence, load_evidence
 from include.evaluation.metrics.business_cost import costs_of
 from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger

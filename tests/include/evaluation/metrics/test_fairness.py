@@ -19,9 +19,8 @@ from include.config.sections.evaluation import FairnessRule, Gate
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.evaluation.compared_models import load_model_file
-from include.evaluation.evidence import Evidence
+from include.evaluation.evidence import Evidence, load_evidence
 from include.evaluation.gains import Fairness
-from include.evaluation.measure import load_evidence
 from include.evaluation.metrics.fairness import PARITIES, fairness_of
 from include.evaluation.report.card import render_card
 from include.evaluation.scored_rows import Scored, SliceLevels

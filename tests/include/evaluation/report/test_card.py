@@ -9,7 +9,7 @@ import pytest
 
 from include.config.sections.about import About
 from include.evaluation.evidence import Evidence
-from include.evaluation.explanations import Curves, Importance
+from include.evaluation.explanation.results import Curves, Importance
 from include.evaluation.gains import Measured, PredictionChurn
 from include.evaluation.report.card import ABOUT_LABELS, render_card
 from include.evaluation.report.labels import format_signed

@@ -27,7 +27,7 @@ from include.evaluation.explanation.partial_dependence import (
     partial_dependence,
 )
 from include.evaluation.explanation.permutation_importance import permutation_importance
-from include.evaluation.explanations import Coefficient, Dependence, Importance, LinearModel
+from include.evaluation.explanation.results import Coefficient, Dependence, Importance, LinearModel
 from include.training.estimators.calibration import CalibratedClassifier
 from include.training.estimators.meta_estimator import as_pipeline
 from tests.include.evaluation.examples import example_evidence

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.evaluation.report.plots import WIDTH, Forest, Scale, bars, timeline
+from include.evaluation.report.forest import WIDTH, Forest, bars
+from include.evaluation.report.scales import Scale
+from include.evaluation.report.timelines import timeline
 
 reals = st.floats(-1e6, 1e6, allow_nan=False)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from worlds import FLIGHTS, NOW, MemoryStore
 
 from include.evaluation.gains import Measured
-from include.evaluation.report.plots import Scale
+from include.evaluation.report.scales import Scale
 from include.registry.history import charts
 from include.registry.history.recorded_measures import compared, judged_since, later, load_measurement
 from include.registry.history.summary import (

@@ -21,11 +21,12 @@ from include.data.columns.conversion import ARROW
 from include.registry.ledger import Ledger
 from include.scoring.attributions import NotAttributable, attribute
 from include.scoring.predictor import Predictor, open_predictor
-from include.serving.compiled_pipeline import NotCompiled, SingleRow, joined, strange_rows
+from include.serving.compiled.not_compiled import NotCompiled
+from include.serving.compiled.single_row import SingleRow, joined, strange_rows
 from include.storage.local import LocalStore
+from include.training.declared_recipes import recipe_of
 from include.training.fit_pipeline import fit_model
 from include.training.input_domain import fit_input_domain
-from include.training.recipe import recipe_of
 from include.training.training_rows import training_rows
 
 ESTIMATORS = {
@@ -112,7 +113,7 @@ def test_each_preparation_gives_the_same_numbers_for_a_row_alone(fits: Fits, num
 
 
 def test_forests_of_many_nodes_give_the_same_numbers(fits: Fits, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.serving.compiled_pipeline._ALL_AT_ONCE", 0)
+    monkeypatch.setattr("include.serving.compiled.estimators._ALL_AT_ONCE", 0)
     predictor = fits("random_forest", "plain")
     SingleRow(predictor).verify(predictor, fits.asked())
 

@@ -1,0 +1,56 @@
+"""The model and the version that a request asks for, among those that its caller may ask."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from include.errors import RequestError, nearest
+from include.serving.live_versions import ALIAS, LiveModel, LiveModels, Served
+from include.serving.prediction_service import Chosen
+
+
+def visible(live: LiveModels, request: Request) -> list[str]:
+    """Return the names of the models that the caller may ask."""
+    return [name for name in live.models if request.state.caller.may(name)]
+
+
+def requested_model(live: LiveModels, request: Request, name: str | None = None) -> LiveModel:
+    """Return the model of a name, or the one that the path names; raises `RequestError` if the caller can't ask one."""
+    wanted = request.path_params["model"] if name is None else name
+    names = visible(live, request)
+    if wanted not in names:
+        close = nearest(wanted[:64], names)
+        raise RequestError(
+            "There is no such model.",
+            status=404,
+            expected=", ".join(names) or "a model that this caller may ask",
+            remedy=f"did you mean `{close}`?" if close else None,
+        )
+    request.state.model = wanted
+    return live.models[wanted]
+
+
+def champion_of(model: LiveModel) -> Chosen:
+    """Return the champion of a model; raises `RequestError` while there is none in memory."""
+    served = model.champion
+    if served is None:
+        raise RequestError(
+            f"{model.name} does not answer: {(model.problem or 'it is being loaded').partition(':')[0]}.",
+            status=503,
+            retry_after=2,
+        )
+    return Chosen(model, served, "champion")
+
+
+def requested_version(model: LiveModel, request: Request) -> Served:
+    """Return the version that the path names, or the champion; raises `RequestError` if it is not in memory."""
+    champion = champion_of(model).served
+    wanted = request.path_params.get("version")
+    if wanted is None or wanted == champion.version:
+        return champion
+    beside, challenger = model.beside, model.declared.serving.challenger
+    named = None if challenger is None else f"{ALIAS}{wanted}" == challenger.version
+    if beside is not None and (named or wanted == beside.version):
+        return beside
+    known = [champion.version, *([beside.version] if beside else [])]
+    raise RequestError("That version is not in memory.", status=404, expected=" or ".join(known))

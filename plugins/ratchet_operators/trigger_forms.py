@@ -1,0 +1,194 @@
+"""The trigger forms of a model's DAGs."""
+
+from __future__ import annotations
+
+from airflow.sdk import Param
+
+from include.config.model import ModelConfig
+from include.config.names import REBUILD_TOLERANCE
+
+
+def form(model: ModelConfig) -> dict[str, Param]:
+    """Return the trigger form of a model's retraining; valid as it opens."""
+    names = model.candidate_names
+    return {
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="As of",
+            description="The instant to stand at: only rows that had happened, with labels that were due, by then are used. "
+            f"{_stands(model)}{_no_backfill('retrain', model.schedule.retrain_cron)}",
+            section="What to train",
+        ),
+        "candidates": Param(
+            names,
+            type="array",
+            items={"type": "string", "enum": names},
+            minItems=1,
+            examples=names,
+            title="Candidates",
+            description="Which recipes compete. The baselines always run.",
+            section="What to train",
+        ),
+        "mode": Param(
+            "enforce",
+            type="string",
+            enum=["enforce", "dry_run"],
+            values_display={
+                "enforce": "Enforce: decide and put it on record",
+                "dry_run": "Dry run: only say what would be decided",
+            },
+            title="Gate",
+            section="What to do with it",
+        ),
+        "reason": Param(
+            None,
+            type=["null", "string"],
+            maxLength=500,
+            title="Reason",
+            description="Goes into the ledger beside your name.",
+            section="What to do with it",
+        ),
+    }
+
+
+def score_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the trigger form of a model's batch predictions; valid as it opens."""
+    scored = "The newest interval that is over by then is scored, with the champion as of its start."
+    if model.data.timeless:
+        scored = "The table is scored as it is found now, with the champion as of then."
+    return {
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="As of",
+            description=f"{scored} {_stands(model)}{_no_backfill('score', model.schedule.score)}",
+            section="What to score",
+        )
+    }
+
+
+def monitor_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the trigger form of a model's watching; valid as it opens."""
+    return {
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="As of",
+            description="The newest interval that is over by then is watched, and what has matured by its end is measured. "
+            f"{_stands(model)}",
+            section="What to watch",
+        )
+    }
+
+
+def _no_backfill(schedule: str, cron: str | None) -> str:
+    """Say why Airflow's dialog offers no backfill, where it does not."""
+    return "" if cron else f" Backfill is grey: without `schedule.{schedule}` there are no dates to run again."
+
+
+def audit_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the trigger form of a model's audit; valid as it opens."""
+    audits = model.schedule.audits
+    return {
+        "calls": Param(
+            None,
+            type=["null", "integer"],
+            minimum=100,
+            title="Calls of the store",
+            description=f"How much this run may cost. Empty: {audits.calls if audits else 0:,}, as declared. It goes on where the last run ended.",
+            section="How much to look at",
+        )
+    }
+
+
+def tidy_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the trigger form of a model's tidying; valid as it opens."""
+    return {
+        "remove": Param(
+            model.retention.remove,
+            type="boolean",
+            title="Remove",
+            description="Mark what nothing needs, and remove what was marked longer ago than the grace period. Off: say what would be removed.",
+            section="What to do",
+        )
+    }
+
+
+def rollback_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the form of a rollback; it can be sent once a reason is typed."""
+    return {
+        "version": _version("Taken out of force for good. Empty: the champion."),
+        "reason": Param(
+            type="string",
+            minLength=3,
+            maxLength=500,
+            title="Reason",
+            description="Goes into the ledger beside your name; it can't be changed later.",
+            section="Why",
+        ),
+    }
+
+
+def reconsider_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the form of a second look at a held version; valid as it opens."""
+    fields = form(model)
+    as_of = fields["as_of"].dump()
+    as_of["schema"] |= {
+        "description": f"The instant to stand at: every row whose label was known by then counts. {_stands(model)}",
+        "section": "Which version",
+    }
+    return {
+        "version": _version("Judged again by all rows that have matured since. Empty: the newest that is held."),
+        "as_of": Param(None, **as_of["schema"]),
+        "reason": fields["reason"],
+    }
+
+
+def reproduce_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the form of a reproduction; valid as it opens."""
+    return {
+        "version": _version("Trained again from its record and compared. Empty: the champion."),
+        "rebuild": Param(
+            False,
+            type="boolean",
+            title="Rebuild",
+            description="After an upgrade of libraries: put the version that is trained again under the new libraries in force "
+            "in place of the old one, if both predict the same.",
+            section="After an upgrade of libraries",
+        ),
+        "tolerance": Param(
+            REBUILD_TOLERANCE,
+            type="number",
+            exclusiveMinimum=0,
+            exclusiveMaximum=1,
+            title="Tolerance",
+            description="With Rebuild: how far predictions may differ. A probability by this much; a value by this much times "
+            "the standard deviation of the target.",
+            section="After an upgrade of libraries",
+        ),
+    }
+
+
+def _stands(model: ModelConfig) -> str:
+    """Say where a run stands whose *As of* is empty; the rule itself is `ratchet_operators.operator.stand`."""
+    end = model.schedule.end
+    without = "now" if end is None else f"{end:%Y-%m-%d %H:%M} UTC, where the model's schedule ends, or now before that"
+    return (
+        f"Empty: the run's logical date; without one {without}. A scheduled run and a backfill stand at their own date."
+    )
+
+
+def _version(description: str) -> Param:
+    # Free text: which versions there are is in the store, and parsing reads nothing but YAML. The task offers the nearest.
+    return Param(
+        None,
+        type=["null", "string"],
+        maxLength=100,
+        title="Version",
+        description=f"{description} Such as 20130901T000000Z-0123456789; the Models page and the log list them.",
+        section="Which version",
+    )
