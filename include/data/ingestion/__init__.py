@@ -7,6 +7,7 @@ stored (`include.data.frames`).
 PUBLIC: tuple[str, ...] = (
     "catalogue",
     "ingest",
+    "lateness",
     "slot_reading",
 )
 """The modules that other rooms may import."""
