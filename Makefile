@@ -82,6 +82,10 @@ requirements: $(VENV)/installed
 	{ echo '# Airflow'"'"'s provider of OpenLineage, beside requirements.txt. Made by: make requirements'; \
 	grep -v -x -F -f requirements.txt .openlineage.txt | grep -v '^ *#'; } >requirements-openlineage.txt
 	@rm .openlineage.txt
+	$(COMPILE) pyproject.toml --extra lake -c requirements.txt -o .lake.txt
+	{ echo '# The reader of Delta Lake tables, beside requirements.txt. Made by: make requirements'; \
+	grep -v -x -F -f requirements.txt .lake.txt | grep -v '^ *#'; } >requirements-lake.txt
+	@rm .lake.txt
 	grep '^apache-airflow' requirements.txt | $(COMPILE) - -c requirements.txt -o .brought.txt
 	{ echo '# For a platform that brings its own Airflow, such as an Astro project. Made by: make requirements'; \
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \

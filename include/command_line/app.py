@@ -224,6 +224,29 @@ def tidy(
 
 
 @app.command()
+def erase(
+    model: Model,
+    ids: Annotated[
+        Path,
+        typer.Option(
+            help="A CSV file: a header that names columns, then a line for each person.", exists=True, dir_okay=False
+        ),
+    ],
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Do it: write what holds rows of theirs again without them.")
+    ] = False,
+) -> None:
+    """Say where rows of people are stored, and which versions were trained on them; take them out only if told to."""
+    from include.command_line.store import store_of_settings
+    from include.command_line.watch import declared
+    from include.retention.erase import People
+    from include.retention.erase import erase as run_erase
+
+    people = People.read(ids)
+    typer.echo(run_erase(store_of_settings(), declared(model), people, at=datetime.now(UTC), remove=remove).told())
+
+
+@app.command()
 def pack(
     model: Model,
     version: Annotated[
@@ -352,10 +375,10 @@ def review(
 def new(
     model: Annotated[str, typer.Argument(help="What to call the model: lower case letters, digits, underscores.")],
     file: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="A file of CSV with a header, JSON Lines, Parquet or Excel, or a folder of them; it is copied.",
-            exists=True,
+            help="A file of CSV with a header, JSON Lines, Parquet or Excel, or a folder of them, which is copied; "
+            "an s3:// path of such; or, with --connection, a table.",
         ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
@@ -375,6 +398,12 @@ def new(
         typer.Option(help="How the file writes its characters, such as windows-1252; looked at if left out."),
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="The sheet of an Excel workbook that has several.")] = None,
+    connection: Annotated[
+        str | None,
+        typer.Option(
+            help="The database of a table: a URL, or the id of an Airflow connection whose URL AIRFLOW_CONN_<ID> holds."
+        ),
+    ] = None,
 ) -> None:
     """Draft include/models/<model>/model.yaml from a file, for you to read and correct."""
     models = Settings.from_environment().models
@@ -385,6 +414,7 @@ def new(
         decimal=decimal,
         encoding=encoding,
         sheet=sheet,
+        connection=connection,
     )
     for line in made.told():
         typer.echo(line)
