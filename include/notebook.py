@@ -28,7 +28,7 @@ from include.evaluation.gains import Measured
 from include.registry.history.card_files import draw_card
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
-from include.registry.rollback import find_version
+from include.registry.naming.lookup import find_version
 from include.registry.version_states import Decision
 from include.scoring.scores import answers_of
 from include.storage.content import get_content
@@ -166,8 +166,10 @@ class LoadedModel:
         return cast("np.ndarray[Any, np.dtype[np.bool_]]", np.any([np.zeros(len(rows), bool), *masks], axis=0))
 
 
-def load_champion(model: str, *, at: datetime | str | None = None, store: str | None = None) -> LoadedModel:
-    """Load the champion of a model, or the version that stands for an instant by all that is known now.
+def load_champion(
+    model: str, *, at: datetime | str | None = None, alias: str | None = None, store: str | None = None
+) -> LoadedModel:
+    """Load the champion of a model, the version that stands for an instant by all that is known now, or that of an alias.
 
     Parameters
     ----------
@@ -175,17 +177,31 @@ def load_champion(model: str, *, at: datetime | str | None = None, store: str | 
         The model's name.
     at : datetime or str, optional
         The instant (UTC unless it says otherwise), such as ``2013-08-15``; the end of time if left out.
+    alias : str, optional
+        An alias such as ``canary``, in place of the champion; without ``at``, since an alias points at one version.
     store : str, optional
         The store's address, such as ``s3://bucket/prefix``; ``RATCHET_STORE`` if left out.
 
     Raises
     ------
     RegistryError
-        When there is no champion.
+        When there is no champion, or no version has the alias.
     """
     opened = _open(store)
     ledger = Ledger(opened, model)
     timeline = ledger.timeline()
+    if alias is not None:
+        if at is not None or alias not in timeline.aliases:
+            raise RegistryError(
+                f"{model} has no version by this name." if at is None else "An alias has no instant.",
+                expected="an instant or an alias"
+                if at
+                else ", ".join(sorted(timeline.aliases)) or "an alias; there is none",
+                found=alias,
+                where=opened.url,
+                remedy=None if at else f'python -m include alias {model} {alias} VERSION --reason "..."',
+            )
+        return _load(ledger, timeline.aliases[alias])
     version = timeline.champion if at is None else timeline.champion_as_of(_instant(at))
     if version is None:
         raise RegistryError(
@@ -199,7 +215,7 @@ def load_champion(model: str, *, at: datetime | str | None = None, store: str | 
 
 
 def load_model(model: str, version: str, *, store: str | None = None) -> LoadedModel:
-    """Load any version of a model by its id, or by the beginning of the id or of its digest.
+    """Load any version of a model by its id, the beginning of the id or of its digest, or an alias.
 
     Raises
     ------

@@ -17,12 +17,12 @@ import typer
 from include.command_line import ledger_queries, registry, signing
 from include.command_line import plan as declaration
 from include.command_line.compose_setup import prepare as prepare_containers
-from include.command_line.ledger_table import ledger_table
 from include.command_line.local_airflow.demo import demo as run_demo
 from include.command_line.local_airflow.environment import USER, password
 from include.command_line.local_airflow.lock import only_one
 from include.command_line.local_airflow.progress import ProgressLine
 from include.command_line.local_airflow.standalone import become_airflow, free_port, local_airflow
+from include.command_line.recording import naming
 from include.config.names import REBUILD_TOLERANCE
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
@@ -99,9 +99,41 @@ def champion(model: Model, at: At = None) -> None:
 
 
 @app.command()
-def versions(model: Model) -> None:
-    """List a model's versions by as-of, with outcome and gain."""
-    typer.echo(ledger_table(ledger_queries.ledger_of(model).timeline()))
+def versions(
+    model: Model,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only those with this tag, key=value or key. May stand several times.")
+    ] = None,
+) -> None:
+    """List a model's versions by as-of, with outcome, gain, aliases and tags."""
+    typer.echo(naming.versions(model, tag or ()))
+
+
+Reason = Annotated[str, typer.Option(help="Why; it goes on record.")]
+
+
+@app.command()
+def tag(
+    model: Model,
+    version: Version,
+    tag: Annotated[str, typer.Argument(help="key=value; with --remove the key.")],
+    reason: Reason,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the tag away.")] = False,
+) -> None:
+    """Say something of a version, on record: reviewed_by=ada. `versions MODEL --tag` finds it."""
+    typer.echo(naming.tag(model, version, tag, reason, remove=remove, at=datetime.now(UTC)))
+
+
+@app.command()
+def alias(
+    model: Model,
+    name: Annotated[str, typer.Argument(help="The alias, such as canary.")],
+    reason: Reason,
+    version: Annotated[str | None, typer.Argument(help="The version's id, the beginning of it, or an alias.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Let it point at no version any more.")] = False,
+) -> None:
+    """Let a name beside the champion point at a version, or move it there."""
+    typer.echo(naming.alias(model, name, version, reason, remove=remove, at=datetime.now(UTC)))
 
 
 @app.command()
@@ -171,6 +203,29 @@ def tidy(
 
 
 @app.command()
+def erase(
+    model: Model,
+    ids: Annotated[
+        Path,
+        typer.Option(
+            help="A CSV file: a header that names columns, then a line for each person.", exists=True, dir_okay=False
+        ),
+    ],
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Do it: write what holds rows of theirs again without them.")
+    ] = False,
+) -> None:
+    """Say where rows of people are stored, and which versions were trained on them; take them out only if told to."""
+    from include.command_line.store import store_of_settings
+    from include.command_line.watch import declared
+    from include.retention.erase import People
+    from include.retention.erase import erase as run_erase
+
+    people = People.read(ids)
+    typer.echo(run_erase(store_of_settings(), declared(model), people, at=datetime.now(UTC), remove=remove).told())
+
+
+@app.command()
 def pack(
     model: Model,
     version: Annotated[
@@ -185,7 +240,7 @@ def pack(
 ) -> None:
     """Put what is on record about a version's decision into one file, which anybody can verify offline."""
     from include.audit.pack import make_pack
-    from include.registry.rollback import find_version
+    from include.registry.naming.lookup import find_version
 
     ledger = ledger_queries.ledger_of(model)
     found = find_version(ledger.timeline(), version)
@@ -225,9 +280,29 @@ def rebuild(
     ] = REBUILD_TOLERANCE,
 ) -> None:
     """After an upgrade of libraries: train a version again, and put it in its place if both predict the same."""
-    from include.command_line.rebuild import rebuild as run_rebuild  # the libraries of a run
+    from include.command_line.recording.rebuild import rebuild as run_rebuild  # the libraries of a run
 
     typer.echo(run_rebuild(model, version, tolerance, datetime.now(UTC)))
+
+
+@app.command()
+def promote(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Argument(help="A version's id, the beginning of it, or an alias; the champion if left out.")
+    ] = None,
+    *,
+    to: Annotated[
+        str, typer.Option(help="A stage of RATCHET_STAGES, or a store: file:///folder or s3://bucket/prefix.")
+    ],
+    connection: Annotated[
+        str | None, typer.Option(help="The Airflow connection of the other store, where it needs one of its own.")
+    ] = None,
+) -> None:
+    """Send a champion to another stage: copied and verified, it waits there for that stage's own gate. Nothing is trained."""
+    from include.command_line.recording.promote import promote as send  # the libraries of a run
+
+    typer.echo(send(model, version, to, connection, datetime.now(UTC)))
 
 
 @app.command()
@@ -279,10 +354,10 @@ def review(
 def new(
     model: Annotated[str, typer.Argument(help="What to call the model: lower case letters, digits, underscores.")],
     file: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="A file of CSV with a header, JSON Lines, Parquet or Excel, or a folder of them; it is copied.",
-            exists=True,
+            help="A file of CSV with a header, JSON Lines, Parquet or Excel, or a folder of them, which is copied; "
+            "an s3:// path of such; or, with --connection, a table.",
         ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
@@ -302,6 +377,12 @@ def new(
         typer.Option(help="How the file writes its characters, such as windows-1252; looked at if left out."),
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="The sheet of an Excel workbook that has several.")] = None,
+    connection: Annotated[
+        str | None,
+        typer.Option(
+            help="The database of a table: a URL, or the id of an Airflow connection whose URL AIRFLOW_CONN_<ID> holds."
+        ),
+    ] = None,
 ) -> None:
     """Draft include/models/<model>/model.yaml from a file, for you to read and correct."""
     models = Settings.from_environment().models
@@ -312,6 +393,7 @@ def new(
         decimal=decimal,
         encoding=encoding,
         sheet=sheet,
+        connection=connection,
     )
     for line in made.told():
         typer.echo(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from include.config.yaml_text import read_yaml_file
 from include.errors import ConfigError
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
+from include.registry.naming.aliases import alias_moves
 from include.scoring.deliver import superseded
 from include.scoring.publication import Publication, window_of
+from include.storage.content import from_iso
+from include.storage.log import Entry
 
 
 def ledger_of(model: str) -> Ledger:
@@ -51,7 +55,23 @@ def history(model: str, instant: datetime | None) -> str:
     fact = draw_table(
         ["recorded", "in force from then on, in fact"], [[_second(t), v or "none"] for t, v in ledger.in_fact()]
     )
-    return f"{ledger_table(timeline)}\n\n{as_of}\n\n{fact}"
+    moves = alias_table(ledger.entries(fresh=False))
+    return "\n\n".join([ledger_table(timeline), as_of, fact, *([moves] if moves else [])])
+
+
+def alias_table(entries: Iterable[Entry]) -> str:
+    """Return where each alias pointed from when, by whom it was moved, and why; empty without aliases."""
+    rows = [
+        [
+            move.alias,
+            _second(from_iso(move.entry.at)),
+            move.version or "no version",
+            str(move.entry.body["actor"].get("user", "")),
+            str(move.entry.body["reason"]),
+        ]
+        for move in alias_moves(entries)
+    ]
+    return draw_table(["alias", "recorded", "points at from then on", "by", "because"], rows) if rows else ""
 
 
 def what_if(model: str, policy: Path | None) -> str:

@@ -8,15 +8,22 @@ from include.registry.timeline import Timeline
 from include.registry.version_states import VersionState
 
 
-def ledger_table(timeline: Timeline) -> str:
-    """Return a table with one line a version, by as-of."""
+def ledger_table(timeline: Timeline, *, whole: Timeline | None = None) -> str:
+    """Return a table with one line a version, by as-of.
+
+    Parameters
+    ----------
+    whole : Timeline, optional
+        With all versions, where some of them are shown.
+    """
     primary = next((s.decision.primary for s in timeline.standings if s.decision), {})
     metric, confidence = primary.get("metric", "metric"), primary.get("confidence")
     head = ["as of", "version", "outcome", metric, "against", metric, "gain", "", "champion"]
     if confidence is not None:
         head[7] = f"one-sided {confidence:.0%} bounds"
-    in_force = timeline.champion
-    champions = {version for _, version in timeline.champions()}
+    whole = whole or timeline
+    in_force = whole.champion
+    champions = {version for _, version in whole.champions()}
     rows = [_row(standing, champions, in_force) for standing in timeline.standings]
     return draw_table(head, rows)
 

@@ -18,7 +18,7 @@ from include.registry.history.summary import History, attention_needed, history
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.history.version_differences import differences
 from include.registry.ledger import Ledger
-from include.registry.rollback import find_version
+from include.registry.naming.lookup import find_version
 from include.registry.version_states import VersionState
 
 

@@ -42,6 +42,9 @@ class Settings:
     anchors: tuple[str, ...] = ()
     """``RATCHET_ANCHORS``: where the newest signed head of each ledger is remembered, out of reach of the store's writers: ``file:///folder``, ``s3://bucket/prefix`` or ``variable://prefix`` (Airflow variables, for tasks), with blanks between several."""
 
+    stages: tuple[tuple[str, str], ...] = ()
+    """``RATCHET_STAGES``: the stores of other stages that champions may be sent to, by name: ``staging=s3://bucket/staging production=s3://other/prefix``."""
+
     @classmethod
     def from_environment(cls, *, dag_file: str | None = None) -> Settings:
         """Read the settings.
@@ -89,6 +92,15 @@ class Settings:
                 found=str(loose[0]),
                 where="environment variable RATCHET_SOURCE_FOLDERS",
             )
+        stages = tuple(one.partition("=") for one in os.environ.get("RATCHET_STAGES", "").split())
+        for name, _, url in stages:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not url.startswith(("file:///", "s3://")):
+                raise ConfigError(
+                    "A stage is not understood.",
+                    expected="NAME=file:///folder or NAME=s3://bucket/prefix, with blanks between several",
+                    found=name if url else f"{name}, without an address",
+                    where="environment variable RATCHET_STAGES",
+                )
         trusted, key = (os.environ.get(f"RATCHET_{name}") for name in ("TRUSTED_KEYS", "SIGNING_KEY"))
         connection, anchors = (os.environ.get(f"RATCHET_{name}") for name in ("SIGNING_CONNECTION", "ANCHORS"))
         if not trusted and (key or connection or anchors):
@@ -109,6 +121,7 @@ class Settings:
             signing_key=Path(key) if key else None,
             signing_connection=connection or None,
             anchors=tuple((anchors or "").split()),
+            stages=tuple((name, url) for name, _, url in stages),
         )
 
 

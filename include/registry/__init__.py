@@ -10,7 +10,6 @@ PUBLIC: tuple[str, ...] = (
     "decisions",
     "evaluator",
     "ledger",
-    "reconsideration",
     "rollback",
     "statements",
     "timeline",

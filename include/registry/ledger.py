@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -18,9 +18,11 @@ from include.errors import RatchetError, RegistryError, StoreUnavailable
 from include.registry.approval import ApprovalReply, trigger_of
 from include.registry.decisions import Measure, decision_on, unmeasured
 from include.registry.ledger_reader import LedgerReader
+from include.registry.naming.aliases import alias_event
+from include.registry.naming.tags import tag_event
 from include.registry.statements import sign_standing, signed_first
 from include.registry.timeline import Timeline, fold
-from include.registry.version_states import Decision, Trigger, VersionState, require_held, require_replaceable
+from include.registry.version_states import Decision, Origin, Trigger, VersionState, require_held, require_replaceable
 from include.registry.versions import Version
 from include.storage.content import canonical_json, put_content, to_iso
 from include.storage.log import Decide, Entry
@@ -45,8 +47,16 @@ class Ledger(LedgerReader):
         super().__init__(store, model)
         self._written = written
 
-    def register(self, version: Version, *, actor: dict[str, Any], at: datetime) -> VersionState:
-        """Put on record that a version exists; the first registration stands."""
+    def register(
+        self, version: Version, *, actor: dict[str, Any], at: datetime, origin: Origin | None = None
+    ) -> VersionState:
+        """Put on record that a version exists; the first registration stands.
+
+        Parameters
+        ----------
+        origin : Origin, optional
+            The decision of another stage that it came from.
+        """
 
         def unless_known(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
             if version.id in fold(entries):
@@ -58,7 +68,7 @@ class Ledger(LedgerReader):
                 "record": version.digest,
                 "actor": actor,
             }
-            return "registered", body
+            return "registered", body if origin is None else {**body, "origin": asdict(origin)}
 
         self._append(unless_known, at=to_iso(at))
         return self.timeline(fresh=False)[version.id]
@@ -153,7 +163,7 @@ class Ledger(LedgerReader):
         at: datetime,
         reply: ApprovalReply | None = None,
     ) -> Decision:
-        """Decide again on a held version by rows that have matured since, without training.
+        """Decide again on a held version, or on one of another stage, by rows that have matured since, without training.
 
         Promoted, it is in force from ``as_of`` on, not from its own: nobody could have known earlier. The incumbent is the
         champion before ``as_of``.
@@ -161,7 +171,7 @@ class Ledger(LedgerReader):
         Raises
         ------
         RegistryError
-            When the version is not held, or ``as_of`` is not later than the rows that it was held on.
+            When the version neither is held nor waits for a first decision here, or ``as_of`` is not later than the rows that it was held on.
         """
         config = put_content(self.store, f"{self.model}/configs", ".json", canonical_json(model.to_json()))
 
@@ -258,6 +268,18 @@ class Ledger(LedgerReader):
             return "withdrawn", body if evidence is None else {**body, "evidence": evidence}
 
         self._append(unless_withdrawn, at=to_iso(at))
+        return self.timeline(fresh=False)
+
+    def alias(self, alias: str, version: str | None, reason: str, *, actor: dict[str, Any], at: datetime) -> Timeline:
+        """Let an alias point at a version, or at none any more; see `include.registry.naming.aliases.alias_event`."""
+        self._append(lambda entries: alias_event(fold(entries), alias, version, reason, actor), at=to_iso(at))
+        return self.timeline(fresh=False)
+
+    def tag(
+        self, version: str, key: str, value: str | None, reason: str, *, actor: dict[str, Any], at: datetime
+    ) -> Timeline:
+        """Give a version a tag, or take it away with the value None; see `include.registry.naming.tags.tag_event`."""
+        self._append(lambda entries: tag_event(fold(entries), version, key, value, reason, actor), at=to_iso(at))
         return self.timeline(fresh=False)
 
     def sign_versions(self, *, at: datetime) -> int:

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from include.errors import RegistryError, nearest
+from include.errors import RegistryError
 from include.registry.ledger import Ledger
+from include.registry.naming.lookup import CHAMPION, find_version, listed
 from include.registry.timeline import Timeline, fold
 from include.registry.version_states import Trigger
 from include.storage.content import to_iso
 from include.storage.log import Entry
 
 log = logging.getLogger(__name__)
-
-_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -30,44 +29,6 @@ class RolledBack:
     """The champion since; None if no promoted version is left."""
     stale: tuple[str, ...]
     """Backfilled versions that were decided against the withdrawn one; the next run of `settle` decides them again."""
-
-
-def find_version(timeline: Timeline, wanted: str | None) -> str:
-    """Return the version that a form names by its id or the beginning of it; the champion, if it names none.
-
-    The beginning of the digest will do as well: it is what pages show of an id.
-
-    Raises
-    ------
-    RegistryError
-        When there is none of that name, or more than one; says which there are, newest first, and the nearest.
-    """
-    known = [standing.version for standing in reversed(timeline.standings)]
-    if wanted is None or _blank(wanted):
-        if timeline.champion is None:
-            raise RegistryError(
-                "There is no champion.",
-                expected="the id of a version, or a champion to take if none is given",
-                found=_listed(known),
-            )
-        return timeline.champion
-    version = wanted.strip()
-    matches = timeline.named(version)
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise RegistryError(
-            f"{len(matches)} versions begin with {version}.",
-            expected="the whole id, or enough of it to name one version",
-            found=_listed(matches[::-1]),
-        )
-    close = nearest(version, known)
-    raise RegistryError(
-        f"There is no version {version}.",
-        expected=f"one of {_listed(known)}; or none, for the champion {timeline.champion}",
-        found=version,
-        remedy=f"did you mean {close}?" if close else None,
-    )
 
 
 def roll_back(
@@ -97,18 +58,22 @@ def roll_back(
     if own is None:
         timeline = ledger.timeline()
         version = find_version(timeline, wanted)
-        then = ledger.timeline(recorded_by=asked).champion if _blank(wanted) else version
+        name = "" if wanted is None or _blank(wanted) else wanted.strip()
+        then: str | None = version
+        if not name or name in timeline.aliases:
+            known = ledger.timeline(recorded_by=asked)
+            then = known.aliases.get(name) if name else known.champion
         if then != version:
             raise RegistryError(
-                "The champion is no longer the one of when this run was triggered.",
-                expected=f"{then or 'no champion'}, in force at {to_iso(asked)}",
+                f"{name or 'The champion'} is no longer the one of when this run was triggered.",
+                expected=f"{then or 'none'} at {to_iso(asked)}",
                 found=f"{version}; of the other: {_fate(timeline, then)}",
                 remedy=f"nothing was withdrawn; to withdraw {version}, name it",
             )
-        if (known := timeline[version].withdrawn) is not None:
+        if (reason_then := timeline[version].withdrawn) is not None:
             raise RegistryError(
                 f"{version} is withdrawn already.",
-                found=f"reason then: {known}",
+                found=f"reason then: {reason_then}",
                 remedy=f"nothing to do; the champion is {timeline.champion}",
             )
         ledger.withdraw(version, reason, actor=actor, at=at)
@@ -131,7 +96,7 @@ def roll_back(
     else:
         log.info("it was not in force; the champion is still %s", after.champion)
     if stale:
-        log.info("decided against it, to be decided again by the next retraining: %s", _listed(stale))
+        log.info("decided against it, to be decided again by the next retraining: %s", listed(stale))
     return RolledBack(version, before.champion, after.champion, stale)
 
 
@@ -142,7 +107,7 @@ def _fate(timeline: Timeline, version: str | None) -> str:
 
 
 def _blank(wanted: str | None) -> bool:
-    return wanted is None or not wanted.strip()
+    return wanted is None or wanted.strip() in ("", CHAMPION)
 
 
 def _withdrawal(entries: tuple[Entry, ...], actor: dict[str, Any]) -> Entry | None:
@@ -151,8 +116,3 @@ def _withdrawal(entries: tuple[Entry, ...], actor: dict[str, Any]) -> Entry | No
         return entry.kind == "withdrawn" and (who.get("dag"), who.get("run")) == (actor["dag"], actor["run"])
 
     return next(filter(by_us, entries), None)
-
-
-def _listed(versions: tuple[str, ...] | list[str]) -> str:
-    more = f" and {len(versions) - _SHOWN} older" if len(versions) > _SHOWN else ""
-    return (", ".join(versions[:_SHOWN]) or "no version") + more

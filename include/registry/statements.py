@@ -12,6 +12,7 @@ from typing import Any
 
 from include.errors import ObjectMissing, SignatureRefused
 from include.registry.timeline import Timeline, fold
+from include.registry.version_states import ALIASED, TAGGED
 from include.registry.versions import Version, load_version
 from include.signing.envelope import seal, unseal
 from include.signing.heads import SignedHeads
@@ -23,6 +24,8 @@ from include.storage.store import ObjectStore
 STATEMENT = "application/vnd.in-toto+json"
 """The payload type, https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md."""
 PREDICATE = "urn:ratchet:version:1"
+_UNSAID = (ALIASED, TAGGED, "withdrawn")
+"""Kinds of event of which no statement about a version says anything; the head of the ledger is signed with each."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def signed_first(decide: Decide, store: ObjectStore, model: str, heads: SignedHe
     """
 
     def signed(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
-        if (decided := decide(entries)) is not None and decided[0] != "withdrawn":
+        if (decided := decide(entries)) is not None and decided[0] not in _UNSAID:
             body = decided[1]
             record = body.get("record") or fold(entries)[body["version"]].record
             version = load_version(store, model, body["version"], digest=record)

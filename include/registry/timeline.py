@@ -15,8 +15,8 @@ from typing import Any
 
 from include.errors import RegistryError
 from include.registry.gate.error_budget import left_for
-from include.registry.version_states import Decision, Trigger, VersionState
-from include.storage.content import from_iso
+from include.registry.version_states import ALIASED, TAGGED, Decision, Origin, Trigger, VersionState
+from include.storage.content import from_iso, known_fields
 from include.storage.log import Entry
 
 SHORTEST = 4
@@ -44,13 +44,21 @@ class Timeline:
         return any(standing.version == version for standing in self.standings)
 
     def named(self, text: str) -> list[str]:
-        """Return the versions that a text may mean: the one of that id, or all whose id or digest begins with it."""
+        """Return the versions that a text may mean: that of the id or alias, or all whose id or digest begins with it."""
         if text in self:
             return [text]
+        if (pointed := self.aliases.get(text)) is not None:
+            return [pointed]
         if len(text) < SHORTEST:
             return []
         found = [standing.version for standing in self.standings]
         return [version for version in found if text in (version[: len(text)], version.partition("-")[2][: len(text)])]
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The version that each alias points at; an alias of a withdrawn version points at none."""
+        here = [one for one in self.standings if one.aliases and one.withdrawn is None]
+        return {alias: standing.version for standing in here for alias in standing.aliases}
 
     def original_of(self, version: str | None) -> str | None:
         """Return the version that a version rebuilds, itself if it rebuilds none: equal versions have one original."""
@@ -144,6 +152,8 @@ def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
     name = body["version"]
     if entry.kind == "registered":
         facts = {"record": body.get("record"), "model_file": body["model_file"]}
+        if (origin := body.get("origin")) is not None:
+            facts["origin"] = Origin(**known_fields(Origin, origin))
         standings.setdefault(
             name, VersionState(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]), **facts)
         )
@@ -154,6 +164,12 @@ def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
         standings[name] = _changed(before, decision=decision, decided=entry.number, earlier=earlier)
     elif entry.kind == "rebuilt":
         _rebuild(entry, standings)
+    elif entry.kind == ALIASED:
+        _move_alias(body, standings)
+    elif entry.kind == TAGGED:
+        others = [(key, value) for key, value in standings[name].tags if key != body["key"]]
+        own = [] if body["value"] is None else [(body["key"], body["value"])]
+        standings[name] = _changed(standings[name], tags=tuple(sorted(others + own)))
     elif entry.kind == "withdrawn":
         original = standings[name].original
         for equal in [one for one in standings.values() if one.original == original]:
@@ -161,7 +177,7 @@ def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
     else:
         raise RegistryError(
             "The ledger holds an event that this release does not know.",
-            expected="registered, decided, rebuilt or withdrawn",
+            expected="registered, decided, rebuilt, aliased, tagged or withdrawn",
             found=entry.kind,
             where=f"event {entry.number}",
             remedy="use the release of Ratchet that wrote it, or a newer one",
@@ -175,7 +191,7 @@ def _rebuild(entry: Entry, standings: dict[str, VersionState]) -> None:
     """
     before, rebuilt = standings[entry.body["rebuild_of"]], standings[entry.body["version"]]
     own = () if rebuilt.original == before.original else rebuilt.looks
-    standings[before.version] = _changed(before, rebuilt_as=rebuilt.version)
+    standings[before.version] = _changed(before, rebuilt_as=rebuilt.version, aliases=())
     standings[rebuilt.version] = _changed(
         rebuilt,
         trigger=before.trigger,
@@ -185,7 +201,19 @@ def _rebuild(entry: Entry, standings: dict[str, VersionState]) -> None:
         rebuild_of=before.original,
         rebuilt_as=None,
         place=before.order[1],
+        aliases=(*rebuilt.aliases, *before.aliases),
     )
+
+
+def _move_alias(body: dict[str, Any], standings: dict[str, VersionState]) -> None:
+    """Take an alias from the version that has it, and give it to another one unless it is taken back."""
+    alias = body["alias"]
+    for standing in [one for one in standings.values() if alias in one.aliases]:
+        left = tuple(name for name in standing.aliases if name != alias)
+        standings[standing.version] = _changed(standing, aliases=left)
+    if body["given"]:
+        named = standings[body["version"]]
+        standings[named.version] = _changed(named, aliases=(*named.aliases, alias))
 
 
 def _changed(standing: VersionState, **changes: Any) -> VersionState:

@@ -16,7 +16,7 @@ from typing import Literal, cast
 from include.config.model import ModelConfig
 from include.data.snapshots import Snapshot
 from include.data.stored_partitions import check_partition
-from include.errors import ObjectCorrupt, ObjectRemoved, RatchetError, StoreUnavailable
+from include.errors import ObjectCorrupt, ObjectRemoved, RatchetError, RegistryError, StoreUnavailable
 from include.evaluation.compared_models import subject_of
 from include.evaluation.evidence import Evidence
 from include.evaluation.evidence_recheck import measured_otherwise
@@ -24,13 +24,16 @@ from include.evaluation.gains import Role
 from include.registry.gate.judgement import policy_digest
 from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger
-from include.registry.timeline import Timeline
-from include.registry.version_states import Decision, VersionState
+from include.registry.naming.aliases import alias_event
+from include.registry.naming.tags import tag_event
+from include.registry.timeline import Timeline, fold
+from include.registry.version_states import ALIASED, TAGGED, Decision, Origin
 from include.registry.versions import Version, fit_of
 from include.signing.deployment import unasked_anchors
 from include.signing.heads import HeadsFound
 from include.storage.answers import check_answers
 from include.storage.content import digest_json, get_content, read_json
+from include.storage.entries import open_entry
 from include.storage.log import Entry
 from include.storage.tombstones import MarkedStore
 from include.training.fit_record import FitRecord
@@ -87,13 +90,16 @@ def steps(ledger: Ledger, folder: Path) -> list[Step]:
     for entry in entries:
         version = str(entry.body["version"])
         if entry.kind == "registered":
-            found.append(Step(version, lambda standing=timeline[version]: walk.version(standing), entry))  # type: ignore[misc]
+            found.append(Step(version, lambda version=version: walk.version(version), entry))  # type: ignore[misc]
         elif entry.kind == "decided":
             name, decision = f"event {entry.number}, the decision on {version}", Decision.from_json(entry.body)
             found.append(Step(name, lambda decision=decision: walk.decision(decision), entry))  # type: ignore[misc]
         elif entry.kind == "rebuilt":
             name = f"event {entry.number}, the rebuild as {version}"
             found.append(Step(name, lambda entry=entry: walk.rebuild(entry), entry))  # type: ignore[misc]
+        elif entry.kind in (ALIASED, TAGGED):
+            name = f"event {entry.number}, {entry.kind} {version}"
+            found.append(Step(name, lambda entry=entry: walk.naming(entry), entry))  # type: ignore[misc]
     return found
 
 
@@ -113,10 +119,12 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
     timeline = ledger.timeline()
     walk = _Walk(ledger, timeline, folder)
     for standing in timeline.standings:
-        yield from _looked(standing.version, lambda standing=standing: walk.version(standing))  # type: ignore[misc]
+        yield from _looked(standing.version, lambda version=standing.version: walk.version(version))  # type: ignore[misc]
     for entry in ledger.entries():
         if entry.kind == "rebuilt":
             yield from _looked(f"the rebuild as {entry.body['version']}", lambda entry=entry: walk.rebuild(entry))  # type: ignore[misc]
+        elif entry.kind in (ALIASED, TAGGED):
+            yield from _looked(f"event {entry.number}, {entry.kind}", lambda entry=entry: walk.naming(entry))  # type: ignore[misc]
     sound = 0
     decided = [Decision.from_json(entry.body) for entry in ledger.entries() if entry.kind == "decided"]
     for decision in decided:
@@ -135,6 +143,23 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
             "their keys follow; unproven are what a search or a threshold found, and their baselines' model files. "
             "What is trained from now on is proven whole",
         )
+
+
+def verify_version(ledger: Ledger, version: str, folder: Path) -> str:
+    """Hold one version and all that it is made of against their names, and return what was found.
+
+    Parameters
+    ----------
+    version : str
+        Its id; it need not be registered.
+    folder : Path
+        The model's folder.
+
+    Raises
+    ------
+    ObjectMissing, ObjectCorrupt, SignatureRefused
+    """
+    return _Walk(ledger, ledger.timeline(), folder).version(version)
 
 
 def _looked(what: str, look: Callable[[], str]) -> Iterator[Finding]:
@@ -190,12 +215,14 @@ class _Walk:
         self._timeline, self._folder = timeline, folder
         self._seen: set[tuple[str, str]] = set()
 
-    def version(self, standing: VersionState) -> str:
+    def version(self, name: str) -> str:
         """Hold a version and all that it is made of against their names."""
-        version = self._ledger.version(standing.version)
-        if (signed := self._ledger.statement(standing.version)) is not None:
+        version = self._ledger.version(name)
+        if (signed := self._ledger.statement(name)) is not None:
             for golden in signed.golden:
-                self._content(f"golden/{standing.version}", ".parquet", golden)
+                self._content(f"golden/{name}", ".parquet", golden)
+        if name in self._timeline and (origin := self._timeline[name].origin) is not None:
+            self._origin(name, origin)
         self._snapshot(version.snapshot)
         fit = fit_of(self._store, version)
         named = {version.fit, *version.baselines.values(), *version.candidates.values(), *(fit.members or ())}
@@ -216,6 +243,19 @@ class _Walk:
             yield
         except ObjectRemoved as error:
             self._removed.add(error.message)
+
+    def _origin(self, name: str, origin: Origin) -> None:
+        """Hold the copy of another stage's event against its digest and the version that it is said to have promoted."""
+        key = origin.key(self._model)
+        event = open_entry(self._store.get(key), origin.event, where=f"{self._store.url}: {key}")
+        told = (event.digest, event.kind, event.body.get("outcome"), event.body["version"])
+        if told[0] != origin.digest or event.kind not in ("decided", "rebuilt") or told[3] != name:
+            raise ObjectCorrupt(
+                "a version did not come from where the ledger says",
+                expected=f"event {origin.digest[:12]}, which promoted {name}",
+                found=f"event {event.digest[:12]}, {event.kind} {told[2] or ''} of {told[3]}",
+                where=key,
+            )
 
     def rebuild(self, entry: Entry) -> str:
         """Hold a rebuild against its report, and both versions against each other: only libraries and platform may differ."""
@@ -239,6 +279,25 @@ class _Walk:
                 where=f"event {entry.number}",
             )
         return f"it is the equal of {original.id}, by its report"
+
+    def naming(self, entry: Entry) -> str:
+        """Hold an event that names a version against what could be named after the events before it."""
+        body, before = entry.body, fold(self._ledger.entries(fresh=False)[: entry.number])
+        try:
+            if entry.kind == ALIASED:
+                version = body["version"] if body["given"] else None
+                made = alias_event(before, body["alias"], version, body["reason"], body["actor"])
+            else:
+                made = tag_event(before, body["version"], body["key"], body["value"], body["reason"], body["actor"])
+        except (RegistryError, KeyError, TypeError) as error:
+            raise ObjectCorrupt(
+                "an event gives a name that could not be given",
+                found=getattr(error, "message", type(error).__name__),
+                where=f"event {entry.number}",
+            ) from None
+        if made is None or made[1] != body:
+            raise ObjectCorrupt("an event gives a name that stood already", where=f"event {entry.number}")
+        return f"{body.get('alias') or body['key']}: it could be {entry.kind} then"
 
     def _policy_of_0_1(self, config: str) -> str:
         """Return the digest that release 0.1 gave the rules of a configuration, defaults included, as they are stored."""

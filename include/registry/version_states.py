@@ -10,6 +10,9 @@ from typing import Any
 from include.errors import RegistryError
 from include.storage.content import from_iso, known_fields, to_iso
 
+ALIASED, TAGGED = "aliased", "tagged"
+"""The kinds of event that name a version; see `include.registry.naming`."""
+
 
 class Outcome(StrEnum):
     """What a policy can say of evidence."""
@@ -81,6 +84,29 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a version came from that was not trained in this store: the decision of another stage that promoted it there.
+
+    Attributes
+    ----------
+    store : str
+        The address of the other store.
+    event : int
+        The number of the other ledger's event.
+    digest : str
+        The digest of that event, of which a copy is kept.
+    """
+
+    store: str
+    event: int
+    digest: str
+
+    def key(self, model: str) -> str:
+        """Return where the copy of the event is kept."""
+        return f"{model}/origins/{self.digest}.json"
+
+
+@dataclass(frozen=True)
 class VersionState:
     """Where one version stands."""
 
@@ -106,6 +132,12 @@ class VersionState:
     """Of a version that was trained again under other libraries: the version that has its place now."""
     place: int | None = None
     """Of a rebuilt version: the number of the event that registered the first one."""
+    aliases: tuple[str, ...] = ()
+    """The aliases that point at it. Those of a version that was trained again point at its equal."""
+    tags: tuple[tuple[str, str], ...] = ()
+    """What was said of this very version, by key."""
+    origin: Origin | None = None
+    """Where it came from; None of one that was trained in this store."""
 
     @property
     def order(self) -> tuple[datetime, int]:
@@ -149,9 +181,11 @@ class VersionState:
 
 
 def require_held(standing: VersionState, as_of: datetime) -> None:
-    """Raise `RegistryError` unless a version is held, on rows older than ``as_of``: only such a one is reconsidered."""
+    """Raise `RegistryError` unless a version is held on rows older than ``as_of``, or came from another stage and waits."""
     decision = standing.decision
-    if decision is None or decision.outcome is not Outcome.HOLD or standing.withdrawn is not None:
+    waits = decision is None and standing.origin is not None
+    held = decision is not None and decision.outcome is Outcome.HOLD
+    if not (held or waits) or standing.withdrawn is not None:
         state = decision.outcome if decision else "not decided on"
         raise RegistryError(
             "Only a held version can be reconsidered.",
@@ -162,7 +196,7 @@ def require_held(standing: VersionState, as_of: datetime) -> None:
     if as_of <= standing.since:
         raise RegistryError(
             "Nothing can have matured since.",
-            expected=f"an as-of after {to_iso(standing.since)}, at which it was held",
+            expected=f"an as-of after {to_iso(standing.since)}, of which its rows are",
             found=to_iso(as_of),
             where=standing.version,
         )

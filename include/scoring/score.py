@@ -91,7 +91,7 @@ def ingest_interval(
         at=at,
         started=started,
         connections=connections,
-        wait=model.data.wait,
+        wait=True,
     )
 
 

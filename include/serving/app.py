@@ -26,7 +26,7 @@ from include.serving import metrics
 from include.serving.access import Access
 from include.serving.compiled_pipeline import SinglePrediction, joined
 from include.serving.guard import Guard
-from include.serving.live_versions import LiveModel, LiveModels, Served
+from include.serving.live_versions import ALIAS, LiveModel, LiveModels, Served
 from include.serving.platforms import Platform
 from include.serving.protocol import bodies, openapi_document
 from include.serving.protocol import open_inference as oip
@@ -337,8 +337,9 @@ class Server:
         wanted = request.path_params.get("version")
         if wanted is None or wanted == champion.version:
             return champion
-        beside = model.beside
-        if beside is not None and wanted == beside.version:
+        beside, challenger = model.beside, model.declared.serving.challenger
+        named = None if challenger is None else f"{ALIAS}{wanted}" == challenger.version
+        if beside is not None and (named or wanted == beside.version):
             return beside
         known = [champion.version, *([beside.version] if beside else [])]
         raise RequestError("That version is not in memory.", status=404, expected=" or ".join(known))

@@ -37,6 +37,8 @@ VERIFIED_ROWS = 10_000
 """How many rows a compiled form is held to the pipeline on; half of them with a value changed."""
 ONLINE = "online"
 """The file of a model's folder that may hold ``derive(row)``, for single rows."""
+ALIAS = "alias:"
+"""What an alias begins with where the declaration names a version."""
 _RETRY_SECONDS = 30.0
 
 
@@ -203,6 +205,9 @@ def _beside(timeline: Timeline, challenger: Challenger | None) -> str | None:
         return None
     if challenger.version == "predecessor":
         return timeline.incumbent_of(champion)
+    if challenger.version != "held":
+        pointed = timeline.aliases.get(challenger.version.removeprefix(ALIAS))
+        return pointed if pointed != champion else None
     held = [
         one
         for one in timeline.standings

@@ -8,6 +8,7 @@ PUBLIC: tuple[str, ...] = (
     "concurrency",
     "content",
     "copying",
+    "entries",
     "local",
     "log",
     "opening",

@@ -13,6 +13,7 @@ from include.errors import NotYetThere
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.declarations import upstream_assets
 from ratchet_operators.monitor import alarm_asset
+from ratchet_operators.notify import News
 from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator, as_of, began, now
 from ratchet_operators.run_metrics import report_rows
 
@@ -31,9 +32,28 @@ class Waits(RatchetOperator):
     def work(self, context: Context) -> dict[str, Any]:
         """Bring in the rows, or look again later."""
         try:
-            return self.bring(context)
+            handed = self.bring(context)
         except NotYetThere as late:
             self._wait(context, late)
+        run = context["dag_run"]
+        if self.config.data.wait.at_most and str(getattr(run.run_type, "value", run.run_type)) != "backfill":
+            self._tell_late(handed["snapshot"])
+        return handed
+
+    def _tell_late(self, digest: str) -> None:
+        """Tell people if the partition that was waited for is not there."""
+        from include.data.ingestion.lateness import late_partition
+        from include.data.snapshots import Snapshot
+
+        store, data = self.open_store(), self.config.data
+        late = late_partition(store, Snapshot.load(store, self.config.name, digest), data)
+        if late is not None:
+            there = f"only {late.rows:,} rows" if late.rows else "no row"
+            sentence = (
+                f"Partition {late.slot} has {there} after a wait of {data.wait.at_most}; the run went on with that."
+            )
+            self.log.warning(sentence)
+            self.news = News("late", sentence)
 
     def _wait(self, context: Context, late: NotYetThere) -> NoReturn:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
@@ -78,7 +98,7 @@ class Ingest(Waits):
             at=now(context),
             started=began(context),
             connections=AirflowConnections(),
-            wait=config.data.wait,
+            wait=True,
         )
         rows = sum(pinned.rows for pinned in snapshot.partitions)
         report_rows(config.name, rows)

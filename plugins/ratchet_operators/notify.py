@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_WORDS: dict[Event, str] = {"refused": "data refused", "waiting": "approval waiting", "data_fault": "broken data"}
+_WORDS: dict[Event, str] = {
+    "refused": "data refused",
+    "waiting": "approval waiting",
+    "data_fault": "broken data",
+    "late": "data late",
+}
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Reconsider(_Look, BranchMixIn):
         from include.registry.approval import needs_approval
         from include.registry.history.card_files import save_card
         from include.registry.ledger import Ledger
-        from include.registry.reconsideration import find_held
+        from include.registry.naming.lookup import find_held
         from include.registry.version_states import Trigger, require_held
         from include.storage.content import to_iso
 

@@ -31,7 +31,7 @@ class Reproduce(ChampionOperator):
     def _reproduce(self, context: Context) -> dict[str, Any]:
         from include.errors import NotReproduced
         from include.registry.ledger import Ledger
-        from include.registry.rollback import find_version
+        from include.registry.naming.lookup import find_version
         from include.reproduction.page import save
         from include.reproduction.reproduce import reproduce
 
@@ -64,7 +64,7 @@ class Reproduce(ChampionOperator):
 
     def _rebuild(self, context: Context) -> dict[str, Any]:
         from include.errors import NotReproduced
-        from include.registry.rollback import find_version
+        from include.registry.naming.lookup import find_version
         from include.reproduction.rebuild import find_own_rebuild, rebuild
 
         ledger, params, actor = self.open_ledger(), context["params"], self.actor(context)

@@ -35,8 +35,8 @@ _FOR_GOOD = {**_HEADERS, "Cache-Control": "private, max-age=86400, immutable"}
 _NOT_THERE = "There is no such page, or you may not read this model's DAG."
 
 Model = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,62}$")]
-Version = Annotated[str, Path(pattern="^[0-9a-fTZ-]{4,27}$")]
-"""A version's id, or the beginning of it or of its digest."""
+Version = Annotated[str, Path(pattern="^([0-9a-fTZ-]{4,27}|[a-z][a-z0-9_.-]{0,62})$")]
+"""A version's id, the beginning of it or of its digest, or an alias."""
 Alarm = Annotated[str, Path(pattern="^[0-9a-f]{12}$")]
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 

@@ -28,6 +28,7 @@ from include.registry.history.recorded_measures import Later, judged_since, late
 from include.registry.history.summary import History, VersionSummary, attention_needed
 from include.registry.history.version_details import VersionDetails
 from include.registry.history.version_differences import differences
+from include.registry.naming.aliases import alias_moves
 from include.storage.log import Entry
 from include.templates import templates_beside
 from ratchet_ui.access import Viewer
@@ -37,6 +38,8 @@ from ratchet_ui.page_cache import PageCache
 VERSIONS_ON_A_PAGE = 50
 LEVELS = 12
 """How many levels of one slice are shown."""
+ALIAS_MOVES = 20
+"""How many moves of aliases are shown, the newest."""
 MEASURED = 60
 """Of how many versions, the newest, the evidence is read for what their decisions do not say."""
 
@@ -159,6 +162,7 @@ def draw_model(
         pages=max(1, -(-len(newest_first) // VERSIONS_ON_A_PAGE)),
         buttons=buttons_for(viewer, ON_MODELS[:1] if timeless else ON_MODELS, model, {}),
         look=shelf.last_look(model) if timeless else None,
+        aliases=list(alias_moves(entries))[::-1][:ALIAS_MOVES],
         audited=audited,
         dags=_dags_that_ask(model),
         now=now,

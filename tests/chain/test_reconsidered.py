@@ -14,7 +14,7 @@ from include.data.windows import Window
 from include.evaluation.measure import load_evidence
 from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
-from include.registry.reconsideration import find_held
+from include.registry.naming.lookup import find_held
 from include.storage.content import from_iso
 from include.storage.local import LocalStore
 

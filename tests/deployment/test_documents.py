@@ -107,6 +107,7 @@ def asked() -> list[tuple[str, list[str]]]:
     meant = {
         "<name>": "flight_delay",
         "<file.csv>": "tumours.csv",
+        "people.csv": "tumours.csv",
         "<column>": "diagnosis",
         "/etc/ratchet/signing.pem": "signing.pem",
         "<model.yaml>": "model.yaml",
@@ -168,6 +169,7 @@ def test_every_command_in_the_documents_does_what_it_says(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RATCHET_MODELS", str(models))
     monkeypatch.setenv("RATCHET_STORE", (tmp_path / "store").as_uri())
+    monkeypatch.setenv("RATCHET_STAGES", f"production={(tmp_path / 'production').as_uri()}")
     (tmp_path / "other-model.yaml").write_text(path.read_text().replace("confidence: 0.9", "confidence: 0.99"))
     for command in (
         "init -q -b main",

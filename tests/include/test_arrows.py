@@ -24,6 +24,7 @@ ROOMS = [
     "registry",
     "scoring",
     "audit",
+    "stages",
     "monitoring",
     "retention",
     "notebook",

@@ -258,3 +258,19 @@ def test_the_pictures_of_an_approval_are_drawn_from_its_evidence(place: Place, p
     assert drawn.documentElement.tagName == "svg"
     assert ("ROC AUC" if picture == "gains" else "Challenger") in answer.text
     assert place.client.get(f"/{NAME}/evidence/{'0' * 64}/{picture}.svg").status_code == 404
+
+
+def test_aliases_stand_beside_their_versions_with_every_move_and_tags_on_the_version(place: Place) -> None:
+    first, held, champion = place.ids
+    actor = {"trigger": "manual", "user": "grace"}
+    given = {"alias": "canary", "given": True, "actor": actor}
+    place.append("aliased", {"version": held, "reason": "try <b>it</b>", **given})
+    place.append("aliased", {"version": champion, "reason": "went well", **given})
+    place.append("tagged", {"version": first, "key": "risk", "value": "a<b", "reason": "read", "actor": actor})
+    text = place.text(f"/models/{NAME}")
+    assert "try &lt;b&gt;it&lt;/b&gt;" in text and text.index("went well") < text.index("try &lt;b&gt;")
+    assert re.search(r"· champion · canary", text) and text.count("· canary") == 1
+    assert "risk=a&lt;b" in place.version(first)
+    assert '<span class="badge">canary</span>' in place.version(champion)
+    assert '<span class="badge">canary</span>' not in place.version(held)
+    assert place.version("canary") == place.version(champion)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from chain_run import declare, month, parcels
 
+from include.config.sections.notify import Notification
 from include.data.snapshots import Snapshot
 from include.storage.local import LocalStore
 from ratchet_operators import Ingest, IngestInterval, ingest, score
@@ -25,17 +28,21 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("RATCHET_MODELS", str(folder.parent))
     monkeypatch.setenv("RATCHET_STORE", (tmp_path / "store").as_uri())
 
-    def run(operator: Any, at: datetime, *, until: int, again: bool = False) -> Any:
+    tasks: list[Any] = []
+
+    def run(operator: Any, at: datetime, *, until: int, again: bool = False, kind: str = "scheduled") -> Any:
         model = declare(folder, rows[rows["sent_at"] < month(until)], label_delay="0s\n  wait: 6h")
         for module in (ingest, score):
             monkeypatch.setattr(module, "now", lambda context: at)
         task = operator(task_id="ingest", model=model.to_json())
         of = SimpleNamespace(
-            run_type="scheduled", logical_date=AS_OF, run_after=AS_OF, start_date=AS_OF, dag_id="d", run_id="r"
+            run_type=kind, logical_date=AS_OF, run_after=AS_OF, start_date=AS_OF, dag_id="d", run_id="r"
         )
         context = {"dag_run": of, "params": {}}
+        tasks.append(task)
         return task.look_again(context, event=at) if again else task.execute(context)
 
+    run.tasks = tasks  # type: ignore[attr-defined]
     return run
 
 
@@ -63,3 +70,34 @@ def test_a_run_goes_on_with_what_there_is_when_the_wait_is_over(run: Any, tmp_pa
 
 def test_a_backfill_of_old_dates_does_not_wait(run: Any) -> None:
     assert run(IngestInterval, datetime(2026, 1, 1, tzinfo=UTC), until=6)["snapshot"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "until", "told"), [("scheduled", 6, True), ("scheduled", 7, False), ("backfill", 6, False)]
+)
+def test_people_are_told_when_the_wait_is_over_and_the_rows_are_not_there(
+    run: Any, kind: str, until: int, told: bool
+) -> None:
+    run(IngestInterval, AS_OF + timedelta(hours=6), until=until, again=True, kind=kind)
+    news = run.tasks[-1].news
+    assert (news is not None) is told
+    if told:
+        assert (news.event, news.version) == ("late", None)
+        assert news.sentence == "Partition 2024-06 has no row after a wait of 6h; the run went on with that."
+        assert Notification.model_validate({"via": "slack", "connection": "ops", "on": ["alarm"]}).wants(news.event)
+
+
+def test_the_trigger_of_the_wait_fires_at_its_moment_and_the_task_goes_on(run: Any, monkeypatch: Any) -> None:
+    """The coroutine that a triggerer would run, with a moment that has just come."""
+    with pytest.raises(TaskDeferred) as deferred:
+        run(Ingest, AS_OF + timedelta(minutes=2), until=6)
+    path, facts = deferred.value.trigger.serialize()
+    module, _, name = path.rpartition(".")
+    trigger = getattr(importlib.import_module(module), name)(**facts)
+
+    async def first() -> Any:
+        return await anext(trigger.run())
+
+    event = asyncio.run(asyncio.wait_for(first(), 20))
+    assert event.payload == facts["moment"]
+    assert run(Ingest, AS_OF + timedelta(hours=3), until=7, again=True)["rows"]

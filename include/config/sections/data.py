@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from include.config.durations import Duration
 from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
@@ -32,6 +40,32 @@ class Windows(Section):
         if not span:
             raise ValueError("expected a length above zero")
         return span
+
+
+class Wait(Section):
+    """How long a run waits for its newest partition, and for what."""
+
+    at_most: Duration
+    """How long after the run's as-of."""
+    until: Literal["rows", "watermark"] = "rows"
+    """`rows`: until the partition has as many. `watermark`: until its newest row lies no further than `within` before its end, so that a load under way is not taken for the whole."""
+    rows: int = Field(default=1, ge=1)
+    """For `until: rows`: how many."""
+    within: Duration = Duration("1h")
+    """For `until: watermark`."""
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Wait:
+        if self.until == "watermark" and self.rows != 1:
+            raise ValueError("expected `rows` with `until: rows` only")
+        if self.until == "rows" and self.within != Duration("1h"):
+            raise ValueError("expected `within` with `until: watermark` only")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_declared(self, handler: SerializerFunctionWrapHandler) -> Any:
+        # A length of time alone stays one: declarations that say no more keep their digests.
+        return str(self.at_most) if self == Wait(at_most=self.at_most) else handler(self)
 
 
 class Data(Section):
@@ -66,8 +100,14 @@ class Data(Section):
     """Which instant an event time without a zone means where a clock change shows it twice or never: the `earlier` or the `later` of the two; or the run stops and says so."""
     recheck: int = Field(default=1, ge=0)
     """How many of the newest partitions each run reads again, for late corrections."""
-    wait: Duration = Field(default=Duration("0s"), exclude_if=lambda span: not span)
-    """How long after its as-of a run waits for rows of the newest partition that is over by then, if there are none yet. It gives up its worker's slot meanwhile, looks again every few minutes, and goes on without them in the end. A backfill of old dates does not wait."""
+    wait: Annotated[
+        Wait,
+        BeforeValidator(
+            lambda value: {"at_most": value} if isinstance(value, str | Duration) else value,
+            json_schema_input_type=Duration | Wait,
+        ),
+    ] = Field(default=Wait(at_most=Duration("0s")), exclude_if=lambda wait: not wait.at_most)
+    """How long after its as-of a run waits for the newest partition that is over by then, such as `6h`: for its first row, or for more, see Wait. It gives up its worker's slot meanwhile, looks again every few minutes, and goes on in the end with what there is; people are then told that it is `late`. A backfill of old dates does not wait."""
     corrections: Literal["as_now_known", "as_known_then"] = "as_now_known"
     """Which content of a partition that was corrected later a run reads: the newest, or the one that was known at its as-of (the first on record if none was)."""
     joins: tuple[Join, ...] = Field(default=(), exclude_if=lambda joins: not joins)
@@ -113,7 +153,7 @@ class Data(Section):
             raise ValueError("expected no `label_delay` without `event_time`: every row has its label")
         if self.min_coverage is not None:
             raise ValueError("expected no `min_coverage` without `event_time`: a table is read as a whole")
-        if self.wait:
+        if self.wait.at_most:
             raise ValueError("expected no `wait` without `event_time`: nothing tells that a table is late")
         if isinstance(self.source, FilesSource) and "%" in self.source.path:
             raise ValueError("expected a path without date parts where there is no `event_time`")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from include.config.durations import Duration
 from include.config.section import Section
@@ -142,14 +142,19 @@ class Guard(Section):
     """A loss against the incumbent that is not accepted, overall or in any level of a slice."""
 
     metric: str
-    max_loss: float = Field(ge=0)
-    """The largest accepted loss, in the metric's own unit."""
+    max_loss: Annotated[float, Field(ge=0)] | Annotated[str, StringConstraints(pattern=r"^\d{1,2}(\.\d+)?%$")]
+    """The largest accepted loss: in the metric's own unit, or such as `2%` of the incumbent's value on the same rows."""
     slice: str | None = None
     """A column of `evaluation.slices`: the guard then holds for each of its levels."""
     min_support: int = Field(default=100, ge=1)
     """Levels with fewer holdout rows are reported as unverified, as are those whose rows can't show a loss of this size."""
     required: bool = False
     """Whether an unverified level blocks promotion."""
+
+    @property
+    def share(self) -> float | None:
+        """The share of the incumbent's value that may be lost; None of a loss in the metric's own unit."""
+        return float(self.max_loss.rstrip("%")) / 100 if isinstance(self.max_loss, str) else None
 
 
 class FairnessRule(Section):

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from include.config.section import Section
 
-Event = Literal["promoted", "held", "rejected", "refused", "waiting", "alarm", "data_fault", "probation"]
-_ALARMS = ("data_fault", "probation")
+Event = Literal["promoted", "held", "rejected", "refused", "waiting", "alarm", "data_fault", "probation", "late"]
+_ALARMS = ("data_fault", "probation", "late")
 """Alarms that can be asked for alone: a channel that wants `alarm` is told of them, too."""
 EVENTS: tuple[Event, ...] = tuple(event for event in get_args(Event) if event not in _ALARMS)
 _PROVIDERS = {"slack": "slack", "smtp": "smtp", "webhook": "http"}
@@ -25,7 +25,7 @@ class Notification(Section):
     to: tuple[str, ...] = ()
     """For `smtp`: the addresses."""
     on: tuple[Event, ...] = EVENTS
-    """What is told: a version `promoted`, `held` or `rejected`; rows `refused` by a check or their source; an approval `waiting`; an `alarm`: a run that failed otherwise, a version withdrawn, drift, a champion that falls short, and what `data_fault` and `probation` alone are for: broken data, and a champion that turned out worse than its predecessor."""
+    """What is told: a version `promoted`, `held` or `rejected`; rows `refused` by a check or their source; an approval `waiting`; an `alarm`: a run that failed otherwise, a version withdrawn, drift, a champion that falls short, and what `data_fault`, `probation` and `late` alone are for: broken data, a champion that turned out worse than its predecessor, and a partition that did not come within `data.wait`."""
 
     @property
     def provider(self) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from include.config.section import Section
 
@@ -21,8 +21,10 @@ class RequestLog(Section):
 class Challenger(Section):
     """A second version that predicts the same requests, or answers a share of them."""
 
-    version: Literal["predecessor", "held"]
-    """The champion before the one in force, or the newest version that the gate holds."""
+    version: (
+        Literal["predecessor", "held"] | Annotated[str, StringConstraints(pattern=r"^alias:[a-z][a-z0-9_.-]{0,62}$")]
+    )
+    """The champion before the one in force, the newest version that the gate holds, or that of an alias: `alias:canary`."""
     traffic: float = Field(default=0.0, ge=0, le=0.5)
     """The share of entities whose requests it answers. 0: it predicts beside, after the answer is sent, and goes to the request log only."""
     by: str | None = None

@@ -5,7 +5,9 @@ stored (`include.data.frames`).
 """
 
 PUBLIC: tuple[str, ...] = (
+    "catalogue",
     "ingest",
+    "lateness",
     "slot_reading",
 )
 """The modules that other rooms may import."""

@@ -9,7 +9,6 @@ from include.config.durations import Duration
 from include.config.sections.data import Data
 from include.data.ingestion.catalogue import Observation
 from include.data.slots import bounds
-from include.data.windows import Window
 from include.storage.content import from_iso
 
 
@@ -39,12 +38,6 @@ def due_slots(needed: Sequence[str], known: Mapping[str, Observation], data: Dat
         return list(needed)  # nothing but reading tells whether a table has changed
     recheck = set(needed[len(needed) - data.recheck :]) if data.recheck else set()
     return [slot for slot in needed if slot in recheck or not settled(slot)]
-
-
-def late_slot(needed: Sequence[str], found: Sequence[Observation], window: Window) -> str | None:
-    """Return the newest slot that is over by the window's end, if a look at it found no row."""
-    over = [slot for slot in needed if bounds(slot)[1] <= window.until]
-    return next((one.slot for one in found if over and one.slot == over[-1] and not one.rows), None)
 
 
 def settled_at(slot: str, label_delay: Duration) -> datetime:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from include.config.durations import Duration
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
 from include.data.ingestion.catalogue import Catalogue, doubtful_slots, newest_by_slot, recorded_schema
-from include.data.ingestion.due_slots import due_slots, late_slot
+from include.data.ingestion.due_slots import due_slots
+from include.data.ingestion.lateness import late_slot, waited_for
 from include.data.ingestion.slot_reading import read_slots
 from include.data.joins.pinning import with_joins
 from include.data.random_split import random_split
@@ -36,7 +36,7 @@ def ingest(
     at: datetime,
     connections: Connections,
     started: datetime | None = None,
-    wait: Duration | None = None,
+    wait: bool = False,
 ) -> Snapshot:
     """Bring the partitions that a run at ``as_of`` needs into the store, and pin them.
 
@@ -55,8 +55,8 @@ def ingest(
     started : datetime, optional
         When the run began, by the clock of those who start runs; ``at`` if left out. What the source holds is known until
         then, whatever the clock of a worker says.
-    wait : Duration, optional
-        How long after ``as_of`` the newest partition may be waited for; nothing of it is put on record meanwhile.
+    wait : bool
+        Whether the newest partition may be waited for, as ``data.wait`` says; nothing of it is put on record meanwhile.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def ingest_window(
     connections: Connections,
     as_of: datetime | None = None,
     started: datetime | None = None,
-    wait: Duration | None = None,
+    wait: bool = False,
 ) -> Snapshot:
     """Bring the partitions of one window into the store, and pin them: rows to predict, nothing to learn from.
 
@@ -150,7 +150,7 @@ def _pin(
     at: datetime,
     started: datetime,
     connections: Connections,
-    wait: Duration | None,
+    wait: bool,
 ) -> Snapshot:
     if as_of > started:
         raise DataError(
@@ -161,7 +161,7 @@ def _pin(
             remedy="choose an earlier as-of",
         )
 
-    def pin(data: Data, split: Split, wait: Duration | None = None) -> Snapshot:
+    def pin(data: Data, split: Split, wait: bool = False) -> Snapshot:
         return _pin_source(
             store,
             model.name,
@@ -189,7 +189,7 @@ def _pin_source(
     at: datetime,
     started: datetime,
     connections: Connections,
-    wait: Duration | None,
+    wait: bool,
 ) -> Snapshot:
     needed = split.slots(data.partition)
     source = source_digest(data, folder)
@@ -197,22 +197,23 @@ def _pin_source(
     entries = catalogue.log.read()
     known = {slot: one for slot, (one, _) in newest_by_slot(entries).items()}
     due = again = due_slots(needed, known, data, doubtful_slots(entries, started))
-    until = as_of + (wait or Duration("0s"))
+    until = as_of + data.wait.at_most if wait else as_of
     while again:
         log.info("%s: reading %d of %d partitions, %s to %s", model, len(again), len(needed), again[0], again[-1])
         entries = catalogue.log.known
         observations, schema = read_slots(
             store, catalogue.folder, model, data, folder, again, recorded_schema(entries), started, connections
         )
-        late = late_slot(needed, observations, split.holdout) if at < until else None
+        looked = [one.pinned() for one in observations]
+        late = late_slot(store, catalogue.folder, data, needed, looked, split.holdout) if at < until else None
         # What is waited for is not on record as empty: `as_known_then` would have it empty for ever.
-        there = [one for one in observations if one.slot != late]
+        there = [one for one in observations if late is None or one.slot != late.slot]
         again = catalogue.record(there, schema, at, seen=len(entries), started=started)
         if late is not None:
             raise NotYetThere(
-                f"Partition {late} has no row yet.",
+                f"Partition {late.slot} has {f'only {late.rows:,} rows' if late.rows else 'no row yet'}.",
                 until=until,
-                expected=f"rows by {to_iso(until)}, which `data.wait: {wait}` gives it",
+                expected=f"{waited_for(data.wait)} by {to_iso(until)}, which `data.wait` gives it",
                 where=f"model {model}, as of {to_iso(as_of)}",
             )
     newest = catalogue.newest()

@@ -6,6 +6,8 @@ from include.config.sections.evaluation import Gate
 from include.evaluation.evidence import Evidence
 from include.evaluation.gains import Gain
 from include.registry.gate.answered_requests import requests_wanted
+from include.registry.gate.bounds import measured_value
+from include.registry.gate.guards import accepted_loss
 from include.registry.gate.power import more_rows
 
 
@@ -23,7 +25,9 @@ def rows_wanted(policy: Gate, evidence: Evidence) -> int | None:
     asked += [_of_gain(evidence.gain(primary.metric, one), 0.0, primary.confidence) for one in ("trivial", "simple")]
     for guard in policy.guards:
         if guard.slice is None and evidence.incumbent is not None:
-            asked.append(_of_gain(evidence.gain(guard.metric, "incumbent"), -guard.max_loss, primary.confidence))
+            accepted = accepted_loss(guard, measured_value(evidence, guard.metric, "incumbent"))
+            if accepted is not None:
+                asked.append(_of_gain(evidence.gain(guard.metric, "incumbent"), -accepted.surely, primary.confidence))
     for require in policy.require:
         level = require.at_least if require.at_least is not None else require.at_most
         found = evidence.scores.get("challenger", {}).get(require.metric)

@@ -87,6 +87,8 @@ class VersionSummary:
     def verdict(self) -> str:
         """What was decided and why, in one sentence."""
         decision = self.standing.decision
+        if decision is None and self.standing.origin is not None:
+            return f"It was promoted in {self.standing.origin.store} and waits for the gate here: trigger the DAG reconsider."
         if decision is None:
             return "Nothing was decided yet: its run is under way, waits for an approval, or ended before the gate."
         metric = str(decision.primary["metric"])

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 from worlds import NOW, World
 
+from include.command_line.app import app
 from include.command_line.ledger_queries import history, what_if
 from include.errors import ConfigError
 from include.registry.ledger import Ledger
@@ -52,3 +54,23 @@ def test_what_is_no_policy_and_what_is_no_ledger_are_answered(ledger: Ledger, tm
         what_if("flight_delay", tmp_path / "gate.yaml")
     with pytest.raises(ConfigError, match="ledger of flights is empty"):
         history("flights", None)
+
+
+def test_versions_are_named_and_found_by_tag_and_alias_from_a_terminal(ledger: Ledger) -> None:
+    march, july = (standing.version for standing in ledger.timeline().standings)
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, list(words), catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert run("tag", "flight_delay", march[:8], "risk=low", "--reason", "read it").strip() == f"{march}: risk=low"
+    assert run("alias", "flight_delay", "eu", march, "--reason", "the old rules").strip() == f"eu: {march}"
+    found = run("versions", "flight_delay", "--tag", "risk")
+    assert july not in found and found.splitlines()[-1].split() == [march, "eu", "risk=low"]
+    assert "in force" in run("versions", "flight_delay")
+    assert "the old rules" in run("history", "flight_delay")
+    assert run("alias", "flight_delay", "eu", "--remove", "--reason", "over").strip() == "eu: no version"
+    assert run("tag", "flight_delay", march, "risk", "--remove", "--reason", "no").strip().endswith("no tags")
+    with pytest.raises(ConfigError, match="not clear"):
+        run("alias", "flight_delay", "eu", "--reason", "over")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from worlds import FLIGHTS, evidence, gain
 
@@ -122,6 +124,57 @@ def test_a_guard_is_a_non_inferiority_test(loss, expected):
     rule = policy(guards=[{"metric": "recall", "max_loss": 0.02}])
     extra = (gain("incumbent", -loss, metric="recall"),)
     assert outcome(rule, 0.75, {**BASELINES, "incumbent": 0.6}, extra=extra) is expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (0.0, Outcome.PROMOTE),
+        (0.006, Outcome.PROMOTE),
+        (0.02, Outcome.HOLD),
+        (0.036, Outcome.HOLD),
+        (0.06, Outcome.REJECT),
+    ],
+)
+def test_a_share_of_the_incumbents_value_is_judged_by_both_ends_of_its_interval(loss, expected):
+    """5 % of 0.5, which may be 0.4 or 0.6: at least 0.02 and at most 0.03 may be lost, by bounds 0.008 to each side."""
+    rule = policy(guards=[{"metric": "recall", "max_loss": "5%"}])
+    made = evidence(
+        0.75,
+        {**BASELINES, "incumbent": 0.6},
+        incumbent="incumbent",
+        extra=(gain("incumbent", -loss, metric="recall", error=0.005),),
+    )
+    made.scores["incumbent"]["recall"] = Measured(0.5, 0.4, 0.6)
+    assert judge(rule, made, challenger_is_simple=False).outcome is expected
+
+
+@pytest.mark.parametrize("value", [None, Measured(0.1, -0.1, 0.3), Measured(None, None, None, "no positive row")])
+def test_a_share_of_what_is_unknown_or_may_be_zero_fails_closed(value):
+    rule = policy(guards=[{"metric": "r2", "max_loss": "2%"}])
+    made = evidence(
+        0.75, {**BASELINES, "incumbent": 0.6}, incumbent="incumbent", extra=(gain("incumbent", 0.1, metric="r2"),)
+    )
+    if value is not None:
+        made.scores["incumbent"]["r2"] = value
+    judgement = judge(rule, made, challenger_is_simple=False)
+    assert judgement.outcome is Outcome.HOLD
+    assert "in the metric's own unit" in judgement.reason
+
+
+@pytest.mark.parametrize(("share", "expected"), [("20%", Outcome.PROMOTE), ("1%", Outcome.REJECT)])
+def test_a_share_holds_for_each_level_of_its_own_incumbents_value(share, expected):
+    rule = policy(guards=[{"metric": "roc_auc", "slice": "origin", "max_loss": share}])
+    facts = sliced(500, -0.06)
+    scores = {"incumbent": {"roc_auc": Measured(0.5, 0.48, 0.52)}}
+    facts["slice_scores"] = tuple(replace(one, scores=scores) for one in facts["slice_scores"])
+    assert outcome(rule, 0.9, {**BASELINES, "incumbent": 0.6}, **facts) is expected
+
+
+@pytest.mark.parametrize("text", ["-2%", "2 %", "%", "200%", "two"])
+def test_a_loss_that_is_neither_a_number_nor_a_share_is_refused(text):
+    with pytest.raises(ValueError, match="max_loss"):
+        policy(guards=[{"metric": "recall", "max_loss": text}])
 
 
 def sliced(support: int, estimate: float) -> dict:

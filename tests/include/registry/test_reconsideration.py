@@ -9,7 +9,7 @@ from worlds import NOW, World
 
 from include.errors import RegistryError
 from include.registry.ledger import Ledger
-from include.registry.reconsideration import find_held
+from include.registry.naming.lookup import find_held
 from include.registry.version_states import Outcome
 
 LIVE = {"trigger": "manual"}

@@ -7,7 +7,8 @@ from worlds import NOW, World
 
 from include.errors import RegistryError
 from include.registry.ledger import Ledger
-from include.registry.rollback import find_version, roll_back
+from include.registry.naming.lookup import find_version
+from include.registry.rollback import roll_back
 
 
 def actor(run: str) -> dict[str, str]:

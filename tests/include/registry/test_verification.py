@@ -20,7 +20,7 @@ from include.data.windows import Window
 from include.errors import RatchetError
 from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
-from include.registry.verification import CACHED_ANSWERS, verify
+from include.registry.verification import CACHED_ANSWERS, steps, verify
 from include.registry.version_states import Outcome
 from include.reproduction.reproduce import reproduce
 from include.scoring.score import score
@@ -344,3 +344,18 @@ def test_the_event_names_the_record_and_the_record_names_the_fits(world: World) 
             assert entry.body["record"] == digest_json(stored)
             assert {stored["fit"], *stored["baselines"].values()} <= set(stored["records"])
             assert len(stored["records"]) == 5, "its own, two baselines, two that it joins"
+
+
+def test_names_are_verified_and_one_that_could_not_be_given_is_told(world: World) -> None:
+    ledger, actor = world.ledger, {"trigger": "manual", "user": "ada"}
+    ledger.alias("canary", world.champion, "try it", actor=actor, at=NOW)
+    ledger.tag(world.champion, "reviewed", "yes", "by ada", actor=actor, at=NOW)
+    assert world.wrong() == []
+    april = ledger.timeline().standings[0].version
+    ledger.withdraw(april, "late feed", actor=actor, at=NOW)
+    forged = {"version": april, "alias": "eu", "given": True, "reason": "forged", "actor": actor}
+    ledger._log.append(lambda _: ("aliased", forged), at="2026-01-02T00:00:00Z")
+    (told,) = world.wrong()
+    event = f"event {ledger.entries()[-1].number}"
+    assert "name that could not be given" in told and event in told
+    assert [step.name for step in steps(ledger, world.folder)][-1].startswith(event)

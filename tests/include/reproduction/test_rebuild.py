@@ -228,3 +228,15 @@ def test_an_incumbent_whose_model_file_other_libraries_refuse_is_incomparable_an
         score_incumbent(world.store, refused, fit.task, fit.classes, pd.DataFrame())
     assert "reproduce_parcels with *rebuild*" in str(error.value.remedy)
     assert "scikit-learn 1.0.0 -> " in str(error.value.remedy)
+
+
+def test_an_alias_follows_a_version_to_its_equal_and_a_tag_stays_with_the_version_of_which_it_was_said(
+    world: World,
+) -> None:
+    champion, actor = str(world.timeline.champion), {"trigger": "manual", "user": "ada"}
+    world.ledger.alias("eu", champion, "the European one", actor=actor, at=NOW)
+    world.ledger.tag(champion, "file_reviewed", "yes", "by hand", actor=actor, at=NOW)
+    rebuilt = str(world.rebuild().version)
+    assert world.timeline.aliases == {"eu": rebuilt}
+    assert (world.timeline[champion].tags, world.timeline[rebuilt].tags) == ((("file_reviewed", "yes"),), ())
+    assert world.wrong() == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from chain_run import month, run_chain
+from chain_run import NOW, month, run_chain
 from prometheus_client import REGISTRY
 
 from include.errors import ConfigError
@@ -230,3 +230,19 @@ def test_a_held_version_is_a_challenger(start: Start, world: World) -> None:
     world.add("serving: {request_log: {}, challenger: {version: held}}\n")
     beside = start().live.models["parcels"].beside
     assert beside is not None and beside.version == newest.version
+
+
+def test_the_version_of_an_alias_is_a_challenger_that_answers_under_its_name_and_follows_its_moves(
+    start: Start, world: World
+) -> None:
+    world.add('serving: {request_log: {}, challenger: {version: "alias:canary"}}\n')
+    served, (first, champion) = start(), world.champions
+    model, actor = served.live.models["parcels"], {"trigger": "manual", "user": "ada"}
+    assert model.beside is None and served.client.get("/v2/models/parcels/versions/canary").status_code == 404
+    world.ledger.alias("canary", first, "the old one beside", actor=actor, at=NOW)
+    served.look()
+    answer = served.client.get("/v2/models/parcels/versions/canary")
+    assert (answer.status_code, answer.headers["x-ratchet-version"]) == (200, first)
+    world.ledger.alias("canary", champion, "in force anyway", actor=actor, at=NOW)
+    served.look()
+    assert model.beside is None, "a second copy of the champion is no challenger"

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from include.config.durations import Duration
+from include.config.model import ModelConfig
+from include.config.sections.data import Data
 from include.data.frames import read_rows
 from include.data.ingestion import ingest as ingestion
 from include.data.ingestion.catalogue import Catalogue, Observation
@@ -384,13 +385,35 @@ def test_a_late_correction_changes_what_is_read_as_now_known_and_not_what_was_kn
     assert run(as_of=first, at=later, model=then).partitions[-2].rows == 3  # not on record then: the first on record
 
 
-def test_late_rows_are_waited_for_and_what_was_not_there_is_not_on_record(model, folder, doors, local_store) -> None:
-    wait = Duration("6h")
+def waiting(model: ModelConfig, wait: Any, **data: Any) -> ModelConfig:
+    facts = model.data.model_dump(mode="json", by_alias=True) | {"wait": wait} | data
+    return model.model_copy(update={"data": Data.model_validate(facts)})
 
+
+@pytest.mark.parametrize("corrections", ["as_now_known", "as_known_then"])
+def test_a_partition_that_is_not_full_yet_is_waited_for_by_rows_or_by_its_newest_row(
+    model, folder, doors, local_store, corrections
+) -> None:
+    def look(wait: dict[str, Any], hours: int = 1) -> Snapshot:
+        chosen, at = waiting(model, wait, corrections=corrections), AS_OF + timedelta(hours=hours)
+        return ingest(local_store, chosen, folder, as_of=AS_OF, at=at, connections=doors(), wait=True)
+
+    (folder / "rows.csv").write_text(lines(1, 2, 3))
+    with pytest.raises(NotYetThere, match="only 3 rows") as caught:
+        look({"at_most": "6h", "rows": 4})
+    assert "4 rows by" in str(caught.value)
+    with pytest.raises(NotYetThere, match="only 3 rows"):
+        look({"at_most": "6h", "until": "watermark", "within": "277h"})
+    found = look({"at_most": "6h", "until": "watermark", "within": "278h"})  # the 20th, 10:00
+    assert look({"at_most": "6h", "rows": 3}) == found
+    assert look({"at_most": "6h", "rows": 4}, hours=6).partitions == found.partitions, "in the end, what there is"
+
+
+def test_late_rows_are_waited_for_and_what_was_not_there_is_not_on_record(model, folder, doors, local_store) -> None:
     def look(hours: int, corrections: str = "as_known_then") -> Snapshot:
-        chosen = model.model_copy(update={"data": model.data.model_copy(update={"corrections": corrections})})
+        chosen = waiting(model, "6h", corrections=corrections)
         at = AS_OF + timedelta(hours=hours)
-        return ingest(local_store, chosen, folder, as_of=AS_OF, at=at, connections=doors(), wait=wait)
+        return ingest(local_store, chosen, folder, as_of=AS_OF, at=at, connections=doors(), wait=True)
 
     (folder / "rows.csv").write_text(lines(1, 2))
     with pytest.raises(NotYetThere) as caught:
@@ -408,12 +431,12 @@ def test_when_the_wait_is_over_a_run_goes_on_with_what_there_is(model, folder, d
     with pytest.raises(NotEnoughRows, match="no row for the holdout window") as caught:
         ingest(
             local_store,
-            model,
+            waiting(model, "6h"),
             folder,
             as_of=AS_OF,
             at=AS_OF + timedelta(hours=6),
             connections=doors(),
-            wait=Duration("6h"),
+            wait=True,
         )
     assert not isinstance(caught.value, NotYetThere)
 
@@ -421,5 +444,5 @@ def test_when_the_wait_is_over_a_run_goes_on_with_what_there_is(model, folder, d
 def test_a_partition_that_is_not_over_is_not_waited_for(model, folder, doors, local_store) -> None:
     (folder / "rows.csv").write_text(lines(1, 2, 3))
     as_of = AS_OF + timedelta(hours=3)
-    snapshot = ingest(local_store, model, folder, as_of=as_of, at=as_of, connections=doors(), wait=Duration("6h"))
+    snapshot = ingest(local_store, waiting(model, "6h"), folder, as_of=as_of, at=as_of, connections=doors(), wait=True)
     assert snapshot.partitions[-1].slot == "2026-04" and not snapshot.partitions[-1].rows

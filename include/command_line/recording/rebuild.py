@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import datetime
 
 from include.command_line.ledger_queries import ledger_of
+from include.command_line.recording.naming import actor_of
 from include.config.load import load_model
 from include.config.settings import Settings
 from include.errors import NotReproduced
-from include.registry.rollback import find_version
+from include.registry.naming.lookup import find_version
 from include.reproduction.rebuild import rebuild as run_rebuild
-from include.storage.content import to_iso
 
 
 def rebuild(model: str, version: str | None, tolerance: float, at: datetime) -> str:
@@ -34,7 +33,7 @@ def rebuild(model: str, version: str | None, tolerance: float, at: datetime) -> 
     settings = Settings.from_environment()
     ledger, folder = ledger_of(model), settings.models / model
     declared = load_model(folder / "model.yaml")
-    actor = {"trigger": "manual", "dag": "command line", "run": f"rebuild {to_iso(at)}", "user": getpass.getuser()}
+    actor = actor_of("rebuild", at)
     found = find_version(ledger.timeline(), version)
     done = run_rebuild(
         ledger, declared, folder, found, actor=actor, at=at, tolerance=tolerance, threads=settings.threads

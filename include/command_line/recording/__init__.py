@@ -1,0 +1,7 @@
+"""Recording: commands that put an event in the ledger, by the person who types them.
+
+Not here: commands that only read (`include.command_line.ledger_queries`).
+"""
+
+PUBLIC: tuple[str, ...] = ()
+"""The modules that other rooms may import."""

@@ -1,0 +1,63 @@
+"""Send a champion to another stage, from a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from include.command_line.ledger_queries import ledger_of
+from include.command_line.recording.naming import actor_of
+from include.command_line.store import store_at
+from include.config.load import load_model
+from include.config.settings import Settings
+from include.errors import ConfigError, nearest
+from include.registry.ledger import Ledger
+from include.stages import send
+
+
+def promote(model: str, version: str | None, to: str, connection: str | None, at: datetime) -> str:
+    """Copy a champion to another stage's store and register it there, and return what was done.
+
+    Parameters
+    ----------
+    version : str or None
+        The version's id, the beginning of it or an alias; None for the champion.
+    to : str
+        A name of ``RATCHET_STAGES``, or the address of a store.
+    connection : str or None
+        The Airflow connection of the other store, where it needs one of its own.
+    at : datetime
+        The instant that goes on record.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such stage, or the deployment remembers heads in anchors, which know one ledger a model.
+    """
+    settings = Settings.from_environment()
+    stages = dict(settings.stages)
+    url = to if "://" in to else stages.get(to)
+    if url is None:
+        close = nearest(to, stages)
+        raise ConfigError(
+            "There is no such stage.",
+            expected=", ".join(stages) or "a name of RATCHET_STAGES, which is not set, or the address of a store",
+            found=to,
+            remedy=f"did you mean {close}?" if close else None,
+        )
+    if settings.anchors:
+        raise ConfigError(
+            "An anchor remembers one ledger of a model, and this would write to another one.",
+            expected="no RATCHET_ANCHORS for this command",
+            found="RATCHET_ANCHORS is set",
+            remedy="unset it for this command; the next task of the other stage finds the signed head and remembers it",
+        )
+    ledger, folder = ledger_of(model), settings.models / model
+    target = Ledger(store_at(url, connection), model)
+    done = send(
+        ledger, target, load_model(folder / "model.yaml"), folder, version, actor=actor_of("promote", at), at=at
+    )
+    copied = f"{done.objects:,} objects were copied, {done.present:,} were there already."
+    if not done.registered:
+        return f"{done.version} is registered in {url} already. {copied}"
+    waits = f"There it waits for that stage's gate: trigger reconsider_{model} with its id."
+    return f"{done.version} is registered in {url}. {copied} {waits}"
