@@ -182,8 +182,11 @@ def watch_report(
     entries = WatchLog(store, model.name).entries() if entries is None else entries
     observed = [one for one in entries if one.kind == OBSERVED]
     watched = dict.fromkeys(one.body["version"] for one in sorted(observed, key=lambda one: str(one.body["until"])))
+    # A rebuilt version is watched under the name of the one that it rebuilds.
+    champion = timeline.original_of(timeline.champion)
     if version is None:
-        version = timeline.champion if timeline.champion in watched else next(reversed(watched), None)
+        version = champion if champion in watched else next(reversed(watched), None)
+    version = timeline.original_of(version)
     kept = None if version is None else find_reference(store, model, version)
     if version is None or version not in watched or version not in timeline or kept is None:
         return None
@@ -217,7 +220,7 @@ def watch_report(
         judged,
         reserved,
         state,
-        wanted(alarms, state, model.watch, timeline.champion, newest.until).because,
+        wanted(alarms, state, model.watch, champion, newest.until).because,
         len(would_ask([one for one in alarms if one.backfilled], model.watch)),
         predecessor,
         probation,
@@ -323,7 +326,7 @@ def _probation(
     for entry in entries:
         if entry.kind == VERDICT and entry.body["version"] == version:
             return entry.body["predecessor"], ProbationState.from_json(entry.body), True
-    predecessor = timeline.incumbent_of(version)
+    predecessor = timeline.original_of(timeline.incumbent_of(version))
     if predecessor is None:
         return None, None, False
     pairs = [one for one in paired_in(entries, version, predecessor) if one.until not in history.broken]
@@ -342,19 +345,19 @@ def _needs(
     predecessor: str | None,
     until: datetime,
 ) -> list[Need]:
-    if timeline.champion != version:
+    if timeline.original_of(timeline.champion) != version:
         return []
-    found = []
+    found, page = [], timeline.in_place_of(version)
     if concluded and probation is not None and probation.verdict is ProbationVerdict.WORSE and predecessor is not None:
-        found.append(Need("probation", f"its champion is {withdrawal_reason(model, predecessor, probation)}.", version))
+        found.append(Need("probation", f"its champion is {withdrawal_reason(model, predecessor, probation)}.", page))
     pending, asked = state.pending, sum(one.version == version for one in state.asked)
     if pending:
         said = f"a retraining as of {pending[-1].as_of:%-d %B %Y} is asked for, and no run has taken it yet."
-        found.append(Need("request", said, version))
+        found.append(Need("request", said, page))
     elif asked >= model.watch.attempts:
         said = f"{asked} retrainings were asked for under this champion, and none took its place: nothing more is asked for."
-        found.append(Need("request", said, version))
+        found.append(Need("request", said, page))
     known = {key for one in state.asked for key in one.alarms}
     week = [one for one in alarms if (until - one.until).days < 7 and one.key not in known and not one.backfilled]
-    found += [Need("broken data" if one.kind == "data_fault" else "alarm", f"{one.said}.", version) for one in week]
+    found += [Need("broken data" if one.kind == "data_fault" else "alarm", f"{one.said}.", page) for one in week]
     return found
