@@ -74,6 +74,10 @@ requirements: $(VENV)/installed
 	{ echo '# The reader of Excel workbooks, beside requirements.txt. Made by: make requirements'; \
 	grep -v -x -F -f requirements.txt .excel.txt | grep -v '^ *#'; } >requirements-excel.txt
 	@rm .excel.txt
+	$(COMPILE) pyproject.toml --extra lake -c requirements.txt -o .lake.txt
+	{ echo '# The reader of Delta Lake tables, beside requirements.txt. Made by: make requirements'; \
+	grep -v -x -F -f requirements.txt .lake.txt | grep -v '^ *#'; } >requirements-lake.txt
+	@rm .lake.txt
 	grep '^apache-airflow' requirements.txt | $(COMPILE) - -c requirements.txt -o .brought.txt
 	{ echo '# For a platform that brings its own Airflow, such as an Astro project. Made by: make requirements'; \
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \

@@ -331,10 +331,10 @@ def review(
 def new(
     model: Annotated[str, typer.Argument(help="What to call the model: lower case letters, digits, underscores.")],
     file: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="A file of CSV with a header, JSON Lines, Parquet or Excel, or a folder of them; it is copied.",
-            exists=True,
+            help="A file of CSV with a header, JSON Lines, Parquet or Excel, or a folder of them, which is copied; "
+            "an s3:// path of such; or, with --connection, a table.",
         ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
@@ -354,6 +354,12 @@ def new(
         typer.Option(help="How the file writes its characters, such as windows-1252; looked at if left out."),
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="The sheet of an Excel workbook that has several.")] = None,
+    connection: Annotated[
+        str | None,
+        typer.Option(
+            help="The database of a table: a URL, or the id of an Airflow connection whose URL AIRFLOW_CONN_<ID> holds."
+        ),
+    ] = None,
 ) -> None:
     """Draft include/models/<model>/model.yaml from a file, for you to read and correct."""
     models = Settings.from_environment().models
@@ -364,6 +370,7 @@ def new(
         decimal=decimal,
         encoding=encoding,
         sheet=sheet,
+        connection=connection,
     )
     for line in made.told():
         typer.echo(line)

@@ -12,13 +12,14 @@ from typing import Any
 from include.config.code import load_function
 from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
-from include.config.sections.rows.sources import FilesSource, PythonSource
+from include.config.sections.rows.sources import DeltaSource, FilesSource, PythonSource
 from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest
 from include.data.quality import expectations
 from include.data.quality.check import check
 from include.data.snapshots import Snapshot
 from include.evaluation.holdout_rows import holdout_columns
+from include.evaluation.metrics.business_cost import cost_matrix
 from include.evaluation.metrics.slices import slice_levels
 from include.storage.local import LocalStore
 from include.training.declared_recipes import recipe_of
@@ -83,7 +84,8 @@ def _cannot_be_told(model: ModelConfig) -> Iterator[str]:
 
 def _reachable(model: ModelConfig) -> bool:
     return all(
-        isinstance(source, PythonSource) or (isinstance(source, FilesSource) and not source.path.startswith("s3://"))
+        isinstance(source, PythonSource)
+        or (isinstance(source, FilesSource | DeltaSource) and not source.path.startswith("s3://"))
         for source in (data.source for data in model.data.sources)
     )
 
@@ -102,6 +104,8 @@ def _rows(model: ModelConfig, folder: Path, recipes: list[Recipe], as_of: dateti
         holdout = read_rows(store, snapshot, model, folder, window="holdout", columns=holdout_columns(model))
         slice_levels(holdout, model.evaluation.slices)
     classes = learned[0].classes
+    if (cost := model.evaluation.cost) is not None and cost.matrix is not None:
+        cost_matrix(cost.matrix, classes)
     positive = f"; `{classes[1]}` is the positive one" if classes is not None and len(classes) == 2 else ""
     of = "" if classes is None else f" of {len(classes)} classes ({', '.join(map(str, classes[:10]))}{positive})"
     when = "" if model.data.timeless else f"As of {as_of:%Y-%m-%d %H:%M} UTC: "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from textwrap import indent
 
-from include.config.sections.rows.sources import FilesSource
+from include.config.sections.rows.sources import FilesSource, SqlSource
 from include.config.sections.training import CrossValidation
 from include.config.yaml_text import quoted
 from include.data.columns.type_inference import InferredColumn, yaml_block
@@ -21,11 +21,7 @@ task: {task}
 schedule:{schedule}
 data:
   source:
-    kind: files
-    path: {path}
-    format: {format}
-{dialect}{columns}
-{time}  target: {target}
+{source}{time}  target: {target}
 {positive}features:
 {features}training:
   candidates:
@@ -62,7 +58,7 @@ class Plan:
     """What a declaration is to say."""
 
     name: str
-    source: FilesSource
+    source: FilesSource | SqlSource
     task: str
     classes: int
     target: str
@@ -94,11 +90,8 @@ class Plan:
         return _YAML.format(
             name=self.name,
             target=quoted(self.target),
-            path=quoted(self.source.path),
-            format=self.source.format,
-            dialect=self._dialect(),
+            source=self._source(),
             positive="" if self.positive is None else _POSITIVE.format(positive=quoted(str(self.positive))),
-            columns=indent(yaml_block(self.columns), "  "),
             task=self.task,
             schedule=self._schedule(),
             time=self._time(),
@@ -109,15 +102,27 @@ class Plan:
             metrics=", ".join(self.metrics),
         )
 
-    def _dialect(self) -> str:
+    def _source(self) -> str:
+        if isinstance(self.source, SqlSource):
+            return self._query(self.source)
+        source = self.source
         encoding = (
-            f"    encoding: {self.source.encoding}   # by its bytes; look whether names read as they should\n"
-            if self.source.encoding != "utf-8"
+            f"    encoding: {source.encoding}   # by its bytes; look whether names read as they should\n"
+            if source.encoding != "utf-8"
             else ""
         )
-        sheet = f"    sheet: {quoted(self.source.sheet)}\n" if self.source.sheet is not None else ""
-        delimiter = f"    delimiter: {json.dumps(self.source.delimiter)}\n" if self.source.delimiter != "," else ""
-        return encoding + sheet + delimiter
+        sheet = f"    sheet: {quoted(source.sheet)}\n" if source.sheet is not None else ""
+        delimiter = f"    delimiter: {json.dumps(source.delimiter)}\n" if source.delimiter != "," else ""
+        connection = f"    connection: {quoted(source.connection)}\n" if source.connection is not None else ""
+        where = f"    kind: files\n    path: {quoted(source.path)}\n    format: {source.format}\n"
+        return where + connection + encoding + sheet + delimiter + indent(yaml_block(self.columns), "  ") + "\n"
+
+    def _query(self, source: SqlSource) -> str:
+        types = "".join(f"      {quoted(name)}: {word}\n" for name, word in source.types.items())
+        return (
+            f"    kind: sql\n    connection: {quoted(source.connection)}   # the id that it has in Airflow\n"
+            f"    query: {json.dumps(source.query, ensure_ascii=False)}\n    types:\n{types}"
+        )
 
     def _schedule(self) -> str:
         if self.periods is None:

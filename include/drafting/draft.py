@@ -7,19 +7,20 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from include.config.load import load_model
 from include.config.model import NAME
-from include.config.sections.rows.sources import FilesSource
-from include.data.sources.file_listing import File, find_files, open_on_disk
+from include.config.sections.rows.sources import FilesSource, SqlSource
+from include.data.sources.file_listing import File
 from include.drafting.declaration import MANY_ALIKE, Plan
 from include.drafting.dialect import dialect_of
+from include.drafting.origins import EnvironmentConnections, files_at, table_at, table_source
 from include.drafting.periods import Periods
 from include.drafting.planning import plan_of, why_text
 from include.drafting.profile import Profile, profile
@@ -95,7 +96,7 @@ class Draft:
 def draft(
     models: Path,
     name: str,
-    file: Path,
+    file: Path | str,
     target: str,
     event_time: str | None = None,
     *,
@@ -104,15 +105,19 @@ def draft(
     decimal: str | None = None,
     encoding: str | None = None,
     sheet: str | None = None,
+    connection: str | None = None,
 ) -> Draft:
-    """Copy a file, or a folder of files written alike, into a new model's folder and declare the model from what the rows look like.
+    """Declare a new model from what the rows look like. A file, or a folder of files written alike, is copied into its folder.
+
+    What lies in S3 or in a database stays there, and is read by each run.
 
     Parameters
     ----------
     models : Path
         The folder of models.
-    file : Path
-        A file of CSV, JSON Lines, Parquet or Excel, or a folder of such; hidden files and markers in it are passed over.
+    file : Path or str
+        A file of CSV, JSON Lines, Parquet or Excel, or a folder of such; hidden files and markers in it are passed over. Or
+        such a path in S3, or with a ``connection`` a table's name.
     target : str
         The column to predict.
     event_time : str, optional
@@ -127,6 +132,8 @@ def draft(
         How the file writes its characters; told from its bytes if left out.
     sheet : str, optional
         The sheet of an Excel workbook, where it has several.
+    connection : str, optional
+        The id of the Airflow connection of a database, or a URL; of S3 the id alone, which runs use.
 
     Raises
     ------
@@ -144,14 +151,31 @@ def draft(
         )
     if folder.exists():
         raise ConfigError("There is such a model already.", found=str(folder), remedy="choose another name")
-    # A name of ours: `*`, `[` and `%` of a path are wildcards and date parts.
-    copied = re.sub(r"[^\w.-]", "_", file.name).lstrip("._") or "rows.csv"
-    files = _files(file)
-    source = _dialect(files, copied, encoding, sheet)
-    seen = profile(files, source, event_time=event_time, day_first=day_first, decimal=decimal)
-    _check_columns(seen, target, event_time, file)
-    plan, left_out = plan_of(name, source, seen, target, event_time, now)
-    _write(folder, plan, file, files)
+    place, remote = str(file), str(file).startswith("s3://")
+    with ExitStack() as opened:
+        engine = None
+        source: FilesSource | SqlSource
+        if connection is not None and not remote:
+            engine = EnvironmentConnections(connection if "://" in connection else None).sql(connection)
+            files = [opened.enter_context(table_at(engine, place))]
+            looked_at = FilesSource(kind="files", path=place, format="parquet")
+        else:
+            files = files_at(place)
+            # A name of ours: `*`, `[` and `%` of a path are wildcards and date parts.
+            copied = re.sub(r"[^\w.-]", "_", Path(place).name).lstrip("._") or "rows.csv"
+            looked_at = _dialect(files, place if remote else copied, encoding, sheet)
+        seen = profile(files, looked_at, event_time=event_time, day_first=day_first, decimal=decimal)
+        _check_columns(seen, target, event_time, place)
+        if engine is None:
+            source = looked_at.model_copy(update={"connection": connection})
+        else:
+            known = {column: one.guess.column for column, one in seen.columns.items()}
+            source = table_source(
+                engine, name if "://" in str(connection) else str(connection), place, known, event_time
+            )
+        plan, left_out = plan_of(name, source, seen, target, event_time, now)
+        here = isinstance(source, FilesSource) and not remote
+        _write(folder, plan, looked_at.path if here else None, files, folded=Path(place).is_dir())
     facts = seen.columns[target]
     classes = Counter({str(value): rows for value, rows in (facts.levels or {}).items()}) if plan.classes else Counter()
     return Draft(
@@ -171,26 +195,6 @@ def draft(
         levels_of_numbers={c: why for c in plan.categorical if (why := why_text(seen.columns[c]))},
         date_columns=() if event_time else tuple(c for c, f in seen.columns.items() if f.type in ("date", "timestamp")),
     )
-
-
-def _files(place: Path) -> list[File]:
-    """Return a file, or those of a folder that a run would read there."""
-    if not place.is_dir():
-        return [File(place.name, lambda: open_on_disk(place), local=place)]
-    # As a run reads it, from within the model's folder.
-    everything = FilesSource(kind="files", path="**", format="csv")
-    found = find_files(everything, (), "UTC", place, _Closed())
-    return [File(Path(file.name).relative_to(place).as_posix(), file.open, local=file.local) for file in found]
-
-
-class _Closed:
-    """Connections of files on a disk, which need none."""
-
-    def s3(self, connection: str | None) -> Any:
-        raise NotImplementedError(connection)
-
-    def sql(self, connection: str) -> Any:
-        raise NotImplementedError(connection)
 
 
 def _dialect(files: Sequence[File], path: str, encoding: str | None, sheet: str | None) -> FilesSource:
@@ -220,29 +224,29 @@ def _said(source: FilesSource) -> str:
     return source.format + (f" with `{source.delimiter}` in {source.encoding}" if source.format == "csv" else "")
 
 
-def _check_columns(seen: Profile, target: str, event_time: str | None, file: Path) -> None:
+def _check_columns(seen: Profile, target: str, event_time: str | None, file: str) -> None:
     for column in (target, *([event_time] if event_time else [])):
         if column not in seen.columns:
             close = nearest(column, seen.columns)
             raise ConfigError(
                 f"The file has no column `{column}`.",
                 expected=", ".join(seen.columns),
-                where=str(file),
+                where=file,
                 remedy=f"did you mean `{close}`?" if close else None,
             )
     if target == event_time:
         raise ConfigError("The target can't be the event time: it is what is not known yet.", found=target)
 
 
-def _write(folder: Path, plan: Plan, origin: Path, files: Sequence[File]) -> None:
-    """Put the files and their declaration in place, in one step that another process sees whole or not at all."""
+def _write(folder: Path, plan: Plan, copied: str | None, files: Sequence[File], *, folded: bool) -> None:
+    """Put files, if they are to be ``copied`` to a file or a folder of that name, and their declaration in place, in one step that another process sees whole or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the models, so that renaming is one step, but a level too deep to be taken for one of them.
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as scratch:
         made = Path(scratch) / plan.name
         made.mkdir()
-        for file in files:
-            copy = made / plan.source.path / file.name if origin.is_dir() else made / plan.source.path
+        for file in files if copied is not None else ():
+            copy = made / str(copied) / file.name if folded else made / str(copied)
             copy.parent.mkdir(parents=True, exist_ok=True)
             with file.open() as body, copy.open("wb") as written:
                 shutil.copyfileobj(body, written, 2**20)

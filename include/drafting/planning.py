@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from include.config.sections.rows.sources import FilesSource
+from include.config.sections.rows.sources import FilesSource, SqlSource
 from include.config.sections.training import CrossValidation
 from include.drafting.declaration import Plan
 from include.drafting.periods import periods_of
@@ -21,7 +21,7 @@ _FOLDS = 5
 
 
 def plan_of(
-    name: str, source: FilesSource, seen: Profile, target: str, event_time: str | None, now: datetime
+    name: str, source: FilesSource | SqlSource, seen: Profile, target: str, event_time: str | None, now: datetime
 ) -> tuple[Plan, dict[str, str]]:
     """Return what to declare, and the columns that are left out with the reason of each.
 
@@ -29,7 +29,7 @@ def plan_of(
     ----------
     name : str
         The model's name.
-    source : FilesSource
+    source : FilesSource or SqlSource
         How the files are written.
     seen : Profile
         What the rows look like.

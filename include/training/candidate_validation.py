@@ -22,7 +22,7 @@ from include.training.estimators.predictions import (
     prepared_inputs,
 )
 from include.training.fit_estimator import fault_of
-from include.training.fit_pipeline import divide, find_threshold, fit_model
+from include.training.fit_pipeline import can_be_fitted, divide, find_threshold, fit_model
 from include.training.fit_record import CrossValidated, Trial
 from include.training.metrics.clustering import agreement, clustering_value
 from include.training.metrics.scoring import DEFAULT_THRESHOLD, LABEL_METRICS, score_of
@@ -135,8 +135,8 @@ def _validate(
     for number, (fitted, validating) in enumerate(divided, start=1):
         started = time.perf_counter()
         score = None
-        # A fold's rows may all be of one class when the other is rare; the fold then says nothing.
-        if recipe.task != "classification" or len(np.unique(rows.target[fitted])) > 1:
+        # A fold may have too few rows of a rare class to be fitted; it then says nothing.
+        if _says_something(recipe, rows.at(fitted)):
             with fault_of(recipe, rows.at(fitted)):
                 score = _score(recipe, settings, rows.at(fitted), rows.at(validating), threads)
         scores.append(score)
@@ -163,6 +163,14 @@ def _validate(
             remedy="fewer `folds`, a longer `data.windows.train`, or `kind: stratified`",
         )
     return CrossValidated(recipe.metric, float(np.mean(known)), float(np.std(known)), tuple(scores))
+
+
+def _says_something(recipe: Recipe, fitted: TrainingRows) -> bool:
+    learns_threshold = recipe.threshold is not None and recipe.metric in LABEL_METRICS
+    if recipe.cross_fits or learns_threshold:
+        return can_be_fitted(fitted, recipe.least_rows + learns_threshold)
+    counts = np.unique(fitted.target, return_counts=True)[1]
+    return fitted.classes is None or (len(counts) > 1 and counts.min() >= recipe.least_rows)
 
 
 def _score(

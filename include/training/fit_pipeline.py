@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from include.config.durations import Duration
+from include.config.sections.data import LOT
 from include.config.sections.training import CrossValidation
 from include.errors import TrainingError
 from include.training.estimators.calibration import CalibratedClassifier, fit_calibrators
@@ -32,6 +34,8 @@ from include.training.model_selection.decision_threshold import choose_threshold
 from include.training.recipe import Recipe
 from include.training.sample_weight import declared_weights
 from include.training.training_rows import TrainingRows
+
+log = logging.getLogger(__name__)
 
 Fit = Callable[[TrainingRows], Pipeline]
 
@@ -82,7 +86,11 @@ def find_threshold(recipe: Recipe, settings: dict[str, Any], rows: TrainingRows,
         )
     fit = _layers(recipe, settings, threads, say=False)
     at, scores = _held_out(
-        recipe, rows, fit, lambda model, part: positive_probability(class_probabilities(model, part.frame, 2))
+        recipe,
+        rows,
+        fit,
+        lambda model, part: positive_probability(class_probabilities(model, part.frame, 2)),
+        least=recipe.least_rows,
     )
     return choose_threshold(recipe.threshold, rows.target[at], scores, _declared(recipe, rows, at))
 
@@ -116,7 +124,7 @@ def fit_intervals(
     if recipe.coverage is None:
         raise ValueError("no prediction intervals are declared")
     fit = _layers(recipe, settings, threads, say=False)
-    at, values = _held_out(recipe, rows, fit, lambda model, part: predicted_values(model, part.frame))
+    at, values = _held_out(recipe, rows, fit, lambda model, part: predicted_values(model, part.frame), least=0)
     lower, upper = conformal_offsets(rows.target[at] - values, recipe.coverage)
     return PredictionInterval(recipe.coverage, lower, upper, len(at))
 
@@ -131,6 +139,8 @@ def divide(recipe: Recipe, cv: CrossValidation, rows: TrainingRows) -> list[Fold
             groups=None if cv.group is None else rows.frame[cv.group],
             label_delay=Duration.parse(recipe.label_delay),
             seed=recipe.seed,
+            # In a table without time equal rows, and those of one entity, have the same lot.
+            units=rows.frame[LOT] if recipe.event_time == LOT else None,
         )
     )
 
@@ -171,7 +181,8 @@ def _joined(recipe: Recipe, settings: dict[str, Any], threads: int, rows: Traini
                 else class_probabilities(model, part.frame, classes)
             )
 
-        held = [_held_out(recipe, rows, fit, answer) for fit in fits]
+        least = max(member.least_rows for member in recipe.members)  # for all: what they say is of the same rows
+        held = [_held_out(recipe, rows, fit, answer, least=least) for fit in fits]
         at = held[0][0]
         final = fit_final_estimator(
             [known for _, known in held], rows.target[at], classes=classes, weights=_declared(recipe, rows, at)
@@ -188,7 +199,13 @@ def _per_unit(recipe: Recipe, fit: Fit, rows: TrainingRows) -> Pipeline:
 
 def _calibrated(recipe: Recipe, fit: Fit, rows: TrainingRows) -> Pipeline:
     classes = len(rows.classes or ())
-    at, scores = _held_out(recipe, rows, fit, lambda model, part: decision_scores(model, part.frame))
+    at, scores = _held_out(
+        recipe,
+        rows,
+        fit,
+        lambda model, part: decision_scores(model, part.frame),
+        least=recipe.least_rows - 1 - recipe.reads_groups,
+    )
     curves = fit_calibrators(recipe.calibration, scores, rows.target[at], classes, _declared(recipe, rows, at))
     return as_pipeline(CalibratedClassifier(fit(rows), curves, classes), recipe.inputs)
 
@@ -197,7 +214,13 @@ def _cut_by_group(recipe: Recipe, fit: Fit, rows: TrainingRows) -> Pipeline:
     if recipe.fairness is None:
         raise ValueError("no fairness is declared")
     require_two_classes(rows, "group_thresholds")
-    at, scores = _held_out(recipe, rows, fit, lambda model, part: class_probabilities(model, part.frame, 2)[:, 1])
+    at, scores = _held_out(
+        recipe,
+        rows,
+        fit,
+        lambda model, part: class_probabilities(model, part.frame, 2)[:, 1],
+        least=recipe.least_rows - 1,
+    )
     try:
         groups, rules = fit_group_thresholds(scores, rows.target[at], groups_of(recipe, rows)[at], recipe.fairness)
     except ValueError as error:
@@ -211,14 +234,25 @@ def _cut_by_group(recipe: Recipe, fit: Fit, rows: TrainingRows) -> Pipeline:
 
 
 def _held_out(
-    recipe: Recipe, rows: TrainingRows, fit: Fit, answer: Callable[[Any, TrainingRows], Array]
+    recipe: Recipe, rows: TrainingRows, fit: Fit, answer: Callable[[Any, TrainingRows], Array], *, least: int
 ) -> tuple[Array, Array]:
-    """Return the positions of rows that a fold held out, and what the fold's model says of them."""
+    """Return the positions of rows that a fold held out, and what the fold's model says of them.
+
+    ``least`` is how many rows of each class a fold must have to be fitted.
+    """
+    if not can_be_fitted(rows, least + 1):
+        raise TrainingError(
+            "a class has too few rows to learn from scores of rows held out",
+            expected=f"at least {least + 1} training rows of each class",
+            found=f"{_counts(rows).min()} of {len(rows):,}",
+            where=f"{recipe.model}: candidate {recipe.name}",
+            remedy="a longer `data.windows.train`, or a candidate without `stacking`, `calibration`, `threshold` and `fairness`",
+        )
     found = []
-    for fitted, held in divide(recipe, recipe.cross_fitting, rows):
+    for fitted, held in _cross_fitting(recipe, rows, least):
         part = rows.at(fitted)
         # A fold that lacks a class can't say anything of it.
-        if rows.classes is None or len(np.unique(part.target)) == len(rows.classes):
+        if can_be_fitted(part, least):
             model = fit(part)
             with fault_of(recipe, part):
                 found.append((held, answer(model, rows.at(held))))
@@ -232,3 +266,32 @@ def _held_out(
     at, said = np.concatenate([held for held, _ in found]), np.concatenate([said for _, said in found])
     order = np.argsort(at, kind="stable")
     return at[order], said[order]
+
+
+def _cross_fitting(recipe: Recipe, rows: TrainingRows, least: int) -> list[Fold]:
+    """Return the declared folds; where a rare class is in none of them, such that divide it evenly instead."""
+    declared = recipe.cross_fitting
+    divided = divide(recipe, declared, rows)
+    if declared.kind == "group" or any(can_be_fitted(rows.at(fitted), least) for fitted, _ in divided):
+        return divided
+    log.warning(
+        "%s: no fold of kind `%s` holds %d rows of each class; folds are drawn by class instead",
+        *(recipe.name, declared.kind, least),
+    )
+    return divide(recipe, CrossValidation(kind="stratified", folds=max(declared.folds, 3)), rows)
+
+
+def can_be_fitted(rows: TrainingRows, least: int) -> bool:
+    """Tell whether there are so many rows of each class that the model is to know.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+    least : int
+        Rows of each class.
+    """
+    return rows.classes is None or int(_counts(rows).min()) >= least
+
+
+def _counts(rows: TrainingRows) -> Array:
+    return np.bincount(rows.target, minlength=len(rows.classes or ()))

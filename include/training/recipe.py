@@ -89,6 +89,21 @@ class Recipe:
         return max([RECIPE_VERSION + mended, *(one.meaning for one in self.members)])
 
     @property
+    def least_rows(self) -> int:
+        """How many rows of each class a fit needs: one more for each layer that learns from scores of rows held out."""
+        layers = (self.estimator == "stacking") + (self.calibration != "none") + self.reads_groups
+        if self.members:
+            return layers + max(member.least_rows for member in self.members)
+        margins = 3 if find_estimator(self.estimator, self.task).margins else 1
+        return layers + max(margins, 2 if self.imbalance.method == "smote" else 1)
+
+    @property
+    def cross_fits(self) -> bool:
+        """Whether a fit learns from scores of rows that it holds out in turn: its folds must then know every class."""
+        own = self.estimator == "stacking" or self.calibration != "none" or self.reads_groups
+        return own or any(member.cross_fits for member in self.members)
+
+    @property
     def reads_groups(self) -> bool:
         """Whether a row's group must be known to score it."""
         return self.fairness is not None and self.fairness.method == "group_thresholds"

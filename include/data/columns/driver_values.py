@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import time
+from datetime import datetime, time
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Any
@@ -33,7 +33,7 @@ def column_of(name: str, values: Sequence[Any], where: str) -> pa.Array:
     Raises
     ------
     SourceError
-        When a number is infinite, or the types of the values differ or are none that Arrow has a column for.
+        When a number or a time is infinite, or the types of the values differ or are none that Arrow has a column for.
     """
     kinds = {type(value) for value in values if value is not None}
     if kinds & _JSON:
@@ -42,6 +42,8 @@ def column_of(name: str, values: Sequence[Any], where: str) -> pa.Array:
         values = [None if value is None else str(value) for value in values]
     elif kinds == {Decimal}:
         values = _decimals(name, values, where)
+    elif kinds == {datetime}:
+        _check_ends(name, values, where)
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
@@ -64,6 +66,18 @@ def _decimals(name: str, values: Sequence[Decimal | None], where: str) -> Sequen
     longest = max((len(value.as_tuple().digits) for value in known if value is not None), default=0)
     # Arrow keeps 76 digits, those before the point of one row and behind the point of another one together.
     return known if 2 * longest <= 76 else [None if value is None else float(value) for value in known]
+
+
+def _check_ends(name: str, values: Sequence[datetime | None], where: str) -> None:
+    # What psycopg2 makes of PostgreSQL's `infinity`, to the microsecond.
+    if any(value is not None and value.replace(tzinfo=None) in (datetime.min, datetime.max) for value in values):
+        raise SourceError(
+            f"Column `{name}` holds times without an end.",
+            expected="times, or no value",
+            found="`infinity` or `-infinity`",
+            where=where,
+            remedy=f"make them missing in the query, `NULLIF(NULLIF({name}, 'infinity'), '-infinity') AS {name}`, or leave such rows out",
+        )
 
 
 def _refused(name: str, kinds: set[type], error: Exception, where: str) -> SourceError:

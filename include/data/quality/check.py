@@ -22,6 +22,7 @@ from include.data.quality import expectations as gx
 from include.data.quality.check_report import CheckReport, load_report, report_of, sentence_of
 from include.data.quality.page import keep_page, render
 from include.data.quality.quarantine import RowCounts, set_aside
+from include.data.quality.typed_arguments import typed_arguments
 from include.data.snapshots import Pinned, Snapshot
 from include.data.stored_partitions import POSITION, SLOT, in_parts, nothing_in
 from include.errors import QualityError
@@ -100,9 +101,10 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
 
     def judge(numbers: list[int], needed: list[str] | None, frame: pd.DataFrame) -> None:
         judged = frame.drop(columns=[SLOT, POSITION])
+        chosen = [built[number] for number in numbers], [declared[number] for number in numbers]
         outcomes = gx.validate(
             judged if needed is None else judged[needed],
-            [built[number] for number in numbers],
+            typed_arguments(*chosen, judged, model.data.timezone, where),
             locate=[declared[number].quarantine for number in numbers],
         )
         for number, outcome in zip(numbers, outcomes, strict=True):

@@ -102,7 +102,7 @@ def check_columns(expectations: Sequence[Expectation], known: Sequence[str], whe
                     f"`{expectation.type}` names a column that the rows do not have.",
                     expected=f"one of {', '.join(sorted(known))}",
                     found=column,
-                    where=_entry(where, number, expectation),
+                    where=entry_of(where, number, expectation),
                     remedy=f"did you mean `{close}`?" if close else None,
                 )
 
@@ -169,7 +169,8 @@ def _columns(expectation: Expectation) -> Iterator[str]:
         yield from (value,) if isinstance(value, str) else (str(column) for column in value)
 
 
-def _entry(where: str, number: int, expectation: Expectation) -> str:
+def entry_of(where: str, number: int, expectation: Expectation) -> str:
+    """Return where an expectation is declared, for errors."""
     return f"{where}, quality.expectations[{number}] ({expectation.type})"
 
 
@@ -187,7 +188,7 @@ def _build(kind: Any, number: int, expectation: Expectation, where: str) -> Any:
             f"Great Expectations refuses the arguments of `{expectation.type}`.",
             expected=_refusal(error),
             found=arguments,
-            where=_entry(where, number, expectation),
+            where=entry_of(where, number, expectation),
             remedy=f"did you mean `{close}` instead of `{unknown[0]}`?" if close else None,
         ) from error
 

@@ -11,6 +11,8 @@ PUBLIC: tuple[str, ...] = (
     "file_listing",
     "file_signatures",
     "files",
+    "protocol",
     "registry",
+    "sql",
 )
 """The modules that other rooms may import."""

@@ -160,7 +160,7 @@ def _on_disk(source: FilesSource, folder: Path) -> Callable[[str], Iterator[File
     root = folder.joinpath(*fixed)
     if fixed == declared and not root.is_dir():
         root = root.parent
-    _check_permitted(source.path, root, folder)
+    check_permitted(source.path, root, folder)
 
     def look_up(path: str) -> Iterator[File]:
         parts = Path(path).parts
@@ -189,7 +189,7 @@ def _on_disk(source: FilesSource, folder: Path) -> Callable[[str], Iterator[File
     return look_up
 
 
-def _check_permitted(declared: str, root: Path, folder: Path) -> None:
+def check_permitted(declared: str, root: Path, folder: Path) -> None:
     """Hold a source to its model's folder: whoever writes a model.yaml may not have every file that a worker can read."""
     permitted = Settings.from_environment().source_folders
     place = root.resolve()

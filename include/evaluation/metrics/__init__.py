@@ -3,5 +3,5 @@
 Not here: the definitions of metrics (`include.training.metrics.definitions`).
 """
 
-PUBLIC: tuple[str, ...] = ("slices",)
+PUBLIC: tuple[str, ...] = ("business_cost", "slices")
 """The modules that other rooms may import."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from include.config.code import load_function
 from include.config.sections.evaluation import BusinessCost
-from include.errors import EvaluationError
+from include.errors import EvaluationError, nearest
 
 Array = NDArray[Any]
 
@@ -44,7 +44,7 @@ def costs_of(
         When the matrix names a class that there is none of, or the function gives something else than a number a row.
     """
     if declared.matrix is not None:
-        return _matrix(declared.matrix, classes)[actual.astype(np.int64), said.astype(np.int64)]
+        return cost_matrix(declared.matrix, classes)[actual.astype(np.int64), said.astype(np.int64)]
     assert declared.function is not None  # noqa: S101 (held by the configuration)
     if classes is not None:
         named = np.array(classes, dtype=object)
@@ -61,7 +61,21 @@ def costs_of(
     return costs
 
 
-def _matrix(matrix: dict[str, dict[str, float]], classes: tuple[Any, ...] | None) -> Array:
+def cost_matrix(matrix: dict[str, dict[str, float]], classes: tuple[Any, ...] | None) -> Array:
+    """Return the costs as an array of shape (n_classes, n_classes): by the class that a row is of, and that it is said to be.
+
+    Parameters
+    ----------
+    matrix : dict
+        As declared.
+    classes : tuple or None
+        The model's classes in their order.
+
+    Raises
+    ------
+    EvaluationError
+        When the matrix names a class that there is none of.
+    """
     names = [str(value) for value in classes or ()]
     table = np.zeros((len(names), len(names)))
     for actual, row in matrix.items():
@@ -72,6 +86,7 @@ def _matrix(matrix: dict[str, dict[str, float]], classes: tuple[Any, ...] | None
                     expected=" or ".join(names),
                     found=unknown[0],
                     where="evaluation.cost.matrix",
+                    remedy=f"did you mean `{close}`?" if (close := nearest(unknown[0], names)) else None,
                 )
             table[names.index(actual), names.index(said)] = cost
     return table

@@ -27,8 +27,9 @@ def folds(
     groups: pd.Series[Any] | None,
     label_delay: Duration,
     seed: int,
+    units: pd.Series[Any] | None = None,
 ) -> Iterator[Fold]:
-    """Yield the folds that ``cv`` declares.
+    """Yield the folds that ``cv`` declares; of a class that is too rare for so many as it allows, but two at least.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ def folds(
         For ``group``.
     label_delay : Duration
         The gap of ``time_series``.
+    units : series, optional
+        What rows with one value are not divided by ``k_fold`` and ``stratified``, such as equal rows.
 
     Raises
     ------
@@ -50,12 +53,20 @@ def folds(
         return time_series(times, folds=cv.folds, gap=label_delay)
     if cv.kind == "group":
         return _grouped(groups, cv.folds)
-    splitter = {"k_fold": KFold, "stratified": StratifiedKFold}[cv.kind]
-    if cv.kind == "stratified" and (fewest := int(np.bincount(target).min())) < cv.folds:
-        raise _too_many_folds(cv.folds, f"{fewest} rows of the smaller class")
-    if len(target) < cv.folds:
-        raise _too_many_folds(cv.folds, f"{len(target)} rows")
-    return splitter(cv.folds, shuffle=True, random_state=seed).split(target, target)  # type: ignore[no-any-return]
+    unit = np.arange(len(target)) if units is None else pd.factorize(units)[0]
+    # A unit has the class of its first row.
+    labels = np.asarray(target)[np.unique(unit, return_index=True)[1]]
+    count = cv.folds
+    if cv.kind == "stratified":
+        fewest = int(np.unique(labels, return_counts=True)[1].min())
+        if fewest < 2:
+            raise _too_many_folds(cv.folds, "a class of one row, or of one set of equal rows")
+        count = min(count, fewest)
+    if len(labels) < count:
+        raise _too_many_folds(cv.folds, f"{len(labels)} rows")
+    splitter = {"k_fold": KFold, "stratified": StratifiedKFold}[cv.kind](count, shuffle=True, random_state=seed)
+    divided = splitter.split(labels, labels)
+    return ((np.flatnonzero(np.isin(unit, some)), np.flatnonzero(np.isin(unit, others))) for some, others in divided)
 
 
 def time_series(times: pd.Series[Any], *, folds: int, gap: Duration) -> Iterator[Fold]:
@@ -95,5 +106,8 @@ def _grouped(groups: pd.Series[Any] | None, count: int) -> Iterator[Fold]:
 
 def _too_many_folds(count: int, found: str) -> TrainingError:
     return TrainingError(
-        "there are more folds than the rows allow", expected=f"at least {count}", found=found, remedy="fewer `folds`"
+        "there are more folds than the rows allow",
+        expected=f"at least {count}",
+        found=found,
+        remedy="fewer `folds`, or a longer `data.windows.train`",
     )

@@ -180,4 +180,31 @@ class PythonSource(SourceSection):
         return self.reader.partition(":")[0]
 
 
-Source = Annotated[FilesSource | SqlSource | PythonSource, Field(discriminator="kind")]
+class DeltaSource(SourceSection):
+    """A Delta Lake table on a disk that every worker sees, or in S3; needs the extra `lake`."""
+
+    kind: Literal["delta"]
+    path: str
+    """The table's folder, on disk or behind `s3://`. A relative path starts at the model's folder."""
+    version: int | None = Field(default=None, ge=0, exclude_if=lambda version: version is None)
+    """The version to read, for good. Left out, each run reads the newest one, says in its log which, and keeps the rows that it found."""
+    types: dict[str, ColumnType] = Field(default_factory=dict)
+    """Types of columns whose own are not what is meant, such as a time that is kept as a text."""
+    connection: str | None = None
+    """The Airflow connection (type `aws`) that opens the bucket; the default chain of AWS credentials if left out."""
+
+    @property
+    def declared_types(self) -> dict[str, ColumnType]:
+        """As in `types`."""
+        return self.types
+
+    @field_validator("path")
+    @classmethod
+    def _here_or_in_s3(cls, path: str) -> str:
+        scheme, found, _ = path.partition("://")
+        if found and scheme != "s3":
+            raise ValueError(f"expected a path or an `s3://` address, found `{scheme}://`")
+        return path
+
+
+Source = Annotated[FilesSource | SqlSource | PythonSource | DeltaSource, Field(discriminator="kind")]

@@ -49,7 +49,10 @@ def read_excel(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Ta
         places = [header.index(name) for name in names]
         done = 0
         for batch in _batches(rows):
-            columns = [pa.array([_text(row, place) for row in batch], pa.string()) for place in places]
+            columns = [
+                pa.array([_declared(row, place, source.columns[name].format) for row in batch], pa.string())
+                for name, place in zip(names, places, strict=True)
+            ]
             texts = pa.RecordBatch.from_arrays(columns, names=names)
             yield typed(texts, source.columns, timezone, file.name, done)
             done += len(batch)
@@ -90,6 +93,17 @@ def _text(row: Row, place: int) -> str:
     if isinstance(value, datetime) and value.time() == time():
         return str(value.date())
     return str(value)
+
+
+def _declared(row: Row, place: int, pattern: str | None) -> str:
+    """Return a cell as text; a date as the declared format writes it, since a column may hold dates and texts of them."""
+    value = row[place] if place < len(row) else None
+    if isinstance(value, datetime) and pattern is not None and "%" in pattern:
+        text = value.strftime(pattern)
+        with contextlib.suppress(ValueError):
+            if datetime.strptime(text, pattern) == value:
+                return text
+    return _text(row, place)
 
 
 def _suggestion(header: Sequence[str], rows: Iterator[Row], name: str) -> str:

@@ -41,7 +41,7 @@ def read_text(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Tab
 def no_columns(name: str, suggestion: str) -> SourceError:
     """Return the error that a file's columns are not declared, with YAML to paste."""
     return SourceError(
-        "The columns of a text file are not declared.",
+        "The columns of the file are not declared.",
         expected="`columns` with a type each, so that an id 007 stays one and 03/04/2026 is what you mean",
         where=name,
         remedy="look through this suggestion and paste it under `data.source`:\n" + suggestion,

@@ -82,6 +82,32 @@ def test_stratified_folds_have_the_same_share_of_positives() -> None:
     assert [target[validating].sum() for _, validating in divided("stratified", target)] == [5, 5, 5]
 
 
+def test_a_rare_class_makes_fewer_stratified_folds_and_is_in_each() -> None:
+    target = (np.arange(60) < 3).astype(int)
+    assert [target[validating].sum() for _, validating in divided("stratified", target, count=5)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["k_fold", "stratified"])
+def test_equal_rows_of_a_table_are_on_one_side_of_every_fold(kind: str) -> None:
+    units = series([0, 1, 2, 0, 3, 1, 4, 5, 6, 7, 0, 8])
+    target = (units.dt.hour % 2 == 0).to_numpy().astype(int)
+    cv = CrossValidation(kind=kind, folds=3)
+    found = list(folds(cv, times=units, target=target, groups=None, label_delay=Duration("0s"), seed=0, units=units))
+    for fitted, validating in found:
+        assert not set(units.iloc[fitted]) & set(units.iloc[validating])
+    assert sorted(np.concatenate([validating for _, validating in found])) == list(range(12))
+    assert len(found) == 3
+
+
+def test_units_of_one_row_are_folds_of_rows() -> None:
+    target = (np.arange(60) % 4 == 0).astype(int)
+    cv = CrossValidation(kind="stratified", folds=3)
+    units = series(list(range(59, -1, -1)))
+    made = list(folds(cv, times=units, target=target, groups=None, label_delay=Duration("0s"), seed=0, units=units))
+    for (fitted, validating), (own, others) in zip(made, divided("stratified", target), strict=True):
+        assert (fitted.tolist(), validating.tolist()) == (own.tolist(), others.tolist())
+
+
 def test_more_folds_than_the_rows_allow_is_said() -> None:
     with pytest.raises(TrainingError, match="more folds"):
         divided("stratified", np.array([0, 0, 0, 0, 1]))

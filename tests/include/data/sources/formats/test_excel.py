@@ -113,3 +113,12 @@ def test_without_the_extra_the_message_says_what_to_install(tmp_path, monkeypatc
     (tmp_path / "b.xlsx").write_bytes(b"PK")
     with pytest.raises(SourceError, match=r"requirements-excel\.txt"):
         read_file(tmp_path / "b.xlsx")
+
+
+def test_dates_beside_texts_of_dates_are_read_by_the_declared_format(read) -> None:
+    rows = [["1", "31.12.2025"], ["2", datetime(2025, 12, 30)], ["3", datetime(2025, 12, 29, 14)]]
+    day = {"id": "string", "day": {"type": "date", "format": "%d.%m.%Y"}}
+    table = read({"a": [["id", "day"], *rows[:2]]}, columns=day)
+    assert table["day"].to_pylist() == [date(2025, 12, 31), date(2025, 12, 30)]
+    with pytest.raises(SourceError):  # an hour that the format would drop
+        read({"a": [["id", "day"], *rows]}, columns=day)
