@@ -2,17 +2,21 @@
 
     python -m benchmarks.monitoring --print
 
-Ten million rows of twelve numbers and four columns of levels, in record batches that are in memory already, on one thread. Both
-sides count every column: cells of numbers and their extremes, rows by level, missing values. Arrow has no histogram: it cuts
+Ten million rows of twelve numbers and four columns of levels, in record batches that are in memory already, on one thread; and once
+more in batches that are made as they are asked for, for the memory that it takes. Both sides count every column: cells of numbers and their extremes, rows by level, missing values. Arrow has no histogram: it cuts
 numbers into equal bins and counts values, which is the least that such a pass can do with its own functions. They run by turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
 from statistics import median
 
 import numpy as np
@@ -27,11 +31,10 @@ NUMBERS, LEVELS, BATCH = 12, 4, 1 << 16
 GOAL = 1.2
 
 
-def rows(count: int, seed: int) -> list[pa.RecordBatch]:
-    """Return rows in batches, as a Parquet reader gives them: numbers of several shapes, some missing; levels in dictionaries."""
+def rows(count: int, seed: int) -> Iterator[pa.RecordBatch]:
+    """Yield rows in batches, as a Parquet reader gives them: numbers of several shapes, some missing; levels in dictionaries."""
     rng = np.random.default_rng(seed)
     names = pa.array([f"level {number}" for number in range(40)])
-    batches = []
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
         gaps = rng.random(size) < 0.05
@@ -42,8 +45,7 @@ def rows(count: int, seed: int) -> list[pa.RecordBatch]:
         for number in range(LEVELS):
             codes = pa.array(rng.integers(0, 40, size).astype("int32"))
             columns[f"level {number}"] = pa.DictionaryArray.from_arrays(codes, names)
-        batches.append(pa.record_batch(columns))
-    return batches
+        yield pa.record_batch(columns)
 
 
 def by_arrow(batches: list[pa.RecordBatch], layout: Layout) -> int:
@@ -85,6 +87,24 @@ def seconds(
     return taken
 
 
+def learned(batches: Iterable[pa.RecordBatch]) -> Layout:
+    """Return what is counted of the first rows' columns."""
+    first = list(islice(batches, 10))
+    names = first[0].schema.names
+    return learn_layout(
+        first, [WatchedColumn(name, "input", "number" if name.startswith("number") else "level") for name in names]
+    )
+
+
+def megabytes(count: int) -> float:
+    """Return by how much the memory of a process grows while it sketches so many rows, one batch after the other."""
+    layout = learned(rows(count, 0))
+    sketch(rows(BATCH, 0), layout)  # what is imported and kept by the first batch
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sketch(rows(count, 0), layout)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
 def main() -> None:
     """Measure, print the table, and write it into the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -93,12 +113,11 @@ def main() -> None:
     parser.add_argument("--print", action="store_true", help="leave the page as it is")
     arguments = parser.parse_args()
     pa.set_cpu_count(1)
-    batches = rows(round(arguments.millions * 1e6), 0)
-    columns = [
-        WatchedColumn(name, "input", "number" if name.startswith("number") else "level")
-        for name in batches[0].schema.names
-    ]
-    layout = learn_layout(batches[:10], columns)
+    count = round(arguments.millions * 1e6)
+    with ProcessPoolExecutor(1, max_tasks_per_child=1, mp_context=get_context("spawn")) as pool:
+        least, most = pool.map(megabytes, (count // 10, count))
+    batches = list(rows(count, 0))
+    layout = learned(batches)
     turns = [(seconds(by_sketch, batches, layout), seconds(by_arrow, batches, layout)) for _ in range(arguments.turns)]
     ours, theirs = (median(each) for each in zip(*turns, strict=True))
     ratio = median(one / other for one, other in turns)
@@ -106,9 +125,9 @@ def main() -> None:
     lines = [
         machine(),
         "",
-        "| rows | columns | sketch, seconds | pyarrow, seconds | ratio | goal | kilobytes of the sketch |",
-        "|---|---|---|---|---|---|---|",
-        f"| {arguments.millions:g} million | {len(columns)} | {ours:.2f} | {theirs:.2f} | {ratio:.2f} | at most {GOAL} | {size / 1000:.0f} |",
+        "| rows | columns | sketch, seconds | pyarrow, seconds | ratio | goal | kilobytes of the sketch | megabytes of memory, of a tenth of the rows and of all |",
+        "|---|---|---|---|---|---|---|---|",
+        f"| {arguments.millions:g} million | {len(layout.columns)} | {ours:.2f} | {theirs:.2f} | {ratio:.2f} | at most {GOAL} | {size / 1000:.0f} | {least:.0f}, {most:.0f} |",
     ]
     text = "\n".join(lines)
     print(text)  # noqa: T201 (a command's answer)

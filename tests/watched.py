@@ -58,6 +58,14 @@ class Watched:
 def april(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model and a store in which a champion was promoted at the start of April, and two weeks were scored."""
     root = tmp_path_factory.mktemp("watched")
+    world = promoted(root)
+    for number in range(1, 15):
+        world.score(number)
+    return root
+
+
+def promoted(root: Path) -> Watched:
+    """Return a model whose champion was promoted at the start of April."""
     rows = parcels(rows=20_000)
     grams = (rows["sent_at"] >= BROKEN_FROM) & (rows["weight"] > 0)
     rows["weight"] = np.where(grams, 1000 * rows["weight"], rows["weight"])
@@ -69,7 +77,4 @@ def april(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = load_model(root / "parcels" / "model.yaml")
     store = LocalStore(root / "store")
     run_chain(store, model, root / "parcels", APRIL)
-    world = Watched(root / "parcels", store, model)
-    for number in range(1, 15):
-        world.score(number)
-    return root
+    return Watched(root / "parcels", store, model)

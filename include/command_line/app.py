@@ -203,6 +203,29 @@ def tidy(
 
 
 @app.command()
+def erase(
+    model: Model,
+    ids: Annotated[
+        Path,
+        typer.Option(
+            help="A CSV file: a header that names columns, then a line for each person.", exists=True, dir_okay=False
+        ),
+    ],
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Do it: write what holds rows of theirs again without them.")
+    ] = False,
+) -> None:
+    """Say where rows of people are stored, and which versions were trained on them; take them out only if told to."""
+    from include.command_line.store import store_of_settings
+    from include.command_line.watch import declared
+    from include.retention.erase import People
+    from include.retention.erase import erase as run_erase
+
+    people = People.read(ids)
+    typer.echo(run_erase(store_of_settings(), declared(model), people, at=datetime.now(UTC), remove=remove).told())
+
+
+@app.command()
 def pack(
     model: Model,
     version: Annotated[

@@ -78,7 +78,7 @@ def read_rows(
     frame = to_frame(table)
     if derive is not None and len(frame):
         frame = derived(frame, load_function(folder, derive), derive, target=model.data.target)
-    if columns is None:
+    if columns is None or (among is not None and not len(frame)):
         return frame
     return select(frame, [*columns, *((SLOT, POSITION) if positions else ())], model.name)
 

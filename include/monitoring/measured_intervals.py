@@ -84,6 +84,7 @@ def measure_interval(
     watching: WatchedVersion,
     kept: ChampionReference,
     timeline: Timeline,
+    version: str,
     interval: Window,
     labels: Labels,
     watched: WatchLog,
@@ -107,6 +108,8 @@ def measure_interval(
         Its reference, for slices and the promised metrics.
     timeline : Timeline
         Says who its predecessor is.
+    version : str
+        The champion's id on record: of a rebuilt one that of the version that it rebuilds.
     interval : Window
         In event time.
     labels : callable
@@ -117,8 +120,9 @@ def measure_interval(
         The instant that goes on record.
     """
     snapshot = labels(interval)
-    version = watching.version
-    predicted = predicted_in(store, model, interval, None, version)
+    equal = [one.version for one in timeline.standings if one.original == version] or [version]
+    found_by = (predicted_in(store, model, interval, None, one) for one in equal)
+    predicted = next((one for one in found_by if one is not None), None)
     try:
         rows = watching.rows(snapshot, "holdout", labelled=True)
     except NotEnoughRows:
@@ -166,7 +170,12 @@ def measure_interval(
     if predecessor is not None and found.rows:
         gain = _gain(store, model, folder, predecessor, snapshot, rows, judged)
         rows_ = 0 if gain is None else found.rows
-        watched.pair(Paired(version, predecessor, interval.after, interval.until, rows_, gain), at=at)
+        watched.pair(
+            Paired(
+                version, timeline.original_of(predecessor) or predecessor, interval.after, interval.until, rows_, gain
+            ),
+            at=at,
+        )
 
 
 def _at(rows: WatchedRows, place: Array, scored: Scored) -> WatchedRows:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
 from include.config.schedule_ticks import interval_until
 from include.config.sections.slices import columns_of
 from include.data.windows import Window
 from include.evaluation.gains import Measured
+from include.evaluation.scored_rows import Scored
 from include.monitoring.alarms import Alarm, AlarmHistory, Observed, alarm_history
 from include.monitoring.drift.data_faults import faults_in
 from include.monitoring.drift.periods import Period, period_of
@@ -40,7 +42,7 @@ from include.monitoring.performance.reigns import reigns_of, successors_in
 from include.monitoring.predicted_rows import PredictedRows, predicted_in
 from include.monitoring.retraining_requests import Request, request_state, wanted, would_ask
 from include.monitoring.sketches.counting import sketch
-from include.monitoring.sketches.sketches import merge
+from include.monitoring.sketches.sketches import Sketch, merge
 from include.monitoring.watch_log import WatchLog, earlier_in, measured_in, observed_in, paired_in
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
@@ -50,6 +52,8 @@ from include.training.metrics.definitions import sign
 from include.training.preprocessing.float_converter import FloatConverter
 
 log = logging.getLogger(__name__)
+
+Array = NDArray[Any]
 
 OF_LABELS = 0.1
 """The share of the false alarms that the drift of labels may make."""
@@ -144,13 +148,16 @@ def monitor(
     predicted = predicted_in(store, model, interval, timeline.champion_as_of(interval.after))
     if predicted is None:
         return None
-    version, watched = predicted.version, WatchLog(store, model.name)
-    kept = reference_for(store, model, folder, version)
-    with open_watched_version(store, model, folder, version) as watching:
-        _observe(watching, kept, predicted, watched, at=at, backfilled=backfilled)
+    watched = WatchLog(store, model.name)
+    # A rebuilt version goes on with the watching and the probation of the one that it rebuilds, under whose name all of it stands.
+    usable = timeline.in_place_of(predicted.version)
+    version = timeline.original_of(usable) or usable
+    kept = reference_for(store, model, folder, version, made_by=usable)
+    with open_watched_version(store, model, folder, usable) as watching:
+        _observe(watching, kept, predicted, watched, version, at=at, backfilled=backfilled)
         if labels is not None and model.data.target is not None:
             for due in matured_intervals(model, watched, version, interval.until):
-                measure_interval(store, model, folder, watching, kept, timeline, due, labels, watched, at=at)
+                measure_interval(store, model, folder, watching, kept, timeline, version, due, labels, watched, at=at)
     keep_earlier_years(store, model.name, watched, at=at)
     return _conclude(store, model, kept, timeline, version, interval, watched, at=at, backfilled=backfilled)
 
@@ -245,27 +252,32 @@ def _observe(
     kept: ChampionReference,
     predicted: PredictedRows,
     watched: WatchLog,
+    version: str,
     *,
     at: datetime,
     backfilled: bool,
 ) -> None:
     name, interval = watching.model.name, predicted.interval
     layout = kept.reference.layout
-    parts = list(predicted.parts(watching))
-    found = merge(without(sketch([one.rows.table], layout), set(one.absent)) for one in parts)
+    sketches: list[Sketch] = []
     slices: SliceSketches = {}
-    for part in parts:
+    foreseen: list[tuple[Scored, Array | None]] = []
+    for part in predicted.parts(watching):  # so that memory holds one of them
+        one = without(sketch([part.rows.table], layout), set(part.absent))
+        sketches = [merge([*sketches, one])]
         there = tuple(one for one in watching.slices if set(columns_of((one,))) <= set(part.rows.frame.columns))
         for key, more in sketch_slices(part.rows, there, layout).items():
             slices[key] = slices[key] + more if key in slices else more
-    estimated = {key: asdict(one) for key, one in _estimated(watching, kept, [one.rows for one in parts]).items()}
+        foreseen += _foreseen(watching, kept, part.rows)
+    (found,) = sketches
+    estimated = {key: asdict(one) for key, one in _estimated(watching, kept, foreseen).items()}
     details = {
         "sketch": read_json(found.to_bytes()),
         "slices": [{"slice": key[0], "level": key[1], **one.to_json()} for key, one in slices.items()],
         "estimated": estimated,
     }
     observed = Observed(
-        predicted.version,
+        version,
         period_of(found, kept.reference.bins, interval.after, interval.until),
         faults_in(kept.reference, found),
         backfilled,
@@ -282,18 +294,28 @@ def _observe(
     watched.observe(observed, sources=sources, at=at)
 
 
-def _estimated(watching: WatchedVersion, kept: ChampionReference, parts: list[WatchedRows]) -> dict[str, Measured]:
+def _foreseen(
+    watching: WatchedVersion, kept: ChampionReference, rows: WatchedRows
+) -> list[tuple[Scored, Array | None]]:
+    """Return what an estimate takes of rows: predictions, and numbers for a model of errors; nothing of rows whose columns were not kept."""
+    if kept.errors is None:
+        return [(rows.scored, None)]
     numbers = number_columns(watching)
-    if kept.errors is not None:  # of rows whose columns were not kept nothing can be said
-        parts = [one for one in parts if set(numbers) <= set(one.frame.columns)]
+    known = set(numbers) <= set(rows.frame.columns)
+    return [(rows.scored, FloatConverter().transform(rows.frame[numbers]))] if known else []
+
+
+def _estimated(
+    watching: WatchedVersion, kept: ChampionReference, parts: list[tuple[Scored, Array | None]]
+) -> dict[str, Measured]:
     if not parts:
         return {}
-    score, threshold = np.concatenate([one.scored.score for one in parts]), parts[0].scored.threshold
+    score, threshold = np.concatenate([one.score for one, _ in parts]), parts[0][0].threshold
     metrics = measurable(watching.model)
     if threshold is not None and score.ndim == 1:
         return estimate_classification(score, threshold, metrics, calibration=kept.calibration)
     if kept.errors is not None:
-        inputs = np.concatenate([FloatConverter().transform(one.frame[numbers]) for one in parts])
+        inputs = np.concatenate([numbers for _, numbers in parts if numbers is not None])
         return estimate_regression(kept.errors, score, inputs, metrics)
     return {}
 
@@ -328,7 +350,8 @@ def _conclude(
         told = watched.tell([one for one in alarms if not one.backfilled], interval.until, at=at)
 
         def champion() -> str | None:
-            return Ledger(store, model.name).timeline().champion_as_of(interval.until)
+            now = Ledger(store, model.name).timeline()
+            return now.original_of(now.champion_as_of(interval.until))
 
         because = wanted(alarms, request_state(watched.entries()), model.watch, champion(), interval.until).because
         request = watched.ask(alarms, model.watch, champion, interval.until, at=at)
@@ -337,7 +360,7 @@ def _conclude(
     primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
     promised = kept.promised.get(primary, ())
     standing, concluded = None, False
-    predecessor = timeline.incumbent_of(version) if version in timeline else None
+    predecessor = timeline.original_of(timeline.incumbent_of(version)) if version in timeline else None
     if predecessor is not None:
         pairs = [
             one

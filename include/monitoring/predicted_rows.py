@@ -66,8 +66,8 @@ class PredictedRows:
         """Yield the rows with what was said of them, part by part."""
         for publication, manifest in self.published:
             snapshot = Snapshot.load(self.store, self.model.name, manifest.snapshot)
-            rows = watching.rows(snapshot, "holdout", labelled=False)
-            yield PredictedPart(rows if publication.interval == self.interval else _within(rows, self))
+            for rows in watching.parts(snapshot):
+                yield PredictedPart(rows if publication.interval == self.interval else _within(rows, self))
         for table in self._asked:
             yield _answered(table, watching)
 

@@ -33,12 +33,14 @@ def withdraw_if_worse(
     str or None
         The reason that goes on record, if it was withdrawn by this call.
     """
-    if model.watch.probation.on_worse != "withdraw" or ledger.timeline().champion != version:
+    timeline = ledger.timeline()
+    own, champion = timeline.original_of(version), timeline.champion
+    if model.watch.probation.on_worse != "withdraw" or champion is None or timeline.original_of(champion) != own:
         return None
     entries = WatchLog(ledger.store, model.name).entries()
     for entry in entries:
         body = entry.body
-        if entry.kind != VERDICT or body["version"] != version or body["verdict"] != ProbationVerdict.WORSE:
+        if entry.kind != VERDICT or body["version"] != own or body["verdict"] != ProbationVerdict.WORSE:
             continue
         pairs = [
             one.to_json()
@@ -54,7 +56,7 @@ def withdraw_if_worse(
         }
         evidence = put_content(ledger.store, f"{model.name}/watch/probations", ".json", canonical_json(probation))
         reason = f"Probation: {withdrawal_reason(model, body['predecessor'], ProbationState.from_json(body))}"
-        ledger.withdraw(version, reason, actor=actor, at=at, evidence=evidence)
+        ledger.withdraw(champion, reason, actor=actor, at=at, evidence=evidence)
         return reason
     return None
 

@@ -64,6 +64,12 @@ class Timeline:
         """Return the version that a version rebuilds, itself if it rebuilds none: equal versions have one original."""
         return self[version].original if version is not None and version in self else version
 
+    def in_place_of(self, version: str) -> str:
+        """Return the version that has the place of a version now: itself, unless it was rebuilt."""
+        while version in self and (rebuilt := self[version].rebuilt_as) is not None:
+            version = rebuilt
+        return version
+
     def incumbent_of(self, version: str, *, since: datetime | None = None) -> str | None:
         """Return the version that a challenger is to be measured against, or None for the first.
 

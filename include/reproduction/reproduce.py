@@ -26,6 +26,7 @@ from include.reproduction.report import Kind, Outcome, Predictions, Reproduction
 from include.reproduction.scratch_store import ScratchStore
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
+from include.storage.tombstones import MarkedStore
 from include.training.declared_recipes import recipe_of
 from include.training.fit_candidate import fit_candidate
 from include.training.fit_record import FitRecord
@@ -75,6 +76,7 @@ def reproduce(
     ObjectCorrupt, ObjectMissing
         When a record or its code is not what the ledger names, directly or not; nothing of it is run then.
     """
+    store = MarkedStore(store, model.name)  # of what was removed it says so
     ledger = Ledger(store, model.name)
     record, registered = ledger.version(version), _registered_file(ledger, version)
     fit = fit_of(store, record)

@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 from include.config.model import ModelConfig
 from include.data.columns.conversion import ARROW
 from include.data.snapshots import Snapshot
-from include.errors import EvaluationError
+from include.errors import EvaluationError, ObjectMissing
 from include.registry.statements import golden_folder
 from include.registry.versions import Version
 from include.scoring.predictor import Array, Predictor, open_predictor
 from include.storage.content import get_content, put_content
 from include.storage.store import ObjectStore
+from include.storage.tombstones import Tombstones
 
 ROWS = 20
 """How many rows are kept; they are spread evenly over the holdout."""
@@ -95,8 +96,19 @@ def load_golden(store: ObjectStore, model: str, version: str, *, named: Sequence
     """
     folder = golden_folder(model, version)
     digests = list(named) or [key.rpartition("/")[2].partition(".")[0] for key in store.list(f"{folder}/")]
-    bodies = [get_content(store, folder, ".parquet", digest) for digest in digests]
+    bodies = [_standing(store, model, folder, digest) for digest in digests]
     return [pq.read_table(pa.BufferReader(body), page_checksum_verification=True) for body in bodies]
+
+
+def _standing(store: ObjectStore, model: str, folder: str, digest: str) -> bytes:
+    """Return the bytes of golden rows; of those that an erasure rewrote, what its tombstone says stands instead."""
+    try:
+        return get_content(store, folder, ".parquet", digest)
+    except ObjectMissing:
+        stone = Tombstones(store, model).read().get(f"{folder}/{digest}.parquet")
+        if stone is None or stone.instead is None:
+            raise
+        return _standing(store, model, folder, stone.instead.rpartition("/")[2].removesuffix(".parquet"))
 
 
 def check_golden(predictor: Predictor, golden: pa.Table) -> None:

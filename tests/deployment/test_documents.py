@@ -107,6 +107,7 @@ def asked() -> list[tuple[str, list[str]]]:
     meant = {
         "<name>": "flight_delay",
         "<file.csv>": "tumours.csv",
+        "people.csv": "tumours.csv",
         "<column>": "diagnosis",
         "/etc/ratchet/signing.pem": "signing.pem",
         "<model.yaml>": "model.yaml",

@@ -5,6 +5,7 @@ stored (`include.data.frames`).
 """
 
 PUBLIC: tuple[str, ...] = (
+    "catalogue",
     "ingest",
     "lateness",
     "slot_reading",

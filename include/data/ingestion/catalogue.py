@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -64,7 +64,7 @@ class Catalogue:
 
     def known_by(self, instant: datetime) -> dict[str, Observation]:
         """Return of every slot what was on record at ``instant``; the first observation of those that were read later."""
-        entries = self.entries
+        entries = _as_replaced(self.entries)
         first = {slot: observation for slot, (observation, _) in newest_by_slot(reversed(entries)).items()}
         return first | {slot: one for slot, (one, _) in newest_by_slot(recorded_by(entries, instant)).items()}
 
@@ -119,6 +119,45 @@ class Catalogue:
 
         self.log.append(decide, at=to_iso(at))
         return again
+
+    def replace(self, replaced: Mapping[str, Mapping[str, Any]], at: datetime) -> None:
+        """Put on record that partitions were rewritten, without rows that had to be forgotten.
+
+        Parameters
+        ----------
+        replaced : mapping of str to mapping
+            By the content that was: ``content``, ``file``, ``rows`` and ``bytes`` of what stands instead.
+        at : datetime
+            The instant that goes on record.
+        """
+
+        def unless_replaced(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            known = {old for entry in entries for old in entry.body.get("replaced", {})}
+            new = {old: dict(one) for old, one in replaced.items() if old not in known}
+            newest = [one for one, _ in newest_by_slot(entries).values()]
+            stand = [{**asdict(one), **replaced[one.content]} for one in newest if one.content in replaced]
+            if not new and not stand:
+                return None
+            return OBSERVED, {"partitions": stand, "schema": recorded_schema(entries), "replaced": new}
+
+        self.log.append(unless_replaced, at=to_iso(at))
+
+
+def _as_replaced(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Return entries as if what was erased since had never been there: what they observed then is not kept any more."""
+    instead = {old: one for entry in entries for old, one in entry.body.get("replaced", {}).items()}
+    if not instead:
+        return tuple(entries)
+
+    def now(value: dict[str, Any]) -> dict[str, Any]:
+        while (one := instead.get(value["content"])) is not None:
+            value = {**value, **one}
+        return value
+
+    return tuple(
+        replace(entry, body={**entry.body, "partitions": [now(one) for one in entry.body["partitions"]]})
+        for entry in entries
+    )
 
 
 def newest_by_slot(entries: Iterable[Entry]) -> dict[str, tuple[Observation, int]]:

@@ -5,7 +5,7 @@ Made once for each version, from what its snapshot pins, and kept; nobody has to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -23,7 +23,8 @@ from include.config.sections.features import Categorical, Dates, Text
 from include.config.sections.rows.sources import Slot
 from include.config.sections.slices import Slice, columns_of
 from include.data.frames import read_rows
-from include.data.snapshots import Snapshot
+from include.data.snapshots import Pinned, Snapshot
+from include.data.stored_partitions import in_parts
 from include.data.windows import Window, WindowName
 from include.evaluation.compared_models import open_model, score_rows
 from include.evaluation.metrics.slices import slice_levels
@@ -58,6 +59,8 @@ Array = NDArray[Any]
 PREDICTION, SAID, TARGET = "(prediction)", "(label)", "(target)"
 """What the model says is watched beside its columns; no column of a source is called so."""
 PARTITION_TICKS = {Slot.HOUR: "@hourly", Slot.DAY: "@daily", Slot.MONTH: "@monthly"}
+PART = 500_000
+"""Rows that are watched together, where partitions allow."""
 REFERENCE_VERSION = 1
 """Part of what a reference is found by: raise it when the same rows are to be sketched differently."""
 
@@ -90,10 +93,35 @@ class WatchedVersion:
 
     def rows(self, snapshot: Snapshot, window: WindowName, *, labelled: bool) -> WatchedRows:
         """Read and predict the rows of a snapshot's window; raises as `read_rows` and `score_rows`."""
+        return self._predicted(self._read(snapshot, window, labelled=labelled))
+
+    def parts(self, snapshot: Snapshot, rows: int = PART) -> Iterator[WatchedRows]:
+        """Read and predict the rows of a snapshot's holdout as `rows` does, some whole partitions at a time.
+
+        So that an interval of any size is held by so many rows, or by those of its largest partition.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+        rows : int
+            From how many rows on a part is large enough.
+        """
+        empty = True
+        for among in filter(None, in_parts(snapshot, rows)):
+            frame = self._read(snapshot, "holdout", labelled=False, among=among)
+            if len(frame):
+                empty = False
+                yield self._predicted(frame)
+        if empty:
+            self._read(snapshot, "holdout", labelled=False)  # says what is missing
+
+    def _read(
+        self, snapshot: Snapshot, window: WindowName, *, labelled: bool, among: Sequence[Pinned] | None = None
+    ) -> pd.DataFrame:
         data = self.model.data
         target = [data.target] if labelled and data.target is not None else []
         wanted = [*data.row_id, data.event_time, *self.fit.columns, *columns_of(self.slices), *target]
-        frame = read_rows(
+        return read_rows(
             self.store,
             snapshot,
             self.model,
@@ -101,7 +129,10 @@ class WatchedVersion:
             window=window,
             columns=list(dict.fromkeys(wanted)),
             labelled=labelled,
+            among=among,
         )
+
+    def _predicted(self, frame: pd.DataFrame) -> WatchedRows:
         scored = score_rows(open_model(self.store, self.fit), self.fit, frame)
         return WatchedRows(frame, with_predictions(frame, scored, self.fit), scored)
 
@@ -233,7 +264,9 @@ def ticks_of(model: ModelConfig) -> str:
     return model.schedule.monitor or model.schedule.score or PARTITION_TICKS[model.data.partition]
 
 
-def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version: str) -> ChampionReference:
+def reference_for(
+    store: ObjectStore, model: ModelConfig, folder: Path, version: str, *, made_by: str | None = None
+) -> ChampionReference:
     """Return what a version is compared with, made at the first call and found afterwards.
 
     Parameters
@@ -242,6 +275,8 @@ def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version:
         The model's folder.
     version : str
         Id of the version.
+    made_by : str, optional
+        Id of the version that has its place now, if it was rebuilt: that one is opened.
 
     Raises
     ------
@@ -252,7 +287,7 @@ def reference_for(store: ObjectStore, model: ModelConfig, folder: Path, version:
     """
     found = find_reference(store, model, version)
     if found is None:
-        body = canonical_json(_made(store, model, folder, version).to_json())
+        body = canonical_json(_made(store, model, folder, made_by or version).to_json())
         digest = put_content(store, f"{model.name}/watch/kept", ".json", body)
         put_json_once(store, _index(model, version), {"kept": digest})
         found = find_reference(store, model, version)

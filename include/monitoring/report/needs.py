@@ -54,19 +54,19 @@ def needs_of(
     until : datetime
         The end of the newest interval.
     """
-    if timeline.champion != version:
+    if timeline.original_of(timeline.champion) != version:
         return []
-    found = []
+    found, page = [], timeline.in_place_of(version)
     if concluded and probation is not None and probation.verdict is ProbationVerdict.WORSE and predecessor is not None:
-        found.append(Need("probation", f"its champion is {withdrawal_reason(model, predecessor, probation)}.", version))
+        found.append(Need("probation", f"its champion is {withdrawal_reason(model, predecessor, probation)}.", page))
     pending, asked = state.pending, sum(one.version == version for one in state.asked)
     if pending:
         said = f"a retraining as of {pending[-1].as_of:%-d %B %Y} is asked for, and no run has taken it yet."
-        found.append(Need("request", said, version))
+        found.append(Need("request", said, page))
     elif asked >= model.watch.attempts:
         said = f"{asked} retrainings were asked for under this champion, and none took its place: nothing more is asked for."
-        found.append(Need("request", said, version))
+        found.append(Need("request", said, page))
     known = {key for one in state.asked for key in one.alarms}
     week = [one for one in alarms if (until - one.until).days < 7 and one.key not in known and not one.backfilled]
-    found += [Need("broken data" if one.kind == "data_fault" else "alarm", f"{one.said}.", version) for one in week]
+    found += [Need("broken data" if one.kind == "data_fault" else "alarm", f"{one.said}.", page) for one in week]
     return found

@@ -133,8 +133,11 @@ def watch_report(
     entries = WatchLog(store, model.name).entries() if entries is None else entries
     observed = [one for one in entries if one.kind == OBSERVED]
     watched = dict.fromkeys(one.body["version"] for one in sorted(observed, key=lambda one: str(one.body["until"])))
+    # A rebuilt version is watched under the name of the one that it rebuilds.
+    champion = timeline.original_of(timeline.champion)
     if version is None:
-        version = timeline.champion if timeline.champion in watched else next(reversed(watched), None)
+        version = champion if champion in watched else next(reversed(watched), None)
+    version = timeline.original_of(version)
     kept = None if version is None else find_reference(store, model, version)
     if version is None or version not in watched or version not in timeline or kept is None:
         return None
@@ -168,7 +171,7 @@ def watch_report(
         judged,
         reserved,
         state,
-        wanted(alarms, state, model.watch, timeline.champion, newest.until).because,
+        wanted(alarms, state, model.watch, champion, newest.until).because,
         len(would_ask([one for one in alarms if one.backfilled], model.watch)),
         predecessor,
         probation,
@@ -205,7 +208,7 @@ def _probation(
     for entry in entries:
         if entry.kind == VERDICT and entry.body["version"] == version:
             return entry.body["predecessor"], ProbationState.from_json(entry.body), True
-    predecessor = timeline.incumbent_of(version)
+    predecessor = timeline.original_of(timeline.incumbent_of(version))
     if predecessor is None:
         return None, None, False
     pairs = [one for one in paired_in(entries, version, predecessor) if one.until not in history.broken]

@@ -6,6 +6,7 @@ import shutil
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from chain_run import NOW
 
@@ -13,6 +14,7 @@ from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.config.schedule_ticks import intervals_over
 from include.data.windows import Window
+from include.errors import NotEnoughRows
 from include.monitoring.drift.references import open_watched_version, reference_for
 from include.monitoring.monitor import monitor, monitored_interval
 from include.monitoring.predicted_rows import predicted_in
@@ -77,3 +79,26 @@ def test_the_intervals_of_a_schedule_that_share_an_instant_with_another(
 ) -> None:
     found = intervals_over(cron, day(3).after + timedelta(hours=1), day(4).after + timedelta(hours=1), "UTC")
     assert [((a - APRIL).days + 1, (b - APRIL).days + 1) for a, b in found] == expected
+
+
+def test_rows_are_read_some_partitions_at_a_time_and_are_the_same_rows(world: Watched) -> None:
+    champion = str(Ledger(world.store, "parcels").timeline().champion)
+    snapshot = world.snapshot(Window(day(1).after, day(5).until))
+    layout = reference_for(world.store, world.model, world.folder, champion).reference.layout
+    with open_watched_version(world.store, world.model, world.folder, champion) as watching:
+        whole = watching.rows(snapshot, "holdout", labelled=False)
+        parts = list(watching.parts(snapshot, rows=1))
+    assert len(parts) == 5 and sum(one.table.num_rows for one in parts) == whole.table.num_rows
+    assert np.concatenate([one.scored.score for one in parts]).tolist() == whole.scored.score.tolist()
+    counted = sketch([one.table for one in parts], layout)
+    assert counted.to_bytes() == sketch([whole.table], layout).to_bytes()
+
+
+def test_an_interval_without_a_row_says_what_is_missing(world: Watched) -> None:
+    champion = str(Ledger(world.store, "parcels").timeline().champion)
+    snapshot = world.snapshot(day(25))
+    with (
+        open_watched_version(world.store, world.model, world.folder, champion) as watching,
+        pytest.raises(NotEnoughRows, match="holds no row"),
+    ):
+        list(watching.parts(snapshot))

@@ -84,6 +84,19 @@ def test_a_champion_that_is_worse_is_withdrawn_on_record_with_the_pairs_that_say
     assert withdraw_if_worse(ledger, model, version, actor=ACTOR, at=NOW) is None
 
 
+def test_a_champion_that_was_rebuilt_on_probation_is_withdrawn_for_what_was_measured_before(
+    world: World, pair: tuple[str, str]
+) -> None:
+    before, version = pair
+    model, ledger = declared("withdraw"), Ledger(world.store, world.model.name)
+    assert probation(world.store, model, version, before, -0.03) is ProbationVerdict.WORSE
+    rebuilt = world.version(6, 0.81)
+    ledger.rebuild(version, rebuilt, proof="0" * 64, actor=ACTOR, at=NOW)
+    assert ledger.timeline().champion == rebuilt.id
+    assert withdraw_if_worse(ledger, model, rebuilt.id, actor=ACTOR, at=NOW) is not None
+    assert ledger.timeline().champion == before
+
+
 @pytest.mark.parametrize(("on_worse", "gain"), [("tell", -0.03), ("ask", -0.03), ("withdraw", 0.03), ("withdraw", 0.0)])
 def test_nothing_is_withdrawn_unless_it_is_worse_and_declared(
     world: World, pair: tuple[str, str], on_worse: str, gain: float

@@ -1,0 +1,296 @@
+"""Erase people: rewrite every stored row of theirs without it, and say which versions were trained on them."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.config.model import ModelConfig
+from include.data.ingestion.catalogue import Catalogue
+from include.data.row_digests import table_digest
+from include.data.snapshots import Snapshot
+from include.errors import ConfigError, ObjectMissing, StoreUnavailable
+from include.registry.ledger import Ledger
+from include.scoring.publication import Publication, window_of
+from include.storage.content import digest
+from include.storage.store import PrunableStore, StoredObject
+from include.storage.tombstones import State, Tombstone, Tombstones
+
+log = logging.getLogger(__name__)
+
+PARTITIONS, SCORES, REQUESTS, GOLDEN = "partitions", "scores", "requests", "golden"
+REASON = "erasure: rows of people were taken out of it"
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class People:
+    """Whose rows are meant: the values of some columns, each as text."""
+
+    columns: tuple[str, ...]
+    values: frozenset[tuple[str, ...]]
+
+    @classmethod
+    def read(cls, file: Path) -> People:
+        """Read a CSV file whose header names columns; a row of it means all rows with these values in them."""
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            rows = [tuple(row) for row in csv.reader(lines) if row]
+        if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
+            raise ConfigError(
+                "The file of ids can't be used.",
+                expected="CSV: a header that names one or more columns, then a line for each person",
+                found=f"{len(rows)} lines",
+                where=file,
+            )
+        return cls(rows[0], frozenset(rows[1:]))
+
+    def rows(self, table: pa.Table) -> pa.ChunkedArray | None:
+        """Return for each row of a table whether it is theirs; None if the table lacks a column."""
+        if not set(self.columns) <= set(table.column_names):
+            return None
+        texts = [table[name].cast(pa.string()).to_pylist() for name in self.columns]
+        return pa.chunked_array([pa.array([row in self.values for row in zip(*texts, strict=True)], pa.bool_())])
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """An object with rows of theirs: its kind, what it is replaced by, and how many rows go."""
+
+    kind: str
+    found: StoredObject
+    instead: str
+    rows: int
+    table: pa.Table
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What `erase` did, or would do.
+
+    Attributes
+    ----------
+    objects, rows : dict of str to int
+        By kind, how many objects held rows of theirs, and how many rows.
+    versions : tuple of str
+        Versions that were trained or judged on a partition with rows of theirs: they can't be reproduced any more.
+    unknown : tuple of str
+        Kinds of files that hold neither the named columns nor a row's id, so that nobody can say whose rows they are.
+    former : int
+        Of how many objects the bucket keeps a former version.
+    dry : bool
+        Whether nothing was done.
+    """
+
+    objects: dict[str, int]
+    rows: dict[str, int]
+    versions: tuple[str, ...]
+    unknown: tuple[str, ...]
+    former: int
+    dry: bool
+
+    def told(self) -> str:
+        """Return it as sentences."""
+        verb = "would be taken" if self.dry else "were taken"
+        lines = [
+            f"{self.rows[kind]:,} rows {verb} out of {count:,} objects of {kind}"
+            for kind, count in self.objects.items()
+        ]
+        lines = lines or ["No stored row is theirs."]
+        if self.versions:
+            lines.append(
+                f"Reproducible no more, as they were trained or judged on these rows: {', '.join(self.versions)}"
+            )
+        if self.unknown:
+            lines.append(f"Whose rows they are can't be told, as they keep no ids: {', '.join(self.unknown)}")
+        if self.former:
+            lines.append(
+                f"The bucket keeps former versions of {self.former:,} objects: let a lifecycle rule expire them."
+            )
+        lines.append(
+            "Nothing was changed. To do it: --remove."
+            if self.dry
+            else "Take them out of the source, backups and deliveries, too."
+        )
+        return "\n".join(lines)
+
+
+def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datetime, remove: bool = False) -> Erased:
+    """Write every partition, scores, request log and golden rows with rows of theirs again without them, and remove the old ones.
+
+    What is new is written and put in force before what is old goes, and partitions go last: from them follows which ids rows of
+    theirs have. So a call that was killed anywhere is just repeated. The tombstone of each old object names the new one.
+
+    Parameters
+    ----------
+    people : People
+        Whose rows.
+    at : datetime
+        The instant that goes on record.
+    remove : bool
+        Do it; otherwise only say what would be done.
+
+    Raises
+    ------
+    StoreUnavailable
+        When a task kept what was to go; the call is to be repeated.
+    """
+    partitions = list(_partitions(store, model, people))
+    by_row = _row_ids(store, model, people, partitions)
+    unknown: set[str] = set()
+    others = list(_others(store, model, [people, *by_row], unknown))
+    found = [*others, *partitions]
+    versions = _trained_on(store, model.name, {one.found.key for one in partitions})
+    former = 0
+    if remove:
+        for one in found:
+            store.put_if_absent(one.instead, one.body)
+        _publish(store, model, [one for one in found if one.kind == SCORES], at)
+        _observe(store, model, partitions, at)
+        for part in (others, partitions):
+            former += _remove(store, model.name, part, at)
+    counts = {kind: [one for one in found if one.kind == kind] for kind in (PARTITIONS, SCORES, REQUESTS, GOLDEN)}
+    return Erased(
+        {kind: len(ones) for kind, ones in counts.items() if ones},
+        {kind: sum(one.rows for one in ones) for kind, ones in counts.items() if ones},
+        tuple(versions),
+        tuple(sorted(unknown)),
+        former,
+        not remove,
+    )
+
+
+def _parquet(store: PrunableStore, prefix: str) -> Iterator[tuple[StoredObject, pa.Table]]:
+    for one in store.inventory(prefix):
+        if one.key.endswith(".parquet"):
+            try:
+                yield one, pq.read_table(pa.BufferReader(store.get(one.key)))
+            except ObjectMissing:  # removed meanwhile
+                continue
+
+
+def _partitions(store: PrunableStore, model: ModelConfig, people: People) -> Iterator[Rewritten]:
+    for one, table in _parquet(store, f"{model.name}/{PARTITIONS}/"):
+        mine = people.rows(table)
+        if mine is not None and pc.any(mine).as_py():
+            kept = table.filter(pc.invert(mine))
+            folder = one.key.rpartition("/")[0]
+            body = _written(kept)
+            yield Rewritten(
+                PARTITIONS, one, f"{folder}/{table_digest(kept)}.parquet", table.num_rows - kept.num_rows, kept, body
+            )
+
+
+def _row_ids(store: PrunableStore, model: ModelConfig, people: People, partitions: Iterable[Rewritten]) -> list[People]:
+    """Return the ids of their rows, by which files are searched that lack the named columns."""
+    columns = tuple(model.data.row_id)
+    if set(columns) <= set(people.columns):
+        return []
+    found: set[tuple[str, ...]] = set()
+    for one in partitions:
+        table = pq.read_table(pa.BufferReader(store.get(one.found.key)))
+        if set(columns) <= set(table.column_names):
+            own = table.filter(people.rows(table))
+            found |= set(zip(*(own[name].cast(pa.string()).to_pylist() for name in columns), strict=True))
+    return [People(columns, frozenset(found))]
+
+
+def _others(store: PrunableStore, model: ModelConfig, asked: list[People], unknown: set[str]) -> Iterator[Rewritten]:
+    for kind in (SCORES, REQUESTS, GOLDEN):
+        for one, table in _parquet(store, f"{model.name}/{kind}/"):
+            masks = [mask for people in asked if (mask := people.rows(table)) is not None]
+            if not masks:
+                unknown.add(kind)
+                continue
+            mine = masks[0] if len(masks) == 1 else pc.or_(*masks)
+            if pc.any(mine).as_py():
+                kept = table.filter(pc.invert(mine))
+                body = _written(kept)
+                folder, _, file = one.key.rpartition("/")
+                name = f"{file[: -len('.parquet') - 64]}{digest(body)}.parquet"
+                yield Rewritten(kind, one, f"{folder}/{name}", table.num_rows - kept.num_rows, kept, body)
+
+
+def _written(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    pq.write_table(table, sink, compression="zstd", use_dictionary=texts, write_page_checksum=True)
+    body: bytes = sink.getvalue().to_pybytes()
+    return body
+
+
+def _publish(store: PrunableStore, model: ModelConfig, scores: Iterable[Rewritten], at: datetime) -> None:
+    """Put the rewritten scores in force where the old ones are."""
+    for one in scores:
+        publication = Publication(store, model.name, window_of(one.found.key.split("/")[2]))
+        old, new = _stem(one.found.key), _stem(one.instead)
+        manifest = publication.newest()
+        if manifest is not None and manifest.scores == old:
+            publication.publish(
+                replace(
+                    manifest, scores=new, rows=one.table.num_rows, outside=min(manifest.outside, one.table.num_rows)
+                ),
+                still_wanted=lambda: True,
+                at=at,
+            )
+
+
+def _observe(store: PrunableStore, model: ModelConfig, partitions: Iterable[Rewritten], at: datetime) -> None:
+    """Put on record, in the catalogue of each source, what stands for each partition now."""
+    sources: dict[str, dict[str, dict[str, object]]] = {}
+    for one in partitions:
+        _, _, source, _, _ = one.found.key.split("/")
+        facts = {"content": _stem(one.instead), "file": digest(store.get(one.instead)), "rows": one.table.num_rows}
+        sources.setdefault(source, {})[_stem(one.found.key)] = {**facts, "bytes": len(one.body)}
+    for source, replaced in sources.items():
+        Catalogue(store, model.name, source).replace(replaced, at)
+
+
+def _trained_on(store: PrunableStore, model: str, partitions: set[str]) -> list[str]:
+    ledger, found = Ledger(store, model), []
+    for standing in ledger.timeline().standings if partitions else ():
+        snapshot = Snapshot.load(store, model, ledger.version(standing.version).snapshot)
+        if any(
+            source.partition_key(pinned) in partitions for source in snapshot.sources for pinned in source.partitions
+        ):
+            found.append(standing.version)
+    return found
+
+
+def _remove(store: PrunableStore, model: str, rewritten: list[Rewritten], at: datetime) -> int:
+    stones = Tombstones(store, model)
+    marks = [
+        Tombstone(one.found.key, one.kind, one.found.size, REASON, at, at, State.MARKED, one.instead)
+        for one in rewritten
+    ]
+    former, left = 0, {one.key for one in marks}
+    for _ in range(_ROUNDS):  # a task may take a mark back, as if retention had made it
+        known = stones.read()
+        stale = [
+            key for key in left if key in known and known[key].state is State.MARKED and known[key].reason != REASON
+        ]
+        stones.keep(stale, why=REASON, at=at)
+        stones.mark([one for one in marks if one.key in left], at=at)
+        gone, more = stones.remove(left, store.delete, at=at)
+        former += more
+        left -= set(gone)
+        if not left:
+            return former
+    raise StoreUnavailable(
+        "a task keeps what is to be erased",
+        found=f"{len(left)} objects",
+        where=f"{store.url}: {model}",
+        remedy="erase again",
+    )
+
+
+def _stem(key: str) -> str:
+    return key.rpartition("/")[2].partition(".")[0]
