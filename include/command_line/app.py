@@ -218,8 +218,8 @@ def erase(
     """Say where rows of people are stored, and which versions were trained on them; take them out only if told to."""
     from include.command_line.store import store_of_settings
     from include.command_line.watch import declared
-    from include.retention.erase import People
     from include.retention.erase import erase as run_erase
+    from include.retention.people import People
 
     people = People.read(ids)
     typer.echo(run_erase(store_of_settings(), declared(model), people, at=datetime.now(UTC), remove=remove).told())

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,47 +14,17 @@ from include.config.model import ModelConfig
 from include.data.ingestion.catalogue import Catalogue
 from include.data.row_digests import table_digest
 from include.data.snapshots import Snapshot
-from include.errors import ConfigError, ObjectMissing, StoreUnavailable
+from include.errors import ObjectMissing, StoreUnavailable
 from include.registry.ledger import Ledger
+from include.retention.people import People
 from include.scoring.publication import Publication, window_of
 from include.storage.content import digest
 from include.storage.store import PrunableStore, StoredObject
 from include.storage.tombstones import State, Tombstone, Tombstones
 
-log = logging.getLogger(__name__)
-
 PARTITIONS, SCORES, REQUESTS, GOLDEN = "partitions", "scores", "requests", "golden"
 REASON = "erasure: rows of people were taken out of it"
 _ROUNDS = 3
-
-
-@dataclass(frozen=True)
-class People:
-    """Whose rows are meant: the values of some columns, each as text."""
-
-    columns: tuple[str, ...]
-    values: frozenset[tuple[str, ...]]
-
-    @classmethod
-    def read(cls, file: Path) -> People:
-        """Read a CSV file whose header names columns; a row of it means all rows with these values in them."""
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = [tuple(row) for row in csv.reader(lines) if row]
-        if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
-            raise ConfigError(
-                "The file of ids can't be used.",
-                expected="CSV: a header that names one or more columns, then a line for each person",
-                found=f"{len(rows)} lines",
-                where=file,
-            )
-        return cls(rows[0], frozenset(rows[1:]))
-
-    def rows(self, table: pa.Table) -> pa.ChunkedArray | None:
-        """Return for each row of a table whether it is theirs; None if the table lacks a column."""
-        if not set(self.columns) <= set(table.column_names):
-            return None
-        texts = [table[name].cast(pa.string()).to_pylist() for name in self.columns]
-        return pa.chunked_array([pa.array([row in self.values for row in zip(*texts, strict=True)], pa.bool_())])
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from include.registry.history.policy_replay import rejudge
 from include.registry.ledger import Ledger
 from include.registry.verification import verify
 from include.reproduction.reproduce import reproduce
-from include.retention.erase import Erased, People, erase
+from include.retention.erase import Erased, erase
+from include.retention.people import People
 from include.scoring.golden import load_golden
 from include.scoring.publication import Publication
 from include.scoring.score import score
