@@ -5,9 +5,12 @@ FROM apache/airflow:3.3.2-python3.11
 # An environment of its own, of the pins alone: what the base image brings beyond them would stay as it is, and fit no more.
 RUN python -m venv /home/airflow/ratchet
 ENV PATH=/home/airflow/ratchet/bin:$PATH PIP_USER=0
-COPY --chown=airflow:0 requirements-cluster.txt /opt/airflow/
+COPY --chown=airflow:0 requirements-*.txt /opt/airflow/
+# Names of requirements-<name>.txt beyond what everybody needs, with blanks between them, such as "mlflow openlineage".
+ARG RATCHET_EXTRAS=""
 # Everything is pinned, what Airflow itself needs included, so that nothing is left to resolve, only to check.
-RUN pip install --no-cache-dir --no-deps -r /opt/airflow/requirements-cluster.txt && pip check
+RUN pip install --no-cache-dir --no-deps -r /opt/airflow/requirements-cluster.txt \
+    $(for extra in $RATCHET_EXTRAS; do echo "-r /opt/airflow/requirements-$extra.txt"; done) && pip check
 # Compiled here once: without bytecode every process takes several times as long to start.
 # (It fails for templates that some packages carry, which are no Python.)
 RUN python -m compileall -q -j 0 "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" >/dev/null || true

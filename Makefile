@@ -74,6 +74,14 @@ requirements: $(VENV)/installed
 	{ echo '# The reader of Excel workbooks, beside requirements.txt. Made by: make requirements'; \
 	grep -v -x -F -f requirements.txt .excel.txt | grep -v '^ *#'; } >requirements-excel.txt
 	@rm .excel.txt
+	$(COMPILE) pyproject.toml --extra mlflow -c requirements.txt -o .mlflow.txt
+	{ echo '# The client of MLflow, for the mirror, beside requirements.txt. Made by: make requirements'; \
+	grep -v -x -F -f requirements.txt .mlflow.txt | grep -v '^ *#'; } >requirements-mlflow.txt
+	@rm .mlflow.txt
+	$(COMPILE) pyproject.toml --extra openlineage -c requirements.txt -o .openlineage.txt
+	{ echo '# Airflow'"'"'s provider of OpenLineage, beside requirements.txt. Made by: make requirements'; \
+	grep -v -x -F -f requirements.txt .openlineage.txt | grep -v '^ *#'; } >requirements-openlineage.txt
+	@rm .openlineage.txt
 	$(COMPILE) pyproject.toml --extra lake -c requirements.txt -o .lake.txt
 	{ echo '# The reader of Delta Lake tables, beside requirements.txt. Made by: make requirements'; \
 	grep -v -x -F -f requirements.txt .lake.txt | grep -v '^ *#'; } >requirements-lake.txt

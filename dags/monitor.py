@@ -12,6 +12,7 @@ from airflow.sdk import DAG
 from ratchet_operators import (
     Monitor,
     ReconsiderMatured,
+    add_mirror,
     assign_resources,
     dag_arguments,
     declared_models,
@@ -37,4 +38,5 @@ for model in declared_models("monitor", __file__, monitored=True):
     ) as dag:
         monitor = Monitor(task_id="monitor")
         ReconsiderMatured(task_id="reconsider", handed=monitor.output)
+        add_mirror(dag)
         assign_resources(dag, model)

@@ -14,6 +14,7 @@ from ratchet_operators import (
     DecideAgain,
     Reconsider,
     Settle,
+    add_mirror,
     assign_resources,
     dag_arguments,
     declared_models,
@@ -43,4 +44,5 @@ for model in declared_models("reconsider", __file__, timed=True):
             trigger_rule="none_failed_min_one_success",
         )
         Settle(task_id="settle", handed=decide.output, trigger_rule="none_failed")
+        add_mirror(dag)
         assign_resources(dag, model)

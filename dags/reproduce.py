@@ -10,7 +10,15 @@ the same as-of and decision, once both are shown to predict the same. Nothing ch
 
 from airflow.sdk import DAG
 
-from ratchet_operators import Reproduce, assign_resources, dag_arguments, declared_models, defaults, reproduce_form
+from ratchet_operators import (
+    Reproduce,
+    add_mirror,
+    assign_resources,
+    dag_arguments,
+    declared_models,
+    defaults,
+    reproduce_form,
+)
 
 for model in declared_models("reproduce", __file__):
     with DAG(
@@ -26,4 +34,5 @@ for model in declared_models("reproduce", __file__):
         **dag_arguments(model),
     ) as dag:
         Reproduce(task_id="reproduce")
+        add_mirror(dag)
         assign_resources(dag, model)

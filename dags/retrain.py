@@ -20,6 +20,7 @@ from ratchet_operators import (
     Select,
     Settle,
     Train,
+    add_mirror,
     assign_resources,
     dag_arguments,
     declared_models,
@@ -59,4 +60,5 @@ for model in declared_models("retrain", __file__):
         keep_champion = KeepChampion(task_id="keep_champion", **decided)
         settle = Settle(task_id="settle", handed=gate.output, trigger_rule="none_failed")
         [promote, keep_champion] >> settle
+        add_mirror(dag)
         assign_resources(dag, model)

@@ -7,7 +7,15 @@ what was decided against the withdrawn version is settled by the next retraining
 
 from airflow.sdk import DAG
 
-from ratchet_operators import Withdraw, assign_resources, dag_arguments, declared_models, defaults, rollback_form
+from ratchet_operators import (
+    Withdraw,
+    add_mirror,
+    assign_resources,
+    dag_arguments,
+    declared_models,
+    defaults,
+    rollback_form,
+)
 
 for model in declared_models("rollback", __file__):
     with DAG(
@@ -25,4 +33,5 @@ for model in declared_models("rollback", __file__):
         **dag_arguments(model),
     ) as dag:
         Withdraw(task_id="withdraw")
+        add_mirror(dag)
         assign_resources(dag, model)

@@ -5,7 +5,7 @@
     │   └── CodeError          a function named in model.yaml is missing or broken
     ├── StoreError
     │   ├── StoreUnavailable   the store did not answer; the only error that a retry can help
-    │   ├── StoreUnfit         the store lets two writers of one object win
+    │   ├── StoreUnfit         the store lets two writers of one object win, or does not encrypt as it is asked to
     │   ├── ObjectMissing      a key that should be there is not
     │   │   └── ObjectRemoved  it was removed by retention or erasure, on record
     │   ├── ObjectCorrupt      bytes do not have the digest that they are named by
@@ -24,6 +24,7 @@
     ├── EvaluationError        evidence can't be measured
     ├── RegistryError          an operation on the ledger that the laws do not allow
     ├── AuditFailed            something that a ledger names is not what it was
+    ├── MirrorBehind           a mirror of the ledger in another system is not as new as the ledger
     ├── LibrariesChanged       a version can't be used as it was under the libraries that are installed here
     ├── NotReproduced          a version, trained again from its record, is another model
     └── RequestError           a request to the server can't be answered as it is
@@ -85,7 +86,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreUnfit(StoreError):
-    """The store lets two writers of one object win, so that it can't keep a ledger."""
+    """The store lets two writers of one object win, so that it can't keep a ledger, or does not encrypt as it is asked to."""
 
 
 class ObjectMissing(StoreError):
@@ -177,6 +178,10 @@ class RegistryError(RatchetError):
 
 class AuditFailed(RatchetError):  # named as the rest of the error tree
     """Something that a ledger names is not what it was."""
+
+
+class MirrorBehind(RatchetError):
+    """A mirror of the ledger in another system is not as new as the ledger; the next one catches up."""
 
 
 class LibrariesChanged(RatchetError):  # named as the rest of the error tree

@@ -72,11 +72,40 @@ def store(request: pytest.FixtureRequest) -> ObjectStore:
 
 
 @pytest.fixture(scope="session")
+def mlflow_address() -> Iterator[str]:
+    """Address of an MLflow server."""
+    from mlflow_server import mlflow_server
+
+    with mlflow_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
 def signed_made(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A deployment that signs, which nobody may change."""
     from signed_world import SignedWorld
 
     return SignedWorld.make(tmp_path_factory.mktemp("signed") / "w")
+
+
+@pytest.fixture(scope="session")
+def rebuilt_made(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A deployment that signs, whose champion was rebuilt under other libraries; nobody may change it."""
+    from signed_world import SignedWorld
+
+    world = SignedWorld.make(tmp_path_factory.mktemp("rebuilt") / "w", older=True)
+    with pytest.MonkeyPatch.context() as patch:
+        world.settings(patch)
+        world.rebuild()
+    return world
+
+
+@pytest.fixture
+def rebuilt_world(rebuilt_made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A copy of it, under its settings."""
+    world = rebuilt_made.copy(tmp_path / "w")
+    world.settings(monkeypatch)
+    return world
 
 
 @pytest.fixture

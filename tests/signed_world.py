@@ -13,8 +13,10 @@ from chain_run import NOW, declare, month, run_chain
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.registry.ledger import Ledger
+from include.reproduction.rebuild import rebuild
 from include.signing.keys import new_key
 from include.storage.local import LocalStore
+from include.training import recipe
 
 
 class SignedWorld:
@@ -24,7 +26,8 @@ class SignedWorld:
         self.root, self.folder, self.store = root, root / "parcels", LocalStore(root / "store")
 
     @classmethod
-    def make(cls, root: Path) -> SignedWorld:
+    def make(cls, root: Path, *, older: bool = False) -> SignedWorld:
+        """Make it; ``older``: with libraries of which scikit-learn had another version, so that it can be rebuilt."""
         root.mkdir()
         world = cls(root)
         declare(world.folder)
@@ -33,9 +36,19 @@ class SignedWorld:
         (root / "trusted.json").write_text(json.dumps([key.to_json()]))
         with pytest.MonkeyPatch.context() as patch:
             world.settings(patch)
+            if older:
+                installed = recipe.version
+                patch.setattr(recipe, "version", lambda name: "1.0.0" if name == "scikit-learn" else installed(name))
             for number in (4, 7):
                 run_chain(world.store, world.model, world.folder, month(number))
         return world
+
+    def rebuild(self) -> str:
+        """Rebuild the champion under the libraries that are installed, and return the version that has its place."""
+        actor = {"trigger": "manual", "dag": "reproduce_parcels", "run": "upgrade", "task": "reproduce"}
+        done = rebuild(self.ledger, self.model, self.folder, self.champion, actor=actor, at=NOW)
+        assert done.version is not None
+        return done.version
 
     def copy(self, root: Path) -> SignedWorld:
         shutil.copytree(self.root, root)

@@ -105,14 +105,20 @@ def steps_of(ledger: Ledger, model: ModelConfig, folder: Path) -> list[Step]:
     found: list[Step] = []
     for step in steps(ledger, folder):
         found.append(step)
-        if step.event is not None and step.event.body.get("outcome") == "PROMOTE":
-            version = str(step.event.body["version"])
-            name = f"golden rows of {version}, promoted by event {step.event.number}"
+        event = step.event
+        if event is not None and (event.body.get("outcome") == "PROMOTE" or event.kind == "rebuilt"):
+            version = str(event.body["version"])
+            how = "rebuilt" if event.kind == "rebuilt" else "promoted"
+            name = f"golden rows of {version}, {how} by event {event.number}"
             found.append(Step(name, lambda version=version: _golden(ledger, model, folder, version)))  # type: ignore[misc]
     return found
 
 
 def _golden(ledger: Ledger, model: ModelConfig, folder: Path, version: str) -> str:
+    if (rebuilt := ledger.timeline()[version].rebuilt_as) is not None:
+        return (
+            f"{rebuilt} has its place: it may predict otherwise, or not at all, under the libraries that are installed"
+        )
     signed = ledger.statement(version)
     store = MarkedStore(ledger.store, model.name)
     kept = load_golden(store, model.name, version, named=signed.golden if signed else ())

@@ -141,6 +141,18 @@ def check_chain(files: dict[str, bytes], model: str) -> list[Found]:
     return events
 
 
+def decided_by(events: list[Found], version: str) -> tuple[Found, list[Found]]:
+    """Return the event that decided on a version, or on the one that it rebuilds, and the rebuilds between, the newest first."""
+    rebuilds: list[Found] = []
+    for event in reversed(events):
+        if event["body"]["version"] == version and event["kind"] == "decided":
+            return event, rebuilds
+        if event["body"]["version"] == version and event["kind"] == "rebuilt":
+            rebuilds.append(event)
+            version = event["body"]["rebuild_of"]
+    raise Problem(f"nothing was decided on {version}")
+
+
 def check(read: zipfile.ZipFile, trusted: Keys | None) -> Iterator[str]:
     """Verify a pack and yield what was found, a sentence at a time.
 
@@ -160,9 +172,9 @@ def check(read: zipfile.ZipFile, trusted: Keys | None) -> Iterator[str]:
     keys = trusted if trusted is not None else json.loads(read.read("trusted.json"))
     events = check_chain(files, model)
     yield f"{len(events)} events follow from each other"
-    decided = events[-1]
-    _require(decided["kind"] == "decided" and decided["body"]["version"] == version, "the last event is another one")
-    registered = next(e for e in events if e["kind"] == "registered" and e["body"]["version"] == version)["body"]
+    last = events[-1]
+    _require(last["kind"] in ("decided", "rebuilt") and last["body"]["version"] == version, "the last event is another")
+    decided, rebuilds = decided_by(events, version)
     body = decided["body"]
 
     named: set[str] = set()
@@ -174,31 +186,46 @@ def check(read: zipfile.ZipFile, trusted: Keys | None) -> Iterator[str]:
         _require(_sha256(files[key]) == digest, f"{key}: it is not what it is named by")
         return json.loads(files[key]) if key.endswith(".json") else files[key]
 
-    record = holds(
-        f"{model}/versions/{version}.json",
-        registered.get("record") or _sha256(files[f"{model}/versions/{version}.json"]),
-    )
-    _require(record["model_file"] == registered["model_file"], "event and version name different model files")
-    fits = {key: holds(f"{model}/fits/{key}.json", digest) for key, digest in record.get("records", {}).items()}
-    fit = fits.get(record["fit"]) or json.loads(files[f"{model}/fits/{record['fit']}.json"])
-    for name in ("model_file", "snapshot", "candidate", "estimator"):
-        _require(fit[name] == record[name], f"version and fit differ in {name}")
-    holds(f"{model}/models/{record['model_file']}.skops", record["model_file"])
+    def made(version: str) -> tuple[Found, Found, int]:
+        """Return the record of a version and of its fit, all that they name being sound, and the number of its fits."""
+        registered = next(e for e in events if e["kind"] == "registered" and e["body"]["version"] == version)["body"]
+        key = f"{model}/versions/{version}.json"
+        record = holds(key, registered.get("record") or _sha256(files[key]))
+        _require(record["model_file"] == registered["model_file"], "event and version name different model files")
+        fits = {key: holds(f"{model}/fits/{key}.json", digest) for key, digest in record.get("records", {}).items()}
+        fit = fits.get(record["fit"]) or json.loads(files[f"{model}/fits/{record['fit']}.json"])
+        for name in ("model_file", "snapshot", "candidate", "estimator"):
+            _require(fit[name] == record[name], f"version and fit differ in {name}")
+        holds(f"{model}/models/{record['model_file']}.skops", record["model_file"])
+        for name, digest in (holds(f"{model}/code/{fit['code']}.json", fit["code"]) or {}).items():
+            _require(holds(f"{model}/code/{digest}.py", digest) is not None, f"{name}: the code is not enclosed")
+        if fit.get("config"):
+            holds(f"{model}/configs/{fit['config']}.json", fit["config"])
+        return record, fit, len(fits)
+
+    record, fit, count = made(version)
+    judged, measured = record, fit
     snapshot = holds(f"{model}/snapshots/{record['snapshot']}.json", record["snapshot"])
-    for name, digest in (holds(f"{model}/code/{fit['code']}.json", fit["code"]) or {}).items():
-        _require(holds(f"{model}/code/{digest}.py", digest) is not None, f"{name}: the code is not enclosed")
+    for event in rebuilds:
+        proof, rebuilt = event["body"]["proof"], measured
+        report = holds(f"{model}/reproductions/{proof}.json", proof)
+        made_file, (judged, measured, _) = judged["model_file"], made(event["body"]["rebuild_of"])
+        proven = report["reproduced"] and not (report["predictions"] or {}).get("beyond")
+        _require(proven, "a rebuild is not proven by its report")
+        _require(
+            (report["version"], report["made_file"]) == (judged["id"], made_file), "the report is of another rebuild"
+        )
+        same = ("snapshot", "candidate", "estimator", "seed", "config", "code", "classes", "columns", "train")
+        _require(all(rebuilt.get(one) == measured.get(one) for one in same), "more than libraries differ in a rebuild")
+        yield f"rebuilt: {event['body']['version']} has the place of {judged['id']}, since event {event['number']}, by its report"
     config = holds(f"{model}/configs/{body['config']}.json", body["config"])
-    if fit.get("config"):
-        holds(f"{model}/configs/{fit['config']}.json", fit["config"])
     if body["evidence"]:
         evidence = holds(f"{model}/evidence/{body['evidence']}.json", body["evidence"])
-        _require(
-            (evidence["version"], evidence["incumbent"]) == (version, body["incumbent"]), "the evidence is of others"
-        )
-        _require(
-            evidence["subjects"].get("challenger", fit)["model_file"] == fit["model_file"], "another model was measured"
-        )
-    yield f"version, {len(fits)} fits, rows, code, configuration and evidence are those that the events name"
+        who = (evidence["version"], evidence["incumbent"])
+        _require(who == (judged["id"], body["incumbent"]), "the evidence is of others")
+        asked = evidence["subjects"].get("challenger", measured)["model_file"]
+        _require(asked == measured["model_file"], "another model was measured")
+    yield f"version, {count} fits, rows, code, configuration and evidence are those that the events name"
 
     sbom = {one["name"]: one["version"] for one in json.loads(read.read("sbom.cdx.json"))["components"]}
     _require(sbom == fit["libraries"], "the list of libraries is not that of the fit")
@@ -210,17 +237,18 @@ def check(read: zipfile.ZipFile, trusted: Keys | None) -> Iterator[str]:
         event = events[head["number"]]
         _require((head["model"], head["digest"]) == (model, event["digest"]), f"{name}: it signs another event")
         signers.add(signer)
-    if f"{model}/heads/{decided['number']:08d}-{decided['digest']}.json" in heads:
+    if f"{model}/heads/{last['number']:08d}-{last['digest']}.json" in heads:
         yield f"the last event, and so all before it, is signed by {', '.join(sorted(signers))}"
     else:
         _require(trusted is None, "the last event carries no signature")
         yield "NOT SIGNED: the last event carries no signature"
-    for name in sorted(name for name in files if name.startswith(f"{model}/statements/{version}/")):
+    for name in sorted(name for name in files if name.startswith(f"{model}/statements/")):
         statement, signer = open_envelope(files[name], keys, name)
-        _require(statement["predicate"]["version"] == version, f"{name}: it is about another version")
+        about = statement["predicate"]["version"]
+        _require(about == name.split("/")[2], f"{name}: it is about another version")
         for one in statement["subject"]:
             holds(one["name"], one["digest"]["sha256"])
-        yield f"signed by {signer}: {len(statement['subject'])} objects of the version ({name.rpartition('/')[2][:10]})"
+        yield f"signed by {signer}: {len(statement['subject'])} objects of {about} ({name.rpartition('/')[2][:10]})"
     if trusted is None and signers:
         yield "the keys are those that the pack itself brings: compare them with a list from elsewhere (--trusted)"
 
@@ -232,7 +260,7 @@ def check(read: zipfile.ZipFile, trusted: Keys | None) -> Iterator[str]:
 def _facts(record: Found, body: Found, decided: Found, config: Found, fit: Found, snapshot: Found) -> Iterator[str]:
     actor = ", ".join(f"{name} {value}" for name, value in sorted(body["actor"].items()))
     yield f"version: {record['id']}, as of {record['as_of']}, fitted by {record['candidate']} ({record['estimator']})"
-    yield f"decided: {body['outcome']} on {decided['at']}, event {decided['number']}, by {actor}"
+    yield f"decided: {body['version']} {body['outcome']} on {decided['at']}, event {decided['number']}, by {actor}"
     yield f"because: {body['reason']}"
     yield f"approval: {json.dumps(body['approval'], sort_keys=True) if body.get('approval') else 'no person was asked'}"
     yield f"measured: {json.dumps(body['primary'], sort_keys=True)}"

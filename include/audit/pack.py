@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -15,8 +15,11 @@ from include.registry.history.version_details import VersionDetails, version_det
 from include.registry.ledger import Ledger
 from include.registry.statements import golden_folder, statement_key
 from include.registry.version_states import Decision, VersionState
+from include.registry.versions import Version, fit_of
 from include.signing.deployment import trusted_keys
 from include.storage.content import canonical_json
+from include.storage.log import Entry
+from include.training.fit_record import FitRecord
 from include.training.provenance import listed_code
 
 _SCRIPT = Path(__file__).with_name("offline_check.py")
@@ -44,7 +47,7 @@ def make_pack(ledger: Ledger, version: str, *, whole: bool = False) -> bytes:
     Raises
     ------
     RegistryError
-        When nothing was decided on the version, or only on the one that it rebuilds.
+        When nothing was decided on the version.
     ObjectMissing, ObjectCorrupt, SignatureRefused
         When what is on record is not sound; a pack of it is not made.
     """
@@ -55,13 +58,6 @@ def make_pack(ledger: Ledger, version: str, *, whole: bool = False) -> bytes:
             f"Nothing was decided on {version} yet.",
             expected="a version that the gate ruled on",
             where=ledger.store.url,
-        )
-    if standing.rebuild_of is not None:
-        raise RegistryError(
-            f"{version} was put in the place of {standing.rebuild_of} by a rebuild, and nothing else was decided on it.",
-            expected="a version that the gate ruled on",
-            where=ledger.store.url,
-            remedy=f"make the pack of {standing.rebuild_of}, whose decision it has; the rebuild's report says how their predictions agree",
         )
     ledger.statement(version)
     told = version_details(ledger.store, ledger.model, standing)
@@ -85,14 +81,35 @@ def _trusted() -> bytes:
 
 
 def _keys(ledger: Ledger, standing: VersionState, decision: Decision, told: VersionDetails) -> Iterator[str]:
-    model, version, fit = ledger.model, told.version, told.fit
-    last = standing.decided
+    model, last = ledger.model, standing.decided
     assert last is not None  # noqa: S101 (decided)
-    heads = set(ledger.store.list(f"{model}/heads/"))
-    for entry in ledger.entries()[: last + 1]:
+    heads, entries = set(ledger.store.list(f"{model}/heads/")), ledger.entries()[: last + 1]
+    for entry in entries:
         yield f"{model}/ledger/{entry.number:08d}.json"
         if (head := f"{model}/heads/{entry.number:08d}-{entry.digest}.json") in heads:
             yield head
+    yield from _of_version(ledger, told.version, told.fit, decision)
+    for rebuilt in _rebuilds(entries, standing.version):
+        yield f"{model}/reproductions/{rebuilt.body['proof']}.json"
+        original = ledger.version(rebuilt.body["rebuild_of"])
+        yield from _of_version(ledger, original, fit_of(ledger.store, original), decision)
+    yield f"{model}/configs/{decision.config}.json"
+    if decision.evidence is not None:
+        yield f"{model}/evidence/{decision.evidence}.json"
+
+
+def _rebuilds(entries: Sequence[Entry], version: str) -> Iterator[Entry]:
+    """Yield the rebuilds, the newest first, by which a version has the decision of another one."""
+    for entry in reversed(entries):
+        if entry.body["version"] == version and entry.kind == "decided":
+            return
+        if entry.body["version"] == version and entry.kind == "rebuilt":
+            yield entry
+            version = entry.body["rebuild_of"]
+
+
+def _of_version(ledger: Ledger, version: Version, fit: FitRecord, decision: Decision) -> Iterator[str]:
+    model = ledger.model
     for evidence in {None, decision.evidence}:
         if ledger.store.exists(key := statement_key(model, version.id, evidence)):
             yield key
@@ -103,10 +120,8 @@ def _keys(ledger: Ledger, standing: VersionState, decision: Decision, told: Vers
     yield f"{model}/code/{fit.code}.json"
     for digest in listed_code(ledger.store, model, fit.code).values():
         yield f"{model}/code/{digest}.py"
-    for config in {decision.config, fit.config} - {None}:
-        yield f"{model}/configs/{config}.json"
-    if decision.evidence is not None:
-        yield f"{model}/evidence/{decision.evidence}.json"
+    if fit.config is not None:
+        yield f"{model}/configs/{fit.config}.json"
 
 
 def _rows(ledger: Ledger, told: VersionDetails) -> Iterator[str]:

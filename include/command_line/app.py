@@ -187,6 +187,27 @@ def copy(
 
 
 @app.command()
+def mirror(
+    models: Annotated[list[str] | None, typer.Argument(help="The models; all that are declared if left out.")] = None,
+) -> None:
+    """Show in the MLflow server of RATCHET_MLFLOW what the ledgers say. Ends with 1 if a version can't be shown."""
+    from include.command_line.store import store_of_settings
+    from include.config.load import load_models
+    from include.mirror.mlflow_mirror import mirror as mirror_model
+    from include.registry.ledger import Ledger
+
+    wrong = 0
+    for name in models or [model.name for model in load_models(Settings.from_environment().models)[0]]:
+        done = mirror_model(ledger_queries.ledger_of(name) if models else Ledger(store_of_settings(), name))
+        typer.echo(f"{name}: {done.written} versions brought up to date; the alias names {done.champion or 'nothing'}")
+        for version, reason in done.wrong.items():
+            typer.echo(f"{name}: {version} can't be shown: {reason}")
+        wrong += len(done.wrong)
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
 def tidy(
     model: Model,
     remove: Annotated[

@@ -260,6 +260,7 @@ TASKS: frozenset[str] = frozenset(
         "evaluate",
         "gate",
         "ingest",
+        "mirror",
         "keep_champion",
         "promote",
         "reconsider",

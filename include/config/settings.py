@@ -41,6 +41,12 @@ class Settings:
     """``RATCHET_SIGNING_CONNECTION``: the Airflow connection whose password is that key, for tasks."""
     anchors: tuple[str, ...] = ()
     """``RATCHET_ANCHORS``: where the newest signed head of each ledger is remembered, out of reach of the store's writers: ``file:///folder``, ``s3://bucket/prefix`` or ``variable://prefix`` (Airflow variables, for tasks), with blanks between several."""
+    mlflow: str | None = None
+    """``RATCHET_MLFLOW``: the address of an MLflow server, such as ``http://mlflow:5000``, in which every version is shown as a run; nothing is mirrored if unset."""
+    mlflow_connection: str | None = None
+    """``RATCHET_MLFLOW_CONNECTION``: the Airflow connection with login and password for it, or with a token as password alone, for tasks; MLflow's own variables (``MLFLOW_TRACKING_USERNAME``, ...) if unset."""
+    mlflow_name: str = "{model}"
+    """``RATCHET_MLFLOW_NAME``: the name of a registered model there, such as ``staging-{model}`` where several deployments share the server."""
 
     stages: tuple[tuple[str, str], ...] = ()
     """``RATCHET_STAGES``: the stores of other stages that champions may be sent to, by name: ``staging=s3://bucket/staging production=s3://other/prefix``."""
@@ -109,6 +115,21 @@ class Settings:
                 expected="RATCHET_TRUSTED_KEYS beside any of RATCHET_SIGNING_KEY, RATCHET_SIGNING_CONNECTION, RATCHET_ANCHORS",
                 remedy="name the file of trusted public keys; docs/security.md tells how to make it",
             )
+        mlflow, mlflow_name = os.environ.get("RATCHET_MLFLOW"), os.environ.get("RATCHET_MLFLOW_NAME") or "{model}"
+        if mlflow and not re.fullmatch(r"https?://[^\s@]+", mlflow):
+            raise ConfigError(
+                "The address of MLflow is not understood.",
+                expected="http://host:port or https://host, without a user or a password",
+                where="environment variable RATCHET_MLFLOW",
+                remedy="put login and password in a connection, and name it by RATCHET_MLFLOW_CONNECTION",
+            )
+        if mlflow_name.count("{model}") != 1 or not re.fullmatch(r"[\w .-]+", mlflow_name.replace("{model}", "x")):
+            raise ConfigError(
+                "The name of models in MLflow is not understood.",
+                expected="a text with {model} in it once, such as staging-{model}",
+                found=mlflow_name,
+                where="environment variable RATCHET_MLFLOW_NAME",
+            )
         return cls(
             store=store,
             store_connection=os.environ.get("RATCHET_STORE_CONNECTION") or None,
@@ -121,6 +142,9 @@ class Settings:
             signing_key=Path(key) if key else None,
             signing_connection=connection or None,
             anchors=tuple((anchors or "").split()),
+            mlflow=mlflow or None,
+            mlflow_connection=os.environ.get("RATCHET_MLFLOW_CONNECTION") or None,
+            mlflow_name=mlflow_name,
             stages=tuple((name, url) for name, _, url in stages),
         )
 

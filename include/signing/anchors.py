@@ -73,7 +73,7 @@ class FileAnchor:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / ".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if number <= _number(self.newest(model)):
+                if number <= number_of(self.newest(model)):
                     return  # another writer, who came later, was faster
                 part = self.folder / f".{model}.part"
                 with part.open("wb") as file:
@@ -95,8 +95,14 @@ class FileAnchor:
             ) from error
 
 
-def _number(envelope: bytes | None) -> int:
-    """Return the number of a head that was kept; -1 of what can't be read, which whoever asks is told."""
+def number_of(envelope: bytes | None) -> int:
+    """Return the number of a head that was kept; -1 of what can't be read, which whoever asks is told.
+
+    Parameters
+    ----------
+    envelope : bytes or None
+        As an anchor keeps it; its signature is not looked at here.
+    """
     try:
         return int(json.loads(base64.b64decode(json.loads(envelope or b"{}")["payload"]))["number"])
     except (ValueError, KeyError, TypeError):

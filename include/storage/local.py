@@ -32,7 +32,7 @@ class LocalStore:
 
     A body is written to a file of its own, synced, and then linked under its key: link(2) is atomic and refuses a name that
     is taken, on local file systems and on NFS. A process killed at any point leaves at most a file that is no object, which
-    a later write removes. Symbolic links below the folder are refused: they could lead out of it.
+    a later write removes. Files can be read by their owner alone, and by the group of a folder that it may write to. Symbolic links below the folder are refused: they could lead out of it.
 
     Parameters
     ----------
@@ -52,6 +52,7 @@ class LocalStore:
         path = Path(self._path(key))
         source: BinaryIO = io.BytesIO(body) if isinstance(body, bytes) else body.open("rb")
         with source, self._answering(key):
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             won = not path.exists() and self._link(source, path)
             if path.is_dir():
@@ -155,7 +156,7 @@ class LocalStore:
         writing.mkdir(exist_ok=True)
         part = writing / secrets.token_hex(16)
         try:
-            with part.open("xb") as file:
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode()), "wb") as file:
                 shutil.copyfileobj(source, file, 1 << 20)
                 file.flush()
                 os.fsync(file.fileno())
@@ -166,6 +167,11 @@ class LocalStore:
         finally:
             part.unlink(missing_ok=True)
         return True
+
+    def _mode(self) -> int:
+        """Return who may read a new file: its owner alone, and the group where it may write to the store's folder."""
+        shared = self.root.stat().st_mode & 0o020
+        return 0o660 if shared else 0o600
 
     @contextlib.contextmanager
     def _answering(self, key: str) -> Iterator[None]:

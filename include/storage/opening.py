@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -10,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 from include.errors import ConfigError
 from include.storage.local import LocalStore
 from include.storage.store import PrunableStore
+
+_PLAIN = "RATCHET_STORE_PLAIN_HTTP"
 
 
 def open_store(url: str, *, s3_client: Callable[[], Any] | None = None) -> PrunableStore:
@@ -25,16 +30,19 @@ def open_store(url: str, *, s3_client: Callable[[], Any] | None = None) -> Pruna
     Raises
     ------
     ConfigError
-        When ``url`` is neither.
+        When ``url`` is neither, or the server would be spoken to in plain text over a network.
     """
     parts = urlsplit(url)
     if not (parts.query or parts.fragment):
         if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
             return LocalStore(Path(unquote(parts.path)))
         if parts.scheme == "s3" and parts.netloc:
-            from include.storage.probe import ProbedS3Store
+            from include.storage.probe import Encryption, ProbedS3Store
 
-            return ProbedS3Store((s3_client or _client)(), parts.netloc, parts.path.strip("/"))
+            client = (s3_client or _client)()
+            require_tls(client.meta.endpoint_url)
+            prefix, encryption = parts.path.strip("/"), Encryption.from_environment()
+            return ProbedS3Store(client, parts.netloc, prefix, encryption=encryption)
     raise ConfigError(
         "the store's address can't be used",
         expected="file:///absolute/folder or s3://bucket/prefix",
@@ -49,3 +57,34 @@ def _client() -> Any:
     from botocore.config import Config
 
     return boto3.client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10))
+
+
+def require_tls(address: str) -> None:
+    """Raise `ConfigError` if objects would go to an S3 server in plain text over a network.
+
+    Permitted are this machine, and the hosts that ``RATCHET_STORE_PLAIN_HTTP`` names, separated by commas or blanks.
+
+    Parameters
+    ----------
+    address : str
+        The server's, as ``https://host`` or ``http://host:port``.
+    """
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or _is_this_machine(host):
+        return
+    if host not in re.split(r"[,\s]+", os.environ.get(_PLAIN, "")):
+        raise ConfigError(
+            "The store would be spoken to in plain text.",
+            expected="an address that begins with https://",
+            found=f"{parts.scheme}://{host}",
+            where="the endpoint of the S3 client: `endpoint_url` of the connection, or AWS_ENDPOINT_URL_S3",
+            remedy=f"give the server a certificate. Where nobody else can listen, as between containers of one machine: {_PLAIN}={host}",
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,15 +1,19 @@
-"""Whether an S3 server keeps the promise that the ledger stands on: of racing conditional writes, one wins."""
+"""Whether an S3 server keeps the promise that the ledger stands on, of racing conditional writes one wins, and encrypts as it is asked to."""
 
 from __future__ import annotations
 
 import logging
+import os
+import re
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from include.errors import StoreUnfit
-from include.storage.content import canonical_json
+from include.errors import ConfigError, ObjectMissing, StoreUnfit
+from include.storage.content import canonical_json, digest_json
 from include.storage.s3 import S3Store
 
 log = logging.getLogger(__name__)
@@ -18,6 +22,72 @@ ROUNDS = 4
 RACERS = 8  # fewer than the connections that a client keeps, so that all of them really race
 # No model's name starts with an underscore.
 MARKER = "_store/conditional-put.json"
+_ENCRYPTION = "RATCHET_STORE_ENCRYPTION"
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """What an S3 server is to encrypt objects with.
+
+    Attributes
+    ----------
+    algorithm : str
+        ``AES256`` (SSE-S3) or ``aws:kms`` (SSE-KMS).
+    key : str or None
+        The key's id or ARN for SSE-KMS; the account's own if None.
+    """
+
+    algorithm: str
+    key: str | None = None
+
+    @classmethod
+    def from_environment(cls) -> Encryption | None:
+        """Return what ``RATCHET_STORE_ENCRYPTION`` asks for; None if it is unset.
+
+        Raises
+        ------
+        ConfigError
+        """
+        wanted = os.environ.get(_ENCRYPTION)
+        if not wanted:
+            return None
+        found = re.fullmatch(r"(AES256)|(aws:kms)(?:/(\S+))?", wanted)
+        if found is None:
+            raise ConfigError(
+                "How the store is to be encrypted is not understood.",
+                expected="AES256, aws:kms, or aws:kms/ and a key's id or ARN",
+                found=wanted,
+                where=f"environment variable {_ENCRYPTION}",
+            )
+        return cls(found[1] or found[2], found[3])
+
+    @property
+    def put(self) -> dict[str, str]:
+        """The arguments of a put."""
+        named = {} if self.key is None else {"SSEKMSKeyId": self.key}
+        return {"ServerSideEncryption": self.algorithm, **named}
+
+    def require(self, head: dict[str, Any], where: str) -> None:
+        """Raise `StoreUnfit` unless a server says of an object that it is encrypted like this.
+
+        Parameters
+        ----------
+        head : dict
+            What ``head_object`` returned.
+        where : str
+            The store and the object, for the message.
+        """
+        algorithm, key = head.get("ServerSideEncryption"), head.get("SSEKMSKeyId")
+        # A server names a key by its ARN, of which the id is the end.
+        named = self.key is None or (key is not None and re.split("[:/]", key)[-1] == re.split("[:/]", self.key)[-1])
+        if algorithm != self.algorithm or not named:
+            raise StoreUnfit(
+                "This S3 server does not encrypt what it is given as it is asked to.",
+                expected=f"{self.algorithm}{f' with key {self.key}' if self.key else ''}",
+                found=f"{algorithm or 'no encryption'}{f' with key {key}' if key else ''}",
+                where=where,
+                remedy=f"use a server that encrypts, look at the bucket's own encryption, or unset {_ENCRYPTION}",
+            )
 
 
 class ProbedS3Store(S3Store):
@@ -41,14 +111,26 @@ class ProbedS3Store(S3Store):
         Raises
         ------
         StoreUnfit
-            When the server let more than one writer of a key win.
+            When the server let more than one writer of a key win, or does not encrypt as it is asked to.
         """
         if self._fit:
             return
         if not self.exists(MARKER):
             self._probe()
             super().put_if_absent(MARKER, canonical_json({"racers": RACERS, "rounds": ROUNDS}))
+        if self.encryption is not None:
+            self._require_encrypted(self.encryption)
         self._fit = True
+
+    def _require_encrypted(self, encryption: Encryption) -> None:
+        """Look, in each process, at an object that was put with the setting: what a server did once it may do no more."""
+        key = f"_store/encrypted-{digest_json(encryption.put)[:12]}.json"
+        try:
+            head = self.head(key)
+        except ObjectMissing:
+            super().put_if_absent(key, canonical_json(encryption.put))
+            head = self.head(key)
+        encryption.require(head, f"{self.url} at {self.client.meta.endpoint_url}: {key}")
 
     def _probe(self) -> None:
         name = secrets.token_hex(8)

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -23,6 +23,9 @@ from botocore.exceptions import (
 
 from include.errors import ObjectCorrupt, ObjectMissing, StoreError, StoreUnavailable
 from include.storage.store import StoredObject, check_key, check_prefix, is_key
+
+if TYPE_CHECKING:
+    from include.storage.probe import Encryption
 
 _CONFLICTS = 8  # answers 409 in a row before giving up: about six seconds
 _PASSING = {
@@ -45,14 +48,17 @@ class S3Store:
         the key is taken, so a True can come back as False but never the other way round; see `ObjectStore.put_if_absent`.
     bucket, prefix : str
         An object's name in the bucket is ``<prefix>/<key>``; the prefix may be empty.
+    encryption : Encryption, optional
+        What the server is asked to encrypt each object with; the bucket's own default if left out.
     """
 
     parallel = 10  # the connections that a botocore client keeps unless told otherwise
 
-    def __init__(self, client: Any, bucket: str, prefix: str = "") -> None:
+    def __init__(self, client: Any, bucket: str, prefix: str = "", *, encryption: Encryption | None = None) -> None:
         check_prefix(prefix)
         self.client = client
         self.bucket = bucket
+        self.encryption = encryption
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._folder = f"{prefix.rstrip('/')}/" if prefix else ""
 
@@ -72,6 +78,7 @@ class S3Store:
                         Body=source,
                         IfNoneMatch="*",
                         ChecksumSHA256=checksum,
+                        **({} if self.encryption is None else self.encryption.put),
                     )
                 except ClientError as error:
                     status = _status(error)
@@ -108,6 +115,13 @@ class S3Store:
         except ObjectMissing:
             return False
         return True
+
+    def head(self, key: str) -> dict[str, Any]:
+        """Return what the server says of an object; raises `ObjectMissing`."""
+        check_key(key)
+        with self._answering(key):
+            answer: dict[str, Any] = self.client.head_object(Bucket=self.bucket, Key=self._folder + key)
+            return answer
 
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         """Yield the keys that start with ``prefix``, ascending, those greater than ``after`` if it is given."""

@@ -18,6 +18,7 @@ from ratchet_operators.deliver import Deliver
 from ratchet_operators.evaluate import Evaluate
 from ratchet_operators.gate import Gate
 from ratchet_operators.ingest import Ingest
+from ratchet_operators.mirror import add_mirror
 from ratchet_operators.monitor import Monitor, ReconsiderMatured
 from ratchet_operators.promote import KeepChampion, Promote
 from ratchet_operators.reconsider import DecideAgain, Reconsider
@@ -62,6 +63,7 @@ __all__ = [
     "Tidy",
     "Train",
     "Withdraw",
+    "add_mirror",
     "assign_resources",
     "audit_form",
     "audit_schedule",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias
 
+from ratchet_operators.lineage import Lineage, LineageDataset
 from ratchet_operators.operator import RatchetOperator
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class ChampionOperator(RatchetOperator):
         change = own_change(ledger.entries(fresh=False), self.actor(context))
         if change is None:
             return None
+        place = f"{ledger.store.url}/{ledger.model}"
+        self.lineage = Lineage(
+            (LineageDataset(f"{place}/fits"),), (LineageDataset(f"{place}/champion", version=change.version),)
+        )
         extra: dict[str, Any] = {
             "version": change.version,
             "before": change.before,

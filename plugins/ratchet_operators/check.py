@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratchet_operators.lineage import Lineage, rows_of
 from ratchet_operators.links import PageLink
 from ratchet_operators.operator import RatchetOperator
 
@@ -24,14 +25,20 @@ class Check(RatchetOperator):
     def work(self, context: Context) -> dict[str, Any]:
         """Return what was handed over, with the snapshot left after quarantine."""
         from include.data.quality.check import check
+        from include.data.quality.check_report import load_report
         from include.data.snapshots import Snapshot
         from include.errors import QualityError
 
         config, store = self.config, self.open_store()
+        snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
         try:
-            report = check(store, config, self.folder, Snapshot.load(store, config.name, self.handed["snapshot"]))
+            report = check(store, config, self.folder, snapshot)
         except QualityError as error:
             self.page = f"{config.name}/checks/{error.page}"
+            found = load_report(store, config.name, error.report)
+            self.lineage = Lineage(rows_of(store, snapshot, found["checks"]))
             raise
+        found = load_report(store, config.name, report.report)
+        self.lineage = Lineage(rows_of(store, snapshot, found["checks"]))
         self.page = f"{config.name}/checks/{report.page}"
         return {**self.handed, "snapshot": report.snapshot, "report": report.report}

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from include.errors import ConfigError, StoreUnavailable
+from include.signing.anchors import number_of
 from include.signing.deployment import AirflowSide
 
 
@@ -78,33 +79,72 @@ def signing_pem(connection: str) -> bytes:
     return str(password).replace("\\n", "\n").encode()
 
 
+def credentials_of(connection: str) -> tuple[str, str]:
+    """Return login and password of an Airflow connection; an empty login says that the password is a token.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such connection, or it has no password.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        found = BaseHook.get_connection(connection)
+    except AirflowNotFoundException:
+        found = None
+    if found is None or not found.password:
+        raise ConfigError(
+            f"There is no Airflow connection {connection} with a password.",
+            expected="a connection of any type with login and password, or a token as password alone",
+            where="RATCHET_MLFLOW_CONNECTION",
+            remedy=f"set AIRFLOW_CONN_{connection.upper()}, or make the connection in Airflow",
+        )
+    return found.login or "", str(found.password)
+
+
 class VariableAnchor:
-    """The newest signed heads as Airflow variables, one a model; writable for Airflow's tasks and not for the store's writers."""
+    """The newest signed heads as Airflow variables, two a model; writable for Airflow's tasks and not for the store's writers.
+
+    A variable can't be compared and set at once. So events of even and of odd number have one each: of two tasks that write at
+    the same time, the slower one does not overwrite what the other, which wrote the next event, remembers.
+    """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self.where = f"Airflow variable {prefix}_<model>"
+        self.where = f"Airflow variable {prefix}_<model>, {prefix}_<model>_odd"
 
     def newest(self, model: str) -> bytes | None:
-        """Return the model's variable, if there is one."""
-        from airflow.sdk import Variable
-
-        kept = Variable.get(f"{self._prefix}_{model}", default=None)
-        return None if kept is None else str(kept).encode()
+        """Return the newer one of the model's variables, if there is any."""
+        kept = [one for even in (True, False) if (one := self._kept(model, even=even)) is not None]
+        return max(kept, key=number_of, default=None)
 
     def keep(self, model: str, number: int, envelope: bytes) -> None:
-        """Set the model's variable."""
+        """Set the model's variable for such numbers, unless it holds a newer head."""
         from airflow.sdk import Variable
         from airflow.sdk.exceptions import AirflowRuntimeError
 
+        even = number % 2 == 0
+        if number <= number_of(self._kept(model, even=even)):
+            return
         try:
             Variable.set(
-                f"{self._prefix}_{model}", envelope.decode(), description="Newest signed head of a Ratchet ledger"
+                self._name(model, even=even), envelope.decode(), description="Newest signed head of a Ratchet ledger"
             )
         except (AirflowRuntimeError, ImportError, AttributeError) as error:  # only tasks may
             raise StoreUnavailable(
                 "an Airflow variable can't be set", found=type(error).__name__, where=self.where
             ) from error
+
+    def _kept(self, model: str, *, even: bool) -> bytes | None:
+        from airflow.sdk import Variable
+
+        kept = Variable.get(self._name(model, even=even), default=None)
+        return None if kept is None else str(kept).encode()
+
+    def _name(self, model: str, *, even: bool) -> str:
+        return f"{self._prefix}_{model}" if even else f"{self._prefix}_{model}_odd"
 
 
 def variable_anchor(prefix: str) -> VariableAnchor | None:

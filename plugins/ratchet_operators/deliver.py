@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 
 from ratchet_operators.connections import AirflowConnections
+from ratchet_operators.lineage import Lineage, LineageDataset, SqlStatement
 from ratchet_operators.operator import RatchetOperator, now
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ class Deliver(RatchetOperator):
         from include.scoring.publication import name_of
 
         (place,) = Score.model_validate({"deliver": [self.place]}).deliver
+        store = self.open_store()
         done = deliver(
-            self.open_store(),
+            store,
             self.config,
             place,
             Window.from_json(self.handed),
@@ -50,6 +52,13 @@ class Deliver(RatchetOperator):
             "rows_changed": done.rows,
             "superseded": [f"{name_of(one.interval)} {one.version}" for one in done.superseded],
         }
+        manifest = done.manifest
+        scores = LineageDataset(f"{store.url}/{self.config.name}/scores", rows=manifest.rows, version=manifest.scores)
+        if place.kind == "files":
+            self.lineage = Lineage((scores,), (LineageDataset(place.path),))
+        else:
+            into = SqlStatement(place.connection, f"INSERT INTO {place.table} SELECT 1")
+            self.lineage = Lineage((scores,), statements=(into,))
         context["outlet_events"][delivered_asset(self.config.name)].extra = dict(facts)
         return facts
 

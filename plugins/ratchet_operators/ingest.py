@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,6 +13,7 @@ from include.config.model import ModelConfig
 from include.errors import NotYetThere
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.declarations import upstream_assets
+from ratchet_operators.lineage import rows_of, source_of
 from ratchet_operators.monitor import alarm_asset
 from ratchet_operators.notify import News
 from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator, as_of, began, now
@@ -88,10 +90,10 @@ class Ingest(Waits):
         from include.data.ingestion.ingest import ingest
         from include.storage.content import to_iso
 
-        config, params = self.config, context["params"]
+        config, params, store = self.config, context["params"], self.open_store()
         instant, asked = self._stand(context)
         snapshot = ingest(
-            self.open_store(),
+            store,
             config,
             self.folder,
             as_of=instant,
@@ -100,6 +102,7 @@ class Ingest(Waits):
             connections=AirflowConnections(),
             wait=True,
         )
+        self.lineage = replace(source_of(config, self.folder), outputs=rows_of(store, snapshot))
         rows = sum(pinned.rows for pinned in snapshot.partitions)
         report_rows(config.name, rows)
         return {

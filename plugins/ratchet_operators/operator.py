@@ -14,11 +14,13 @@ from airflow.sdk.exceptions import AirflowFailException
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError, QualityError, RatchetError, SchemaChanged, SourceError, StoreUnavailable
+from ratchet_operators.lineage import Lineage
 from ratchet_operators.notify import News
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from include.registry.ledger import Ledger
@@ -48,6 +50,9 @@ class RatchetOperator(BaseOperator):
     news: News | tuple[News, ...] | None = None
     """What a task has to tell the people whom its model names, set while it runs."""
 
+    lineage: Lineage | None = None
+    """What a task read and wrote, set while it runs."""
+
     def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
@@ -67,6 +72,10 @@ class RatchetOperator(BaseOperator):
             page = f"ratchet/{page}" if (page := getattr(self, "page", None)) else None
             self.news = News("refused" if isinstance(error, _REFUSED) else "alarm", error.message, page=page)
             raise AirflowFailException(error.message).with_traceback(error.__traceback__) from None
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Return what the task read and wrote; asked for by Airflow's provider of OpenLineage, where it is installed."""
+        return None if self.lineage is None else self.lineage.to_openlineage()
 
     @abstractmethod
     def work(self, context: Context) -> Any:

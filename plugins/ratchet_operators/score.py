@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
@@ -9,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.ingest import Waits
+from ratchet_operators.lineage import Lineage, LineageDataset, rows_of, source_of
 from ratchet_operators.operator import RatchetOperator, as_of, began, now
 
 if TYPE_CHECKING:
@@ -24,8 +26,9 @@ class IngestInterval(Waits):
 
         config = self.config
         interval = interval_at(config, as_of(context, config))
+        store = self.open_store()
         snapshot = ingest_interval(
-            self.open_store(),
+            store,
             config,
             self.folder,
             interval,
@@ -33,6 +36,7 @@ class IngestInterval(Waits):
             started=began(context),
             connections=AirflowConnections(),
         )
+        self.lineage = replace(source_of(config, self.folder), outputs=rows_of(store, snapshot))
         return {"config": self.identity, "snapshot": snapshot.digest, **interval.to_json()}
 
 
@@ -66,6 +70,9 @@ class Score(RatchetOperator):
             "rows": published.rows,
             "out_of_domain": published.outside,
         }
+        champion = LineageDataset(f"{store.url}/{config.name}/champion", version=published.version)
+        scores = LineageDataset(f"{store.url}/{config.name}/scores", rows=published.rows, version=published.scores)
+        self.lineage = Lineage((*rows_of(store, snapshot), champion), (scores,))
         context["outlet_events"][scores_asset(config.name)].extra = dict(facts)
         return {**self.handed, **facts, "scores": published.scores}
 

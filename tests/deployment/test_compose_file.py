@@ -89,6 +89,16 @@ def test_settings_of_every_set_up_are_in_one_place() -> None:
         assert not set(service["environment"]) & set(shared)
 
 
+def test_what_signs_and_who_is_trusted_reaches_every_process_that_reads_a_ledger() -> None:
+    read, write = ("RATCHET_TRUSTED_KEYS", "RATCHET_ANCHORS"), ("RATCHET_SIGNING_KEY", "RATCHET_SIGNING_CONNECTION")
+    for name, service in SERVICES.items():
+        told = service.get("environment", {})
+        if "RATCHET_STORE" in told:
+            wanted = (*read, *write) if name in AIRFLOW else read
+            assert {one: told.get(one) for one in wanted} == {one: f"${{{one}:-}}" for one in wanted}, name
+            assert any(volume.startswith("secrets:/opt/airflow/secrets") for volume in service["volumes"]), name
+
+
 def test_a_worker_lets_its_tasks_end() -> None:
     assert AIRFLOW["airflow-worker"]["stop_grace_period"] == "${WORKER_GRACE:-10m}"
 

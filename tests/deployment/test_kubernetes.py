@@ -59,7 +59,8 @@ def test_the_store_is_one_that_pods_share_and_its_connection_comes_from_a_secret
 def test_every_secret_that_is_named_is_made_on_the_page_and_none_is_in_the_file() -> None:
     named = {secret["secretName"] for secret in VALUES["secret"]} | {VALUES["data"]["metadataSecretName"]}
     named |= {value for name, value in VALUES.items() if name.endswith("SecretName")}
-    assert set(re.findall(r"create secret generic (\S+)", PAGE)) == named
+    # That of the signing key is asked for only by who signs.
+    assert set(re.findall(r"create secret generic (\S+)", PAGE)) == named | {"ratchet-signing"}
     text = (ROOT / "kubernetes" / "values.yaml").read_text()
     assert "://" not in re.sub(
         r"s3://your-bucket|https://airflow\.example\.com|postgresql\+psycopg2://\.{3}", "", text
@@ -173,3 +174,21 @@ def test_the_servers_pods_have_no_rights_to_spare_and_scale() -> None:
     assert scaled["minReplicas"] > SERVING["PodDisruptionBudget"]["spec"]["minAvailable"]
     labels = SERVING["Deployment"]["spec"]["template"]["metadata"]["labels"]
     assert SERVING["Service"]["spec"]["selector"] == labels
+
+
+def test_signing_is_switched_on_by_values_alone_and_reaches_pods_and_the_server() -> None:
+    server = next(yaml.safe_load_all((ROOT / "kubernetes" / "serving.yaml").read_text()))["spec"]["template"]["spec"]
+    (serving,) = server["containers"]
+    told = {one["name"]: one["value"] for one in serving["env"]}
+    names = {"RATCHET_TRUSTED_KEYS", "RATCHET_SIGNING_KEY", "RATCHET_SIGNING_CONNECTION", "RATCHET_ANCHORS"}
+    assert {ENVIRONMENT[name] for name in names} == {""} and {"RATCHET_TRUSTED_KEYS", "RATCHET_ANCHORS"} <= set(told)
+    (file,) = set(re.findall(r"`(/\S+/keys\.json)`", PAGE))
+    for mounts, volumes in (
+        (VALUES["volumeMounts"], VALUES["volumes"]),
+        (serving["volumeMounts"], server["volumes"]),
+    ):
+        (mount,) = (one for one in mounts if one["mountPath"] == file.rpartition("/")[0])
+        (volume,) = (one for one in volumes if one["name"] == mount["name"])
+        assert mount["readOnly"] is True
+        assert volume["configMap"] == {"name": "ratchet-trusted-keys", "optional": True}
+    assert "create configmap ratchet-trusted-keys --from-file=keys.json" in PAGE

@@ -24,6 +24,7 @@ ROOMS = [
     "registry",
     "scoring",
     "audit",
+    "mirror",
     "stages",
     "monitoring",
     "retention",

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 from chain_run import NOW, declare, month, run_chain
 
-from include.audit.pack import make_pack
 from include.config.load import load_model
 from include.data.windows import Window
 from include.errors import LibrariesChanged, NotReproduced, RegistryError
@@ -113,15 +112,6 @@ def test_a_rebuilt_version_has_the_place_and_the_decision_of_its_original_and_ve
     change = list(champion_changes(world.ledger.entries()))[-1]
     assert (change.before, change.version, change.entry.kind) == (champion, done.version, "rebuilt")
     assert world.wrong() == []
-
-
-def test_the_pack_of_a_rebuilt_version_is_that_of_the_version_which_was_decided_on(world: World) -> None:
-    champion = str(world.timeline.champion)
-    rebuilt = str(world.rebuild().version)
-    with pytest.raises(RegistryError, match="nothing else was decided on it") as refused:
-        make_pack(world.ledger, rebuilt)
-    assert champion in str(refused.value.remedy)
-    assert make_pack(world.ledger, champion)
 
 
 def test_repeated_a_rebuild_is_refused_and_nothing_more_is_on_record(world: World) -> None:

@@ -139,13 +139,13 @@ def test_a_model_on_a_table_is_trained_scored_and_reproduced_after_the_table_wen
     home = tmp_path / "parcels"
     plain = declare(home, parcels())
     store, lake = LocalStore(tmp_path / "store"), LocalStore(tmp_path / "lake")
-    run_chain(store, plain, home, month(5))
+    run_chain(store, plain, home, month(4))
     other = tmp_path / "other" / "parcels"
     model = declare(other, parcels(), source="{kind: delta, path: orders}")
     for file in ("source.py", "rows.parquet"):
         (other / file).unlink()
     write(other / "orders", parcels())
-    done = run_chain(lake, model, other, month(5))
+    done = run_chain(lake, model, other, month(4))
     fits = {key: body for key, body in objects(lake).items() if "/models/" in key}
     assert fits == {key: body for key, body in objects(store).items() if "/models/" in key}, "the rows are the same"
     interval = interval_at(model, month(6))
