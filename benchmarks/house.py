@@ -20,6 +20,7 @@ LONG_SIGNATURE = 3
 
 EXCEPTIONS: dict[str, str] = {
     "include/config/names.py": "tables of names and their facts, one line each",
+    "include/config/sections/data.py": "the options of one section of model.yaml, with their texts",
     "include/config/sections/evaluation.py": "the options of one section of model.yaml, with their texts",
     "include/config/sections/training.py": "the options of one section of model.yaml, with their texts",
     "include/training/estimators/registry.py": "most of it is the table of estimators with their search spaces",
@@ -33,8 +34,9 @@ LONGER: dict[str, tuple[int, str]] = {
         280,
         "an audit pack brings this one file as its verifier, so it imports nothing of ours",
     ),
-    "include/command_line/app.py": (560, "the commands, one function each: their options are their documentation"),
+    "include/command_line/app.py": (610, "the commands, one function each: their options are their documentation"),
     "include/config/model.py": (290, "what the sections of one declaration must agree on"),
+    "include/data/ingestion/ingest.py": (260, "the two ways in, and the one way on to a snapshot"),
     "include/data/quality/expectations.py": (310, "the bridge to Great Expectations, a third of it docstrings"),
     "include/data/sources/file_listing.py": (290, "listing on disk and on S3 by one set of rules"),
     "include/data/sources/formats/text.py": (310, "CSV and JSON Lines share how bad values are found and named"),
@@ -49,7 +51,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "include/monitoring/monitor.py": (390, "one look at an interval, from its rows to the log"),
     "include/monitoring/performance/estimated.py": (290, "estimators with their derivation: 180 lines are code"),
     "include/registry/ledger.py": (350, "the operations that write one log: 190 lines are code"),
-    "include/registry/verification.py": (370, "one walk over all that a ledger names"),
+    "include/registry/verification.py": (430, "one walk over all that a ledger names"),
     "include/reproduction/rebuild.py": (280, "one procedure and its report: under 200 lines are code"),
     "include/scoring/delivered_table.py": (260, "one transaction in two dialects of SQL: 180 lines are code"),
     "include/serving/live_versions.py": (310, "loading and swapping the versions that a server answers with"),
@@ -57,6 +59,9 @@ LONGER: dict[str, tuple[int, str]] = {
     "include/serving/protocol/row_schema.py": (315, "the checks of each type of a request's values"),
     "include/signing/heads.py": (270, "one class with its threats in docstrings: 164 lines are code"),
     "include/storage/tombstones.py": (260, "one log of what was removed, with its proof"),
+    "include/training/fit_pipeline.py": (300, "the layers around one fit, each on scores of rows held out"),
+    "include/retention/erase.py": (280, "grown by the last merge: to be parted"),
+    "include/mirror/registered_model.py": (270, "grown by the last merge: to be parted"),
 }
 """Modules that are longer than `MOST_LINES`, how long each may be, and why it is one module."""
 
