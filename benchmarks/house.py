@@ -31,7 +31,7 @@ EXCEPTIONS: dict[str, str] = {
 
 LONGER: dict[str, tuple[int, str]] = {
     "include/audit/offline_check.py": (
-        280,
+        320,
         "an audit pack brings this one file as its verifier, so it imports nothing of ours",
     ),
     "include/command_line/app.py": (610, "the commands, one function each: their options are their documentation"),
@@ -45,7 +45,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "include/monitoring/drift/change_detection.py": (255, "a procedure with its derivation: 140 lines are code"),
     "include/monitoring/drift/data_faults.py": (310, "a list of faults, one function each"),
     "include/monitoring/drift/references.py": (
-        440,
+        490,
         "what a champion's reference keeps, and how it is learned and stored",
     ),
     "include/monitoring/monitor.py": (390, "one look at an interval, from its rows to the log"),
