@@ -3,7 +3,7 @@
 **reconsider** brings in and checks every row that neither the held version nor the champion was fitted on and that has its
 label by now, and measures both on them. **approve** asks a person where the policy says so, and **decide** puts the decision
 on record: promoted, the version is in force from this as-of on.
-**settle** decides again what a backfill had decided against another champion. Whoever schedules on the champion is told when
+**settle** decides again what a backfill had decided against another champion. An asset event of the champion is emitted when
 it changed.
 """
 

@@ -19,7 +19,7 @@
     │       └── NotYetThere    the newest partition has no row yet, and the run may wait for it
     ├── QualityError           a critical expectation failed, or too many rows were set aside
     ├── TrainingError          a candidate can't be fitted, or none could be selected
-    │   └── ClusterUnavailable the Dask cluster did not answer, whatever is fitted
+    │   └── ClusterUnavailable the Dask cluster did not answer
     ├── ModelFileRefused       a model file is damaged or holds a type that is not permitted
     ├── EvaluationError        evidence can't be measured
     ├── RegistryError          an operation on the ledger that the laws do not allow

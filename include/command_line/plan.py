@@ -96,7 +96,7 @@ def _asked(new: ModelConfig, old: ModelConfig) -> str:
         return "gate.approval: nobody is asked any more; the gate alone decides."
     asked = ["that the gate holds", *(["that it would promote"] if policy.when == "always" else [])]
     asked += ["that it rejects or can't compare"] if policy.override else []
-    who = ", ".join(policy.by) or "whoever may edit the DAG"
+    who = ", ".join(policy.by) or "everyone who may edit the DAG"
     backfills = "also in a backfill" if policy.backfills else "but not in a backfill"
     return f"gate.approval: {who} is asked about challengers {' and '.join(asked)}, {backfills}, and has {policy.within} to answer."
 

@@ -1,4 +1,4 @@
-"""The store that commands read, by whatever connection tasks have to it."""
+"""The store that commands read, by the connection that tasks use."""
 
 from __future__ import annotations
 

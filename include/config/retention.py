@@ -21,7 +21,7 @@ class Retention(Section):
     quarantine: Duration | None = None
     """Lists of rows that were set aside, but those of the versions that are kept. Left out: for ever."""
     grace: Duration = Field(default=Duration("7d"))
-    """How long an object is marked before it is removed; whatever needs it meanwhile keeps it. Longer than any task, and at least a day."""
+    """How long an object is marked before it is removed; a task that needs it meanwhile keeps it. Longer than any task, and at least a day."""
     cron: str = "@weekly"
     """A cron expression or a preset, at whose ticks `tidy_<model>` runs."""
     remove: bool = False

@@ -1,4 +1,4 @@
-"""The identity of rows: a digest over columns, types and values, whatever the file that holds them looks like.
+"""The identity of rows: a digest over columns, types and values, independent of the file that holds them.
 
 Files of equal rows differ with the library's version, chunks, encodings and compression; this digest does not.
 """

@@ -54,7 +54,7 @@ class LedgerReader:
         return self._log.read() if fresh or not self._log.known else self._log.known
 
     def has_news(self) -> bool:
-        """Tell in one call of the store, whatever the history, whether there are events beyond those read by this instance."""
+        """Tell in one call of the store, for a history of any length, whether there are events beyond those read by this instance."""
         return self._log.has_more()
 
     def timeline(self, *, recorded_by: datetime | None = None, fresh: bool = True) -> Timeline:

@@ -261,7 +261,7 @@ def _decides_otherwise(then: FitRecord, now: FitRecord, tolerance: float) -> boo
 
 
 def _copy(scratch: ScratchStore, store: ObjectStore) -> None:
-    """Copy what was made, records last: whoever finds a record finds all that it names."""
+    """Copy what was made, records last: a reader of a record finds all that it names."""
     records = ("fits", "versions")
     for key in sorted(scratch.written.list(""), key=lambda key: (key.split("/")[1] in records, key)):
         if not store.put_if_absent(key, scratch.written.get(key)) and key.split("/")[1] not in records:

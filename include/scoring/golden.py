@@ -1,6 +1,6 @@
 """Golden rows: a few raw rows of a version's holdout and what it predicted for them, kept when it is registered.
 
-Whoever loads the version later, on whatever machine and by whatever release, first predicts them again.
+A process that loads the version later, on any machine and by any release, first predicts them again.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _SWITCH_SECONDS = 0.0005
 
 
 def check(names: list[str], settings: Settings, serving: ServingSettings) -> None:
-    """Raise `ConfigError` for whatever would keep every worker from starting."""
+    """Raise `ConfigError` for everything that would keep workers from starting."""
     Access(serving)
     _logger(names, settings, serving)
 

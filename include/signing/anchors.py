@@ -54,7 +54,7 @@ class FileAnchor:
         if lies_in(folder, store):
             raise ConfigError(
                 "An anchor must not lie in the store.",
-                expected="a folder that whoever writes to the store can't write to",
+                expected="a folder that writers of the store can't write to",
                 found=str(folder),
                 where="environment variable RATCHET_ANCHORS",
             )

@@ -1,11 +1,11 @@
-"""Checkpoints of a log: what it held up to some entry, as at most two objects, so that reading costs few calls whatever the history.
+"""Checkpoints of a log: what it held up to some entry, as at most two objects, so that reading costs few calls for a history of any length.
 
-A checkpoint that ends at entry ``n`` holds the entries before ``n``, and is written by whoever has written entry ``n``. It is
+A checkpoint that ends at entry ``n`` holds the entries before ``n``, and is written by the process that has written entry ``n``. It is
 one object with all of them, or one with the newest of them on top of an earlier checkpoint that is one object. The whole is
 written anew once the bytes of such newest parts have come to those of the whole: with ``n`` entries of one size about every
 ``sqrt(2 n)`` entries, so that what is written grows with ``n`` to the power of 1.5 and never with its square.
 
-All this is a cache. Whoever reads takes entry ``n`` itself from the log and believes a checkpoint only if its last entry
+All this is a cache. A reader takes entry ``n`` itself from the log and believes a checkpoint only if its last entry
 is the one that entry ``n`` was written after: a chain of digests up to an entry of the log is that log's chain. What is
 missing, cut, changed or from elsewhere is passed over.
 """
@@ -120,7 +120,7 @@ class Checkpoints:
             checkpoint, newest = Checkpoint(end), newest if self._whole == 0 else pack(entries[:end])
         try:
             self.store.put_if_absent(self.folder + checkpoint.name, newest)
-        except StoreUnavailable as error:  # the entry stands, and whoever reads can do without
+        except StoreUnavailable as error:  # the entry stands, and readers can do without
             log.warning("The log has no new checkpoint: %s", error)
             return
         if not checkpoint.start:

@@ -44,10 +44,10 @@ class Heads(Protocol):
 class Log:
     """Entries 0, 1, 2, ... under ``prefix``, each one object written with put-if-absent.
 
-    Whoever loses the race for a number reads what won and decides again. Entries never change, so an instance reads each
-    one once. Nothing in a log can tell that its newest entries were removed; whoever must know gives ``heads``.
+    A writer that loses the race for a number reads what won and decides again. Entries never change, so an instance reads each
+    one once. Nothing in a log can tell that its newest entries were removed; a reader that must know gives ``heads``.
 
-    Whoever writes an entry also writes a checkpoint of those before it, from which a log of any length is read in few
+    The writer of an entry also writes a checkpoint of those before it, from which a log of any length is read in few
     calls; see `include.storage.checkpoints`. It is a cache that is held against the log's newest entries at every reading.
     """
 
@@ -78,7 +78,7 @@ class Log:
         return self._entries
 
     def has_more(self) -> bool:
-        """Tell in one call of the store, whatever the log's length, whether it has entries beyond those read."""
+        """Tell in one call of the store, for a log of any length, whether it has entries beyond those read."""
         return self.store.exists(self._key(len(self._entries)))
 
     def verify(self) -> tuple[Entry, ...]:

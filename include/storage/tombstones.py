@@ -1,6 +1,6 @@
 """Tombstones: what was removed, or will be, as a log of its own beside the ledger.
 
-An object is marked first, and may be removed from the instant that its mark names. Whoever needs it until then takes the mark
+An object is marked first, and may be removed from the instant that its mark names. A task that needs it until then takes the mark
 back. Which of the two came first is decided by the order of the log, so nobody loses an object that was taken back: bytes go
 only after ``removing`` is on record, on top of a log in which the mark still stands.
 """
@@ -66,7 +66,7 @@ class Tombstone:
     instead: str | None = None
 
     def error(self, where: str) -> ObjectRemoved:
-        """Return the error of whoever needs the object."""
+        """Return the error for a reader of the object."""
         return ObjectRemoved(
             f"An object was removed on {self.at:%Y-%m-%d}: {self.reason}.",
             found=self.key,

@@ -191,7 +191,7 @@ def load_fit(store: ObjectStore, model: str, key: str, digest: str | None = None
 
 
 def read_fit(store: ObjectStore, model: str, key: str, digest: str | None = None) -> tuple[FitRecord, str]:
-    """Return the record of a fit, and the digest of its bytes, by which whatever names the fit pins it.
+    """Return the record of a fit, and the digest of its bytes, by which those who name the fit pin it.
 
     Parameters
     ----------

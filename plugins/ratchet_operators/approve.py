@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
 
 APPROVE, REJECT = "Approve", "Reject"
-_NOTE = "Goes into the ledger beside your name, whatever you answer."
+_NOTE = "Goes into the ledger beside your name, with either answer."
 
 
 class Approve(RatchetOperator, HITLOperator, BranchMixIn):

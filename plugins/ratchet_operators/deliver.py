@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Deliver(RatchetOperator):
-    """Bring an interval's scores to a table or files, and tell whoever schedules on ``x-ratchet://<model>/delivered``.
+    """Bring an interval's scores to a table or files, and emit the asset event of ``x-ratchet://<model>/delivered``.
 
     Parameters
     ----------

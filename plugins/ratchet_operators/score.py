@@ -41,7 +41,7 @@ class IngestInterval(Waits):
 
 
 class Score(RatchetOperator):
-    """Publish the scores of an interval, and tell whoever schedules on ``x-ratchet://<model>/scores``."""
+    """Publish the scores of an interval, and emit the asset event of ``x-ratchet://<model>/scores``."""
 
     def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(model=model, outlets=[scores_asset(str(model["name"]))], **kwargs)

@@ -67,7 +67,7 @@ class Evaluation(Section):
     learning_curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
     """Shares of the training rows, ascending, such as `[0.25, 0.5]`: the challenger's recipe is fitted to each of them again, with the settings that it has, and measured on the holdout. Each takes its share of a fit."""
     behaviour: tuple[Behaviour, ...] = ()
-    """What the model must do whatever its metrics say: columns that must not matter (see Invariance), numbers that must push one way (Direction), rows that it must get right (Case). What does not hold is rejected."""
+    """What the model must do regardless of its metrics: columns that must not matter (see Invariance), numbers that must push one way (Direction), rows that it must get right (Case). What does not hold is rejected."""
     trusted: tuple[str, ...] = ()
     """Columns of `features` that may predict the target almost perfectly by themselves, because they are known when the model is asked: the tripwire `single_column` passes over them."""
 
@@ -125,7 +125,7 @@ class Primary(Section):
 
 
 class Require(Section):
-    """A level that a metric must reach whatever the incumbent does."""
+    """A level that a metric must reach, regardless of the incumbent."""
 
     metric: str
     at_least: float | None = None
@@ -158,7 +158,7 @@ class Guard(Section):
 
 
 class FairnessRule(Section):
-    """How alike groups must be treated, whatever the incumbent does. A group without rows of a class has no rate, and the rule then holds no promotion to be due."""
+    """How alike groups must be treated, regardless of the incumbent. A group without rows of a class has no rate, and the rule then holds no promotion to be due."""
 
     groups: str
     """A slice of `evaluation.slices`; its levels are the groups."""
@@ -188,7 +188,7 @@ class Churn(Section):
 
 
 class ModelSize(Section):
-    """How large the challenger's model file may be, whatever its metrics say; that of a first version, too."""
+    """How large the challenger's model file may be, regardless of its metrics; that of a first version, too."""
 
     at_most: int = Field(gt=0)
     """Bytes of the model file, which is what a server reads and keeps in memory."""
@@ -241,7 +241,7 @@ class Approval(Section):
     within: Duration = Duration("1d")
     """How long an answer is waited for; then the champion stays. The model's next scheduled run waits as long."""
     by: tuple[str, ...] = ()
-    """Who may answer, by their user ids in Airflow. Empty: whoever may edit the DAG."""
+    """Who may answer, by their user ids in Airflow. Empty: everyone who may edit the DAG."""
     override: bool = False
     """Whether a person is also asked about those that the gate rejects or can't compare; promoted, that is on record for ever."""
     backfills: bool = False

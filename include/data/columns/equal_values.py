@@ -1,4 +1,4 @@
-"""Comparison of two columns value by value; missing values are equal, whatever each type uses for them."""
+"""Comparison of two columns value by value; missing values are equal, in each type's own form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is, by the first bytes that its format prescribes, whatever its name says."""
+"""What a file is, by the first bytes that its format prescribes, not by its name."""
 
 from __future__ import annotations
 

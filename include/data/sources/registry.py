@@ -1,4 +1,4 @@
-"""Read the rows of a source, whatever its kind, in batches of one schema."""
+"""Read the rows of a source of any kind in batches of one schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequential change detection with a known rate of false alarms, whatever the number of rows behind each value.
+"""Sequential change detection with a known rate of false alarms, for any number of rows behind each value.
 
 The unit is a period, never a row: a value is surprising beside the values of other periods. docs/watching.md derives it.
 

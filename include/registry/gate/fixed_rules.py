@@ -60,7 +60,7 @@ def _left_out(one: UnlabelledRows) -> str:
 
 
 def covered_windows(evidence: Evidence) -> Iterator[Verdict]:
-    """Ask for the share of the training window that `data.min_coverage` declares, whatever the policy."""
+    """Ask for the share of the training window that `data.min_coverage` declares, with any policy."""
     found = evidence.coverage
     if found is None or found.least is None:
         return
@@ -73,7 +73,7 @@ def covered_windows(evidence: Evidence) -> Iterator[Verdict]:
 
 
 def leakage_verdicts(evidence: Evidence) -> Iterator[Verdict]:
-    """Rule on the tripwires, whatever the policy: one that tripped rejects, one that could not be asked holds."""
+    """Rule on the tripwires, with any policy: one that tripped rejects, one that could not be asked holds."""
     if evidence.tripwires is None:
         return  # evidence from before there were any: it is judged by what it has
     asked = [wire for wire in evidence.tripwires if wire.state != "not_asked"]
@@ -86,7 +86,7 @@ def leakage_verdicts(evidence: Evidence) -> Iterator[Verdict]:
 
 
 def behaviour_verdicts(evidence: Evidence) -> Iterator[Verdict]:
-    """Rule on declared behaviour, whatever the policy: what is broken rejects, what could not be asked holds."""
+    """Rule on declared behaviour, with any policy: what is broken rejects, what could not be asked holds."""
     answers = {"held": RuleResult.PASS, "broken": RuleResult.FAIL, "unknown": RuleResult.OPEN}
     for one in evidence.behaviours:
         lesson = f". {_BEHAVE[one.kind]}" if one.state == "broken" else ""

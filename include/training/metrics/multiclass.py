@@ -1,4 +1,4 @@
-"""Metrics of more than two classes, and the way from a metric's name to its definition, whatever is predicted.
+"""Metrics of more than two classes, and the way from a metric's name to its definition for any task.
 
 Labels are the likeliest classes. Averages over classes are over those that rows are of or are said to be of (balanced
 accuracy: that rows are of), as scikit-learn's are. ROC AUC and average precision are means over classes, each against the

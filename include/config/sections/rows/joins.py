@@ -59,7 +59,7 @@ class JoinRule(Section):
     known_at: str | None = None
     """The column that says when a row became known; `valid_from` if left out. A row that is known later than another of the same `on`, `valid_from` and `row_id` corrects it from then on, and not before."""
     delay: Duration = Duration("0s")
-    """How long after `known_at` (or `valid_from`) a row can be read by whoever predicts: what loading takes."""
+    """How long after `known_at` (or `valid_from`) a row can be read when a prediction is made: the time that loading takes."""
     row_id: tuple[str, ...] = ()
     """More columns that tell rows with the same `on` and `valid_from` apart, such as the number of an order."""
     columns: tuple[str, ...] = ()

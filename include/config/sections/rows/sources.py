@@ -83,7 +83,7 @@ class FilesSource(SourceSection):
     format: Literal["csv", "parquet", "json_lines", "excel"]
     """How the files are written; `excel` (.xlsx) needs the extra `excel`. Files of `csv` and `json_lines` that end in `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` (with one file in it) are unpacked on the way."""
     columns: dict[str, Column] = Field(default_factory=dict)
-    """The columns to keep, with their types; whatever else the files hold is left alone. Required but for Parquet, which brings types of its own: there it keeps these columns only."""
+    """The columns to keep, with their types; other columns of the files are left alone. Required but for Parquet, which brings types of its own: there it keeps these columns only."""
     encoding: str = Field(default="utf-8", exclude_if=lambda name: name == "utf-8")
     """How a text file writes its characters, by Python's names: `windows-1252`, `latin-1`, `utf-16` (with a mark at its beginning; `utf-16-le` and `utf-16-be` without) and so on."""
     delimiter: str = Field(default=",", min_length=1, max_length=1)
