@@ -68,12 +68,12 @@ def _kept_versions(ledger: Ledger, since: datetime | None) -> frozenset[str]:
 
 
 def _may_be_asked(standing: VersionState) -> bool:
-    """Tell whether a version is or can come into force: by a rollback, an answer, a reconsideration, or `settle`."""
+    """Tell whether a version is or can come into force, by a rollback, an answer, a reconsideration or `settle`; or has an alias."""
     if standing.withdrawn is not None:
         return False
     undecided = standing.decision is None and standing.rebuilt_as is None
     held = standing.decision is not None and standing.decision.outcome is Outcome.HOLD
-    return standing.in_line or standing.may_change or undecided or held
+    return standing.in_line or standing.may_change or undecided or held or bool(standing.aliases)
 
 
 def _scores(store: PrunableStore, model: ModelConfig, before: datetime) -> Iterator[Unneeded]:
