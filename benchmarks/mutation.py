@@ -48,7 +48,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "log": ("include/storage/log.py", ("storage/test_log.py -k 'not fifty'",)),
     "checkpoints": ("include/storage/checkpoints.py", ("storage/test_checkpoints.py",)),
-    "partitions": ("include/data/partitions.py", ("data/test_partitions.py", "data/test_random_split.py")),
+    "partitions": ("include/data/ingestion/ingest.py", ("data/ingestion/test_ingest.py", "data/test_random_split.py")),
     "windows": ("include/data/windows.py", ("data/test_windows.py", "data/test_frames.py")),
     "weighing": ("include/training/sample_weight.py", ("training/test_sample_weight.py", "training/test_options.py")),
     "search": (
@@ -70,7 +70,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "data_faults": ("include/monitoring/drift/data_faults.py", ("monitoring/drift/test_data_faults.py",)),
     "history": ("include/registry/history/summary.py", ("registry/history/test_summary.py -k 'not collide'",)),
-    "sketches": ("include/monitoring/drift/sketches.py", ("monitoring/drift/test_sketches.py",)),
+    "sketches": ("include/monitoring/sketches/sketches.py", ("monitoring/sketches/test_sketches.py",)),
 }
 """The modules that are changed, and the quick tests that must notice."""
 
