@@ -93,7 +93,9 @@ def test_plan_says_what_a_change_would_do_and_changes_nothing(ledger: Ledger, pl
         ("confidence: 0.9}", "confidence: 0.9}\n  require: [{metric: roc_auc, at_least: 0.99}]\n  approval: always")
     )
     assert "gate.require" in gate and "another digest" in gate
-    assert "everyone who may edit the DAG is asked about challengers that the gate holds and that it would promote" in gate
+    assert (
+        "everyone who may edit the DAG is asked about challengers that the gate holds and that it would promote" in gate
+    )
     assert "Under the new gate 1 of 2 decisions would be others" in gate and "unknown" in gate
     assert "new versions" not in gate
     schedule = planned(("schedule: {", "schedule: {retrain: '@daily', "))

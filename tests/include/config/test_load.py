@@ -38,7 +38,11 @@ def mistake(tmp_path: Path, before: str, after: str) -> str:
     [
         ("retrain:", "retrian:", "field schedule.retrian: unknown field; did you mean `retrain`?"),
         ("kind: time_series", "kind: timeseries", "did you mean `time_series`?"),
-        ("kind: python", "kind: pyton", "expected `kind` to be one of 'files', 'sql', 'python', 'delta', found 'pyton'"),
+        (
+            "kind: python",
+            "kind: pyton",
+            "expected `kind` to be one of 'files', 'sql', 'python', 'delta', found 'pyton'",
+        ),
         ("label_delay: 1d", "label_delay: 1 day", "expected a number and a unit: y, mo, w, d, h, min or s"),
         ("metric: roc_auc, rule", "metric: auc_roc, rule", "did you mean `roc_auc`?"),
         ("estimator: logistic_regression", "estimator: logistic_regresion", "did you mean `logistic_regression`?"),
