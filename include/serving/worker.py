@@ -29,7 +29,7 @@ _KEEP_ALIVE_SECONDS = 75
 _CONNECTIONS = 1024
 _PARENT_DIED = 1  # PR_SET_PDEATHSIG
 _SWITCH_SECONDS = 0.0005
-"""How long a thread that writes the request log or polls the store may keep the interpreter while a request waits for it."""
+"""After how long a thread that writes the request log or polls the store is asked to leave the interpreter to a waiting request."""
 
 
 def check(names: list[str], settings: Settings, serving: ServingSettings) -> None:
