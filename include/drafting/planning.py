@@ -10,7 +10,7 @@ from include.config.sections.rows.sources import FilesSource, SqlSource
 from include.config.sections.training import CrossValidation
 from include.drafting.declaration import Plan
 from include.drafting.periods import periods_of
-from include.drafting.profile import ColumnFacts, Profile, looks_like_an_id
+from include.drafting.profile import ColumnFacts, Profile, looks_like_an_id, names_an_entity
 from include.errors import ConfigError
 from include.training.preprocessing.target import MOST_CLASSES, check_classes, has_plain_positive
 
@@ -54,6 +54,8 @@ def plan_of(
             continue
         if facts.missing == seen.rows:
             left_out[column] = "it has no value"
+        elif names_an_entity(column, facts):
+            left_out[column] = "by its name it says what a row is about; `data.entity` keeps its rows on one side"
         elif facts.type in ("integer", "float", "boolean"):
             numeric.append(column)
         elif facts.type == "string" and facts.levels is not None and len(facts.levels) <= _MOST_LEVELS:
