@@ -29,7 +29,7 @@ def s3_client(connection: str | None) -> Any:
     try:
         BaseHook.get_connection(connection)
     except AirflowNotFoundException as error:
-        # The hook would go on without it, as whoever this machine is.
+        # The hook would go on without it, with the machine's own identity.
         raise ConfigError(
             f"There is no Airflow connection {connection}.",
             expected="a connection of type aws, as the settings or the model name it",

@@ -131,7 +131,7 @@ def tidy_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
 
 
 def upstream_assets(named: Iterable[str]) -> list[AssetRef]:
-    """Return the assets that are named by URI or name, whoever declares them.
+    """Return the assets that are named by URI or name, from all declarations.
 
     References find an asset by either; an ``Asset`` made here would be another one if only its name or its URI agreed.
     """
