@@ -62,7 +62,8 @@ def declared_models(
     if wanted and not wanted.startswith(f"{family}_"):
         return []
     only = wanted.removeprefix(f"{family}_") if wanted else None
-    models = load_models(Settings.from_environment(dag_file=dag_file).models, only=only)[0]
+    naming = "monitor" if monitored else "audit" if audited else "retention" if tidied else None
+    models = load_models(Settings.from_environment(dag_file=dag_file).models, only=only, naming=naming)[0]
     return [
         model
         for model in models
