@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from include.config.durations import Duration
 from include.config.section import Section
-from include.config.sections.rows.sources import Slot, Source
+from include.config.sections.rows.source_kinds import Source
+from include.config.sections.rows.sources import Slot
 from include.config.time_zones import Ambiguous, Zone
 
 
