@@ -112,3 +112,6 @@ class _Closed:
 
     def sql(self, connection: str) -> Any:
         raise NotImplementedError(connection)
+
+    def spark(self, connection: str) -> str:
+        raise NotImplementedError(connection)

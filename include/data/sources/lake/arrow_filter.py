@@ -16,7 +16,7 @@ Span = tuple[datetime, datetime] | tuple[date, date]
 
 
 def readable(schema: Iterable[pa.Field], request: ReadRequest[Any], where: str) -> list[str]:
-    """Return the columns of a type that model.yaml has a word for; another one, such as a list, is left alone.
+    """Return the columns of a type that model.yaml has a word for, or that declares one; a list, say, is left alone.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ def readable(schema: Iterable[pa.Field], request: ReadRequest[Any], where: str) 
     SourceError
         When the event time is none of them.
     """
-    names = [field.name for field in schema if declared_type(_plain(field.type)) is not None]
+    declared = request.source.declared_types
+    names = [field.name for field in schema if declared_type(_plain(field.type)) is not None or field.name in declared]
     if not request.data.timeless and request.data.event_time not in names:
         raise SourceError(
             f"The table has no column of times `{request.data.event_time}`.",

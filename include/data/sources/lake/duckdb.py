@@ -60,7 +60,7 @@ def read(request: ReadRequest[DuckdbSource]) -> Iterator[SourceBatch]:
                     for batch in _relation(database, query, bounds).to_arrow_reader(_ROWS):
                         yield SourceBatch(pa.Table.from_batches([batch]), _WHERE)
             except duckdb.Error as error:
-                raise _refused(duckdb, error, request.source) from error
+                raise _refused(duckdb, error, request.source) from None  # its words may hold what stands in a row
 
 
 def _select(duckdb: Any, database: Any, query: str) -> tuple[str, set[str]]:
@@ -129,7 +129,7 @@ def _refused(duckdb: Any, error: Exception, source: DuckdbSource) -> SourceError
             found=str(error).partition("\n")[0],
             where=_WHERE,
         )
-    return SourceError(  # the words of others may hold what stands in a row
+    return SourceError(
         "The query can't be run to its end.",
         expected="values that its casts and functions take, and files that stay as they are meanwhile",
         found=type(error).__name__,
