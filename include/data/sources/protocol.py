@@ -20,6 +20,7 @@ Kind = TypeVar("Kind", bound=SourceSection)
 
 _NEAR = timedelta(days=1)
 """No clock change moves local times further than this."""
+_NONE = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ class ReadRequest(Generic[Kind]):
             return None
 
         def shown(at: datetime, which: Callable[[list[timedelta]], timedelta]) -> datetime:
-            near = (at - _NEAR, at, at + _NEAR)
-            return at.astimezone(UTC).replace(tzinfo=None) + which(
-                [zone.utcoffset(one.astimezone(zone)) for one in near]
+            near = (one.astimezone(zone) for one in (at - _NEAR, at, at + _NEAR))
+            shown: datetime = at.astimezone(UTC).replace(tzinfo=None) + which(
+                [one.utcoffset() or _NONE for one in near]
             )
+            return shown
 
         return [(shown(start, min), shown(end, max)) for start, end in ranges]
 

@@ -102,7 +102,8 @@ def _zoned(database: Any, query: str, bounds: dict[str, Any], request: ReadReque
             found=", ".join(kinds),
             where=_WHERE,
         )
-    return kinds[request.data.event_time] == "TIMESTAMP WITH TIME ZONE"
+    zoned: bool = kinds[request.data.event_time] == "TIMESTAMP WITH TIME ZONE"
+    return zoned
 
 
 def _relation(database: Any, query: str, bounds: dict[str, Any]) -> Any:
