@@ -105,6 +105,22 @@ class JoinRule(Section):
                 for column in getattr(window, how):
                     yield f"{self.name}_{column}_{how}_{window.over}", how, column, window.over
 
+    def meanings(self) -> dict[str, str]:
+        """Return in words what each added column is, for whoever has to bring it with a request."""
+        at = f"known at the row's event time, where {', '.join(f'{theirs} = {ours}' for ours, theirs in self.on.items())}"
+        found = {}
+        for name, how, column, over in self.made():
+            if how == "last":
+                found[name] = f"{column} of the newest row of {self.name} {at}, younger than {over}; null without one"
+            elif how == "count":
+                found[name] = f"number of rows of {self.name} {at}, younger than {over}"
+            else:
+                empty = "0" if how == "sum" else "null"
+                found[name] = (
+                    f"{how} of {column} over the rows of {self.name} {at}, younger than {over}; {empty} without any"
+                )
+        return found
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns of the second source that together name one row, the instant at which it was known last."""
