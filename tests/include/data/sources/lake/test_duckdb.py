@@ -258,6 +258,16 @@ def test_files_in_s3_are_read_by_columns_and_bounds(tmp_path: Path, s3_client: A
         rows_of(data, tmp_path, "2024-03", connections=Opened(closed))
 
 
+def test_rows_are_streamed(tmp_path: Path) -> None:
+    many = pd.DataFrame({"parcel": range(300_000), "late": 1})
+    many.to_parquet(tmp_path / "many.parquet", row_group_size=10_000)
+    source = {"query": "SELECT * FROM many", "tables": {"many": {"path": "many.parquet", "format": "parquet"}}}
+    data = Data.model_validate({"source": {"kind": "duckdb", **source}, "row_id": "parcel", "target": "late"})
+    sizes = [part.num_rows for part in read(data, tmp_path, slots=["(all)"], recorded={}, connections=None)]  # type: ignore[arg-type]
+    assert sum(sizes) == 300_000
+    assert max(sizes) <= 131_072
+
+
 def test_a_table_without_time_is_read_as_a_whole(folder: Path) -> None:
     source = {"kind": "duckdb", "query": "SELECT carrier, fee FROM depots", "tables": DEPOTS}
     data = Data.model_validate({"source": source, "target": "fee"})
