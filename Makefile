@@ -81,7 +81,8 @@ requirements: $(VENV)/installed
 	$(call extra,excel,The reader of Excel workbooks)
 	$(call extra,mlflow,The client of MLflow for the mirror)
 	$(call extra,openlineage,The OpenLineage provider of Airflow)
-	$(call extra,lake,The reader of Delta Lake tables)
+	$(call extra,lake,Readers of tables of a lake)
+	$(call extra,spark,The client of Spark Connect)
 	grep '^apache-airflow' requirements.txt | $(COMPILE) - -c requirements.txt -o .brought.txt
 	{ echo '# For a platform that brings its own Airflow, such as an Astro project. Made by: make requirements'; \
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \

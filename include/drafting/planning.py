@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from include.config.sections.rows.lake import DeltaSource, IcebergSource
 from include.config.sections.rows.sources import FilesSource, SqlSource
 from include.config.sections.training import CrossValidation
 from include.drafting.declaration import Plan
@@ -21,7 +22,12 @@ _FOLDS = 5
 
 
 def plan_of(
-    name: str, source: FilesSource | SqlSource, seen: Profile, target: str, event_time: str | None, now: datetime
+    name: str,
+    source: FilesSource | SqlSource | DeltaSource | IcebergSource,
+    seen: Profile,
+    target: str,
+    event_time: str | None,
+    now: datetime,
 ) -> tuple[Plan, dict[str, str]]:
     """Return what to declare, and the columns that are left out with the reason of each.
 
@@ -29,7 +35,7 @@ def plan_of(
     ----------
     name : str
         The model's name.
-    source : FilesSource or SqlSource
+    source : FilesSource, SqlSource, DeltaSource or IcebergSource
         Where the rows are, and how files are written.
     seen : Profile
         What the rows look like.

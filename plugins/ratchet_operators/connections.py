@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import quote
 
 from include.errors import ConfigError, StoreUnavailable
 from include.signing.anchors import number_of
@@ -52,6 +53,26 @@ class AirflowConnections:
 
         hook = BaseHook.get_connection(connection).get_hook()  # type: ignore[no-untyped-call] # as Airflow has it
         return hook.get_sqlalchemy_engine()
+
+    def spark(self, connection: str) -> str:
+        """Return the URL of a Spark Connect server; raises `ConfigError` for a connection that is not there or has no host."""
+        from airflow.sdk import BaseHook
+        from airflow.sdk.exceptions import AirflowNotFoundException
+
+        try:
+            found = BaseHook.get_connection(connection)
+        except AirflowNotFoundException:
+            found = None
+        if found is None or not found.host:
+            raise ConfigError(
+                f"There is no Airflow connection {connection} with a host.",
+                expected="a connection of type spark_connect, or generic, with host and port of a Spark Connect server",
+                where="data.source.connection",
+                remedy=f"set AIRFLOW_CONN_{connection.upper()}, or make the connection in Airflow",
+            )
+        said = {"user_id": found.login, "token": found.password, "use_ssl": found.extra_dejson.get("use_ssl")}
+        settings = [f"{name}={quote(str(value), safe='')}" for name, value in said.items() if value]
+        return f"sc://{found.host.removeprefix('sc://')}:{found.port or 15002}/;{';'.join(settings)}".rstrip(";")
 
 
 def signing_pem(connection: str) -> bytes:

@@ -233,6 +233,13 @@ def _meant(names: Sequence[str], pattern: str, where: object) -> list[str]:
     """Return the names that the pattern means, and say in the log which hidden ones it would mean otherwise."""
     meant = [name for name in names if matches(pattern, name)]
     if hidden := [name for name in names if name not in set(meant) and matches(pattern, name, hidden=True)]:
+        if any("_delta_log/" in name for name in hidden):
+            raise SourceError(
+                "The folder is a Delta Lake table: its files hold rows that the table no longer has.",
+                expected="a folder of files",
+                where=where,
+                remedy="say `kind: delta`; or, where nothing was ever changed in it, name the files, such as `path: orders/*.parquet`",
+            )
         log.info(
             "%s: %d hidden files or markers were passed over, such as %s (their names begin with . or _)",
             *(where, len(hidden), hidden[0]),
