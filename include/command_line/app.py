@@ -247,6 +247,14 @@ def erase(
 
 
 @app.command()
+def deliver(model: Model) -> None:
+    """Deliver scores again where what was delivered is not what is published: corrected, rolled back, or with erased rows."""
+    from include.command_line.recording.deliver import deliver as run_deliver  # the libraries of a run
+
+    typer.echo(run_deliver(model, datetime.now(UTC)))
+
+
+@app.command()
 def pack(
     model: Model,
     version: Annotated[

@@ -118,6 +118,7 @@ def draw_model(
         look=shelf.last_look(model) if timeless else None,
         aliases=list(alias_moves(entries))[::-1][:ALIAS_MOVES],
         audited=audited,
+        delivered=shelf.delivered(model) if config and config.score.deliver else [],
         dags=_dags_that_ask(model),
         now=now,
     )

@@ -31,7 +31,17 @@ class FilesDelivery(Section):
     """The Airflow connection for a bucket; without it boto3 finds credentials in its usual places."""
 
 
-Delivery = Annotated[TableDelivery | FilesDelivery, Field(discriminator="kind")]
+class DeltaDelivery(Section):
+    """A Delta Lake table, which is made if it is not there. Needs the extra `lake`."""
+
+    kind: Literal["delta"]
+    path: str = Field(pattern=r"^(s3://[^/]+/.+|file:///.+)")
+    """`s3://bucket/prefix` or `file:///folder`, where the table's `_delta_log` is. Several models may share a table if their scores have the same columns."""
+    connection: str | None = None
+    """The Airflow connection for a bucket; without it boto3 finds credentials in its usual places."""
+
+
+Delivery = Annotated[TableDelivery | FilesDelivery | DeltaDelivery, Field(discriminator="kind")]
 
 
 class Score(Section):

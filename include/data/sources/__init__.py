@@ -8,6 +8,7 @@ Not here: how files are written (`include.data.sources.formats`), types of colum
 PUBLIC: tuple[str, ...] = (
     "compression",
     "connections",
+    "delta",
     "file_listing",
     "file_signatures",
     "files",

@@ -41,12 +41,12 @@ def read(request: ReadRequest[DeltaSource]) -> Iterator[SourceBatch]:
         When S3 does not answer.
     """
     source, where = request.source, request.source.path
-    library = _library()
+    library = delta_library()
     remote = where.startswith("s3://")
     place = where if remote else str((request.folder / where).resolve())
     if not remote:
         check_permitted(where, request.folder / where, request.folder)
-    options = _storage(request.connections.s3(source.connection)) if remote else None
+    options = storage_options(request.connections.s3(source.connection)) if remote else None
     try:
         table = library.DeltaTable(place, version=source.version, storage_options=options)
         log.info("%s: version %d of the table", where, table.version())
@@ -121,8 +121,13 @@ def _as_kept(start: datetime, end: datetime, kind: pa.DataType, timezone: str) -
     return first - _SHIFT, last + _SHIFT
 
 
-def _storage(client: Any) -> dict[str, str]:
-    """Return for deltalake what a boto3 client was opened with."""
+def storage_options(client: Any) -> dict[str, str]:
+    """Return for `deltalake` what a boto3 client was opened with.
+
+    Parameters
+    ----------
+    client : botocore.client.S3
+    """
     credentials = client._request_signer._credentials.get_frozen_credentials()
     address = client.meta.endpoint_url
     options = {
@@ -136,7 +141,8 @@ def _storage(client: Any) -> dict[str, str]:
     return {name: value for name, value in options.items() if value}
 
 
-def _library() -> Any:
+def delta_library() -> Any:
+    """Return the library `deltalake`; raises `ConfigError` where it is not installed."""
     try:
         import deltalake
         import deltalake.exceptions
