@@ -27,7 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Local
     staging, production = LocalStore(folder / "staging"), LocalStore(folder / "production")
     model = declare(folder / "models" / "parcels")
     run_chain(staging, model, folder / "models" / "parcels", month(7), actor={"trigger": "scheduled", "dag": "r"})
-    declare(folder / "theirs" / "parcels", parcels(seed=4))
+    declare(folder / "theirs" / "parcels", parcels(seed=4).assign(parcel=lambda frame: frame["parcel"] + 100_000))
     path = folder / "theirs" / "parcels" / "model.yaml"
     path.write_text(path.read_text().replace("gate:\n", "gate:\n  approval: always\n"))
     with pytest.MonkeyPatch.context() as patch:
