@@ -51,7 +51,7 @@ class Score(Section):
     """Where each published interval is delivered, by a task of its own for each place. A correction delivers only rows that changed."""
 
     contributions: bool = False
-    """Whether batch scores say what each column contributed to each prediction: `contribution_base`, one `contribution_of_<column>` for each feature, and `contribution_scale`, on which base and contributions add up to the prediction (`log-odds` or `prediction`). Of linear models and of trees; other versions are scored without them, and the log says so."""
+    """Whether batch scores say what each column contributed to each prediction: `contribution_base`, one `contribution_of_<column>` for each feature, and `contribution_scale`, on which base and contributions add up to the prediction (`log-odds` or `prediction`). Of linear models and of trees; other versions are scored without them, and the log says so. `monitor` then watches them beside the predictions."""
 
     @model_validator(mode="after")
     def _once_each(self) -> Score:
