@@ -99,6 +99,18 @@ def champion(model: Model, at: At = None) -> None:
 
 
 @app.command()
+def trials(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Argument(help="A version's id, its beginning or an alias; the newest if left out.")
+    ] = None,
+    best: Annotated[int, typer.Option(min=1, help="How many of each search.")] = 3,
+) -> None:
+    """Print the best trials of a retraining's searches, for `search.start` of the model.yaml."""
+    typer.echo(registry.trials(model, version, best))
+
+
+@app.command()
 def versions(
     model: Model,
     tag: Annotated[
