@@ -27,9 +27,7 @@ from include.drafting.typed_columns import json_guesses, parquet_guesses
 from include.errors import ConfigError
 
 _MOST_LEVELS = 10_000
-_MOST_CODES = 50
 _LIKE_A_NUMBER = r"^\s*[-+]?[$€£¥]?\s*[-+]?\d[\d.,' ]*([eE][-+]?\d+)?\s*[%$€£¥]?\s*$"
-_ENTITY = re.compile(r"(?i:(^|_)(id|key|uuid|guid)|_number|nr|nummer)$|[a-z](Id|ID|Key|Number)$")
 _ID = re.compile(r"(^|_)(id|key|no|nr|num|number|code|uuid|guid|index|instant)$", re.IGNORECASE)
 
 
@@ -245,9 +243,3 @@ def looks_like_an_id(name: str, facts: ColumnFacts, rows: int) -> bool:
     if facts.type != "integer":
         return False
     return bool(_ID.search(name)) or (facts.low is not None and facts.high - facts.low < 2 * rows)
-
-
-def names_an_entity(name: str, facts: ColumnFacts) -> bool:
-    """Tell whether whole numbers name what rows are about, such as `customer_id`, so that their size means nothing."""
-    many = facts.levels is None or len(facts.levels) > _MOST_CODES
-    return facts.type == "integer" and many and bool(_ENTITY.search(name))

@@ -74,6 +74,35 @@ def declared_models(
     ]
 
 
+def declared_promotions(dag_file: str) -> list[tuple[str, ModelConfig, ModelConfig | None]]:
+    """Return what may be promoted where: the stage, the model, and its declaration there if that stage's gate decides in this Airflow.
+
+    Nothing is read unless ``RATCHET_STAGES`` names another stage.
+
+    Raises
+    ------
+    ConfigError
+        When two stages and models give one DAG id.
+    """
+    settings = Settings.from_environment(dag_file=dag_file)
+    folders = dict(settings.stage_models)
+    found: dict[str, tuple[str, ModelConfig, ModelConfig | None]] = {}
+    for stage, url in settings.stages:
+        if url.rstrip("/") == settings.store.rstrip("/"):
+            continue
+        for model in declared_models(f"promote_to_{stage}", dag_file, timed=True):
+            if (name := f"promote_to_{stage}_{model.name}") in found:
+                raise ConfigError(
+                    "Two stages and models give one DAG.",
+                    expected="names of stages of which none begins another one that goes on with _",
+                    found=f"{name}, of stages {found[name][0]} and {stage}",
+                    where="environment variable RATCHET_STAGES",
+                )
+            there = load_models(folders[stage], only=model.name)[0] if stage in folders else []
+            found[name] = (stage, model, there[0] if there else None)
+    return list(found.values())
+
+
 def refuse_broken_models(dag_file: str) -> None:
     """Raise `ConfigError` with what is wrong in any model.yaml of a DAG file's bundle, which Airflow then shows as an import error."""
     if get_parsing_context().dag_id:
