@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,8 @@ from include.training.preprocessing.target import MOST_CLASSES, check_classes, h
 _MOST_NUMBERS = 20
 """Whole numbers with more different values are a quantity."""
 _MOST_LEVELS = 200
+_MOST_CODES = 50
+_ENTITY = re.compile(r"(?i:(^|_)(id|key|uuid|guid)|_number|nr|nummer)$|[a-z](Id|ID|Key|Number)$")
 _FOLDS = 5
 
 
@@ -60,6 +63,8 @@ def plan_of(
             continue
         if facts.missing == seen.rows:
             left_out[column] = "it has no value"
+        elif _names_an_entity(column, facts):
+            left_out[column] = "by its name it says what a row is about; `data.entity` keeps its rows on one side"
         elif facts.type in ("integer", "float", "boolean"):
             numeric.append(column)
         elif facts.type == "string" and facts.levels is not None and len(facts.levels) <= _MOST_LEVELS:
@@ -94,6 +99,12 @@ def plan_of(
         today=now,
     )
     return plan, left_out
+
+
+def _names_an_entity(name: str, facts: ColumnFacts) -> bool:
+    """Tell whether whole numbers name what rows are about, such as `customer_id`, so that their size means nothing."""
+    many = facts.levels is None or len(facts.levels) > _MOST_CODES
+    return facts.type == "integer" and many and bool(_ENTITY.search(name))
 
 
 def why_text(facts: ColumnFacts) -> str | None:

@@ -1,3 +1,5 @@
+"""Connections are opened as what they are; what is of another type is named, with what would do."""
+
 from __future__ import annotations
 
 import json
@@ -54,3 +56,24 @@ def test_lineage_names_the_places_of_lake_tables_and_of_a_query_s_files(tmp_path
     ):
         model = declare(tmp_path / "parcels", source=source)
         assert [one.place for one in source_of(model, tmp_path / "parcels").inputs] == places
+
+
+@pytest.mark.parametrize(
+    ("connection", "found"),
+    [
+        (None, "no such connection"),
+        ({"conn_type": "duckling", "host": "secret.example"}, "type duckling"),
+        ({"conn_type": "aws", "login": "secret.example"}, "type aws"),
+        ({"conn_type": "http", "host": "secret.example"}, "type http"),
+    ],
+)
+def test_a_connection_of_another_type_is_named_and_not_shown(
+    connection: dict[str, str] | None, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if connection is not None:
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(connection))
+    with pytest.raises(ConfigError) as refused:
+        AirflowConnections().sql("warehouse")
+    message = str(refused.value)
+    assert found in message and "AIRFLOW_CONN_WAREHOUSE" in message and "postgres" in message
+    assert "secret.example" not in message

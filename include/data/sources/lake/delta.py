@@ -43,7 +43,7 @@ def read(request: ReadRequest[DeltaSource]) -> Iterator[SourceBatch]:
     place = where if remote else str((request.folder / where).resolve())
     if not remote:
         check_permitted(where, request.folder / where, request.folder)
-    options = _storage(S3Access.of(request.connections.s3(source.connection))) if remote else None
+    options = storage_options(S3Access.of(request.connections.s3(source.connection))) if remote else None
     try:
         table = deltalake.DeltaTable(place, version=source.version, storage_options=options)
         log.info("%s: version %d of the table", where, table.version())
@@ -92,7 +92,8 @@ def _bounds(request: ReadRequest[DeltaSource], schema: pa.Schema) -> pc.Expressi
     return functools.reduce(operator.or_, parts, pc.field(name).is_null())
 
 
-def _storage(access: S3Access) -> dict[str, str]:
+def storage_options(access: S3Access) -> dict[str, str]:
+    """Return for `deltalake` where S3 is and as whom it is asked."""
     options = {
         "aws_access_key_id": access.key,
         "aws_secret_access_key": access.secret,
