@@ -41,7 +41,7 @@ def mistake(tmp_path: Path, before: str, after: str) -> str:
         (
             "kind: python",
             "kind: pyton",
-            "expected `kind` to be one of 'files', 'sql', 'python', 'delta', found 'pyton'",
+            "expected `kind` to be one of 'files', 'sql', 'python', 'delta', 'iceberg', 'duckdb', 'spark', found 'pyton'",
         ),
         ("label_delay: 1d", "label_delay: 1 day", "expected a number and a unit: y, mo, w, d, h, min or s"),
         ("metric: roc_auc, rule", "metric: auc_roc, rule", "did you mean `roc_auc`?"),
