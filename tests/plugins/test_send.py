@@ -14,7 +14,7 @@ from airflow.providers.standard.operators import hitl
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped, TaskAwaitingInput
 from airflow.sdk.execution_time.context import OutletEventAccessors
-from chain_run import declare, month, parcels, run_chain
+from chain_run import NOW, declare, month, parcels, run_chain
 from signed_world import SignedWorld
 
 from include.command_line.recording.promote import promote
@@ -214,8 +214,8 @@ def test_the_command_sends_to_a_named_stage_beside_anchors_and_to_no_other_store
 ) -> None:
     world, _, production = signed
     with pytest.raises(ConfigError, match="An anchor remembers one ledger"):
-        promote("parcels", None, (world.root / "elsewhere").as_uri(), None, month(24))
-    assert f"{world.champion} is registered in" in promote("parcels", None, "production", None, month(24))
+        promote("parcels", None, (world.root / "elsewhere").as_uri(), None, NOW)
+    assert f"{world.champion} is registered in" in promote("parcels", None, "production", None, NOW)
     assert (world.root / "anchors@production" / "parcels.json").exists()
     assert world.champion in Ledger(production, "parcels").timeline()
 
