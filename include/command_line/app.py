@@ -398,7 +398,7 @@ def new(
         str,
         typer.Argument(
             help="A file of CSV with a header, JSON Lines, Parquet or Excel, or a folder of them, which is copied; "
-            "an s3:// path of such; or, with --connection, a table.",
+            "an s3:// path of such; a Delta Lake or Iceberg table's folder; or, with --connection, a table.",
         ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],

@@ -124,7 +124,7 @@ def monitor(
     """Observe what the champion predicted in an interval, measure what has matured, and tell and ask what follows.
 
     Everything is keyed by what it was computed from: repeated, killed on the way, or beside others, it leaves the same
-    record. What it concludes is a fold over all that was observed until the interval's end, whoever observed it and when.
+    record. What it concludes is a fold over all that was observed until the interval's end. Who observed it, and when, does not matter.
 
     Parameters
     ----------

@@ -11,7 +11,8 @@ import pyarrow as pa
 from include.config.model import ModelConfig
 from include.config.sections.score import Delivery, DeltaDelivery, TableDelivery
 from include.data.sources.connections import Connections
-from include.data.sources.delta import storage_options
+from include.data.sources.lake.delta import storage_options
+from include.data.sources.lake.s3_access import S3Access
 from include.data.windows import Window
 from include.errors import DataError, ObjectMissing
 from include.registry.ledger import Ledger
@@ -97,7 +98,9 @@ def deliver(
         rows = table.deliver(manifest, len(manifests), scores, before, at=at)
         there = table.versions()
     elif isinstance(place, DeltaDelivery):
-        options = storage_options(connections.s3(place.connection)) if place.path.startswith("s3://") else None
+        options = (
+            storage_options(S3Access.of(connections.s3(place.connection))) if place.path.startswith("s3://") else None
+        )
         lake = DeliveredDelta(place.path, options, model.name, key_names(model.data))
         rows = lake.deliver(manifest, len(manifests), publication.read(manifest))
         there = lake.versions()

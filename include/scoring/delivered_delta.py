@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from include.data.sources.delta import delta_library
+from include.data.sources.lake.libraries import library
 from include.data.windows import Window
 from include.errors import DataError, StoreUnavailable
 from include.scoring.delivered_columns import AFTER, MODEL, UNTIL, require_free
@@ -45,7 +45,8 @@ class DeliveredDelta:
     """
 
     def __init__(self, path: str, options: dict[str, str] | None, model: str, keys: list[str]) -> None:
-        self._library, self._options = delta_library(), options
+        library("deltalake.exceptions", "lake")  # which `deltalake` itself does not import
+        self._library, self._options = library("deltalake", "lake"), options
         self._model, self._keys = model, keys
         self.where = path
         self._path = path

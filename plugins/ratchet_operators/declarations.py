@@ -62,7 +62,8 @@ def declared_models(
     if wanted and not wanted.startswith(f"{family}_"):
         return []
     only = wanted.removeprefix(f"{family}_") if wanted else None
-    models = load_models(Settings.from_environment(dag_file=dag_file).models, only=only)[0]
+    naming = "monitor" if monitored else "audit" if audited else "retention" if tidied else None
+    models = load_models(Settings.from_environment(dag_file=dag_file).models, only=only, naming=naming)[0]
     return [
         model
         for model in models
@@ -160,7 +161,7 @@ def tidy_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
 
 
 def upstream_assets(named: Iterable[str]) -> list[AssetRef]:
-    """Return the assets that are named by URI or name, whoever declares them.
+    """Return the assets that are named by URI or name, from all declarations.
 
     References find an asset by either; an ``Asset`` made here would be another one if only its name or its URI agreed.
     """

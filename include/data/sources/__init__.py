@@ -8,7 +8,6 @@ Not here: how files are written (`include.data.sources.formats`), types of colum
 PUBLIC: tuple[str, ...] = (
     "compression",
     "connections",
-    "delta",
     "file_listing",
     "file_signatures",
     "files",

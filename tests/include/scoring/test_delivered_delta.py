@@ -12,7 +12,8 @@ import pytest
 from chain_run import NOW, month
 
 from include.config.sections.score import DeltaDelivery
-from include.data.sources.delta import storage_options
+from include.data.sources.lake.delta import storage_options
+from include.data.sources.lake.s3_access import S3Access
 from include.data.windows import Window
 from include.errors import ConfigError, DataError
 from include.scoring import delivered_delta
@@ -31,7 +32,7 @@ class Lake:
 
     def __init__(self, path: str, client: Any) -> None:
         self.place, self._client = DeltaDelivery(kind="delta", path=path, connection="lake"), client
-        self.options = storage_options(client) if client is not None else None
+        self.options = storage_options(S3Access.of(client)) if client is not None else None
 
     def s3(self, connection: str | None) -> Any:
         assert connection == "lake"
