@@ -11,6 +11,7 @@ from markupsafe import Markup
 from include.audit.audit_log import AuditState
 from include.config.model import ModelConfig
 from include.config.names import METRICS
+from include.config.settings import Settings
 from include.errors import RatchetError
 from include.evaluation.gains import Measured
 from include.evaluation.report.labels import ROLE_LABELS
@@ -151,7 +152,8 @@ def _audit_failed(shelf: PageCache, model: ModelConfig) -> Iterator[str]:
 
 def _dags_that_ask(model: str) -> list[str]:
     """Return the DAGs whose runs may wait for a person."""
-    return [f"retrain_{model}", f"reconsider_{model}"]
+    stages = Settings.from_environment().stage_models
+    return [f"retrain_{model}", f"reconsider_{model}", *(f"promote_to_{stage}_{model}" for stage, _ in stages)]
 
 
 def _charts(shelf: PageCache, told: History, root: str, metric: str | None, *, timeless: bool) -> Markup:

@@ -116,6 +116,19 @@ def test_what_can_be_rolled_back_is_in_line_and_what_was_never_promoted_can_only
     assert offered(champion) == {"Reproduce"}
 
 
+def test_a_promoted_version_can_be_sent_to_stages_and_their_questions_are_looked_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Promote to" not in place.version(place.ids[2]) and "promote_to" not in place.text("/models")
+    monkeypatch.setenv("RATCHET_STAGES", "staging=s3://bucket/staging production=s3://other/production")
+    monkeypatch.setenv("RATCHET_STAGE_MODELS", "production=/opt/production/models")
+    promoted, held, champion = (place.version(one) for one in place.ids)
+    assert ">Promote to staging</a>" in champion and ">Promote to production</a>" in promoted
+    assert "Promote to" not in held and f'data-trigger="promote_to_production_{NAME}"' in champion
+    asked = place.text("/models")
+    assert f"promote_to_production_{NAME}" in asked and "promote_to_staging" not in asked, "there its own Airflow asks"
+
+
 def test_the_overview_names_each_models_alarms(place: Place) -> None:
     text = place.text("/models")
     assert f'data-alarms="{NAME}"><span class="badge stale">stale</span>' in text

@@ -14,11 +14,12 @@ from airflow.providers.standard.operators import hitl
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped, TaskAwaitingInput
 from airflow.sdk.execution_time.context import OutletEventAccessors
-from chain_run import declare, month, parcels, run_chain
+from chain_run import NOW, declare, month, parcels, run_chain
 from signed_world import SignedWorld
 
+from include.command_line.recording.promote import promote
 from include.config.load import load_model
-from include.errors import SignatureRefused
+from include.errors import ConfigError, SignatureRefused
 from include.registry.ledger import Ledger
 from include.registry.verification import verify
 from include.signing.keys import new_key
@@ -206,6 +207,17 @@ def test_a_signed_champion_is_signed_there_and_each_ledger_is_remembered_by_itse
     remembered = {name: (world.root / name / "parcels.json").read_bytes() for name in ("anchors", "anchors@production")}
     assert len(set(remembered.values())) == 2
     assert len(world.ledger.entries()) == 4, "its own ledger is read as before"
+
+
+def test_the_command_sends_to_a_named_stage_beside_anchors_and_to_no_other_store(
+    signed: tuple[SignedWorld, Promotion, LocalStore],
+) -> None:
+    world, _, production = signed
+    with pytest.raises(ConfigError, match="An anchor remembers one ledger"):
+        promote("parcels", None, (world.root / "elsewhere").as_uri(), None, NOW)
+    assert f"{world.champion} is registered in" in promote("parcels", None, "production", None, NOW)
+    assert (world.root / "anchors@production" / "parcels.json").exists()
+    assert world.champion in Ledger(production, "parcels").timeline()
 
 
 def test_what_a_key_signed_that_is_not_trusted_is_not_sent(

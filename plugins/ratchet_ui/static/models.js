@@ -128,13 +128,13 @@ async function showFailures(main) {
   const needs = main.querySelector("[data-approvals]");
   const dags = new Set((needs?.dataset.approvals ?? "").split(" ").filter(Boolean));
   if (!dags.size) return;
-  const models = new Set([...dags].map(modelOf));
+  const models = modelsOf(dags);
   const found = await ask("/api/v2/dags?tags=ratchet&last_dag_run_state=failed&limit=100");
-  const failed = found.dags.map((dag) => dag.dag_id).filter((dag) => models.has(modelOf(dag)));
+  const failed = found.dags.map((dag) => dag.dag_id).filter((dag) => models.has(modelOf(dag, models)));
   const elsewhere = main.querySelector("[data-runs]"); // a model's page tells its runs below
   const told = await Promise.all(failed.map((dag, place) => (elsewhere || place >= REASONS ? [] : newestFailure(dag).catch(() => []))));
   for (const [place, dag] of failed.entries()) {
-    const model = modelOf(dag);
+    const model = modelOf(dag, models);
     const name = element("a", { href: `${BASE}/dags/${encodeURIComponent(dag)}` }, dag);
     raise(needs, "failed", false, name, ": its newest run failed. ", ...told[place]);
     const cell = main.querySelector(`[data-alarms="${model}"]`);
@@ -185,7 +185,7 @@ async function showRuns(main) {
   if (!section) return;
   const model = section.dataset.runs;
   const { dags } = await ask(`/api/v2/dags?tags=${encodeURIComponent(model)}&limit=100`);
-  const known = new Map(dags.filter((dag) => modelOf(dag.dag_id) === model).map((dag) => [dag.dag_id, dag]));
+  const known = new Map(dags.filter((dag) => modelOf(dag.dag_id, [model]) === model).map((dag) => [dag.dag_id, dag]));
   if (!known.size) return;
   const body = JSON.stringify({ dag_ids: [...known.keys()], order_by: "-id", page_limit: 100 });
   const { dag_runs: runs } = await ask("/api/v2/dags/~/dagRuns/list", { method: "POST", headers: { "Content-Type": "application/json" }, body });
@@ -230,8 +230,16 @@ function unpause(dag) {
   });
 }
 
-function modelOf(dag) {
-  return dag.replace(/^[a-z]+_/, "");
+// The name of a stage may hold the same signs as that of a model: of promotions the models tell which of them it is.
+function modelOf(dag, models = []) {
+  if (!dag.startsWith("promote_to_")) return dag.replace(/^[a-z]+_/, "");
+  const fitting = [...models].filter((model) => dag.endsWith(`_${model}`));
+  return fitting.sort((one, other) => other.length - one.length)[0] ?? dag;
+}
+
+// The models that a list of DAGs is of; each has one that retrains it.
+function modelsOf(dags) {
+  return new Set([...dags].filter((dag) => dag.startsWith("retrain_")).map((dag) => modelOf(dag)));
 }
 
 // One more thing that needs a person, before or after the others.
@@ -250,7 +258,7 @@ async function showApprovals(main) {
   for (const { task_instance: task, subject } of waiting.hitl_details) {
     if (!dags.has(task.dag_id) || !["awaiting_input", "deferred"].includes(task.state)) continue;
     const at = ["dags", task.dag_id, "runs", task.dag_run_id, "tasks", task.task_id].map(encodeURIComponent).join("/");
-    raise(needs, "approval", true, element("a", { href: `${BASE}/${at}/required_actions` }, modelOf(task.dag_id)), `: ${subject}`);
+    raise(needs, "approval", true, element("a", { href: `${BASE}/${at}/required_actions` }, modelOf(task.dag_id, modelsOf(dags))), `: ${subject}`);
   }
 }
 
