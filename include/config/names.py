@@ -161,6 +161,7 @@ ESTIMATORS: dict[str, EstimatorFacts] = {
     ),
     "lightgbm": EstimatorFacts(_BOTH, early_stopping=True, library="lightgbm"),
     "xgboost": EstimatorFacts(_BOTH, early_stopping=True, library="xgboost"),
+    "catboost": EstimatorFacts(_BOTH, early_stopping=True, library="catboost"),
     "mlp": EstimatorFacts(
         _BOTH,
         early_stopping=True,

@@ -122,7 +122,7 @@ class Recipe:
     def learns_distribution(self, name: str) -> bool:
         """Whether the estimator, or its loss, is that of a distribution such as ``gamma``."""
         losses = {self.settings.get(setting) for setting in ("loss", "objective")}
-        return self.estimator == name or any(str(loss).rpartition(":")[2] == name for loss in losses)
+        return self.estimator == name or any(str(loss).rpartition(":")[2].lower() == name for loss in losses)
 
     @property
     def exposure_weighs(self) -> bool:

@@ -48,10 +48,11 @@ from sklearn.utils.validation import has_fit_parameter
 
 from include.config.sections.training import Range, Values
 from include.errors import ConfigError, nearest
+from include.training.estimators.boosting.catboost_trees import CatBoostClassifier, CatBoostRegressor
+from include.training.estimators.boosting.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
+from include.training.estimators.boosting.xgboost_trees import XGBoostClassifier, XGBoostRegressor
 from include.training.estimators.clusterers import DensityClusterer, RandomClusterer, is_clustering
-from include.training.estimators.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
 from include.training.estimators.optional_libraries import library_version
-from include.training.estimators.xgboost_trees import XGBoostClassifier, XGBoostRegressor
 from include.training.persistence.trusted_types import is_trusted
 
 Space = dict[str, Range | Values]
@@ -269,6 +270,20 @@ _REGISTRY: dict[str, Estimator] = {
         missing=True,
         native=True,
         library="xgboost",
+    ),
+    "catboost": Estimator(
+        {"classification": CatBoostClassifier, "regression": CatBoostRegressor},
+        space={
+            "depth": Range(low=4, high=8, integer=True),
+            "learning_rate": Range(low=0.02, high=0.3, log=True),
+            "l2_leaf_reg": Range(low=1, high=30, log=True),
+            "random_strength": Range(low=0.1, high=10, log=True),
+            "rsm": (0.5, 0.8, 1.0),
+            "n_estimators": Range(low=50, high=1000, log=True, integer=True),
+        },
+        missing=True,
+        native=True,
+        library="catboost",
     ),
     "mlp": Estimator(
         {"classification": MLPClassifier, "regression": MLPRegressor},

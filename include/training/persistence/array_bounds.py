@@ -17,7 +17,7 @@ from sklearn.svm._base import BaseLibSVM
 from sklearn.tree._tree import Tree
 
 from include.errors import ModelFileRefused
-from include.training.estimators.boosted_trees import BoostedTrees
+from include.training.estimators.boosting.boosted_trees import BoostedTrees
 from include.training.estimators.meta_estimator import estimators_in
 from include.training.estimators.optional_libraries import library_version
 
@@ -32,7 +32,8 @@ def check_bounds(pipeline: Any) -> None:
             raise _refused()
         if isinstance(estimator, BoostedTrees):
             estimator.check()
-            library_version(estimator.LIBRARY)
+            if estimator.PREDICTS_BY_LIBRARY:
+                library_version(estimator.LIBRARY)
         columns = int(getattr(estimator, "n_features_in_", 0))
         for part in _parts(estimator):
             if isinstance(part, Tree):

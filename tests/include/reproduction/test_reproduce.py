@@ -89,6 +89,7 @@ def test_a_version_is_made_again_byte_for_byte_and_nothing_is_left_behind(world:
 BOOSTED = {
     "lightgbm": "{n_estimators: 60, num_leaves: 7}",
     "xgboost": "{n_estimators: 60, max_depth: 3, learning_rate: 0.1}",
+    "catboost": "{n_estimators: 60, depth: 4}",
 }
 
 

@@ -21,6 +21,7 @@ QUICK = {
     "hist_gradient_boosting": {"max_iter": 10},
     "lightgbm": {"n_estimators": 10, "subsample": 0.8, "colsample_bytree": 0.8},
     "xgboost": {"n_estimators": 10, "subsample": 0.8, "colsample_bytree": 0.8},
+    "catboost": {"n_estimators": 10, "subsample": 0.8, "rsm": 0.8},
 }
 FEATURES = {
     "numeric": {"columns": ["size", "weight"], "indicator": True, "outliers": {"method": "iqr"}, "scale": "standard"},

@@ -1,8 +1,8 @@
 """Gradient boosting by other libraries: what LightGBM, XGBoost and CatBoost have in common here.
 
-A fitted estimator keeps its trees as the library's own text or bytes, in an array of uint8, and its settings as plain values. A
-model file therefore names no type of these libraries, and reading one runs none of their code: the native parser sees a model
-only after the file's digest, its size and the numbers of its trees were checked, when the first row is predicted.
+A fitted estimator keeps its trees as text, in an array of uint8, and its settings as plain values. A model file therefore names
+no type of these libraries, and reading one runs none of their code: what predicts, a native parser or our own arrays, sees the
+trees only after the file's digest, its size and the numbers of its trees were checked, when the first row is predicted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from include.errors import ModelFileRefused
 Array = np.ndarray[Any, Any]
 
 NATIVE_LIMIT = 256 * 2**20
-"""Bytes of trees that a native parser is given at most; a thousand trees of 127 leaves need about 20 million."""
+"""Bytes of trees that are read at most; a thousand trees of 127 leaves need about 20 million."""
 
 _FROM_ONE = Interval(Integral, 1, None, closed="left")
 SHARED_SETTINGS: dict[str, tuple[Any, list[Any]]] = {
@@ -49,12 +49,15 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
     Attributes
     ----------
     native_ : array of uint8
-        The trees, as the library writes them.
+        The trees, as text.
     n_features_in_ : int
     classes_ : array of int, for a classifier
     """
 
     LIBRARY: ClassVar[str]
+    """What grows the trees."""
+    PREDICTS_BY_LIBRARY: ClassVar[bool] = True
+    """Whether that is needed to predict, too."""
     SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = {}
     """For each setting its default, and what scikit-learn's check of settings accepts."""
 
@@ -86,6 +89,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         sample_weight : array of shape (n_rows,), optional
         """
         self._validate_params()
+        self.__dict__.pop("_opened", None)
         X = np.ascontiguousarray(X, dtype=np.float64)
         y = np.asarray(y)
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
@@ -146,7 +150,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         raise NotImplementedError
 
     def _open(self, native: bytes) -> Any:
-        """Give the trees to the library."""
+        """Return what predicts: the library's object, or arrays."""
         raise NotImplementedError
 
     def _answer(self, X: Array, *, margin: bool) -> Array:
