@@ -191,8 +191,8 @@ class Recipe:
         if "." in self.estimator:
             names += packages_distributions().get(self.estimator.partition(".")[0], [])
         own = {"python": platform.python_version()} | {name: version(name) for name in names}
-        if not self.members and (library := find_estimator(self.estimator, self.task).library):
-            own[library] = library_version(library)
+        if not self.members:
+            own |= {name: library_version(name) for name in find_estimator(self.estimator, self.task).libraries}
         for member in self.members:
             own |= member.libraries()
         return own

@@ -52,6 +52,7 @@ from include.training.estimators.boosting.catboost_trees import CatBoostClassifi
 from include.training.estimators.boosting.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
 from include.training.estimators.boosting.xgboost_trees import XGBoostClassifier, XGBoostRegressor
 from include.training.estimators.clusterers import DensityClusterer, RandomClusterer, is_clustering
+from include.training.estimators.keras_mlp import KerasMLPClassifier, KerasMLPRegressor
 from include.training.estimators.optional_libraries import library_version
 from include.training.persistence.trusted_types import is_trusted
 
@@ -81,8 +82,8 @@ class Estimator:
     """Can count rows more or less than others."""
     margins: bool = False
     """A classifier whose margins are turned into probabilities by Platt's sigmoid."""
-    library: str = ""
-    """The library that it needs, of an extra; `check_settings` asks whether it is installed."""
+    libraries: tuple[str, ...] = ()
+    """The libraries that a fit needs, of an extra; `check_settings` asks whether they are installed."""
 
 
 _TREE_SPACE: Space = {
@@ -254,7 +255,7 @@ _REGISTRY: dict[str, Estimator] = {
         },
         missing=True,
         native=True,
-        library="lightgbm",
+        libraries=("lightgbm",),
     ),
     "xgboost": Estimator(
         {"classification": XGBoostClassifier, "regression": XGBoostRegressor},
@@ -269,7 +270,7 @@ _REGISTRY: dict[str, Estimator] = {
         },
         missing=True,
         native=True,
-        library="xgboost",
+        libraries=("xgboost",),
     ),
     "catboost": Estimator(
         {"classification": CatBoostClassifier, "regression": CatBoostRegressor},
@@ -283,7 +284,7 @@ _REGISTRY: dict[str, Estimator] = {
         },
         missing=True,
         native=True,
-        library="catboost",
+        libraries=("catboost",),
     ),
     "mlp": Estimator(
         {"classification": MLPClassifier, "regression": MLPRegressor},
@@ -293,6 +294,17 @@ _REGISTRY: dict[str, Estimator] = {
             "hidden_layer_sizes": ([32], [100], [64, 32]),
         },
         sparse=True,
+    ),
+    "keras_mlp": Estimator(
+        {"classification": KerasMLPClassifier, "regression": KerasMLPRegressor},
+        space={
+            "learning_rate": Range(low=1e-4, high=1e-2, log=True),
+            "layers": ([32], [64, 32], [128, 64], [128, 64, 32]),
+            "dropout": (0.0, 0.2, 0.4),
+            "batch_size": (32, 64, 256),
+            "l2": Range(low=1e-6, high=1e-2, log=True),
+        },
+        libraries=("keras", "tensorflow"),
     ),
     "k_means": Estimator(
         {"clustering": KMeans},
@@ -387,8 +399,8 @@ def build_estimator(
 def check_settings(name: str, task: str, params: dict[str, Any]) -> None:
     """Raise `ConfigError` for a setting that the estimator does not have or Ratchet decides on, or a library that is missing."""
     kind = find_estimator(name, task)
-    if kind.library:
-        library_version(kind.library)
+    for library in kind.libraries:
+        library_version(library)
     known = set(kind.classes[task]().get_params(deep=False)) - _OURS
     for key in params:
         if key not in known:

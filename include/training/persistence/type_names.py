@@ -27,6 +27,8 @@ TYPES: dict[str, str] = {
     "GroupThresholdClassifier": "include.training.fairness.group_thresholds.GroupThresholdClassifier",
     "LightGBMClassifier": "include.training.estimators.boosting.lightgbm_trees.LightGBMClassifier",
     "LightGBMRegressor": "include.training.estimators.boosting.lightgbm_trees.LightGBMRegressor",
+    "KerasMLPClassifier": "include.training.estimators.keras_mlp.KerasMLPClassifier",
+    "KerasMLPRegressor": "include.training.estimators.keras_mlp.KerasMLPRegressor",
     "InputColumns": "include.training.estimators.meta_estimator.InputColumns",
     "MissingColumnFilter": "include.training.preprocessing.column_filters.MissingColumnFilter",
     "OutlierClipper": "include.training.preprocessing.outliers.OutlierClipper",

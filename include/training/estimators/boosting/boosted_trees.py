@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils._param_validation import Interval
 
 from include.errors import ModelFileRefused
+from include.training.estimators.inner_rows import inner_tenth
 
 Array = np.ndarray[Any, Any]
 
@@ -100,7 +101,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         self.n_features_in_ = X.shape[1]
         fitted, inner = np.arange(len(y)), None
         if self.early_stopping:
-            fitted, inner = _tenth(y, self.random_state or 0, stratified=isinstance(self, ClassifierMixin))
+            fitted, inner = inner_tenth(y, self.random_state or 0, stratified=isinstance(self, ClassifierMixin))
         parts = [(X[at], y[at], weight[at]) for at in (fitted, inner) if at is not None]
         self.native_ = np.frombuffer(self._grow(parts), dtype=np.uint8)
         self.check()
@@ -214,13 +215,3 @@ def refused(message: str, **facts: Any) -> ModelFileRefused:
 
 def _rows(X: Any) -> Array:
     return np.ascontiguousarray(X, dtype=np.float64)
-
-
-def _tenth(y: Array, seed: int, *, stratified: bool) -> tuple[Array, Array]:
-    """Return the positions of nine tenths and of a tenth of the rows, drawn at random from each class."""
-    rng = np.random.default_rng(seed)
-    groups = [np.flatnonzero(y == one) for one in np.unique(y)] if stratified else [np.arange(len(y))]
-    inner = np.sort(np.concatenate([rng.permutation(group)[: len(group) // 10] for group in groups]))
-    if not len(inner):
-        raise ValueError("early stopping needs at least ten rows of a class")
-    return np.setdiff1d(np.arange(len(y)), inner), inner
