@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from include.training.estimators.boosting.boosted_trees import refused
+from include.training.estimators.declared_settings import DeclaredSettings
 from include.training.estimators.inner_rows import inner_tenth
 from include.training.estimators.keras_training import train_network
 
@@ -37,7 +38,7 @@ _AT_ONCE = 2**14
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-class KerasMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class KerasMLP(DeclaredSettings, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A network of dense layers with dropout between them, fitted by Adam.
 
     Parameters
@@ -66,46 +67,22 @@ class KerasMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     classes_ : array, for a classifier
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "layers": ["array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "epochs": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "random_state": [Interval(Integral, 0, None, closed="left"), None],
+    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = {
+        "layers": ((64, 32), ["array-like"]),
+        "activation": ("relu", [StrOptions(set(ACTIVATIONS))]),
+        "dropout": (0.0, [Interval(Real, 0, 1, closed="left")]),
+        "l2": (0.0, [Interval(Real, 0, None, closed="left")]),
+        "batch_size": (64, [Interval(Integral, 1, None, closed="left")]),
+        "epochs": (100, [Interval(Integral, 1, None, closed="left")]),
+        "learning_rate": (1e-3, [Interval(Real, 0, None, closed="neither")]),
+        "patience": (10, [Interval(Integral, 1, None, closed="left")]),
+        "early_stopping": (False, ["boolean"]),
+        "random_state": (None, [Interval(Integral, 0, None, closed="left"), None]),
     }
-
-    def __init__(
-        self,
-        layers: tuple[int, ...] = (64, 32),
-        activation: str = "relu",
-        dropout: float = 0.0,
-        l2: float = 0.0,
-        batch_size: int = 64,
-        epochs: int = 100,
-        learning_rate: float = 1e-3,
-        patience: int = 10,
-        early_stopping: bool = False,
-        random_state: int | None = None,
-    ) -> None:
-        self.layers = layers
-        self.activation = activation
-        self.dropout = dropout
-        self.l2 = l2
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.learning_rate = learning_rate
-        self.patience = patience
-        self.early_stopping = early_stopping
-        self.random_state = random_state
 
     def _validate_params(self) -> None:
         super()._validate_params()
-        good = all(isinstance(units, Integral) and 1 <= units <= _WIDEST for units in self.layers)
+        good = all(isinstance(units, Integral) and 1 <= int(units) <= _WIDEST for units in self.layers)
         if not good or not 1 <= len(self.layers) <= _MOST_LAYERS:
             raise ValueError(
                 f"The 'layers' parameter of {type(self).__name__} must be 1 to {_MOST_LAYERS} whole numbers of units, each "
@@ -240,28 +217,9 @@ class KerasMLPRegressor(RegressorMixin, KerasMLP):  # type: ignore[misc]
     [80.0, 120.0]
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = KerasMLP._parameter_constraints | {
-        "loss": [StrOptions({"mean_squared_error", "mean_absolute_error", "huber"})]
+    SETTINGS = KerasMLP.SETTINGS | {
+        "loss": ("mean_squared_error", [StrOptions({"mean_squared_error", "mean_absolute_error", "huber"})])
     }
-
-    def __init__(
-        self,
-        layers: tuple[int, ...] = (64, 32),
-        activation: str = "relu",
-        dropout: float = 0.0,
-        l2: float = 0.0,
-        batch_size: int = 64,
-        epochs: int = 100,
-        learning_rate: float = 1e-3,
-        patience: int = 10,
-        early_stopping: bool = False,
-        random_state: int | None = None,
-        loss: str = "mean_squared_error",
-    ) -> None:
-        super().__init__(
-            layers, activation, dropout, l2, batch_size, epochs, learning_rate, patience, early_stopping, random_state
-        )
-        self.loss = loss
 
     def _learn_target(self, y: Array, weight: Array) -> Array:
         y = np.asarray(y, dtype=np.float64)
@@ -270,7 +228,7 @@ class KerasMLPRegressor(RegressorMixin, KerasMLP):  # type: ignore[misc]
         return np.asarray((y - self.center_) / self.scale_)
 
     def _loss(self) -> str:
-        return self.loss
+        return str(self.loss)
 
     def predict(self, X: Array) -> Array:
         """Return the value of each row."""

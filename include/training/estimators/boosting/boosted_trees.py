@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils._param_validation import Interval
 
 from include.errors import ModelFileRefused
+from include.training.estimators.declared_settings import DeclaredSettings
 from include.training.estimators.inner_rows import inner_tenth
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +40,7 @@ _FEW = 512
 """Rows that one thread predicts sooner than several that must be woken first."""
 
 
-class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BoostedTrees(DeclaredSettings, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """An estimator whose trees are grown by another library.
 
     Parameters
@@ -59,22 +60,6 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
     """What grows the trees."""
     PREDICTS_BY_LIBRARY: ClassVar[bool] = True
     """Whether that is needed to predict, too."""
-    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = {}
-    """For each setting its default, and what scikit-learn's check of settings accepts."""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls._parameter_constraints = {name: accepted for name, (_, accepted) in cls.SETTINGS.items()}
-
-    def __init__(self, **settings: Any) -> None:
-        if unknown := sorted(set(settings) - set(self.SETTINGS)):
-            raise TypeError(f"{type(self).__name__} has no setting {unknown[0]}")
-        for name, (default, _) in self.SETTINGS.items():
-            setattr(self, name, settings.get(name, default))
-
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        return sorted(cls.SETTINGS)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_opened"}
