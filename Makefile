@@ -78,6 +78,7 @@ requirements: $(VENV)/installed
 	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra cluster -c requirements.txt -o requirements-cluster.txt
 	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra dev -c requirements.txt -o requirements-dev.txt
 	$(call extra,learners,Learners of other libraries)
+	$(call extra,keras,Keras on TensorFlow)
 	$(call extra,excel,The reader of Excel workbooks)
 	$(call extra,mlflow,The client of MLflow for the mirror)
 	$(call extra,openlineage,The OpenLineage provider of Airflow)

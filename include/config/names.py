@@ -55,8 +55,6 @@ class EstimatorFacts(NamedTuple):
     """Whether it can stop adding rounds by itself."""
     weights: bool = True
     """Whether rows can count more or less than others."""
-    library: str = ""
-    """The library of the extra `learners` that it needs."""
     stores: tuple[str, ...] = ()
     """The classes that its model files hold beside what every file may hold, as they are stored: the loader trusts them."""
 
@@ -159,8 +157,9 @@ ESTIMATORS: dict[str, EstimatorFacts] = {
             "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor",
         ),
     ),
-    "lightgbm": EstimatorFacts(_BOTH, early_stopping=True, library="lightgbm"),
-    "xgboost": EstimatorFacts(_BOTH, early_stopping=True, library="xgboost"),
+    "lightgbm": EstimatorFacts(_BOTH, early_stopping=True),
+    "xgboost": EstimatorFacts(_BOTH, early_stopping=True),
+    "catboost": EstimatorFacts(_BOTH, early_stopping=True),
     "mlp": EstimatorFacts(
         _BOTH,
         early_stopping=True,
@@ -169,6 +168,7 @@ ESTIMATORS: dict[str, EstimatorFacts] = {
             "sklearn.neural_network._multilayer_perceptron.MLPRegressor",
         ),
     ),
+    "keras_mlp": EstimatorFacts(_BOTH, early_stopping=True),
     "k_means": EstimatorFacts(_GROUPS, stores=("sklearn.cluster._kmeans.KMeans",)),
     "gaussian_mixture": EstimatorFacts(
         _GROUPS, weights=False, stores=("sklearn.mixture._gaussian_mixture.GaussianMixture",)

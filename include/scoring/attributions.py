@@ -17,7 +17,7 @@ import pandas as pd
 
 from include.errors import EvaluationError
 from include.scoring.predictor import Array, Predictor
-from include.training.estimators.boosted_trees import BoostedClassifier, BoostedRegressor, BoostedTrees
+from include.training.estimators.boosting.boosted_trees import BoostedClassifier, BoostedRegressor, BoostedTrees
 
 
 class NotAttributable(EvaluationError):

@@ -122,7 +122,7 @@ class Recipe:
     def learns_distribution(self, name: str) -> bool:
         """Whether the estimator, or its loss, is that of a distribution such as ``gamma``."""
         losses = {self.settings.get(setting) for setting in ("loss", "objective")}
-        return self.estimator == name or any(str(loss).rpartition(":")[2] == name for loss in losses)
+        return self.estimator == name or any(str(loss).rpartition(":")[2].lower() == name for loss in losses)
 
     @property
     def exposure_weighs(self) -> bool:
@@ -191,8 +191,8 @@ class Recipe:
         if "." in self.estimator:
             names += packages_distributions().get(self.estimator.partition(".")[0], [])
         own = {"python": platform.python_version()} | {name: version(name) for name in names}
-        if not self.members and (library := find_estimator(self.estimator, self.task).library):
-            own[library] = library_version(library)
+        if not self.members:
+            own |= {name: library_version(name) for name in find_estimator(self.estimator, self.task).libraries}
         for member in self.members:
             own |= member.libraries()
         return own

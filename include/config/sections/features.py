@@ -102,7 +102,7 @@ class Categorical(Group):
     impute: Literal["mode", "constant", "drop_row", "none"] = "constant"
     """What stands in for a missing level; `constant` makes missing a level of its own. `drop_row`: nothing is learned from rows with a gap, and in scored rows missing is like unknown."""
     encode: Literal["one_hot", "ordinal", "target", "native"] = "one_hot"
-    """Levels unknown at training become all zeros (`one_hot`), -1 (`ordinal`), the mean target of all (`target`, which has a mean for missing ones where `impute: none` leaves any) or missing (`native`). `target` is the mean target of a level, learned in training rows from other rows than the one encoded (cross-fitted). `native` is for hist_gradient_boosting, lightgbm and xgboost, which split by sets of levels; others get `one_hot`, and so does every estimator with `select` or SMOTE, which read numbers as quantities."""
+    """Levels unknown at training become all zeros (`one_hot`), -1 (`ordinal`), the mean target of all (`target`, which has a mean for missing ones where `impute: none` leaves any) or missing (`native`). `target` is the mean target of a level, learned in training rows from other rows than the one encoded (cross-fitted). `native` is for hist_gradient_boosting, lightgbm, xgboost and catboost, which split by sets of levels; others get `one_hot`, and so does every estimator with `select` or SMOTE, which read numbers as quantities."""
     min_frequency: float | None = Field(default=None, gt=0, lt=1)
     """Levels rarer than this share of the training rows are grouped into one."""
 

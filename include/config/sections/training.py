@@ -14,7 +14,7 @@ from include.config.section import Section
 from include.config.sections.regression import Intervals, Target
 from include.errors import nearest
 
-LOG_LINKS = frozenset({"poisson", "gamma", "count:poisson", "reg:gamma"})
+LOG_LINKS = frozenset({"poisson", "gamma", "count:poisson", "reg:gamma", "Poisson"})
 """The losses of rates: the model's logarithm is what is learned."""
 
 
@@ -120,7 +120,7 @@ class Candidate(Section):
     """Settings of the estimator, by scikit-learn's names."""
     search: Search | None = None
     early_stopping: bool = False
-    """Stop adding rounds when a tenth of the training rows, drawn at random, no longer gains; for hist_gradient_boosting, lightgbm, xgboost, mlp and sgd."""
+    """Stop adding rounds when a tenth of the training rows, drawn at random, no longer gains; for hist_gradient_boosting, lightgbm, xgboost, catboost, mlp, keras_mlp and sgd."""
     members: tuple[str, ...] | None = Field(default=None, min_length=2)
     """For `voting` and `stacking`: the names of the candidates to join; all of them if neither this nor `best` is given."""
     best: int | None = Field(default=None, ge=2)

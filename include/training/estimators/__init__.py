@@ -5,7 +5,6 @@ Not here: what a fairness mitigation fits (`include.training.fairness`), the sea
 """
 
 PUBLIC: tuple[str, ...] = (
-    "boosted_trees",
     "ensembles",
     "meta_estimator",
     "predictions",

@@ -13,8 +13,12 @@ DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "lightgbm": ("lightgbm",),
     "xgboost": ("xgboost-cpu", "xgboost"),
     "catboost": ("catboost",),
+    "keras": ("keras",),
+    "tensorflow": ("tensorflow-cpu", "tensorflow"),
 }
 """The packages that bring each library."""
+_EXTRAS = {"keras": "keras", "tensorflow": "keras"}
+"""The extras of libraries that are not in `learners`."""
 
 
 def library_version(library: str) -> str:
@@ -36,9 +40,10 @@ def import_library(library: str) -> Any:
 
 
 def _missing(library: str) -> ConfigError:
+    extra = _EXTRAS.get(library, "learners")
     return ConfigError(
         f"The library `{library}` is not installed.",
-        expected=f"`{DISTRIBUTIONS[library][0]}`, of the extra `learners`",
+        expected=f"`{DISTRIBUTIONS[library][0]}`, of the extra `{extra}`",
         where="the Python environment of this process",
-        remedy="pip install -r requirements-learners.txt, where tasks, the server and `lint` run",
+        remedy=f"pip install -r requirements-{extra}.txt, where tasks, the server and `lint` run",
     )

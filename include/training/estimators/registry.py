@@ -48,10 +48,12 @@ from sklearn.utils.validation import has_fit_parameter
 
 from include.config.sections.training import Range, Values
 from include.errors import ConfigError, nearest
+from include.training.estimators.boosting.catboost_trees import CatBoostClassifier, CatBoostRegressor
+from include.training.estimators.boosting.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
+from include.training.estimators.boosting.xgboost_trees import XGBoostClassifier, XGBoostRegressor
 from include.training.estimators.clusterers import DensityClusterer, RandomClusterer, is_clustering
-from include.training.estimators.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
+from include.training.estimators.keras_mlp import KerasMLPClassifier, KerasMLPRegressor
 from include.training.estimators.optional_libraries import library_version
-from include.training.estimators.xgboost_trees import XGBoostClassifier, XGBoostRegressor
 from include.training.persistence.trusted_types import is_trusted
 
 Space = dict[str, Range | Values]
@@ -80,8 +82,8 @@ class Estimator:
     """Can count rows more or less than others."""
     margins: bool = False
     """A classifier whose margins are turned into probabilities by Platt's sigmoid."""
-    library: str = ""
-    """The library that it needs, of an extra; `check_settings` asks whether it is installed."""
+    libraries: tuple[str, ...] = ()
+    """The libraries that a fit needs, of an extra; `check_settings` asks whether they are installed."""
 
 
 _TREE_SPACE: Space = {
@@ -253,7 +255,7 @@ _REGISTRY: dict[str, Estimator] = {
         },
         missing=True,
         native=True,
-        library="lightgbm",
+        libraries=("lightgbm",),
     ),
     "xgboost": Estimator(
         {"classification": XGBoostClassifier, "regression": XGBoostRegressor},
@@ -268,7 +270,21 @@ _REGISTRY: dict[str, Estimator] = {
         },
         missing=True,
         native=True,
-        library="xgboost",
+        libraries=("xgboost",),
+    ),
+    "catboost": Estimator(
+        {"classification": CatBoostClassifier, "regression": CatBoostRegressor},
+        space={
+            "depth": Range(low=4, high=8, integer=True),
+            "learning_rate": Range(low=0.02, high=0.3, log=True),
+            "l2_leaf_reg": Range(low=1, high=30, log=True),
+            "random_strength": Range(low=0.1, high=10, log=True),
+            "rsm": (0.5, 0.8, 1.0),
+            "n_estimators": Range(low=50, high=1000, log=True, integer=True),
+        },
+        missing=True,
+        native=True,
+        libraries=("catboost",),
     ),
     "mlp": Estimator(
         {"classification": MLPClassifier, "regression": MLPRegressor},
@@ -278,6 +294,17 @@ _REGISTRY: dict[str, Estimator] = {
             "hidden_layer_sizes": ([32], [100], [64, 32]),
         },
         sparse=True,
+    ),
+    "keras_mlp": Estimator(
+        {"classification": KerasMLPClassifier, "regression": KerasMLPRegressor},
+        space={
+            "learning_rate": Range(low=1e-4, high=1e-2, log=True),
+            "layers": ([32], [64, 32], [128, 64], [128, 64, 32]),
+            "dropout": (0.0, 0.2, 0.4),
+            "batch_size": (32, 64, 256),
+            "l2": Range(low=1e-6, high=1e-2, log=True),
+        },
+        libraries=("keras", "tensorflow"),
     ),
     "k_means": Estimator(
         {"clustering": KMeans},
@@ -372,8 +399,8 @@ def build_estimator(
 def check_settings(name: str, task: str, params: dict[str, Any]) -> None:
     """Raise `ConfigError` for a setting that the estimator does not have or Ratchet decides on, or a library that is missing."""
     kind = find_estimator(name, task)
-    if kind.library:
-        library_version(kind.library)
+    for library in kind.libraries:
+        library_version(library)
     known = set(kind.classes[task]().get_params(deep=False)) - _OURS
     for key in params:
         if key not in known:

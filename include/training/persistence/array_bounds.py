@@ -17,7 +17,8 @@ from sklearn.svm._base import BaseLibSVM
 from sklearn.tree._tree import Tree
 
 from include.errors import ModelFileRefused
-from include.training.estimators.boosted_trees import BoostedTrees
+from include.training.estimators.boosting.boosted_trees import BoostedTrees
+from include.training.estimators.keras_mlp import KerasMLP
 from include.training.estimators.meta_estimator import estimators_in
 from include.training.estimators.optional_libraries import library_version
 
@@ -30,8 +31,9 @@ def check_bounds(pipeline: Any) -> None:
     for estimator in estimators_in(pipeline):
         if not isinstance(estimator, BaseEstimator):
             raise _refused()
-        if isinstance(estimator, BoostedTrees):
+        if isinstance(estimator, BoostedTrees | KerasMLP):
             estimator.check()
+        if isinstance(estimator, BoostedTrees) and estimator.PREDICTS_BY_LIBRARY:
             library_version(estimator.LIBRARY)
         columns = int(getattr(estimator, "n_features_in_", 0))
         for part in _parts(estimator):

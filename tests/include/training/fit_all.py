@@ -14,6 +14,7 @@ from tests.include.training.conftest import declare, frame_of, snapshot_of
 
 QUICK = {
     "mlp": {"max_iter": 10, "hidden_layer_sizes": [8]},
+    "keras_mlp": {"epochs": 2, "layers": [8], "dropout": 0.2, "batch_size": 256},
     "random_forest": {"n_estimators": 8},
     "extra_trees": {"n_estimators": 8},
     "gradient_boosting": {"n_estimators": 20},
@@ -21,6 +22,7 @@ QUICK = {
     "hist_gradient_boosting": {"max_iter": 10},
     "lightgbm": {"n_estimators": 10, "subsample": 0.8, "colsample_bytree": 0.8},
     "xgboost": {"n_estimators": 10, "subsample": 0.8, "colsample_bytree": 0.8},
+    "catboost": {"n_estimators": 10, "subsample": 0.8, "rsm": 0.8},
 }
 FEATURES = {
     "numeric": {"columns": ["size", "weight"], "indicator": True, "outliers": {"method": "iqr"}, "scale": "standard"},

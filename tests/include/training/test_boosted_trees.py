@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from typing import Any
@@ -17,11 +15,13 @@ from sklearn.pipeline import Pipeline
 
 from include.errors import ConfigError, ModelFileRefused
 from include.training.declared_recipes import recipe_of
-from include.training.estimators import boosted_trees, lightgbm_trees, optional_libraries
-from include.training.estimators.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
+from include.training.estimators import optional_libraries
+from include.training.estimators.boosting import boosted_trees, lightgbm_trees
+from include.training.estimators.boosting.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
 from include.training.persistence.model_file import dump, load
 from include.training.preprocessing.float_converter import FloatConverter
 from tests.include.training.conftest import declare, fit_at_once, frame_of
+from tests.include.training.hostile import refuses
 
 NATIVE = {
     "numeric": {"columns": ["size", "weight"], "impute": "none"},
@@ -189,17 +189,7 @@ def test_hostile_trees_are_refused_before_lightgbm_reads_them(name: str, monkeyp
     monkeypatch.setattr(lightgbm_trees, "import_library", lambda name: pytest.fail("the native library was asked"))
     changed = HOSTILE[name](estimator.native_.tobytes())
     assert changed != estimator.native_.tobytes()
-    out, native = io.BytesIO(), np.frombuffer(changed, dtype=np.uint8)
-    with zipfile.ZipFile(io.BytesIO(body)) as archive, zipfile.ZipFile(out, "w") as hostile:
-        for member in archive.namelist():
-            kept = archive.read(member)
-            if member.endswith(".npy") and np.load(io.BytesIO(kept)).dtype == np.uint8:
-                array = io.BytesIO()
-                np.save(array, native)
-                kept = array.getvalue()
-            hostile.writestr(member, kept)
-    with pytest.raises(ModelFileRefused):
-        load(out.getvalue(), hashlib.sha256(out.getvalue()).hexdigest())
+    refuses(body, changed)
 
 
 def test_trees_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

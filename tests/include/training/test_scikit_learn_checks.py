@@ -17,8 +17,9 @@ from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from include import training
-from include.training.estimators.boosted_trees import BoostedTrees
+from include.training.estimators.boosting.boosted_trees import BoostedTrees
 from include.training.estimators.clusterers import DensityClusterer, RandomClusterer
+from include.training.estimators.keras_mlp import KerasMLP
 from include.training.estimators.meta_estimator import InputColumns, MetaEstimator
 from include.training.estimators.target_transform import TransformedTargetRegressor
 from include.training.preprocessing.category_encoder import CategoryEncoder
@@ -89,7 +90,8 @@ NOT_CHECKED = {
     RandomClusterer: "the trivial baseline: learns nothing, and its answer depends on a row's place",
     ColumnMask: "made with the mask of one matrix, where the checks bring matrices of several widths",
     InputColumns: "hands on named columns and prepares nothing",
-    BoostedTrees: "fitted to prepared matrices with classes as numbers only; compared with LightGBM and XGBoost themselves in their own tests",
+    BoostedTrees: "fitted to prepared matrices with classes as numbers only; compared with LightGBM, XGBoost and CatBoost themselves in their own tests",
+    KerasMLP: "fitted to prepared matrices, a second each; compared with Keras itself in tests of its own",
     MetaEstimator: "put together of fitted models and never fitted itself, as are its subclasses",
     TransformedTargetRegressor: "put together of fitted parts; compared with scikit-learn's in tests of its own",
 }

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -17,11 +15,12 @@ from sklearn.pipeline import Pipeline
 
 from include.errors import ConfigError, ModelFileRefused
 from include.training.declared_recipes import recipe_of
-from include.training.estimators import xgboost_trees
-from include.training.estimators.xgboost_trees import XGBoostClassifier, XGBoostRegressor
+from include.training.estimators.boosting import tree_json, xgboost_trees
+from include.training.estimators.boosting.xgboost_trees import XGBoostClassifier, XGBoostRegressor
 from include.training.persistence.model_file import dump, load
 from include.training.preprocessing.float_converter import FloatConverter
 from tests.include.training.conftest import declare, fit_at_once, frame_of
+from tests.include.training.hostile import refuses
 
 NATIVE = {
     "numeric": {"columns": ["size", "weight"], "impute": "none"},
@@ -196,20 +195,10 @@ def test_hostile_trees_are_refused_before_xgboost_reads_them(
     body, native = grown
     changed = HOSTILE[name](native)
     assert changed != native
-    out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(body)) as archive, zipfile.ZipFile(out, "w") as hostile:
-        for member in archive.namelist():
-            kept = archive.read(member)
-            if member.endswith(".npy") and np.load(io.BytesIO(kept)).dtype == np.uint8:
-                array = io.BytesIO()
-                np.save(array, np.frombuffer(changed, dtype=np.uint8))
-                kept = array.getvalue()
-            hostile.writestr(member, kept)
-    with pytest.raises(ModelFileRefused):
-        load(out.getvalue(), hashlib.sha256(out.getvalue()).hexdigest())
+    refuses(body, changed)
 
 
 def test_trees_beyond_the_limit_are_refused(grown: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xgboost_trees, "JSON_LIMIT", 1000)
+    monkeypatch.setattr(tree_json, "JSON_LIMIT", 1000)
     with pytest.raises(ModelFileRefused, match="too large"):
         load(grown[0], hashlib.sha256(grown[0]).hexdigest())

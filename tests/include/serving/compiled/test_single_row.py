@@ -34,6 +34,8 @@ ESTIMATORS = {
     "hist_gradient_boosting": "{max_iter: 20}",
     "lightgbm": "{n_estimators: 20}",
     "xgboost": "{n_estimators: 20}",
+    "catboost": "{n_estimators: 20}",
+    "keras_mlp": "{layers: [8], epochs: 5}",
     "random_forest": "{n_estimators: 10, max_depth: 6}",
     "extra_trees": "{n_estimators: 10, max_depth: 6}",
     "decision_tree": "{max_depth: 5}",

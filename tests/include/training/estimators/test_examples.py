@@ -9,7 +9,7 @@ import pytest
 
 from include.training.persistence.type_names import TYPES
 
-MODULES = ("clusterers", "ensembles", "exposure", "lightgbm_trees", "xgboost_trees")
+MODULES = ("catboost_trees", "clusterers", "ensembles", "exposure", "keras_mlp", "lightgbm_trees", "xgboost_trees")
 ESTIMATORS = sorted(path for path in TYPES.values() if path.split(".")[-2] in MODULES)
 
 

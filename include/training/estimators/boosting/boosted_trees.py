@@ -1,8 +1,8 @@
 """Gradient boosting by other libraries: what LightGBM, XGBoost and CatBoost have in common here.
 
-A fitted estimator keeps its trees as the library's own text or bytes, in an array of uint8, and its settings as plain values. A
-model file therefore names no type of these libraries, and reading one runs none of their code: the native parser sees a model
-only after the file's digest, its size and the numbers of its trees were checked, when the first row is predicted.
+A fitted estimator keeps its trees as text, in an array of uint8, and its settings as plain values. A model file therefore names
+no type of these libraries, and reading one runs none of their code: what predicts, a native parser or our own arrays, sees the
+trees only after the file's digest, its size and the numbers of its trees were checked, when the first row is predicted.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils._param_validation import Interval
 
 from include.errors import ModelFileRefused
+from include.training.estimators.declared_settings import DeclaredSettings
+from include.training.estimators.inner_rows import inner_tenth
 
 Array = np.ndarray[Any, Any]
 
 NATIVE_LIMIT = 256 * 2**20
-"""Bytes of trees that a native parser is given at most; a thousand trees of 127 leaves need about 20 million."""
+"""Bytes of trees that are read at most; a thousand trees of 127 leaves need about 20 million."""
 
 _FROM_ONE = Interval(Integral, 1, None, closed="left")
 SHARED_SETTINGS: dict[str, tuple[Any, list[Any]]] = {
@@ -38,7 +40,7 @@ _FEW = 512
 """Rows that one thread predicts sooner than several that must be woken first."""
 
 
-class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BoostedTrees(DeclaredSettings, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """An estimator whose trees are grown by another library.
 
     Parameters
@@ -49,28 +51,15 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
     Attributes
     ----------
     native_ : array of uint8
-        The trees, as the library writes them.
+        The trees, as text.
     n_features_in_ : int
     classes_ : array of int, for a classifier
     """
 
     LIBRARY: ClassVar[str]
-    SETTINGS: ClassVar[dict[str, tuple[Any, list[Any]]]] = {}
-    """For each setting its default, and what scikit-learn's check of settings accepts."""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls._parameter_constraints = {name: accepted for name, (_, accepted) in cls.SETTINGS.items()}
-
-    def __init__(self, **settings: Any) -> None:
-        if unknown := sorted(set(settings) - set(self.SETTINGS)):
-            raise TypeError(f"{type(self).__name__} has no setting {unknown[0]}")
-        for name, (default, _) in self.SETTINGS.items():
-            setattr(self, name, settings.get(name, default))
-
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        return sorted(cls.SETTINGS)
+    """What grows the trees."""
+    PREDICTS_BY_LIBRARY: ClassVar[bool] = True
+    """Whether that is needed to predict, too."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_opened"}
@@ -86,6 +75,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         sample_weight : array of shape (n_rows,), optional
         """
         self._validate_params()
+        self.__dict__.pop("_opened", None)
         X = np.ascontiguousarray(X, dtype=np.float64)
         y = np.asarray(y)
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
@@ -96,7 +86,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         self.n_features_in_ = X.shape[1]
         fitted, inner = np.arange(len(y)), None
         if self.early_stopping:
-            fitted, inner = _tenth(y, self.random_state or 0, stratified=isinstance(self, ClassifierMixin))
+            fitted, inner = inner_tenth(y, self.random_state or 0, stratified=isinstance(self, ClassifierMixin))
         parts = [(X[at], y[at], weight[at]) for at in (fitted, inner) if at is not None]
         self.native_ = np.frombuffer(self._grow(parts), dtype=np.uint8)
         self.check()
@@ -146,7 +136,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         raise NotImplementedError
 
     def _open(self, native: bytes) -> Any:
-        """Give the trees to the library."""
+        """Return what predicts: the library's object, or arrays."""
         raise NotImplementedError
 
     def _answer(self, X: Array, *, margin: bool) -> Array:
@@ -210,13 +200,3 @@ def refused(message: str, **facts: Any) -> ModelFileRefused:
 
 def _rows(X: Any) -> Array:
     return np.ascontiguousarray(X, dtype=np.float64)
-
-
-def _tenth(y: Array, seed: int, *, stratified: bool) -> tuple[Array, Array]:
-    """Return the positions of nine tenths and of a tenth of the rows, drawn at random from each class."""
-    rng = np.random.default_rng(seed)
-    groups = [np.flatnonzero(y == one) for one in np.unique(y)] if stratified else [np.arange(len(y))]
-    inner = np.sort(np.concatenate([rng.permutation(group)[: len(group) // 10] for group in groups]))
-    if not len(inner):
-        raise ValueError("early stopping needs at least ten rows of a class")
-    return np.setdiff1d(np.arange(len(y)), inner), inner

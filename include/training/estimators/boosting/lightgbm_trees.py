@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from include.training.estimators.boosted_trees import (
+from include.training.estimators.boosting.boosted_trees import (
     NOT_THE_LIBRARYS,
     SHARED_SETTINGS,
     Array,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from include.training.estimators.boosted_trees import (
+from include.training.estimators.boosting.boosted_trees import (
     NOT_THE_LIBRARYS,
     SHARED_SETTINGS,
     Array,
@@ -18,11 +18,15 @@ from include.training.estimators.boosted_trees import (
     BoostedTrees,
     refused,
 )
+from include.training.estimators.boosting.tree_json import (
+    are_floats,
+    read_json,
+    require_only,
+    whole_numbers,
+    write_json,
+)
+from include.training.estimators.boosting.xgboost_nodes import check_tree
 from include.training.estimators.optional_libraries import import_library
-from include.training.estimators.xgboost_nodes import are_floats, check_tree, require_only, whole_numbers
-
-JSON_LIMIT = 64 * 2**20
-"""Bytes of JSON that are parsed at most; a thousand trees of 64 leaves need about 15 million."""
 
 _SHARE = [Interval(Real, 0, 1, closed="right")]
 _FROM_ZERO = [Interval(Real, 0, None, closed="left")]
@@ -80,7 +84,7 @@ class _XGBoost(BoostedTrees):
             booster = booster[: booster.best_iteration + 1]
         model = json.loads(bytes(booster.save_raw("json")))
         model["learner"]["attributes"] = {}  # how stopping went is not needed to predict
-        return _canonical(model)
+        return write_json(model)
 
     def _open(self, native: bytes) -> Any:
         # Its settings can't be changed while other threads predict: one thread a call, and configured before the first.
@@ -96,13 +100,8 @@ class _XGBoost(BoostedTrees):
         return np.asarray(self._trees.predict(self._matrix(X), pred_contribs=True), dtype=np.float64)
 
     def _check_trees(self, native: bytes) -> None:
-        # XGBoost follows node numbers without bounds checks, and makes what is as long as its numbers say. The text must be
-        # as `_canonical` writes it, so that no other parser can read anything else in it: a name twice, a number otherwise.
-        if len(native) > JSON_LIMIT:
-            raise refused("its trees are too large", expected=f"at most {JSON_LIMIT} bytes", found=len(native))
-        model = json.loads(native)
-        if _canonical(model) != native:
-            raise refused("its trees are not written as a fit writes them")
+        # XGBoost follows node numbers without bounds checks, and makes what is as long as its numbers say.
+        model = read_json(native)
         require_only(model, "learner", "version")
         learner = model["learner"]
         parts = ("attributes", "feature_names", "feature_types", "gradient_booster", "learner_model_param", "objective")
@@ -195,7 +194,3 @@ class XGBoostRegressor(BoostedRegressor, _XGBoost):
     def _objective(self) -> dict[str, Any]:
         alpha = {"quantile_alpha": self.quantile_alpha} if self.objective == "reg:quantileerror" else {}
         return {"objective": self.objective} | alpha
-
-
-def _canonical(model: Any) -> bytes:
-    return json.dumps(model, separators=(",", ":"), allow_nan=False).encode()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from include.training.estimators.boosted_trees import (
-    Array,
-    refused,
-)
+from include.training.estimators.boosting.boosted_trees import refused
+from include.training.estimators.boosting.tree_json import are_floats, require_only, whole_numbers
 
 MOST_LEVELS = 2**16
 """Levels of a column are below it: XGBoost makes a set of bits as long as the largest that a node names."""
@@ -19,29 +16,6 @@ _WHOLE = {"default_left", "left_children", "parents", "right_children", "split_i
 _LEVELS = {"categories", "categories_nodes", "categories_segments", "categories_sizes"}
 _ROOT = 2**31 - 1
 """What XGBoost writes for the parent of a root."""
-
-
-def require_only(value: Any, *names: str) -> None:
-    """Raise `ModelFileRefused` unless a value is a dict of exactly these names."""
-    if type(value) is not dict or set(value) != set(names):
-        raise refused("its trees are of another model")
-
-
-def whole_numbers(values: Any, length: int | None = None) -> Array:
-    """Return whole numbers, so many of them if that is said; raises `ModelFileRefused` for anything else."""
-    if type(values) is not list or not set(map(type, values)) <= {int} or len(values) != (length or len(values)):
-        raise refused("a tree has another number of nodes")
-    return np.array(values, dtype=np.int64)
-
-
-def are_floats(values: Any, length: int) -> bool:
-    """Return whether a value is a list of so many finite numbers."""
-    return (
-        type(values) is list
-        and len(values) == length
-        and set(map(type, values)) <= {float, int}
-        and all(map(math.isfinite, values))
-    )
 
 
 def check_tree(number: int, tree: Any, columns: int) -> None:
