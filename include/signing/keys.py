@@ -29,7 +29,8 @@ class TrustedKey:
     ----------
     name : str
         For people: who or what holds the private key.
-    public : bytes of length 32
+    public : bytes
+        32 of an Ed25519 key; of an ECDSA key on P-256 its SubjectPublicKeyInfo (DER).
     since, until : datetime
         A signature counts whose instant is at or after ``since`` and before ``until``.
     """
@@ -51,7 +52,13 @@ class TrustedKey:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+            if len(self.public) == 32:
+                Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+            else:
+                from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+                from cryptography.hazmat.primitives.hashes import SHA256
+
+                require_public_key(self.public).verify(signature, message, ECDSA(SHA256()))
         except InvalidSignature:
             return False
         return True
@@ -200,11 +207,37 @@ def _read_entry(entry: dict[str, str]) -> TrustedKey:
         public = base64.b64decode(entry["public"], validate=True)
     except binascii.Error as error:
         raise ValueError from error
-    if len(public) != 32 or not isinstance(entry["name"], str):
+    if not isinstance(entry["name"], str):
         raise ValueError
+    if len(public) != 32:
+        require_public_key(public)
     return TrustedKey(
         entry["name"], public, from_iso(entry["from"]), from_iso(entry["until"]) if "until" in entry else _EVER
     )
+
+
+def require_public_key(public: bytes) -> Any:
+    """Return an ECDSA key on P-256 of its SubjectPublicKeyInfo; bytes of length 32 are an Ed25519 key and come back as they are.
+
+    Raises
+    ------
+    ValueError
+        When the bytes are neither.
+    """
+    if len(public) == 32:
+        return public
+    _require_cryptography()
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        key = load_der_public_key(public)
+    except UnsupportedAlgorithm as error:
+        raise ValueError from error
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise ValueError("a key of another kind")
+    return key
 
 
 def _require_cryptography() -> None:
