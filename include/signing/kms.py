@@ -8,7 +8,8 @@ from hashlib import sha256
 from typing import Any
 
 from include.errors import ConfigError, RatchetError, StoreUnavailable
-from include.signing.keys import SigningKey, TrustedKey, key_id, require_public_key
+from include.signing.keys import SigningKey, TrustedKey
+from include.signing.public_keys import key_id, require_public_key
 
 SCHEME = "awskms:///"
 """Before the id, ARN or alias of a key, as other signing tools write it."""

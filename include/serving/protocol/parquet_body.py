@@ -61,7 +61,8 @@ def read_parquet_body(body: bytes, *, max_rows: int, max_bytes: int) -> pa.Table
 
 def _is_text(kind: pa.DataType) -> bool:
     types = pa.types
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind)
+    tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    return any(test(kind) for test in tests)
 
 
 def _written_out(texts: pa.DictionaryArray) -> int:
