@@ -24,6 +24,7 @@ from include.registry.history.version_details import VersionDetails, version_det
 from include.registry.ledger import Ledger
 from include.registry.timeline import fold
 from include.registry.versions import fit_of, load_version
+from include.scoring.delivery_log import DeliveryLog, PlaceSummary, places
 from include.scoring.library_check import known_problem
 from include.storage.content import digest_json
 from include.storage.log import Entry
@@ -85,6 +86,7 @@ class PageCache:
         self._reports = CacheEntry(DOSSIERS)
         self._logs: dict[str, WatchLog] = {}
         self._audits: dict[str, AuditLog] = {}
+        self._deliveries: dict[str, DeliveryLog] = {}
         self._watching = threading.Lock()
         self.drawn = CacheEntry(DRAWINGS)
         """What was drawn of a history, by its model and number of events."""
@@ -170,6 +172,12 @@ class PageCache:
         with self._watching:
             log = self._audits.setdefault(model, AuditLog(self.store, model))
             return log.state()
+
+    def delivered(self, model: str) -> list[PlaceSummary]:
+        """Return where a model's scores were delivered; raises `StoreError`."""
+        with self._watching:
+            states = self._deliveries.setdefault(model, DeliveryLog(self.store, model)).read()
+        return places(states.values(), fold(self.read(model)[0]))
 
     def _each(self, keys: dict[str, str], kept: CacheEntry, load: Callable[[str], Found]) -> dict[str, Found]:
         def one(key: str) -> Found | None:
