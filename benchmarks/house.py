@@ -31,7 +31,7 @@ EXCEPTIONS: dict[str, str] = {
 
 LONGER: dict[str, tuple[int, str]] = {
     "include/audit/offline_check.py": (
-        320,
+        390,
         "an audit pack brings this one file as its verifier, so it imports nothing of ours",
     ),
     "include/command_line/app.py": (610, "the commands, one function each: their options are their documentation"),

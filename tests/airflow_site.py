@@ -9,8 +9,16 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from include.storage.local import LocalStore
+from starlette.routing import Route
 
+from include.config.model import ModelConfig
+from include.monitoring.report.watch_report import watch_report
+from include.storage.content import put_content
+from include.storage.local import LocalStore
+from ratchet_ui.app import app
+from ratchet_ui.files import address
+
+ROUTES = [route.path for route in app.routes if isinstance(route, Route)]
 ROLES = {"vera": "viewer", "uma": "user", "admin": "admin"}
 LONG = "a_model_whose_name_takes_all_the_room_that_a_name_may_ever_take"
 
@@ -41,3 +49,29 @@ class Site:
                 return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read().decode()
         except HTTPError as error:
             return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read().decode()
+
+
+def page_addresses(store: LocalStore, versions: list[str], watched: ModelConfig) -> dict[str, str]:
+    """Return an address that exists for every route of the pages; a parameter that is unknown here is an error.
+
+    Parameters
+    ----------
+    versions : list of str
+        Two versions of ``flight_delay``, of which the store tells the history.
+    watched : ModelConfig
+        A model that was watched, with an alarm.
+    """
+    page = put_content(store, "flight_delay/cards", ".html", b"<p>card</p>")
+    measured = next(store.list("flight_delay/evidence/")).rpartition("/")[2].removesuffix(".json")
+    report = watch_report(store, watched)
+    assert report is not None
+    known = {"model": "flight_delay", "version": versions[0], "folder": "cards", "picture": "gains"}
+    known["alarm"] = report.alarms[0].id
+    queries = {"/models/{model}/compare": f"?version={versions[0]}&version={versions[1]}"}
+    files = {"/static/{digest}/{name}": "/" + address("models.js")}
+
+    def filled(route: str) -> str:
+        of = known | {"model": watched.name} if "/watch" in route else known
+        return route.format(**of, digest=measured if "evidence" in route else page) + queries.get(route, "")
+
+    return {route: files.get(route) or filled(route) for route in ROUTES}

@@ -292,7 +292,12 @@ def pack(
 
 @app.command()
 def key(
-    file: Annotated[Path, typer.Argument(help="Where to put the private key: a file that only you can read.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="Where to put the private key: a file that only you can read. Or the key of AWS KMS to sign with: awskms:///ALIAS"
+        ),
+    ],
     name: Annotated[str, typer.Option(help="Who or what will sign with it; it stands in messages.")],
     since: Annotated[
         datetime | None,

@@ -12,18 +12,28 @@ from include.errors import ConfigError
 from include.registry.ledger import Ledger
 from include.signing.deployment import heads_of_deployment
 from include.signing.keys import new_key
+from include.signing.kms import SCHEME, KmsKey
 from include.storage.content import to_iso
 from include.storage.log import Log
 
 
-def make_key(path: Path, name: str, since: datetime) -> str:
+def make_key(place: str, name: str, since: datetime) -> str:
     """Write a new private key that only its owner can read, and return the entry of the file of trusted keys.
+
+    Parameters
+    ----------
+    place : str
+        A file that is not there yet; or, as ``awskms:///<id, ARN or alias>``, a key of AWS KMS that is there, of which
+        the entry is returned.
 
     Raises
     ------
     ConfigError
         When the file is there already, or can't be written.
     """
+    if place.startswith(SCHEME):
+        return json.dumps(KmsKey(place.removeprefix(SCHEME)).trusted(name, since).to_json())
+    path = Path(place)
     pem, trusted = new_key(name, since)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -85,8 +85,10 @@ def load_model(path: Path) -> ModelConfig:
 def _read(path: Path, where: str) -> ModelConfig:
     value, lines = read_yaml_file(path, where)
     if not isinstance(value, dict):
+        # Any file may lie there: what it holds is not shown.
+        found = {list: "a list", type(None): "nothing"}.get(type(value), "a text or number alone")
         raise ConfigError(
-            "The file declares no model.", expected="`name: ...` and the other keys", found=value, where=where
+            "The file declares no model.", expected="`name: ...` and the other keys", found=found, where=where
         )
     try:
         model = ModelConfig.model_validate(value)

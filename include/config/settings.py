@@ -37,6 +37,8 @@ class Settings:
     """``RATCHET_TRUSTED_KEYS``: a JSON file of the public keys whose signatures count, outside the store. Set, every ledger must be signed and every version is checked before it is used; unset, nothing is."""
     signing_key: Path | None = None
     """``RATCHET_SIGNING_KEY``: a file outside the store with the private key (Ed25519, PEM) that this process signs with."""
+    signing_kms: str | None = None
+    """``RATCHET_SIGNING_KEY`` as ``awskms:///<id, ARN or alias>``: a key of AWS KMS that this process signs with."""
     signing_connection: str | None = None
     """``RATCHET_SIGNING_CONNECTION``: the Airflow connection whose password is that key, for tasks."""
     anchors: tuple[str, ...] = ()
@@ -135,7 +137,8 @@ class Settings:
             permitted_types=permitted,
             source_folders=folders,
             trusted_keys=Path(trusted) if trusted else None,
-            signing_key=Path(key) if key else None,
+            signing_key=Path(key) if key and not key.startswith(_KMS) else None,
+            signing_kms=key.removeprefix(_KMS) if key and key.startswith(_KMS) else None,
             signing_connection=connection or None,
             anchors=tuple((anchors or "").split()),
             mlflow=mlflow or None,
@@ -145,6 +148,9 @@ class Settings:
             stage_models=tuple((name, Path(folder)) for name, folder in stage_models),
             stage_connections=stage_connections,
         )
+
+
+_KMS = "awskms:///"
 
 
 def _stages() -> tuple[tuple[tuple[str, str], ...], ...]:

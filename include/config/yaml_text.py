@@ -136,9 +136,13 @@ def read_yaml(text: str, where: str) -> tuple[Any, dict[KeyPath, int]]:
 
 
 def _check_depth(text: str, where: str) -> None:
-    """Refuse what is nested too deeply, before a parser written in C calls itself for each level."""
+    """Refuse what is nested too deeply or has too many entries, before a parser written in C calls itself for each level."""
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        if number > _MOST:
+            raise ConfigError(
+                "The file is no declaration.", expected=f"fewer than {_MOST:,} keys and values", where=where
+            )
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

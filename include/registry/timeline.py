@@ -138,11 +138,20 @@ def fold(entries: Iterable[Entry]) -> Timeline:
     Raises
     ------
     RegistryError
-        When an event is of a kind that this release does not know.
+        When an event is of a kind that this release does not know, or says what no event can say.
     """
     standings: dict[str, VersionState] = {}
     for entry in entries:
-        apply_event(entry, standings)
+        try:
+            apply_event(entry, standings)
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise RegistryError(
+                "An event of the ledger can't be understood.",
+                expected="a body as a release of Ratchet writes it, about a version that is registered before",
+                found=f"{type(error).__name__} in an event of kind {entry.kind}",
+                where=f"event {entry.number}",
+                remedy="look for who else may write to the store: the chain is whole, so it was written like this",
+            ) from error
     return Timeline(tuple(sorted(standings.values(), key=lambda standing: standing.order)))
 
 

@@ -24,6 +24,7 @@ from include.serving.platforms import Platform
 from include.serving.prediction_service import Chosen, PredictionService
 from include.serving.protocol import bodies, openapi_document
 from include.serving.protocol import open_inference as oip
+from include.serving.protocol.parquet_body import too_many
 from include.serving.protocol.row_schema import Row
 from include.serving.request_log import RequestLogger
 from include.serving.requested_models import champion_of, requested_model, requested_version, visible
@@ -230,7 +231,7 @@ class Server:
 
     def _require_some(self, rows: int) -> None:
         if rows > self.settings.max_rows:
-            raise bodies.too_many(rows, self.settings.max_rows)
+            raise too_many(rows, self.settings.max_rows)
         if not rows:
             raise RequestError("The request has no rows.", expected="at least one row")
 

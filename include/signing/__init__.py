@@ -5,5 +5,5 @@ statements about versions. All of it is optional: without `RATCHET_TRUSTED_KEYS`
 Not here: the log whose head is signed (`include.storage.log`), and what a version consists of (`include.registry`).
 """
 
-PUBLIC: tuple[str, ...] = ("anchors", "deployment", "envelope", "heads", "keys")
+PUBLIC: tuple[str, ...] = ("anchors", "deployment", "envelope", "heads", "keys", "kms")
 """The modules that other rooms may import."""

@@ -79,6 +79,8 @@ def trusted_keys() -> TrustedKeys | None:
 def signing_key(store: ObjectStore) -> Callable[[], SigningKey] | None:
     """Return what reads the key that this process signs with, once it has to; None if it has none."""
     settings = Settings.from_environment()
+    if settings.signing_kms is not None:
+        return partial(_key_of_kms, settings.signing_kms)
     if settings.signing_key is not None:
         return partial(_key_of_file, settings.signing_key, store)
     if settings.signing_connection is not None and (pem := AirflowSide.signing_pem) is not None:
@@ -104,6 +106,13 @@ def _key_of_file(path: Path, store: ObjectStore) -> SigningKey:
 @lru_cache(maxsize=1)
 def _key_of_connection(pem: Callable[[str], bytes], connection: str) -> SigningKey:
     return SigningKey(pem(connection), where=f"Airflow connection {connection}")
+
+
+@lru_cache(maxsize=1)
+def _key_of_kms(name: str) -> SigningKey:
+    from include.signing.kms import KmsKey
+
+    return KmsKey(name)
 
 
 def _variable(url: str) -> Anchor | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigError, SignatureRefused
+from include.signing.public_keys import key_id, require_cryptography, require_public_key
 from include.storage.content import from_iso, to_iso
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class TrustedKey:
     ----------
     name : str
         For people: who or what holds the private key.
-    public : bytes of length 32
+    public : bytes
+        32 of an Ed25519 key; of an ECDSA key on P-256 its SubjectPublicKeyInfo (DER).
     since, until : datetime
         A signature counts whose instant is at or after ``since`` and before ``until``.
     """
@@ -46,12 +47,18 @@ class TrustedKey:
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Tell whether the private key made this signature of this message."""
-        _require_cryptography()
+        require_cryptography()
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+            if len(self.public) == 32:
+                Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+            else:
+                from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+                from cryptography.hazmat.primitives.hashes import SHA256
+
+                require_public_key(self.public).verify(signature, message, ECDSA(SHA256()))
         except InvalidSignature:
             return False
         return True
@@ -144,7 +151,7 @@ class SigningKey:
     """
 
     def __init__(self, pem: bytes, *, where: str) -> None:
-        _require_cryptography()
+        require_cryptography()
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -172,18 +179,13 @@ class SigningKey:
 
 def new_key(name: str, since: datetime) -> tuple[bytes, TrustedKey]:
     """Make a private key (PEM) and the entry by which its signatures are trusted from an instant on."""
-    _require_cryptography()
+    require_cryptography()
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     key = Ed25519PrivateKey.generate()
     pem: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return pem, TrustedKey(name, _public(key), since)
-
-
-def key_id(public: bytes) -> str:
-    """Return the id of a public key."""
-    return hashlib.sha256(public).hexdigest()
 
 
 def _public(key: Ed25519PrivateKey) -> bytes:
@@ -200,19 +202,10 @@ def _read_entry(entry: dict[str, str]) -> TrustedKey:
         public = base64.b64decode(entry["public"], validate=True)
     except binascii.Error as error:
         raise ValueError from error
-    if len(public) != 32 or not isinstance(entry["name"], str):
+    if not isinstance(entry["name"], str):
         raise ValueError
+    if len(public) != 32:
+        require_public_key(public)
     return TrustedKey(
         entry["name"], public, from_iso(entry["from"]), from_iso(entry["until"]) if "until" in entry else _EVER
     )
-
-
-def _require_cryptography() -> None:
-    try:
-        import cryptography  # noqa: F401
-    except ImportError:
-        raise ConfigError(
-            "Signatures can't be made or checked.",
-            found="no library `cryptography`",
-            remedy="pip install 'ratchet[serving]', or the repository's requirements.txt",
-        ) from None

@@ -29,6 +29,10 @@ FEWEST = 2
 
 _GZIP = 31  # zlib's word for the format of gzip, so that `zcat` shows a checkpoint
 _LARGEST = 1 << 30  # bytes of one object, unpacked
+_SMALL, _RATIO = (
+    1 << 20,
+    100,
+)  # entries are full of digests, which hardly shrink; gzip could make a thousand bytes of one
 _NAME = re.compile(r"(\d{8})-(\d{8})\.jsonl\.gz")
 _BESIDE = "-checkpoints"
 _NEWEST_FIRST = 99_999_999  # names count down, so that a listing begins with the newest
@@ -165,15 +169,16 @@ def unpack(packed: bytes, part: Checkpoint, *, where: str) -> tuple[Entry, ...]:
     """Return the entries of one object of a checkpoint, each held against its digest; raises `ChainBroken`."""
     try:
         unpacker = zlib.decompressobj(wbits=_GZIP)
-        lines = unpacker.decompress(packed, _LARGEST).split(b"\n")
+        text = unpacker.decompress(packed, min(_LARGEST, _SMALL + _RATIO * len(packed)))
     except zlib.error as error:
         raise ChainBroken("a checkpoint can't be unpacked", number=part.start, found=error, where=where) from error
-    if not unpacker.eof or unpacker.unused_data or len(lines) != part.end - part.start:
+    lines = text.count(b"\n") + 1
+    if not unpacker.eof or unpacker.unused_data or lines != part.end - part.start:
         raise ChainBroken(
             "a checkpoint is not whole",
             number=part.start,
             expected=f"{part.end - part.start} entries",
-            found=f"{len(lines)}" if unpacker.eof else "an end too early",
+            found=f"{lines}" if unpacker.eof else "an end too early",
             where=where,
         )
-    return tuple(open_entry(line, number, where=where) for number, line in enumerate(lines, part.start))
+    return tuple(open_entry(line, number, where=where) for number, line in enumerate(text.split(b"\n"), part.start))

@@ -95,7 +95,7 @@ def get_json(store: ObjectStore, key: str) -> Any:
     body = store.get(key)
     try:
         return read_json(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ObjectCorrupt("an object is not JSON", found=error, where=f"{store.url}: {key}") from error
 
 

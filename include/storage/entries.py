@@ -50,9 +50,11 @@ def open_entry(stored: bytes, number: int, *, where: str) -> Entry:
         if stored[:_SEAL_LENGTH] != _SEAL % sealed.encode():
             raise ValueError("bytes and digest do not agree")
         entry = Entry(**read_json(content), digest=sealed)
-        if entry.number != number or (entry.previous is None) != (number == 0):
+        if not isinstance(entry.body, dict) or not all(isinstance(one, str) for one in (entry.kind, entry.at)):
+            raise ValueError("kind, instant and body are of other types")
+        if type(entry.number) is not int or entry.number != number or (entry.previous is None) != (number == 0):
             raise ValueError(f"it says that it is entry {entry.number} after {entry.previous}")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ChainBroken(
             "an entry of the log was changed",
             number=number,

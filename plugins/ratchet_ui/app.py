@@ -21,18 +21,13 @@ from ratchet_ui.comparison_page import draw_comparison
 from ratchet_ui.files import FILES
 from ratchet_ui.page_cache import PageCache, page_cache
 from ratchet_ui.pages import draw_model, draw_models, draw_version
+from ratchet_ui.response_headers import FOR_GOOD, WITH_STYLES, ResponseHeaders
 from ratchet_ui.watch_pages import draw_alarm, draw_watch
 
 app = FastAPI(title="Ratchet", dependencies=ASKED_OF_EVERY_ROUTE, docs_url=None, redoc_url=None, openapi_url=None)
 
-# The pages hold no script; should a value ever slip through the templates' escaping, it can't act.
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "private, no-cache",
-}
-_FOR_GOOD = {**_HEADERS, "Cache-Control": "private, max-age=86400, immutable"}
+app.add_middleware(ResponseHeaders)
+
 _NOT_THERE = "There is no such page, or you may not read this model's DAG."
 
 Model = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,62}$")]
@@ -56,7 +51,7 @@ def models(
     page: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> HTMLResponse:
     """Return the overview of the models that the viewer may read, or of those that hold some words."""
-    return _page(draw_models(_shelf(), viewer, _root(request), now=datetime.now(UTC), wanted=q, page=page))
+    return HTMLResponse(draw_models(_shelf(), viewer, _root(request), now=datetime.now(UTC), wanted=q, page=page))
 
 
 @app.get("/models/{model}", response_class=HTMLResponse)
@@ -69,13 +64,15 @@ def model(
 ) -> HTMLResponse:
     """Return one model: its champions, its metric over time, its versions."""
     _may_read(viewer, model)
-    return _page(draw_model(_shelf(), viewer, model, _root(request), page=page, now=datetime.now(UTC), metric=metric))
+    return HTMLResponse(
+        draw_model(_shelf(), viewer, model, _root(request), page=page, now=datetime.now(UTC), metric=metric)
+    )
 
 
 @app.get("/models/{model}/watch", response_class=HTMLResponse)
 def watch(request: Request, viewer: ViewerDep, model: Model) -> HTMLResponse:
     """Return how a model's champion is watched."""
-    return _page(draw_watch(_shelf(), viewer, _declared(viewer, model), _root(request)))
+    return HTMLResponse(draw_watch(_shelf(), viewer, _declared(viewer, model), _root(request)))
 
 
 @app.get("/models/{model}/watch/{alarm}", response_class=HTMLResponse)
@@ -86,14 +83,14 @@ def alarm(request: Request, viewer: ViewerDep, model: Model, alarm: Alarm) -> HT
     found = None if report is None else next((one for one in report.alarms if one.id == alarm), None)
     if report is None or found is None:
         _not_there()
-    return _page(draw_alarm(_shelf(), config, report, found, _root(request)))
+    return HTMLResponse(draw_alarm(_shelf(), config, report, found, _root(request)))
 
 
 @app.get("/models/{model}/versions/{version}", response_class=HTMLResponse)
 def version(request: Request, viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     """Return one version: verdict, rules, card, quality, lineage."""
     chapter = _chapter(viewer, model, version)
-    return _page(draw_version(_shelf(), viewer, model, chapter, _root(request)))
+    return HTMLResponse(draw_version(_shelf(), viewer, model, chapter, _root(request)))
 
 
 @app.get("/models/{model}/versions/{version}/card", response_class=HTMLResponse)
@@ -103,7 +100,8 @@ def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     dossier = _shelf().dossier(model, chapter)
     if dossier.config is None or dossier.comparison is None or dossier.judgement is None:
         raise HTTPException(404, "Nothing was measured of this version that stands, so it has no card.")
-    return _page(draw_card(dossier.config, dossier.comparison, dossier.judgement, chapter.standing.decision))
+    drawn = draw_card(dossier.config, dossier.comparison, dossier.judgement, chapter.standing.decision)
+    return HTMLResponse(drawn, headers=WITH_STYLES)
 
 
 @app.get("/models/{model}/compare", response_class=HTMLResponse)
@@ -115,7 +113,7 @@ def compare(
     if len(chosen) != 2:
         raise HTTPException(422, f"Choose two versions to compare; {len(chosen)} are chosen.")
     one, other = sorted(chosen.values(), key=lambda chapter: chapter.standing.order)
-    return _page(draw_comparison(_shelf(), model, one, other, _root(request)))
+    return HTMLResponse(draw_comparison(_shelf(), model, one, other, _root(request)))
 
 
 @app.get("/static/{digest}/{name}")
@@ -124,7 +122,7 @@ def file(digest: Annotated[str, Path(pattern="^[0-9a-f]{16}$")], name: str) -> F
     if name not in FILES:
         raise HTTPException(404, "There is no such file.")
     path, kind = FILES[name]
-    return FileResponse(path, media_type=kind, headers=_FOR_GOOD)
+    return FileResponse(path, media_type=kind, headers=FOR_GOOD)
 
 
 @app.get("/{model}/evidence/{digest}/{picture}.svg")
@@ -137,7 +135,7 @@ def picture(
         evidence = load_evidence(_shelf().store, model, digest)
     except ObjectMissing:
         _not_there()
-    return Response(FIGURES[picture](evidence), media_type="image/svg+xml", headers=_FOR_GOOD)
+    return Response(FIGURES[picture](evidence), media_type="image/svg+xml", headers=WITH_STYLES | FOR_GOOD)
 
 
 @app.get("/{model}/{folder}/{digest}", response_class=HTMLResponse)
@@ -153,15 +151,11 @@ def page(
         body = get_content(_shelf().store, f"{model}/{folder}", ".html", digest)
     except ObjectMissing:
         _not_there()
-    return HTMLResponse(body, headers=_FOR_GOOD)
+    return HTMLResponse(body, headers=WITH_STYLES | FOR_GOOD)
 
 
 def _shelf() -> PageCache:
     return page_cache(Settings.from_environment())
-
-
-def _page(text: str) -> HTMLResponse:
-    return HTMLResponse(text, headers=_HEADERS)
 
 
 def _root(request: Request) -> str:

@@ -5,40 +5,25 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow_site import ROLES, Site
+from airflow_site import ROLES, ROUTES, Site, page_addresses
 from starlette.routing import Route
 
 from include.config.load import load_model
-from include.monitoring.report.watch_report import watch_report
-from include.storage.content import put_content
 from ratchet_ui.app import app
 from ratchet_ui.files import FILES, address
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-ROUTES = [route.path for route in app.routes if isinstance(route, Route)]
 RUNS = "/api/v2/dags/retrain_flight_delay/dagRuns"
 
 
 @pytest.fixture(scope="module")
 def addresses(site: Site) -> dict[str, str]:
-    """One address that exists for every route; a route with a parameter that is unknown here fails the tests."""
-    page = put_content(site.store, "flight_delay/cards", ".html", b"<p>card</p>")
-    known = {"model": "flight_delay", "version": site.versions[0], "folder": "cards", "picture": "gains"}
-    measured = next(site.store.list("flight_delay/evidence/")).rpartition("/")[2].removesuffix(".json")
-    queries = {"/models/{model}/compare": f"?version={site.versions[0]}&version={site.versions[4]}"}
-    files = {"/static/{digest}/{name}": "/" + address("models.js")}
-    report = watch_report(site.store, load_model(site.models / "parcels" / "model.yaml"))
-    assert report is not None
-    known["alarm"] = report.alarms[0].id
-
-    def filled(route: str) -> str:
-        # The model that was watched is another one.
-        of = known | {"model": "parcels"} if "/watch" in route else known
-        return route.format(**of, digest=measured if "evidence" in route else page) + queries.get(route, "")
-
-    return {route: "/ratchet" + (files.get(route) or filled(route)) for route in ROUTES}
+    """One address that exists for every route; a route with a parameter that is unknown fails the tests."""
+    watched = load_model(site.models / "parcels" / "model.yaml")
+    found = page_addresses(site.store, [site.versions[0], site.versions[4]], watched)
+    return {route: f"/ratchet{path}" for route, path in found.items()}
 
 
 def test_nothing_but_routes_that_are_asked_for_is_served():

@@ -142,5 +142,6 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text that Markdown shows as it is; names of levels come from the rows."""
-    return re.sub(r"([\\`*_\[\]<>|#!~])", r"\\\1", " ".join(text.split()))
+    """Return text that Markdown shows as it is, with no address made a link; names of levels come from the rows."""
+    escaped = re.sub(r"([\\`*_\[\]<>|#!~&@])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"(:)(?=//)|(?<=www)(\.)", r"\\\g<0>", escaped, flags=re.IGNORECASE)

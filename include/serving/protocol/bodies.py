@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from include.errors import RequestError
 from include.scoring.predictor import Predictions, Predictor
 from include.scoring.scores import OUTSIDE, answers_of
+from include.serving.protocol.parquet_body import read_parquet_body, too_many
 from include.serving.protocol.row_schema import RequestSchema
 
 JSON, CSV = "application/json", "text/csv"
@@ -21,8 +22,8 @@ STREAM, FILE = "application/vnd.apache.arrow.stream", "application/vnd.apache.ar
 PARQUET = "application/vnd.apache.parquet"
 _SAME = {"application/x-parquet": PARQUET, "application/parquet": PARQUET, "application/arrow": STREAM}
 TYPES = (JSON, CSV, STREAM, FILE, PARQUET)
-_INFLATED = 8
-"""By how much a Parquet file may say that it grows when it is unpacked, beyond the limit of bodies."""
+_SPARE = 1000
+"""How many columns a CSV body may have beyond twice those of the model."""
 # Frames of Zstandard and LZ4, at the places where an Arrow buffer may begin.
 _COMPRESSED = (0xFD2FB528, 0x184D2204)
 
@@ -106,9 +107,10 @@ def read_table(body: bytes, kind: str, schema: RequestSchema, *, max_rows: int, 
     """
     try:
         if kind == CSV:
+            _check_width(body, schema)
             table = _csv(body)
         elif kind == PARQUET:
-            table = _parquet(body, schema, max_rows=max_rows, max_bytes=max_bytes)
+            table = read_parquet_body(body, max_rows=max_rows, max_bytes=max_bytes)
         else:
             table = _arrow(body, kind)
         if table.num_rows > max_rows:
@@ -119,9 +121,11 @@ def read_table(body: bytes, kind: str, schema: RequestSchema, *, max_rows: int, 
     return schema.conform(table, texts=kind == CSV)
 
 
-def too_many(rows: int, limit: int) -> RequestError:
-    """Return the error that a request has too many rows."""
-    return RequestError("The request has too many rows.", status=413, expected=f"at most {limit:,}", found=f"{rows:,}")
+def _check_width(body: bytes, schema: RequestSchema) -> None:
+    """Refuse a header of very many columns, each of which costs the parser kilobytes."""
+    most = 2 * len(schema.columns) + _SPARE
+    if body.partition(b"\n")[0].count(b",") > most:
+        raise RequestError("The body has too many columns.", status=413, expected=f"at most {most:,}")
 
 
 def _csv(body: bytes) -> pa.Table:
@@ -136,23 +140,6 @@ def _csv(body: bytes) -> pa.Table:
         read_options=pa_csv.ReadOptions(use_threads=False, block_size=max(len(body), 1) + 1),
         convert_options=options,
     )
-
-
-def _parquet(body: bytes, schema: RequestSchema, *, max_rows: int, max_bytes: int) -> pa.Table:
-    file = pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True)
-    facts = file.metadata
-    if facts.num_rows > max_rows:
-        raise too_many(facts.num_rows, max_rows)
-    groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
-    sizes = [group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns)]
-    if sum(sizes) > _INFLATED * max_bytes:
-        raise RequestError(
-            "The file grows too large when it is unpacked.",
-            status=413,
-            expected=f"at most {_INFLATED * max_bytes:,} bytes",
-            found=f"{sum(sizes):,} bytes",
-        )
-    return file.read(use_threads=False)
 
 
 def _arrow(body: bytes, kind: str) -> pa.Table:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 SCHEMA_LIMIT = 64 * 2**20
 """Bytes of JSON that are parsed at most; a forest of a thousand trees needs about six million."""
 
+_SPARSE = 9
+"""Bytes that a value of a schema takes at least, on average; a fitted pipeline's take about 18."""
+_FEW = 100_000
+"""Values that may stand closer."""
+
 SCHEMA = "schema.json"
 _MEMBER = re.compile(r"[0-9]{1,9}\.npy")
 
@@ -49,7 +54,9 @@ def inspect(body: bytes) -> set[str]:
         with ZipFile(io.BytesIO(body)) as archive:
             entries = archive.infolist()
             _check_members(entries, len(body))
-            schema = json.loads(archive.read(SCHEMA))
+            text = archive.read(SCHEMA)
+            _check_density(text)
+            schema = json.loads(text)
             used, types = _check_types(schema)
             names = {entry.filename for entry in entries} - {SCHEMA}
             if used != names:
@@ -74,6 +81,13 @@ def _check_members(entries: list[ZipInfo], size: int) -> None:
     schema = next(entry.file_size for entry in entries if entry.filename == SCHEMA)
     if schema > SCHEMA_LIMIT:
         raise _refused("the schema is too large", expected=f"at most {SCHEMA_LIMIT} bytes", found=f"{schema} bytes")
+
+
+def _check_density(text: bytes) -> None:
+    """Refuse JSON of millions of empty values, which would take fifty times its bytes."""
+    values = sum(text.count(mark) for mark in (b"{", b"[", b","))
+    if values > _FEW + len(text) // _SPARSE:
+        raise _refused("the schema holds more values than a pipeline of its size", found=f"{values:,}")
 
 
 def _check_types(schema: Any) -> tuple[set[str], set[str]]:
@@ -110,7 +124,10 @@ def _check_array(name: str, body: bytes) -> None:
     version = npy.read_magic(stream)
     if version not in readers:
         raise _refused("an array is written in a way that no model file uses", found=name)
-    shape, _, dtype = readers[version](stream)
+    try:
+        shape, _, dtype = readers[version](stream)
+    except Exception as broken:  # a header is Python's own syntax, and can fail in as many ways
+        raise _refused("an array has a header that can't be read", found=name) from broken
     count = 1
     for length in shape:
         count *= length

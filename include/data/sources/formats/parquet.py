@@ -37,6 +37,7 @@ def read_parquet(file: File, source: FilesSource, timezone: str) -> Iterator[pa.
                 # `columns` means the path of a leaf: a dot in a name would be taken for a level.
                 for batch in parquet.iter_batches(_ROWS, columns=None if any("." in name for name in names) else names):
                     table = batch.select(names)
+                    table.validate(full=True)  # the format promises texts in UTF-8 and checks none
                     yield typed(table, source.columns, timezone, file.name, rows) if source.columns else _table(table)
                     rows += batch.num_rows
         except (pa.ArrowException, OSError) as error:

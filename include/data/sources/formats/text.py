@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
@@ -135,7 +136,7 @@ def _names(line: bytes, name: str, source: FilesSource) -> list[str]:
 
 def check_once(header: Sequence[str], source: FilesSource, where: str) -> None:
     """Raise `SourceError` where a name stands twice in a header."""
-    if twice := sorted({column for column in header if column and header.count(column) > 1}):
+    if twice := sorted(column for column, times in Counter(header).items() if column and times > 1):
         raise SourceError(
             "A column stands twice in the header.",
             expected="every name once",
@@ -269,12 +270,15 @@ def _json_lines(file: File, source: FilesSource, timezone: str) -> Iterator[pa.T
                 parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
             )
             for batch in reader:
+                batch.validate(full=True)  # or bytes that are no text would be kept as one
                 for name in (name for name, column in source.columns.items() if column.type == "string"):
                     if pc.any(pc.match_substring(batch.column(name), "\0")).as_py():
                         raise SourceError(f"A text of column `{name}` holds a NUL character.", where=file.name)
                 yield typed(batch, source.columns, timezone, file.name, rows)
                 rows += batch.num_rows
         except pa.ArrowInvalid as error:
+            if "UTF8" in str(error):
+                raise _no_utf8(file.name) from error
             raise SourceError(
                 "A line is not as declared.",
                 expected="one JSON object a line, each key once, values of the declared types",
