@@ -205,7 +205,7 @@ def _refusal(error: ValueError | TypeError) -> str:
 def _batch(frame: pd.DataFrame) -> Any:
     from include.data.quality.library import gx
 
-    base = gx.data_context.types.base
+    base = gx.data_context.types.base  # type: ignore[attr-defined]  # which the library imports itself
     # A configuration of our own, since the default one makes a temporary folder for a documentation site.
     config = base.DataContextConfig(
         store_backend_defaults=base.InMemoryStoreBackendDefaults(),
