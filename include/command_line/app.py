@@ -23,6 +23,7 @@ from include.command_line.local_airflow.lock import only_one
 from include.command_line.local_airflow.progress import ProgressLine
 from include.command_line.local_airflow.standalone import become_airflow, free_port, local_airflow
 from include.command_line.recording import naming
+from include.command_line.recording import retract as retracting
 from include.config.names import REBUILD_TOLERANCE
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
@@ -134,6 +135,9 @@ def alias(
 ) -> None:
     """Let a name beside the champion point at a version, or move it there."""
     typer.echo(naming.alias(model, name, version, reason, remove=remove, at=datetime.now(UTC)))
+
+
+app.add_typer(retracting.app)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from ratchet_operators.promote import KeepChampion, Promote
 from ratchet_operators.reconsider import DecideAgain, Reconsider
 from ratchet_operators.reproduce import Reproduce
 from ratchet_operators.resources import assign_resources
+from ratchet_operators.retract import Retract
 from ratchet_operators.score import IngestInterval, Score
 from ratchet_operators.select import Select
 from ratchet_operators.settle import Settle
@@ -35,6 +36,7 @@ from ratchet_operators.trigger_forms import (
     monitor_form,
     reconsider_form,
     reproduce_form,
+    retract_form,
     rollback_form,
     score_form,
     tidy_form,
@@ -57,6 +59,7 @@ __all__ = [
     "Reconsider",
     "ReconsiderMatured",
     "Reproduce",
+    "Retract",
     "Score",
     "Select",
     "Settle",
@@ -76,6 +79,7 @@ __all__ = [
     "reconsider_form",
     "refuse_broken_models",
     "reproduce_form",
+    "retract_form",
     "retrain_schedule",
     "rollback_form",
     "score_form",

@@ -9,9 +9,10 @@ from typing import cast
 
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
-from include.data.ingestion.catalogue import Catalogue, doubtful_slots, newest_by_slot, recorded_schema
+from include.data.ingestion.catalogue import Catalogue, doubtful_slots
 from include.data.ingestion.due_slots import due_slots
 from include.data.ingestion.lateness import late_slot, waited_for
+from include.data.ingestion.readings import in_doubt, in_force, recorded_schema, retractions
 from include.data.ingestion.slot_reading import read_slots
 from include.data.joins.pinning import with_joins
 from include.data.random_split import random_split
@@ -195,8 +196,8 @@ def _pin_source(
     source = source_digest(data, folder)
     catalogue = Catalogue(store, model, source)
     entries = catalogue.log.read()
-    known = {slot: one for slot, (one, _) in newest_by_slot(entries).items()}
-    due = again = due_slots(needed, known, data, doubtful_slots(entries, started))
+    known = in_force(entries, retractions(entries))
+    due = again = due_slots(needed, known, data, doubtful_slots(entries, started) | in_doubt(entries))
     until = as_of + data.wait.at_most if wait else as_of
     while again:
         log.info("%s: reading %d of %d partitions, %s to %s", model, len(again), len(needed), again[0], again[-1])

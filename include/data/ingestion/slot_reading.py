@@ -21,10 +21,11 @@ from include.config.sections.data import Data
 from include.config.sections.rows.sources import ColumnType
 from include.data.columns.conversion import ARROW, declared_type
 from include.data.columns.lookalikes import LookAlikes
-from include.data.ingestion.catalogue import Observation
 from include.data.ingestion.due_slots import settled_at
+from include.data.ingestion.readings import Observation
 from include.data.ingestion.slot_buffer import SlotBuffer
 from include.data.row_digests import in_canonical_order, table_digest
+from include.data.slots import bounds
 from include.data.snapshots import Snapshot, partitions_folder
 from include.data.sources.connections import Connections
 from include.data.sources.registry import read
@@ -144,6 +145,24 @@ def read_slots(
     for name, count in looks.found().items():
         log.warning("%s: %d levels of column %s look like another one; they are kept apart", model, count, name)
     return observations, schema
+
+
+def keep_nothing(store: ObjectStore, place: str, slot: str, schema: Mapping[str, str], data: Data) -> Observation:
+    """Store a partition without rows, of which nothing is known yet.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    place : str
+        The folder of the source's partitions in the store.
+    slot : str
+        The partition.
+    schema : mapping of str to str
+        The types of its columns.
+    data : Data
+        How the source is declared.
+    """
+    return _keep(store, place, slot, _empty(schema), data, to_iso(bounds(slot)[0]))
 
 
 def _keep(store: ObjectStore, place: str, slot: str, table: pa.Table, data: Data, complete_to: str) -> Observation:
