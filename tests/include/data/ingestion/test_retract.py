@@ -41,6 +41,9 @@ class World:
     def of_march(self, snapshot: Snapshot) -> Any:
         return next(one for one in snapshot.partitions if one.slot == "2026-03")
 
+    def catalogue(self, source: Snapshot) -> Catalogue:
+        return Catalogue(self.store, source.model, source.source)
+
     def take_back(self, content: str, *, at: datetime = AS_OF, store: Any = None, restore: bool = False) -> Any:
         said = {"actor": ADA, "at": at, "restore": restore}
         return retract(store or self.store, self.model, self.folder, "2026-03", content, "a broken sensor", **said)
@@ -83,9 +86,9 @@ def test_nothing_is_removed_and_a_snapshot_from_before_reads_the_same_rows(world
     )
     assert again.equals(rows) and 99.0 in set(rows["x"])
     assert keys <= set(world.store.list(""))
-    (found,) = retracted_in(world.store, before)
+    (found,) = retracted_in(before, world.catalogue)
     assert (found.slot, found.content, found.reason, found.actor) == ("2026-03", contents[1], "a broken sensor", ADA)
-    assert not retracted_in(world.store, world.run())
+    assert not retracted_in(world.run(), world.catalogue)
 
 
 def test_the_same_rows_read_again_stay_taken_back_and_other_rows_are_a_new_reading(world, contents) -> None:
