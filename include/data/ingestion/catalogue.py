@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -105,7 +104,7 @@ class Catalogue:
                     news.append(one)
             if not news:
                 return None
-            return OBSERVED, {"partitions": [asdict(one) for one in news], "schema": dict(schema or recorded)}
+            return OBSERVED, {"partitions": [one.to_json() for one in news], "schema": dict(schema or recorded)}
 
         self.log.append(decide, at=to_iso(at))
         return again
@@ -125,7 +124,7 @@ class Catalogue:
             known = {old for entry in entries for old in entry.body.get("replaced", {})}
             new = {old: dict(one) for old, one in replaced.items() if old not in known}
             newest = in_force(entries, retractions(entries)).values()
-            stand = [{**asdict(one), **replaced[one.content]} for one in newest if one.content in replaced]
+            stand = [{**one.to_json(), **replaced[one.content]} for one in newest if one.content in replaced]
             if not new and not stand:
                 return None
             return OBSERVED, {"partitions": stand, "schema": recorded_schema(entries), "replaced": new}
@@ -149,7 +148,7 @@ class Catalogue:
             The instant that goes on record.
         """
         said = {"slot": reading.slot, "content": reading.content, "reason": reason, "actor": dict(actor)}
-        return self._say(RETRACTED, {**said, "nothing": asdict(nothing)}, at)
+        return self._say(RETRACTED, {**said, "nothing": nothing.to_json()}, at)
 
     def restore(self, reading: Observation, reason: str, actor: Mapping[str, Any], at: datetime) -> bool:
         """Put on record that a reading counts again, and return whether that is news; parameters as of `retract`."""

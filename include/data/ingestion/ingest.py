@@ -9,6 +9,7 @@ from typing import cast
 
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
+from include.config.sections.rows.rectify import Rectify
 from include.data.ingestion.catalogue import Catalogue, doubtful_slots
 from include.data.ingestion.due_slots import due_slots
 from include.data.ingestion.lateness import late_slot, waited_for
@@ -167,6 +168,7 @@ def _pin(
             store,
             model.name,
             data,
+            model.rectify_of(data),
             folder,
             split,
             as_of=as_of,
@@ -183,6 +185,7 @@ def _pin_source(
     store: ObjectStore,
     model: str,
     data: Data,
+    rectify: Rectify,
     folder: Path,
     split: Split,
     *,
@@ -193,7 +196,7 @@ def _pin_source(
     wait: bool,
 ) -> Snapshot:
     needed = split.slots(data.partition)
-    source = source_digest(data, folder)
+    source = source_digest(data, folder, rectify)
     catalogue = Catalogue(store, model, source)
     entries = catalogue.log.read()
     known = in_force(entries, retractions(entries))
@@ -203,7 +206,7 @@ def _pin_source(
         log.info("%s: reading %d of %d partitions, %s to %s", model, len(again), len(needed), again[0], again[-1])
         entries = catalogue.log.known
         observations, schema = read_slots(
-            store, catalogue.folder, model, data, folder, again, recorded_schema(entries), started, connections
+            store, catalogue.folder, model, data, folder, again, recorded_schema(entries), started, connections, rectify
         )
         looked = [one.pinned() for one in observations]
         late = late_slot(store, catalogue.folder, data, needed, looked, split.holdout) if at < until else None

@@ -28,10 +28,16 @@ class Observation:
     rows: int
     bytes: int
     complete_to: str
+    rectified: tuple[tuple[str, int], ...] = ()
 
     def pinned(self) -> Pinned:
         """Return what a snapshot keeps of it."""
-        return Pinned(self.slot, self.content, self.file, self.rows)
+        return Pinned(self.slot, self.content, self.file, self.rows, self.rectified)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what an entry of the catalogue keeps of it."""
+        facts = self.pinned().to_json()
+        return {**facts, "bytes": self.bytes, "complete_to": self.complete_to}
 
 
 @dataclass(frozen=True)
@@ -137,4 +143,6 @@ def recorded_schema(entries: Sequence[Entry]) -> dict[str, ColumnType]:
 
 def observation_of(value: dict[str, Any]) -> Observation:
     """Return an observation as an entry has it, without what a later release may have put there."""
-    return Observation(**known_fields(Observation, value))
+    return Observation(
+        **known_fields(Observation, {**value, "rectified": tuple(sorted(value.get("rectified", {}).items()))})
+    )

@@ -162,7 +162,10 @@ def retracted_in(snapshot: Snapshot, catalogue_of: Callable[[Snapshot], Catalogu
 
 
 def _catalogues(store: ObjectStore, model: ModelConfig, folder: Path) -> list[tuple[Data, Catalogue]]:
-    return [(data, Catalogue(store, model.name, source_digest(data, folder))) for data in model.data.sources]
+    return [
+        (data, Catalogue(store, model.name, source_digest(data, folder, model.rectify_of(data))))
+        for data in model.data.sources
+    ]
 
 
 def _of(catalogue: Catalogue, slot: str) -> list[Reading]:

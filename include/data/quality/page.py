@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Template
 
 from include.config.model import ModelConfig
+from include.data.quality.check_report import describe_rectified
 from include.data.random_split import describe_window
 from include.data.windows import Window
 from include.errors import ObjectMissing
@@ -45,6 +46,7 @@ def render(report: Mapping[str, Any], digest: str) -> str:
         missing=[column for column in missing if column["missing"]],
         complete=[column["column"] for column in missing if not column["missing"]],
         chart=chart(report["coverage"]),
+        put_right=[describe_rectified(one) for one in report.get("rectified", ())],
     )
 
 
