@@ -34,7 +34,7 @@ LONGER: dict[str, tuple[int, str]] = {
         320,
         "an audit pack brings this one file as its verifier, so it imports nothing of ours",
     ),
-    "include/command_line/app.py": (610, "the commands, one function each: their options are their documentation"),
+    "include/command_line/app.py": (625, "the commands, one function each: their options are their documentation"),
     "include/config/model.py": (290, "what the sections of one declaration must agree on"),
     "include/data/ingestion/ingest.py": (260, "the two ways in, and the one way on to a snapshot"),
     "include/data/quality/expectations.py": (310, "the bridge to Great Expectations, a third of it docstrings"),

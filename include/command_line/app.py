@@ -345,6 +345,28 @@ def lint(
 
 
 @app.command()
+def expect(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Option(help="Whose training window is the reference; the newest version's if left out.")
+    ] = None,
+    min_rows: Annotated[int, typer.Option(min=1, help="A level with fewer rows is not listed.")] = 50,
+) -> None:
+    """Propose expectations from a window of rows, with tolerances from how its periods differ; a person edits them."""
+    from include.command_line.watch import declared
+    from include.drafting.expectations import draft_expectations
+    from include.registry.naming.lookup import find_version
+    from include.registry.trained_on import snapshot_of
+
+    ledger, config = ledger_queries.ledger_of(model), declared(model)
+    timeline = ledger.timeline()
+    found = find_version(timeline, version) if version else timeline.standings[-1].version
+    folder = Settings.from_environment().models / model
+    snapshot = snapshot_of(ledger, found)
+    typer.echo(draft_expectations(ledger.store, config, folder, snapshot, min_rows=min_rows))
+
+
+@app.command()
 def plan(
     path: Yaml,
     against: Annotated[
