@@ -20,6 +20,7 @@ from include.config.model import ModelConfig
 from include.data.frames import read_rows
 from include.data.quality import expectations as gx
 from include.data.quality.check_report import CheckReport, describe_rectified, load_report, report_of, sentence_of
+from include.data.quality.distributions import Distributions
 from include.data.quality.page import keep_page, render
 from include.data.quality.quarantine import RowCounts, set_aside
 from include.data.quality.typed_arguments import typed_arguments
@@ -97,6 +98,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
     at_once = [number for number, one in enumerate(declared) if len(parts) == 1 or gx.is_by_row(one)]
     rest = [number for number in range(len(declared)) if number not in at_once]
     found: dict[int, list[gx.Outcome]] = {number: [] for number in range(len(declared))}
+    distributions = Distributions([*model.features.columns, *model.data.labels])
     counts = RowCounts([pinned.slot for pinned in snapshot.partitions])
 
     def judge(numbers: list[int], needed: list[str] | None, frame: pd.DataFrame) -> None:
@@ -122,7 +124,9 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
         if frame.empty:  # a partition that only touches a window, as the one that as-of stands at the edge of
             continue
         gx.check_columns(declared, list(frame.columns), where)
-        counts.add(frame, (frame[model.data.event_time] <= snapshot.split.train.until).to_numpy())
+        train = (frame[model.data.event_time] <= snapshot.split.train.until).to_numpy()
+        counts.add(frame, train)
+        distributions.add(frame, train)
         if at_once:
             judge(at_once, needed, frame)
     for name, rows in (("train", counts.train), ("holdout", counts.holdout)):
@@ -167,6 +171,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
         "checks": checks,
         "coverage": counts.coverage(),
         **({"rectified": put_right} if (put_right := _rectified(snapshot)) else {}),
+        "distributions": distributions.found(),
         "missing": [{"column": name, "missing": count} for name, count in counts.missing.items()],
     }
 
