@@ -42,9 +42,12 @@ up: $(VENV)/installed
 airflow: $(VENV)/installed
 	@$(BIN)/python -m include airflow $(ARGS)
 
+# What failed beside other tests is run once more, alone: a test that a busy machine delayed passes then, a fault fails again.
+ONCE_MORE = || { [ $$? = 1 ] && echo 'These failed beside others, and are run once more, alone:' && $(BIN)/python -m pytest -q --last-failed
+
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q -n 2 --durations=10 -m 'not system'
-	$(BIN)/python -m pytest -q --durations=15 -m system
+	$(BIN)/python -m pytest -q -n 2 --durations=10 -m 'not system' $(ONCE_MORE) -m 'not system'; }
+	$(BIN)/python -m pytest -q --durations=15 -m system $(ONCE_MORE) -m system; }
 
 bench: $(VENV)/installed-cluster
 	for part in parse ledger store_calls models_page retraining rows monitoring serving; do $(BIN)/python -m benchmarks.$$part || exit 1; done
@@ -78,7 +81,8 @@ requirements: $(VENV)/installed
 	$(call extra,excel,The reader of Excel workbooks)
 	$(call extra,mlflow,The client of MLflow for the mirror)
 	$(call extra,openlineage,The OpenLineage provider of Airflow)
-	$(call extra,lake,The reader of Delta Lake tables)
+	$(call extra,lake,Readers of tables of a lake)
+	$(call extra,spark,The client of Spark Connect)
 	grep '^apache-airflow' requirements.txt | $(COMPILE) - -c requirements.txt -o .brought.txt
 	{ echo '# For a platform that brings its own Airflow, such as an Astro project. Made by: make requirements'; \
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \

@@ -24,8 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import great_expectations as gx
-import great_expectations.expectations as gxe
 import joblib
 import numpy as np
 import pandas as pd
@@ -45,6 +43,7 @@ from benchmarks.page import machine, put
 from benchmarks.plain import LEVELS, NUMBERS, candidates, measure
 from include.config.load import load_model
 from include.config.model import ModelConfig
+from include.data.quality.library import gx
 from include.models.flight_delay.features import derive
 from include.models.flight_delay.source import read
 from include.storage.local import LocalStore
@@ -226,9 +225,9 @@ def _check(folder: Path, _: Path) -> None:
     suite = gx.ExpectationSuite(
         name="flights",
         expectations=[
-            gxe.ExpectColumnValuesToNotBeNull(column="late", mostly=0.92),
-            gxe.ExpectColumnValuesToBeInSet(column="origin", value_set=["EWR", "JFK", "LGA"]),
-            gxe.ExpectColumnValuesToBeBetween(column="distance", min_value=1, max_value=6000),
+            gx.expectations.ExpectColumnValuesToNotBeNull(column="late", mostly=0.92),
+            gx.expectations.ExpectColumnValuesToBeInSet(column="origin", value_set=["EWR", "JFK", "LGA"]),
+            gx.expectations.ExpectColumnValuesToBeBetween(column="distance", min_value=1, max_value=6000),
         ],
     )
     if not batch.validate(suite).success:

@@ -1,6 +1,6 @@
 """Take a version out of force, for good; the champion before it is in force at once.
 
-**withdraw** puts the withdrawal on record with your name and reason, says what is in force then, and tells whoever schedules
+**withdraw** puts the withdrawal on record with your name and reason, says what is in force then, and tells DAGs that are scheduled
 on the champion. Without a version it means the champion of when you triggered it. Nothing is measured or decided again here:
 what was decided against the withdrawn version is settled by the next retraining.
 """

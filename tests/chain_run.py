@@ -144,6 +144,7 @@ class Run:
     as_of: datetime
     at: datetime = NOW
     actor: dict[str, Any] = field(default_factory=lambda: dict(BACKFILL))
+    connections: Any = None
 
     @property
     def steps(self) -> dict[str, Step]:
@@ -166,7 +167,9 @@ class Run:
         return {**done, name: json.loads(json.dumps(handed))}
 
     def ingest(self, store: ObjectStore, done: Done) -> Any:
-        snapshot = ingest(store, self.model, self.folder, as_of=self.as_of, at=self.at, connections=_Nowhere())
+        snapshot = ingest(
+            store, self.model, self.folder, as_of=self.as_of, at=self.at, connections=self.connections or _Nowhere()
+        )
         config = digest_json({"model": self.model.identity, "code": code_digest(self.folder)})
         return {"as_of": to_iso(snapshot.as_of), "config": config, "snapshot": snapshot.digest}
 
@@ -233,9 +236,10 @@ def run_chain(
     as_of: datetime,
     at: datetime = NOW,
     actor: dict[str, Any] | None = None,
+    connections: Any = None,
 ) -> Done:
     """Do a whole run and return what its tasks handed over."""
-    run = Run(model, folder, as_of, at, dict(BACKFILL) if actor is None else actor)
+    run = Run(model, folder, as_of, at, dict(BACKFILL) if actor is None else actor, connections)
     done: Done = {}
     for name in run.steps:
         done = run.do(name, store, done)

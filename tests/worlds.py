@@ -93,7 +93,11 @@ class World:
         if incumbent is not None:
             quality["incumbent"] = self.quality[incumbent.id]
         made = evidence(
-            self.quality[version.id], quality, version=version, incumbent=incumbent.id if incumbent else None
+            self.quality[version.id],
+            quality,
+            version=version,
+            incumbent=incumbent.id if incumbent else None,
+            model=model.name,
         )
         key = digest_json(made.to_json())
         self.store.put_if_absent(f"{model.name}/evidence/{key}.json", canonical_json(made.to_json()))

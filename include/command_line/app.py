@@ -100,6 +100,18 @@ def champion(model: Model, at: At = None) -> None:
 
 
 @app.command()
+def trials(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Argument(help="A version's id, its beginning or an alias; the newest if left out.")
+    ] = None,
+    best: Annotated[int, typer.Option(min=1, help="How many of each search.")] = 3,
+) -> None:
+    """Print the best trials of a retraining's searches, for `search.start` of the model.yaml."""
+    typer.echo(registry.trials(model, version, best))
+
+
+@app.command()
 def versions(
     model: Model,
     tag: Annotated[
@@ -248,6 +260,14 @@ def erase(
 
     people = People.read(ids)
     typer.echo(run_erase(store_of_settings(), declared(model), people, at=datetime.now(UTC), remove=remove).told())
+
+
+@app.command()
+def deliver(model: Model) -> None:
+    """Deliver scores again where what was delivered is not what is published: corrected, rolled back, or with erased rows."""
+    from include.command_line.recording.deliver import deliver as run_deliver  # the libraries of a run
+
+    typer.echo(run_deliver(model, datetime.now(UTC)))
 
 
 @app.command()
@@ -404,7 +424,7 @@ def new(
         str,
         typer.Argument(
             help="A file of CSV with a header, JSON Lines, Parquet or Excel, or a folder of them, which is copied; "
-            "an s3:// path of such; or, with --connection, a table.",
+            "an s3:// path of such; a Delta Lake or Iceberg table's folder; or, with --connection, a table.",
         ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],

@@ -44,7 +44,7 @@ def prepare(home: Path, store: str, environment: Mapping[str, str]) -> None:
     Raises
     ------
     ConfigError
-        When other machines could reach Airflow, and a password is one that everybody knows; or when that of a person is, wherever.
+        When other machines could reach Airflow, and a password is one that everybody knows; or when a person's password is, on any machine.
     StoreUnfit
         When the store's server lets two writers of one object win.
     """

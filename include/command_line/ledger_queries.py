@@ -16,7 +16,7 @@ from include.errors import ConfigError
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
 from include.registry.naming.aliases import alias_moves
-from include.scoring.deliver import superseded
+from include.scoring.delivery_log import superseded
 from include.scoring.publication import Publication, window_of
 from include.storage.content import from_iso
 from include.storage.log import Entry

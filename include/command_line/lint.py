@@ -12,7 +12,7 @@ from typing import Any
 from include.config.code import load_function
 from include.config.load import load_model
 from include.config.model import BASELINES, ModelConfig
-from include.config.sections.rows.sources import DeltaSource, FilesSource, PythonSource
+from include.config.sections.rows.sources import PythonSource
 from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest
 from include.data.quality import expectations
@@ -63,7 +63,7 @@ def lint(path: Path, *, now: datetime, as_of: datetime | None = None, with_rows:
     said = [f"{path}: {model.name} can be used. Candidates: {', '.join(model.candidate_names)}."]
     if not with_rows:
         said.append("Its rows were not read.")
-    elif not _reachable(model):
+    elif any(data.source.remote for data in model.data.sources):
         said.append("Its rows were not read: they are behind an Airflow connection.")
     else:
         said.append(_rows(model, folder, recipes, as_of or min(model.schedule.end or now, now), now))
@@ -80,14 +80,6 @@ def _cannot_be_told(model: ModelConfig) -> Iterator[str]:
                 f"notify: `via: {channel.via}` needs {channel.provider}, which is not installed here. "
                 f"Where Airflow runs: pip install {channel.provider}"
             )
-
-
-def _reachable(model: ModelConfig) -> bool:
-    return all(
-        isinstance(source, PythonSource)
-        or (isinstance(source, FilesSource | DeltaSource) and not source.path.startswith("s3://"))
-        for source in (data.source for data in model.data.sources)
-    )
 
 
 def _rows(model: ModelConfig, folder: Path, recipes: list[Recipe], as_of: datetime, now: datetime) -> str:
@@ -119,4 +111,7 @@ class _Closed:
         raise NotImplementedError(connection)
 
     def sql(self, connection: str) -> Any:
+        raise NotImplementedError(connection)
+
+    def spark(self, connection: str) -> str:
         raise NotImplementedError(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ from include.command_line.ledger_queries import ledger_of
 from include.command_line.ledger_table import draw_table, format_number
 from include.command_line.store import store_of_settings
 from include.config.load import load_models
+from include.config.names import METRICS
 from include.config.settings import Settings
 from include.errors import RatchetError
 from include.evaluation.evidence import Evidence
@@ -20,6 +22,8 @@ from include.registry.history.version_differences import differences
 from include.registry.ledger import Ledger
 from include.registry.naming.lookup import find_version
 from include.registry.version_states import VersionState
+from include.registry.versions import fit_of
+from include.training.model_selection.candidate_selection import ranked
 
 
 def models(now: datetime) -> str:
@@ -76,6 +80,43 @@ def champion(model: str, instant: datetime | None) -> str:
     assert decision is not None  # noqa: S101 (a champion was decided on)
     over = " It was promoted over the gate." if decision.overrides else ""
     return f"{version}\n{decision.reason}{over}"
+
+
+def trials(model: str, wanted: str | None, best: int) -> str:
+    """Return the best trials of each search of a version's retraining, as ``search.start`` takes them.
+
+    Parameters
+    ----------
+    wanted : str or None
+        The version's id, the beginning of it or an alias; None for the newest, promoted or not.
+    best : int
+        How many of each search.
+    """
+    ledger = ledger_of(model)
+    timeline = ledger.timeline()
+    version = find_version(timeline, wanted or timeline.standings[-1].version)
+    record, parts = ledger.version(version), []
+    for name, key in sorted(record.candidates.items()):
+        fit = fit_of(ledger.store, record, key)
+        made = [one for one in fit.trials or () if one.cv is not None]
+        most = max((one.share for one in made), default=1.0)
+        whole = [one for one in made if one.share == most]
+        metric = whole[0].cv.metric if whole and whole[0].cv else ""
+        order = (
+            ranked([one.folds for one in whole], greater_is_better=METRICS[metric].greater_is_better) if whole else []
+        )
+        searched = [
+            key for key in (made[0].params if made else {}) if len({str(one.params.get(key)) for one in made}) > 1
+        ]
+        lines = []
+        for one in (whole[place] for place in order[:best]):
+            settings = json.dumps({key: one.params[key] for key in searched})
+            lines.append(f"  - {settings}  # {one.cv.mean:.4f}" if one.cv else f"  - {settings}")
+        if searched:
+            parts.append(
+                "\n".join([f"# {name}: the best of {len(made)} trials of {version}, by {metric}", "start:", *lines])
+            )
+    return "\n".join(parts) or f"Nothing was searched for {version}: no candidate has a `search`."
 
 
 def compare(model: str, one: str, other: str) -> str:

@@ -30,8 +30,17 @@ def store_at(url: str, connection: str | None = None) -> PrunableStore:
     return open_store(url, s3_client=None if connection is None else lambda: _client(connection))
 
 
+def airflow_connections() -> Any:
+    """Return what opens databases and buckets by Airflow's connections, those in environment variables."""
+    return _airflow_side().AirflowConnections()
+
+
 def _client(connection: str) -> Any:
+    return _airflow_side().s3_client(connection)
+
+
+def _airflow_side() -> Any:
     # Airflow alone knows what its connections mean. As it loads its plugins: by name, and only where one is asked for.
     if (plugins := str(ROOT / "plugins")) not in sys.path:
         sys.path.append(plugins)
-    return importlib.import_module("ratchet_operators.connections").s3_client(connection)
+    return importlib.import_module("ratchet_operators.connections")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from include.config.model import ModelConfig
-from include.config.yaml_text import read_yaml_file
+from include.config.yaml_text import may_name, read_yaml_file
 from include.errors import ConfigError, RatchetError, nearest
 
 
@@ -24,7 +24,9 @@ class BrokenModel:
     error: RatchetError
 
 
-def load_models(folder: Path, *, only: str | None = None) -> tuple[list[ModelConfig], list[BrokenModel]]:
+def load_models(
+    folder: Path, *, only: str | None = None, naming: str | None = None
+) -> tuple[list[ModelConfig], list[BrokenModel]]:
     """Read every ``<name>/model.yaml`` under ``folder``; a broken one never hides the others.
 
     Parameters
@@ -33,6 +35,8 @@ def load_models(folder: Path, *, only: str | None = None) -> tuple[list[ModelCon
         The folder with one folder a model.
     only : str, optional
         Read this model and no other.
+    naming : str, optional
+        Pass over files in which this key can't stand, which costs less than to read them.
 
     Returns
     -------
@@ -48,7 +52,8 @@ def load_models(folder: Path, *, only: str | None = None) -> tuple[list[ModelCon
         if not path.exists() and not path.is_symlink():
             continue
         try:
-            models.append(load_model(path))
+            if naming is None or may_name(path, naming):
+                models.append(load_model(path))
         except RatchetError as error:
             broken.append(BrokenModel(path.parent.name, error))
     return models, broken

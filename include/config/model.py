@@ -21,7 +21,7 @@ from include.config.sections.notify import Notification
 from include.config.sections.resources import Resources
 from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.score import Score
-from include.config.sections.serving import Serving
+from include.config.sections.serving import LOGGED, Serving
 from include.config.sections.training import Training
 from include.config.sections.watch import Watch
 from include.errors import nearest
@@ -167,6 +167,14 @@ class ModelConfig(Section):
             raise ValueError("expected `training.intervals` together with the metric `interval_coverage`")
         if self.task == "clustering" and (found := self.features.for_targets_only):
             raise ValueError(f"`{found[0]}` learns from a target, which clustering does not have")
+        kept = self.serving.request_log
+        if kept is not None and (
+            taken := sorted({*self.features.columns, *self.data.row_id} & {*LOGGED} - {*kept.leave_out})
+        ):
+            raise ValueError(
+                f"a column of the rows is called `{taken[0]}`, as one of `serving.request_log` is: rename it where the rows come "
+                f"from, or `leave_out` it"
+            )
         if self.gate.canary is not None:
             self._compares_answers(self.gate.canary)
         return self

@@ -50,6 +50,10 @@ class Settings:
 
     stages: tuple[tuple[str, str], ...] = ()
     """``RATCHET_STAGES``: the stores of other stages that champions may be sent to, by name: ``staging=s3://bucket/staging production=s3://other/prefix``."""
+    stage_models: tuple[tuple[str, Path], ...] = ()
+    """``RATCHET_STAGE_MODELS``: the folders of models of stages whose gate decides in this Airflow, too: ``production=/opt/production/models``. A stage without one has an Airflow of its own."""
+    stage_connections: tuple[tuple[str, str], ...] = ()
+    """``RATCHET_STAGE_CONNECTIONS``: the Airflow connections (type ``aws``) of stages whose store needs one of its own: ``production=aws_production``."""
 
     @classmethod
     def from_environment(cls, *, dag_file: str | None = None) -> Settings:
@@ -98,15 +102,7 @@ class Settings:
                 found=str(loose[0]),
                 where="environment variable RATCHET_SOURCE_FOLDERS",
             )
-        stages = tuple(one.partition("=") for one in os.environ.get("RATCHET_STAGES", "").split())
-        for name, _, url in stages:
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not url.startswith(("file:///", "s3://")):
-                raise ConfigError(
-                    "A stage is not understood.",
-                    expected="NAME=file:///folder or NAME=s3://bucket/prefix, with blanks between several",
-                    found=name if url else f"{name}, without an address",
-                    where="environment variable RATCHET_STAGES",
-                )
+        stages, stage_models, stage_connections = _stages()
         trusted, key = (os.environ.get(f"RATCHET_{name}") for name in ("TRUSTED_KEYS", "SIGNING_KEY"))
         connection, anchors = (os.environ.get(f"RATCHET_{name}") for name in ("SIGNING_CONNECTION", "ANCHORS"))
         if not trusted and (key or connection or anchors):
@@ -145,8 +141,39 @@ class Settings:
             mlflow=mlflow or None,
             mlflow_connection=os.environ.get("RATCHET_MLFLOW_CONNECTION") or None,
             mlflow_name=mlflow_name,
-            stages=tuple((name, url) for name, _, url in stages),
+            stages=stages,
+            stage_models=tuple((name, Path(folder)) for name, folder in stage_models),
+            stage_connections=stage_connections,
         )
+
+
+def _stages() -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Return the stores of stages, their folders of models and their connections, each by the stage's name."""
+    stages = _by_name("RATCHET_STAGES", r"(file:///|s3://).+", "NAME=file:///folder or NAME=s3://bucket/prefix")
+    models = _by_name("RATCHET_STAGE_MODELS", "/.*", "NAME=/absolute/folder")
+    connections = _by_name("RATCHET_STAGE_CONNECTIONS", r"[\w.-]+", "NAME=connection")
+    for variable, named in (("RATCHET_STAGE_MODELS", models), ("RATCHET_STAGE_CONNECTIONS", connections)):
+        if unknown := [name for name, _ in named if name not in dict(stages)]:
+            raise ConfigError(
+                "There is no such stage.",
+                expected=", ".join(dict(stages)) or "a name of RATCHET_STAGES, which is not set",
+                found=unknown[0],
+                where=f"environment variable {variable}",
+            )
+    return stages, models, connections
+
+
+def _by_name(variable: str, value: str, expected: str) -> tuple[tuple[str, str], ...]:
+    named = tuple(one.partition("=") for one in os.environ.get(variable, "").split())
+    for name, _, given in named:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not re.fullmatch(value, given):
+            raise ConfigError(
+                "A stage is not understood.",
+                expected=f"{expected}, with blanks between several",
+                found=name if given else f"{name}, with nothing behind it",
+                where=f"environment variable {variable}",
+            )
+    return tuple((name, given) for name, _, given in named)
 
 
 def _models_of_bundle(dag_file: str | None) -> Path:

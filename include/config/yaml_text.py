@@ -66,6 +66,18 @@ def quoted(text: str) -> str:
     return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08X}" for letter in body)
 
 
+def may_name(path: Path, key: str) -> bool:
+    """Tell whether a key may stand in a file, without parsing it; with a backslash a quoted one may be spelt otherwise."""
+    if not path.is_file():
+        return True  # reading it says what is wrong
+    try:
+        with path.open("rb") as file:
+            body = file.read(_LARGEST + 1)
+    except OSError:
+        return True
+    return len(body) > _LARGEST or key.encode() in body or b"\\" in body
+
+
 def read_yaml_file(path: Path, where: str) -> tuple[Any, dict[KeyPath, int]]:
     """Read a file that holds one YAML document; returns and raises what `read_yaml` does."""
     try:

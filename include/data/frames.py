@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,11 @@ import pyarrow.parquet as pq
 
 from include.config.code import load_function
 from include.config.model import ModelConfig
-from include.config.sections.rows.sources import ColumnType
-from include.data.columns.conversion import ARROW
 from include.data.columns.pandas_frames import to_frame
 from include.data.derived_columns import derived
 from include.data.joins.joined_columns import add_joined
-from include.data.snapshots import Pinned, PinnedJoin, Snapshot
+from include.data.joins.partner_rows import partner_rows
+from include.data.snapshots import Pinned, Snapshot
 from include.data.stored_partitions import POSITION, SLOT, nothing_in, read_partition, touches, touching
 from include.data.windows import Window, WindowName
 from include.errors import DataError, nearest
@@ -148,25 +147,8 @@ def read_table(
             raise nothing_in(snapshot, one, "train" if one == snapshot.split.train else "holdout", data.target)
     rows = pa.concat_tables(kept)
     for join in joins:
-        rows = add_joined(rows, data.event_time, _partners(store, join, rows[data.event_time]), join.rule, raw)
+        rows = add_joined(rows, data.event_time, partner_rows(store, join, rows[data.event_time]), join.rule, raw)
     return rows.select([*raw, *((SLOT, POSITION) if positions else ())])
-
-
-def _partners(store: ObjectStore, join: PinnedJoin, times: pa.ChunkedArray) -> pa.Table:
-    """Return the rows of a second source that rows of some event times may be joined with; more of them do no harm."""
-    columns = list(join.rule.reads)
-    extremes = pc.min_max(times).as_py()
-    if extremes["min"] is None:
-        reached = []
-    else:
-        reach = Window(extremes["min"] - join.rule.reach, extremes["max"])
-        reached = [pinned for pinned in join.rows.partitions if pinned.rows and touches(pinned, reach)]
-    none = pa.table({name: pa.array([], ARROW[cast(ColumnType, join.rows.schema[name])]) for name in columns})
-    texts = [name for name in columns if join.rows.schema[name] == "string"]
-    for name in texts:
-        none = none.set_column(columns.index(name), name, none[name].dictionary_encode())
-    parts = at_once(store, [partial(read_partition, store, join.rows, pinned, columns) for pinned in reached])
-    return pa.concat_tables([none, *parts])
 
 
 def _rows_of(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from textwrap import indent
 
+from include.config.sections.rows.lake import DeltaSource, IcebergSource
 from include.config.sections.rows.sources import FilesSource, SqlSource
 from include.config.sections.training import CrossValidation
 from include.config.yaml_text import quoted
@@ -58,7 +59,7 @@ class Plan:
     """What a declaration is to say."""
 
     name: str
-    source: FilesSource | SqlSource
+    source: FilesSource | SqlSource | DeltaSource | IcebergSource
     task: str
     classes: int
     target: str
@@ -105,6 +106,8 @@ class Plan:
     def _source(self) -> str:
         if isinstance(self.source, SqlSource):
             return self._query(self.source)
+        if isinstance(self.source, DeltaSource | IcebergSource):
+            return self._table(self.source)
         source = self.source
         encoding = (
             f"    encoding: {source.encoding}   # by its bytes; look whether names read as they should\n"
@@ -123,6 +126,12 @@ class Plan:
             f"    kind: sql\n    connection: {quoted(source.connection)}   # the id that it has in Airflow\n"
             f"    query: {json.dumps(source.query, ensure_ascii=False)}\n    types:\n{types}"
         )
+
+    def _table(self, source: DeltaSource | IcebergSource) -> str:
+        connection = f"    connection: {quoted(source.connection)}\n" if source.connection is not None else ""
+        types = "".join(f"      {quoted(name)}: {word}\n" for name, word in source.types.items())
+        where = f"    kind: {source.kind}\n    path: {quoted(str(source.path))}   # read there by each run\n"
+        return where + connection + (f"    types:\n{types}" if types else "")
 
     def _schedule(self) -> str:
         if self.periods is None:

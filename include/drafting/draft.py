@@ -20,6 +20,7 @@ from include.config.sections.rows.sources import FilesSource, SqlSource
 from include.data.sources.file_listing import File
 from include.drafting.declaration import MANY_ALIKE, Plan
 from include.drafting.dialect import dialect_of
+from include.drafting.lake_tables import LakeTable, lake_rows, lake_table_at, with_types
 from include.drafting.origins import EnvironmentConnections, files_at, table_at, table_source
 from include.drafting.periods import Periods
 from include.drafting.planning import plan_of, why_text
@@ -109,7 +110,7 @@ def draft(
 ) -> Draft:
     """Declare a new model from what the rows look like. A file, or a folder of files written alike, is copied into its folder.
 
-    What lies in S3 or in a database stays there, and is read by each run.
+    What lies in S3, in a database or in a table of a lake stays there, and is read by each run.
 
     Parameters
     ----------
@@ -153,11 +154,14 @@ def draft(
         raise ConfigError("There is such a model already.", found=str(folder), remedy="choose another name")
     place, remote = str(file), str(file).startswith("s3://")
     with ExitStack() as opened:
-        engine = None
-        source: FilesSource | SqlSource
+        engine = lake = None
+        source: FilesSource | SqlSource | LakeTable
         if connection is not None and not remote:
             engine = EnvironmentConnections(connection if "://" in connection else None).sql(connection)
             files = [opened.enter_context(table_at(engine, place))]
+            looked_at = FilesSource(kind="files", path=place, format="parquet")
+        elif (lake := lake_table_at(place, connection)) is not None:
+            files = [opened.enter_context(lake_rows(lake, folder))]
             looked_at = FilesSource(kind="files", path=place, format="parquet")
         else:
             files = files_at(place)
@@ -166,7 +170,9 @@ def draft(
             looked_at = _dialect(files, place if remote else copied, encoding, sheet)
         seen = profile(files, looked_at, event_time=event_time, day_first=day_first, decimal=decimal)
         _check_columns(seen, target, event_time, place)
-        if engine is None:
+        if lake is not None:
+            source = with_types(lake, files[0], seen, event_time)
+        elif engine is None:
             source = looked_at.model_copy(update={"connection": connection})
         else:
             known = {column: one.guess.column for column, one in seen.columns.items()}

@@ -41,6 +41,10 @@ class EnvironmentConnections:
 
         return boto3.client("s3")
 
+    def spark(self, connection: str) -> str:
+        """Nothing is drafted from Spark."""
+        raise NotImplementedError(connection)
+
     def sql(self, connection: str) -> sa.Engine:
         """Return an engine for a URL, or for the connection that `AIRFLOW_CONN_...` holds as one; raises `ConfigError`."""
         variable = "" if self.url else f"AIRFLOW_CONN_{connection.upper()}"
@@ -109,6 +113,9 @@ def table_at(engine: sa.Engine, table: str) -> Iterator[File]:
 
     class Opened:
         def s3(self, connection: str | None) -> Any:
+            raise NotImplementedError(connection)
+
+        def spark(self, connection: str) -> str:
             raise NotImplementedError(connection)
 
         def sql(self, connection: str) -> sa.Engine:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from include.config.sections.rows.lake import DeltaSource, IcebergSource
 from include.config.sections.rows.sources import FilesSource, SqlSource
 from include.config.sections.training import CrossValidation
 from include.drafting.declaration import Plan
@@ -17,11 +19,18 @@ from include.training.preprocessing.target import MOST_CLASSES, check_classes, h
 _MOST_NUMBERS = 20
 """Whole numbers with more different values are a quantity."""
 _MOST_LEVELS = 200
+_MOST_CODES = 50
+_ENTITY = re.compile(r"(?i:(^|_)(id|key|uuid|guid)|_number|nr|nummer)$|[a-z](Id|ID|Key|Number)$")
 _FOLDS = 5
 
 
 def plan_of(
-    name: str, source: FilesSource | SqlSource, seen: Profile, target: str, event_time: str | None, now: datetime
+    name: str,
+    source: FilesSource | SqlSource | DeltaSource | IcebergSource,
+    seen: Profile,
+    target: str,
+    event_time: str | None,
+    now: datetime,
 ) -> tuple[Plan, dict[str, str]]:
     """Return what to declare, and the columns that are left out with the reason of each.
 
@@ -29,7 +38,7 @@ def plan_of(
     ----------
     name : str
         The model's name.
-    source : FilesSource or SqlSource
+    source : FilesSource, SqlSource, DeltaSource or IcebergSource
         Where the rows are, and how files are written.
     seen : Profile
         What the rows look like.
@@ -54,6 +63,8 @@ def plan_of(
             continue
         if facts.missing == seen.rows:
             left_out[column] = "it has no value"
+        elif _names_an_entity(column, facts):
+            left_out[column] = "by its name it says what a row is about; `data.entity` keeps its rows on one side"
         elif facts.type in ("integer", "float", "boolean"):
             numeric.append(column)
         elif facts.type == "string" and facts.levels is not None and len(facts.levels) <= _MOST_LEVELS:
@@ -88,6 +99,12 @@ def plan_of(
         today=now,
     )
     return plan, left_out
+
+
+def _names_an_entity(name: str, facts: ColumnFacts) -> bool:
+    """Tell whether whole numbers name what rows are about, such as `customer_id`, so that their size means nothing."""
+    many = facts.levels is None or len(facts.levels) > _MOST_CODES
+    return facts.type == "integer" and many and bool(_ENTITY.search(name))
 
 
 def why_text(facts: ColumnFacts) -> str | None:

@@ -190,6 +190,8 @@ def _facts(
 def _counted(so_far: Counter[Any] | None, values: pa.ChunkedArray) -> Counter[Any] | None:
     if so_far is None:
         return None
+    if pa.types.is_timestamp(values.type):
+        values = values.cast(pa.int64())  # Python knows no year beyond 9999, a file does
     for count in pc.value_counts(values):
         if count["values"].is_valid:
             so_far[count["values"].as_py()] += count["counts"].as_py()

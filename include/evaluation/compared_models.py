@@ -80,7 +80,7 @@ def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Score
 def score_incumbent(
     store: ObjectStore, incumbent: FitRecord, task: str, classes: tuple[Any, ...] | None, frame: pd.DataFrame
 ) -> Scored:
-    """Ask the incumbent for its scores of some classes; raises `CannotPredict` for whatever keeps it from being compared.
+    """Ask the incumbent for its scores of some classes; raises `CannotPredict` where something keeps it from being compared.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from include.evaluation.gains import Measured
 from include.evaluation.scored_rows import Scored
 from include.monitoring.alarms import Alarm, AlarmHistory, Observed, alarm_history
 from include.monitoring.drift.data_faults import faults_in
-from include.monitoring.drift.periods import Period, period_of
+from include.monitoring.drift.periods import Period, period_of, with_all_columns
 from include.monitoring.drift.references import (
     ChampionReference,
     SliceSketches,
@@ -124,7 +124,7 @@ def monitor(
     """Observe what the champion predicted in an interval, measure what has matured, and tell and ask what follows.
 
     Everything is keyed by what it was computed from: repeated, killed on the way, or beside others, it leaves the same
-    record. What it concludes is a fold over all that was observed until the interval's end, whoever observed it and when.
+    record. What it concludes is a fold over all that was observed until the interval's end. Who observed it, and when, does not matter.
 
     Parameters
     ----------
@@ -188,8 +188,12 @@ def alarms_of(
     length : timedelta
         Length of an interval.
     """
-    seen = [one for one in observed_in(entries, version) if one.period.until <= until]
-    earlier = earlier_in(entries, version)
+    seen = [
+        replace(one, period=with_all_columns(one.period, kept.reference))
+        for one in observed_in(entries, version)
+        if one.period.until <= until
+    ]
+    earlier = {end: with_all_columns(one, kept.reference) for end, one in earlier_in(entries, version).items()}
     history = alarm_history(kept.reference, seen, model.watch, length, share=1 - OF_LABELS, earlier=earlier)
     backfilled = {one.period.until: one.backfilled for one in history.observed}
     alarms = list(history.alarms)

@@ -123,9 +123,9 @@ def predicted_in(
     Parameters
     ----------
     champion : str or None
-        The champion as of the interval's start: it is watched if it predicted anything, and whoever predicted most otherwise.
+        The champion as of the interval's start: it is watched if it predicted anything; else the version that predicted most is.
     version : str, optional
-        Look at what this version predicted, whoever was the champion.
+        Look at what this version predicted, also if another was the champion.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Signed statements about versions: what belongs to one, by digest, in the form of in-toto.
 
-One is made when a version is registered, and one for each evidence that it is decided on. Whoever has the files and the trusted
+One is made when a version is registered, and one for each evidence that it is decided on. Who has the files and the trusted
 keys can check a version with nothing else: the names of the subjects are the keys of the store.
 """
 

@@ -179,13 +179,17 @@ class VersionState:
         promoted = self.decision is not None and self.decision.outcome is Outcome.PROMOTE
         return promoted and self.withdrawn is None and self.rebuilt_as is None
 
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for the gate: it is held, or came from another stage and is not decided on."""
+        held = self.origin is not None if self.decision is None else self.decision.outcome is Outcome.HOLD
+        return held and self.withdrawn is None
+
 
 def require_held(standing: VersionState, as_of: datetime) -> None:
     """Raise `RegistryError` unless a version is held on rows older than ``as_of``, or came from another stage and waits."""
     decision = standing.decision
-    waits = decision is None and standing.origin is not None
-    held = decision is not None and decision.outcome is Outcome.HOLD
-    if not (held or waits) or standing.withdrawn is not None:
+    if not standing.waits:
         state = decision.outcome if decision else "not decided on"
         raise RegistryError(
             "Only a held version can be reconsidered.",

@@ -21,7 +21,7 @@ class Version:
     """One trained model.
 
     The id is ``<as-of>-<digest>``; the digest is that of the selected fit's key, which stands for data, recipe, code and
-    libraries. So the same inputs give the same version, whoever trains it and whenever.
+    libraries. So the same inputs give the same version, on every machine and at any time.
     """
 
     id: str

@@ -17,6 +17,7 @@ from include.errors import ObjectMissing, StoreUnavailable
 from include.registry.ledger import Ledger
 from include.registry.trained_on import trained_on
 from include.retention.people import People
+from include.scoring.delivery_log import DeliveryLog, told_owed
 from include.scoring.publication import Publication, window_of
 from include.storage.content import digest
 from include.storage.store import PrunableStore, StoredObject
@@ -53,6 +54,8 @@ class Erased:
         Kinds of files that hold neither the named columns nor a row's id, so that nobody can say whose rows they are.
     former : int
         Of how many objects the bucket keeps a former version.
+    deliveries : tuple of str
+        Where scores with rows of theirs were delivered, in which intervals.
     dry : bool
         Whether nothing was done.
     """
@@ -62,6 +65,7 @@ class Erased:
     versions: tuple[str, ...]
     unknown: tuple[str, ...]
     former: int
+    deliveries: tuple[str, ...]
     dry: bool
 
     def told(self) -> str:
@@ -78,6 +82,11 @@ class Erased:
             )
         if self.unknown:
             lines.append(f"Whose rows they are can't be told, as they keep no ids: {', '.join(self.unknown)}")
+        lines += self.deliveries
+        if self.deliveries and not self.dry:
+            lines.append(
+                "Deliver again: `python -m include deliver`, or clear the task `deliver` of score_<model> for those dates."
+            )
         if self.former:
             lines.append(
                 f"The bucket keeps former versions of {self.former:,} objects: let a lifecycle rule expire them."
@@ -85,7 +94,7 @@ class Erased:
         lines.append(
             "Nothing was changed. To do it: --remove."
             if self.dry
-            else "Take them out of the source, backups and deliveries, too."
+            else "Take them out of the source and of backups, too."
         )
         return "\n".join(lines)
 
@@ -116,12 +125,17 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
     others = list(_others(store, model, [people, *by_row], unknown))
     found = [*others, *partitions]
     versions = trained_on(Ledger(store, model.name), [one.found.key for one in partitions])
-    former = 0
+    former, scores, log = (
+        0,
+        [_stem(one.found.key) for one in found if one.kind == SCORES],
+        DeliveryLog(store, model.name),
+    )
     if remove:
         for one in found:
             store.put_if_absent(one.instead, one.body)
         _publish(store, model, [one for one in found if one.kind == SCORES], at)
         _observe(store, model, partitions, at)
+        log.owe(scores, at=at)
         for part in (others, partitions):
             former += _remove(store, model.name, part, at)
     counts = {kind: [one for one in found if one.kind == kind] for kind in (PARTITIONS, SCORES, REQUESTS, GOLDEN)}
@@ -131,6 +145,7 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
         tuple(versions),
         tuple(sorted(unknown)),
         former,
+        tuple(told_owed(log.read(also=scores).values())),
         not remove,
     )
 

@@ -6,6 +6,7 @@ Not here: the server (`include.serving`).
 PUBLIC: tuple[str, ...] = (
     "attributions",
     "deliver",
+    "delivery_log",
     "golden",
     "library_check",
     "predictor",

@@ -55,17 +55,33 @@ class Attributions:
 
 
 def attribute(predictor: Predictor, frame: pd.DataFrame) -> Attributions:
-    """Explain rows that have the fit's columns.
+    """Explain rows that have the fit's columns; raises `NotAttributable` as `contributions_of` does."""
+    return contributions_of(predictor.pipeline, predictor.fit.columns, frame)
+
+
+def require_attributable(pipeline: Any, columns: tuple[str, ...]) -> None:
+    """Raise `NotAttributable` if `contributions_of` would, whatever the rows."""
+    _parts(pipeline[-1], np.zeros((1, len(_owner_of(pipeline, columns)))))
+
+
+def contributions_of(pipeline: Any, columns: tuple[str, ...], frame: pd.DataFrame) -> Attributions:
+    """Return what each column contributed to a pipeline's predictions.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Fitted: preparation and estimator.
+    columns : tuple of str
+        The columns that it was fitted on.
+    frame : pandas.DataFrame
+        Rows that have them.
 
     Raises
     ------
     NotAttributable
         When the estimator is neither linear nor made of trees, or a step of the pipeline mixes columns.
     """
-    pipeline, columns = predictor.pipeline, predictor.fit.columns
-    if len(pipeline.steps) != 2 or not hasattr(pipeline[0], "output_indices_"):
-        raise NotAttributable("A step between preparation and estimator mixes or drops columns.")
-    owner = _owners(pipeline[0], columns)
+    owner = _owner_of(pipeline, columns)
     matrix = pipeline[0].transform(frame[list(columns)])
     matrix = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=float)
     scale, base, parts = _parts(pipeline[-1], matrix)
@@ -73,6 +89,12 @@ def attribute(predictor: Predictor, frame: pd.DataFrame) -> Attributions:
     for place, column in enumerate(owner):
         contributions[:, column] += parts[:, place]
     return Attributions(scale, base, tuple(columns), contributions)
+
+
+def _owner_of(pipeline: Any, columns: tuple[str, ...]) -> list[int]:
+    if len(pipeline.steps) != 2 or not hasattr(pipeline[0], "output_indices_"):
+        raise NotAttributable("A step between preparation and estimator mixes or drops columns.")
+    return _owners(pipeline[0], columns)
 
 
 def _owners(prepared: Any, columns: tuple[str, ...]) -> list[int]:

@@ -9,14 +9,17 @@ from datetime import datetime
 import pyarrow as pa
 
 from include.config.model import ModelConfig
-from include.config.sections.score import FilesDelivery, TableDelivery
+from include.config.sections.score import Delivery, DeltaDelivery, TableDelivery
 from include.data.sources.connections import Connections
+from include.data.sources.lake.delta import storage_options
+from include.data.sources.lake.s3_access import S3Access
 from include.data.windows import Window
-from include.errors import DataError
+from include.errors import DataError, ObjectMissing
 from include.registry.ledger import Ledger
-from include.registry.timeline import Timeline
+from include.scoring.delivered_delta import DeliveredDelta
 from include.scoring.delivered_files import DeliveredFiles
 from include.scoring.delivered_table import DeliveredTable
+from include.scoring.delivery_log import DeliveryLog, Superseded, superseded
 from include.scoring.publication import Manifest, Publication, name_of
 from include.scoring.scores import key_names
 from include.storage.content import get_content
@@ -24,16 +27,6 @@ from include.storage.opening import open_store
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Superseded:
-    """Scores in force whose version is not, or no longer, the champion as of their interval's start."""
-
-    interval: Window
-    version: str
-    champion: str | None
-    """Who is."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ class Delivered:
 def deliver(
     store: ObjectStore,
     model: ModelConfig,
-    place: TableDelivery | FilesDelivery,
+    place: Delivery,
     interval: Window,
     *,
     at: datetime,
@@ -66,7 +59,7 @@ def deliver(
 
     Parameters
     ----------
-    place : TableDelivery or FilesDelivery
+    place : Delivery
         One entry of ``score.deliver``.
     at : datetime
         The instant that goes on record.
@@ -90,23 +83,35 @@ def deliver(
             where=f"{model.name}, interval {name_of(interval)}",
             remedy="score it first",
         )
-    manifest = manifests[-1]
+    manifest, deliveries = manifests[-1], DeliveryLog(store, model.name)
     if isinstance(place, TableDelivery):
         kept = {one.scores: one for one in manifests}
 
         def before(digest: str) -> pa.Table | None:
-            return publication.read(kept[digest]) if digest in kept else None
+            try:
+                return publication.read(kept[digest]) if digest in kept else None
+            except ObjectMissing:  # tidied, or rows were erased out of it
+                return None
 
         scores = publication.read(manifest)
         table = DeliveredTable(connections.sql(place.connection), place.table, model.name, key_names(model.data))
         rows = table.deliver(manifest, len(manifests), scores, before, at=at)
         there = table.versions()
+    elif isinstance(place, DeltaDelivery):
+        options = (
+            storage_options(S3Access.of(connections.s3(place.connection))) if place.path.startswith("s3://") else None
+        )
+        lake = DeliveredDelta(place.path, options, model.name, key_names(model.data))
+        rows = lake.deliver(manifest, len(manifests), publication.read(manifest))
+        there = lake.versions()
     else:
         body = get_content(store, publication.folder, ".parquet", manifest.scores)
         opened = open_store(place.path, s3_client=lambda: connections.s3(place.connection))
         files = DeliveredFiles(opened, model.name)
         rows = files.deliver(manifest, len(manifests), body)
+        files.remove(interval, deliveries.erased(), opened.delete)
         there = files.versions()
+    deliveries.keep(place, manifest, len(manifests), at=at)
     found = superseded(Ledger(store, model.name).timeline(), there)
     for one in found:
         log.warning(
@@ -114,13 +119,3 @@ def deliver(
             *(model.name, name_of(one.interval), one.version, one.champion or "nobody"),
         )
     return Delivered(manifest, rows, tuple(found))
-
-
-def superseded(timeline: Timeline, scored: list[tuple[Window, str]]) -> list[Superseded]:
-    """Return those of some scores in force whose version is not the champion as of their interval's start."""
-    found = []
-    for interval, version in scored:
-        champion = timeline.champion_as_of(interval.after)
-        if champion != version:
-            found.append(Superseded(interval, version, champion))
-    return found

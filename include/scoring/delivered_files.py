@@ -2,11 +2,13 @@
 
 ``<model>/<interval>/<digest>.parquet`` holds scores, ``<model>/manifests/<interval>/<number>-<version>.json`` says that they are
 those of an interval. Of several manifests of an interval the one with the greatest number is in force; a file is written before
-its manifest and neither is ever changed. So a killed delivery leaves nothing that a reader would take, and an older publication
+its manifest and neither is ever changed; a file goes when rows were erased out of its scores. So a killed delivery leaves nothing that a reader would take, and an older publication
 that comes late is not taken either.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Collection
 
 from include.data.windows import Window
 from include.scoring.publication import Manifest, name_of, window_of
@@ -46,6 +48,22 @@ class DeliveredFiles:
         self._place.put_if_absent(file, body)
         self._place.put_if_absent(key, canonical_json({"file": file, "number": number, **manifest.to_json()}))
         return manifest.rows
+
+    def remove(self, interval: Window, erased: Collection[str], delete: Callable[[str], bool]) -> None:
+        """Remove the files of an interval out of whose scores rows were erased; their manifests stay, which hold no rows.
+
+        Parameters
+        ----------
+        interval : Window
+        erased : collection of str
+            Digests of such scores.
+        delete : callable
+            Removes one object of the place.
+        """
+        folder = f"{self._model}/{name_of(interval)}/"
+        for key in self._place.list(folder) if erased else ():
+            if key.removeprefix(folder).removesuffix(".parquet") in erased:
+                delete(key)
 
     def versions(self) -> list[tuple[Window, str]]:
         """Return whose scores are in force for each interval, ascending; a listing of names, nothing is read."""

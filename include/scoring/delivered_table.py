@@ -18,12 +18,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from include.data.windows import Window
-from include.errors import DataError, StoreUnavailable
+from include.errors import ConfigError, DataError, StoreUnavailable
+from include.scoring.delivered_columns import AFTER, MODEL, UNTIL, column_name, require_free, sql_type
 from include.scoring.publication import Manifest
 
 log = logging.getLogger(__name__)
 
-MODEL, AFTER, UNTIL = "model", "interval_after", "interval_until"
 _BATCH = 10_000
 _TRIES = 3
 
@@ -44,9 +44,19 @@ class DeliveredTable:
     """
 
     def __init__(self, engine: sa.Engine, table: str, model: str, keys: list[str]) -> None:
-        self._engine, self._model, self._keys = engine, model, keys
+        self._engine, self._model = engine, model
+        self._longest = engine.dialect.max_identifier_length
+        self._keys = [column_name(name, self._longest) for name in keys]
         self._schema, _, self._name = table.rpartition(".")
         self.where = f"table {table}"
+        if len(f"{self._name}_delivered") > self._longest:
+            raise ConfigError(
+                "The name of the delivered table is too long for the database.",
+                expected=f"at most {self._longest - len('_delivered')} characters, so that `{self._name}_delivered` has {self._longest}",
+                found=f"{len(self._name)} characters",
+                where=self.where,
+                remedy="shorten `table` in `score.deliver`",
+            )
         self._record = sa.Table(
             f"{self._name}_delivered",
             sa.MetaData(schema=self._schema or None),
@@ -96,12 +106,18 @@ class DeliveredTable:
         StoreUnavailable
             When it does not answer.
         """
+        scores = self._named(scores)
+
+        def old(digest: str) -> pa.Table | None:
+            found = before(digest)
+            return None if found is None else self._named(found)
+
         with self._errors():
             table = self._made(scores.schema)
             for attempt in range(_TRIES):
                 try:
                     with self._engine.begin() as connection:
-                        return self._put(connection, table, manifest, number, scores, before, at)
+                        return self._put(connection, table, manifest, number, scores, old, at)
                 except IntegrityError:  # another task has begun the interval meanwhile
                     if attempt == _TRIES - 1:
                         raise
@@ -165,18 +181,15 @@ class DeliveredTable:
         connection.execute(sa.update(record).where(here).values(**said, score_rows=manifest.rows, delivered_at=at))
         return int(done) + int(new.num_rows)
 
+    def _named(self, scores: pa.Table) -> pa.Table:
+        return scores.rename_columns([column_name(name, self._longest) for name in scores.column_names])
+
     def _made(self, schema: pa.Schema) -> sa.Table:
         """Return the table, which is made if it is not there; raises `DataError` if it lacks a column."""
-        if taken := {MODEL, AFTER, UNTIL} & set(schema.names):
-            raise DataError(
-                f"A column of the scores is called `{min(taken)}`, as one of the delivered table is.",
-                expected=f"other names than {MODEL}, {AFTER} and {UNTIL}",
-                where=self.where,
-                remedy="rename it where the rows come from, or deliver files",
-            )
+        require_free(schema.names, self.where)
         columns = [sa.Column(one.name, one.type, primary_key=True) for one in self._record.primary_key]
         columns += [
-            sa.Column(field.name, _type(field.type), primary_key=field.name in self._keys, autoincrement=False)
+            sa.Column(field.name, sql_type(field.type), primary_key=field.name in self._keys, autoincrement=False)
             for field in schema
         ]
         table = sa.Table(self._name, sa.MetaData(schema=self._schema or None), *columns)
@@ -230,23 +243,6 @@ def _batches(table: pa.Table) -> Iterator[list[dict[str, Any]]]:
     for batch in table.to_batches(max_chunksize=_BATCH):
         if batch.num_rows:
             yield batch.to_pylist()
-
-
-def _type(arrow: pa.DataType) -> sa.types.TypeEngine[Any]:
-    match arrow:
-        case _ if pa.types.is_boolean(arrow):
-            return sa.Boolean()
-        case _ if pa.types.is_integer(arrow):
-            return sa.BigInteger()
-        case _ if pa.types.is_floating(arrow):
-            return sa.Double()
-        case _ if pa.types.is_decimal(arrow):
-            return sa.Numeric(arrow.precision, arrow.scale)
-        case _ if pa.types.is_timestamp(arrow):
-            return sa.DateTime(timezone=arrow.tz is not None)
-        case _ if pa.types.is_date(arrow):
-            return sa.Date()
-    return sa.Text()
 
 
 def _utc(instant: datetime) -> datetime:

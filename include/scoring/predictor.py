@@ -104,6 +104,7 @@ class Predictor:
     origin: Provenance
     schema: dict[str, ColumnType]
     derive: Callable[[pd.DataFrame], pd.DataFrame] | None
+    joined: dict[str, str]
 
     def inputs(self, rows: pa.Table) -> pd.DataFrame:
         """Return what the pipeline reads, given raw rows with the columns of `schema`; raises `DataError`."""
@@ -156,4 +157,5 @@ def open_predictor(store: ObjectStore, model: ModelConfig, folder: Path, version
         hidden = {model.data.target, LOT, ROW}
         schema: dict[str, Any] = {name: kind for name, kind in snapshot.schema.items() if name not in hidden}
         derive = load_function(origin.code, str(then.features.derive)) if origin.derives else None
-        yield Predictor(then, record, fit, open_model(store, fit), domain, origin, schema, derive)
+        joined = {name: text for join in snapshot.joins for name, text in join.rule.meanings().items()}
+        yield Predictor(then, record, fit, open_model(store, fit), domain, origin, schema, derive, joined)

@@ -64,7 +64,7 @@ class Access:
         self._keys()
 
     def caller(self, authorization: str, now: datetime) -> Caller | None:
-        """Return who asks; None for whoever can't say so."""
+        """Return who asks, or None without a valid token."""
         if not self.settings.asks_who:
             return ANYONE
         scheme, _, token = authorization.partition(" ")
@@ -162,7 +162,7 @@ def _keys_in(path: Path) -> list[Any]:
     if any(key.algorithm_name.startswith("HS") or key.algorithm_name == "none" for key in keys):
         raise ConfigError(
             "The file of JWT keys holds a secret.",
-            expected="public keys: whoever can check a token must not be able to make one",
+            expected="public keys: who can check a token must not be able to make one",
             where=path,
         )
     return list(keys)

@@ -172,7 +172,7 @@ def _limited(receive: Receive, limit: int, settings: ServingSettings) -> Receive
 
     async def receive_some() -> Message:
         nonlocal received, done
-        if done:  # whoever waits for the caller to go away may wait
+        if done:  # waiting for the caller to go away goes on
             return await receive()
         try:
             async with asyncio.timeout_at(until):

@@ -66,7 +66,7 @@ class Platform:
 def platform_of(environment: Mapping[str, str]) -> Platform:
     """Return the platform that ``RATCHET_SERVING_PLATFORM`` names; a plain one, without routes of its own, if it names none.
 
-    It is named and never guessed: with a platform, whoever reaches the container is answered.
+    It is named and never guessed: with a platform, everybody who reaches the container is answered.
 
     Raises
     ------

@@ -18,11 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.config.sections.serving import RequestLog
+from include.config.sections.serving import LOGGED, RequestLog
 from include.data.request_files import AT, PLACE, REQUEST, ROLE, request_key
 from include.errors import ConfigError, StoreError, StoreUnavailable
 from include.scoring.predictor import Predictions
-from include.scoring.scores import LABEL, OUTSIDE, PREDICTION, VERSION
+from include.scoring.scores import VERSION
 from include.serving import metrics
 from include.serving.compiled.single_row import SinglePrediction, joined
 from include.serving.protocol.bodies import answer_table
@@ -33,8 +33,6 @@ from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
 
 log = logging.getLogger(__name__)
-
-_OWN = (REQUEST, PLACE, AT, ROLE, PREDICTION, LABEL, VERSION, OUTSIDE)
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,7 @@ class RequestLogger:
             ROLE: pa.array([first.role] * count, pa.string()),
         }
         for name in rows.column_names:
-            if name not in declared.leave_out and name not in _OWN:
+            if name not in declared.leave_out and name not in LOGGED:
                 columns[name] = self._hashed(rows[name]) if name in declared.hash else rows[name]
         answers = answer_table(predictions)
         columns |= dict(zip(answers.column_names, answers.columns, strict=True))

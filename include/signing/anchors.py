@@ -27,7 +27,7 @@ def lies_in(path: Path, store: ObjectStore) -> bool:
 class Anchor(Protocol):
     """A place that keeps the newest signed head of each model.
 
-    It need not be trusted to be honest: what it returns is checked like any envelope. It must not be writable for whoever
+    It need not be trusted to be honest: what it returns is checked like any envelope. It must not be writable for anybody who
     may write to the store, or it proves nothing. Both methods raise `StoreUnavailable` when it does not answer.
     """
 
@@ -38,7 +38,7 @@ class Anchor(Protocol):
         """Return the envelope that was kept last, or None."""
 
     def keep(self, model: str, number: int, envelope: bytes) -> None:
-        """Keep the envelope of the head of this number; whoever calls has seen that it is newer than `newest`."""
+        """Keep the envelope of the head of this number; the caller has seen that it is newer than `newest`."""
 
 
 class FileAnchor:
@@ -96,7 +96,7 @@ class FileAnchor:
 
 
 def number_of(envelope: bytes | None) -> int:
-    """Return the number of a head that was kept; -1 of what can't be read, which whoever asks is told.
+    """Return the number of a head that was kept; -1 of what can't be read, which the caller is told.
 
     Parameters
     ----------

@@ -43,8 +43,31 @@ def heads_of_deployment(store: ObjectStore, model: str) -> SignedHeads | None:
     trusted = trusted_keys()
     if trusted is None:
         return None
-    anchors = [found for url in settings.anchors if (found := _anchor(url, store)) is not None]
+    anchors = [found for url in anchors_of(settings, store) if (found := _anchor(url, store)) is not None]
     return SignedHeads(store, model, trusted, key=signing_key(store), anchors=anchors)
+
+
+def anchors_of(settings: Settings, store: ObjectStore) -> tuple[str, ...]:
+    """Return the addresses of the anchors that remember the ledgers of a store.
+
+    An anchor remembers one ledger of a model. The ledgers of another stage are remembered beside the deployment's own, under an address
+    that ends with ``@`` and the stage, which is no name of a model.
+
+    Parameters
+    ----------
+    settings : Settings
+    store : ObjectStore
+    """
+    stages = {url.rstrip("/"): name for name, url in settings.stages}
+    stage = stages.get(store.url.rstrip("/"))
+    if stage is None or store.url.rstrip("/") == settings.store.rstrip("/"):
+        return settings.anchors
+    return tuple(f"{url.rstrip('/')}{'' if _has_folder(url) else '/'}@{stage}" for url in settings.anchors)
+
+
+def _has_folder(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme != "s3" or bool(parts.path.strip("/"))
 
 
 def trusted_keys() -> TrustedKeys | None:

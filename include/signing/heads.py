@@ -152,7 +152,7 @@ class SignedHeads:
             if newest.get(anchor.where, -1) < entries[-1].number:
                 try:
                     anchor.keep(self._model, entries[-1].number, envelope)
-                except StoreUnavailable as error:  # whoever only reads may not be allowed to
+                except StoreUnavailable as error:  # a reader may not be allowed to write
                     log.warning("%s does not remember event %s: %s", anchor.where, entries[-1].number, error.message)
         return entries
 

@@ -119,7 +119,7 @@ def check_digest(store: ObjectStore, key: str, body: bytes, expected: str) -> No
             expected=f"sha256 {expected}",
             found=f"sha256 {found} ({len(body):,} bytes)",
             where=f"{store.url}: {key}",
-            remedy="restore the object from a backup; whatever was made from it needs a look",
+            remedy="restore the object from a backup; look at what was made from it",
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from include.storage.store import ObjectStore
 
 FOLDERS = frozenset(("checks", "configs", "evidence", "fits", "quarantine", "snapshots", "versions"))
-"""Of each model, the folders whose objects are remembered, beside its partitions. No log is: whoever verifies one reads it again."""
+"""Of each model, the folders whose objects are remembered, beside its partitions. No log is: who verifies one reads it again."""
 _SMALL = 1 << 20  # bytes of one object
 _MOST = 64 << 20  # bytes of all
 

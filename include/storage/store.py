@@ -92,7 +92,7 @@ class ObjectStore(Protocol):
 
 
 class PrunableStore(ObjectStore, Protocol):
-    """A store for retention and erasure alone, which may remove objects; whoever else is given a store can't."""
+    """A store for retention and erasure alone, which may remove objects. No other part of the project is given one."""
 
     def inventory(self, prefix: str) -> Iterator[StoredObject]:
         """Yield what `list` yields, with size and age: as many calls as `list` makes."""

@@ -7,6 +7,7 @@ from ratchet_operators.dag_arguments import dag_arguments
 from ratchet_operators.declarations import (
     audit_schedule,
     declared_models,
+    declared_promotions,
     defaults,
     monitor_schedule,
     refuse_broken_models,
@@ -27,6 +28,7 @@ from ratchet_operators.resources import assign_resources
 from ratchet_operators.retract import Retract
 from ratchet_operators.score import IngestInterval, Score
 from ratchet_operators.select import Select
+from ratchet_operators.send import Send
 from ratchet_operators.settle import Settle
 from ratchet_operators.tidy import Tidy
 from ratchet_operators.train import Train
@@ -34,6 +36,7 @@ from ratchet_operators.trigger_forms import (
     audit_form,
     form,
     monitor_form,
+    promote_form,
     reconsider_form,
     reproduce_form,
     retract_form,
@@ -62,6 +65,7 @@ __all__ = [
     "Retract",
     "Score",
     "Select",
+    "Send",
     "Settle",
     "Tidy",
     "Train",
@@ -72,10 +76,12 @@ __all__ = [
     "audit_schedule",
     "dag_arguments",
     "declared_models",
+    "declared_promotions",
     "defaults",
     "form",
     "monitor_form",
     "monitor_schedule",
+    "promote_form",
     "reconsider_form",
     "refuse_broken_models",
     "reproduce_form",

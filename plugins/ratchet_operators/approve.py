@@ -74,7 +74,9 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
         comparison = ledger.comparison(*handed, left=left)
         judgement = comparison.judge(config.gate)
         self.page = self.handed["card"]
-        question = approval_form(config, comparison, judgement, at=f"{root()}/ratchet", card=self.page)
+        question = approval_form(
+            config, comparison, judgement, at=f"{root()}/ratchet", card=self.page, stage=self.stage
+        )
         self.subject, self.body = question.subject, question.body
         form = f"dags/{context['ti'].dag_id}/runs/{quote(context['ti'].run_id, safe='')}/tasks/{self.task_id}/required_actions"
         self.news = News("waiting", f"{question.subject} {judgement.reason}", self.handed["version"], form)

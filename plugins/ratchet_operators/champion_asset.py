@@ -23,9 +23,10 @@ class ChampionOperator(RatchetOperator):
     Airflow before its first event.
     """
 
-    def __init__(self, *, model: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, model: dict[str, Any], stage: str | None = None, **kwargs: Any) -> None:
         name = str(model["name"])
-        super().__init__(model=model, inlets=[champion_asset(name)], outlets=[champion_events(name)], **kwargs)
+        assets = {"inlets": [champion_asset(name, stage)], "outlets": [champion_events(name, stage)]}
+        super().__init__(model=model, stage=stage, **assets, **kwargs)
 
     def announce(self, context: Context, ledger: Ledger) -> ChampionChange | None:
         """Emit the change that this task wrote, at this try or at one that was killed; return it, or None without one.
@@ -53,7 +54,8 @@ class ChampionOperator(RatchetOperator):
             primary = decision.primary
             extra |= {"as_of": to_iso(change.champion.since)}
             extra |= {"metric": primary["metric"], "value": primary["challenger"]}
-        context["outlet_events"][champion_events(ledger.model)].add(champion_asset(ledger.model), extra=extra)
+        events, asset = champion_events(ledger.model, self.stage), champion_asset(ledger.model, self.stage)
+        context["outlet_events"][events].add(asset, extra=extra)
         self.log.info(
             "In force is now %s instead of %s, by event %d.",
             change.version or "no version",
@@ -63,15 +65,16 @@ class ChampionOperator(RatchetOperator):
         return change
 
 
-def champion_asset(model: str) -> Asset:
-    """Return the asset that stands for a model's champion.
+def champion_asset(model: str, stage: str | None = None) -> Asset:
+    """Return the asset that stands for a model's champion, here or in another stage.
 
     For any scheme but ``x-...`` Airflow imports its providers' handlers of addresses, boto3 among them: half of what parsing
     a DAG file costs.
     """
-    return Asset(name=f"{model}_champion", uri=f"x-ratchet://{model}/champion")
+    there = f"@{stage}" if stage else ""
+    return Asset(name=f"{model}_champion{there}", uri=f"x-ratchet://{model}/champion{there}")
 
 
-def champion_events(model: str) -> AssetAlias:
+def champion_events(model: str, stage: str | None = None) -> AssetAlias:
     """Return the alias under which tasks emit events of the champion asset."""
-    return AssetAlias(name=f"{model}_champion_changed")
+    return AssetAlias(name=f"{model}_champion_changed{f'@{stage}' if stage else ''}")

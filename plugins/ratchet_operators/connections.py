@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import quote
 
 from include.errors import ConfigError, StoreUnavailable
 from include.signing.anchors import number_of
@@ -29,7 +30,7 @@ def s3_client(connection: str | None) -> Any:
     try:
         BaseHook.get_connection(connection)
     except AirflowNotFoundException as error:
-        # The hook would go on without it, as whoever this machine is.
+        # The hook would go on without it, with the machine's own identity.
         raise ConfigError(
             f"There is no Airflow connection {connection}.",
             expected="a connection of type aws, as the settings or the model name it",
@@ -47,11 +48,47 @@ class AirflowConnections:
         return s3_client(connection)
 
     def sql(self, connection: str) -> Any:
-        """Return a SQLAlchemy engine."""
-        from airflow.sdk import BaseHook
+        """Return a SQLAlchemy engine.
 
-        hook = BaseHook.get_connection(connection).get_hook()  # type: ignore[no-untyped-call] # as Airflow has it
-        return hook.get_sqlalchemy_engine()
+        Raises
+        ------
+        ConfigError
+            When there is no such connection, or none of a database that this Airflow knows.
+        """
+        from airflow.sdk import BaseHook
+        from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+
+        try:
+            found = BaseHook.get_connection(connection)
+        except AirflowNotFoundException as error:
+            raise _no_database(
+                connection, f"There is no Airflow connection {connection}.", "no such connection"
+            ) from error
+        try:
+            return found.get_hook().get_sqlalchemy_engine()  # type: ignore[no-untyped-call] # as Airflow has it
+        except (AirflowException, ImportError, AttributeError) as error:
+            what = f"The Airflow connection {connection} is none of a database that this Airflow knows."
+            raise _no_database(connection, what, f"type {found.conn_type}") from error
+
+    def spark(self, connection: str) -> str:
+        """Return the URL of a Spark Connect server; raises `ConfigError` for a connection that is not there or has no host."""
+        from airflow.sdk import BaseHook
+        from airflow.sdk.exceptions import AirflowNotFoundException
+
+        try:
+            found = BaseHook.get_connection(connection)
+        except AirflowNotFoundException:
+            found = None
+        if found is None or not found.host:
+            raise ConfigError(
+                f"There is no Airflow connection {connection} with a host.",
+                expected="a connection of type spark_connect, or generic, with host and port of a Spark Connect server",
+                where="data.source.connection",
+                remedy=f"set AIRFLOW_CONN_{connection.upper()}, or make the connection in Airflow",
+            )
+        said = {"user_id": found.login, "token": found.password, "use_ssl": found.extra_dejson.get("use_ssl")}
+        settings = [f"{name}={quote(str(value), safe='')}" for name, value in said.items() if value]
+        return f"sc://{found.host.removeprefix('sc://')}:{found.port or 15002}/;{';'.join(settings)}".rstrip(";")
 
 
 def signing_pem(connection: str) -> bytes:
@@ -157,3 +194,13 @@ def variable_anchor(prefix: str) -> VariableAnchor | None:
 
 AirflowSide.signing_pem = staticmethod(signing_pem)
 AirflowSide.variable_anchor = staticmethod(variable_anchor)
+
+
+def _no_database(connection: str, what: str, found: str) -> ConfigError:
+    return ConfigError(
+        what,
+        expected="a connection of a SQL database, such as type postgres, mysql or sqlite, whose provider is installed",
+        found=found,
+        where="`connection` of a source with `kind: sql`, or of a table in `score.deliver`",
+        remedy=f"correct its type, install the provider (apache-airflow-providers-...) for tasks, or set AIRFLOW_CONN_{connection.upper()}",
+    )

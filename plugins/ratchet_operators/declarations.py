@@ -62,7 +62,8 @@ def declared_models(
     if wanted and not wanted.startswith(f"{family}_"):
         return []
     only = wanted.removeprefix(f"{family}_") if wanted else None
-    models = load_models(Settings.from_environment(dag_file=dag_file).models, only=only)[0]
+    naming = "monitor" if monitored else "audit" if audited else "retention" if tidied else None
+    models = load_models(Settings.from_environment(dag_file=dag_file).models, only=only, naming=naming)[0]
     return [
         model
         for model in models
@@ -71,6 +72,35 @@ def declared_models(
         and not (audited and model.schedule.audit is None)
         and not (tidied and not model.is_tidied)
     ]
+
+
+def declared_promotions(dag_file: str) -> list[tuple[str, ModelConfig, ModelConfig | None]]:
+    """Return what may be promoted where: the stage, the model, and its declaration there if that stage's gate decides in this Airflow.
+
+    Nothing is read unless ``RATCHET_STAGES`` names another stage.
+
+    Raises
+    ------
+    ConfigError
+        When two stages and models give one DAG id.
+    """
+    settings = Settings.from_environment(dag_file=dag_file)
+    folders = dict(settings.stage_models)
+    found: dict[str, tuple[str, ModelConfig, ModelConfig | None]] = {}
+    for stage, url in settings.stages:
+        if url.rstrip("/") == settings.store.rstrip("/"):
+            continue
+        for model in declared_models(f"promote_to_{stage}", dag_file, timed=True):
+            if (name := f"promote_to_{stage}_{model.name}") in found:
+                raise ConfigError(
+                    "Two stages and models give one DAG.",
+                    expected="names of stages of which none begins another one that goes on with _",
+                    found=f"{name}, of stages {found[name][0]} and {stage}",
+                    where="environment variable RATCHET_STAGES",
+                )
+            there = load_models(folders[stage], only=model.name)[0] if stage in folders else []
+            found[name] = (stage, model, there[0] if there else None)
+    return list(found.values())
 
 
 def refuse_broken_models(dag_file: str) -> None:
@@ -131,7 +161,7 @@ def tidy_schedule(model: ModelConfig) -> CronTriggerTimetable | None:
 
 
 def upstream_assets(named: Iterable[str]) -> list[AssetRef]:
-    """Return the assets that are named by URI or name, whoever declares them.
+    """Return the assets that are named by URI or name, from all declarations.
 
     References find an asset by either; an ``Asset`` made here would be another one if only its name or its URI agreed.
     """

@@ -54,7 +54,7 @@ class Deliver(RatchetOperator):
         }
         manifest = done.manifest
         scores = LineageDataset(f"{store.url}/{self.config.name}/scores", rows=manifest.rows, version=manifest.scores)
-        if place.kind == "files":
+        if place.kind != "table":
             self.lineage = Lineage((scores,), (LineageDataset(place.path),))
         else:
             into = SqlStatement(place.connection, f"INSERT INTO {place.table} SELECT 1")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from include.config.sections.rows.sources import FilesSource, SqlSource
+from include.config.sections.rows.sources import SqlSource
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -100,11 +100,11 @@ def source_of(model: ModelConfig, folder: Path) -> Lineage:
     """Return where a model's rows come from, as far as model.yaml says it; what a Python reader reads it does not say."""
     inputs, statements = [], []
     for source in (model.data.source, *(join.source for join in model.data.joins)):
-        if isinstance(source, FilesSource):
-            fixed = re.split(r"[*?{\[]", source.path)[0]
-            whole = fixed if fixed == source.path else fixed.rpartition("/")[0]
+        for place in source.places:
+            fixed = re.split(r"[*?{\[]", place)[0]
+            whole = fixed if fixed == place else fixed.rpartition("/")[0]
             inputs.append(LineageDataset(whole if "://" in whole else (folder / whole).absolute().as_uri()))
-        elif isinstance(source, SqlSource):
+        if isinstance(source, SqlSource):
             statements.append(SqlStatement(source.connection, source.query))
     return Lineage(tuple(inputs), statements=tuple(statements))
 

@@ -42,6 +42,8 @@ class RatchetOperator(BaseOperator):
         The model's configuration as JSON; validated again when the task runs.
     handed : dict or list of dict, optional
         What the task before handed over: ids and small numbers, never rows (templated).
+    stage : str, optional
+        A stage of ``RATCHET_STAGES``: the task works on that stage's store, by that stage's declaration.
     """
 
     template_fields: Sequence[str] = ("handed",)
@@ -53,10 +55,11 @@ class RatchetOperator(BaseOperator):
     lineage: Lineage | None = None
     """What a task read and wrote, set while it runs."""
 
-    def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *, model: dict[str, Any], handed: Any = None, stage: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         self.handed = handed
+        self.stage = stage
 
     def execute(self, context: Context) -> Any:
         """Check the configuration and do the work; what a retry can't help fails at once."""
@@ -106,7 +109,9 @@ class RatchetOperator(BaseOperator):
     def folder(self) -> Path:
         """The folder of the model's YAML and Python files, in the bundle from which this task's DAG was parsed."""
         dag = self.get_dag()
-        return Settings.from_environment(dag_file=dag.fileloc if dag else None).models / str(self.model["name"])
+        settings = Settings.from_environment(dag_file=dag.fileloc if dag else None)
+        models = settings.models if self.stage is None else dict(settings.stage_models)[self.stage]
+        return models / str(self.model["name"])
 
     @property
     def threads(self) -> int:
@@ -126,11 +131,7 @@ class RatchetOperator(BaseOperator):
 
     def open_prunable_store(self) -> PrunableStore:
         """Open the artifact store for a task that removes from it."""
-        from include.storage.opening import open_store
-        from ratchet_operators.connections import s3_client
-
-        settings = Settings.from_environment()
-        return open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
+        return open_store_of(self.stage)
 
     def open_ledger(self) -> Ledger:
         """Open the model's ledger; what is written to it is counted, once, among Airflow's metrics."""
@@ -143,6 +144,19 @@ class RatchetOperator(BaseOperator):
     def actor(self, context: Context) -> dict[str, Any]:
         """Return who or what made this task run, for the ledger."""
         return actor_of(context) | {"task": self.task_id}
+
+
+def open_store_of(stage: str | None) -> PrunableStore:
+    """Open the store of a stage, or of this deployment (None); for S3 with the Airflow connection that the settings name."""
+    from include.storage.opening import open_store
+    from ratchet_operators.connections import s3_client
+
+    settings = Settings.from_environment()
+    if stage is None:
+        url, connection = settings.store, settings.store_connection
+    else:
+        url, connection = dict(settings.stages)[stage], dict(settings.stage_connections).get(stage)
+    return open_store(url, s3_client=lambda: s3_client(connection))
 
 
 def now(context: Context) -> datetime:

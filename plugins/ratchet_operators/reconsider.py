@@ -9,7 +9,7 @@ from airflow.sdk import BranchMixIn
 from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.links import PageLink
-from ratchet_operators.operator import RatchetOperator, as_of, began, now
+from ratchet_operators.operator import RatchetOperator, as_of, began, now, open_store_of
 from ratchet_operators.promote import news_of_decision
 
 if TYPE_CHECKING:
@@ -58,12 +58,16 @@ class Reconsider(_Look, BranchMixIn):
     ----------
     decide, approve : str
         The ids of the tasks to go on with: the gate decides, or a person.
+    sent : dict or None
+        What was sent to this stage, if that is what is decided on; else the form names the version (templated).
     """
 
+    template_fields: Sequence[str] = ("handed", "sent")
     operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Model card"),)
 
-    def __init__(self, *, decide: str, approve: str, **kwargs: Any) -> None:
+    def __init__(self, *, decide: str, approve: str, sent: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.sent = sent
         self.decide = decide
         self.approve = approve
 
@@ -79,13 +83,17 @@ class Reconsider(_Look, BranchMixIn):
         config, store = self.config, self.open_store()
         instant, ledger = as_of(context, config), Ledger(store, config.name)
         timeline = ledger.timeline()
-        version = find_held(timeline, context["params"].get("version"))
+        version = find_held(timeline, self.sent["version"] if self.sent else context["params"].get("version"))
         decision = timeline[version].decision
         if decision is None or decision.as_of != to_iso(instant):  # else it is this run's own, cleared
             require_held(timeline[version], instant)
         comparison = ledger.measure(config, version, self.measurer(context, instant), since=instant)
         judgement = comparison.judge(config.gate)
         self.page = f"{config.name}/cards/{save_card(store, config, comparison, judgement)}"
+        if self.stage is not None:  # the pages of this Airflow show what its own store holds
+            own = open_store_of(None)
+            for key in (f"{self.page}.html", f"{config.name}/evidence/{comparison.digest}.json"):
+                own.put_if_absent(key, store.get(key))
         self.log.info("%s %s as of %s. %s", judgement.outcome, version, to_iso(instant), judgement.reason)
         handed = {
             "config": self.identity,

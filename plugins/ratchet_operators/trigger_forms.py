@@ -173,6 +173,20 @@ def reconsider_form(model: ModelConfig) -> dict[str, Param]:
     }
 
 
+def promote_form(model: ModelConfig, *, judged: bool) -> dict[str, Param]:
+    """Return the form of a promotion to another stage; valid as it opens.
+
+    Parameters
+    ----------
+    judged : bool
+        Whether that stage's gate decides in the same run, as of an instant.
+    """
+    fields = reconsider_form(model)
+    version = _version("Sent to the stage as it is; an alias will do. Empty: the champion.")
+    named = {"as_of": fields["as_of"]} if judged else {}
+    return {"version": version, **named, "reason": fields["reason"]}
+
+
 def reproduce_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a reproduction; valid as it opens."""
     return {

@@ -23,9 +23,9 @@ _MODULES = (
     # What opens a store in S3; it brings boto3.
     "airflow.providers.amazon.aws.hooks.base_aws",
     "airflow.sdk.execution_time.task_runner",
-    "great_expectations",
     "include.data.ingestion.ingest",
     "include.data.quality.check",
+    "include.data.quality.library",
     "include.monitoring.monitor",
     "include.registry.history.card_files",
     "include.registry.evaluator",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from include.config.settings import Settings
 from include.registry.history.summary import VersionSummary
 from ratchet_ui.access import Viewer
 
@@ -25,13 +26,17 @@ ON_MODELS = (
 ROLL_BACK = Action("rollback", "Roll back", "Withdraw this version; the champion before it is back in force.")
 QUARANTINE = Action("rollback", "Quarantine", "Withdraw this version for good, so that it can never come into force.")
 REPRODUCE = Action("reproduce", "Reproduce", "Train this version again from its recorded inputs and compare the bytes.")
+_PROMOTE = "Send this version to the stage as it is; that stage's own gate decides on it."
 
 
 def on_version(chapter: VersionSummary) -> tuple[Action, ...]:
-    """Return what can be done with a version: one that was never promoted can't be rolled back, a withdrawn one is."""
+    """Return what can be done with a version: one that was never promoted can't be rolled back or sent on, a withdrawn one is."""
     if chapter.standing.withdrawn is not None:
         return (REPRODUCE,)
-    return (ROLL_BACK if chapter.standing.in_line else QUARANTINE, REPRODUCE)
+    if not chapter.standing.in_line:
+        return (QUARANTINE, REPRODUCE)
+    stages = [name for name, _ in Settings.from_environment().stages]
+    return (ROLL_BACK, REPRODUCE, *(Action(f"promote_to_{name}", f"Promote to {name}", _PROMOTE) for name in stages))
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,14 @@ def unavailable(_: Request, error: Exception) -> JSONResponse:
 
 
 @app.get("/models", response_class=HTMLResponse)
-def models(request: Request, viewer: ViewerDep, q: Annotated[str, Query(max_length=100)] = "") -> HTMLResponse:
+def models(
+    request: Request,
+    viewer: ViewerDep,
+    q: Annotated[str, Query(max_length=100)] = "",
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> HTMLResponse:
     """Return the overview of the models that the viewer may read, or of those that hold some words."""
-    return _page(draw_models(_shelf(), viewer, _root(request), now=datetime.now(UTC), wanted=q))
+    return _page(draw_models(_shelf(), viewer, _root(request), now=datetime.now(UTC), wanted=q, page=page))
 
 
 @app.get("/models/{model}", response_class=HTMLResponse)

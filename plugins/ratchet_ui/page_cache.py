@@ -29,6 +29,7 @@ from include.registry.ledger import Ledger
 from include.registry.timeline import fold
 from include.registry.trained_on import snapshot_of
 from include.registry.versions import fit_of, load_version
+from include.scoring.delivery_log import DeliveryLog, PlaceSummary, places
 from include.scoring.library_check import known_problem
 from include.storage.content import digest_json
 from include.storage.log import Entry
@@ -92,6 +93,7 @@ class PageCache:
         self._catalogues: dict[tuple[str, str], Catalogue] = {}
         self._logs: dict[str, WatchLog] = {}
         self._audits: dict[str, AuditLog] = {}
+        self._deliveries: dict[str, DeliveryLog] = {}
         self._watching = threading.Lock()
         self.drawn = CacheEntry(DRAWINGS)
         """What was drawn of a history, by its model and number of events."""
@@ -195,6 +197,12 @@ class PageCache:
             {version: version for version in champions}, None, lambda one: self.retracted(champions[one], one)
         )
         return {champions[version]: gone for version, gone in found.items() if gone}
+
+    def delivered(self, model: str) -> list[PlaceSummary]:
+        """Return where a model's scores were delivered; raises `StoreError`."""
+        with self._watching:
+            states = self._deliveries.setdefault(model, DeliveryLog(self.store, model)).read()
+        return places(states.values(), fold(self.read(model)[0]))
 
     def _each(self, keys: dict[str, str], kept: CacheEntry | None, load: Callable[[str], Found]) -> dict[str, Found]:
         def one(key: str) -> Found | None:

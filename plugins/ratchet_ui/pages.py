@@ -29,14 +29,18 @@ from ratchet_ui.score_tables import scores_of, slices_of
 from ratchet_ui.templating import draw
 
 VERSIONS_ON_A_PAGE = 50
+MODELS_ON_A_PAGE = 50
+"""Of so many models the store is asked for one view of the overview."""
 ALIAS_MOVES = 20
 """How many moves of aliases are shown, the newest."""
 MEASURED = 60
 """Of how many versions, the newest, the evidence is read for what their decisions do not say."""
 
 
-def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str = "") -> str:
+def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str = "", page: int = 1) -> str:
     """Draw the overview; of the models only those whose name, owner, task or description holds the wanted words.
+
+    Where there are more than fit on a page, what needs a person is said of the models on the page.
 
     Parameters
     ----------
@@ -46,17 +50,25 @@ def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, w
         The instant that ages and missed runs are counted to.
     wanted : str
         Words to look for; empty for all models that the viewer may read.
+    page : int
+        Page of the list of models, from 1.
     """
     declared, broken = shelf.declared()
     seen = [model for name, model in declared.items() if viewer.may_read(name)]
-    told = shelf.histories([model.name for model in seen])
+    held = [model for model in seen if _holds(model, wanted)]
+    pages = max(1, -(-len(held) // MODELS_ON_A_PAGE))
+    page = min(page, pages)
+    on_page = held[(page - 1) * MODELS_ON_A_PAGE : page * MODELS_ON_A_PAGE]
+    looked_at = seen if len(seen) <= MODELS_ON_A_PAGE else on_page
+    told = shelf.histories([model.name for model in looked_at])
     problems = shelf.library_problems({name: one for name, one in told.items() if isinstance(one, History)})
     retracted = shelf.champions_retracted({name: one for name, one in told.items() if isinstance(one, History)})
     rows: list[tuple[ModelConfig, History, charts.Sparkline | None, list[str]]] = []
     attention: list[tuple[str, str, str]] = []
     if broken and viewer.may_see_import_errors():
         attention += [("broken", one.name, one.error.args[0]) for one in broken]
-    for model in seen:
+    shown = {model.name for model in on_page}
+    for model in looked_at:
         found = told[model.name]
         if isinstance(found, RatchetError):
             attention.append(("unreadable", model.name, f"its ledger can't be read: {found.message}"))
@@ -68,11 +80,11 @@ def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, w
             [("retracted", model.name, _of_retracted(retracted[model.name]))] if model.name in retracted else []
         )
         alarms = [kind for kind, name, _ in attention if name == model.name]
-        if _holds(model, wanted):
+        if model.name in shown:
             rows.append((model, found, charts.sparkline(found), alarms))
-    dags = [dag for model in seen for dag in _dags_that_ask(model.name)]
-    facts = {"rows": rows, "all": len(seen), "wanted": wanted, "attention": attention, "dags": dags}
-    return draw("models.html", root, **facts, now=now)
+    dags = [dag for model in looked_at for dag in _dags_that_ask(model.name)]
+    facts = {"rows": rows, "all": len(seen), "held": len(held), "wanted": wanted, "page": page, "pages": pages}
+    return draw("models.html", root, **facts, attention=attention, dags=dags, now=now)
 
 
 def _holds(model: ModelConfig, wanted: str) -> bool:
@@ -128,6 +140,7 @@ def draw_model(
         look=shelf.last_look(model) if timeless else None,
         aliases=list(alias_moves(entries))[::-1][:ALIAS_MOVES],
         audited=audited,
+        delivered=shelf.delivered(model) if config and config.score.deliver else [],
         dags=_dags_that_ask(model),
         now=now,
     )

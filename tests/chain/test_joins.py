@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from chain_run import NOW, declare, month, objects, run_chain
+from postgres_server import postgres_server
 
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest, ingest_window
 from include.data.snapshots import Snapshot
+from include.data.stored_partitions import in_parts
 from include.data.windows import Window
 from include.errors import DataError, SourceError
 from include.registry.ledger import Ledger
@@ -198,6 +204,124 @@ def test_what_the_second_source_learns_later_changes_no_row_before(trained, mode
         found.append(read_rows(place, pinned, model, code, window="both"))
     pd.testing.assert_frame_equal(*found)
     assert found[0]["depot_count_7d"].max() > 10
+
+
+class Opened:
+    """A database behind a connection."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def sql(self, connection: str) -> sa.Engine:
+        assert connection == "warehouse"
+        return self.engine
+
+    def s3(self, connection: str | None) -> Any:
+        raise AssertionError(connection)
+
+    spark = s3
+
+
+QUERY = 'query: "SELECT * FROM depots WHERE seen >= :start AND seen < :end"'
+
+
+@pytest.fixture(scope="module")
+def expected(trained: LocalStore) -> dict[str, Any]:
+    """What the first month left: models, and the partitions of the second source."""
+    snapshot = snapshot_of(trained, Ledger(trained, "parcels").timeline().standings[0].version)
+    return {"rows": [vars(one) for one in snapshot.joins[0].rows.partitions], "store": trained}
+
+
+@pytest.mark.parametrize("kind", ["parquet", "sqlite", "postgres", "delta", "iceberg", "duckdb"])
+def test_a_second_source_of_each_kind_goes_the_whole_way_as_a_file_does(
+    kind: str, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    home, frame = tmp_path / "m" / "parcels", depots()
+    home.mkdir(parents=True)
+    with ExitStack() as opened:
+        connections: Any = None
+        if kind in ("parquet", "duckdb"):
+            frame.to_parquet(home / "depots.parquet", index=False, coerce_timestamps="us")
+            source = "{kind: files, path: depots.parquet, format: parquet}"
+            if kind == "duckdb":
+                source = f"{{kind: duckdb, {QUERY}, tables: {{depots: {{path: depots.parquet, format: parquet}}}}}}"
+        elif kind in ("sqlite", "postgres"):
+            engine = (
+                opened.enter_context(postgres_server())
+                if kind == "postgres"
+                else sa.create_engine(f"sqlite:///{tmp_path}/depots.db")
+            )
+            frame.to_sql("depots", engine, index=False)
+            types = ", types: {seen: timestamp, told: timestamp}" if kind == "sqlite" else ""
+            source, connections = f"{{kind: sql, connection: warehouse, {QUERY}{types}}}", Opened(engine)
+        else:
+            rows = pa.Table.from_pandas(
+                frame.astype({"seen": "datetime64[us]", "told": "datetime64[us]"}), preserve_index=False
+            )
+            if kind == "delta":
+                pytest.importorskip("deltalake").write_deltalake(str(home / "depots"), rows)
+            else:
+                catalog = pytest.importorskip("pyiceberg.catalog.sql").SqlCatalog(
+                    "lake", uri=f"sqlite:///{tmp_path}/lake.db", warehouse=f"file://{tmp_path}"
+                )
+                catalog.create_namespace("world")
+                table = catalog.create_table("world.depots", schema=rows.schema, location=str(home / "depots"))
+                table.append(rows)
+            source = f"{{kind: {kind}, path: depots}}"
+        lines = JOIN.splitlines()
+        first = next(number for number, line in enumerate(lines) if line.strip() == "source:")
+        lines[first : first + 5] = [f"      source: {source}"]
+        model = declared(home, "\n".join(lines) + "\n")
+        store = LocalStore(tmp_path / "store")
+        run_chain(store, model, home, month(4), connections=connections)
+        version = Ledger(store, "parcels").timeline().standings[0].version
+        pinned = snapshot_of(store, version).joins[0].rows.partitions
+        # A batch of the file may lie in its own order, the content of a partition does not.
+        assert [(one.slot, one.content) for one in pinned] == [
+            (one["slot"], one["content"]) for one in expected["rows"]
+        ]
+        fits = {key: body for key, body in objects(store).items() if "/models/" in key}
+        assert fits
+        assert fits.items() <= objects(expected["store"]).items(), "the same rows make the same models"
+        day = Window(month(6), month(6) + timedelta(days=1))
+        rows_of_day = ingest_window(store, model, home, day, at=NOW, connections=connections)
+        manifest = score(store, model, home, rows_of_day, at=NOW)
+        assert manifest is not None
+        assert manifest.rows > 3
+        assert reproduce(store, model, home, version, at=NOW, connections=connections).differences == ()
+
+
+def test_a_partition_of_a_second_source_is_read_once_a_task(trained, folder, model):
+    class Counting(LocalStore):
+        def get(self, key: str) -> bytes:
+            read.append(key)
+            return super().get(key)
+
+    read: list[str] = []
+    store = Counting(trained.root)
+    snapshot = snapshot_of(trained, champion(trained))
+    parts = [
+        read_rows(store, snapshot, model, folder, window="both", labelled=False, among=among)
+        for among in in_parts(snapshot, 1)
+    ]
+    whole = read_rows(trained, snapshot, model, folder, window="both", labelled=False)
+    assert len(parts) > 2
+    pd.testing.assert_series_equal(pd.concat(parts, ignore_index=True)["depot_queue"], whole["depot_queue"])
+    partners = [key for key in read if f"/{snapshot.joins[0].rows.source[:12]}/" in key]
+    assert len(partners) == len(set(partners)) > 3, "months overlap in what they reach"
+
+
+def test_two_joins_of_one_source_read_it_once_a_run(folder, tmp_path, caplog):
+    again = JOIN.partition("joins:\n")[2].replace("name: depot", "name: twin").replace("within: 3d", "within: 2d")
+    model = declared(tmp_path / "parcels", JOIN + again.rstrip() + "\n")
+    (tmp_path / "parcels" / "depots.csv").write_bytes((folder / "depots.csv").read_bytes())
+    caplog.set_level("INFO")
+    how = {"as_of": month(4), "at": NOW, "connections": None}
+    snapshot = ingest(LocalStore(tmp_path / "store"), model, tmp_path / "parcels", **how)  # type: ignore[arg-type]
+    depot, twin = snapshot.joins
+    assert depot.rows.partitions == twin.rows.partitions
+    assert depot.rule != twin.rule
+    assert sum("reading" in one.message for one in caplog.records) == 2, "the model's own source, and this one"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def promote(model: str, version: str | None, to: str, connection: str | None, at
     Raises
     ------
     ConfigError
-        When there is no such stage, or the deployment remembers heads in anchors, which know one ledger a model.
+        When there is no such stage, or the deployment remembers heads in anchors and the store is no stage's.
     """
     settings = Settings.from_environment()
     stages = dict(settings.stages)
@@ -44,15 +44,15 @@ def promote(model: str, version: str | None, to: str, connection: str | None, at
             found=to,
             remedy=f"did you mean {close}?" if close else None,
         )
-    if settings.anchors:
+    if settings.anchors and url not in stages.values():
         raise ConfigError(
             "An anchor remembers one ledger of a model, and this would write to another one.",
-            expected="no RATCHET_ANCHORS for this command",
-            found="RATCHET_ANCHORS is set",
-            remedy="unset it for this command; the next task of the other stage finds the signed head and remembers it",
+            expected="a stage of RATCHET_STAGES, whose ledgers the anchors remember under its name",
+            found=f"RATCHET_ANCHORS is set, and {url} is no stage",
+            remedy=f"name the store in RATCHET_STAGES, such as RATCHET_STAGES='production={url}'",
         )
     ledger, folder = ledger_of(model), settings.models / model
-    target = Ledger(store_at(url, connection), model)
+    target = Ledger(store_at(url, connection or dict(settings.stage_connections).get(to)), model)
     done = send(
         ledger, target, load_model(folder / "model.yaml"), folder, version, actor=actor_of("promote", at), at=at
     )

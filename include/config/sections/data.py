@@ -19,7 +19,8 @@ from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
 from include.config.section import Section
 from include.config.sections.rows.joins import Join
 from include.config.sections.rows.rectify import AS_READ, Rectify
-from include.config.sections.rows.sources import FilesSource, Slot, Source, SqlSource
+from include.config.sections.rows.source_kinds import Source
+from include.config.sections.rows.sources import FilesSource, Slot
 from include.config.time_zones import Ambiguous, Clock, Zone
 from include.errors import nearest
 
@@ -133,7 +134,7 @@ class Data(Section):
 
     @model_validator(mode="after")
     def _timed_or_not(self) -> Data:
-        query = self.source.query if isinstance(self.source, SqlSource) else None
+        query: str | None = getattr(self.source, "query", None)
         if not self.timeless:
             if self.windows is None:
                 raise ValueError("expected `windows` with `event_time`")

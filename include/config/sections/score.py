@@ -31,7 +31,17 @@ class FilesDelivery(Section):
     """The Airflow connection for a bucket; without it boto3 finds credentials in its usual places."""
 
 
-Delivery = Annotated[TableDelivery | FilesDelivery, Field(discriminator="kind")]
+class DeltaDelivery(Section):
+    """A Delta Lake table, which is made if it is not there. Needs the extra `lake`."""
+
+    kind: Literal["delta"]
+    path: str = Field(pattern=r"^(s3://[^/]+/.+|file:///.+)")
+    """`s3://bucket/prefix` or `file:///folder`, where the table's `_delta_log` is. Several models may share a table if their scores have the same columns."""
+    connection: str | None = None
+    """The Airflow connection for a bucket; without it boto3 finds credentials in its usual places."""
+
+
+Delivery = Annotated[TableDelivery | FilesDelivery | DeltaDelivery, Field(discriminator="kind")]
 
 
 class Score(Section):
@@ -41,7 +51,7 @@ class Score(Section):
     """Where each published interval is delivered, by a task of its own for each place. A correction delivers only rows that changed."""
 
     contributions: bool = False
-    """Whether batch scores say what each column contributed to each prediction: `contribution_base`, one `contribution_of_<column>` for each feature, and `contribution_scale`, on which base and contributions add up to the prediction (`log-odds` or `prediction`). Of linear models and of trees; other versions are scored without them, and the log says so."""
+    """Whether batch scores say what each column contributed to each prediction: `contribution_base`, one `contribution_of_<column>` for each feature, and `contribution_scale`, on which base and contributions add up to the prediction (`log-odds` or `prediction`). Of linear models and of trees; other versions are scored without them, and the log says so. `monitor` then watches them beside the predictions."""
 
     @model_validator(mode="after")
     def _once_each(self) -> Score:

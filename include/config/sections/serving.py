@@ -8,6 +8,12 @@ from pydantic import Field, StringConstraints, model_validator
 
 from include.config.section import Section
 
+LOGGED = (
+    *("request_id", "request_row", "requested_at", "role"),
+    *("prediction", "label", "lower", "upper", "version", "out_of_domain"),
+)
+"""Columns that a request log has of its own, beside those of the rows."""
+
 
 class RequestLog(Section):
     """What is kept of requests and answers, as Parquet files in the store."""

@@ -70,10 +70,26 @@ class Search(Section):
     """How many settings to try, the declared `params` first; `grid` tries all of its space and answers with an error if that is more."""
     minutes: float | None = Field(default=None, gt=0)
     """Begin no further trial after so many minutes. What is found then depends on the machine; the record that is made first stands."""
+    start: tuple[FreeSettings, ...] = Field(default=(), exclude_if=lambda start: not start)
+    """Settings that are tried right after the declared `params`, each over them, and count among `trials`: the best of an earlier retraining, as `python -m include trials` prints them. Not for `grid`."""
+    least_gain: float | None = Field(default=None, gt=0, exclude_if=lambda gain: gain is None)
+    """End the search when all trials that are left are expected to gain less than this, in the unit of the metric; such as what the card says that the gate's rows could show. For `random` and `bayesian`."""
     space: dict[str, Range | Values] | None = None
     """Settings to try: a list of values, or `{low, high}` with `log: true` or `integer: true`; the estimator's own space if left out. `grid` takes both ends and the middle of a range."""
     cv: CrossValidation | None = None
     """As `training.cv` if left out."""
+
+    @model_validator(mode="after")
+    def _of_this_method(self) -> Search:
+        if self.start and self.method == "grid":
+            raise ValueError(
+                "expected `start` with `random`, `halving` or `bayesian`: a grid tries all of its settings"
+            )
+        if self.least_gain is not None and self.method not in ("random", "bayesian"):
+            raise ValueError("expected `least_gain` with `random` or `bayesian`, whose trials are as good in any order")
+        if len(self.start) >= self.trials:
+            raise ValueError(f"expected more `trials` than the {len(self.start)} of `start` and the declared settings")
+        return self
 
 
 class Mitigation(Section):

@@ -20,13 +20,11 @@ import pyarrow.compute as pc
 from include.config.sections.rows.sources import Column, FilesSource
 from include.config.yaml_text import quoted
 from include.data.columns.number_format import NO_MARKS, strip_marks
-from include.data.columns.text_parsing import MISSING_MARKS, BadTextError, parse
+from include.data.columns.text_parsing import MISSING_MARKS, parsed_or_none
 from include.data.sources.file_listing import File
 from include.data.sources.formats.checked_text import CheckedText
 
-_ROWS = 1000
-_LONGEST_LINE = 2**20
-_FIRST_FEW = 50
+_ROWS, _FIRST_FEW, _LONGEST_LINE = 1000, 50, 2**20
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 _FORMATS = tuple(
     f"{order.replace('/', mark)}{clock}"
@@ -34,6 +32,11 @@ _FORMATS = tuple(
     for clock in _CLOCKS
     for order in ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y")
 )
+# What a text of each format looks like: that one text is of another is seen at less cost than by its parser.
+_DIGITS = {"Y": r"\d{4}", "f": r"\d{1,9}", "p": "[AaPp][Mm]"}
+_LOOK = {
+    one: re.sub("%(.)", lambda part: _DIGITS.get(part[1], r"\d{1,2}"), one.replace(".", "[.]")) for one in _FORMATS
+}
 _MARKED = (
     *(Column(type="integer", decimal=point, thousands=group) for point, group in ((".", ","), (",", "."), (".", " "), (".", "'"))),
     *(
@@ -184,11 +187,10 @@ def _fits(levels: pa.Array, column: Column) -> bool:
         return _between(levels, *bounds)
     if column.format == "%Y%m%d" and not pc.all(pc.match_substring_regex(levels, r"^\d{8}$")).as_py():
         return False
-    try:
-        values = parse(levels, column, "UTC")
-    except BadTextError:
+    if (look := _LOOK.get(column.format or "")) is not None and not re.fullmatch(look, levels[0].as_py()):
         return False
-    return column.type != "float" or bool(pc.all(pc.is_finite(values)).as_py())
+    values = parsed_or_none(levels, column, "UTC")
+    return values is not None and (column.type != "float" or bool(pc.all(pc.is_finite(values)).as_py()))
 
 
 def _between(levels: pa.Array, low: float, high: float) -> bool:

@@ -163,6 +163,8 @@ def _pin(
             remedy="choose an earlier as-of",
         )
 
+    done: dict[str, set[str]] = {}
+
     def pin(data: Data, split: Split, wait: bool = False) -> Snapshot:
         return _pin_source(
             store,
@@ -176,6 +178,7 @@ def _pin(
             started=started,
             connections=connections,
             wait=wait,
+            done=done,
         )
 
     return with_joins(pin(model.data, split, wait), model.data, pin)
@@ -194,13 +197,17 @@ def _pin_source(
     started: datetime,
     connections: Connections,
     wait: bool,
+    done: dict[str, set[str]],
 ) -> Snapshot:
     needed = split.slots(data.partition)
     source = source_digest(data, folder, rectify)
     catalogue = Catalogue(store, model, source)
     entries = catalogue.log.read()
     known = in_force(entries, retractions(entries))
-    due = again = due_slots(needed, known, data, doubtful_slots(entries, started) | in_doubt(entries))
+    due = due_slots(needed, known, data, doubtful_slots(entries, started) | in_doubt(entries))
+    # Two joins of one source, such as the weather at both ends of a flight: the run has read it.
+    before = done.setdefault(source, set())
+    due = again = [slot for slot in due if slot not in before]
     until = as_of + data.wait.at_most if wait else as_of
     while again:
         log.info("%s: reading %d of %d partitions, %s to %s", model, len(again), len(needed), again[0], again[-1])
@@ -220,6 +227,7 @@ def _pin_source(
                 expected=f"{waited_for(data.wait)} by {to_iso(until)}, which `data.wait` gives it",
                 where=f"model {model}, as of {to_iso(as_of)}",
             )
+    before |= set(due)
     newest = catalogue.newest()
     chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(as_of)
     if behind := [slot for slot in needed if chosen[slot].content != newest[slot].content]:

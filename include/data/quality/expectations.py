@@ -113,8 +113,9 @@ def build(expectations: Sequence[Expectation], where: str) -> list[Any]:
         When the library refuses the arguments of one; names the entry below ``where``.
     """
     with _quiet():
-        from great_expectations.expectations.registry import get_expectation_impl
+        from include.data.quality.library import gx
 
+        get_expectation_impl = gx.expectations.registry.get_expectation_impl
         return [
             _build(get_expectation_impl(expectation.type), number, expectation, where)
             for number, expectation in enumerate(expectations)
@@ -199,18 +200,14 @@ def _refusal(error: ValueError | TypeError) -> str:
 
 
 def _batch(frame: pd.DataFrame) -> Any:
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import (
-        DataContextConfig,
-        InMemoryStoreBackendDefaults,
-        ProgressBarsConfig,
-    )
+    from include.data.quality.library import gx
 
+    base = gx.data_context.types.base
     # A configuration of our own, since the default one makes a temporary folder for a documentation site.
-    config = DataContextConfig(
-        store_backend_defaults=InMemoryStoreBackendDefaults(),
+    config = base.DataContextConfig(
+        store_backend_defaults=base.InMemoryStoreBackendDefaults(),
         analytics_enabled=False,
-        progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+        progress_bars=base.ProgressBarsConfig(globally=False, metric_calculations=False),
     )
     context = gx.get_context(mode="ephemeral", project_config=config)
     asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
@@ -218,7 +215,7 @@ def _batch(frame: pd.DataFrame) -> Any:
 
 
 def _validate(batch: Any, built: Sequence[Any], result_format: dict[str, Any]) -> dict[int, Outcome]:
-    import great_expectations as gx
+    from include.data.quality.library import gx
 
     try:
         suite = gx.ExpectationSuite("quality", expectations=list(built))

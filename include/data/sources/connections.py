@@ -13,3 +13,6 @@ class Connections(Protocol):
 
     def sql(self, connection: str) -> Any:
         """Return a SQLAlchemy engine."""
+
+    def spark(self, connection: str) -> str:
+        """Return the URL of a Spark Connect server, `sc://host:port/;token=...`."""

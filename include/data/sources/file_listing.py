@@ -156,7 +156,7 @@ def _period(at: datetime, part: str) -> tuple[datetime, datetime]:
 def _on_disk(source: FilesSource, folder: Path) -> Callable[[str], Iterator[File]]:
     declared = Path(source.path).parts
     fixed = tuple(itertools.takewhile(lambda part: not _MAGIC.search(part), declared))
-    # What stands before the first wildcard is the operator's word; whatever is found behind it must lie inside.
+    # What stands before the first wildcard is the operator's word; what is found behind it must lie inside.
     root = folder.joinpath(*fixed)
     if fixed == declared and not root.is_dir():
         root = root.parent
@@ -190,7 +190,7 @@ def _on_disk(source: FilesSource, folder: Path) -> Callable[[str], Iterator[File
 
 
 def check_permitted(declared: str, root: Path, folder: Path) -> None:
-    """Hold a source to its model's folder: whoever writes a model.yaml may not have every file that a worker can read."""
+    """Hold a source to its model's folder: who writes a model.yaml may not have every file that a worker can read."""
     permitted = Settings.from_environment().source_folders
     place = root.resolve()
     if not any(place.is_relative_to(one.resolve()) for one in (folder, *permitted)):
@@ -233,6 +233,13 @@ def _meant(names: Sequence[str], pattern: str, where: object) -> list[str]:
     """Return the names that the pattern means, and say in the log which hidden ones it would mean otherwise."""
     meant = [name for name in names if matches(pattern, name)]
     if hidden := [name for name in names if name not in set(meant) and matches(pattern, name, hidden=True)]:
+        if any("_delta_log/" in name for name in hidden):
+            raise SourceError(
+                "The folder is a Delta Lake table: its files hold rows that the table no longer has.",
+                expected="a folder of files",
+                where=where,
+                remedy="say `kind: delta`; or, where nothing was ever changed in it, name the files, such as `path: orders/*.parquet`",
+            )
         log.info(
             "%s: %d hidden files or markers were passed over, such as %s (their names begin with . or _)",
             *(where, len(hidden), hidden[0]),

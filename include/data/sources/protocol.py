@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -16,6 +17,10 @@ from include.data.slots import bounds
 from include.data.sources.connections import Connections
 
 Kind = TypeVar("Kind", bound=SourceSection)
+
+_NEAR = timedelta(days=1)
+"""No clock change moves local times further than this."""
+_NONE = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,26 @@ class ReadRequest(Generic[Kind]):
                 ranges.append((start, end))
         return ranges
 
+    @property
+    def local_ranges(self) -> list[tuple[datetime, datetime]] | None:
+        """The same as times without a zone in ``data.timezone``, for sources that keep those.
+
+        Near a clock change they are wider by it: a time that clocks show twice or never may mean either side.
+        """
+        zone = ZoneInfo(self.data.timezone)
+        ranges = self.ranges
+        if ranges is None:
+            return None
+
+        def shown(at: datetime, which: Callable[[list[timedelta]], timedelta]) -> datetime:
+            near = (one.astimezone(zone) for one in (at - _NEAR, at, at + _NEAR))
+            shown: datetime = at.astimezone(UTC).replace(tzinfo=None) + which(
+                [one.utcoffset() or _NONE for one in near]
+            )
+            return shown
+
+        return [(shown(start, min), shown(end, max)) for start, end in ranges]
+
 
 class SourceBatch(NamedTuple):
     """Some rows of a source."""
@@ -67,4 +92,4 @@ class SourceBatch(NamedTuple):
 
 
 Reader = Callable[[ReadRequest[Any]], Iterator[SourceBatch]]
-"""The function ``read`` of a module of this package that has the name of its kind of source: `files`, `sql`, `python`."""
+"""The function ``read`` of a module, here or in `lake`, that has the name of its kind of source: `files`, `sql`, `python`."""

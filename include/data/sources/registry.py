@@ -25,6 +25,8 @@ from include.storage.content import digest_json
 
 BATCH = 131_072
 """Rows that are held at a time, at most."""
+_LAKE = frozenset({"delta", "duckdb", "iceberg", "spark"})
+"""Kinds whose modules are in `include.data.sources.lake`."""
 
 
 def source_digest(data: Data, folder: Path, rectify: Rectify = AS_READ) -> str:
@@ -106,7 +108,8 @@ def read(
 
 def _reader_of(kind: str) -> Reader:
     """Return the function ``read`` of the module that is named after a kind of source."""
-    reader: Reader = importlib.import_module(f"include.data.sources.{kind}").read
+    room = "include.data.sources.lake" if kind in _LAKE else "include.data.sources"
+    reader: Reader = importlib.import_module(f"{room}.{kind}").read
     return reader
 
 

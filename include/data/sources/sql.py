@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -40,8 +39,8 @@ def read(request: ReadRequest[SqlSource]) -> Iterator[SourceBatch]:
                 result = streaming.execute(sa.text(source.query))
                 for rows in result.partitions(ROWS):
                     yield SourceBatch(_table(list(result.keys()), rows, where), where)
-            for start, end in ranges or ():
-                for table in _rows(streaming, source, start, end, data.event_time, data.timezone, where):
+            for local, instants in zip(request.local_ranges or (), ranges or (), strict=True):
+                for table in _rows(streaming, source, local, instants, data.event_time, where):
                     yield SourceBatch(table, where)
     except DBAPIError as error:
         if error.connection_invalidated or error.statement is None:
@@ -72,14 +71,17 @@ def _unreadable(found: str, where: str) -> SourceError:
 
 
 def _rows(
-    connection: Any, source: SqlSource, start: datetime, end: datetime, event_time: str, timezone: str, where: str
+    connection: Any,
+    source: SqlSource,
+    local: tuple[datetime, datetime],
+    instants: tuple[datetime, datetime],
+    event_time: str,
+    where: str,
 ) -> Iterator[pa.Table]:
     # A column without a zone is compared with local times; one with a zone would shift those by the session's zone, and perhaps
     # away from every row. So the question is asked again with instants, unless its answer shows times without a zone; what
     # then comes back without one was not asked for: such rows belong to the first question, which found none.
-    zone = ZoneInfo(timezone)
-    local = [bound.astimezone(zone).replace(tzinfo=None) for bound in (start, end)]
-    for bounds in (local, [start.astimezone(UTC), end.astimezone(UTC)]):
+    for bounds in (local, instants):
         # SQLite compares texts: "… 00:00:00.000000", as SQLAlchemy would write it, lies after "… 00:00:00" and loses that row.
         given = [str(bound) for bound in bounds] if connection.dialect.name == "sqlite" else bounds
         result = connection.execute(sa.text(source.query), dict(zip(("start", "end"), given, strict=True)))

@@ -35,7 +35,7 @@ class Series:
         The reference's periods first.
     two_sided : array of bool of shape (n_series,)
     shares : array of shape (n_series,)
-        How false alarms are divided: one half between predictions, labels and the table, one half between the other columns.
+        How false alarms are divided: one half between predictions, labels and the table, one half between the other columns and contributions.
     distance_of : array of int of shape (n_series,)
         For a shape the place of the same column's location, -1 for others.
     """

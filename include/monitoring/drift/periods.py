@@ -148,6 +148,21 @@ def period_of(sketch: Sketch, bins: Mapping[str, Bins], after: datetime, until: 
     return Period(after, until, sketch.rows, counts, round(sketch.ids.duplicates, 6), round(lag, 3), prints)
 
 
+def with_all_columns(period: Period, reference: Reference) -> Period:
+    """Return a period with every column of the reference; of one that was not watched then, it has no row.
+
+    Parameters
+    ----------
+    period : Period
+        From before contributions were watched, or after.
+    reference : Reference
+    """
+    nothing = {
+        name: (0,) * (len(one.reference) + 2) for name, one in reference.bins.items() if name not in period.counts
+    }
+    return replace(period, counts={**period.counts, **nothing}) if nothing else period
+
+
 def reference_of(layout: Layout, periods: Iterable[tuple[datetime, datetime, Sketch]], model: str) -> Reference:
     """Return the reference that the sketches of a champion's rows, period by period, make.
 

@@ -39,6 +39,7 @@ from include.monitoring.sketches.counting import sketch
 from include.monitoring.sketches.layouts import Layout, WatchedColumn, learn_layout
 from include.monitoring.sketches.sketches import ColumnSketch, Sketch
 from include.registry.versions import load_version
+from include.scoring.attributions import NotAttributable, contributions_of, require_attributable
 from include.storage.content import (
     canonical_json,
     digest_json,
@@ -58,6 +59,8 @@ Array = NDArray[Any]
 
 PREDICTION, SAID, TARGET = "(prediction)", "(label)", "(target)"
 """What the model says is watched beside its columns; no column of a source is called so."""
+CONTRIBUTION = "(contribution of {})"
+"""What a column of the fit contributed to each prediction, where the scores say so."""
 PARTITION_TICKS = {Slot.HOUR: "@hourly", Slot.DAY: "@daily", Slot.MONTH: "@monthly"}
 PART = 500_000
 """Rows that are watched together, where partitions allow."""
@@ -133,8 +136,14 @@ class WatchedVersion:
         )
 
     def _predicted(self, frame: pd.DataFrame) -> WatchedRows:
-        scored = score_rows(open_model(self.store, self.fit), self.fit, frame)
-        return WatchedRows(frame, with_predictions(frame, scored, self.fit), scored)
+        pipeline = open_model(self.store, self.fit)
+        scored = score_rows(pipeline, self.fit, frame)
+        table = with_predictions(frame, scored, self.fit)
+        if any(one.role == "contribution" for one in self.columns):
+            reasons = contributions_of(pipeline, self.fit.columns, frame)
+            for place, name in enumerate(reasons.columns):
+                table = table.append_column(CONTRIBUTION.format(name), pa.array(reasons.contributions[:, place]))
+        return WatchedRows(frame, table, scored)
 
     def unpredicted(self, snapshot: Snapshot, window: WindowName) -> pa.Table:
         """Read rows that the version was fitted on: what it says of those is no measure of what it says of others."""
@@ -177,11 +186,21 @@ def open_watched_version(
     columns.append(WatchedColumn(PREDICTION, "prediction", "level" if fit.task == "clustering" else "number"))
     if fit.classes is not None and fit.threshold is None:
         columns.append(WatchedColumn(SAID, "prediction", "level"))
+    if model.score.contributions:
+        columns += _contributions(store, fit)
     readable = {*schema, *fit.columns}
     slices = tuple(one for one in model.evaluation.slices if set(columns_of((one,))) <= readable)
     with code_of(store, fit, features.derive, folder) as code:
         then = model.model_copy(update={"features": features})
         yield WatchedVersion(version, then, fit, tuple(columns), slices, store, code)
+
+
+def _contributions(store: ObjectStore, fit: FitRecord) -> list[WatchedColumn]:
+    try:
+        require_attributable(open_model(store, fit), fit.columns)
+    except NotAttributable:
+        return []  # its scores have none either
+    return [WatchedColumn(CONTRIBUTION.format(name), "contribution", "number") for name in fit.columns]
 
 
 def with_predictions(frame: pd.DataFrame, scored: Scored, fit: FitRecord) -> pa.Table:
@@ -310,12 +329,14 @@ def kept_reference(store: ObjectStore, model: str, digest: str) -> ChampionRefer
 
 
 def _index(model: ModelConfig, version: str) -> str:
-    question = {
+    question: dict[str, Any] = {
         "edition": REFERENCE_VERSION,
         "version": version,
         "ticks": ticks_of(model),
         "metrics": list(model.metrics),
     }
+    if model.score.contributions:  # a reference from before them is found as it was
+        question["contributions"] = True
     question["slices"] = model.evaluation.model_dump(mode="json", include={"slices"})
     return f"{model.name}/watch/references/{digest_json(question)}.json"
 
@@ -343,8 +364,9 @@ def _made(store: ObjectStore, model: ModelConfig, folder: Path, version: str) ->
         train = watching.unpredicted(snapshot, "train")
         holdout = watching.rows(snapshot, "holdout", labelled=True)
         nothing = pa.nulls(train.num_rows, pa.float64())
-        for name in (PREDICTION, SAID):
-            if name in holdout.table.column_names:
+        said = {column.name for column in watching.columns if column.role in ("prediction", "contribution")}
+        for name in holdout.table.column_names:
+            if name in said:
                 kind = holdout.table.schema.field(name).type
                 train = train.append_column(name, nothing.cast(kind))
         train = train.select([name for name in holdout.table.column_names if name in train.column_names])
@@ -356,7 +378,6 @@ def _made(store: ObjectStore, model: ModelConfig, folder: Path, version: str) ->
             event_time=event_time,
             row_id=data.row_id,
         )
-        said = {column.name for column in watching.columns if column.role == "prediction"}
         parts = [
             *((one, sketch([table], layout), said) for one, table in _cut(train, event_time, windows.train, model)),
             *(

@@ -24,7 +24,7 @@ from include.storage.content import digest_json
 from include.training.preprocessing.category_encoder import factorize_texts
 
 Array = NDArray[Any]
-Role = Literal["input", "derived", "prediction", "label", "slice"]
+Role = Literal["input", "derived", "prediction", "contribution", "label", "slice"]
 
 SIXTEENTHS = 19  # bits of a float32 below sign, exponent and the first four of the fraction
 NEAREST = (127 - 6) << 4

@@ -30,7 +30,7 @@ class ApprovalForm:
 
 
 def approval_form(
-    model: ModelConfig, comparison: Comparison, judgement: Judgement, *, at: str, card: str
+    model: ModelConfig, comparison: Comparison, judgement: Judgement, *, at: str, card: str, stage: str | None = None
 ) -> ApprovalForm:
     """Put what was measured into a question.
 
@@ -40,16 +40,19 @@ def approval_form(
         The path under which the pages are reached, such as ``/ratchet``.
     card : str
         The challenger's model card, below ``at``.
+    stage : str, optional
+        The stage that it would be in force in, if that is another one, whose own versions have no page here.
     """
     version, evidence = comparison.challenger, comparison.evidence
     wanted = {"PROMOTE": "would promote it", "HOLD": "holds it", "REJECT": "rejects it"}.get(
         judgement.outcome, "can't compare it"
     )
-    subject = f"Put {version.id} of {model.name} in force? The gate {wanted}."
+    there = f" in {stage}" if stage else ""
+    subject = f"Put {version.id} of {model.name} in force{there}? The gate {wanted}."
     page = f"{at}/models/{model.name}"
     incumbent = comparison.incumbent
     links = [f"[Model card]({at}/{card})", f"[Its page]({page}/versions/{version.id})"]
-    if incumbent is not None:
+    if incumbent is not None and stage is None:
         links.append(f"[The champion before it]({page}/versions/{incumbent.id})")
     until = f"Without an answer within {model.gate.approval.within}, the champion stays."
     parts = [

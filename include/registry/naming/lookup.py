@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from include.errors import RegistryError, nearest
 from include.registry.timeline import Timeline
-from include.registry.version_states import Outcome
 
 CHAMPION = "champion"
 """The name of the version in force."""
@@ -60,9 +59,7 @@ def find_held(timeline: Timeline, wanted: str | None) -> str:
     if wanted is not None and wanted.strip():
         return find_version(timeline, wanted)
     for standing in reversed(timeline.standings):
-        decision = standing.decision
-        waits = standing.origin is not None if decision is None else decision.outcome is Outcome.HOLD
-        if waits and standing.withdrawn is None:
+        if standing.waits:
             return standing.version
     raise RegistryError("No version is held.", expected="a version whose last decision is HOLD", found="none")
 

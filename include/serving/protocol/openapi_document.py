@@ -169,7 +169,14 @@ def _row_schema(served: Served) -> dict[str, Any]:
     columns = served.schema.columns
     return {
         "type": "object",
-        "properties": {c.name: {**_TYPES[c.type], "type": [_TYPES[c.type]["type"], "null"]} for c in columns},
+        "properties": {
+            c.name: {
+                **_TYPES[c.type],
+                "type": [_TYPES[c.type]["type"], "null"],
+                **({"description": c.meaning} if c.meaning else {}),
+            }
+            for c in columns
+        },
         "required": [c.name for c in columns if c.required],
         "additionalProperties": False,
         "example": example_row(served),

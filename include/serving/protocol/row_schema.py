@@ -59,6 +59,8 @@ class Column:
     type: ColumnType
     required: bool
     """Whether the prediction depends on it; it may be null all the same."""
+    meaning: str = ""
+    """Of a column that a join added in training: what it is there, which the caller looks up."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,8 @@ class RequestSchema:
         return {name: function for name, function in rectifiers(self.rectify).items() if name in self._types}
 
     def _expected(self, name: str) -> str:
-        return _EXPECTED[self._types[name]]
+        meanings = {column.name: column.meaning for column in self.columns}
+        return ": ".join(filter(None, (_EXPECTED[self._types[name]], meanings[name])))
 
     def _absent(self, row: int | None, name: str, there: Mapping[str, Any] | Sequence[str]) -> Problem:
         strange = [other for other in there if other not in self._types]
@@ -231,7 +234,9 @@ def schema_of(predictor: Predictor, sample: pa.Table) -> RequestSchema:
     model = predictor.model
     read = set(predictor.fit.columns) if predictor.derive is None else _read_by_derive(predictor, sample)
     return RequestSchema(
-        tuple(Column(name, kind, name in read) for name, kind in predictor.schema.items()),
+        tuple(
+            Column(name, kind, name in read, predictor.joined.get(name, "")) for name, kind in predictor.schema.items()
+        ),
         model.data.clock,
         model.data.target,
         predictor.origin.declared.quality.rectify,

@@ -73,5 +73,5 @@ def _answer(model: Any, method: str, frame: pd.DataFrame) -> Array:
 
 @cache
 def _pools() -> ThreadpoolController:
-    # Looking for the libraries takes longer than predicting a row; whoever has a fitted model has loaded them.
+    # Looking for the libraries takes longer than predicting a row; who has a fitted model has loaded them.
     return ThreadpoolController()

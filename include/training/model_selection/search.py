@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,16 @@ from include.config.sections.training import Range, Search, Values
 from include.errors import ConfigError, TrainingError
 from include.training.fit_record import Trial
 from include.training.model_selection.candidate_selection import ranked
+from include.training.model_selection.expected_gain import expected_gain
+from include.training.model_selection.search_space import distributions_of, draw, grid_of, in_space, points_of
 
 log = logging.getLogger(__name__)
 
 Settings = dict[str, Any]
 Evaluate = Callable[[list[Settings], float], list[Trial]]
 """Scores each of some settings on a share of the fitted rows."""
+Enough = Callable[[list[Trial]], bool]
+"""Whether to take no further trial after these."""
 _FACTOR = 3
 
 
@@ -59,40 +62,63 @@ def search(
     check_search(method, space)
     deadline = math.inf if method.minutes is None else clock() + 60 * method.minutes
 
+    began = 1 + len(method.start)
+
     def over() -> bool:
         return clock() >= deadline
 
+    def enough(trials: list[Trial]) -> bool:
+        if method.least_gain is None:
+            return False
+        scores = [(one.cv.mean if greater_is_better else -one.cv.mean) if one.cv else None for one in trials]
+        before = [one for one in scores[:began] if one is not None]
+        drawn = [one for one in scores[began:] if one is not None]
+        gain = expected_gain(drawn, method.trials - len(trials), max(before, default=None))
+        if gain < method.least_gain:
+            log.info("search: the trials left are expected to gain %.2g, less than %g", gain, method.least_gain)
+        return gain < method.least_gain
+
+    first = [declared, *(declared | one for one in method.start)]
     if method.method == "bayesian":
         trials = _bayesian(
-            method.trials, space, declared, evaluate, over, greater_is_better=greater_is_better, seed=seed
+            method.trials, space, first, evaluate, over, enough, greater_is_better=greater_is_better, seed=seed
         )
         return _said(trials, method.trials)
     if method.method == "grid":
-        settings = list(_grid(space, method.trials))
+        settings = list(grid_of(space, method.trials))
     else:
         rng = np.random.default_rng(seed)
-        drawn = ({name: _draw(values, rng) for name, values in space.items()} for _ in range(method.trials - 1))
-        settings = [{}, *drawn]
+        drawn = ({name: draw(values, rng) for name, values in space.items()} for _ in range(method.trials - began))
+        settings = [{}, *method.start, *drawn]
     tried = [declared | one for one in settings]
     if method.method == "halving":
         return _halving(tried, evaluate, over, at_once, greater_is_better=greater_is_better)
-    return _said(_each(tried, evaluate, over, at_once), len(tried))
+    return _said(_each(tried, evaluate, over, at_once, enough=enough), len(tried))
 
 
 def _each(
-    tried: list[Settings], evaluate: Evaluate, over: Callable[[], bool], at_once: int, share: float = 1.0
+    tried: list[Settings],
+    evaluate: Evaluate,
+    over: Callable[[], bool],
+    at_once: int,
+    *,
+    share: float = 1.0,
+    enough: Enough | None = None,
 ) -> list[Trial]:
     trials: list[Trial] = []
     for start in range(0, len(tried), at_once):
         if trials and over():
             break
-        trials += evaluate(tried[start : start + at_once], share)
+        for one in evaluate(tried[start : start + at_once], share):
+            trials.append(one)
+            if enough is not None and enough(trials):  # after the same trial, however many were made at once
+                return trials
     return trials
 
 
 def _said(trials: list[Trial], wanted: int) -> tuple[Trial, ...]:
     if len(trials) < wanted:
-        log.info("search: the minutes are over after %d of %d trials", len(trials), wanted)
+        log.info("search: ended after %d of %d trials", len(trials), wanted)
     return tuple(trials)
 
 
@@ -145,7 +171,7 @@ def check_search(method: Search, space: dict[str, Range | Values]) -> None:
             where="search",
             remedy="this estimator has no settings worth a search: remove `search`, or declare `space`",
         )
-    points = {name: len(_points(values)) for name, values in space.items()}
+    points = {name: len(points_of(values)) for name, values in space.items()}
     size = math.prod(points.values())
     if method.method == "grid" and method.space is not None and size > method.trials:
         raise ConfigError(
@@ -157,40 +183,13 @@ def check_search(method: Search, space: dict[str, Range | Values]) -> None:
         )
 
 
-def _grid(space: dict[str, Range | Values], trials: int) -> Iterator[Settings]:
-    points = {name: _points(values) for name, values in space.items()}
-    size = math.prod(len(values) for values in points.values())
-    # Only the estimator's own space can be larger: then as many of the most important settings as fit.
-    while size > trials and len(points) > 1:
-        size //= len(points.popitem()[1])
-    name, values = next(iter(points.items()))
-    points[name] = values[:trials]
-    for combination in itertools.product(*points.values()):
-        yield dict(zip(points, combination, strict=True))
-
-
-def _points(values: Range | Values) -> list[Any]:
-    if not isinstance(values, Range):
-        return list(values)
-    middle = math.sqrt(values.low * values.high) if values.log else (values.low + values.high) / 2
-    points = [values.low, middle, values.high]
-    return list(dict.fromkeys(round(point) for point in points)) if values.integer else points
-
-
-def _draw(values: Range | Values, rng: np.random.Generator) -> Any:
-    if not isinstance(values, Range):
-        return values[int(rng.integers(len(values)))]
-    low, high = (values.low - 0.5, values.high + 0.5) if values.integer else (values.low, values.high)
-    drawn = math.exp(rng.uniform(math.log(low), math.log(high))) if values.log else float(rng.uniform(low, high))
-    return min(max(round(drawn), int(values.low)), int(values.high)) if values.integer else drawn
-
-
 def _bayesian(
     trials: int,
     space: dict[str, Range | Values],
-    declared: Settings,
+    first: list[Settings],
     evaluate: Evaluate,
     over: Callable[[], bool],
+    enough: Enough,
     *,
     greater_is_better: bool,
     seed: int,
@@ -201,11 +200,17 @@ def _bayesian(
     study = optuna.create_study(
         direction="maximize" if greater_is_better else "minimize", sampler=optuna.samplers.TPESampler(seed=seed)
     )
-    done = evaluate([declared], 1.0)
-    for _ in range(trials - 1):
-        if over():
+    declared, done = first[0], evaluate(first[:1], 1.0)
+    for settings in first[1:]:
+        (trial,) = evaluate([settings], 1.0)
+        done.append(trial)
+        if trial.cv is not None and (inside := in_space(space, settings)) is not None:
+            distributions = distributions_of(space)
+            study.add_trial(optuna.trial.create_trial(params=inside, distributions=distributions, value=trial.cv.mean))
+    for _ in range(trials - len(first)):
+        if over() or enough(done):
             break
-        asked = study.ask(_distributions(space))
+        asked = study.ask(distributions_of(space))
         # Optuna's choices must be plain values: a list such as [64, 32] is named by its place.
         settings = {
             name: asked.params[name] if isinstance(values, Range) else values[asked.params[name]]
@@ -220,16 +225,3 @@ def _bayesian(
             # One without a value where others have one is not compared with them: the sampler takes it for the worst.
             study.tell(asked, state=optuna.trial.TrialState.PRUNED)
     return done
-
-
-def _distributions(space: dict[str, Range | Values]) -> dict[str, Any]:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    def one(values: Range | Values) -> Any:
-        if not isinstance(values, Range):
-            return CategoricalDistribution(range(len(values)))
-        if values.integer:
-            return IntDistribution(int(values.low), int(values.high), log=values.log)
-        return FloatDistribution(values.low, values.high, log=values.log)
-
-    return {name: one(values) for name, values in space.items()}

@@ -94,10 +94,28 @@ def test_an_as_of_without_rows_is_found_before_the_first_trigger(path: Path, cha
     assert lint(path, now=NOW, with_rows=False).endswith("Its rows were not read.")
 
 
-def test_rows_behind_a_connection_are_not_read_and_that_is_said(path: Path, change) -> None:
-    source = "{kind: sql, connection: shop, query: 'SELECT * FROM t WHERE at >= :start AND at < :end'}"
+BOUNDED = "query: 'SELECT * FROM t WHERE sent_at >= :start AND sent_at < :end'"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"{{kind: sql, connection: shop, {BOUNDED}}}",
+        f"{{kind: spark, connection: spark, {BOUNDED}}}",
+        "{kind: iceberg, catalog: lake, table: sales.t}",
+        "{kind: delta, path: s3://lake/t}",
+        f"{{kind: duckdb, {BOUNDED}, tables: {{t: {{path: s3://lake/t, format: parquet}}}}}}",
+    ],
+)
+def test_rows_behind_a_connection_are_not_read_and_that_is_said(path: Path, change, source: str) -> None:
     change(("{kind: python, reader: source:read}", source))
     assert "behind an Airflow connection" in lint(path, now=NOW)
+
+
+def test_a_query_over_files_of_the_folder_is_run(path: Path, change) -> None:
+    source = f"{{kind: duckdb, {BOUNDED}, tables: {{t: {{path: rows.parquet, format: parquet}}}}}}"
+    change(("{kind: python, reader: source:read}", source))
+    assert "rows of 2 classes (False, True" in lint(path, now=NOW)
 
 
 def test_a_channel_whose_provider_is_missing_is_named_with_what_to_install(

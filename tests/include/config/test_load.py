@@ -210,3 +210,15 @@ def test_a_setting_that_is_not_understood_is_named(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=name):
         Settings.from_environment()
+
+
+def test_files_in_which_a_key_can_not_stand_are_passed_over_and_no_other(tmp_path):
+    spelt = {"plain": "audit: '@daily', ", "escaped": '"\\x61udit": "@daily", ', "without": "", "broken": "audit: [, "}
+    for name, more in spelt.items():
+        named = SHIPPED.replace("name: flight_delay", f"name: {name}", 1)
+        declare(tmp_path, named.replace("schedule: {", f"schedule: {{{more}", 1), name)
+    (tmp_path / "folder" / "model.yaml").mkdir(parents=True)
+    models, broken = load_models(tmp_path, naming="audit")
+    assert [model.name for model in models] == ["escaped", "plain"], broken
+    assert all(model.schedule.audit is not None for model in models)
+    assert [one.name for one in broken] == ["broken", "folder"]

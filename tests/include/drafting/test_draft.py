@@ -49,6 +49,24 @@ def test_columns_are_taken_for_numbers_levels_ids_or_left_out(drafted, tmp_path)
     assert "classes, by rows: False 166, True 84" in "\n".join(made.told())
 
 
+@pytest.mark.parametrize(
+    ("name", "feature"),
+    [
+        *((name, False) for name in ("customer_id", "customerId", "ID", "Kundennummer", "Kundennr", "user_key")),
+        *((name, True) for name in ("humid", "monkey", "rooms", "number")),
+    ],
+)
+def test_what_rows_are_about_is_no_quantity(drafted, name, feature) -> None:
+    table = pd.DataFrame(
+        {name: [n * 7 % 101 for n in range(400)], "x": [n % 13 / 7 for n in range(400)], "left": ["yes", "no"] * 200}
+    )
+    made = drafted(table)
+    assert (name in made.numeric) == feature
+    assert ("data.entity" in made.left_out.get(name, "")) != feature
+    few = drafted(table.assign(**{name: table[name] % 20}), name="few")
+    assert name in few.numeric, "a few codes may be learned from"
+
+
 def test_a_number_makes_a_regression_of_a_table_without_time(drafted) -> None:
     made = drafted(ROWS, "weight of it")
     model = load_model(made.path)

@@ -6,7 +6,6 @@ import bz2
 import gzip
 import json
 import lzma
-import random
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -221,63 +220,3 @@ def test_files_of_a_folder_that_are_not_written_alike_are_no_draft(tmp_path) -> 
     with pytest.raises(RatchetError, match="not written alike"):
         draft(tmp_path / "models", "shop", tmp_path / "lake", "late", "day", now=NOW)
     assert not (tmp_path / "models").exists()
-
-
-CORPUS: dict[str, bytes] = {
-    "plain.csv": CSV.encode(),
-    "german.csv": TABLE.to_csv(index=False, sep=";", decimal=",").encode("cp1252"),
-    "wide.csv": CSV.encode("utf-16"),
-    "rows.csv.gz": gzip.compress(CSV.encode()),
-    "rows.csv.xz": lzma.compress(CSV.encode()),
-    "rows.jsonl": "\n".join(json.dumps(row) for row in TABLE.head(60).to_dict("records")).encode(),
-    "quoted.csv": TABLE.head(60).to_csv(index=False, quoting=1).encode(),
-}
-ODD = (
-    b"\0",
-    b'"',
-    b"\r",
-    b"\n",
-    b",",
-    b";",
-    b"\xff\xfe",
-    b"\xef\xbb\xbf",
-    b"PK\x03\x04",
-    b"\x1f\x8b",
-    b"'",
-    b"\\",
-    b"{",
-    b"1e999",
-    b"",
-)
-
-
-def mutated(body: bytes, seed: int) -> bytes:
-    """Return bytes with a few changed, cut out, put in or cut off."""
-    chance = random.Random(seed)
-    for _ in range(chance.randint(1, 4)):
-        place, length = chance.randrange(len(body) + 1), chance.choice((0, 1, 1, 2, 20, 400))
-        new = chance.choice((*ODD, chance.randbytes(chance.choice((1, 2, 8)))))
-        body = body[:place] + new + (b"" if chance.random() < 0.1 else body[place + length :])
-    return body
-
-
-def answers(models: Path, file: Path, seed: int) -> None:
-    """Draft, and take any answer but a traceback; what is drafted can be read."""
-    try:
-        draft(models, f"m{seed}", file, "late", "day" if seed % 2 else None, now=NOW)
-    except RatchetError:
-        assert not models.exists() or not list(models.iterdir())
-        return
-    (made,) = models.iterdir()
-    load_model(made / "model.yaml")
-    for path in sorted(made.iterdir()):
-        path.unlink()
-    made.rmdir()
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_no_bytes_end_a_draft_in_a_traceback(tmp_path, seed) -> None:
-    name = sorted(CORPUS)[seed % len(CORPUS)]
-    file = tmp_path / name
-    file.write_bytes(mutated(CORPUS[name], seed))
-    answers(tmp_path / "models", file, seed)

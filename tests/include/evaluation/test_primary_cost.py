@@ -78,7 +78,9 @@ def test_importance_and_learning_curve_are_in_the_unit_of_costs(judged: Any) -> 
 
 def test_other_costs_are_another_recipe_and_no_costs_are_what_they_were(tmp_path: Path) -> None:
     cheap = DEAR.replace("10", "1")
-    made = [recipe_of(priced(tmp_path / str(n) / "parcels", cost), "decision_tree") for n, cost in enumerate((DEAR, cheap))]
+    made = [
+        recipe_of(priced(tmp_path / str(n) / "parcels", cost), "decision_tree") for n, cost in enumerate((DEAR, cheap))
+    ]
     assert [one.costs["True"] for one in made if one.costs] == [{"False": 10.0}, {"False": 1.0}]
     keys = [one.key_with("s" * 64, "c" * 64, {}) for one in made]
     assert keys[0] != keys[1]

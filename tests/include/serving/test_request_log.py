@@ -12,6 +12,7 @@ import pytest
 from chain_run import NOW, month, run_chain
 from prometheus_client import REGISTRY
 
+from include.config.load import load_model
 from include.errors import ConfigError
 from include.serving.prediction_service import share_of
 from include.storage.store import ObjectStore
@@ -51,6 +52,17 @@ def test_nothing_is_kept_unless_declared(start: Start, world: World) -> None:
     served.post(as_json(world.rows(3)))
     served.logger.flush()
     assert logged(world.store).empty
+
+
+@pytest.mark.parametrize("name", ["label", "lower"])
+def test_a_column_with_the_name_of_an_answer_is_refused_and_not_lost(world: World, name: str) -> None:
+    path = world.folder / "model.yaml"
+    text = path.read_text().replace("weight", name)
+    path.write_text(text + "serving: {request_log: {}}\n")
+    with pytest.raises(ConfigError, match=f"`{name}`.*`leave_out` it"):
+        load_model(path)
+    path.write_text(text + f"serving: {{request_log: {{leave_out: [{name}]}}}}\n")
+    load_model(path)
 
 
 def test_declared_columns_are_left_out_or_hashed_with_the_key(start: Start, world: World) -> None:

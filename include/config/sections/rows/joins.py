@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from include.config.durations import Duration
 from include.config.section import Section
-from include.config.sections.rows.sources import Slot, Source
+from include.config.sections.rows.source_kinds import Source
+from include.config.sections.rows.sources import Slot
 from include.config.time_zones import Ambiguous, Zone
 
 
@@ -103,6 +104,22 @@ class JoinRule(Section):
             for how in ("sum", "mean", "last"):
                 for column in getattr(window, how):
                     yield f"{self.name}_{column}_{how}_{window.over}", how, column, window.over
+
+    def meanings(self) -> dict[str, str]:
+        """Return in words what each added column is, for whoever has to bring it with a request."""
+        at = f"known at the row's event time, where {', '.join(f'{theirs} = {ours}' for ours, theirs in self.on.items())}"
+        found = {}
+        for name, how, column, over in self.made():
+            if how == "last":
+                found[name] = f"{column} of the newest row of {self.name} {at}, younger than {over}; null without one"
+            elif how == "count":
+                found[name] = f"number of rows of {self.name} {at}, younger than {over}"
+            else:
+                empty = "0" if how == "sum" else "null"
+                found[name] = (
+                    f"{how} of {column} over the rows of {self.name} {at}, younger than {over}; {empty} without any"
+                )
+        return found
 
     @property
     def keys(self) -> tuple[str, ...]:

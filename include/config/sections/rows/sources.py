@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -73,6 +73,16 @@ class SourceSection(Section):
         """The module of the model's folder whose code makes the rows, if one does."""
         return None
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The paths and addresses in S3 that are read, as far as they are declared; patterns among them."""
+        return ()
+
+    @property
+    def remote(self) -> bool:
+        """Whether the rows lie elsewhere than on the disk, behind something that must be opened."""
+        return any(place.startswith("s3://") for place in self.places)
+
 
 class FilesSource(SourceSection):
     """Files on a disk that every worker sees, or in S3."""
@@ -99,6 +109,11 @@ class FilesSource(SourceSection):
     def declared_types(self) -> dict[str, ColumnType]:
         """Those of `columns`."""
         return {name: column.type for name, column in self.columns.items()}
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Its path."""
+        return (self.path,)
 
     @field_validator("path")
     @classmethod
@@ -159,6 +174,11 @@ class SqlSource(SourceSection):
         """As in `types`."""
         return self.types
 
+    @property
+    def remote(self) -> bool:
+        """Always."""
+        return True
+
 
 class PythonSource(SourceSection):
     """A function in the model's folder that yields rows between two instants."""
@@ -178,33 +198,3 @@ class PythonSource(SourceSection):
     def code(self) -> str | None:
         """The reader's module."""
         return self.reader.partition(":")[0]
-
-
-class DeltaSource(SourceSection):
-    """A Delta Lake table on a disk that every worker sees, or in S3; needs the extra `lake`."""
-
-    kind: Literal["delta"]
-    path: str
-    """The table's folder, on disk or behind `s3://`. A relative path starts at the model's folder."""
-    version: int | None = Field(default=None, ge=0, exclude_if=lambda version: version is None)
-    """The version to read, for good. Left out, each run reads the newest one, says in its log which, and keeps the rows that it found."""
-    types: dict[str, ColumnType] = Field(default_factory=dict)
-    """Types of columns whose own are not what is meant, such as a time that is kept as a text."""
-    connection: str | None = None
-    """The Airflow connection (type `aws`) that opens the bucket; the default chain of AWS credentials if left out."""
-
-    @property
-    def declared_types(self) -> dict[str, ColumnType]:
-        """As in `types`."""
-        return self.types
-
-    @field_validator("path")
-    @classmethod
-    def _here_or_in_s3(cls, path: str) -> str:
-        scheme, found, _ = path.partition("://")
-        if found and scheme != "s3":
-            raise ValueError(f"expected a path or an `s3://` address, found `{scheme}://`")
-        return path
-
-
-Source = Annotated[FilesSource | SqlSource | PythonSource | DeltaSource, Field(discriminator="kind")]

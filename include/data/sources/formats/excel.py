@@ -36,7 +36,7 @@ def read_excel(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Ta
     Raises
     ------
     SourceError
-        Naming file, row and column of whatever is not as declared, a formula that was never computed among it; also when the
+        Naming file, row and column of what is not as declared, a formula that was never computed among it; also when the
         workbook is damaged or locked, or has not the one sheet that is meant.
     """
     with _sheet(file, source) as rows:

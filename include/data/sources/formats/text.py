@@ -31,7 +31,7 @@ def read_text(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Tab
     Raises
     ------
     SourceError
-        Naming file, row and column of whatever is not as declared.
+        Naming file, row and column of what is not as declared.
     """
     if not source.columns:
         raise no_columns(file.name, columns_block(file, source))

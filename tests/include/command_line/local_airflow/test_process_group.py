@@ -54,7 +54,7 @@ def keeper_of(starter: subprocess.Popen[str]) -> int:
     return int(starter.stdout.readline())
 
 
-def until(true: Callable[[], object], seconds: float = 15) -> None:
+def until(true: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
@@ -90,7 +90,7 @@ def test_one_component_that_ends_takes_the_others_with_it_and_is_named(starter, 
     process = starter([], {"short": "import sys; sys.exit(7)", "grouped": OWN_GROUP})
     session = keeper_of(process)
 
-    assert process.wait(15) == process_group.COMPONENT_ENDED
+    assert process.wait(120) == process_group.COMPONENT_ENDED
     assert process.stdout.read() == "short 7\n"
     assert not process_group.session_members(session)
 
@@ -99,7 +99,7 @@ def test_a_preparation_that_fails_is_named_and_nothing_is_started(starter, tmp_p
     process = starter(["import sys; sys.exit(2)"], {"never": "pass"})
     keeper_of(process)
 
-    assert process.wait(15) == process_group.COMPONENT_ENDED
+    assert process.wait(120) == process_group.COMPONENT_ENDED
     assert process.stdout.read() == "preparation 2\n"
     assert not (tmp_path / "never.log").exists()
 
@@ -112,7 +112,7 @@ def test_an_interrupt_does_not_end_the_keeper_before_what_it_keeps(starter, tmp_
     os.kill(session, signal.SIGTERM)
     os.kill(session, signal.SIGTERM)
 
-    assert process.wait(15) == process_group.ASKED
+    assert process.wait(120) == process_group.ASKED
     assert not process_group.session_members(session)
 
 

@@ -20,8 +20,9 @@ SQL_ONLY = {
 
 
 def test_the_names_are_those_of_great_expectations_that_a_frame_can_answer() -> None:
-    from great_expectations.expectations import expectation as kinds
-    from great_expectations.expectations import registry
+    from include.data.quality.library import gx
+
+    kinds, registry = gx.expectations.expectation, gx.expectations.registry
 
     registered = set(registry.list_registered_expectation_implementations())
     assert registered - SQL_ONLY == EXPECTATIONS
@@ -33,7 +34,9 @@ def test_the_names_are_those_of_great_expectations_that_a_frame_can_answer() -> 
 
 @pytest.mark.parametrize("name", sorted(SQL_ONLY - {"unexpected_rows_expectation"}))
 def test_names_left_out_have_no_way_to_be_answered_from_a_frame(name: str) -> None:
-    from great_expectations.expectations.registry import get_expectation_impl
+    from include.data.quality.library import gx
+
+    get_expectation_impl = gx.expectations.registry.get_expectation_impl
 
     properties = get_expectation_impl(name).schema()["properties"]["metadata"]["properties"]
     assert "Pandas" not in properties["supported_data_sources"]["const"]

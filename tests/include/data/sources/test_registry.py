@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from include.config.sections.data import Data
 from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest
-from include.data.sources.registry import source_digest
+from include.data.sources.registry import read, source_digest
 from include.errors import SourceError, StoreUnavailable
 
 AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
@@ -65,6 +66,18 @@ def test_a_query_is_asked_in_the_declared_zone(run, database, doors, model_of, l
     assert rows == {"2026-01": 3, "2026-02": 3, "2026-03": 4, "2026-04": 3}
     read = read_rows(local_store, snapshot, model, folder, window="both").set_index("id")
     assert read.loc[7, "at"] == pd.Timestamp("2026-03-01 04:30", tz="UTC")
+
+
+@pytest.mark.parametrize(("ambiguous", "slot"), [("earlier", "2025-11-02T05"), ("later", "2025-11-02T06")])
+def test_no_row_of_the_hour_that_clocks_show_twice_is_lost(database, doors, tmp_path, ambiguous, slot) -> None:
+    engine = database([(n, f"2025-11-02 {time}:00", 1.0, 1) for n, time in enumerate(("00:30", "01:30", "02:30"))])
+    source = {"kind": "sql", "connection": "shop", "query": QUERY, "types": TYPES}
+    clock = {"timezone": "America/New_York", "ambiguous": ambiguous}
+    hours = {"partition": "hour", "windows": {"train": "1h", "holdout": "1h"}}
+    data = Data.model_validate({"source": source, "event_time": "at", "row_id": "id", "target": "y", **clock, **hours})
+    (rows,) = read(data, tmp_path, slots=[slot], recorded={}, connections=doors(sql=engine))
+    found = dict(zip(rows["id"].to_pylist(), rows["at"].to_pylist(), strict=True))
+    assert found[1] == datetime.fromisoformat(f"{slot}:30:00+00:00")
 
 
 def _from_zoned_column(text: bytes) -> datetime:

@@ -135,6 +135,15 @@ def test_what_can_not_be_read_is_named_with_a_way_out(folder: Path, monkeypatch:
         rows_of(data_of(), folder, "2024-03")
 
 
+def test_a_table_is_no_folder_of_files(folder: Path) -> None:
+    files = {"kind": "files", "path": "orders", "format": "parquet"}
+    data = Data.model_validate(data_of().model_dump() | {"source": files})
+    with pytest.raises(SourceError, match=r"(?s)is a Delta Lake table.*kind: delta"):
+        rows_of(data, folder, "2024-03")
+    named = Data.model_validate(data_of().model_dump() | {"source": files | {"path": "orders/*.parquet"}})
+    assert len(rows_of(named, folder, "2024-03")) == len(ROWS)
+
+
 def test_a_model_on_a_table_is_trained_scored_and_reproduced_after_the_table_went_on(tmp_path: Path) -> None:
     home = tmp_path / "parcels"
     plain = declare(home, parcels())
