@@ -143,7 +143,9 @@ class LoadedModel:
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         data, derive = self._config.data, self._config.features.derive
-        typed = typed_rows(frame, self._dossier.snapshot.schema, data.clock, self._fit.model)
+        typed = typed_rows(
+            frame, self._dossier.snapshot.schema, data.clock, self._fit.model, self._config.quality.rectify
+        )
         typed = typed.drop(columns=[data.target] if data.target in typed else [])
         # An empty folder: the code that the fit was made with comes from the store.
         with TemporaryDirectory() as nothing, Provenance(self._store, self._fit, Path(nothing)) as origin:

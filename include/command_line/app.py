@@ -23,6 +23,7 @@ from include.command_line.local_airflow.lock import only_one
 from include.command_line.local_airflow.progress import ProgressLine
 from include.command_line.local_airflow.standalone import become_airflow, free_port, local_airflow
 from include.command_line.recording import naming
+from include.command_line.recording import retract as retracting
 from include.config.names import REBUILD_TOLERANCE
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
@@ -146,6 +147,9 @@ def alias(
 ) -> None:
     """Let a name beside the champion point at a version, or move it there."""
     typer.echo(naming.alias(model, name, version, reason, remove=remove, at=datetime.now(UTC)))
+
+
+app.add_typer(retracting.app)
 
 
 @app.command()
@@ -363,6 +367,28 @@ def lint(
     from include.command_line.lint import lint as ask  # the libraries of a run, which no other command needs at once
 
     typer.echo(ask(path.absolute(), now=datetime.now(UTC), as_of=registry.instant_of(as_of), with_rows=rows))
+
+
+@app.command()
+def expect(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Option(help="Whose training window is the reference; the newest version's if left out.")
+    ] = None,
+    min_rows: Annotated[int, typer.Option(min=1, help="A level with fewer rows is not listed.")] = 50,
+) -> None:
+    """Propose expectations from a window of rows, with tolerances from how its periods differ; a person edits them."""
+    from include.command_line.watch import declared
+    from include.drafting.expectations import draft_expectations
+    from include.registry.naming.lookup import find_version
+    from include.registry.trained_on import snapshot_of
+
+    ledger, config = ledger_queries.ledger_of(model), declared(model)
+    timeline = ledger.timeline()
+    found = find_version(timeline, version) if version else timeline.standings[-1].version
+    folder = Settings.from_environment().models / model
+    snapshot = snapshot_of(ledger, found)
+    typer.echo(draft_expectations(ledger.store, config, folder, snapshot, min_rows=min_rows))
 
 
 @app.command()

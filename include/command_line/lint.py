@@ -19,10 +19,10 @@ from include.data.quality import expectations
 from include.data.quality.check import check
 from include.data.snapshots import Snapshot
 from include.evaluation.holdout_rows import holdout_columns
-from include.evaluation.metrics.business_cost import cost_matrix
 from include.evaluation.metrics.slices import slice_levels
 from include.storage.local import LocalStore
 from include.training.declared_recipes import recipe_of
+from include.training.metrics.costs import cost_matrix
 from include.training.model_selection.search import check_search
 from include.training.preprocessing.target import check_classes, count_classes
 from include.training.recipe import Recipe

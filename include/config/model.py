@@ -19,6 +19,7 @@ from include.config.sections.evaluation import LEAST_BLOCKS, Canary, Evaluation,
 from include.config.sections.features import Features
 from include.config.sections.notify import Notification
 from include.config.sections.resources import Resources
+from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.score import Score
 from include.config.sections.serving import LOGGED, Serving
 from include.config.sections.training import Training
@@ -104,6 +105,14 @@ class ModelConfig(Section):
             raise ValueError(
                 f"expected an `airflow.dagrun_timeout` longer than {answer.within}, which `gate.approval.within` gives people"
             )
+        made = {name for join in self.data.joins for name, _, _, _ in join.made()}
+        for name in (name for one in self.quality.rectify.texts for name in one.columns):
+            if name in made:
+                raise ValueError(f"`quality.rectify` names `{name}`, which a join adds: put it right where it is from")
+        if self.quality.rectify.drop_duplicates and self.data.equal_rows == "separate":
+            raise ValueError(
+                "`quality.rectify.drop_duplicates` drops equal rows, which `data.equal_rows` calls separate"
+            )
         if self.data.target in self.features.columns:
             raise ValueError(f"`features` holds the target `{self.data.target}`: a model would see the answer")
         for guard in self.gate.guards:
@@ -138,9 +147,10 @@ class ModelConfig(Section):
             _known("metric", metric, {name for name, facts in METRICS.items() if self.task in facts.task}, self.task)
         if ("cost" in self.metrics) != (self.evaluation.cost is not None):
             raise ValueError("expected `evaluation.cost` together with the metric `cost`")
-        if self.gate.primary.metric in ("cost", "interval_coverage"):
+        priced = self.evaluation.cost is not None and self.evaluation.cost.matrix is not None
+        if self.gate.primary.metric == "interval_coverage" or (self.gate.primary.metric == "cost" and not priced):
             raise ValueError(
-                f"`{self.gate.primary.metric}` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it"
+                f"`{self.gate.primary.metric}` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it, or give `evaluation.cost.matrix`"
             )
         if self.task == "regression" and self.evaluation.cost is not None and self.evaluation.cost.matrix is not None:
             raise ValueError("`evaluation.cost.matrix` is of classes; give `function`")
@@ -212,6 +222,15 @@ class ModelConfig(Section):
         }
         if found := [name for name, there in declared.items() if there]:
             raise ValueError(f"`{found[0]}` needs `data.event_time`, which this table does not have")
+
+    def rectify_of(self, data: Data) -> Rectify:
+        """Return what is put right of the rows of one of `data.sources`: of a second one the texts that it is joined on."""
+        declared = self.quality.rectify
+        if declared == AS_READ or data == self.data:
+            return declared
+        on = next(dict(join.on) for join in self.data.joins if self.data.of_join(join) == data)
+        named = [(one, tuple(on[name] for name in one.columns if name in on)) for one in declared.texts]
+        return Rectify(texts=tuple(one.model_copy(update={"columns": names}) for one, names in named if names))
 
     @property
     def candidate_names(self) -> list[str]:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.config.sections.data import ROW
 from include.storage.content import digest_json
 
 
@@ -24,6 +25,18 @@ def in_canonical_order(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     # In one piece, keys are sorted at once; in many, piece by piece and then merged, which takes up to three times as long.
     whole = ordered.select(list(keys)).combine_chunks()
     return ordered.take(pc.sort_indices(whole, sort_keys=[(key, "ascending") for key in keys]))
+
+
+def without_duplicates(table: pa.Table) -> tuple[pa.Table, int]:
+    """Return the first of rows that are equal in every column but the name that tells copies apart, and how many others there were."""
+    names = [name for name in table.column_names if name != ROW]
+    if not table.num_rows:
+        return table, 0
+    place = "(place)"
+    numbered = table.select(names).append_column(place, pa.array(np.arange(table.num_rows)))
+    first = numbered.group_by(names, use_threads=False).aggregate([(place, "min")])[f"{place}_min"]
+    kept = np.sort(first.to_numpy())
+    return table.take(pa.array(kept)), table.num_rows - len(kept)
 
 
 def table_digest(table: pa.Table) -> str:

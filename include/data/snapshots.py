@@ -13,6 +13,9 @@ from include.data.windows import Split, Window
 from include.storage.content import digest_json, from_iso, get_content, put_json, read_json, to_iso
 from include.storage.store import ObjectStore
 
+DUPLICATES = "(duplicates)"
+"""What rows that stood twice are counted under, beside the names of columns."""
+
 
 @dataclass(frozen=True)
 class Pinned:
@@ -24,6 +27,18 @@ class Pinned:
     file: str
     """Digest of the stored bytes."""
     rows: int
+    rectified: tuple[tuple[str, int], ...] = ()
+    """How many texts of which columns were put right as the rows were read, and how many `DUPLICATES` were dropped."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON; where nothing was put right, as before anything could be: digests stay."""
+        counts = {"rectified": dict(self.rectified)} if self.rectified else {}
+        return {"slot": self.slot, "content": self.content, "file": self.file, "rows": self.rows, **counts}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Pinned:
+        """Read what `to_json` wrote."""
+        return cls(**{**value, "rectified": tuple(sorted(value.get("rectified", {}).items()))})
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,7 @@ class Snapshot:
             "as_of": to_iso(self.as_of),
             "source": self.source,
             "split": self.split.to_json(),
-            "partitions": [vars(pinned) for pinned in self.partitions],
+            "partitions": [pinned.to_json() for pinned in self.partitions],
             "schema": dict(self.schema),
             "excluded": self.excluded,
             # Without joins nothing, as before there were any: digests stay.
@@ -97,7 +112,7 @@ class Snapshot:
                 **value,
                 "as_of": from_iso(value["as_of"]),
                 "split": Split.from_json(value["split"]),
-                "partitions": tuple(Pinned(**pinned) for pinned in value["partitions"]),
+                "partitions": tuple(Pinned.from_json(pinned) for pinned in value["partitions"]),
                 "joins": tuple(PinnedJoin.from_json(one) for one in value.get("joins", ())),
             }
         )

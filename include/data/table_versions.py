@@ -33,7 +33,7 @@ def name_snapshot(store: ObjectStore, snapshot: Snapshot) -> Snapshot:
         {
             "source": snapshot.source,
             "split": snapshot.split.to_json(),
-            "partitions": [vars(pinned) for pinned in snapshot.partitions],
+            "partitions": [replace(one, rectified=()).to_json() for one in snapshot.partitions],
         }
     )
     key = f"{_folder(snapshot.model)}{to_iso(snapshot.as_of).replace(':', '')}-{content}.json"

@@ -42,6 +42,7 @@ from include.storage.content import digest_json
 from include.storage.store import ObjectStore
 from include.training.fit_inputs import FitInputs
 from include.training.fit_record import FitRecord
+from include.training.metrics.costs import cost_matrix
 from include.training.metrics.multiclass import of_averages
 from include.training.persistence.model_file import predict_scores
 
@@ -137,9 +138,10 @@ def _importance(
     seed: int,
 ) -> tuple[Importance, ...]:
     metric = None if model.task == "clustering" else model.metrics[0]
-    quantile = model.evaluation.quantile
+    costs, quantile = model.evaluation.cost, model.evaluation.quantile
+    matrix = cost_matrix(costs.matrix, fit.classes) if costs is not None and costs.matrix is not None else None
     return permutation_importance(
-        predict, inputs, target, fit.columns, metric, fit.threshold, seed=seed, quantile=quantile
+        predict, inputs, target, fit.columns, metric, fit.threshold, seed=seed, quantile=quantile, costs=matrix
     )
 
 

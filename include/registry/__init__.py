@@ -13,6 +13,7 @@ PUBLIC: tuple[str, ...] = (
     "rollback",
     "statements",
     "timeline",
+    "trained_on",
     "verification",
     "version_states",
     "versions",

@@ -70,7 +70,10 @@ def of_code(
     here = {name: digest[:12] for name, digest in file_digests(recipe.code(folder)).items()}
     yield from _of_table(Kind.CODE, recorded, here, bears=False)
     for data, pinned in zip(config.data.sources, snapshot.sources, strict=True):
-        if isinstance(data.source, PythonSource) and (now := source_digest(data, folder)) != pinned.source:
+        if (
+            isinstance(data.source, PythonSource)
+            and (now := source_digest(data, folder, config.rectify_of(data))) != pinned.source
+        ):
             name = f"{data.source.reader.partition(':')[0]}.py, or what it imports"
             yield ReproductionDifference(Kind.CODE, name, pinned.source[:12], now[:12], bears=False)
 

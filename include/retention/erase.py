@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from include.config.model import ModelConfig
 from include.data.ingestion.catalogue import Catalogue
 from include.data.row_digests import table_digest
-from include.data.snapshots import Snapshot
 from include.errors import ObjectMissing, StoreUnavailable
 from include.registry.ledger import Ledger
+from include.registry.trained_on import trained_on
 from include.retention.people import People
 from include.scoring.delivery_log import DeliveryLog, told_owed
 from include.scoring.publication import Publication, window_of
@@ -124,7 +124,7 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
     unknown: set[str] = set()
     others = list(_others(store, model, [people, *by_row], unknown))
     found = [*others, *partitions]
-    versions = _trained_on(store, model.name, {one.found.key for one in partitions})
+    versions = trained_on(Ledger(store, model.name), [one.found.key for one in partitions])
     former, scores, log = (
         0,
         [_stem(one.found.key) for one in found if one.kind == SCORES],
@@ -234,17 +234,6 @@ def _observe(store: PrunableStore, model: ModelConfig, partitions: Iterable[Rewr
         sources.setdefault(source, {})[_stem(one.found.key)] = {**facts, "bytes": len(one.body)}
     for source, replaced in sources.items():
         Catalogue(store, model.name, source).replace(replaced, at)
-
-
-def _trained_on(store: PrunableStore, model: str, partitions: set[str]) -> list[str]:
-    ledger, found = Ledger(store, model), []
-    for standing in ledger.timeline().standings if partitions else ():
-        snapshot = Snapshot.load(store, model, ledger.version(standing.version).snapshot)
-        if any(
-            source.partition_key(pinned) in partitions for source in snapshot.sources for pinned in source.partitions
-        ):
-            found.append(standing.version)
-    return found
 
 
 def _remove(store: PrunableStore, model: str, rewritten: list[Rewritten], at: datetime) -> int:

@@ -190,7 +190,13 @@ def _score(
     scores = positive_probability(class_probabilities(model, validating.frame, len(fitted.classes)))
     # Only metrics of labels need a threshold, which costs as many fits as there are folds.
     threshold = threshold_of(recipe, settings, fitted, threads) if recipe.metric in LABEL_METRICS else None
-    return score_of(recipe.metric, validating.target, scores, DEFAULT_THRESHOLD if threshold is None else threshold)
+    return score_of(
+        recipe.metric,
+        validating.target,
+        scores,
+        DEFAULT_THRESHOLD if threshold is None else threshold,
+        costs=recipe.cost_matrix(fitted.classes),
+    )
 
 
 def threshold_of(recipe: Recipe, settings: dict[str, Any], rows: TrainingRows, threads: int) -> float | None:

@@ -83,6 +83,7 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         positive=model.data.positive,
         transform=None if name == "trivial" or training.target is None else training.target.transform,
         exposure=training.exposure,
+        costs=model.evaluation.cost.matrix if model.evaluation.cost and model.gate.primary.metric == "cost" else None,
         refits=STABILITY_REFITS if "stability" in model.metrics else 0,
         **own,
     )

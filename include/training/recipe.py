@@ -26,6 +26,7 @@ from include.data.snapshots import Snapshot
 from include.storage.content import digest_json
 from include.training.estimators.optional_libraries import library_version
 from include.training.estimators.registry import CONSTANT, Space, build_estimator, find_estimator
+from include.training.metrics.costs import cost_matrix
 from include.training.preprocessing.column_transformer import build_column_transformer
 
 RECIPE_VERSION = 3
@@ -77,6 +78,12 @@ class Recipe:
     """The column of each row's exposure: the target is learned per unit of it."""
     coverage: float | None = None
     """Of prediction intervals."""
+    costs: dict[str, dict[str, float]] | None = None
+    """What classes cost, where candidates are compared by it."""
+
+    def cost_matrix(self, classes: tuple[Any, ...] | None) -> Any:
+        """Return what classes cost as an array, or None where nothing is compared by it; raises `EvaluationError`."""
+        return None if self.costs is None else cost_matrix(self.costs, classes)
 
     @property
     def meaning(self) -> int:
@@ -238,7 +245,7 @@ class Recipe:
         return self.fairness is not None and self.fairness.method == "exponentiated_gradient"
 
 
-_LATER = ("positive", "transform", "exposure", "coverage")
+_LATER = ("positive", "transform", "exposure", "coverage", "costs")
 
 
 def _plain(value: Any) -> Any:

@@ -25,6 +25,7 @@ from ratchet_operators.promote import KeepChampion, Promote
 from ratchet_operators.reconsider import DecideAgain, Reconsider
 from ratchet_operators.reproduce import Reproduce
 from ratchet_operators.resources import assign_resources
+from ratchet_operators.retract import Retract
 from ratchet_operators.score import IngestInterval, Score
 from ratchet_operators.select import Select
 from ratchet_operators.send import Send
@@ -38,6 +39,7 @@ from ratchet_operators.trigger_forms import (
     promote_form,
     reconsider_form,
     reproduce_form,
+    retract_form,
     rollback_form,
     score_form,
     tidy_form,
@@ -60,6 +62,7 @@ __all__ = [
     "Reconsider",
     "ReconsiderMatured",
     "Reproduce",
+    "Retract",
     "Score",
     "Select",
     "Send",
@@ -82,6 +85,7 @@ __all__ = [
     "reconsider_form",
     "refuse_broken_models",
     "reproduce_form",
+    "retract_form",
     "retrain_schedule",
     "rollback_form",
     "score_form",

@@ -122,15 +122,40 @@ def rollback_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a rollback; it can be sent once a reason is typed."""
     return {
         "version": _version("Taken out of force for good. Empty: the champion."),
-        "reason": Param(
-            type="string",
-            minLength=3,
-            maxLength=500,
-            title="Reason",
-            description="Goes into the ledger beside your name; it can't be changed later.",
-            section="Why",
-        ),
+        "reason": _reason("Goes into the ledger beside your name; it can't be changed later."),
     }
+
+
+def retract_form(model: ModelConfig) -> dict[str, Param]:
+    """Return the form of a retraction; it can be sent once partition, reading and reason are typed."""
+    return {
+        "partition": Param(
+            type="string",
+            pattern=r"^\s*\d{4}-\d{2}[-T\d]*\s*$",
+            title="Partition",
+            description=f"The {model.data.partition} of the rows, such as 2026-03 of months.",
+            section="Which reading",
+        ),
+        "reading": Param(
+            type="string",
+            pattern="^\\s*[0-9a-f]{6,64}\\s*$",
+            title="Reading",
+            description="The digest of its rows or the beginning of it, as `python -m include readings` lists it, or as the snapshot of a version on its page names it.",
+            section="Which reading",
+        ),
+        "restore": Param(
+            False,
+            type="boolean",
+            title="Restore",
+            description="Let a reading that was taken back count again.",
+            section="Which reading",
+        ),
+        "reason": _reason("Goes on record beside your name; it can't be changed later."),
+    }
+
+
+def _reason(description: str) -> Param:
+    return Param(type="string", minLength=3, maxLength=500, title="Reason", description=description, section="Why")
 
 
 def reconsider_form(model: ModelConfig) -> dict[str, Param]:

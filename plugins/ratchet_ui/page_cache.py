@@ -14,6 +14,10 @@ from include.audit.audit_log import AuditLog, AuditState
 from include.config.load import BrokenModel, load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
+from include.data.ingestion.catalogue import Catalogue
+from include.data.ingestion.readings import Retraction
+from include.data.ingestion.retract import retracted_in
+from include.data.snapshots import Snapshot
 from include.data.table_versions import TableLook, table_looks
 from include.errors import RatchetError
 from include.monitoring.report.watch_report import WatchReport, watch_report
@@ -23,6 +27,7 @@ from include.registry.history.summary import History, VersionSummary, history
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
 from include.registry.timeline import fold
+from include.registry.trained_on import snapshot_of
 from include.registry.versions import fit_of, load_version
 from include.scoring.delivery_log import DeliveryLog, PlaceSummary, places
 from include.scoring.library_check import known_problem
@@ -84,6 +89,8 @@ class PageCache:
         self._estimators = CacheEntry(VERSIONS)
         self._fits = CacheEntry(LEDGERS)
         self._reports = CacheEntry(DOSSIERS)
+        self._snapshots = CacheEntry(LEDGERS)
+        self._catalogues: dict[tuple[str, str], Catalogue] = {}
         self._logs: dict[str, WatchLog] = {}
         self._audits: dict[str, AuditLog] = {}
         self._deliveries: dict[str, DeliveryLog] = {}
@@ -173,16 +180,34 @@ class PageCache:
             log = self._audits.setdefault(model, AuditLog(self.store, model))
             return log.state()
 
+    def retracted(self, model: str, version: str) -> list[Retraction]:
+        """Return which of the rows that a version was trained or judged on were taken back since; raises `StoreError`."""
+
+        def catalogue(source: Snapshot) -> Catalogue:
+            return self._catalogues.setdefault((model, source.source), Catalogue(self.store, model, source.source))
+
+        snapshot = self._snapshots.get((model, version), lambda: snapshot_of(Ledger(self.store, model), version))
+        with self._watching:
+            return retracted_in(snapshot, catalogue)
+
+    def champions_retracted(self, models: Mapping[str, History]) -> dict[str, list[Retraction]]:
+        """Return, by model, what was taken back of the rows of its champion; models without any are left out."""
+        champions = {told.champion.id: model for model, told in models.items() if told.champion is not None}
+        found = self._each(
+            {version: version for version in champions}, None, lambda one: self.retracted(champions[one], one)
+        )
+        return {champions[version]: gone for version, gone in found.items() if gone}
+
     def delivered(self, model: str) -> list[PlaceSummary]:
         """Return where a model's scores were delivered; raises `StoreError`."""
         with self._watching:
             states = self._deliveries.setdefault(model, DeliveryLog(self.store, model)).read()
         return places(states.values(), fold(self.read(model)[0]))
 
-    def _each(self, keys: dict[str, str], kept: CacheEntry, load: Callable[[str], Found]) -> dict[str, Found]:
+    def _each(self, keys: dict[str, str], kept: CacheEntry | None, load: Callable[[str], Found]) -> dict[str, Found]:
         def one(key: str) -> Found | None:
             try:
-                return kept.get(key, lambda: load(key))
+                return load(key) if kept is None else kept.get(key, lambda: load(key))
             except RatchetError:
                 return None
 

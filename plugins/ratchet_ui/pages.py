@@ -12,6 +12,7 @@ from include.audit.audit_log import AuditState
 from include.config.model import ModelConfig
 from include.config.names import METRICS
 from include.config.settings import Settings
+from include.data.ingestion.readings import Retraction
 from include.errors import RatchetError
 from include.evaluation.gains import Measured
 from include.evaluation.report.labels import ROLE_LABELS
@@ -20,6 +21,7 @@ from include.registry.history.recorded_measures import Later, judged_since, late
 from include.registry.history.summary import History, VersionSummary, attention_needed
 from include.registry.history.version_details import VersionDetails
 from include.registry.naming.aliases import alias_moves
+from include.registry.trained_on import describe_retractions
 from include.storage.log import Entry
 from ratchet_ui.access import Viewer
 from ratchet_ui.actions import ON_MODELS, buttons_for, on_version
@@ -61,6 +63,7 @@ def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, w
     looked_at = seen if len(seen) <= MODELS_ON_A_PAGE else on_page
     told = shelf.histories([model.name for model in looked_at])
     problems = shelf.library_problems({name: one for name, one in told.items() if isinstance(one, History)})
+    retracted = shelf.champions_retracted({name: one for name, one in told.items() if isinstance(one, History)})
     rows: list[tuple[ModelConfig, History, charts.Sparkline | None, list[str]]] = []
     attention: list[tuple[str, str, str]] = []
     if broken and viewer.may_see_import_errors():
@@ -74,6 +77,9 @@ def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, w
         attention += [(kind, model.name, sentence) for kind, sentence in attention_needed(model, found, now)]
         attention += [("audit", model.name, sentence) for sentence in _audit_failed(shelf, model)]
         attention += [("libraries", model.name, problems[model.name])] if model.name in problems else []
+        attention += (
+            [("retracted", model.name, _of_retracted(retracted[model.name]))] if model.name in retracted else []
+        )
         alarms = [kind for kind, name, _ in attention if name == model.name]
         if model.name in shown:
             rows.append((model, found, charts.sparkline(found), alarms))
@@ -121,6 +127,10 @@ def draw_model(
         attention=[
             *([(kind, model, sentence) for kind, sentence in attention_needed(config, told, now)] if config else []),
             *[("libraries", name, sentence) for name, sentence in shelf.library_problems({model: told}).items()],
+            *[
+                ("retracted", name, _of_retracted(gone))
+                for name, gone in shelf.champions_retracted({model: told}).items()
+            ],
         ],
         charts=shelf.drawn.get(drawn, lambda: _charts(shelf, told, root, metric, timeless=timeless)),
         chapters=chapters,
@@ -135,6 +145,10 @@ def draw_model(
         dags=_dags_that_ask(model),
         now=now,
     )
+
+
+def _of_retracted(gone: list[Retraction]) -> str:
+    return f"its champion was trained or judged on rows that were taken back since: {describe_retractions(gone)}."
 
 
 def _audit_failed(shelf: PageCache, model: ModelConfig) -> Iterator[str]:
@@ -216,6 +230,7 @@ def draw_version(shelf: PageCache, viewer: Viewer, model: str, chapter: VersionS
         roles=ROLE_LABELS,
         next_in_line=told.next_in_line,
         events=events,
+        retracted=describe_retractions(shelf.retracted(model, chapter.id)),
         run=_run(events),
         champion=told.champion,
         dags=_dags_that_ask(model),

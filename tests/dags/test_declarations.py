@@ -106,7 +106,7 @@ def test_scores_are_delivered_where_a_model_declares_places_and_only_there(found
 def test_limits_of_runs_are_of_the_dags_that_repeat_by_themselves(found: Any, family: str) -> None:
     dag = found[f"{family}_declared"]
     assert (dag["timeout"], dag["failures"], dag["deadlines"]) == (2 * 86400, 3, 1)
-    for other in ("rollback", "reconsider", "reproduce"):
+    for other in ("rollback", "retract", "reconsider", "reproduce"):
         dag = found[f"{other}_declared"]
         assert (dag["timeout"], dag["failures"], dag["deadlines"]) == (None, 0, 0)
 
@@ -118,8 +118,9 @@ def test_people_are_told_and_let_in_on_every_dag_of_the_model(found: Any) -> Non
         assert dag["access"] == ({"audit": ["can_read"], "operations": ["can_edit", "can_read"]} if declared else {})
 
 
-def test_only_a_rollback_is_by_hand_only(found: Any) -> None:
-    assert {name for name, dag in found.items() if dag["types"]} == {"rollback_declared", "rollback_plain"}
+def test_only_what_is_taken_back_is_by_hand_only(found: Any) -> None:
+    by_hand = {f"{family}_{model}" for family in ("retract", "rollback") for model in ("declared", "plain")}
+    assert {name for name, dag in found.items() if dag["types"]} == by_hand
     assert found["rollback_plain"]["types"] == ["manual"]
 
 

@@ -106,7 +106,7 @@ def test_a_task_parses_only_its_own_model(in_airflow: Callable[..., Any], tmp_pa
         path = tmp_path / name / "model.yaml"
         path.write_text(path.read_text().replace("name: flight_delay", f"name: {name}"))
     script = 'answer(sorted(DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags))'
-    families = ("reconsider", "reproduce", "retrain", "rollback", "score")
+    families = ("reconsider", "reproduce", "retract", "retrain", "rollback", "score")
     settings = {"RATCHET_MODELS": str(tmp_path)}
     assert in_airflow(script, **settings) == sorted(
         f"{family}_{name}" for family in families for name in ("one", "other")

@@ -24,7 +24,7 @@ def facts(dag):
         "retries": sorted({task.retries for task in dag.tasks}),
         "doc": dag.doc_md,
     }
-names = ["score_diabetes_progression", "score_flight_delay", "rollback_flight_delay", "reproduce_flight_delay", "reconsider_flight_delay"]
+names = ["score_diabetes_progression", "score_flight_delay", "rollback_flight_delay", "retract_flight_delay", "reproduce_flight_delay", "reconsider_flight_delay"]
 short = {name: name.partition("_")[0] for name in names} | {"score_diabetes_progression": "score_of_table"}
 answer({"errors": bag.import_errors, **{short[name]: facts(bag.dags[name]) for name in names}})
 """
@@ -56,6 +56,7 @@ def test_the_graphs(described: Any) -> None:
     assert described["score"]["graph"] == {"ingest": ["score"], "score": []}
     assert described["score_of_table"]["graph"] == described["score"]["graph"]
     assert described["rollback"]["graph"] == {"withdraw": []}
+    assert described["retract"]["graph"] == {"retract": []}
     assert described["reproduce"]["graph"] == {"reproduce": []}
     assert described["reconsider"]["graph"] == {
         "reconsider": ["approve", "decide"],
@@ -64,7 +65,7 @@ def test_the_graphs(described: Any) -> None:
         "settle": [],
     }
     assert described["reconsider"]["params"] == {"version": None, "as_of": None, "reason": None}
-    for family in ("score", "rollback", "reproduce", "reconsider"):
+    for family in ("score", "rollback", "retract", "reproduce", "reconsider"):
         assert described[family]["retries"] == [2]
         assert "more than 15 minutes late" in described[family]["doc"]
 
@@ -96,4 +97,18 @@ def test_a_rollback_asks_for_a_reason_and_takes_a_version(described: Any, in_air
     ]
 
     filled = json.dumps([("rollback_flight_delay", form) for form, _ in cases])
+    assert in_airflow(FILLED, filled) == [valid for _, valid in cases]
+
+
+def test_a_retraction_asks_for_partition_reading_and_reason(described: Any, in_airflow: Callable[..., Any]) -> None:
+    assert described["retract"]["params"].startswith("not valid")
+    whole = {"partition": "2013-04", "reading": "0123abcd", "reason": "wrong units"}
+    cases = [
+        (whole, True),
+        (whole | {"partition": "2013-04-01T05", "restore": True}, True),
+        (whole | {"partition": "April"}, False),
+        (whole | {"reading": "0123"}, False),
+        *(({name: value for name, value in whole.items() if name != left}, False) for left in whole),
+    ]
+    filled = json.dumps([("retract_flight_delay", form) for form, _ in cases])
     assert in_airflow(FILLED, filled) == [valid for _, valid in cases]

@@ -72,7 +72,7 @@ def test_every_task_of_every_dag_has_callbacks_and_so_has_every_run(
     found = in_airflow(CALLBACKS, RATCHET_MODELS=str(tmp_path))
     assert found["errors"] == {}
     assert sorted(found["found"]) == [
-        f"{family}_parcels" for family in ("reconsider", "reproduce", "retrain", "rollback", "score")
+        f"{family}_parcels" for family in ("reconsider", "reproduce", "retract", "retrain", "rollback", "score")
     ]
     for name, tasks in found["found"].items():
         assert tasks.pop("run") is True, name

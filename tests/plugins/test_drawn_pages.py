@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.dom import minidom
@@ -14,9 +15,12 @@ from fastapi.testclient import TestClient
 from histories import tell
 
 from include.command_line import ledger_queries
+from include.data.ingestion.catalogue import Catalogue
+from include.data.ingestion.readings import Observation
 from include.evaluation.evidence import load_evidence
 from include.evaluation.gains import Measured, PredictionChurn, SliceScores
 from include.registry.ledger import Ledger
+from include.registry.trained_on import snapshot_of
 from include.registry.versions import Version, id_of, load_version
 from include.storage.content import canonical_json, put_content, put_json, to_iso
 from include.storage.local import LocalStore
@@ -75,6 +79,24 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     pages.app.dependency_overrides |= {get_user: lambda: "ada", Viewer: Ada}
     yield Place(LocalStore(tmp_path / "store"))
     pages.app.dependency_overrides.clear()
+
+
+def test_a_champion_that_learned_from_rows_taken_back_since_is_named_wherever_it_is_shown(place: Place) -> None:
+    champion = str(place.ledger.timeline().champion)
+    snapshot = snapshot_of(place.ledger, champion)
+    pinned = snapshot.partitions[0] if snapshot.partitions else None
+    assert pinned is not None
+    shown = [f"/models/{NAME}/versions/{champion}", f"/models/{NAME}", "/models"]
+    assert not any("taken back" in place.text(path) for path in shown)
+    catalogue = Catalogue(place.store, NAME, snapshot.source)
+    reading = Observation(pinned.slot, pinned.content, pinned.file, pinned.rows, 1, "2026-01-01T00:00:00Z")
+    ada, at = {"user": "ada"}, datetime(2026, 1, 2, tzinfo=UTC)
+    catalogue.retract(reading, replace(reading, content="0" * 64, rows=0), "a broken sensor", ada, at)
+    for path in shown:
+        said = f"partition {pinned.slot}, taken back on 2 January 2026 by ada: a broken sensor"
+        assert said in place.text(path), path
+    catalogue.restore(reading, "it was right", ada, at)
+    assert not any("taken back" in place.text(path) for path in shown)
 
 
 def test_a_promotion_over_the_gate_stays_visible_wherever_its_version_is_shown(place: Place) -> None:

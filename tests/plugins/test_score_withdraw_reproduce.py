@@ -20,11 +20,13 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from chain_run import NOW, declare, month, run_chain
 from structlog.testing import capture_logs
 
+from include.data.ingestion.catalogue import Catalogue
+from include.data.snapshots import Snapshot
 from include.registry.ledger import Ledger
 from include.registry.versions import load_version
 from include.storage.local import LocalStore
 from include.training import recipe
-from ratchet_operators import Deliver, IngestInterval, Reproduce, Score, Withdraw
+from ratchet_operators import Deliver, IngestInterval, Reproduce, Retract, Score, Withdraw
 from ratchet_operators.connections import AirflowConnections
 
 
@@ -176,6 +178,26 @@ def test_a_misspelt_version_fails_for_good_with_the_nearest(deployment: Deployme
     with capture_logs() as lines, pytest.raises(AirflowFailException, match="There is no version"):
         deployment.run(Reproduce, version=deployment.champion[:-1] + "x")
     assert any(f"did you mean {deployment.champion}" in line["event"] for line in lines)
+
+
+def test_a_reading_is_taken_back_once_and_what_was_trained_on_it_is_named(deployment: Deployment) -> None:
+    champion = Ledger(deployment.store, "parcels").version(str(deployment.champion))
+    newest = Snapshot.load(deployment.store, "parcels", champion.snapshot).partitions[-2]
+    form = {"partition": newest.slot, "reading": newest.content[:12], "reason": "wrong units", "restore": False}
+    with capture_logs() as lines:
+        done = deployment.run(Retract, **form)
+    assert (done["reading"], done["rows"], done["versions"]) == (newest.content, 0, 1)
+    assert any(f"Trained or judged on it, and still on record: {champion.id}." == line["event"] for line in lines)
+    assert deployment.run(Retract, **form) == done
+    catalogue = Catalogue(
+        deployment.store, "parcels", Snapshot.load(deployment.store, "parcels", champion.snapshot).source
+    )
+    (event,) = [entry.body["retracted"] for entry in catalogue.entries if entry.kind == "retracted"]
+    assert event["actor"]["user"] == "ada" and event["reason"] == "wrong units"
+    restored = deployment.run(Retract, **form | {"restore": True, "reason": "it was right"})
+    assert restored["in_force"] == newest.content
+    with pytest.raises(AirflowFailException, match="No reading of this partition"):
+        deployment.run(Retract, **form | {"reading": "000000"})
 
 
 def test_a_rollback_puts_the_champion_before_in_force_once_and_announces_it(deployment: Deployment) -> None:

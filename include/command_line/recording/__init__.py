@@ -1,4 +1,4 @@
-"""Recording: commands that put an event in the ledger, by the person who types them.
+"""Recording: commands that put something on record, by the person who types them.
 
 Not here: commands that only read (`include.command_line.ledger_queries`).
 """

@@ -18,6 +18,7 @@ from include.config.durations import Duration
 from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
 from include.config.section import Section
 from include.config.sections.rows.joins import Join
+from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.rows.source_kinds import Source
 from include.config.sections.rows.sources import FilesSource, Slot
 from include.config.time_zones import Ambiguous, Clock, Zone
@@ -264,6 +265,9 @@ class Quality(Section):
     """Each is one entry `expect_...: {arguments}`, with `severity` and `quarantine` beside the arguments."""
     max_quarantined: float = Field(default=0.05, ge=0, le=1)
     """The largest share of rows that may be set aside; above it the run stops."""
+
+    rectify: Rectify = Field(default=AS_READ, exclude_if=lambda rectify: rectify == AS_READ)
+    """What is put right of rows as they are read, in training, scoring and serving alike: spellings, and rows that stand twice. Each is counted on the check report."""
 
     @field_validator("expectations", mode="before")
     @classmethod

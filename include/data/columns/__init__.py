@@ -9,6 +9,7 @@ PUBLIC: tuple[str, ...] = (
     "equal_values",
     "lookalikes",
     "pandas_frames",
+    "rectified_texts",
     "text_parsing",
     "type_inference",
 )

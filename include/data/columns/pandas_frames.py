@@ -11,13 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.config.sections.data import LOT, ROW
+from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.rows.sources import ColumnType
 from include.data.columns.conversion import convert
+from include.data.columns.rectified_texts import rectifiers, rectify_texts
 from include.data.columns.text_parsing import refusal
 from include.errors import DataError
 
 
-def typed_rows(frame: pd.DataFrame, schema: Mapping[str, str], timezone: str, model: str) -> pd.DataFrame:
+def typed_rows(
+    frame: pd.DataFrame, schema: Mapping[str, str], timezone: str, model: str, rectify: Rectify = AS_READ
+) -> pd.DataFrame:
     """Return rows from anywhere as `read_rows` would return them: the columns of a schema that are there, typed as on record.
 
     Parameters
@@ -27,6 +31,8 @@ def typed_rows(frame: pd.DataFrame, schema: Mapping[str, str], timezone: str, mo
         The snapshot's.
     timezone : str
         In which times without a zone are read.
+    rectify : Rectify
+        What is put right of texts.
 
     Raises
     ------
@@ -48,7 +54,9 @@ def typed_rows(frame: pd.DataFrame, schema: Mapping[str, str], timezone: str, mo
                 where=f"model {model}",
                 remedy=f"read it as the source delivers it, such as `astype` to {word}",
             ) from None
-    return to_frame(pa.table(columns))
+    table = pa.table(columns)
+    functions = {name: one for name, one in rectifiers(rectify).items() if name in table.column_names}
+    return to_frame(rectify_texts(table, functions, f"model {model}")[0])
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

@@ -8,6 +8,8 @@ PUBLIC: tuple[str, ...] = (
     "catalogue",
     "ingest",
     "lateness",
+    "readings",
+    "retract",
     "slot_reading",
 )
 """The modules that other rooms may import."""

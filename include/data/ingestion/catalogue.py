@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from include.config.sections.rows.sources import ColumnType
-from include.data.snapshots import Pinned, partitions_folder
+from include.data.ingestion.readings import (
+    OBSERVED,
+    RESTORED,
+    RETRACTED,
+    Observation,
+    as_replaced,
+    in_force,
+    newest_by_slot,
+    recorded_schema,
+    retractions,
+)
+from include.data.snapshots import partitions_folder
 from include.errors import SchemaChanged
-from include.storage.content import from_iso, known_fields, to_iso
+from include.storage.content import from_iso, to_iso
 from include.storage.log import Entry, Log, recorded_by
 from include.storage.store import ObjectStore
 
-OBSERVED = "observed"
 SKEW = timedelta(minutes=5)
 """How far the clocks of machines may differ; one that is ahead by more is not believed."""
 
 
-@dataclass(frozen=True)
-class Observation:
-    """What one reading of the source found in one slot.
-
-    ``complete_to`` is how far in time the reading knew the slot: until its run began, but no later than the slot's end plus
-    the label delay, from when on nothing is due any more.
-    """
-
-    slot: str
-    content: str
-    file: str
-    rows: int
-    bytes: int
-    complete_to: str
-
-    def pinned(self) -> Pinned:
-        """Return what a snapshot keeps of it."""
-        return Pinned(self.slot, self.content, self.file, self.rows)
-
-
 class Catalogue:
-    """The partitions of one source that are on record. Of several observations of a slot the last on record stands.
+    """The partitions of one source that are on record. Of several observations of a slot the last one that nobody took back stands.
 
     The log is read once: what this object has read or written by then is what it knows.
     """
@@ -59,14 +48,14 @@ class Catalogue:
         return recorded_schema(self.entries)
 
     def newest(self) -> dict[str, Observation]:
-        """Return the newest observation of every slot."""
-        return {slot: observation for slot, (observation, _) in newest_by_slot(self.entries).items()}
+        """Return the observation of every slot that is in force."""
+        return in_force(self.entries, retractions(self.entries))
 
     def known_by(self, instant: datetime) -> dict[str, Observation]:
-        """Return of every slot what was on record at ``instant``; the first observation of those that were read later."""
-        entries = _as_replaced(self.entries)
-        first = {slot: observation for slot, (observation, _) in newest_by_slot(reversed(entries)).items()}
-        return first | {slot: one for slot, (one, _) in newest_by_slot(recorded_by(entries, instant)).items()}
+        """Return of every slot what was in force at ``instant``; of those that were read later, the first observation that stands."""
+        entries = as_replaced(self.entries)
+        recorded = recorded_by(entries, instant)
+        return in_force(reversed(entries), retractions(entries)) | in_force(recorded, retractions(recorded))
 
     def record(
         self,
@@ -115,7 +104,7 @@ class Catalogue:
                     news.append(one)
             if not news:
                 return None
-            return OBSERVED, {"partitions": [asdict(one) for one in news], "schema": dict(schema or recorded)}
+            return OBSERVED, {"partitions": [one.to_json() for one in news], "schema": dict(schema or recorded)}
 
         self.log.append(decide, at=to_iso(at))
         return again
@@ -134,40 +123,46 @@ class Catalogue:
         def unless_replaced(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
             known = {old for entry in entries for old in entry.body.get("replaced", {})}
             new = {old: dict(one) for old, one in replaced.items() if old not in known}
-            newest = [one for one, _ in newest_by_slot(entries).values()]
-            stand = [{**asdict(one), **replaced[one.content]} for one in newest if one.content in replaced]
+            newest = in_force(entries, retractions(entries)).values()
+            stand = [{**one.to_json(), **replaced[one.content]} for one in newest if one.content in replaced]
             if not new and not stand:
                 return None
             return OBSERVED, {"partitions": stand, "schema": recorded_schema(entries), "replaced": new}
 
         self.log.append(unless_replaced, at=to_iso(at))
 
+    def retract(
+        self, reading: Observation, nothing: Observation, reason: str, actor: Mapping[str, Any], at: datetime
+    ) -> bool:
+        """Put on record that a reading is taken back, and return whether that is news.
 
-def _as_replaced(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Return entries as if what was erased since had never been there: what they observed then is not kept any more."""
-    instead = {old: one for entry in entries for old, one in entry.body.get("replaced", {}).items()}
-    if not instead:
-        return tuple(entries)
+        Parameters
+        ----------
+        nothing : Observation
+            A stored partition without rows, for a slot of which no other reading is left.
+        reason : str
+            Why.
+        actor : mapping
+            Who asks for it.
+        at : datetime
+            The instant that goes on record.
+        """
+        said = {"slot": reading.slot, "content": reading.content, "reason": reason, "actor": dict(actor)}
+        return self._say(RETRACTED, {**said, "nothing": nothing.to_json()}, at)
 
-    def now(value: dict[str, Any]) -> dict[str, Any]:
-        while (one := instead.get(value["content"])) is not None:
-            value = {**value, **one}
-        return value
+    def restore(self, reading: Observation, reason: str, actor: Mapping[str, Any], at: datetime) -> bool:
+        """Put on record that a reading counts again, and return whether that is news; parameters as of `retract`."""
+        said = {"slot": reading.slot, "content": reading.content, "reason": reason, "actor": dict(actor)}
+        return self._say(RESTORED, said, at)
 
-    return tuple(
-        replace(entry, body={**entry.body, "partitions": [now(one) for one in entry.body["partitions"]]})
-        for entry in entries
-    )
+    def _say(self, kind: str, said: dict[str, Any], at: datetime) -> bool:
+        def unless_said(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
+            gone = (said["slot"], said["content"]) in retractions(entries)
+            if gone is (kind == RETRACTED):
+                return None
+            return kind, {"partitions": [], "schema": recorded_schema(entries), kind: said}
 
-
-def newest_by_slot(entries: Iterable[Entry]) -> dict[str, tuple[Observation, int]]:
-    """Return the last observation of each slot, with the number of its entry."""
-    newest = {value["slot"]: (value, entry.number) for entry in entries for value in entry.body["partitions"]}
-    return {slot: (_observation(value), number) for slot, (value, number) in newest.items()}
-
-
-def _observation(value: dict[str, Any]) -> Observation:
-    return Observation(**known_fields(Observation, value))
+        return self.log.append(unless_said, at=to_iso(at)) is not None
 
 
 def doubtful_slots(entries: Sequence[Entry], started: datetime) -> set[str]:
@@ -180,11 +175,6 @@ def doubtful_slots(entries: Sequence[Entry], started: datetime) -> set[str]:
             ahead.add(entry.number)
         latest = min(latest, at)
     return {slot for slot, (_, number) in newest_by_slot(entries).items() if number in ahead} if ahead else set()
-
-
-def recorded_schema(entries: Sequence[Entry]) -> dict[str, ColumnType]:
-    """Return the schema of the first entry that has one, empty if none has."""
-    return next((dict(entry.body["schema"]) for entry in entries if entry.body["schema"]), {})
 
 
 def _tells_more(one: Observation, before: Observation) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from include.config.durations import Duration
 from include.config.sections.data import Data
-from include.data.ingestion.catalogue import Observation
+from include.data.ingestion.readings import Observation
 from include.data.slots import bounds
 from include.storage.content import from_iso
 

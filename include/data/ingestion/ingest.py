@@ -9,9 +9,11 @@ from typing import cast
 
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
-from include.data.ingestion.catalogue import Catalogue, doubtful_slots, newest_by_slot, recorded_schema
+from include.config.sections.rows.rectify import Rectify
+from include.data.ingestion.catalogue import Catalogue, doubtful_slots
 from include.data.ingestion.due_slots import due_slots
 from include.data.ingestion.lateness import late_slot, waited_for
+from include.data.ingestion.readings import in_doubt, in_force, recorded_schema, retractions
 from include.data.ingestion.slot_reading import read_slots
 from include.data.joins.pinning import with_joins
 from include.data.random_split import random_split
@@ -168,6 +170,7 @@ def _pin(
             store,
             model.name,
             data,
+            model.rectify_of(data),
             folder,
             split,
             as_of=as_of,
@@ -185,6 +188,7 @@ def _pin_source(
     store: ObjectStore,
     model: str,
     data: Data,
+    rectify: Rectify,
     folder: Path,
     split: Split,
     *,
@@ -196,11 +200,11 @@ def _pin_source(
     done: dict[str, set[str]],
 ) -> Snapshot:
     needed = split.slots(data.partition)
-    source = source_digest(data, folder)
+    source = source_digest(data, folder, rectify)
     catalogue = Catalogue(store, model, source)
     entries = catalogue.log.read()
-    known = {slot: one for slot, (one, _) in newest_by_slot(entries).items()}
-    due = due_slots(needed, known, data, doubtful_slots(entries, started))
+    known = in_force(entries, retractions(entries))
+    due = due_slots(needed, known, data, doubtful_slots(entries, started) | in_doubt(entries))
     # Two joins of one source, such as the weather at both ends of a flight: the run has read it.
     before = done.setdefault(source, set())
     due = again = [slot for slot in due if slot not in before]
@@ -209,7 +213,7 @@ def _pin_source(
         log.info("%s: reading %d of %d partitions, %s to %s", model, len(again), len(needed), again[0], again[-1])
         entries = catalogue.log.known
         observations, schema = read_slots(
-            store, catalogue.folder, model, data, folder, again, recorded_schema(entries), started, connections
+            store, catalogue.folder, model, data, folder, again, recorded_schema(entries), started, connections, rectify
         )
         looked = [one.pinned() for one in observations]
         late = late_slot(store, catalogue.folder, data, needed, looked, split.holdout) if at < until else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +22,8 @@ class SlotBuffer:
         How many rows lay in none of the slots and were left out.
     first, last : int or None
         The oldest and newest event time of all rows, in microseconds since the epoch.
+    changed : dict of str to Counter
+        By slot, how many texts of each column were put right.
     """
 
     def __init__(self, folder: Path, slots: Sequence[str], event_time: str) -> None:
@@ -30,6 +34,7 @@ class SlotBuffer:
         self.elsewhere = 0
         self.first: int | None = None
         self.last: int | None = None
+        self.changed: dict[str, Counter[str]] = {slot: Counter() for slot in slots}
         edges = [[int(bound.timestamp()) * 10**6 for bound in bounds(slot)] for slot in self.slots]
         self._starts = np.array([start for start, _ in edges], dtype="int64")
         self._ends = np.array([end for _, end in edges], dtype="int64")
@@ -46,14 +51,27 @@ class SlotBuffer:
         if (number := self._slot_of(first)) >= 0 and number == self._slot_of(last):
             self._append(number, table)  # most batches lie in one slot: no need to look at each row
             return
-        slot = np.searchsorted(self._starts, times, side="right") - 1
-        slot[(slot >= 0) & (times >= self._ends[np.maximum(slot, 0)])] = -1
+        slot = self._slots_of(times)
         order = np.argsort(slot, kind="stable")
         numbers, begins = np.unique(slot[order], return_index=True)
         if not (np.diff(slot) >= 0).all():
             table = table.take(pa.array(order))
         for one, begin, end in zip(numbers.tolist(), begins, [*begins[1:], len(slot)], strict=True):
             self._append(one, table.slice(begin, end - begin))
+
+    def count(self, table: pa.Table, changed: Mapping[str, pa.ChunkedArray]) -> None:
+        """Count, for each slot and column, the rows of a batch whose texts were put right."""
+        slot = self._slots_of(table[self.event_time].cast(pa.int64()).to_numpy())
+        for name, rows in changed.items():
+            numbers, counts = np.unique(slot[rows.to_numpy()], return_counts=True)
+            for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+                if number >= 0:
+                    self.changed[self.slots[number]][name] += count
+
+    def _slots_of(self, times: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        slot = np.searchsorted(self._starts, times, side="right") - 1
+        slot[(slot >= 0) & (times >= self._ends[np.maximum(slot, 0)])] = -1
+        return slot
 
     def _slot_of(self, time: int) -> int:
         number = int(np.searchsorted(self._starts, time, side="right")) - 1

@@ -18,14 +18,16 @@ import pyarrow.parquet as pq
 
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
+from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.rows.sources import ColumnType
 from include.data.columns.conversion import ARROW, declared_type
 from include.data.columns.lookalikes import LookAlikes
-from include.data.ingestion.catalogue import Observation
 from include.data.ingestion.due_slots import settled_at
+from include.data.ingestion.readings import Observation
 from include.data.ingestion.slot_buffer import SlotBuffer
-from include.data.row_digests import in_canonical_order, table_digest
-from include.data.snapshots import Snapshot, partitions_folder
+from include.data.row_digests import in_canonical_order, table_digest, without_duplicates
+from include.data.slots import bounds
+from include.data.snapshots import DUPLICATES, Snapshot, partitions_folder
 from include.data.sources.connections import Connections
 from include.data.sources.registry import read
 from include.errors import ObjectCorrupt, SourceError
@@ -68,8 +70,8 @@ def read_again(
     def again(data: Data, pinned: Snapshot) -> Snapshot:
         slots = [one.slot for one in pinned.partitions]
         schema = cast(dict[str, ColumnType], pinned.own_schema)
-        place = partitions_folder(pinned.model, pinned.source)
-        observations, _ = read_slots(scratch, place, model.name, data, folder, slots, schema, at, connections)
+        place, rectify = partitions_folder(pinned.model, pinned.source), model.rectify_of(data)
+        observations, _ = read_slots(scratch, place, model.name, data, folder, slots, schema, at, connections, rectify)
         return replace(pinned, partitions=tuple(one.pinned() for one in observations), excluded=None)
 
     own, *others = [again(*one) for one in zip(model.data.sources, snapshot.sources, strict=True)]
@@ -87,6 +89,7 @@ def read_slots(
     recorded: Mapping[str, ColumnType],
     started: datetime,
     connections: Connections,
+    rectify: Rectify = AS_READ,
 ) -> tuple[list[Observation], dict[str, str]]:
     """Read some slots of a source, whole, and store their rows.
 
@@ -109,6 +112,8 @@ def read_slots(
         When the run began: what the source holds is known until then.
     connections : Connections
         Opens the clients that the source needs.
+    rectify : Rectify
+        What is put right of the rows; each slot for itself, so that no row hangs on others that came later.
 
     Returns
     -------
@@ -125,7 +130,15 @@ def read_slots(
     with tempfile.TemporaryDirectory(prefix="ratchet-ingest-") as scratch:
         spool = SlotBuffer(Path(scratch), slots, data.event_time)
         schema: dict[str, str] = dict(recorded)
-        for batch in read(data, folder, slots=slots, recorded=recorded, connections=connections):
+        for batch in read(
+            data,
+            folder,
+            slots=slots,
+            recorded=recorded,
+            connections=connections,
+            rectify=rectify,
+            changed=spool.count,
+        ):
             spool.add(batch)
             looks.add(batch)
         if spool.schema is not None and not schema:
@@ -139,11 +152,34 @@ def read_slots(
             if table is None:
                 table = _empty(schema)
             complete_to = to_iso(min(started.astimezone(UTC), settled_at(slot, data.label_delay)))
-            observations.append(_keep(store, place, slot, table, data, complete_to))
+            if rectify.drop_duplicates:
+                table, dropped = without_duplicates(table)
+                spool.changed[slot][DUPLICATES] += dropped
+            counts = tuple(sorted((name, count) for name, count in spool.changed[slot].items() if count))
+            kept = _keep(store, place, slot, table, data, complete_to)
+            observations.append(replace(kept, rectified=counts))
             log.debug("%s: partition %s has %d rows", model, slot, observations[-1].rows)
     for name, count in looks.found().items():
         log.warning("%s: %d levels of column %s look like another one; they are kept apart", model, count, name)
     return observations, schema
+
+
+def keep_nothing(store: ObjectStore, place: str, slot: str, schema: Mapping[str, str], data: Data) -> Observation:
+    """Store a partition without rows, of which nothing is known yet.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    place : str
+        The folder of the source's partitions in the store.
+    slot : str
+        The partition.
+    schema : mapping of str to str
+        The types of its columns.
+    data : Data
+        How the source is declared.
+    """
+    return _keep(store, place, slot, _empty(schema), data, to_iso(bounds(slot)[0]))
 
 
 def _keep(store: ObjectStore, place: str, slot: str, table: pa.Table, data: Data, complete_to: str) -> Observation:

@@ -1,7 +1,6 @@
 """Check a snapshot's rows against the model's expectations, set offending rows aside, and keep the result before judging it.
 
-The report may quote a few values of a column that failed, since it stays in the store beside the rows; log lines, errors and
-`CheckReport` hold names and counts only.
+Report, page, log lines and errors hold names, counts and aggregates, and no value of a row.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from include.config.code import code_digest
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
 from include.data.quality import expectations as gx
-from include.data.quality.check_report import CheckReport, load_report, report_of, sentence_of
+from include.data.quality.check_report import CheckReport, describe_rectified, load_report, report_of, sentence_of
+from include.data.quality.distributions import Distributions
 from include.data.quality.page import keep_page, render
 from include.data.quality.quarantine import RowCounts, set_aside
 from include.data.quality.typed_arguments import typed_arguments
@@ -97,6 +98,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
     at_once = [number for number, one in enumerate(declared) if len(parts) == 1 or gx.is_by_row(one)]
     rest = [number for number in range(len(declared)) if number not in at_once]
     found: dict[int, list[gx.Outcome]] = {number: [] for number in range(len(declared))}
+    distributions = Distributions([*model.features.columns, *model.data.labels])
     counts = RowCounts([pinned.slot for pinned in snapshot.partitions])
 
     def judge(numbers: list[int], needed: list[str] | None, frame: pd.DataFrame) -> None:
@@ -122,7 +124,9 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
         if frame.empty:  # a partition that only touches a window, as the one that as-of stands at the edge of
             continue
         gx.check_columns(declared, list(frame.columns), where)
-        counts.add(frame, (frame[model.data.event_time] <= snapshot.split.train.until).to_numpy())
+        train = (frame[model.data.event_time] <= snapshot.split.train.until).to_numpy()
+        counts.add(frame, train)
+        distributions.add(frame, train)
         if at_once:
             judge(at_once, needed, frame)
     for name, rows in (("train", counts.train), ("holdout", counts.holdout)):
@@ -166,8 +170,16 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
         "warnings": [sentence_of(one) for one in checks if one["status"] == "failed" and one["severity"] == "warning"],
         "checks": checks,
         "coverage": counts.coverage(),
+        **({"rectified": put_right} if (put_right := _rectified(snapshot)) else {}),
+        "distributions": distributions.found(),
         "missing": [{"column": name, "missing": count} for name, count in counts.missing.items()],
     }
+
+
+def _rectified(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return how many texts of each column were put right and how many rows dropped, in the whole partitions of the model's own source."""
+    counts = sum((Counter(dict(one.rectified)) for one in snapshot.partitions), Counter[str]())
+    return [{"what": name, "count": count} for name, count in sorted(counts.items())]
 
 
 def _shown(model: ModelConfig, needed: list[str] | None, snapshot: Snapshot) -> list[str] | None:
@@ -204,6 +216,8 @@ def _say(model: ModelConfig, report: Mapping[str, Any], result: CheckReport) -> 
     held = sum(one["status"] == "passed" for one in report["checks"])
     for warning in result.warnings:
         log.warning("%s: %s", model.name, warning)
+    for one in report.get("rectified", ()):
+        log.info("%s: put right as rows were read: %s", model.name, describe_rectified(one))
     log.info(
         "%s: %d of %d expectations hold, %d warnings, %s of %s rows set aside",
         model.name,

@@ -9,6 +9,7 @@ from typing import Any
 
 from include.config.sections.data import Expectation
 from include.data.quality import expectations as gx
+from include.data.snapshots import DUPLICATES
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
 
@@ -83,8 +84,14 @@ def report_of(number: int, expectation: Expectation, outcome: gx.Outcome) -> dic
         "quarantine": expectation.quarantine,
         "status": status,
         **found,
-        "examples": list(outcome.examples),
     }
+
+
+def describe_rectified(one: Mapping[str, Any]) -> str:
+    """Say what was put right, as a report keeps it: of a column, or rows that stood twice."""
+    if one["what"] == DUPLICATES:
+        return f"{one['count']:,} rows that stood twice were dropped"
+    return f"{one['count']:,} texts of {one['what']}"
 
 
 def sentence_of(one: Mapping[str, Any]) -> str:

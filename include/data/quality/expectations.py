@@ -21,7 +21,6 @@ from include.errors import ConfigError, nearest
 if TYPE_CHECKING:
     import pandas as pd
 
-EXAMPLES = 5
 _LONGEST_TEXT = 60
 _LONGEST_LIST = 20
 # `expect_column_to_exist` may name a column that is not there, and the others judge the table as a whole.
@@ -32,6 +31,7 @@ _BY_ROW = re.compile(
     "|pair_values_(a_)?to_be_(equal|in_set|greater_than_b))"
     "|expect_multicolumn_(sum_to_equal|values_to_be_equal)|expect_select_column_values_to_be_unique_within_record"
 )
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _OF_THE_TABLE = ("expect_column_to_exist", "expect_table_column")
 
 
@@ -39,8 +39,8 @@ _OF_THE_TABLE = ("expect_column_to_exist", "expect_table_column")
 class Outcome:
     """What Great Expectations found for one expectation.
 
-    ``examples`` are a few values of the one column that was judged, as text; never rows, and none where several columns
-    were judged together. ``offending`` are positions in the frame, looked up only for `quarantine`.
+    ``observed`` is an aggregate, never a value of a row. ``offending`` are positions in the frame, looked up only for
+    `quarantine`.
     """
 
     passed: bool
@@ -48,8 +48,6 @@ class Outcome:
     missing: int | None = None
     unexpected: int | None = None
     observed: Any = None
-    details: Any = None
-    examples: tuple[str, ...] = ()
     offending: tuple[int, ...] = field(default=(), repr=False)
     error: str | None = None
 
@@ -84,7 +82,6 @@ def evaluate_together(expectation: Expectation, outcomes: Sequence[Outcome]) -> 
         judged=judged,
         missing=None if outcomes[0].missing is None else missing,
         unexpected=unexpected,
-        examples=tuple(dict.fromkeys(example for one in outcomes for example in one.examples))[:EXAMPLES],
         offending=tuple(position for one in outcomes for position in one.offending),
         error=error,
     )
@@ -144,7 +141,7 @@ def validate(frame: pd.DataFrame, built: Sequence[Any], *, locate: Sequence[bool
     """
     with _quiet():
         batch = _batch(frame.reset_index(drop=True))
-        brief = {"result_format": "BASIC", "partial_unexpected_count": EXAMPLES * 10}
+        brief = {"result_format": "BASIC", "partial_unexpected_count": 0}
         places = {one.meta["entry"]: place for place, one in enumerate(built)}
         outcomes = {places[entry]: outcome for entry, outcome in _validate(batch, built, brief).items()}
         offenders = [n for n, outcome in outcomes.items() if locate[n] and outcome.unexpected]
@@ -225,7 +222,8 @@ def _validate(batch: Any, built: Sequence[Any], result_format: dict[str, Any]) -
         results = batch.validate(suite, result_format=result_format).results
     except Exception as error:  # noqa: BLE001 - the library lets any exception of an expectation end the whole suite
         if len(built) == 1:
-            return {built[0].meta["entry"]: Outcome(False, error=f"{type(error).__name__}: {error}")}
+            said = _without_values(f"{type(error).__name__}: {error}", built[0].model_dump())
+            return {built[0].meta["entry"]: Outcome(False, error=said)}
         return {n: o for one in built for n, o in _validate(batch, [one], result_format).items()}
     return {result.expectation_config.meta["entry"]: _outcome(result) for result in results}
 
@@ -233,19 +231,33 @@ def _validate(batch: Any, built: Sequence[Any], result_format: dict[str, Any]) -
 def _outcome(answer: Any) -> Outcome:
     result = answer.result or {}
     judged, missing = result.get("element_count"), result.get("missing_count")
-    values = [value for value in result.get("partial_unexpected_list") or [] if not _is_missing(value)]
-    single = "column" in answer.expectation_config.kwargs
+    said = answer.expectation_config
     return Outcome(
         passed=bool(answer.success),
         judged=judged,
         missing=missing,
         unexpected=result.get("unexpected_count"),
-        observed=plain_value(result.get("observed_value")),
-        details=plain_value(result.get("details")),
-        examples=tuple(dict.fromkeys(_text(value) for value in values))[:EXAMPLES] if single else (),
+        observed=_aggregate(said.type, result.get("observed_value")),
         offending=tuple(int(position) for position in result.get("unexpected_index_list") or ()),
-        error=_error(answer.exception_info or {}),
+        error=_without_values(_error(answer.exception_info or {}), said.kwargs),
     )
+
+
+def _aggregate(expectation: str, value: Any) -> Any:
+    """Return what was observed, without the values of rows: of levels only how many there are."""
+    if expectation.startswith(_OF_THE_TABLE) or expectation.endswith(("_of_type", "_in_type_list")):
+        return plain_value(value)  # names of columns and types
+    if isinstance(value, list | tuple | set | frozenset):
+        return f"{len(value):,} value{'s' if len(value) != 1 else ''}"
+    return "a text" if isinstance(value, str) else plain_value(value)
+
+
+def _without_values(error: str | None, arguments: Mapping[str, Any]) -> str | None:
+    """Return an error of the library without what it quotes, unless that is declared: a column or another argument."""
+    declared = {str(value) for value in arguments.values()}
+    if error is None:
+        return None
+    return _QUOTED.sub(lambda found: found[0] if found[0][1:-1] in declared else "…", error)
 
 
 def _error(info: Mapping[str, Any]) -> str | None:
@@ -277,12 +289,6 @@ def plain_value(value: Any) -> Any:
 def _text(value: Any) -> str:
     text = str(value)
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
-
-
-def _is_missing(value: Any) -> bool:
-    import pandas as pd
-
-    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 
 from include.config.code import code_digest
 from include.config.sections.data import LOT, ROW, Data
+from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.rows.sources import ColumnType
 from include.data.columns.conversion import SchemaConverter
 from include.data.columns.epochs import plausible
+from include.data.columns.rectified_texts import rectifiers, rectify_texts
 from include.data.random_split import RandomPlaces
 from include.data.sources.connections import Connections
 from include.data.sources.protocol import Reader, ReadRequest
@@ -27,8 +29,18 @@ _LAKE = frozenset({"delta", "duckdb", "iceberg", "spark"})
 """Kinds whose modules are in `include.data.sources.lake`."""
 
 
-def source_digest(data: Data, folder: Path) -> str:
-    """Return the digest of everything that says how rows are read; another digest means partitions and a schema of its own."""
+def source_digest(data: Data, folder: Path, rectify: Rectify = AS_READ) -> str:
+    """Return the digest of everything that says how rows are read; another digest means partitions and a schema of its own.
+
+    Parameters
+    ----------
+    data : Data
+        How the source is declared.
+    folder : Path
+        The model's folder.
+    rectify : Rectify
+        What is put right of its rows.
+    """
     source = data.source
     code = None if source.code is None else code_digest(folder, source.code)
     settings = data.model_dump(
@@ -37,11 +49,20 @@ def source_digest(data: Data, folder: Path) -> str:
     if data.timeless:
         settings["entity"] = data.entity  # it says which side a row is on
         settings |= data.model_dump(mode="json", include={"equal_rows"})  # so does this; nothing unless it is declared
+    if rectify != AS_READ:
+        settings["rectify"] = rectify.model_dump(mode="json")
     return digest_json({**settings, "code": code})
 
 
 def read(
-    data: Data, folder: Path, *, slots: Sequence[str], recorded: Mapping[str, ColumnType], connections: Connections
+    data: Data,
+    folder: Path,
+    *,
+    slots: Sequence[str],
+    recorded: Mapping[str, ColumnType],
+    connections: Connections,
+    rectify: Rectify = AS_READ,
+    changed: Callable[[pa.Table, dict[str, pa.Array]], None] | None = None,
 ) -> Iterator[pa.Table]:
     """Yield the rows of ``slots``, and perhaps others, in one pass over the source.
 
@@ -53,6 +74,10 @@ def read(
         Ascending.
     recorded : mapping
         The schema on record, empty if there is none.
+    rectify : Rectify
+        What is put right of the texts.
+    changed : callable, optional
+        Told of each batch, and for each column which of its texts were put right.
 
     Raises
     ------
@@ -64,16 +89,20 @@ def read(
     given = {name: word for name, word in recorded.items() if not data.timeless or name not in (LOT, ROW)}
     conform = SchemaConverter(data.source.declared_types, given, data.clock)
     lots = RandomPlaces(data) if data.timeless else None
+    functions = rectifiers(rectify)
     reader = _reader_of(data.source.kind)
     for table, where, period in reader(ReadRequest(data, data.source, folder, slots, connections)):
         for first in range(0, table.num_rows, BATCH):
             part = conform(table.slice(first, BATCH), where)
+            part, put_right = rectify_texts(part, functions, where)
             if lots is not None:
                 _check_names(part, [*data.row_id, *([data.entity] if data.entity else [])], where)
                 part = lots(part)
             _check_rows(part, data, where)
             if period is not None:
                 _check_dates(part[data.event_time], where, *period)
+            if changed is not None and put_right:
+                changed(part, put_right)
             yield part
 
 

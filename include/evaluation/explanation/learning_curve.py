@@ -22,6 +22,7 @@ from include.evaluation.uncertainty.bootstrap import Resampling
 from include.evaluation.uncertainty.intervals import interval_of
 from include.training.fit_inputs import FitInputs
 from include.training.fit_pipeline import find_threshold, fit_model
+from include.training.metrics.costs import costs_of_rows
 from include.training.metrics.definitions import sign
 from include.training.metrics.multiclass import classes_in, definition, pinball
 from include.training.metrics.scoring import LABEL_METRICS
@@ -82,6 +83,9 @@ def learning_curve(
             answers = score_rows(pipeline, replace(fit, threshold=threshold), frame)
             if metric == "pinball":
                 answers = replace(answers, slice_terms={metric: pinball(target, answers.score, recipe.quantile)})
+            if metric == "cost":
+                priced = costs_of_rows(recipe.cost_matrix(rows.classes), target, answers.score, answers.threshold)
+                answers = replace(answers, terms={metric: priced}, slice_terms={metric: priced})
             own = values(answers)
         except RatchetError as error:
             points.append(LearningPoint(share, len(part), Measured(None, None, None, error.message), None))

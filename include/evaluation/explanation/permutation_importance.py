@@ -31,6 +31,7 @@ def permutation_importance(
     *,
     seed: int,
     quantile: float = 0.5,
+    costs: Array | None = None,
 ) -> tuple[Importance, ...]:
     """Shuffle one column at a time among a sample of rows and measure the loss.
 
@@ -49,12 +50,12 @@ def permutation_importance(
     sample, answers = frame.iloc[rows], target[rows]
 
     before = predict(sample)
-    whole = 0.0 if metric is None else value_of(metric, answers, before, threshold, quantile)
+    whole = 0.0 if metric is None else value_of(metric, answers, before, threshold, quantile, costs)
 
     def loss_of(score: Array) -> float:
         if metric is None:
             return float((score != before).mean())
-        return sign(metric) * (whole - value_of(metric, answers, score, threshold, quantile))
+        return sign(metric) * (whole - value_of(metric, answers, score, threshold, quantile, costs))
 
     # All repeats of a column are predicted at once: a pipeline's fixed cost is most of a small prediction.
     repeated = sample.take(np.tile(np.arange(len(sample)), N_REPEATS)).reset_index(drop=True)

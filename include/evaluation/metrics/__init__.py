@@ -3,5 +3,5 @@
 Not here: the definitions of metrics (`include.training.metrics.definitions`).
 """
 
-PUBLIC: tuple[str, ...] = ("business_cost", "slices")
+PUBLIC: tuple[str, ...] = ("slices",)
 """The modules that other rooms may import."""

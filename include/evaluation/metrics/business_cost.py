@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from include.config.code import load_function
 from include.config.sections.evaluation import BusinessCost
-from include.errors import EvaluationError, nearest
+from include.errors import EvaluationError
+from include.training.metrics.costs import cost_matrix
 
 Array = NDArray[Any]
 
@@ -59,34 +60,3 @@ def costs_of(
             where=f"evaluation.cost: {declared.function}",
         )
     return costs
-
-
-def cost_matrix(matrix: dict[str, dict[str, float]], classes: tuple[Any, ...] | None) -> Array:
-    """Return the costs as an array of shape (n_classes, n_classes): by the class that a row is of, and that it is said to be.
-
-    Parameters
-    ----------
-    matrix : dict
-        As declared.
-    classes : tuple or None
-        The model's classes in their order.
-
-    Raises
-    ------
-    EvaluationError
-        When the matrix names a class that there is none of.
-    """
-    names = [str(value) for value in classes or ()]
-    table = np.zeros((len(names), len(names)))
-    for actual, row in matrix.items():
-        for said, cost in row.items():
-            if unknown := [name for name in (actual, said) if name not in names]:
-                raise EvaluationError(
-                    "The cost matrix names a class that the model does not know.",
-                    expected=" or ".join(names),
-                    found=unknown[0],
-                    where="evaluation.cost.matrix",
-                    remedy=f"did you mean `{close}`?" if (close := nearest(unknown[0], names)) else None,
-                )
-            table[names.index(actual), names.index(said)] = cost
-    return table

@@ -6,18 +6,20 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.rows.sources import Column as TextColumn
 from include.config.sections.rows.sources import ColumnType
 from include.config.time_zones import Ambiguous, Clock
 from include.data.columns.conversion import ARROW, convert, declared_type
 from include.data.columns.equal_values import equal_values
 from include.data.columns.pandas_frames import to_frame
+from include.data.columns.rectified_texts import Rectifier, rectifiers, rectify_texts
 from include.data.columns.text_parsing import BadTextError, parse, refusal
 from include.data.derived_columns import derived
 from include.errors import RatchetError, RequestError, nearest
@@ -73,11 +75,14 @@ class RequestSchema:
         What times without a zone mean.
     target : str or None
         The column that is predicted, which no row may bring.
+    rectify : Rectify
+        What the version's own declaration puts right of texts; rows come out of here as its training rows were.
     """
 
     columns: tuple[Column, ...]
     timezone: Clock
     target: str | None
+    rectify: Rectify = AS_READ
 
     def rows(self, values: Sequence[Any]) -> list[Row]:
         """Return JSON rows with every column of the schema, each value of its type.
@@ -159,7 +164,7 @@ class RequestSchema:
                 problems.append(_problem(None, column.name, self._expected(column.name), f"{found} ({refusal(error)})"))
         if problems:
             raise self._refused(problems)
-        return pa.Table.from_arrays(arrays, schema=self.arrow)
+        return rectify_texts(pa.Table.from_arrays(arrays, schema=self.arrow), self._rectifiers, "the request")[0]
 
     def _typed(self, values: pa.ChunkedArray, column: Column, *, texts: bool) -> Any:
         if not texts:
@@ -188,7 +193,12 @@ class RequestSchema:
             "timestamp": lambda value: _instant(value, zone, self.timezone.ambiguous),
             "date": _date,
         }
-        return [(column.name, own[column.type], column.required) for column in self.columns]
+        own_of = {name: partial(_rectified, function) for name, function in self._rectifiers.items()}
+        return [(column.name, own_of.get(column.name, own[column.type]), column.required) for column in self.columns]
+
+    @cached_property
+    def _rectifiers(self) -> dict[str, Rectifier]:
+        return {name: function for name, function in rectifiers(self.rectify).items() if name in self._types}
 
     def _expected(self, name: str) -> str:
         meanings = {column.name: column.meaning for column in self.columns}
@@ -229,6 +239,7 @@ def schema_of(predictor: Predictor, sample: pa.Table) -> RequestSchema:
         ),
         model.data.clock,
         model.data.target,
+        predictor.origin.declared.quality.rectify,
     )
 
 
@@ -259,6 +270,10 @@ def _string(value: Any) -> str:
     if not value.isascii():
         value.encode()  # half of a surrogate pair is no text
     return value
+
+
+def _rectified(function: Rectifier, value: Any) -> str:
+    return function(_string(value))
 
 
 def _integer(value: Any) -> int:

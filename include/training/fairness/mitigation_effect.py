@@ -72,7 +72,7 @@ def _measured(
     places, called = np.concatenate(at), np.concatenate(said)
     target, of = rows.target[places], groups[places]
     return {
-        recipe.metric: score_of(recipe.metric, target, np.concatenate(scores)),
+        recipe.metric: score_of(recipe.metric, target, np.concatenate(scores), costs=recipe.cost_matrix(rows.classes)),
         "demographic_parity_difference": float(demographic_parity_difference(target, called, sensitive_features=of)),
         "equalized_odds_difference": float(equalized_odds_difference(target, called, sensitive_features=of)),
     }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from include.training.metrics.costs import costs_of_rows
 from include.training.metrics.definitions import (
     CALIBRATION_BINS,
     DEFINITIONS,
@@ -91,7 +92,14 @@ def pinball(target: Array, score: Array, quantile: float) -> Array:
     return np.maximum(quantile * below, (quantile - 1) * below)
 
 
-def value_of(name: str, target: Array, score: Array, threshold: float | None, quantile: float = 0.5) -> float:
+def value_of(
+    name: str,
+    target: Array,
+    score: Array,
+    threshold: float | None,
+    quantile: float = 0.5,
+    costs: Array | None = None,
+) -> float:
     """Return a metric of all rows; NaN where it has no value.
 
     Parameters
@@ -105,7 +113,11 @@ def value_of(name: str, target: Array, score: Array, threshold: float | None, qu
         Score from which a row counts as positive, for two classes.
     quantile : float
         The quantile of the pinball loss.
+    costs : array of shape (n_classes, n_classes), optional
+        What classes cost, for the metric `cost`, which has no value without.
     """
+    if name == "cost":
+        return float("nan") if costs is None else float(costs_of_rows(costs, target, score, threshold).mean())
     if name == "pinball":
         return float(pinball(target, score, quantile).mean())
     metric = definition(name, classes_in(score))

@@ -15,12 +15,17 @@ Array = np.ndarray[Any, Any]
 DEFAULT_THRESHOLD = 0.5
 """The score from which a row counts as positive."""
 
-LABEL_METRICS = frozenset(name for name, metric in DEFINITIONS.items() if metric.labels)
+LABEL_METRICS = frozenset(name for name, metric in DEFINITIONS.items() if metric.labels or name == "cost")
 """Metrics of labels, which a threshold makes of scores."""
 
 
 def score_of(
-    metric: str, target: Array, score: Array, threshold: float = DEFAULT_THRESHOLD, quantile: float = 0.5
+    metric: str,
+    target: Array,
+    score: Array,
+    threshold: float = DEFAULT_THRESHOLD,
+    quantile: float = 0.5,
+    costs: Array | None = None,
 ) -> float | None:
     """Return a metric of scores, or None where it is undefined: by the definitions that evidence goes by.
 
@@ -37,8 +42,10 @@ def score_of(
         From which probability of two classes on a row counts as positive.
     quantile : float
         Of the pinball loss.
+    costs : array of shape (n_classes, n_classes), optional
+        What classes cost.
     """
-    value = value_of(metric, np.asarray(target, dtype=float), score, threshold, quantile)
+    value = value_of(metric, np.asarray(target, dtype=float), score, threshold, quantile, costs)
     return value if np.isfinite(value) else None
 
 

@@ -3,5 +3,5 @@
 Not here: what a row is and which rows a run may see (`include.config.sections.data`).
 """
 
-PUBLIC: tuple[str, ...] = ("joins", "lake", "sources")
+PUBLIC: tuple[str, ...] = ("joins", "lake", "rectify", "sources")
 """The modules that other rooms may import."""

@@ -12,8 +12,9 @@ from include.config.model import ModelConfig
 from include.config.sections.data import Data
 from include.data.frames import read_rows
 from include.data.ingestion import ingest as ingestion
-from include.data.ingestion.catalogue import Catalogue, Observation
+from include.data.ingestion.catalogue import Catalogue
 from include.data.ingestion.ingest import ingest
+from include.data.ingestion.readings import Observation
 from include.data.snapshots import Snapshot, coverage
 from include.data.stored_partitions import POSITION, SLOT
 from include.errors import DataError, NotEnoughRows, NotYetThere, ObjectCorrupt, SchemaChanged, SourceError

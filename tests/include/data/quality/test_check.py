@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pytest
 from include.config.model import ModelConfig
 from include.config.settings import ROOT
 from include.data.frames import read_rows
+from include.data.quality import expectations as gx
 from include.data.quality.check import check
 from include.data.quality.check_report import CheckReport, load_report
-from include.data.snapshots import Snapshot
+from include.data.snapshots import DUPLICATES, Snapshot
 from include.errors import ConfigError, QualityError
 from include.storage.content import get_content
 from include.storage.local import LocalStore
@@ -68,7 +70,7 @@ def test_a_critical_failure_stops_the_run_once_report_and_page_are_stored(local_
         run(local_store, model, parcels.rows(place=lambda rows: rows["place"].replace("west", "moon")))
     stored = load_report(local_store, "parcels", caught.value.report)
     assert stored["checks"][0]["status"] == "failed"
-    assert stored["checks"][0]["examples"] == ["moon"]
+    assert (stored["checks"][0]["unexpected"], stored["checks"][0]["judged"]) == (120, 359)
     assert "The run stops" in get_content(local_store, "parcels/checks", ".html", caught.value.page).decode()
 
 
@@ -253,18 +255,61 @@ def test_no_value_of_the_data_reaches_logs_errors_or_what_is_handed_on(
     assert "Jane" not in said
 
 
-def test_the_report_quotes_values_of_the_column_and_never_rows(local_store: LocalStore) -> None:
+def test_report_and_page_hold_counts_and_no_value_of_a_row(local_store: LocalStore) -> None:
     frame = parcels.rows(
         place=lambda rows: rows["place"].where(rows["id"] != 200, "moon"), id=lambda rows: rows["id"] + 987000
     )
     pair = {"expect_compound_columns_to_be_unique": {"column_list": ["place", "size"]}}
-    report = run(local_store, parcels.model_with(PLACES, pair), frame)
+    levels = {"expect_column_distinct_values_to_be_in_set": {"column": "place", "value_set": ["north"]}}
+    common = {"expect_column_most_common_value_to_be_in_set": {"column": "place", "value_set": ["pole"]}}
+    likely = {
+        "expect_column_kl_divergence_to_be_less_than": {
+            "column": "place",
+            "threshold": 0.1,
+            "partition_object": {"values": ["pole"], "weights": [1.0]},
+        }
+    }
+    report = run(local_store, parcels.model_with(PLACES, pair, levels, common, likely), frame)
     stored = local_store.get(f"parcels/checks/{report.report}.json").decode()
     page = get_content(local_store, "parcels/checks", ".html", report.page).decode()
-    assert "moon" in stored
-    assert "moon" in page
-    assert "987" not in stored.replace(report.snapshot, "")
-    assert load_report(local_store, "parcels", report.report)["checks"][1]["examples"] == []
+    assert "987" not in stored.replace(report.snapshot, "") and "moon" not in stored and "moon" not in page
+    checks = load_report(local_store, "parcels", report.report)["checks"]
+    assert checks[0]["unexpected"] == 1 and all(one["status"] == "failed" for one in [checks[0], *checks[2:4]])
+    assert checks[2]["unexpected"] == 3 and checks[3]["observed"].endswith((" value", " values"))
+    found = json.dumps([{key: value for key, value in one.items() if key != "arguments"} for one in checks[2:]])
+    assert not any(level in found for level in ("north", "south", "west"))
+
+
+def test_an_error_of_the_library_is_told_without_what_it_quotes_of_rows() -> None:
+    said = "could not convert string to float: 'Ada Lovelace' in column 'size'"
+    told = gx._without_values(said, {"column": "size"})
+    assert told == "could not convert string to float: … in column 'size'"
+
+
+def test_what_was_put_right_is_counted_on_report_page_and_log(
+    local_store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    model = parcels.model_with(PLACES)
+    snapshot = parcels.snapshot_of(local_store, parcels.rows(), model)
+    first, second, *rest = snapshot.partitions
+    counted = (
+        replace(first, rectified=(("place", 3),)),
+        replace(second, rectified=((DUPLICATES, 2), ("place", 1))),
+        *rest,
+    )
+    snapshot = replace(snapshot, partitions=counted)
+    snapshot.save(local_store)
+    report = check(local_store, model, Path("unused"), snapshot)
+    assert load_report(local_store, "parcels", report.report)["rectified"] == [
+        {"what": DUPLICATES, "count": 2},
+        {"what": "place", "count": 4},
+    ]
+    page = get_content(local_store, "parcels/checks", ".html", report.page).decode()
+    for said in ("2 rows that stood twice were dropped", "4 texts of place"):
+        assert said in page and said in caplog.text
+    untouched = run(local_store, parcels.model_with(PLACES), parcels.rows())
+    assert "rectified" not in load_report(local_store, "parcels", untouched.report)
 
 
 def test_great_expectations_leaves_nothing_on_disk_and_nothing_in_the_log(

@@ -20,8 +20,6 @@ def check(**facts: Any) -> dict[str, Any]:
         "missing": 0,
         "unexpected": 0,
         "observed": None,
-        "details": None,
-        "examples": [],
         "error": None,
         **facts,
     }
@@ -107,10 +105,11 @@ def test_values_from_the_data_are_text_and_never_markup() -> None:
     page = render(
         report(
             check(
-                status="failed", unexpected=1, examples=[hostile], arguments={"column": hostile, "value_set": [hostile]}
+                status="failed", unexpected=1, observed=hostile, arguments={"column": hostile, "value_set": [hostile]}
             ),
             check(status="error", error=hostile),
             stops=[hostile],
+            rectified=[{"what": hostile, "count": 2}],
             missing=[{"column": hostile, "missing": 2}],
             coverage=[{"slot": '"><script>', "train": 1, "holdout": 0, "set_aside": 0}],
         ),

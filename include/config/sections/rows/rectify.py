@@ -1,0 +1,57 @@
+"""What is put right of rows as they are read: spellings of texts, and rows that stand twice."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from include.config.section import Section
+
+
+class Spelling(Section):
+    """How texts of some columns are put right, in the order of these fields; each value by itself."""
+
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Text columns of the model's own source; of a join only those that it is joined on."""
+    look_alikes: bool = False
+    """One text for all that look like it: composed letters, no invisible marks, blanks joined and stripped."""
+    trim: bool = False
+    """Strip blanks at both ends."""
+    fold_case: bool = False
+    """Lower case, also of letters such as ß."""
+    levels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """What other spellings mean: `New York: [NY, N.Y.]`. They are compared after the steps above."""
+
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {level: (other,) if isinstance(other, str) else other for level, other in value.items()}
+
+    @model_validator(mode="after")
+    def _something(self) -> Spelling:
+        if not (self.look_alikes or self.trim or self.fold_case or self.levels):
+            raise ValueError("expected at least one of `look_alikes`, `trim`, `fold_case` and `levels`")
+        return self
+
+
+class Rectify(Section):
+    """What is put right of rows as they are read, and counted on the check report; nothing that is not declared here."""
+
+    texts: tuple[Spelling, ...] = ()
+    """Each names columns and what is done with their texts."""
+    drop_duplicates: bool = False
+    """Keep one of rows that are equal in every column, after their texts are put right. Rows with one id and other values still stop the run."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Rectify:
+        names = [name for one in self.texts for name in one.columns]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"expected each column in one entry, found `{twice[0]}` in two")
+        return self
+
+
+AS_READ = Rectify()
+"""Nothing is put right."""

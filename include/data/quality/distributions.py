@@ -1,0 +1,130 @@
+"""How the values of each column are distributed: in training window and holdout, and partition by partition; counts and quantiles only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from include.data.stored_partitions import SLOT
+
+Array = NDArray[Any]
+FEWEST_ROWS = 50
+"""Of fewer rows no quantile is kept, and a level with fewer is not named."""
+MOST_COLUMNS, MOST_LEVELS = 60, 12
+_COUNTED = 10_000
+"""Levels of a column that are counted; one with more is an id or prose, and left out."""
+_BINS, _POINTS = 20, 200
+_MIDDLES = (np.arange(_POINTS) + 0.5) / _POINTS
+_QUANTILES = (0.05, 0.5, 0.95)
+
+Points = tuple[str, int, Array]
+"""A partition, how many of its rows have a value, and quantiles that stand for these."""
+
+
+class Distributions:
+    """Distributions of columns, from rows that come in parts of whole partitions.
+
+    Parameters
+    ----------
+    columns : iterable of str
+        The columns; those that the rows lack are passed over, and no more than `MOST_COLUMNS` are looked at.
+    """
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self._columns = list(dict.fromkeys(columns))[:MOST_COLUMNS]
+        self._points: dict[str, tuple[list[Points], list[Points]]] = {}
+        self._periods: dict[str, list[dict[str, Any]]] = {}
+        self._levels: dict[str, tuple[Counter[str], Counter[str]]] = {}
+        self._left: set[str] = set()
+
+    def add(self, frame: pd.DataFrame, train: Array) -> None:
+        """Count rows; ``train`` tells which of them lie in the training window."""
+        for name in self._columns:
+            if name not in frame or name in self._left:
+                continue
+            values = frame[name]
+            if pd.api.types.is_datetime64_any_dtype(values.dtype):
+                self._left.add(name)
+            elif pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
+                self._add_numbers(name, values.to_numpy(dtype=float, na_value=np.nan), frame[SLOT], train)
+            else:
+                self._add_levels(name, values, train)
+
+    def _add_numbers(self, name: str, values: Array, slots: pd.Series[Any], train: Array) -> None:
+        there, codes = np.isfinite(values), slots.cat.codes.to_numpy()
+        for code, slot in enumerate(slots.cat.categories):
+            mine = there & (codes == code)
+            for number, window in enumerate((train, ~train)):
+                if len(own := values[mine & window]):
+                    # So many quantiles stand for a partition's rows, whatever it was read together with.
+                    points = np.sort(own) if len(own) <= _POINTS else np.quantile(own, _MIDDLES)
+                    self._points.setdefault(name, ([], []))[number].append((str(slot), len(own), points))
+            if len(own := values[mine]) >= FEWEST_ROWS:
+                low, middle, high = np.quantile(own, _QUANTILES).tolist()
+                period = {"slot": str(slot), "low": low, "middle": middle, "high": high}
+                self._periods.setdefault(name, []).append(period)
+
+    def _add_levels(self, name: str, values: pd.Series[Any], train: Array) -> None:
+        counts = self._levels.setdefault(name, (Counter(), Counter()))
+        for counter, window in zip(counts, (train, ~train), strict=True):
+            found = values[window].dropna().astype(str).value_counts()
+            counter.update({str(level): int(count) for level, count in found.items() if count})
+        if len(counts[0] | counts[1]) > _COUNTED:
+            self._left.add(name)
+            del self._levels[name]
+
+    def found(self) -> list[dict[str, Any]]:
+        """Return the distributions as plain JSON, in the order of the columns."""
+        return [found for name in self._columns if (found := self._of(name)) is not None]
+
+    def _of(self, name: str) -> dict[str, Any] | None:
+        if name in self._points:
+            return self._of_numbers(name)
+        if name not in self._levels:
+            return None
+        train, holdout = self._levels[name]
+        both = train + holdout
+        common = [level for level, count in both.most_common(MOST_LEVELS) if count >= FEWEST_ROWS]
+        return {
+            "column": name,
+            "levels": [{"level": one, "train": train[one], "holdout": holdout[one]} for one in sorted(common)],
+            "others": {
+                "levels": len(both) - len(common),
+                "train": train.total() - sum(train[one] for one in common),
+                "holdout": holdout.total() - sum(holdout[one] for one in common),
+            },
+        }
+
+    def _of_numbers(self, name: str) -> dict[str, Any] | None:
+        parts = [sorted(one, key=lambda found: found[0]) for one in self._points[name]]
+        values = [np.concatenate([points for *_, points in one] or [np.array([])]) for one in parts]
+        weights = [np.concatenate([np.full(len(p), n / len(p)) for _, n, p in one] or [np.array([])]) for one in parts]
+        every, weight = np.concatenate(values), np.concatenate(weights)
+        if weight.sum() < FEWEST_ROWS:
+            return None
+        order = np.argsort(every, kind="stable")
+        reached = np.cumsum(weight[order]) / weight.sum()
+        low, high = (every[order][np.searchsorted(reached, share)] for share in (0.01, 0.99))
+        edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+        shares = [_shares(edges, *pair) for pair in zip(values, weights, strict=True)]
+        periods = sorted(self._periods.get(name, ()), key=lambda one: one["slot"])
+        return {
+            "column": name,
+            "edges": edges.tolist(),
+            "train": shares[0],
+            "holdout": shares[1],
+            "periods": periods,
+        }
+
+
+def _shares(edges: Array, values: Array, weights: Array) -> list[float]:
+    """Return the share of rows in each bin, the first and the last of them open."""
+    place = np.searchsorted(edges, values, side="right")
+    place = np.where(values == edges[-1], _BINS, place)
+    counts = np.bincount(place, weights, minlength=_BINS + 2)
+    return [round(share, 6) for share in (counts / (counts.sum() or 1)).tolist()]

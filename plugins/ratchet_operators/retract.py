@@ -1,0 +1,49 @@
+"""Take a reading of a partition back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ratchet_operators.notify import News
+from ratchet_operators.operator import RatchetOperator, now
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class Retract(RatchetOperator):
+    """Take back the reading that the form names, or let it count again; say which versions were trained on it."""
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Return what was taken back, what is in force since, and how many versions were trained on it."""
+        from include.data.ingestion.retract import retract
+        from include.registry.ledger import Ledger
+        from include.registry.trained_on import trained_on
+
+        store, params, actor = self.open_store(), context["params"], self.actor(context)
+        done = retract(
+            store,
+            self.config,
+            self.folder,
+            params["partition"].strip(),
+            params["reading"],
+            params["reason"],
+            actor=actor,
+            at=now(context),
+            restore=bool(params["restore"]),
+        )
+        versions = trained_on(Ledger(store, self.config.name), [done.reading.key])
+        told = done.told(versions)
+        for line in told.splitlines():
+            self.log.info(line)
+        by = f" by {who}" if (who := actor.get("user")) else ""
+        self.news = News("alarm", f"{told.splitlines()[0].rstrip('.')}{by}: {params['reason']}.")
+        return {
+            "config": self.identity,
+            "partition": done.now.slot,
+            "reading": done.reading.found.content,
+            "restored": done.restored,
+            "in_force": done.now.content,
+            "rows": done.now.rows,
+            "versions": len(versions),
+        }
