@@ -78,9 +78,12 @@ def _csv(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Table]:
                 ),
             )
             rows = 0
-            for batch in reader:
-                yield typed(batch, source.columns, timezone, file.name, rows)
-                rows += batch.num_rows
+            with (
+                reader
+            ):  # or it is freed whenever its last name goes, and waits for its own threads at the end of a process
+                for batch in reader:
+                    yield typed(batch, source.columns, timezone, file.name, rows)
+                    rows += batch.num_rows
         except pa.ArrowInvalid as error:
             if "Empty CSV file" in str(
                 error
@@ -269,13 +272,14 @@ def _json_lines(file: File, source: FilesSource, timezone: str) -> Iterator[pa.T
                 read_options=pa_json.ReadOptions(block_size=_BLOCK),
                 parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
             )
-            for batch in reader:
-                batch.validate(full=True)  # or bytes that are no text would be kept as one
-                for name in (name for name, column in source.columns.items() if column.type == "string"):
-                    if pc.any(pc.match_substring(batch.column(name), "\0")).as_py():
-                        raise SourceError(f"A text of column `{name}` holds a NUL character.", where=file.name)
-                yield typed(batch, source.columns, timezone, file.name, rows)
-                rows += batch.num_rows
+            with reader:
+                for batch in reader:
+                    batch.validate(full=True)  # or bytes that are no text would be kept as one
+                    for name in (name for name, column in source.columns.items() if column.type == "string"):
+                        if pc.any(pc.match_substring(batch.column(name), "\0")).as_py():
+                            raise SourceError(f"A text of column `{name}` holds a NUL character.", where=file.name)
+                    yield typed(batch, source.columns, timezone, file.name, rows)
+                    rows += batch.num_rows
         except pa.ArrowInvalid as error:
             if "UTF8" in str(error):
                 raise _no_utf8(file.name) from error
