@@ -571,6 +571,7 @@ def _tables() -> dict[str, dict[str, Callable[[], bytes]]]:
         "a flipped byte": lambda: footer(flip),
         "cut short": lambda: good[: len(good) // 2],
         "a footer of rubbish": lambda: b"PAR1" + b"\xff" * 5000 + (5000).to_bytes(4, "little") + b"PAR1",
+        "a column whose name is no text": lambda: good.replace(b"weight", b"\xa9eight"),
         "other columns": lambda: _parquet(pa.table({"evil": [1]})),
         "a type that nobody declared": lambda: _parquet(ROWS.set_column(3, "count", pa.array([["a"], [], None]))),
         "a text that is none": lambda: _parquet(ROWS.set_column(0, "id", _no_text())),

@@ -98,7 +98,7 @@ def _parquet(file: File) -> Iterator[pq.ParquetFile]:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
                 yield parquet
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise SourceError(
                 "The file can't be read as Parquet.", expected="a whole Parquet file", where=file.name
             ) from error

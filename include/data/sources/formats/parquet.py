@@ -40,7 +40,7 @@ def read_parquet(file: File, source: FilesSource, timezone: str) -> Iterator[pa.
                     table.validate(full=True)  # the format promises texts in UTF-8 and checks none
                     yield typed(table, source.columns, timezone, file.name, rows) if source.columns else _table(table)
                     rows += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             with path.open("rb") as raw:
                 kind = file_signature(raw.read(4096))
             raise SourceError(
