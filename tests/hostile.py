@@ -445,13 +445,13 @@ def _boosters() -> dict[str, Callable[[], bytes]]:
 
 
 def _lightgbm() -> Any:
-    from include.training.estimators.lightgbm_trees import LightGBMRegressor
+    from include.training.estimators.boosting.lightgbm_trees import LightGBMRegressor
 
     return LightGBMRegressor(n_estimators=2, num_leaves=3, categorical_features=[2], random_state=0)
 
 
 def _xgboost() -> Any:
-    from include.training.estimators.xgboost_trees import XGBoostRegressor
+    from include.training.estimators.boosting.xgboost_trees import XGBoostRegressor
 
     return XGBoostRegressor(n_estimators=2, max_depth=3, categorical_features=[2], max_cat_to_onehot=1, random_state=0)
 
