@@ -254,6 +254,7 @@ EXPECTATIONS: frozenset[str] = ROW_EXPECTATIONS | frozenset(
 TASKS: frozenset[str] = frozenset(
     {
         "approve",
+        "audit",
         "check",
         "decide",
         "deliver",
@@ -261,13 +262,17 @@ TASKS: frozenset[str] = frozenset(
         "gate",
         "ingest",
         "mirror",
+        "monitor",
         "keep_champion",
         "promote",
         "reconsider",
         "reproduce",
+        "retract",
         "score",
         "select",
+        "send",
         "settle",
+        "tidy",
         "train",
         "withdraw",
     }

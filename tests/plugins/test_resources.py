@@ -25,7 +25,7 @@ resources:
     train: {queue: large, pool_slots: 2, priority: 7, pod: {cpu: 4, memory: 16Gi, node_selector: {disk: fast}, tolerations: [{key: batch, operator: Exists, effect: NoSchedule}]}}
 """
 
-DELIVERED = "score: {deliver: [{kind: files, path: file:///tmp/scores}]}\n"
+EVERYTHING = "score: {deliver: [{kind: files, path: file:///tmp/scores}]}\nretention: {scores: 13mo}\n"
 
 SCRIPT = """
 import json, logging, os
@@ -56,12 +56,17 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     path = folder / "flight_delay" / "model.yaml"
     path.write_text(path.read_text() + DECLARED)
     path = folder / "plain" / "model.yaml"
-    path.write_text(path.read_text().replace("name: flight_delay", "name: plain") + DELIVERED)
+    path.write_text(
+        path.read_text()
+        .replace("name: flight_delay", "name: plain")
+        .replace("schedule: {", "schedule: {monitor: '@daily', audit: '@daily', ")
+        + EVERYTHING
+    )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "RATCHET"))}
     environment = {
         **kept, "PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(folder), "RATCHET_MODELS": str(folder),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"), "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "RATCHET_MLFLOW": "http://127.0.0.1:9", "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",
+        "RATCHET_MLFLOW": "http://127.0.0.1:9", "RATCHET_STAGES": f"staging={folder.as_uri()}/staging", "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",
     }  # fmt: skip
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=300)
     answers = [line.removeprefix("ANSWER") for line in done.stdout.splitlines() if line.startswith("ANSWER")]
