@@ -14,6 +14,7 @@ from chain_run import declare, month, objects, parcels, run_chain
 from spark_server import spark_server
 
 from include.config.sections.data import Data
+from include.data.sources.lake import spark
 from include.data.sources.registry import read
 from include.errors import ConfigError, SchemaChanged, SourceError, StoreUnavailable
 from include.registry.ledger import Ledger
@@ -151,6 +152,7 @@ def test_a_model_on_spark_is_trained_and_reproduced_as_one_on_a_file(server: Ope
 
 
 def test_a_server_that_does_not_answer_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark, "_TRIES", 2)
     with pytest.raises(StoreUnavailable, match="UNAVAILABLE"):
         rows_of(data_of({"table": "orders"}), "2024-03", opened=Opened("sc://127.0.0.1:9"))
     monkeypatch.setitem(__import__("sys").modules, "pyspark.sql.connect.session", None)
