@@ -243,7 +243,7 @@ def test_a_models_dags_are_one_click_away_and_stand_together(page_of, start):
     assert [
         page.get_by_text(re.compile(rf"^{LONG}: ")).count(),
         page.get_by_text(re.compile("^flight_delay: ")).count(),
-    ] == [0, 5]
+    ] == [0, 6]
 
 
 def test_what_airflow_refuses_is_said_and_nothing_is_lost(page_of):
