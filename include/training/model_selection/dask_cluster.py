@@ -1,4 +1,4 @@
-"""Run a search's trials on a Dask cluster, through joblib's backend for Dask."""
+"""Run a search's trials on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Cluster:
 
     def map(self, function: Callable[..., T], each: list[Any], *shared: Any) -> list[T]:
         """Return ``function(one, *shared)`` of each one, in their order; what is shared is sent to a worker once."""
-        from joblib import Parallel, delayed, parallel_config
-
-        sent = [one for one in shared if not isinstance(one, int | float | str)]
-        with parallel_config(backend="dask", client=self._client, scatter=sent, n_jobs=-1):
-            return list(Parallel()(delayed(function)(one, *shared) for one in each))
+        # Under keys of their own: under those of their content, what a search before this one is letting go would be taken for them.
+        sent = [self._client.scatter(one, hash=False) for one in shared]
+        futures = [self._client.submit(function, one, *sent, pure=False) for one in each]
+        answers: list[T] = self._client.gather(futures)
+        return answers
 
 
 @contextmanager
