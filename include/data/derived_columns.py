@@ -72,7 +72,7 @@ def derived(
         )
     if check:
         _check_row_by_row(seen, result, derive, where)
-    return pd.concat([result, hidden], axis=1)
+    return pd.concat([result, hidden], axis=1) if len(hidden.columns) else result
 
 
 def _check_row_by_row(seen: pd.DataFrame, result: pd.DataFrame, derive: Callable[..., Any], where: str) -> None:

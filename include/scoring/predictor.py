@@ -62,14 +62,18 @@ class Predictions:
 
     @property
     def label(self) -> pa.Array | None:
-        """The class of each row: that which the threshold gives, or the likeliest. None where there are no classes."""
+        """The class of each row; None where there are no classes."""
+        places = self.class_places
+        return None if places is None else pa.array(self.fit.classes).take(pa.array(places))
+
+    @property
+    def class_places(self) -> Array | None:
+        """The place of each row's class in ``fit.classes``: that which the threshold gives, or the likeliest."""
         if self.fit.classes is None:
             return None
         if self.score.ndim == 2:
-            return pa.array(self.fit.classes).take(pa.array(self.score.argmax(axis=1)))
-        if self.fit.threshold is None:
-            return None
-        return pa.array(self.fit.classes).take(pa.array((self.score >= self.fit.threshold).astype(np.int8)))
+            return np.asarray(self.score.argmax(axis=1))
+        return None if self.fit.threshold is None else np.asarray(self.score >= self.fit.threshold, dtype=np.int8)
 
     @property
     def out_of_domain(self) -> Mask:

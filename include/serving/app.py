@@ -53,22 +53,23 @@ class Server:
     def app(self, access: Access) -> Guard:
         """Return the application, with its guard around it."""
         routes = [
+            # Routes are tried one after the other: first those that are asked all the time.
+            Route("/models/{model}/predict", self.predict, methods=["POST"]),
+            Route("/v2/models/{model}/infer", self.infer, methods=["POST"]),
+            *(Route(path, self.invocations, methods=["POST"]) for path in self.platform.predict),
             Route(LIVE, self.alive),
             Route("/v2/health/ready", self.ready),
             Route("/v2", self.server),
             Route("/v2/models/{model}", self.metadata),
             Route("/v2/models/{model}/ready", self.model_ready),
-            Route("/v2/models/{model}/infer", self.infer, methods=["POST"]),
             Route("/v2/models/{model}/versions/{version}", self.metadata),
             Route("/v2/models/{model}/versions/{version}/ready", self.model_ready),
             Route("/v2/models/{model}/versions/{version}/infer", self.infer, methods=["POST"]),
             Route("/models", self.models),
-            Route("/models/{model}/predict", self.predict, methods=["POST"]),
             Route("/openapi.json", self.openapi),
             Route("/docs", self.docs),
             Route("/metrics", self.metrics),
             *(Route(path, self.ready) for path in self.platform.health),
-            *(Route(path, self.invocations, methods=["POST"]) for path in self.platform.predict),
         ]
         # Without Starlette around it: the guard answers errors, and who forgot a slash is told so and not sent elsewhere.
         router = Router(routes, redirect_slashes=False, default=_no_route, lifespan=self._lifespan)

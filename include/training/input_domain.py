@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from include.config.sections.features import Features
 from include.training.preprocessing.category_encoder import factorize_texts
-from include.training.preprocessing.float_converter import FloatConverter
+from include.training.preprocessing.float_converter import to_floats
 
 Mask = NDArray[np.bool_]
 
@@ -33,6 +34,11 @@ class SeenCategories:
 
     levels: tuple[str, ...]
     missing: float
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The levels, to look one up in."""
+        return frozenset(self.levels)
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class InputDomain:
         """
         found: dict[str, Mask] = {}
         for name, range_ in self.numeric.items():
-            values = _numbers(inputs[name])
+            values = to_floats(inputs[name])
             gaps = np.isnan(values)
             if range_.low is None or range_.high is None:
                 found[name] = ~gaps
@@ -65,7 +71,7 @@ class InputDomain:
         for name, seen in self.categorical.items():
             rows, texts = factorize_texts(inputs[name])
             # A missing value has the number -1, which is the table's last place.
-            strange = np.append(~np.isin(texts, seen.levels), seen.missing == 0)
+            strange = np.array([*(text not in seen.known for text in texts.tolist()), seen.missing == 0])
             found[name] = strange[rows]
         return found
 
@@ -85,7 +91,7 @@ class InputDomain:
 def fit_input_domain(features: Features, inputs: pd.DataFrame) -> InputDomain:
     """Return the domain of training rows."""
     return InputDomain(
-        {name: _range(_numbers(inputs[name])) for group in features.numeric for name in group.columns},
+        {name: _range(to_floats(inputs[name])) for group in features.numeric for name in group.columns},
         {name: _levels(inputs[name]) for group in features.categorical for name in group.columns},
     )
 
@@ -100,8 +106,3 @@ def _levels(column: pd.Series[Any]) -> SeenCategories:
     rows, texts = factorize_texts(column)
     seen = np.unique(rows[rows >= 0])
     return SeenCategories(tuple(sorted({str(text) for text in texts[seen]})), int((rows < 0).sum()) / max(len(rows), 1))
-
-
-def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
-    numbers: NDArray[np.float64] = FloatConverter().transform(column.to_frame())[:, 0]
-    return numbers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,14 +53,14 @@ def estimator_of(estimator: Any, classes: int) -> Vector:
 
 @dataclass(frozen=True)
 class _Trees:
-    """Trees in one table of nodes; a leaf leads to itself. A row goes left where ``x[feature] <= threshold``."""
+    """Trees in one table of nodes; a leaf leads to itself."""
 
     feature: Array
-    threshold: Array
+    number: Array
+    """Of an inner node the threshold: a row goes left where ``x[feature]`` is at most that. Of a leaf its value."""
     missing_left: Array
     left: Array
     right: Array
-    value: Array
     roots: Array
     depth: int
     categorical: Array
@@ -70,7 +71,7 @@ class _Trees:
     def leaves(self, x: Array) -> Array:
         """Return the leaf of one row in each tree."""
         if len(self.feature) <= _ALL_AT_ONCE:
-            onward = self._onward(slice(None), x)
+            onward = self._onward_everywhere(x)
             here = self.roots
             for _ in range(self.depth):
                 here = onward[here]
@@ -80,19 +81,37 @@ class _Trees:
             here = self._onward(here, x)
         return here
 
-    def _onward(self, nodes: Any, x: Array) -> Array:
-        values = x[self.feature[nodes]]
-        left = (values <= self.threshold[nodes]) | (np.isnan(values) & self.missing_left[nodes])
+    def _onward(self, nodes: Array, x: Array) -> Array:
         if len(self.categorical):
-            if not isinstance(nodes, slice):
-                raise NotCompiled("a large model with levels")
-            levels = x[self.feature[self.categorical]]
-            last = self.goes_left.shape[1] - 1
-            known = (levels >= 0) & (levels < last)
-            places = np.where(known, np.nan_to_num(levels, nan=-1.0), last).astype(np.int64)
-            left[self.categorical] = self.goes_left[np.arange(len(levels)), places]
+            raise NotCompiled("a large model with levels")
+        values = x[self.feature[nodes]]
+        left = (values <= self.number[nodes]) | (np.isnan(values) & self.missing_left[nodes])
         onward: Array = np.where(left, self.left[nodes], self.right[nodes])
         return onward
+
+    def _onward_everywhere(self, x: Array) -> Array:
+        left = x.take(self.feature) <= self.number
+        missing = np.isnan(x)
+        if missing.any():
+            left |= missing.take(self.feature) & self.missing_left
+        if len(self.categorical):
+            width = self.goes_left.shape[1]
+            known = (x >= 0) & (x < width - 1)
+            places = np.where(known, x, width - 1).astype(np.int64).take(self.levels_of)
+            places += self.offsets
+            left[self.categorical] = self.goes_left.ravel().take(places)
+        onward: Array = np.where(left, self.left, self.right)
+        return onward
+
+    @cached_property
+    def levels_of(self) -> Array:
+        """Which feature each of the nodes that ask for levels reads."""
+        return np.asarray(self.feature[self.categorical])
+
+    @cached_property
+    def offsets(self) -> Array:
+        """Where the row of each of these nodes begins in `goes_left`, read as one line."""
+        return np.asarray(np.arange(len(self.categorical)) * self.goes_left.shape[1])
 
 
 def _boosted(estimator: Any) -> Vector:
@@ -124,7 +143,9 @@ def _boosted(estimator: Any) -> Vector:
     own = np.arange(start, dtype=np.int32)
     trees = _Trees(
         feature=np.concatenate([nodes["feature_idx"] for nodes, _ in tables]).astype(np.int32),
-        threshold=np.concatenate([nodes["num_threshold"] for nodes, _ in tables]),
+        number=np.concatenate(
+            [np.where(nodes["is_leaf"] != 0, nodes["value"], nodes["num_threshold"]) for nodes, _ in tables]
+        ),
         missing_left=np.concatenate([nodes["missing_go_to_left"] != 0 for nodes, _ in tables]),
         left=np.where(
             leaf, own, np.concatenate([nodes["left"].astype(np.int32) + np.int32(at) for nodes, at in tables])
@@ -132,7 +153,6 @@ def _boosted(estimator: Any) -> Vector:
         right=np.where(
             leaf, own, np.concatenate([nodes["right"].astype(np.int32) + np.int32(at) for nodes, at in tables])
         ),
-        value=np.concatenate([nodes["value"] for nodes, _ in tables]),
         roots=np.array(roots),
         depth=max(int(nodes["depth"].max()) for nodes, _ in tables),
         categorical=np.array(categorical, dtype=np.int64),
@@ -142,7 +162,7 @@ def _boosted(estimator: Any) -> Vector:
     reorder = _level_order(estimator)
 
     def raw(x: Array) -> Array:
-        values = trees.value[trees.leaves(reorder(x))]
+        values = trees.number[trees.leaves(reorder(x))]
         # One after the other, as scikit-learn adds them: the same bits.
         return np.add.accumulate(np.concatenate([baseline, values]))[-1:]
 
@@ -184,11 +204,10 @@ def _forest(estimator: Any, classes: int) -> Vector:
     value = counts[:, 1] / counts.sum(axis=1) if classes else counts[:, 0]
     trees = _Trees(
         feature=np.maximum(every(tree.feature for tree in fitted), 0).astype(np.int32),
-        threshold=every(tree.threshold for tree in fitted),
+        number=np.where(leaf, value, every(tree.threshold for tree in fitted)),
         missing_left=every(tree.missing_go_to_left != 0 for tree in fitted),
         left=np.where(leaf, own, every(t.children_left + at for t, at in zip(fitted, starts, strict=True))),
         right=np.where(leaf, own, every(t.children_right + at for t, at in zip(fitted, starts, strict=True))),
-        value=value,
         roots=starts,
         depth=max(tree.max_depth for tree in fitted),
         categorical=np.array([], dtype=np.int64),
@@ -197,7 +216,7 @@ def _forest(estimator: Any, classes: int) -> Vector:
 
     def mean(x: Array) -> Array:
         # float32, then float64 for the comparison with thresholds.
-        values: Array = trees.value[trees.leaves(x.astype(np.float32).astype(np.float64))]
+        values: Array = trees.number[trees.leaves(x.astype(np.float32).astype(np.float64))]
         return np.asarray(values.mean(keepdims=True))
 
     return mean

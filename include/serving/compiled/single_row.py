@@ -22,6 +22,9 @@ from include.serving.compiled.preprocessing import array_step, number_of, prepar
 from include.serving.protocol.row_schema import Row
 from include.training.fit_record import FitRecord
 
+_CHUNK = 500
+"""How many rows are held at a time while a compiled form is verified: what ten thousand leave behind is more than a model."""
+
 
 @dataclass(frozen=True)
 class SinglePrediction:
@@ -100,6 +103,10 @@ class SingleRow:
         rows : pyarrow.Table
             Raw rows with the columns of the predictor's schema.
         """
+        for start in range(0, rows.num_rows, _CHUNK):
+            self._verify(predictor, rows.slice(start, _CHUNK))
+
+    def _verify(self, predictor: Predictor, rows: pa.Table) -> None:
         expected = predictor.predict(predictor.inputs(rows))
         outside = list(expected.outside.items())
         for number, row in enumerate(rows.to_pylist()):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from include.errors import RequestError
 from include.scoring.predictor import Predictions, Predictor
-from include.scoring.scores import OUTSIDE, answers_of
+from include.scoring.scores import LABEL, LOWER, OUTSIDE, PREDICTION, UPPER, answers_of
 from include.serving.protocol.parquet_body import read_parquet_body, too_many
 from include.serving.protocol.row_schema import RequestSchema
 
@@ -46,7 +46,7 @@ def read_json(body: bytes, *, nan: bool = False) -> Any:
         Whether NaN is taken, which is no JSON and what some clients write.
     """
     try:
-        return json.loads(body, object_pairs_hook=_once, parse_constant=_nan if nan else _no_constant)
+        return (_WITH_NAN if nan else _STRICT).decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except RecursionError:
         raise RequestError("The body is nested too deeply.", status=400) from None
     except ValueError as error:
@@ -71,6 +71,11 @@ def _no_constant(name: str) -> NoReturn:
 
 def _nan(name: str) -> float:
     return math.nan if name == "NaN" else _no_constant(name)
+
+
+# Made once: `json.loads` and `json.dumps` make one a call where they are told more than nothing.
+_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+_WITH_NAN = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_nan)
 
 
 def rows_in(value: Any) -> list[Any]:
@@ -190,12 +195,28 @@ def write_table(table: pa.Table, kind: str) -> bytes:
 
 
 def answer_rows(predictions: Predictions) -> list[dict[str, Any]]:
-    """Return predictions as JSON objects, with the columns that put a row outside the domain."""
-    table: list[dict[str, Any]] = answer_table(predictions).to_pylist()
+    """Return the rows of `answer_table` as JSON objects, with the columns that put a row outside the domain.
+
+    They are made of lists: for one row a table takes longer than the prediction.
+    """
+    fit, prediction, places = predictions.fit, predictions.prediction, predictions.class_places
+    columns: dict[str, list[Any]] = {PREDICTION: prediction.tolist()}
+    if places is not None and fit.classes is not None:
+        columns[LABEL] = [fit.classes[place] for place in places.tolist()]
+    if fit.interval is not None:
+        columns |= {
+            name: (prediction + offset).tolist()
+            for name, offset in zip((LOWER, UPPER), fit.interval.offsets, strict=True)
+        }
+    columns[OUTSIDE] = predictions.out_of_domain.tolist()
+    if predictions.score.ndim == 2:
+        for place, name in enumerate(fit.classes or ()):
+            columns[f"probability_{name}"] = predictions.score[:, place].tolist()
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     for name, mask in predictions.outside.items():
-        for place in np.flatnonzero(mask):
-            table[place].setdefault("outside", []).append(name)
-    return table
+        for at in np.flatnonzero(mask):
+            rows[at].setdefault("outside", []).append(name)
+    return rows
 
 
 def accepted(header: str, asked: str) -> str:
@@ -210,10 +231,13 @@ def accepted(header: str, asked: str) -> str:
 
 def dump(value: Any) -> bytes:
     """Return JSON that `json.loads` reads back exactly."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     raise TypeError(type(value).__name__)
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=_plain)

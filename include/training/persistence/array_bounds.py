@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.svm._base import BaseLibSVM
 from sklearn.tree._tree import Tree
@@ -77,6 +78,8 @@ def _check_predictor(predictor: Any, columns: int) -> None:
     sets = nodes["bitset_idx"][inner & (nodes["is_categorical"] != 0)].astype(np.int64)
     if len(sets) and sets.max() >= min(len(predictor.raw_left_cat_bitsets), len(predictor.binned_left_cat_bitsets)):
         raise _refused()
+    # Each array that is read brings a description of its own, of two kilobytes; all trees share one.
+    predictor.nodes = nodes.view(PREDICTOR_RECORD_DTYPE)
 
 
 def _check(left: Any, right: Any, feature: Any, inner: Any, columns: int) -> None:

@@ -11,6 +11,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def to_floats(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    """Return a column (integers, floats, booleans, nullable or Arrow) as float64; missing and infinite become NaN.
+
+    Parameters
+    ----------
+    column : pandas.Series of shape (n_rows,)
+
+    Returns
+    -------
+    array of shape (n_rows,)
+        It may share the column's memory.
+    """
+    values: np.ndarray[Any, Any] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    infinite = np.isinf(values)
+    return np.where(infinite, np.nan, values) if infinite.any() else values
+
+
 class FloatConverter(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Turn columns (integers, floats, booleans, nullable or Arrow) into float64; missing and infinite become NaN."""
 
@@ -24,6 +41,5 @@ class FloatConverter(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         """Return an array of shape (n_rows, n_columns)."""
         matrix = np.empty(X.shape, dtype=np.float64, order="F")  # as pandas hands out its columns
         for position, name in enumerate(X.columns):
-            matrix[:, position] = X[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        matrix[np.isinf(matrix)] = np.nan
+            matrix[:, position] = to_floats(X[name])
         return matrix

@@ -20,12 +20,14 @@ from include.config.yaml_text import read_yaml
 from include.data.columns.conversion import ARROW
 from include.registry.ledger import Ledger
 from include.scoring.attributions import NotAttributable, attribute
-from include.scoring.predictor import Predictor, open_predictor
+from include.scoring.predictor import Predictions, Predictor, open_predictor
 from include.serving.compiled.not_compiled import NotCompiled
 from include.serving.compiled.single_row import SingleRow, joined, strange_rows
+from include.serving.protocol.bodies import answer_rows, answer_table
 from include.storage.local import LocalStore
 from include.training.declared_recipes import recipe_of
 from include.training.fit_pipeline import fit_model
+from include.training.fit_record import PredictionInterval
 from include.training.input_domain import fit_input_domain
 from include.training.training_rows import training_rows
 
@@ -168,3 +170,26 @@ def test_what_has_no_contributions_that_add_up_is_refused(fits: Fits, estimator:
     predictor = fits(estimator, numeric)
     with pytest.raises(NotAttributable):
         attribute(predictor, predictor.inputs(fits.asked()))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_json_answers_are_the_rows_of_the_table_of_answers(fits: Fits, estimator: str) -> None:
+    predictor = fits(estimator, "plain", "native" if estimator == "hist_gradient_boosting" else "one_hot")
+    predictions = predictor.predict(predictor.inputs(fits.asked()))
+    assert predictions.out_of_domain.any()
+    for one in (predictions, replace(predictions, fit=replace(predictor.fit, threshold=None))):
+        answers = answer_rows(one)
+        outside = [answer.pop("outside", []) for answer in answers]
+        assert answers == answer_table(one).to_pylist()
+        assert outside == [[name for name, mask in one.outside.items() if mask[place]] for place in range(len(answers))]
+
+
+def test_json_answers_of_many_classes_and_of_intervals(fits: Fits) -> None:
+    fit = fits("logistic_regression", "plain").fit
+    score = np.array([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]])
+    many = Predictions(replace(fit, classes=["a", "b", "c"], threshold=None), score, {})
+    number = replace(
+        fit, task="regression", classes=None, threshold=None, interval=PredictionInterval(0.9, -1.5, 2.0, 100)
+    )
+    for one in (many, Predictions(number, np.array([1.25, -3.0]), {})):
+        assert answer_rows(one) == answer_table(one).to_pylist()
