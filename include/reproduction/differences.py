@@ -13,7 +13,7 @@ from include.config.model import ModelConfig
 from include.config.sections.rows.sources import PythonSource
 from include.data.snapshots import Snapshot
 from include.data.sources.registry import source_digest
-from include.errors import ObjectMissing, RatchetError
+from include.errors import ObjectMissing, RatchetError, StoreUnavailable
 from include.registry.versions import Version
 from include.reproduction.report import Kind, ReproductionDifference
 from include.storage.content import get_content
@@ -108,6 +108,8 @@ def of_records(
             yield ReproductionDifference(Kind.RECORD, name, _short(recorded), _short(other), bears=True)
     try:
         get_content(store, f"{fit.model}/models", ".skops", version.model_file)
+    except StoreUnavailable:
+        raise  # it says nothing of the record
     except ObjectMissing:
         yield ReproductionDifference(Kind.RECORD, "model file", _short(version.model_file), "missing", bears=True)
     except RatchetError:

@@ -245,6 +245,8 @@ def _remove(store: PrunableStore, model: str, rewritten: list[Rewritten], at: da
     former, left = 0, {one.key for one in marks}
     for _ in range(_ROUNDS):  # a task may take a mark back, as if retention had made it
         known = stones.read()
+        # Of a call that was killed another part may have ended what it had begun; what was read in again goes again.
+        left -= {key for key in left if key in known and known[key].state is State.REMOVED and not store.exists(key)}
         stale = [
             key for key in left if key in known and known[key].state is State.MARKED and known[key].reason != REASON
         ]

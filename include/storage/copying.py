@@ -17,12 +17,14 @@ from include.storage.concurrency import at_once
 from include.storage.content import canonical_json, digest, read_json
 from include.storage.entries import Entry, check_chain, open_entry, recorded_by, seal_entry
 from include.storage.store import ObjectStore
+from include.storage.tombstones import State, fold
 
 T = TypeVar("T")
 
 _ENTRY = re.compile(r"(?P<log>.+)/(?P<number>\d{8})\.json")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEDGER = "/ledger"
+_TOMBSTONES = "/tombstones/log"
 _PARTITIONS = "/partitions/"
 _PARQUET = b"PAR1"  # a file's first and last bytes
 _BATCH = 64  # objects between two lines of progress
@@ -42,6 +44,8 @@ class Copied:
         Logs, and how many of their entries were copied.
     damaged : tuple of str
         What was wrong with objects that were not copied.
+    removed : int
+        Objects that retention or an erasure removed while the copy was made; their tombstones are in it.
     """
 
     objects: int
@@ -50,6 +54,7 @@ class Copied:
     logs: int
     entries: int
     damaged: tuple[str, ...]
+    removed: int = 0
 
     def told(self) -> str:
         """Return it as sentences."""
@@ -57,6 +62,8 @@ class Copied:
             f"Copied {self.objects:,} objects ({self.size / 1e6:,.1f} MB) and {self.entries:,} entries of {self.logs:,} logs; "
             f"{self.present:,} objects were there already.",
         ]
+        if self.removed:
+            lines.append(f"{self.removed:,} objects were removed meanwhile, as their tombstones say.")
         lines += [f"NOT COPIED: {one}" for one in self.damaged]
         return "\n".join(lines)
 
@@ -83,6 +90,7 @@ def copy_store(
         Beginnings of keys, such as ``flight_delay/``.
     until : datetime, optional
         Copy only the entries that were on record at this instant. Objects of later entries may be there; nothing names them.
+        Tombstones are copied all the same: what was removed since is not there, and the copy says so.
     tell : callable, optional
         Called with a line of progress now and then.
 
@@ -100,7 +108,7 @@ def copy_store(
     """
     logs = {log: _read_log(source, log, newest) for log, newest in _newest_of(source, prefixes).items()}
     if until is not None:
-        logs = {log: recorded_by(entries, until) for log, entries in logs.items()}
+        logs = {log: known if log.endswith(_TOMBSTONES) else recorded_by(known, until) for log, known in logs.items()}
     tell(f"{len(logs):,} logs with {sum(map(len, logs.values())):,} entries in {source.url}")
     begun = _newest_of(target, prefixes)
     for log, newest in begun.items():
@@ -110,15 +118,27 @@ def copy_store(
     present = set(_listed(target, prefixes))
     missing = [key for key in objects if key not in present]
     tell(f"{len(missing):,} of {len(objects):,} objects are to be copied to {target.url}")
-    size, damaged = 0, []
+    size, damaged, gone = 0, [], list[str]()
     for start in range(0, len(missing), _BATCH):
         batch = missing[start : start + _BATCH]
-        for copied in _at_once(source, target, [partial(_copy_object, source, target, key) for key in batch]):
-            if isinstance(copied, int):
-                size += copied
+        copied = _at_once(source, target, [partial(_copy_object, source, target, key) for key in batch])
+        for key, one in zip(batch, copied, strict=True):
+            if one is None:
+                gone.append(key)
+            elif isinstance(one, int):
+                size += one
             else:
-                damaged.append(copied)
+                damaged.append(one)
         tell(f"{start + len(batch):,} of {len(missing):,} objects, {size / 1e6:,.1f} MB")
+
+    unsaid: list[str] = []
+    if gone:  # an object goes after its tombstone is written, so that is to be had by now
+        for log, newest in _newest_of(source, prefixes).items():
+            if log.endswith(_TOMBSTONES):
+                logs[log] = _read_log(source, log, newest)
+        stones = fold(entry for log, entries in logs.items() if log.endswith(_TOMBSTONES) for entry in entries)
+        unsaid = [key for key in gone if key not in stones or stones[key].state is State.MARKED]
+        damaged += [f"{key}: it is missing, and no tombstone says that it was removed" for key in unsaid]
 
     added = 0
     for log in sorted(logs, key=lambda log: (log.endswith(_LEDGER), log)):
@@ -128,7 +148,9 @@ def copy_store(
             added += 1
         if entries:
             Checkpoints(target, log).write(entries)
-    return Copied(len(missing) - len(damaged), len(objects) - len(missing), size, len(logs), added, tuple(damaged))
+    removed = len(gone) - len(unsaid)
+    done = len(missing) - len(damaged) - removed
+    return Copied(done, len(objects) - len(missing), size, len(logs), added, tuple(damaged), removed)
 
 
 def _listed(store: ObjectStore, prefixes: Sequence[str]) -> Iterator[str]:
@@ -175,13 +197,15 @@ def _at_once(source: ObjectStore, target: ObjectStore, calls: Sequence[Callable[
     return at_once(max(source, target, key=lambda store: store.parallel), calls)
 
 
-def _copy_object(source: ObjectStore, target: ObjectStore, key: str) -> int | str:
-    """Copy one object; return its bytes, or what is wrong with it."""
+def _copy_object(source: ObjectStore, target: ObjectStore, key: str) -> int | str | None:
+    """Copy one object; return its bytes, or what is wrong with it, or None if it is not there any more."""
     try:
         body = source.get(key)
         _check_object(source, key, body)
     except ObjectCorrupt as error:
         return f"{key}: {error.message}"
+    except ObjectMissing:
+        return None
     target.put_if_absent(key, body)
     return len(body)
 

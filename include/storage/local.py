@@ -70,7 +70,10 @@ class LocalStore:
         with self._answering(key):
             try:
                 with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.read_bytes, for logs
-                    return file.read()
+                    body = file.read()
+                    if len(body) != os.fstat(file.fileno()).st_size:  # a mount that fails may end a file early
+                        raise OSError(errno.EIO, "the file was not read to its end")
+                    return body
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 raise ObjectMissing("no such object", found=key, where=self.url) from None
 

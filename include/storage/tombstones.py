@@ -149,7 +149,7 @@ class Tombstones:
             Of how many the store keeps a former version.
         """
         removed, former = [], 0
-        under_way = [key for key, one in self.read().items() if one.state is State.REMOVING]
+        under_way = sorted(key for key, one in self.read().items() if one.state is State.REMOVING)
         for batch in (*_batches(under_way), *_batches(sorted(set(keys) - set(under_way)))):
 
             def still_marked(

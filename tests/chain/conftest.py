@@ -30,7 +30,7 @@ def children(pytestconfig: pytest.Config) -> ForkServerContext:
     """Where processes come from: forked from one that has imported everything and has no threads."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["chain_run", "great_expectations", "skops.io", "sklearn.linear_model", "sklearn.tree"]
+        ["chain_run", "include.data.quality.library", "skops.io", "sklearn.linear_model", "sklearn.tree"]
     )
     root = pytestconfig.rootpath
     os.environ["PYTHONPATH"] = os.pathsep.join([str(root), str(root / "tests"), os.environ.get("PYTHONPATH", "")])

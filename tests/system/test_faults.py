@@ -11,14 +11,13 @@ from typing import Any
 
 import psutil
 import pytest
-from chain_run import declare, month, parcels, run_chain
+from chain_run import declare, parcels
+from undisturbed import is_as_undisturbed
 
 from include.command_line.local_airflow import standalone as local
 from include.command_line.local_airflow.standalone import LocalAirflow, free_port, local_airflow
 from include.config.settings import ROOT
 from include.errors import RatchetError
-from include.registry.ledger import Ledger
-from include.storage.content import digest
 from include.storage.local import LocalStore
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
@@ -138,35 +137,13 @@ def component(airflow: LocalAirflow, name: str) -> list[psutil.Process]:
     return [main, *main.children(recursive=True)]
 
 
-def left(store: LocalStore, name: str) -> tuple[Any, dict[str, str]]:
-    ledger = Ledger(store, name)
-    assert ledger.verify() == len(ledger.entries())
-    decided = [
-        (one.version, one.decision.outcome, one.decision.reason, one.decision.primary)
-        for one in ledger.timeline().standings
-        if one.decision
-    ]
-    kinds = ("models", "versions", "fits", "snapshots")  # evidence also says how long predicting took
-    return decided, {key: digest(store.get(key)) for kind in kinds for key in store.list(f"{name}/{kind}/")}
-
-
-def is_as_undisturbed(world: Path, name: str) -> None:
-    model = declare(world / "alone" / name, parcels(), name=name)
-    (world / "alone" / name / "features.py").write_bytes((world / "models" / name / "features.py").read_bytes())
-    quiet = LocalStore(world / f"quiet-{name}")
-    run_chain(quiet, model, world / "alone" / name, month(7))
-    decided, objects = left(LocalStore(world / "store"), name)
-    assert decided and objects
-    assert (decided, objects) == left(quiet, name)
-
-
 def test_a_task_that_goes_on_beside_its_retry_changes_nothing(world: Path) -> None:
     with running(world, "orphan") as airflow:
         run = trigger(airflow, "orphan")
         succeeds(airflow, "orphan", run)
         assert tries(airflow, "orphan", run) > 1
         until((world / "orphan" / "went_on").exists, "the end of the orphan")
-    is_as_undisturbed(world, "orphan")
+    is_as_undisturbed(LocalStore(world / "store"), world, "orphan")
 
 
 def test_an_api_server_that_is_away_for_a_minute_changes_nothing(world: Path) -> None:
@@ -180,7 +157,7 @@ def test_an_api_server_that_is_away_for_a_minute_changes_nothing(world: Path) ->
         for process in stopped:
             process.send_signal(signal.SIGCONT)
         succeeds(airflow, "unanswered", run)
-    is_as_undisturbed(world, "unanswered")
+    is_as_undisturbed(LocalStore(world / "store"), world, "unanswered")
 
 
 def test_a_scheduler_that_is_killed_and_started_again_changes_nothing(world: Path) -> None:
@@ -193,4 +170,4 @@ def test_a_scheduler_that_is_killed_and_started_again_changes_nothing(world: Pat
     with running(world, "restarted") as airflow:
         succeeds(airflow, "restarted", run)
         assert tries(airflow, "restarted", run) > 1
-    is_as_undisturbed(world, "restarted")
+    is_as_undisturbed(LocalStore(world / "store"), world, "restarted")

@@ -16,7 +16,7 @@ from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
-from include.errors import ObjectCorrupt, RegistryError
+from include.errors import ObjectCorrupt, RegistryError, StoreUnavailable
 from include.registry.ledger import Ledger
 from include.registry.versions import load_version
 from include.reproduction import reproduce as room
@@ -266,6 +266,21 @@ def test_a_damaged_model_file_is_named(world: World) -> None:
     report = world.reproduce()
     assert report.outcome is Outcome.IDENTICAL and not report.reproduced
     assert found(report) == [("record", "model file", True)]
+
+
+def test_a_store_that_does_not_answer_is_no_damaged_model_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    get, asked = world.store.get, []
+
+    def unanswered(key: str) -> bytes:
+        if "/models/" in key:
+            asked.append(key)
+            raise StoreUnavailable("the store's folder did not answer")
+        return get(key)
+
+    monkeypatch.setattr(world.store, "get", unanswered)
+    with pytest.raises(StoreUnavailable):
+        world.reproduce()
+    assert asked
 
 
 def test_the_report_is_kept_with_a_page_that_says_the_same_and_repeats_to_the_byte(world: World) -> None:

@@ -33,6 +33,7 @@ from include.scoring.golden import load_golden
 from include.scoring.publication import Publication
 from include.scoring.score import score
 from include.storage.content import digest
+from include.storage.log import Log
 from include.storage.store import ObjectStore, PrunableStore
 from include.storage.tombstones import State, Tombstones
 from tests.faults import FaultyStore, Killed
@@ -218,6 +219,12 @@ def test_an_erasure_that_is_killed_at_any_call_ends_as_one_that_was_not(world: W
         assert parquet == {key for key in whole.store.list("") if key.endswith(".parquet")}
         newest = Publication(killed.store, "parcels", OCTOBER).newest()
         assert newest == Publication(whole.store, "parcels", OCTOBER).newest()
+        assert removals(killed) == removals(whole), "each is said once"
+
+
+def removals(world: World) -> list[Any]:
+    log = Log(world.store, "parcels/tombstones/log").read()
+    return [(one.kind, one.body) for one in log]
 
 
 @pytest.mark.parametrize("text", ["", "customer\n", "customer,parcel\na\n"])

@@ -25,6 +25,7 @@ from include.scoring.golden import check_golden, load_golden
 from include.scoring.predictor import open_predictor
 from include.scoring.publication import Publication
 from include.scoring.score import score
+from include.storage.log import Log
 from include.storage.store import ObjectStore, PrunableStore
 from include.storage.tombstones import MarkedStore
 from tests.faults import FaultyStore, Killed
@@ -201,4 +202,9 @@ def test_a_tidying_that_is_killed_at_any_call_ends_as_one_that_was_not(world: Ti
             killed.tidy(AFTER_GRACE, store=FaultyStore(killed.store, fail_at=call, mode=("before", "after")[call % 2]))
         killed.tidy(AFTER_GRACE)
         assert keys(killed.store) == keys(whole.store)
+        assert removals(killed) == removals(whole), "each is said once"
         assert killed.tidy(AFTER_GRACE) == Tidied((), (), (), (), 0, False)
+
+
+def removals(world: Tidy) -> list[Any]:
+    return [(one.kind, one.body) for one in Log(world.store, "parcels/tombstones/log").read()]

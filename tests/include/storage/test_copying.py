@@ -15,6 +15,7 @@ from include.storage.copying import copy_store
 from include.storage.local import LocalStore
 from include.storage.log import Log
 from include.storage.store import ObjectStore
+from include.storage.tombstones import State, Tombstone, Tombstones
 from tests.faults import FaultyStore, Killed
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "store-0.1.0.zip"
@@ -141,3 +142,54 @@ def test_a_place_with_another_history_is_refused_before_anything_is_written(tmp_
         copy_store(source, target)
     assert held(target) == before
     shutil.rmtree(target.root)
+
+
+KEY = "model/things/2"
+
+
+def remove(store: LocalStore, at: datetime) -> None:
+    stones = Tombstones(store, "model")
+    stones.mark([Tombstone(KEY, "scores", 1, "retention", at, at, State.MARKED)], at=at)
+    stones.remove([KEY], store.delete, at=at)
+
+
+class Tidied(LocalStore):
+    """A store from which retention removes an object after it was listed."""
+
+    tombstones = True
+
+    def get(self, key):
+        if key == KEY and self.exists(KEY):
+            remove(LocalStore(self.root), LATER) if self.tombstones else self.delete(KEY)
+        return super().get(key)
+
+
+LATER = datetime(2013, 9, 1, tzinfo=UTC)
+
+
+def test_what_is_removed_while_the_copy_is_made_is_not_missed_and_its_tombstone_is_there(tmp_path: Path) -> None:
+    source, target = Tidied(tmp_path / "source"), LocalStore(tmp_path / "target")
+    filled(source)
+    done = copy_store(source, target)
+    assert (done.damaged, done.removed) == ((), 1) and "1 objects were removed meanwhile" in done.told()
+    assert done.objects == len(list(target.list("model/things/")))
+    assert Tombstones(target, "model").read()[KEY].state is not State.MARKED
+    copy_store(source, target)
+    assert held(target) == held(source)
+
+
+def test_what_vanishes_without_a_tombstone_is_named(tmp_path: Path) -> None:
+    source, target = Tidied(tmp_path / "source"), LocalStore(tmp_path / "target")
+    filled(source)
+    source.tombstones = False
+    done = copy_store(source, target)
+    assert done.removed == 0 and [one.partition(":")[0] for one in done.damaged] == [KEY]
+
+
+def test_a_store_restored_to_an_instant_says_what_was_removed_since(tmp_path: Path) -> None:
+    source, target = LocalStore(tmp_path / "source"), LocalStore(tmp_path / "target")
+    filled(source)
+    remove(source, LATER)
+    copy_store(source, target, until=datetime(2013, 8, 1, tzinfo=UTC))
+    assert not target.exists(KEY)
+    assert Tombstones(target, "model").read()[KEY].state is State.REMOVED

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from include.errors import ObjectMissing, StoreError, StoreUnavailable
+from include.storage import local
 from include.storage.local import LocalStore
+from tests.store_faults import HalfRead
 
 KILLED_AT = """
 import os, signal, sys
@@ -147,6 +149,17 @@ def test_a_disk_that_fails_is_unavailable(local_store: LocalStore, monkeypatch: 
         local_store.put_if_absent("model/a", b"x")
     monkeypatch.undo()
     assert not local_store.exists("model/a")
+
+
+def test_a_file_that_ends_early_is_no_object_and_is_asked_for_again(
+    local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_store.put_if_absent("model/a", b"whole")
+    with monkeypatch.context() as failing:
+        failing.setattr(local, "open", HalfRead, raising=False)
+        with pytest.raises(StoreUnavailable, match="not read to its end"):
+            local_store.get("model/a")
+    assert local_store.get("model/a") == b"whole"
 
 
 def test_files_that_are_no_objects_are_not_listed(local_store: LocalStore) -> None:
