@@ -4,7 +4,8 @@
 team expects, **train** fits each candidate and the baselines side by side, **select** chooses the challenger by validation score,
 **evaluate** measures it against the champion on identical rows that neither has seen, **gate** applies the model's policy,
 **approve** asks a person where the policy says so, **promote** or **keep_champion** puts the decision on record, and
-**settle** makes the order of backfills not matter.
+**settle** makes the order of backfills not matter. Where the model declares `segments`, **list_segments** finds the levels
+with enough of the same rows, and **retrain_segment** does all of this for each of them.
 """
 
 from airflow.sdk import DAG
@@ -16,7 +17,9 @@ from ratchet_operators import (
     Gate,
     Ingest,
     KeepChampion,
+    ListSegments,
     Promote,
+    RetrainSegment,
     Select,
     Settle,
     Train,
@@ -60,5 +63,10 @@ for model in declared_models("retrain", __file__):
         keep_champion = KeepChampion(task_id="keep_champion", **decided)
         settle = Settle(task_id="settle", handed=gate.output, trigger_rule="none_failed")
         [promote, keep_champion] >> settle
+        if model.segments:
+            segments = ListSegments(task_id="list_segments", handed=check.output)
+            RetrainSegment.partial(
+                task_id="retrain_segment", map_index_template="{{ task.segment }}", handed=select.output
+            ).expand(segment=segments.output)
         add_mirror(dag)
         assign_resources(dag, model)

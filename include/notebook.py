@@ -18,6 +18,7 @@ import pandas as pd
 
 from include.config.model import ModelConfig
 from include.config.sections.data import LOT, ROW
+from include.config.sections.rows.segments import ledger_name
 from include.config.settings import Settings
 from include.data.columns.pandas_frames import typed_rows
 from include.data.derived_columns import derive_columns
@@ -190,7 +191,7 @@ def load_champion(
         When there is no champion, or no version has the alias.
     """
     opened = _open(store)
-    ledger = Ledger(opened, model)
+    ledger = Ledger(opened, ledger_name(model))
     timeline = ledger.timeline()
     if alias is not None:
         if at is not None or alias not in timeline.aliases:
@@ -224,7 +225,7 @@ def load_model(model: str, version: str, *, store: str | None = None) -> LoadedM
     RegistryError
         When there is no such version, or more than one.
     """
-    ledger = Ledger(_open(store), model)
+    ledger = Ledger(_open(store), ledger_name(model))
     return _load(ledger, find_version(ledger.timeline(), version))
 
 

@@ -81,7 +81,7 @@ def airflow(context: typer.Context, home: Home = _FOLDER, port: Port = 8080) -> 
     become_airflow(home / "airflow", port, context.args)
 
 
-Model = Annotated[str, typer.Argument(help="The model's name.")]
+Model = Annotated[str, typer.Argument(help="The model's name; where its ledger is read also `model/segment`.")]
 Version = Annotated[str, typer.Argument(help="A version's id.")]
 Yaml = Annotated[Path, typer.Argument(help="The model.yaml.", exists=True, dir_okay=False)]
 At = Annotated[datetime | None, typer.Option(help="Answer for this instant (UTC) only.")]

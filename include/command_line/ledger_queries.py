@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from include.command_line.ledger_table import draw_table, ledger_table
 from include.command_line.store import store_of_settings
 from include.config.sections.evaluation import Gate
+from include.config.sections.rows.segments import ledger_name, owner_of
 from include.config.yaml_text import read_yaml_file
 from include.errors import ConfigError
 from include.registry.history.policy_replay import rejudge, replay
@@ -23,13 +24,13 @@ from include.storage.log import Entry
 
 
 def ledger_of(model: str) -> Ledger:
-    """Return a model's ledger in the store that is set; raises `ConfigError` if it is empty."""
-    ledger = Ledger(store_of_settings(), model)
+    """Return the ledger of a model, or of ``model/segment``, in the store that is set; raises `ConfigError` if it is empty."""
+    ledger = Ledger(store_of_settings(), ledger_name(model))
     if not ledger.entries():
         raise ConfigError(
             f"The ledger of {model} is empty.",
             where=ledger.store.url,
-            remedy="check the model's name and RATCHET_STORE, or run its DAG retrain_" + model,
+            remedy="check the model's name and RATCHET_STORE, or run its DAG retrain_" + owner_of(model),
         )
     return ledger
 

@@ -11,6 +11,7 @@ from include.command_line.ledger_table import draw_table, format_number
 from include.command_line.store import store_of_settings
 from include.config.load import load_models
 from include.config.names import METRICS
+from include.config.sections.rows.segments import owner_of
 from include.config.settings import Settings
 from include.errors import RatchetError
 from include.evaluation.evidence import Evidence
@@ -126,7 +127,7 @@ def compare(model: str, one: str, other: str) -> str:
     pair = sorted(
         (timeline[find_version(timeline, name)] for name in (one, other)), key=lambda standing: standing.order
     )
-    older, newer = (version_details(ledger.store, model, standing) for standing in pair)
+    older, newer = (version_details(ledger.store, ledger.model, standing) for standing in pair)
     parts = ["\n".join(_told(standing) for standing in pair), _measured(pair, older, newer)]
     for name, rows in differences(older, newer).items():
         parts.append(draw_table([name, *_titles(pair)], [[r.name, r.one or "-", r.other or "-"] for r in rows]))
@@ -180,7 +181,7 @@ def verify(model: str, say: Callable[[str], None]) -> bool:
         Takes a line for each thing that was looked at.
     """
     sound = True
-    for one in verification.verify(ledger_of(model), Settings.from_environment().models / model):
+    for one in verification.verify(ledger_of(model), Settings.from_environment().models / owner_of(model)):
         say(f"  {one.state:6} {one.what}: {one.found}")
         sound &= one.state != "wrong"
     return sound

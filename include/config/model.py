@@ -20,6 +20,7 @@ from include.config.sections.features import Features
 from include.config.sections.notify import Notification
 from include.config.sections.resources import Resources
 from include.config.sections.rows.rectify import AS_READ, Rectify
+from include.config.sections.rows.segments import SEGMENTS, Segments, check_segments
 from include.config.sections.score import Score
 from include.config.sections.serving import LOGGED, Serving
 from include.config.sections.training import Training
@@ -29,6 +30,7 @@ from include.errors import nearest
 BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 """How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
+_NAMED = rf"{NAME.removesuffix('$')}(/{SEGMENTS}/[a-z0-9_-]{{1,49}})?$"  # with what the models of segments are kept as
 
 BESIDE = (
     "description",
@@ -42,6 +44,7 @@ BESIDE = (
     "watch",
     "score",
     "retention",
+    "segments",
 )
 """The parts of a declaration that change nothing about what a run that is under way makes."""
 
@@ -49,7 +52,7 @@ BESIDE = (
 class ModelConfig(Section):
     """A model as its team declares it in ``include/models/<name>/model.yaml``."""
 
-    name: str = Field(pattern=NAME)
+    name: str = Field(pattern=_NAMED)
     """The folder's name: lower case letters, digits and underscores."""
     description: str
     """The question that the model answers, in one sentence."""
@@ -62,6 +65,7 @@ class ModelConfig(Section):
     schedule: Schedule
     data: Data
     quality: Quality = Quality()
+    segments: Segments | None = Field(default=None, exclude_if=lambda section: section is None)
     features: Features
     training: Training
     evaluation: Evaluation = Evaluation()
@@ -96,6 +100,7 @@ class ModelConfig(Section):
             raise ValueError("expected `data.target` for every task but clustering, which has none")
         if self.data.timeless:
             self._without_time()
+        check_segments(self)
         limit, answer = self.airflow.dagrun_timeout, self.gate.approval
         if self.is_tidied and limit is not None and self.retention.grace.about() <= limit.about():
             raise ValueError(

@@ -10,6 +10,7 @@ PUBLIC: tuple[str, ...] = (
     "random_split",
     "request_files",
     "row_digests",
+    "segments",
     "snapshots",
     "stored_partitions",
     "table_versions",

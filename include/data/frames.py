@@ -19,7 +19,7 @@ from include.data.columns.pandas_frames import to_frame
 from include.data.derived_columns import derived
 from include.data.joins.joined_columns import add_joined
 from include.data.joins.partner_rows import partner_rows
-from include.data.snapshots import Pinned, Snapshot
+from include.data.snapshots import Pinned, Segment, Snapshot, quarantine_folder
 from include.data.stored_partitions import POSITION, SLOT, nothing_in, read_partition, touches, touching
 from include.data.windows import Window, WindowName
 from include.errors import DataError, nearest
@@ -123,7 +123,8 @@ def read_table(
     own = snapshot.own_schema
     joins = [join for join in snapshot.joins if any(name in needed for name, _, _, _ in join.rule.made())]
     keys = [name for join in joins for name in join.rule.on]
-    needed = list(dict.fromkeys([*(name for name in needed if name in own), *keys]))
+    level = [snapshot.segment.column] if snapshot.segment else []
+    needed = list(dict.fromkeys([*(name for name in needed if name in own), *keys, *level]))
     chosen = None if among is None else set(among)
     wanted = [pinned for pinned in touching(snapshot, window) if chosen is None or pinned in chosen]
     reads: list[Callable[[], Any]] = [partial(read_partition, store, snapshot, pinned, needed) for pinned in wanted]
@@ -139,6 +140,7 @@ def read_table(
             part = _rows_of(
                 table, one, data.event_time, set_aside.get(pinned.slot), positions=positions, slot=pinned.slot
             )
+            part = part if snapshot.segment is None else _of_segment(part, snapshot.segment)
             part = part.filter(pc.is_valid(part[data.target])) if labelled else part
             rows += part.num_rows
             kept.append(part)
@@ -176,6 +178,13 @@ def _rows_of(
     return part
 
 
+def _of_segment(table: pa.Table, segment: Segment) -> pa.Table:
+    values = table[segment.column]
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    return table.filter(pc.equal(values, pa.scalar(segment.level, values.type)))
+
+
 def _microseconds(instant: Any) -> int:
     return int(np.datetime64(instant.replace(tzinfo=None), "us").astype("int64"))
 
@@ -183,7 +192,7 @@ def _microseconds(instant: Any) -> int:
 def _set_aside(store: ObjectStore, snapshot: Snapshot) -> dict[str, np.ndarray[Any, Any]]:
     if snapshot.excluded is None:
         return {}
-    body = get_content(store, f"{snapshot.model}/quarantine", ".parquet", snapshot.excluded)
+    body = get_content(store, quarantine_folder(snapshot.model), ".parquet", snapshot.excluded)
     table = pq.read_table(pa.BufferReader(body), columns=["slot", "position"]).to_pandas()
     return {str(slot): group.to_numpy() for slot, group in table.groupby("slot", observed=True)["position"]}
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from include.config.sections.rows.joins import JoinRule
+from include.config.sections.rows.segments import owner_of
 from include.data.slots import bounds
 from include.data.windows import Split, Window
 from include.storage.content import digest_json, from_iso, get_content, put_json, read_json, to_iso
@@ -42,6 +43,18 @@ class Pinned:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """The rows of one level of a column."""
+
+    column: str
+    level: str | int | bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {"column": self.column, "level": self.level}
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """What a run sees of its source.
 
@@ -55,6 +68,8 @@ class Snapshot:
         Digest of the quarantine file: a Parquet file with the columns ``slot`` and ``position`` of rows set aside.
     joins : tuple of PinnedJoin
         The second sources, with the columns that they add.
+    segment : Segment or None
+        Of the partitions' rows only those of this segment. They are kept where the model of all rows keeps them.
     """
 
     model: str
@@ -65,6 +80,7 @@ class Snapshot:
     schema: dict[str, str]
     excluded: str | None = None
     joins: tuple[PinnedJoin, ...] = ()
+    segment: Segment | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -86,6 +102,10 @@ class Snapshot:
         """Return the snapshot with the rows of a quarantine file set aside."""
         return replace(self, excluded=excluded)
 
+    def of_segment(self, model: str, segment: Segment) -> Snapshot:
+        """Return the snapshot of the same partitions that a segment's model sees."""
+        return replace(self, model=model, segment=segment)
+
     def partition_key(self, pinned: Pinned) -> str:
         """Return where the store keeps a partition."""
         return f"{partitions_folder(self.model, self.source)}/{pinned.slot}/{pinned.content}.parquet"
@@ -102,14 +122,17 @@ class Snapshot:
             "excluded": self.excluded,
             # Without joins nothing, as before there were any: digests stay.
             **({"joins": [join.to_json() for join in self.joins]} if self.joins else {}),
+            **({"segment": self.segment.to_json()} if self.segment else {}),
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Snapshot:
         """Read what `to_json` wrote."""
+        segment = value.get("segment")
         return cls(
             **{
                 **value,
+                "segment": None if segment is None else Segment(**segment),
                 "as_of": from_iso(value["as_of"]),
                 "split": Split.from_json(value["split"]),
                 "partitions": tuple(Pinned.from_json(pinned) for pinned in value["partitions"]),
@@ -155,7 +178,12 @@ class PinnedJoin:
 
 def partitions_folder(model: str, source: str) -> str:
     """Return where the store keeps the partitions of a source."""
-    return f"{model}/partitions/{source[:12]}"
+    return f"{owner_of(model)}/partitions/{source[:12]}"
+
+
+def quarantine_folder(model: str) -> str:
+    """Return where the store keeps which rows are set aside."""
+    return f"{owner_of(model)}/quarantine"
 
 
 def _key(model: str, digest: str) -> str:

@@ -28,6 +28,7 @@ from include.evaluation.gains import (
     Role,
     SliceScores,
     difference,
+    opponent_among,
 )
 from include.leakage.tripwire import Tripwire
 from include.storage.content import get_content
@@ -195,10 +196,9 @@ class Evidence:
 
     @property
     def opponent(self) -> Role:
-        """Whom the challenger is compared with: the champion; of a first version the simple baseline, or of its kind the trivial one."""
-        if "incumbent" in self.scores:
-            return "incumbent"
-        return "trivial" if self.of_simple_kind and "trivial" in self.scores else "simple"
+        """Whom the challenger is compared with: the champion; of a first version the simple baseline, or of its kind the trivial one, or of a segment the model of all rows."""
+        baseline: Role = "trivial" if self.of_simple_kind and "trivial" in self.scores else "simple"
+        return opponent_among(self.scores) or baseline
 
     def gain(self, metric: str, against: Role, slice: tuple[str, str] | None = None) -> Gain | None:
         """Return the gain in one metric on some rows, or None if it was not measured."""

@@ -41,7 +41,7 @@ def question_of(
     snapshot : Snapshot
     challenger : ComparedModel
     incumbent : ComparedModel or None
-    baselines : mapping of {"trivial", "simple"} to FitRecord
+    baselines : mapping of {"trivial", "simple", "pooled"} to FitRecord
     costs : str or None
         Digest of the code of the cost function.
     answered : sequence of str

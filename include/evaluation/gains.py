@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import hypot
@@ -11,7 +11,14 @@ from typing import Literal
 
 from include.config.names import METRICS
 
-Role = Literal["challenger", "incumbent", "trivial", "simple", "unmitigated"]
+Role = Literal["challenger", "incumbent", "trivial", "simple", "pooled", "unmitigated"]
+
+
+def opponent_among(measured: Container[Role]) -> Role | None:
+    """Return whom a challenger is compared with above all: the champion, or of a segment the model of all rows; None without either."""
+    opponents: tuple[Role, ...] = ("incumbent", "pooled")
+    return next((role for role in opponents if role in measured), None)
+
 
 _LOWER = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35)
 PROBABILITIES: tuple[float, ...] = (*_LOWER, 0.5, *(round(1 - p, 4) for p in reversed(_LOWER)))

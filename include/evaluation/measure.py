@@ -25,7 +25,7 @@ from include.evaluation.data_coverage import train_coverage
 from include.evaluation.evidence import CostFunction, Evidence, Holdout, Units, load_evidence
 from include.evaluation.evidence_notes import notes_of
 from include.evaluation.evidence_question import metrics_of_worst_group, question_of
-from include.evaluation.gains import Role
+from include.evaluation.gains import Role, opponent_among
 from include.evaluation.holdout_rows import read_holdout_rows, target_of, units_of
 from include.evaluation.metrics.clustering import describe_clusters, with_clusters
 from include.evaluation.metrics.curves import curves_of
@@ -74,7 +74,7 @@ def measure(
     incumbent : ComparedModel or None
         None for a first version. One that was fitted on holdout rows, or can't be given its inputs or predict these rows,
         makes the evidence incomparable; the challenger and the baselines are measured all the same.
-    baselines : dict of {"trivial", "simple"} to FitRecord
+    baselines : dict of {"trivial", "simple", "pooled"} to FitRecord
     snapshot : Snapshot
     clock : callable
         Seconds of a steady clock, for the predict latency.
@@ -199,9 +199,7 @@ def _measured(
         comparable=obstacle is None,
         incomparable_because=obstacle.because if obstacle else None,
         remedy=obstacle.remedy if obstacle else None,
-        notes=notes_of(
-            judged, challenger.fit.classes, units_found, found.gains, "incumbent" if "incumbent" in models else "simple"
-        ),
+        notes=notes_of(judged, challenger.fit.classes, units_found, found.gains, opponent_among(models) or "simple"),
         metrics=model.metrics,
         scores=found.scores,
         gains=found.gains,
@@ -212,7 +210,7 @@ def _measured(
         else {
             role: curves_of(model.task, target, scored)
             for role, scored in models.items()
-            if role not in ("trivial", "unmitigated")
+            if role not in ("trivial", "pooled", "unmitigated")
         },
         cost=CostFunction(latency(pipeline, challenger.fit, frame, clock), challenger.fit.model_bytes),
         resamples=model.evaluation.resamples,

@@ -24,6 +24,7 @@ def choose_challenger(
     as_of: datetime,
     fits: dict[str, str],
     failed: Mapping[str, str] = MappingProxyType({}),
+    pooled: str = "",
 ) -> Version:
     """Give a version to the fit with the best validation score; of equals, to the one declared first.
 
@@ -37,6 +38,8 @@ def choose_challenger(
         The keys of the run's fits by candidate; the baselines are among them, to be measured against, not to be chosen.
     failed : mapping of str to str, optional
         Why candidates of the run could not be fitted; the version's record keeps it.
+    pooled : str
+        Of a segment, the version of all rows that the same run selected.
 
     Raises
     ------
@@ -70,6 +73,6 @@ def choose_challenger(
     pinned = {record.key: digest for record, digest in read.values()}
     pinned |= {key: read_fit(store, model.name, key)[1] for key in best.members or () if key not in pinned}
     baselines = {name: records[name] for name in BASELINES}
-    version = save_version(store, model, as_of, best, baselines, pinned, candidates, failed)
+    version = save_version(store, model, as_of, best, baselines, pinned, candidates, failed, pooled)
     log.info("challenger: %s, fitted by %s", version.id, best.candidate)
     return version

@@ -15,7 +15,7 @@ from include.evaluation.compared_models import ComparedModel
 from include.evaluation.evidence import Evidence, load_evidence
 from include.evaluation.measure import measure
 from include.registry.decisions import Measure
-from include.registry.versions import Version, fit_of
+from include.registry.versions import Version, fit_of, pooled_fit
 from include.storage.content import to_iso
 from include.storage.store import ObjectStore
 
@@ -72,6 +72,9 @@ def evaluator(
         def contender(of: Version) -> ComparedModel:
             return ComparedModel(of.id, fit_of(store, of))
 
+        baselines = {name: fit_of(store, version, key) for name, key in version.baselines.items()}
+        if (pooled := pooled_fit(store, version)) is not None:
+            baselines["pooled"] = pooled
         return measure(
             store,
             model,
@@ -79,7 +82,7 @@ def evaluator(
             snapshot=rows(model, version, incumbent),
             challenger=contender(version),
             incumbent=contender(incumbent) if incumbent else None,
-            baselines={name: fit_of(store, version, key) for name, key in version.baselines.items()},
+            baselines=baselines,
             clock=clock,
             threads=threads,
             again=None if again is None else load_evidence(store, model.name, again),

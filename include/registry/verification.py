@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from include.config.model import ModelConfig
-from include.data.snapshots import Snapshot
+from include.data.snapshots import Snapshot, quarantine_folder
 from include.data.stored_partitions import check_partition
 from include.errors import ObjectCorrupt, ObjectRemoved, RatchetError, RegistryError, StoreUnavailable
 from include.evaluation.compared_models import subject_of
@@ -28,7 +28,7 @@ from include.registry.naming.aliases import alias_event
 from include.registry.naming.tags import tag_event
 from include.registry.timeline import Timeline, fold
 from include.registry.version_states import ALIASED, TAGGED, Decision, Origin
-from include.registry.versions import Version, fit_of
+from include.registry.versions import Version, fit_of, pooled_fit
 from include.signing.deployment import unasked_anchors
 from include.signing.heads import HeadsFound
 from include.storage.answers import check_answers
@@ -337,6 +337,8 @@ class _Walk:
         fits: dict[Role, FitRecord] = {"challenger": fit_of(self._store, challenger)}
         for name, key in challenger.baselines.items():
             fits[cast("Role", name)] = fit_of(self._store, challenger, key)
+        if (pooled := pooled_fit(self._store, challenger)) is not None:
+            fits["pooled"] = pooled
         if incumbent is not None and "incumbent" in evidence.scores:
             fits["incumbent"] = fit_of(self._store, incumbent)
         told = {role for role in fits if role in evidence.subjects}
@@ -378,8 +380,9 @@ class _Walk:
                 if self._new("partitions", f"{source.partition_key(pinned)} {pinned.file}"):
                     with self._unless_removed():
                         check_partition(self._store, source, pinned)
-        if snapshot.excluded is not None:
-            self._content("quarantine", ".parquet", snapshot.excluded)
+        if snapshot.excluded is not None and self._new("quarantine", snapshot.excluded):
+            with self._unless_removed():
+                get_content(self._store, quarantine_folder(self._model), ".parquet", snapshot.excluded)
 
     def _content(self, folder: str, suffix: str, digest: str) -> None:
         if self._new(folder, f"{digest}{suffix}"):

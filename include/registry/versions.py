@@ -9,11 +9,15 @@ from types import MappingProxyType
 from typing import Any
 
 from include.config.model import ModelConfig
+from include.config.sections.rows.segments import owner_of
 from include.errors import ObjectCorrupt, ObjectMissing, RegistryError, nearest
 from include.storage.content import check_digest, digest_json, from_iso, put_json_once, read_json, to_iso
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord, load_fit
 from include.training.provenance import verify_fit_key
+
+_LATER = ("candidates", "failed", "records", "pooled")
+"""What is left out of the stored form where it is empty."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Version:
     """Why other candidates of the run that chose it could not be fitted, by name."""
     records: dict[str, str] = field(default_factory=dict)
     """Digests of the records of all these fits, and of those that they join, by key; empty in versions of release 0.1."""
+    pooled: str = ""
+    """Of a segment: the version of all rows that the same run selected, which it must beat; empty otherwise."""
 
     @property
     def digest(self) -> str:
@@ -49,7 +55,7 @@ class Version:
     def to_json(self) -> dict[str, Any]:
         """Return the stored form; without what is empty in records from before it was kept."""
         value = {**asdict(self), "as_of": to_iso(self.as_of)}
-        return {name: fact for name, fact in value.items() if fact or name not in ("candidates", "failed", "records")}
+        return {name: fact for name, fact in value.items() if fact or name not in _LATER}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Version:
@@ -66,6 +72,7 @@ def save_version(
     records: dict[str, str],
     candidates: Iterable[FitRecord] = (),
     failed: Mapping[str, str] = MappingProxyType({}),
+    pooled: str = "",
 ) -> Version:
     """Give the selected fit its version; repeated with the same inputs, find the same one, with the candidates of the first.
 
@@ -73,6 +80,8 @@ def save_version(
     ----------
     records : dict of str to str
         Digests of the fits' records by key, those of joined fits included.
+    pooled : str
+        Of a segment, the version of all rows that the same run selected.
     """
     version = Version(
         id=id_of(model.name, as_of, fit.key),
@@ -87,6 +96,7 @@ def save_version(
         candidates={record.candidate: record.key for record in candidates},
         failed=dict(sorted(failed.items())),
         records=dict(sorted(records.items())),
+        pooled=pooled,
     )
     return Version.from_json(put_json_once(store, _key(model.name, version.id), version.to_json()))
 
@@ -167,6 +177,13 @@ def fit_of(store: ObjectStore, version: Version, key: str | None = None) -> FitR
         }
     _check(facts, f"{store.url}: {version.model}/fits/{own}.json", "a version and the record of its fit do not agree")
     return fit
+
+
+def pooled_fit(store: ObjectStore, version: Version) -> FitRecord | None:
+    """Return the record of the fit of all rows that a segment's version must beat; None of any other version."""
+    if not version.pooled:
+        return None
+    return fit_of(store, load_version(store, owner_of(version.model), version.pooled))
 
 
 def _check(facts: Mapping[str, tuple[str, str]], where: str, message: str) -> None:

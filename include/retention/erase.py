@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from include.config.model import ModelConfig
 from include.data.ingestion.catalogue import Catalogue
 from include.data.row_digests import table_digest
+from include.data.segments import segment_models
 from include.errors import ObjectMissing, StoreUnavailable
 from include.registry.ledger import Ledger
 from include.registry.trained_on import trained_on
@@ -124,7 +125,8 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
     unknown: set[str] = set()
     others = list(_others(store, model, [people, *by_row], unknown))
     found = [*others, *partitions]
-    versions = trained_on(Ledger(store, model.name), [one.found.key for one in partitions])
+    ledgers = [Ledger(store, name) for name in (model.name, *segment_models(store, model.name))]
+    versions = [one for ledger in ledgers for one in trained_on(ledger, [one.found.key for one in partitions])]
     former, scores, log = (
         0,
         [_stem(one.found.key) for one in found if one.kind == SCORES],
@@ -186,8 +188,10 @@ def _row_ids(store: PrunableStore, model: ModelConfig, people: People, partition
 
 
 def _others(store: PrunableStore, model: ModelConfig, asked: list[People], unknown: set[str]) -> Iterator[Rewritten]:
-    for kind in (SCORES, REQUESTS, GOLDEN):
-        for one, table in _parquet(store, f"{model.name}/{kind}/"):
+    places = [(kind, model.name) for kind in (SCORES, REQUESTS, GOLDEN)]
+    places += [(GOLDEN, segment) for segment in segment_models(store, model.name)]
+    for kind, owner in places:
+        for one, table in _parquet(store, f"{owner}/{kind}/"):
             masks = [mask for people in asked if (mask := people.rows(table)) is not None]
             if not masks:
                 unknown.add(kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,10 +33,13 @@ class Manifest:
     scores: str
     snapshot: str
     """The rows that were predicted."""
+    segments: dict[str, str] = field(default_factory=dict)
+    """By name, the segments that a version of their own answered for, with that version; ``version`` answered for the others."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return asdict(self)
+        value = asdict(self)
+        return value if self.segments else {name: fact for name, fact in value.items() if name != "segments"}
 
 
 class Publication:

@@ -49,7 +49,8 @@ class RememberingStore:
         return self.store.list(prefix, after=after)
 
     def _remember(self, key: str, body: bytes) -> None:
-        folder = key.split("/", 2)[1]
+        parts = key.split("/", 4)
+        folder = parts[3] if parts[1] == "segments" and len(parts) > 3 else parts[1]  # a segment's own, or the model's
         if folder not in FOLDERS and not (folder == "partitions" and key.endswith(".parquet")):
             return
         if len(body) <= _SMALL and self._bytes + len(body) <= _MOST:

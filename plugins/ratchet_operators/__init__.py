@@ -27,6 +27,7 @@ from ratchet_operators.reproduce import Reproduce
 from ratchet_operators.resources import assign_resources
 from ratchet_operators.retract import Retract
 from ratchet_operators.score import IngestInterval, Score
+from ratchet_operators.segments import ListSegments, RetrainSegment
 from ratchet_operators.select import Select
 from ratchet_operators.send import Send
 from ratchet_operators.settle import Settle
@@ -57,12 +58,14 @@ __all__ = [
     "Ingest",
     "IngestInterval",
     "KeepChampion",
+    "ListSegments",
     "Monitor",
     "Promote",
     "Reconsider",
     "ReconsiderMatured",
     "Reproduce",
     "Retract",
+    "RetrainSegment",
     "Score",
     "Select",
     "Send",

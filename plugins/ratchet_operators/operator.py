@@ -133,13 +133,13 @@ class RatchetOperator(BaseOperator):
         """Open the artifact store for a task that removes from it."""
         return open_store_of(self.stage)
 
-    def open_ledger(self) -> Ledger:
-        """Open the model's ledger; what is written to it is counted, once, among Airflow's metrics."""
+    def open_ledger(self, name: str | None = None) -> Ledger:
+        """Open the model's ledger, or that of another name; what is written to it is counted, once, among Airflow's metrics."""
         from include.registry.ledger import Ledger
         from ratchet_operators.run_metrics import report_written
 
-        name = str(self.model["name"])
-        return Ledger(self.open_store(), name, written=lambda entry: report_written(name, entry))
+        own = str(self.model["name"])
+        return Ledger(self.open_store(), name or own, written=lambda entry: report_written(own, entry))
 
     def actor(self, context: Context) -> dict[str, Any]:
         """Return who or what made this task run, for the ledger."""

@@ -120,8 +120,19 @@ def tidy_form(model: ModelConfig) -> dict[str, Param]:
 
 def rollback_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a rollback; it can be sent once a reason is typed."""
+    segment = (
+        Param(
+            None,
+            type=["null", "string"],
+            title="Segment",
+            description=f"A level of `{model.segments.column}`, whose own version is meant. Empty: the model of all rows.",
+        )
+        if model.segments
+        else None
+    )
     return {
         "version": _version("Taken out of force for good. Empty: the champion."),
+        **({} if segment is None else {"segment": segment}),
         "reason": _reason("Goes into the ledger beside your name; it can't be changed later."),
     }
 

@@ -17,9 +17,12 @@ class Withdraw(ChampionOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return what was in force before, and what is now."""
+        from include.config.sections.rows.segments import segment_key
         from include.registry.rollback import roll_back
 
-        ledger, params, actor = self.open_ledger(), context["params"], self.actor(context)
+        params, actor = context["params"], self.actor(context)
+        segment = (params.get("segment") or "").strip()
+        ledger = self.open_ledger(segment_key(self.config.name, segment) if segment else None)
         done = roll_back(
             ledger,
             params.get("version"),
@@ -28,10 +31,15 @@ class Withdraw(ChampionOperator):
             actor=actor,
             at=now(context),
         )
-        self.announce(context, ledger)
+        if not segment:  # the asset stands for the champion of all rows
+            self.announce(context, ledger)
         by = f" by {who}" if (who := actor.get("user")) else ""
-        sentence = f"{done.version} was withdrawn{by}: {params['reason']}. In force is {done.champion or 'no version'}."
-        self.news = News("alarm", sentence, done.version, version_page(self.config.name, done.version))
+        of = f" of segment {segment}" if segment else ""
+        sentence = (
+            f"{done.version}{of} was withdrawn{by}: {params['reason']}. In force is {done.champion or 'no version'}."
+        )
+        page = None if segment else version_page(self.config.name, done.version)
+        self.news = News("alarm", sentence, done.version, page)
         return {
             "config": self.identity,
             "withdrawn": done.version,

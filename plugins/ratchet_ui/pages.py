@@ -27,6 +27,7 @@ from ratchet_ui.access import Viewer
 from ratchet_ui.actions import ON_MODELS, buttons_for, on_version
 from ratchet_ui.page_cache import PageCache
 from ratchet_ui.score_tables import scores_of, slices_of
+from ratchet_ui.segment_table import segment_rows
 from ratchet_ui.templating import draw
 
 VERSIONS_ON_A_PAGE = 50
@@ -141,6 +142,7 @@ def draw_model(
         look=shelf.last_look(model) if timeless else None,
         aliases=list(alias_moves(entries))[::-1][:ALIAS_MOVES],
         audited=audited,
+        segments=segment_rows(shelf, model) if config and config.segments else [],
         delivered=shelf.delivered(model) if config and config.score.deliver else [],
         dags=_dags_that_ask(model),
         now=now,

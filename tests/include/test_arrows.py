@@ -26,6 +26,7 @@ ROOMS = [
     "audit",
     "mirror",
     "stages",
+    "segments",
     "monitoring",
     "retention",
     "notebook",

@@ -25,7 +25,7 @@ resources:
     train: {queue: large, pool_slots: 2, priority: 7, pod: {cpu: 4, memory: 16Gi, node_selector: {disk: fast}, tolerations: [{key: batch, operator: Exists, effect: NoSchedule}]}}
 """
 
-EVERYTHING = "score: {deliver: [{kind: files, path: file:///tmp/scores}]}\nretention: {scores: 13mo}\n"
+EVERYTHING = "score: {deliver: [{kind: files, path: file:///tmp/scores}]}\nretention: {scores: 13mo}\nsegments: {column: carrier}\n"
 
 SCRIPT = """
 import json, logging, os

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from include.data.snapshots import Snapshot
+from include.data.snapshots import Snapshot, quarantine_folder
 from include.data.stored_partitions import POSITION, SLOT
 from include.storage.content import get_content, put_content
 from include.storage.store import ObjectStore
@@ -67,7 +67,7 @@ class RowCounts:
 
 def set_aside(store: ObjectStore, snapshot: Snapshot, rows: pd.DataFrame) -> Snapshot:
     """Store which rows are set aside and return the snapshot, stored as well, that names them."""
-    folder = f"{snapshot.model}/quarantine"
+    folder = quarantine_folder(snapshot.model)
     slots, places = (rows.iloc[:, place].to_numpy() for place in (0, 1))
     table = pa.table({"slot": pa.array(slots, pa.string()), "position": pa.array(places, pa.int64())})
     if snapshot.excluded is not None:

@@ -14,6 +14,7 @@ ROLE_LABELS: dict[Role, str] = {
     "challenger": "Challenger",
     "unmitigated": "Without mitigation",
     "incumbent": "Incumbent",
+    "pooled": "Model of all rows",
     "simple": "Simple baseline",
     "trivial": "Trivial baseline",
 }

@@ -37,7 +37,7 @@ def gain_verdict(
     low, high = gain.bound(confidence), gain.upper(confidence)
     if low is None or high is None:
         return Verdict(name, RuleResult.OPEN, f"the resamples can't speak of a confidence of {confidence:.4%}")
-    facts = f"gain {gain.estimate:+.4f}, one-sided {confidence:.0%} bounds {low:+.4f} and {high:+.4f}, must be above {least:+.4f}"
+    facts = f"gain {gain.estimate:+.4f}, one-sided {100 * confidence:.4g}% bounds {low:+.4f} and {high:+.4f}, must be above {least:+.4f}"
     if low > least or (not strict and low == least):
         return Verdict(name, RuleResult.PASS, facts)
     # Of two identical models neither is worse: the bounds coincide at zero, and more rows would not tell them apart.

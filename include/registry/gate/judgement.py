@@ -99,7 +99,7 @@ def _judged(policy: Gate, evidence: Evidence, challenger_is_simple: bool, left: 
             return Judgement(outcome, f"{deciding[0].rule}: {deciding[0].reason}{more}", verdicts, primary)
     unverified = sum(verdict.answer is RuleResult.UNVERIFIED for verdict in verdicts)
     more = f" ({unverified} of the {len(verdicts)} rules have too few rows to be verified)" if unverified else ""
-    if evidence.incumbent is None and challenger_is_simple:
+    if evidence.incumbent is None and challenger_is_simple and "pooled" not in evidence.scores:
         more += f"; {verdicts[1].rule}: {verdicts[1].reason}"
     return Judgement(Outcome.PROMOTE, f"{verdicts[0].rule}: {verdicts[0].reason}{more}", verdicts, primary)
 
@@ -108,6 +108,7 @@ def _primary_facts(policy: Gate, evidence: Evidence, challenger_is_simple: bool)
     metric = policy.primary.metric
     # A gain over its own kind would say nothing: of such a first version it is that over the trivial baseline.
     baseline: Role = "trivial" if challenger_is_simple else "simple"
+    baseline = "pooled" if "pooled" in evidence.scores else baseline
     against: Role = "incumbent" if evidence.incumbent is not None else baseline
     gain = evidence.gain(metric, against)
     least = 0.0 - (policy.primary.margin or 0.0) if against == "incumbent" else 0.0

@@ -47,8 +47,11 @@ def policy_verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: b
             yield lifetime_verdict(name, gain, 0.0 - margin, policy, left, strict=strict)
     # The baseline that says most comes first: of a first version, its verdict is the reason that people read.
     baselines: tuple[Role, ...] = ("trivial", "simple") if challenger_is_simple else ("simple", "trivial")
+    if "pooled" in evidence.scores:  # of a segment: why else should it have a model of its own?
+        baselines = ("pooled", *baselines)
     for baseline in baselines:
-        name = f"{rule.metric} better than the {baseline} baseline"
+        named = "model of all rows" if baseline == "pooled" else f"{baseline} baseline"
+        name = f"{rule.metric} better than the {named}"
         verdict = gain_verdict(name, evidence.gain(rule.metric, baseline), 0.0, confidence, strict=True)
         if baseline == "simple" and challenger_is_simple:
             worse = f"; it is worse: {verdict.reason}" if verdict.answer is RuleResult.FAIL else ""

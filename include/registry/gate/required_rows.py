@@ -22,7 +22,9 @@ def rows_wanted(policy: Gate, evidence: Evidence) -> int | None:
     primary = policy.primary
     least = 0.0 - (primary.margin or 0.0) if evidence.incumbent is not None else 0.0
     asked = [_of_gain(evidence.gain(primary.metric, evidence.opponent), least, primary.confidence)]
-    asked += [_of_gain(evidence.gain(primary.metric, one), 0.0, primary.confidence) for one in ("trivial", "simple")]
+    asked += [
+        _of_gain(evidence.gain(primary.metric, one), 0.0, primary.confidence) for one in ("trivial", "simple", "pooled")
+    ]
     for guard in policy.guards:
         if guard.slice is None and evidence.incumbent is not None:
             accepted = accepted_loss(guard, measured_value(evidence, guard.metric, "incumbent"))

@@ -1,0 +1,95 @@
+"""Each row is scored by the champion of its segment, where it has one as of the interval, otherwise by the model of all rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from chain_run import BACKFILL, NOW, _Nowhere, month
+from segmented import declare_segments, run_segments
+
+from include.config.model import ModelConfig
+from include.monitoring.predicted_rows import PredictedRows
+from include.registry.ledger import Ledger
+from include.scoring.publication import Manifest, Publication
+from include.scoring.score import ingest_interval, interval_at, score
+from include.storage.local import LocalStore
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, ModelConfig, Path]:
+    folder = tmp_path_factory.mktemp("segment_scores")
+    model, store = declare_segments(folder / "parcels"), LocalStore(folder / "store")
+    run_segments(store, model, folder / "parcels", month(4))
+    return store, model, folder / "parcels"
+
+
+def scored(world: tuple[LocalStore, ModelConfig, Path], number: int) -> tuple[Manifest, pd.DataFrame]:
+    store, model, folder = world
+    interval = interval_at(model, month(number))
+    snapshot = ingest_interval(store, model, folder, interval, at=NOW, connections=_Nowhere())
+    manifest = score(store, model, folder, snapshot, at=NOW)
+    assert manifest is not None
+    table = Publication(store, "parcels", interval).read(manifest).to_pandas()
+    rows = pd.read_parquet(folder / "rows.parquet")[["parcel", "carrier"]]
+    return manifest, table.merge(rows, on="parcel", how="left", validate="one_to_one")
+
+
+def watched(
+    world: tuple[LocalStore, ModelConfig, Path], manifest: Manifest
+) -> tuple[tuple[Publication, Manifest], ...]:
+    return ((Publication(world[0], "parcels", interval_at(world[1], month(5))), manifest),)
+
+
+def answered_by(table: pd.DataFrame, carrier: str) -> int:
+    return int((table["carrier"] == carrier).sum())
+
+
+def test_scores_say_which_version_answered_and_keep_the_order_of_rows(
+    world: tuple[LocalStore, ModelConfig, Path],
+) -> None:
+    store, _, _ = world
+    manifest, table = scored(world, 5)
+    champions = {name: Ledger(store, f"parcels/segments/{name}").timeline().champion for name in ("ant", "bee")}
+    pooled = Ledger(store, "parcels").timeline().champion
+    assert manifest.segments == champions and manifest.version == pooled
+    answered = table.groupby("carrier")["version"].unique().to_dict()
+    assert {name: list(found) for name, found in answered.items()} == {
+        "ant": [champions["ant"]],
+        "bee": [champions["bee"]],
+        "cat": [pooled],
+    }
+    said = PredictedRows(
+        store, world[1], interval_at(world[1], month(5)), str(pooled), watched(world, manifest), ()
+    ).said()
+    assert said is not None and said.num_rows == answered_by(table, "cat"), "what segments said is not held against it"
+    assert table["sent_at"].is_monotonic_increasing and manifest.rows == len(table)
+    assert table["prediction"].notna().all()
+
+
+def test_a_champion_of_later_answers_for_no_earlier_interval(world: tuple[LocalStore, ModelConfig, Path]) -> None:
+    store, model, folder = world
+    run_segments(store, model, folder, month(6))
+    manifest, _ = scored(world, 5)
+    assert all(version.startswith("202404") for version in manifest.segments.values())
+
+
+def test_after_a_rollback_of_a_segment_the_model_of_all_rows_answers(
+    world: tuple[LocalStore, ModelConfig, Path],
+) -> None:
+    store, _, _ = world
+    before, _ = scored(world, 5)
+    ledger = Ledger(store, "parcels/segments/ant")
+    ledger.withdraw(before.segments["ant"], "wrong rows", actor=BACKFILL, at=NOW)
+    after, table = scored(world, 5)
+    assert set(after.segments) == {"bee"}
+    assert set(table.loc[table["carrier"] == "ant", "version"]) == {after.version}
+
+
+def test_without_segments_a_manifest_is_stored_as_it_always_was(
+    world: tuple[LocalStore, ModelConfig, Path],
+) -> None:
+    manifest, _ = scored(world, 5)
+    plain = Manifest(**{**vars(manifest), "segments": {}})
+    assert "segments" in manifest.to_json() and "segments" not in plain.to_json()
