@@ -29,6 +29,7 @@ from include.registry.history.card_files import draw_card
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
 from include.registry.naming.lookup import find_version
+from include.registry.naming.renamed import stored_name
 from include.registry.version_states import Decision
 from include.scoring.scores import answers_of
 from include.storage.content import get_content
@@ -190,7 +191,7 @@ def load_champion(
         When there is no champion, or no version has the alias.
     """
     opened = _open(store)
-    ledger = Ledger(opened, model)
+    ledger = Ledger(opened, stored_name(opened, model))
     timeline = ledger.timeline()
     if alias is not None:
         if at is not None or alias not in timeline.aliases:
@@ -224,7 +225,8 @@ def load_model(model: str, version: str, *, store: str | None = None) -> LoadedM
     RegistryError
         When there is no such version, or more than one.
     """
-    ledger = Ledger(_open(store), model)
+    opened = _open(store)
+    ledger = Ledger(opened, stored_name(opened, model))
     return _load(ledger, find_version(ledger.timeline(), version))
 
 

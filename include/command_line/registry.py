@@ -40,13 +40,13 @@ def models(now: datetime) -> str:
     rows = []
     for model in declared:
         try:
-            told = history(model.name, Ledger(store, model.name).timeline())
+            told = history(model.declared_name, Ledger(store, model.name).timeline())
         except RatchetError as error:
-            rows.append([model.name, model.task, "?", "", "", "", f"unreadable: {error.message}"])
+            rows.append([model.declared_name, model.task, "?", "", "", "", f"unreadable: {error.message}"])
             continue
         rows.append(
             [
-                model.name,
+                model.declared_name,
                 model.task,
                 *_in_force(told),
                 ", ".join(kind for kind, _ in attention_needed(model, told, now)),
@@ -126,7 +126,7 @@ def compare(model: str, one: str, other: str) -> str:
     pair = sorted(
         (timeline[find_version(timeline, name)] for name in (one, other)), key=lambda standing: standing.order
     )
-    older, newer = (version_details(ledger.store, model, standing) for standing in pair)
+    older, newer = (version_details(ledger.store, ledger.model, standing) for standing in pair)
     parts = ["\n".join(_told(standing) for standing in pair), _measured(pair, older, newer)]
     for name, rows in differences(older, newer).items():
         parts.append(draw_table([name, *_titles(pair)], [[r.name, r.one or "-", r.other or "-"] for r in rows]))

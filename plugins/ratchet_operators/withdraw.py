@@ -31,7 +31,7 @@ class Withdraw(ChampionOperator):
         self.announce(context, ledger)
         by = f" by {who}" if (who := actor.get("user")) else ""
         sentence = f"{done.version} was withdrawn{by}: {params['reason']}. In force is {done.champion or 'no version'}."
-        self.news = News("alarm", sentence, done.version, version_page(self.config.name, done.version))
+        self.news = News("alarm", sentence, done.version, version_page(self.config.declared_name, done.version))
         return {
             "config": self.identity,
             "withdrawn": done.version,
