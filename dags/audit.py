@@ -20,8 +20,8 @@ from ratchet_operators import (
 
 for model in declared_models("audit", __file__, audited=True):
     with DAG(
-        dag_id=f"audit_{model.name}",
-        dag_display_name=f"{model.name}: audit",
+        dag_id=f"audit_{model.declared_name}",
+        dag_display_name=f"{model.declared_name}: audit",
         description=f"Verify what is on record: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=audit_schedule(model),
@@ -29,7 +29,7 @@ for model in declared_models("audit", __file__, audited=True):
         catchup=False,
         max_active_runs=1,
         params=audit_form(model),
-        tags=["ratchet", model.name],
+        tags=["ratchet", model.declared_name],
         default_args=defaults(model),
         **dag_arguments(model),
     ) as dag:

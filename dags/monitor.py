@@ -23,8 +23,8 @@ from ratchet_operators import (
 
 for model in declared_models("monitor", __file__, monitored=True):
     with DAG(
-        dag_id=f"monitor_{model.name}",
-        dag_display_name=f"{model.name}: monitor",
+        dag_id=f"monitor_{model.declared_name}",
+        dag_display_name=f"{model.declared_name}: monitor",
         description=f"Watch the champion: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=monitor_schedule(model),
@@ -32,7 +32,7 @@ for model in declared_models("monitor", __file__, monitored=True):
         end_date=model.schedule.end,
         catchup=False,
         params=monitor_form(model),
-        tags=["ratchet", model.name],
+        tags=["ratchet", model.declared_name],
         default_args=defaults(model),
         **dag_arguments(model, repeats=True),
     ) as dag:

@@ -24,15 +24,15 @@ from ratchet_operators import (
 
 for stage, model, judged in declared_promotions(__file__):
     with DAG(
-        dag_id=f"promote_to_{stage}_{model.name}",
-        dag_display_name=f"{model.name}: promote to {stage}",
+        dag_id=f"promote_to_{stage}_{model.declared_name}",
+        dag_display_name=f"{model.declared_name}: promote to {stage}",
         description=f"Send a champion to {stage}: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,
         is_paused_upon_creation=False,
         allowed_run_types=["manual"],  # a person's decision, never another DAG's
         params=promote_form(judged or model, judged=judged is not None),
-        tags=["ratchet", model.name],
+        tags=["ratchet", model.declared_name],
         default_args=defaults(model),
         **dag_arguments(model),
     ) as dag:

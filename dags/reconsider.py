@@ -24,14 +24,14 @@ from ratchet_operators import (
 
 for model in declared_models("reconsider", __file__, timed=True):
     with DAG(
-        dag_id=f"reconsider_{model.name}",
-        dag_display_name=f"{model.name}: reconsider",
+        dag_id=f"reconsider_{model.declared_name}",
+        dag_display_name=f"{model.declared_name}: reconsider",
         description=f"Decide again on a held version: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,
         is_paused_upon_creation=False,
         params=reconsider_form(model),
-        tags=["ratchet", model.name],
+        tags=["ratchet", model.declared_name],
         default_args=defaults(model),
         **dag_arguments(model),
     ) as dag:

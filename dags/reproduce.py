@@ -22,14 +22,14 @@ from ratchet_operators import (
 
 for model in declared_models("reproduce", __file__):
     with DAG(
-        dag_id=f"reproduce_{model.name}",
-        dag_display_name=f"{model.name}: reproduce",
+        dag_id=f"reproduce_{model.declared_name}",
+        dag_display_name=f"{model.declared_name}: reproduce",
         description=f"Train a version again: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,
         is_paused_upon_creation=False,
         params=reproduce_form(model),
-        tags=["ratchet", model.name],
+        tags=["ratchet", model.declared_name],
         default_args=defaults(model),
         **dag_arguments(model),
     ) as dag:

@@ -18,8 +18,8 @@ from ratchet_operators import (
 
 for model in declared_models("retract", __file__):
     with DAG(
-        dag_id=f"retract_{model.name}",
-        dag_display_name=f"{model.name}: retract",
+        dag_id=f"retract_{model.declared_name}",
+        dag_display_name=f"{model.declared_name}: retract",
         description=f"Take back a reading of a partition: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,
@@ -27,7 +27,7 @@ for model in declared_models("retract", __file__):
         max_active_runs=1,
         allowed_run_types=["manual"],  # a person's decision, never another DAG's
         params=retract_form(model),
-        tags=["ratchet", model.name],
+        tags=["ratchet", model.declared_name],
         default_args=defaults(model),
         **dag_arguments(model),
     ) as dag:

@@ -34,8 +34,8 @@ from ratchet_operators import (
 
 for model in declared_models("retrain", __file__):
     with DAG(
-        dag_id=f"retrain_{model.name}",
-        dag_display_name=f"{model.name}: retrain",
+        dag_id=f"retrain_{model.declared_name}",
+        dag_display_name=f"{model.declared_name}: retrain",
         description=model.description,
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=retrain_schedule(model),
@@ -45,7 +45,7 @@ for model in declared_models("retrain", __file__):
         is_paused_upon_creation=None if model.schedule.retrain else False,
         max_active_runs=1,
         params=form(model),
-        tags=["ratchet", model.name],
+        tags=["ratchet", model.declared_name],
         default_args=defaults(model),
         **dag_arguments(model, repeats=True),
     ) as dag:

@@ -19,8 +19,8 @@ from ratchet_operators import (
 
 for model in declared_models("rollback", __file__):
     with DAG(
-        dag_id=f"rollback_{model.name}",
-        dag_display_name=f"{model.name}: roll back",
+        dag_id=f"rollback_{model.declared_name}",
+        dag_display_name=f"{model.declared_name}: roll back",
         description=f"Withdraw a version: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=None,
@@ -28,7 +28,7 @@ for model in declared_models("rollback", __file__):
         max_active_runs=1,
         allowed_run_types=["manual"],  # a person's decision, never another DAG's
         params=rollback_form(model),
-        tags=["ratchet", model.name],
+        tags=["ratchet", model.declared_name],
         default_args=defaults(model),
         **dag_arguments(model),
     ) as dag:

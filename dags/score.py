@@ -23,8 +23,8 @@ from ratchet_operators import (
 
 for model in declared_models("score", __file__):
     with DAG(
-        dag_id=f"score_{model.name}",
-        dag_display_name=f"{model.name}: score",
+        dag_id=f"score_{model.declared_name}",
+        dag_display_name=f"{model.declared_name}: score",
         description=f"Batch predictions: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=score_schedule(model),
@@ -33,7 +33,7 @@ for model in declared_models("score", __file__):
         catchup=False,
         is_paused_upon_creation=None if model.schedule.score else False,
         params=score_form(model),
-        tags=["ratchet", model.name],
+        tags=["ratchet", model.declared_name],
         default_args=defaults(model),
         **dag_arguments(model, repeats=True),
     ) as dag:

@@ -19,8 +19,8 @@ from ratchet_operators import (
 
 for model in declared_models("tidy", __file__, tidied=True):
     with DAG(
-        dag_id=f"tidy_{model.name}",
-        dag_display_name=f"{model.name}: tidy",
+        dag_id=f"tidy_{model.declared_name}",
+        dag_display_name=f"{model.declared_name}: tidy",
         description=f"Remove what nothing needs any more: {model.description}",
         doc_md=f"## {model.description}\n\nOwner: {model.owner}\n\n{__doc__}",
         schedule=tidy_schedule(model),
@@ -28,7 +28,7 @@ for model in declared_models("tidy", __file__, tidied=True):
         catchup=False,
         max_active_runs=1,
         params=tidy_form(model),
-        tags=["ratchet", model.name],
+        tags=["ratchet", model.declared_name],
         default_args=defaults(model),
         **dag_arguments(model),
     ) as dag:

@@ -18,7 +18,6 @@ import pandas as pd
 
 from include.config.model import ModelConfig
 from include.config.sections.data import LOT, ROW
-from include.config.sections.rows.segments import ledger_name
 from include.config.settings import Settings
 from include.data.columns.pandas_frames import typed_rows
 from include.data.derived_columns import derive_columns
@@ -30,6 +29,7 @@ from include.registry.history.card_files import draw_card
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
 from include.registry.naming.lookup import find_version
+from include.registry.naming.renamed import stored_ledger_name
 from include.registry.version_states import Decision
 from include.scoring.scores import answers_of
 from include.storage.content import get_content
@@ -191,7 +191,7 @@ def load_champion(
         When there is no champion, or no version has the alias.
     """
     opened = _open(store)
-    ledger = Ledger(opened, ledger_name(model))
+    ledger = Ledger(opened, stored_ledger_name(opened, model))
     timeline = ledger.timeline()
     if alias is not None:
         if at is not None or alias not in timeline.aliases:
@@ -225,7 +225,8 @@ def load_model(model: str, version: str, *, store: str | None = None) -> LoadedM
     RegistryError
         When there is no such version, or more than one.
     """
-    ledger = Ledger(_open(store), ledger_name(model))
+    opened = _open(store)
+    ledger = Ledger(opened, stored_ledger_name(opened, model))
     return _load(ledger, find_version(ledger.timeline(), version))
 
 

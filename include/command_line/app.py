@@ -188,12 +188,15 @@ def copy(
 ) -> None:
     """Copy the store to another one while runs go on: a backup, or a store as it was. Ends with 1 if an object is damaged."""
     from include.command_line.store import store_at, store_of_settings
+    from include.registry.naming.renamed import stored_name
     from include.storage.copying import copy_store
 
+    store, models = store_of_settings(), Settings.from_environment().models
+    names = {one for name in model or () for one in (name, stored_name(store, name, models))}
     copied = copy_store(
-        store_of_settings(),
+        store,
         store_at(to, connection),
-        [f"{name}/" for name in model or ()] or [""],
+        [f"{name}/" for name in sorted(names)] or [""],
         until=registry.instant_of(until),
         tell=typer.echo,
     )
@@ -213,8 +216,12 @@ def mirror(
     from include.registry.ledger import Ledger
 
     wrong = 0
-    for name in models or [model.name for model in load_models(Settings.from_environment().models)[0]]:
-        done = mirror_model(ledger_queries.ledger_of(name) if models else Ledger(store_of_settings(), name))
+    named = {name: ledger_queries.ledger_of(name) for name in models or ()} or {
+        model.declared_name: Ledger(store_of_settings(), model.name)
+        for model in load_models(Settings.from_environment().models)[0]
+    }
+    for name, ledger in named.items():
+        done = mirror_model(ledger)
         typer.echo(f"{name}: {done.written} versions brought up to date; the alias names {done.champion or 'nothing'}")
         for version, reason in done.wrong.items():
             typer.echo(f"{name}: {version} can't be shown: {reason}")
@@ -386,7 +393,7 @@ def expect(
     ledger, config = ledger_queries.ledger_of(model), declared(model)
     timeline = ledger.timeline()
     found = find_version(timeline, version) if version else timeline.standings[-1].version
-    folder = Settings.from_environment().models / model
+    folder = config.folder(Settings.from_environment().models)
     snapshot = snapshot_of(ledger, found)
     typer.echo(draft_expectations(ledger.store, config, folder, snapshot, min_rows=min_rows))
 

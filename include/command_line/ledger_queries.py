@@ -11,12 +11,14 @@ from pydantic import ValidationError
 from include.command_line.ledger_table import draw_table, ledger_table
 from include.command_line.store import store_of_settings
 from include.config.sections.evaluation import Gate
-from include.config.sections.rows.segments import ledger_name, owner_of
+from include.config.sections.rows.segments import owner_of
+from include.config.settings import Settings
 from include.config.yaml_text import read_yaml_file
 from include.errors import ConfigError
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
 from include.registry.naming.aliases import alias_moves
+from include.registry.naming.renamed import stored_ledger_name
 from include.scoring.delivery_log import superseded
 from include.scoring.publication import Publication, window_of
 from include.storage.content import from_iso
@@ -24,8 +26,9 @@ from include.storage.log import Entry
 
 
 def ledger_of(model: str) -> Ledger:
-    """Return the ledger of a model, or of ``model/segment``, in the store that is set; raises `ConfigError` if it is empty."""
-    ledger = Ledger(store_of_settings(), ledger_name(model))
+    """Return the ledger of a model, or of ``model/segment``, of a renamed model by any of its names; raises `ConfigError` if it is empty."""
+    store = store_of_settings()
+    ledger = Ledger(store, stored_ledger_name(store, model, Settings.from_environment().models))
     if not ledger.entries():
         raise ConfigError(
             f"The ledger of {model} is empty.",
@@ -57,7 +60,8 @@ def history(model: str, instant: datetime | None) -> str:
         ["recorded", "in force from then on, in fact"], [[_second(t), v or "none"] for t, v in ledger.in_fact()]
     )
     moves = alias_table(ledger.entries(fresh=False))
-    return "\n\n".join([ledger_table(timeline), as_of, fact, *([moves] if moves else [])])
+    renamed = [] if ledger.model == model else [f"renamed from {ledger.model}, under which the store keeps it"]
+    return "\n\n".join([*renamed, ledger_table(timeline), as_of, fact, *([moves] if moves else [])])
 
 
 def alias_table(entries: Iterable[Entry]) -> str:
@@ -126,13 +130,13 @@ def batch_scores(model: str) -> str:
     It reads one log an interval, and lists all of them.
     """
     ledger = ledger_of(model)
-    folder = f"{model}/scores/"
+    folder = f"{ledger.model}/scores/"
     names = sorted({key.removeprefix(folder).partition("/")[0] for key in ledger.store.list(folder)})
     timeline = ledger.timeline()
     rows, others = [], 0
     for name in names:
         interval = window_of(name)
-        published = Publication(ledger.store, model, interval).manifests()
+        published = Publication(ledger.store, ledger.model, interval).manifests()
         if not published:
             continue
         newest = published[-1]

@@ -59,8 +59,8 @@ def lint(path: Path, *, now: datetime, as_of: datetime | None = None, with_rows:
     for recipe in recipes:
         if recipe.search is not None:
             check_search(recipe.search, recipe.space)
-    expectations.build(model.quality.expectations, f"{model.name}/model.yaml")
-    said = [f"{path}: {model.name} can be used. Candidates: {', '.join(model.candidate_names)}."]
+    expectations.build(model.quality.expectations, f"{model.declared_name}/model.yaml")
+    said = [f"{path}: {model.declared_name} can be used. Candidates: {', '.join(model.candidate_names)}."]
     if not with_rows:
         said.append("Its rows were not read.")
     elif any(data.source.remote for data in model.data.sources):

@@ -50,7 +50,7 @@ def numbers(store: ObjectStore, models: Path) -> str:
     found = {}
     for model in load_models(models)[0]:
         try:
-            found[model.name] = gauges_of(store, model)
+            found[model.declared_name] = gauges_of(store, model)
         except RatchetError as error:
-            log.error("%s has no numbers: %s", model.name, error.message)
+            log.error("%s has no numbers: %s", model.declared_name, error.message)
     return exposition(found)

@@ -27,6 +27,7 @@ _FOLLOWS = {
     "notify": "Other people are told.",
     "resources": "Tasks run elsewhere, or with other limits; nothing that they make changes.",
     "name": "It is another model, with DAGs, ledger and partitions of its own; those of the old name stay as they are.",
+    "renamed_from": "It is the same model under another name: its history goes on. DAGs, assets and pages have the new name.",
     "task": "It is another kind of model: no version so far can be compared with those to come.",
 }
 
@@ -45,7 +46,7 @@ def plan(path: Path, against: Path | None) -> str:
     ledger = Ledger(store_of_settings(), new.name)
     old = load_model(against) if against else _on_record(ledger)
     if old is None:
-        return f"{new.name} is new here: no decision is on record.\n\n" + _dags(new, None)
+        return f"{new.declared_name} is new here: no decision is on record.\n\n" + _dags(new, None)
     changed = differences_between(old, new)
     if not changed:
         return "Nothing changes."
@@ -64,7 +65,10 @@ def _on_record(ledger: Ledger) -> ModelConfig | None:
 
 def _follows(changed: tuple[VersionDifference, ...]) -> list[str]:
     found = []
+    renamed = any(one.name.startswith("renamed_from") for one in changed)
     for prefix, sentence in _FOLLOWS.items():
+        if prefix == "name" and renamed:
+            continue
         if any(one.name == prefix or one.name.startswith((f"{prefix}.", f"{prefix}[")) for one in changed):
             found.append(f"{prefix}: {sentence}")
     return found

@@ -41,13 +41,13 @@ def models(now: datetime) -> str:
     rows = []
     for model in declared:
         try:
-            told = history(model.name, Ledger(store, model.name).timeline())
+            told = history(model.declared_name, Ledger(store, model.name).timeline())
         except RatchetError as error:
-            rows.append([model.name, model.task, "?", "", "", "", f"unreadable: {error.message}"])
+            rows.append([model.declared_name, model.task, "?", "", "", "", f"unreadable: {error.message}"])
             continue
         rows.append(
             [
-                model.name,
+                model.declared_name,
                 model.task,
                 *_in_force(told),
                 ", ".join(kind for kind, _ in attention_needed(model, told, now)),

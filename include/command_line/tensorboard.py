@@ -74,7 +74,7 @@ def export(store: ObjectStore, model: ModelConfig, folder: Path) -> int:
             "Event files are written by tensorboardX, which is not installed.",
             remedy="pip install 'ratchet[tensorboard]'",
         ) from None
-    place = folder / model.name
+    place = folder / model.declared_name
     if place.exists() and any(place.iterdir()):
         raise ConfigError(
             "An export stands there already.",

@@ -23,9 +23,9 @@ def declared(name: str) -> ModelConfig:
         if one.name == name:
             raise one.error
     for model in models:
-        if model.name == name:
+        if name in (model.declared_name, *model.renamed_from):
             return model
-    names = [model.name for model in models]
+    names = [model.declared_name for model in models]
     close = nearest(name, names)
     raise ConfigError(
         f"There is no model {name}.",
@@ -44,7 +44,7 @@ def watching(store: ObjectStore, model: ModelConfig) -> str:
     """Return the same of a model in a store."""
     report = watch_report(store, model)
     if report is None:
-        return f"{model.name} was not watched yet: its DAG monitor_{model.name} runs if `schedule.monitor` is set."
+        return f"{model.declared_name} was not watched yet: its DAG monitor_{model.declared_name} runs if `schedule.monitor` is set."
     metric = model.gate.primary.metric
     head = ["interval", "rows", "outside", f"{metric} estimated", f"{metric} measured", "moved most", "broken"]
     rows = [_row(one) for one in report.intervals[-_INTERVALS:]]

@@ -94,15 +94,39 @@ def _read(path: Path, where: str) -> ModelConfig:
         model = ModelConfig.model_validate(value)
     except ValidationError as error:
         raise ConfigError("\n".join(_sentences(error, value, lines, where))) from None
-    if model.name != path.parent.name:
+    if model.declared_name != path.parent.name:
         raise ConfigError(
             "A model's name and its folder's name differ.",
             expected=path.parent.name,
-            found=model.name,
+            found=model.declared_name,
             where=f"{where}:{lines.get(('name',), 1)}, field name",
-            remedy="rename one of them: the name is in every key of the store",
+            remedy="rename one of them; a model that is renamed, folder and `name`, keeps its history by `renamed_from: <its former name>`",
         )
+    _require_own_names(model, path, f"{where}:{lines.get(('renamed_from',), 1)}, field renamed_from")
     return model
+
+
+def _require_own_names(model: ModelConfig, path: Path, where: str) -> None:
+    """Refuse a renamed model of which another declaration has a former name: both would write one history."""
+    for other in sorted(path.parent.parent.glob("*/model.yaml")) if model.renamed_from else ():
+        if other.parent == path.parent:
+            continue
+        theirs = {other.parent.name}
+        if may_name(other, "renamed_from"):
+            try:
+                declared = read_yaml_file(other, other.parent.name)[0]
+            except RatchetError:  # what is wrong there is said of that one
+                continue
+            former = declared.get("renamed_from") if isinstance(declared, dict) else None
+            theirs |= {name for name in (former if isinstance(former, list) else [former]) if isinstance(name, str)}
+        if taken := sorted(theirs & {*model.renamed_from, model.declared_name}):
+            raise ConfigError(
+                "Two models have one name, and would write one history.",
+                expected="names that no other declaration has, now or as a former one",
+                found=f"`{taken[0]}`, which {other.parent.name}/model.yaml has, too",
+                where=where,
+                remedy=f"remove the folder {other.parent.name} if {model.declared_name} is that model renamed, or take the name out here",
+            )
 
 
 def _sentences(error: ValidationError, value: Any, lines: dict[Any, int], where: str) -> Iterator[str]:

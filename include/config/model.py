@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
 from include.config.retention import Retention
@@ -32,7 +32,14 @@ NAME = r"^[a-z][a-z0-9_]{0,62}$"
 """How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
 _NAMED = rf"{NAME.removesuffix('$')}(/{SEGMENTS}/[a-z0-9_-]{{1,49}})?$"  # with what the models of segments are kept as
 
+FormerNames = Annotated[
+    tuple[Annotated[str, Field(pattern=NAME)], ...],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value, json_schema_input_type=str | list[str]),
+]
+"""One name, or a list of them."""
+
 BESIDE = (
+    "renamed_from",
     "description",
     "owner",
     "about",
@@ -52,8 +59,10 @@ BESIDE = (
 class ModelConfig(Section):
     """A model as its team declares it in ``include/models/<name>/model.yaml``."""
 
-    name: str = Field(pattern=_NAMED)
+    declared_name: str = Field(alias="name", pattern=_NAMED)
     """The folder's name: lower case letters, digits and underscores."""
+    renamed_from: FormerNames = Field(default=(), exclude_if=lambda names: not names)
+    """The name that the model had before, or all of them, the first one first: it keeps the history that it has under that one."""
     description: str
     """The question that the model answers, in one sentence."""
     owner: str
@@ -96,6 +105,12 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> ModelConfig:
+        names = (*self.renamed_from, self.declared_name)
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"expected in `renamed_from` each former name once, and not `{self.declared_name}`, which is the name now: "
+                "a model that goes back to a former name takes it off the list"
+            )
         if (self.task == "clustering") != (self.data.target is None):
             raise ValueError("expected `data.target` for every task but clustering, which has none")
         if self.data.timeless:
@@ -238,6 +253,14 @@ class ModelConfig(Section):
         return Rectify(texts=tuple(one.model_copy(update={"columns": names}) for one, names in named if names))
 
     @property
+    def name(self) -> str:
+        """The name under which the store keeps the model and by which its records are signed: the first that it ever had.
+
+        What people see has ``declared_name``.
+        """
+        return self.renamed_from[0] if self.renamed_from else self.declared_name
+
+    @property
     def candidate_names(self) -> list[str]:
         """The names of the declared candidates, in their order."""
         return [candidate.name for candidate in self.training.candidates]
@@ -283,11 +306,12 @@ class ModelConfig(Section):
         approval = self.gate.approval.said()
         approval.pop("within", None)
         gate = self.gate.said() | {"approval": approval}
-        return {name: value for name, value in self.said().items() if name not in BESIDE} | {"gate": gate}
+        said = {name: value for name, value in self.said().items() if name not in BESIDE}
+        return said | {"name": self.name, "gate": gate}
 
     def folder(self, models: Path) -> Path:
         """Return the folder that holds the model's YAML and Python files."""
-        return models / self.name
+        return models / self.declared_name
 
 
 def _known(what: str, name: str, known: set[str], task: str) -> None:

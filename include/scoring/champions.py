@@ -72,7 +72,7 @@ class Champions:
         return [
             SegmentChampion(
                 name,
-                self._model.model_copy(update={"name": ledger.model, "segments": None}),
+                self._model.model_copy(update={"declared_name": ledger.model, "renamed_from": (), "segments": None}),
                 Segment(declared.column, level),
                 ledger.version(ids[name]),
             )

@@ -83,12 +83,12 @@ class LiveModel:
     _ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
-        self._ledger = Ledger(self.store, self.name)
+        self._ledger = Ledger(self.store, self.declared.name)
 
     @property
     def name(self) -> str:
         """The model's name."""
-        return self.declared.name
+        return self.declared.declared_name
 
     def look(self, now: float) -> bool:
         """Ask the ledger for news, in one call of the store, and put in force what it says.
@@ -176,7 +176,7 @@ class LiveModel:
         try:
             predictor = stack.enter_context(open_predictor(self.store, self.declared, self.folder, record))
             signed = self._ledger.statement(version)
-            kept = load_golden(self.store, self.name, version, named=signed.golden if signed else ())
+            kept = load_golden(self.store, self.declared.name, version, named=signed.golden if signed else ())
             for golden in kept or [golden_of(self.store, predictor)]:
                 check_golden(predictor, golden)
                 sample = golden.drop_columns([PREDICTED])

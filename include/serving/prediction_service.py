@@ -77,7 +77,7 @@ class PredictionService:
             entities = {row.get(str(challenger.by)) for row in rows}
         if len(entities) != 1 or None in entities:
             return champion, rows
-        if share_of(model.name, entities.pop()) >= challenger.traffic:
+        if share_of(model.declared.name, entities.pop()) >= challenger.traffic:
             return champion, rows
         if beside.schema != champion.served.schema:
             rows = _as_asked(rows, champion.served, beside)
@@ -111,7 +111,7 @@ class PredictionService:
         metrics.ROWS.labels(model.name, chosen.served.version, path).inc(len(predictions.score))
         if outside := int(predictions.out_of_domain.sum()):
             metrics.OUT_OF_DOMAIN.labels(model.name).inc(outside)
-        if not self._logger.keeps(model.name):
+        if not self._logger.keeps(model.declared.name):
             return
         at = datetime.now(UTC)
         self._logger.add(_record(model, chosen.served, chosen.role, rows, predicted, request_id, at))
@@ -210,5 +210,5 @@ def _record(
     at: datetime,
 ) -> Record:
     return Record(
-        model.name, request_id, at, role, served.version, served.schema, served.predictor.fit, rows, predicted
+        model.declared.name, request_id, at, role, served.version, served.schema, served.predictor.fit, rows, predicted
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from include.errors import ConfigError, RegistryError
 from include.registry.ledger import Ledger
+from include.registry.naming.renamed import stored_name
 from include.serving.platforms import PLATFORM
 from include.storage.content import digest_json
 from include.storage.store import ObjectStore
@@ -70,7 +71,7 @@ def deploy(
     ConfigError
         When SageMaker refuses, or the endpoint does not come into service.
     """
-    if Ledger(store, model).timeline().champion is None:
+    if Ledger(store, stored_name(store, model)).timeline().champion is None:
         raise RegistryError(
             f"{model} has no champion to deploy.", expected="a promoted version", remedy=f"run retrain_{model} first"
         )

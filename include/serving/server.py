@@ -60,7 +60,7 @@ def serve(models: list[str], address: Address, workers: int) -> None:
 
 def _names(folder: Path, wanted: list[str]) -> list[str]:
     declared, broken = load_models(folder)
-    names = [model.name for model in declared]
+    names = [model.declared_name for model in declared]
     for name in wanted:
         if name not in names:
             if found := [one.error for one in broken if one.name == name]:

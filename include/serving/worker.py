@@ -94,7 +94,7 @@ def run(
 def _logger(names: list[str], settings: Settings, serving: ServingSettings) -> RequestLogger:
     store = open_store(settings.store)
     kept = {
-        model.name: model.declared.serving.request_log
+        model.declared.name: model.declared.serving.request_log
         for model in open_models(store, settings.models, names)
         if model.declared.serving.request_log is not None
     }

@@ -29,15 +29,15 @@ class Audit(RatchetOperator):
         run = context["dag_run"].run_id
         done = audit(store, config, self.folder, run=run, calls=calls, at=now(context))
         wrong = AuditLog(store, config.name).state().wrong
-        report_audit(config.name, len(wrong))
+        report_audit(config.declared_name, len(wrong))
         self.log.info(
             "Steps %s to %s of %s, in %s calls of the store.", done.first + 1, done.last + 1, done.total, done.calls
         )
         if wrong:
             raise AuditFailed(
-                f"{len(wrong)} things that the ledger of {config.name} names are not what they were, {len(done.wrong)} of them "
+                f"{len(wrong)} things that the ledger of {config.declared_name} names are not what they were, {len(done.wrong)} of them "
                 f"found by this run: {wrong[0][0]}.",
-                where=f"{store.url}: {config.name}; all of them are on its page and in this log",
+                where=f"{store.url}: {config.declared_name}; all of them are on its page and in this log",
                 remedy="look for who could write there, and restore the objects from a backup; the next audit finds them right",
             )
         return {

@@ -54,7 +54,8 @@ class ChampionOperator(RatchetOperator):
             primary = decision.primary
             extra |= {"as_of": to_iso(change.champion.since)}
             extra |= {"metric": primary["metric"], "value": primary["challenger"]}
-        events, asset = champion_events(ledger.model, self.stage), champion_asset(ledger.model, self.stage)
+        name = self.config.declared_name
+        events, asset = champion_events(name, self.stage), champion_asset(name, self.stage)
         context["outlet_events"][events].add(asset, extra=extra)
         self.log.info(
             "In force is now %s instead of %s, by event %d.",

@@ -44,7 +44,7 @@ def _deadline(model: ModelConfig) -> DeadlineAlert | None:
     from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
     told = {
-        "model": model.name,
+        "model": model.declared_name,
         "length": str(length),
         "channels": [channel.model_dump(mode="json") for channel in model.notify],
     }

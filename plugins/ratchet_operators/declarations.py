@@ -24,6 +24,7 @@ from ratchet_operators.retries import PERMANENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from airflow.sdk.bases.timetable import BaseTimetable
     from airflow.sdk.definitions.asset import AssetRef
@@ -91,16 +92,22 @@ def declared_promotions(dag_file: str) -> list[tuple[str, ModelConfig, ModelConf
         if url.rstrip("/") == settings.store.rstrip("/"):
             continue
         for model in declared_models(f"promote_to_{stage}", dag_file, timed=True):
-            if (name := f"promote_to_{stage}_{model.name}") in found:
+            if (name := f"promote_to_{stage}_{model.declared_name}") in found:
                 raise ConfigError(
                     "Two stages and models give one DAG.",
                     expected="names of stages of which none begins another one that goes on with _",
                     found=f"{name}, of stages {found[name][0]} and {stage}",
                     where="environment variable RATCHET_STAGES",
                 )
-            there = load_models(folders[stage], only=model.name)[0] if stage in folders else []
+            there = _declared_there(folders[stage], model) if stage in folders else []
             found[name] = (stage, model, there[0] if there else None)
     return list(found.values())
+
+
+def _declared_there(folder: Path, model: ModelConfig) -> list[ModelConfig]:
+    """Return a model's declaration in another folder, where it may not be renamed yet."""
+    names = (model.declared_name, *reversed(model.renamed_from))
+    return next((found for name in names if (found := load_models(folder, only=name)[0])), [])
 
 
 def refuse_broken_models(dag_file: str) -> None:
@@ -131,7 +138,7 @@ def retrain_schedule(model: ModelConfig) -> BaseTimetable | AssetAny | list[Asse
     schedule, upstream = model.schedule, upstream_assets(model.schedule.upstream)
     timetable = _timetable(schedule.retrain_cron, schedule.timezone)
     if model.asks_for_retraining:
-        alarm = alarm_asset(model.name)
+        alarm = alarm_asset(model.declared_name)
         woken = AssetAny(AssetAll(*upstream), alarm) if upstream else AssetAny(alarm)
         return AssetOrTimeSchedule(timetable=timetable, assets=woken) if timetable else woken
     if timetable and upstream:

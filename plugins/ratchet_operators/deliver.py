@@ -59,7 +59,7 @@ class Deliver(RatchetOperator):
         else:
             into = SqlStatement(place.connection, f"INSERT INTO {place.table} SELECT 1")
             self.lineage = Lineage((scores,), statements=(into,))
-        context["outlet_events"][delivered_asset(self.config.name)].extra = dict(facts)
+        context["outlet_events"][delivered_asset(self.config.declared_name)].extra = dict(facts)
         return facts
 
 

@@ -34,5 +34,5 @@ class Evaluate(RatchetOperator):
                 require_usable(store, config, self.folder, incumbent)
             except LibrariesChanged as error:
                 self.log.error(str(error))
-                self.news = News("alarm", error.message, incumbent.id, version_page(config.name, incumbent.id))
+                self.news = News("alarm", error.message, incumbent.id, version_page(config.declared_name, incumbent.id))
         return {**self.handed, "incumbent": incumbent.id if incumbent else None, "evidence": measured.digest}

@@ -88,9 +88,11 @@ class Ingest(Waits):
         The as-of of a table without event time is the one that names what it holds; ``looked`` is that of the run.
         """
         from include.data.ingestion.ingest import ingest
+        from include.registry.naming.renamed import record_names
         from include.storage.content import to_iso
 
         config, params, store = self.config, context["params"], self.open_store()
+        record_names(store, config)
         instant, asked = self._stand(context)
         snapshot = ingest(
             store,
@@ -104,7 +106,7 @@ class Ingest(Waits):
         )
         self.lineage = replace(source_of(config, self.folder), outputs=rows_of(store, snapshot))
         rows = sum(pinned.rows for pinned in snapshot.partitions)
-        report_rows(config.name, rows)
+        report_rows(config.declared_name, rows)
         return {
             "as_of": to_iso(snapshot.as_of),
             "looked": to_iso(instant),
@@ -129,7 +131,7 @@ class Ingest(Waits):
         dry = context["params"].get("mode") == "dry_run" and kind not in OF_SCHEDULE
         if not config.asks_for_retraining or kind == "backfill" or dry:
             return as_of(context, config), 0
-        alarm = alarm_asset(config.name).uri
+        alarm = alarm_asset(config.declared_name).uri
         woken = kind == "asset_triggered" and {one.asset.uri for one in run.consumed_asset_events} <= {alarm}
         stands = None if woken else as_of(context, config)
         asked = WatchLog(self.open_store(), config.name).take(run.run_id, at=now(context), as_of=stands)

@@ -29,7 +29,7 @@ class Mirror(RatchetOperator):
         connection = Settings.from_environment().mlflow_connection
         done = mirror(self.open_ledger(), credentials=partial(credentials_of, connection) if connection else None)
         self.log.info(
-            "%d versions of %s brought up to date; champion: %s", done.written, self.config.name, done.champion
+            "%d versions of %s brought up to date; champion: %s", done.written, self.config.declared_name, done.champion
         )
         if done.wrong:
             raise MirrorBehind(

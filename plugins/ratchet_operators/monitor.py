@@ -133,7 +133,7 @@ class Monitor(ChampionOperator):
             self.defer(trigger=DateTimeTrigger(moment=at), method_name="look_again")
         raise AirflowSkipException(
             f"Nothing was predicted after {interval.after:%Y-%m-%d %H:%M} until {interval.until:%Y-%m-%d %H:%M}. "
-            f"Run score_{self.config.name} for {interval.until:%Y-%m-%d %H:%M}; then clear this task."
+            f"Run score_{self.config.declared_name} for {interval.until:%Y-%m-%d %H:%M}; then clear this task."
         )
 
     def _wake(self, context: Context, found: Monitored) -> None:
@@ -141,7 +141,7 @@ class Monitor(ChampionOperator):
 
         newest = found.pending[-1]
         extra: dict[str, Any] = {"version": newest.version, "as_of": to_iso(newest.as_of), "alarms": len(newest.alarms)}
-        name = self.config.name
+        name = self.config.declared_name
         context["outlet_events"][alarm_events(name)].add(alarm_asset(name), extra=extra)
         self.log.info("A retraining is asked for, as of %s: %s", extra["as_of"], "; ".join(newest.alarms))
 
@@ -156,7 +156,7 @@ class Monitor(ChampionOperator):
                 )
         else:
             self.log.info("Retraining: %s", found.because)
-        page = watch_page(self.config.name)
+        page = watch_page(self.config.declared_name)
         news = []
         for event, kinds in (("data_fault", ("data_fault",)), ("alarm", ("drift", "performance"))):
             said = [one.said for one in found.told if one.kind in kinds]
@@ -177,7 +177,7 @@ class Monitor(ChampionOperator):
             event, said = "waiting", f"{said}. Shall it be withdrawn? The button is on its page"
         elif standing.verdict is ProbationVerdict.WORSE and declared == "withdraw":
             said = f"{said}. It is withdrawn"
-        page = version_page(self.config.name, version)
+        page = version_page(self.config.declared_name, version)
         return News(event, f"{version} on probation is {said}.", version, page)
 
 

@@ -97,7 +97,7 @@ class RatchetOperator(BaseOperator):
         for handed in self.handed if isinstance(self.handed, list) else [self.handed]:
             if handed and handed["config"] != identity:
                 raise ConfigError(
-                    f"What {config.name} is trained or judged by changed while this run was under way.",
+                    f"What {config.declared_name} is trained or judged by changed while this run was under way.",
                     expected=f"configuration {handed['config'][:12]}, with which the run began",
                     found=identity[:12],
                     where=self.folder,
@@ -126,7 +126,7 @@ class RatchetOperator(BaseOperator):
         if self.model.get("retention"):  # what the task needs of what is marked for removal stays
             from include.storage.tombstones import MarkedStore
 
-            return RememberingStore(MarkedStore(store, str(self.model["name"]), keep=lambda: datetime.now(UTC)))
+            return RememberingStore(MarkedStore(store, self.config.name, keep=lambda: datetime.now(UTC)))
         return RememberingStore(store)
 
     def open_prunable_store(self) -> PrunableStore:
@@ -138,8 +138,8 @@ class RatchetOperator(BaseOperator):
         from include.registry.ledger import Ledger
         from ratchet_operators.run_metrics import report_written
 
-        own = str(self.model["name"])
-        return Ledger(self.open_store(), name or own, written=lambda entry: report_written(own, entry))
+        shown = self.config.declared_name
+        return Ledger(self.open_store(), name or self.config.name, written=lambda entry: report_written(shown, entry))
 
     def actor(self, context: Context) -> dict[str, Any]:
         """Return who or what made this task run, for the ledger."""

@@ -52,7 +52,7 @@ class _Decide(ChampionOperator):
             self.log.info("the incumbent is now %s: measured and decided again", decision.incumbent)
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
         self.announced = self.announce(context, ledger) is not None
-        self.news = news_of_decision(config.name, decision, ledger.timeline(fresh=False).champion)
+        self.news = news_of_decision(config.declared_name, decision, ledger.timeline(fresh=False).champion)
         return decision
 
 

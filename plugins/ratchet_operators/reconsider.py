@@ -144,5 +144,5 @@ class DecideAgain(_Look, ChampionOperator):
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
         self.announce(context, ledger)
         champion = ledger.timeline().champion
-        self.news = news_of_decision(config.name, decision, champion)
+        self.news = news_of_decision(config.declared_name, decision, champion)
         return {**self.handed, "outcome": decision.outcome.value, "champion": champion}

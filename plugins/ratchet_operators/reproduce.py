@@ -92,5 +92,5 @@ class Reproduce(ChampionOperator):
         rebuilt, proof = (None, None) if own is None else (str(own.body["version"]), own.body["proof"])
         self.announce(context, ledger)
         sentence = f"{rebuilt}, trained again under other libraries, has the place of {version}: it predicts the same"
-        self.news = News("promoted", sentence, rebuilt, version_page(self.config.name, str(rebuilt)))
+        self.news = News("promoted", sentence, rebuilt, version_page(self.config.declared_name, str(rebuilt)))
         return {"config": self.identity, "version": version, "rebuilt": rebuilt, "report": proof}

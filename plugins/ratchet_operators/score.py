@@ -60,8 +60,8 @@ class Score(RatchetOperator):
             raise AirflowSkipException(f"There is nothing to score. {none.message}") from none
         if published is None:
             raise AirflowSkipException(
-                f"{config.name} had no champion yet as of {self.handed['after']}, where this interval begins (a table is scored as of that instant). "
-                f"Run retrain_{config.name} for that date or an earlier one; then clear this task."
+                f"{config.declared_name} had no champion yet as of {self.handed['after']}, where this interval begins (a table is scored as of that instant). "
+                f"Run retrain_{config.declared_name} for that date or an earlier one; then clear this task."
             )
         facts: dict[str, Any] = {
             "version": published.version,
@@ -73,7 +73,7 @@ class Score(RatchetOperator):
         champion = LineageDataset(f"{store.url}/{config.name}/champion", version=published.version)
         scores = LineageDataset(f"{store.url}/{config.name}/scores", rows=published.rows, version=published.scores)
         self.lineage = Lineage((*rows_of(store, snapshot), champion), (scores,))
-        context["outlet_events"][scores_asset(config.name)].extra = dict(facts)
+        context["outlet_events"][scores_asset(config.declared_name)].extra = dict(facts)
         return {**self.handed, **facts, "scores": published.scores}
 
 

@@ -51,7 +51,9 @@ class Send(RatchetOperator, BranchMixIn):
         )  # fmt: skip
         handed = {"config": self.identity, "version": done.version, "objects": done.objects, "present": done.present}
         if self.decide is None:
-            self.log.info("There it waits for that stage's gate: trigger reconsider_%s with its id.", self.config.name)
+            self.log.info(
+                "There it waits for that stage's gate: trigger reconsider_%s with its id.", self.config.declared_name
+            )
             return handed
         context["ti"].xcom_push("return_value", handed)  # branching leaves by an exception: what is returned is lost
         if not state.waits:

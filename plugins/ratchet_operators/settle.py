@@ -35,11 +35,13 @@ class Settle(ChampionOperator):
         for decision in again:
             self.log.info("decided again: %s %s. %s", decision.outcome, decision.version, decision.reason)
         champion = ledger.timeline(fresh=False).champion
-        self.log.info("champion of %s: %s; decisions made again: %d", config.name, champion, len(again))
+        self.log.info("champion of %s: %s; decisions made again: %d", config.declared_name, champion, len(again))
         if (change := self.announce(context, ledger)) is not None:
             sentence = (
                 f"{champion or 'No version'} is in force instead of {change.before or 'none'}, "
                 "since decisions of a backfill settled."
             )
-            self.news = News("promoted", sentence, champion, version_page(config.name, champion) if champion else None)
+            self.news = News(
+                "promoted", sentence, champion, version_page(config.declared_name, champion) if champion else None
+            )
         return {"champion": champion, "again": len(again)}

@@ -38,7 +38,7 @@ class Withdraw(ChampionOperator):
         sentence = (
             f"{done.version}{of} was withdrawn{by}: {params['reason']}. In force is {done.champion or 'no version'}."
         )
-        page = None if segment else version_page(self.config.name, done.version)
+        page = None if segment else version_page(self.config.declared_name, done.version)
         self.news = News("alarm", sentence, done.version, page)
         return {
             "config": self.identity,

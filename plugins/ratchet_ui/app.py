@@ -63,7 +63,7 @@ def model(
     metric: Annotated[str | None, Query(max_length=100)] = None,
 ) -> HTMLResponse:
     """Return one model: its champions, its metric over time, its versions."""
-    _may_read(viewer, model)
+    model = _readable(viewer, model)
     return HTMLResponse(
         draw_model(_shelf(), viewer, model, _root(request), page=page, now=datetime.now(UTC), metric=metric)
     )
@@ -90,14 +90,14 @@ def alarm(request: Request, viewer: ViewerDep, model: Model, alarm: Alarm) -> HT
 def version(request: Request, viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     """Return one version: verdict, rules, card, quality, lineage."""
     chapter = _chapter(viewer, model, version)
-    return HTMLResponse(draw_version(_shelf(), viewer, model, chapter, _root(request)))
+    return HTMLResponse(draw_version(_shelf(), viewer, _readable(viewer, model), chapter, _root(request)))
 
 
 @app.get("/models/{model}/versions/{version}/card", response_class=HTMLResponse)
 def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     """Return the model card of a version, drawn from the evidence of the decision that stands."""
     chapter = _chapter(viewer, model, version)
-    dossier = _shelf().dossier(model, chapter)
+    dossier = _shelf().dossier(_readable(viewer, model), chapter)
     if dossier.config is None or dossier.comparison is None or dossier.judgement is None:
         raise HTTPException(404, "Nothing was measured of this version that stands, so it has no card.")
     drawn = draw_card(dossier.config, dossier.comparison, dossier.judgement, chapter.standing.decision)
@@ -113,7 +113,7 @@ def compare(
     if len(chosen) != 2:
         raise HTTPException(422, f"Choose two versions to compare; {len(chosen)} are chosen.")
     one, other = sorted(chosen.values(), key=lambda chapter: chapter.standing.order)
-    return HTMLResponse(draw_comparison(_shelf(), model, one, other, _root(request)))
+    return HTMLResponse(draw_comparison(_shelf(), _readable(viewer, model), one, other, _root(request)))
 
 
 @app.get("/static/{digest}/{name}")
@@ -130,9 +130,9 @@ def picture(
     viewer: ViewerDep, model: Model, digest: Digest, picture: Annotated[str, Path(pattern=f"^({'|'.join(FIGURES)})$")]
 ) -> Response:
     """Return a picture of evidence, which Airflow's approval form shows."""
-    _may_read(viewer, model)
+    stored = _shelf().stored(_readable(viewer, model))
     try:
-        evidence = load_evidence(_shelf().store, model, digest)
+        evidence = load_evidence(_shelf().store, stored, digest)
     except ObjectMissing:
         _not_there()
     return Response(FIGURES[picture](evidence), media_type="image/svg+xml", headers=WITH_STYLES | FOR_GOOD)
@@ -146,9 +146,9 @@ def page(
     digest: Digest,
 ) -> HTMLResponse:
     """Return a page that a task wrote, a quality report or a model card, its bytes verified."""
-    _may_read(viewer, model)
+    stored = _shelf().stored(_readable(viewer, model))
     try:
-        body = get_content(_shelf().store, f"{model}/{folder}", ".html", digest)
+        body = get_content(_shelf().store, f"{stored}/{folder}", ".html", digest)
     except ObjectMissing:
         _not_there()
     return HTMLResponse(body, headers=WITH_STYLES | FOR_GOOD)
@@ -163,21 +163,21 @@ def _root(request: Request) -> str:
     return str(request.scope.get("root_path", "")).removesuffix("/ratchet")
 
 
-def _may_read(viewer: Viewer, model: str) -> None:
-    if not viewer.may_read(model):
+def _readable(viewer: Viewer, model: str) -> str:
+    """Return the name that a model has now, if the viewer may read its DAG."""
+    if not viewer.may_read(shown := _shelf().shown(model)):
         _not_there()
+    return shown
 
 
 def _declared(viewer: Viewer, model: str) -> ModelConfig:
-    _may_read(viewer, model)
-    if (config := _shelf().declared()[0].get(model)) is None:
+    if (config := _shelf().declared()[0].get(_readable(viewer, model))) is None:
         _not_there()
     return config
 
 
 def _chapter(viewer: Viewer, model: str, version: str) -> VersionSummary:
-    _may_read(viewer, model)
-    told: History = _shelf().read(model)[1]
+    told: History = _shelf().read(_readable(viewer, model))[1]
     if len(found := told.named(version)) != 1:
         _not_there()
     return found[0]

@@ -62,8 +62,9 @@ class CacheEntry:
 class LedgerReader:
     """One model's ledger, read on from where it was read last."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, shown: str) -> None:
         self._ledger = ledger
+        self._shown = shown
         self._lock = threading.Lock()
         self._told: tuple[int, History] | None = None
 
@@ -72,7 +73,7 @@ class LedgerReader:
         with self._lock:
             entries = self._ledger.entries()
             if self._told is None or self._told[0] != len(entries):
-                self._told = len(entries), history(self._ledger.model, self._ledger.timeline())
+                self._told = len(entries), history(self._shown, self._ledger.timeline())
             return entries, self._told[1]
 
 
@@ -94,6 +95,7 @@ class PageCache:
         self._logs: dict[str, WatchLog] = {}
         self._audits: dict[str, AuditLog] = {}
         self._deliveries: dict[str, DeliveryLog] = {}
+        self._stored: dict[str, str] = {}
         self._watching = threading.Lock()
         self.drawn = CacheEntry(DRAWINGS)
         """What was drawn of a history, by its model and number of events."""
@@ -108,13 +110,25 @@ class PageCache:
                 (name, facts.st_mtime_ns, facts.st_size),
                 lambda name=name: load_models(self.settings.models, only=name),  # type: ignore[misc]
             )
-            models |= {model.name: model for model in good}
+            models |= {model.declared_name: model for model in good}
             broken += bad
+        self._stored = {name: model.name for name, model in models.items() if model.renamed_from}
         return models, broken
+
+    def shown(self, model: str) -> str:
+        """Return the name that a model has now: links of before it was renamed hold."""
+        declared = self.declared()[0]
+        if model in declared:
+            return model
+        return next((name for name, one in declared.items() if model in one.renamed_from), model)
+
+    def stored(self, model: str) -> str:
+        """Return the name under which the store keeps a model, by its declaration as it was read last."""
+        return self._stored.get(model, model)
 
     def read(self, model: str) -> tuple[tuple[Entry, ...], History]:
         """Return a model's events and history; raises `StoreError`."""
-        return self._ledgers.get(model, lambda: LedgerReader(Ledger(self.store, model))).read()
+        return self._ledgers.get(model, lambda: LedgerReader(Ledger(self.store, self.stored(model)), model)).read()
 
     def histories(self, models: list[str]) -> dict[str, History | RatchetError]:
         """Return the history of each model; one that can't be read does not hide the others."""
@@ -132,7 +146,9 @@ class PageCache:
         """Return what was measured of the versions that were decided on, by id; evidence that is gone is left out."""
         decided = {c.id: c.standing.decision for c in chapters if c.standing.decision is not None}
         evidence = {version: one.evidence for version, one in decided.items() if one.evidence is not None}
-        return self._each(evidence, self._measurements, lambda digest: load_measurement(self.store, model, digest))
+        return self._each(
+            evidence, self._measurements, lambda digest: load_measurement(self.store, self.stored(model), digest)
+        )
 
     def estimators(self, model: str, chapters: Sequence[VersionSummary]) -> dict[str, str]:
         """Return the estimators of versions, by id."""
@@ -140,7 +156,8 @@ class PageCache:
 
         def estimator(version: str) -> str:
             named = standings[version]
-            found = load_version(self.store, model, version, digest=named.record, model_file=named.model_file)
+            place = self.stored(model)
+            found = load_version(self.store, place, version, digest=named.record, model_file=named.model_file)
             return found.estimator
 
         return self._each({version: version for version in standings}, self._estimators, estimator)
@@ -150,7 +167,7 @@ class PageCache:
         with self._watching:
             log = self._logs.setdefault(model.name, WatchLog(self.store, model.name))
             entries = log.entries()
-        known = self.read(model.name)[0]
+        known = self.read(model.declared_name)[0]
         key = (model.name, len(entries), len(known), digest_json(model.to_json()))
         return self._reports.get(key, lambda: watch_report(self.store, model, entries=entries, timeline=fold(known)))
 
@@ -160,7 +177,7 @@ class PageCache:
         named = {told.champion.id: model for model, told in models.items() if told.champion is not None}
 
         def fit(version: str) -> FitRecord:
-            model, state = named[version], champions[version]
+            model, state = self.stored(named[version]), champions[version]
             record = load_version(self.store, model, version, digest=state.record, model_file=state.model_file)
             return fit_of(self.store, record)
 
@@ -177,16 +194,17 @@ class PageCache:
     def audited(self, model: str) -> AuditState:
         """Return what stands after a model's audits; raises `StoreError`."""
         with self._watching:
-            log = self._audits.setdefault(model, AuditLog(self.store, model))
+            log = self._audits.setdefault(model, AuditLog(self.store, self.stored(model)))
             return log.state()
 
     def retracted(self, model: str, version: str) -> list[Retraction]:
         """Return which of the rows that a version was trained or judged on were taken back since; raises `StoreError`."""
 
         def catalogue(source: Snapshot) -> Catalogue:
-            return self._catalogues.setdefault((model, source.source), Catalogue(self.store, model, source.source))
+            return self._catalogues.setdefault((place, source.source), Catalogue(self.store, place, source.source))
 
-        snapshot = self._snapshots.get((model, version), lambda: snapshot_of(Ledger(self.store, model), version))
+        place = self.stored(model)
+        snapshot = self._snapshots.get((place, version), lambda: snapshot_of(Ledger(self.store, place), version))
         with self._watching:
             return retracted_in(snapshot, catalogue)
 
@@ -201,7 +219,7 @@ class PageCache:
     def delivered(self, model: str) -> list[PlaceSummary]:
         """Return where a model's scores were delivered; raises `StoreError`."""
         with self._watching:
-            states = self._deliveries.setdefault(model, DeliveryLog(self.store, model)).read()
+            states = self._deliveries.setdefault(model, DeliveryLog(self.store, self.stored(model))).read()
         return places(states.values(), fold(self.read(model)[0]))
 
     def _each(self, keys: dict[str, str], kept: CacheEntry | None, load: Callable[[str], Found]) -> dict[str, Found]:
@@ -217,12 +235,12 @@ class PageCache:
 
     def last_look(self, model: str) -> TableLook | None:
         """Return the newest look at a table without event time; raises `StoreError`."""
-        return max(table_looks(self.store, model), key=lambda look: look.as_of, default=None)
+        return max(table_looks(self.store, self.stored(model)), key=lambda look: look.as_of, default=None)
 
     def dossier(self, model: str, chapter: VersionSummary) -> VersionDetails:
         """Return what is on record about a version."""
         key = (model, chapter.id, chapter.standing.decided)
-        return self._dossiers.get(key, lambda: version_details(self.store, model, chapter.standing))
+        return self._dossiers.get(key, lambda: version_details(self.store, self.stored(model), chapter.standing))
 
 
 @lru_cache(maxsize=2)

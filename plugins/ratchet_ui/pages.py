@@ -62,35 +62,34 @@ def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, w
     page = min(page, pages)
     on_page = held[(page - 1) * MODELS_ON_A_PAGE : page * MODELS_ON_A_PAGE]
     looked_at = seen if len(seen) <= MODELS_ON_A_PAGE else on_page
-    told = shelf.histories([model.name for model in looked_at])
+    told = shelf.histories([model.declared_name for model in looked_at])
     problems = shelf.library_problems({name: one for name, one in told.items() if isinstance(one, History)})
     retracted = shelf.champions_retracted({name: one for name, one in told.items() if isinstance(one, History)})
     rows: list[tuple[ModelConfig, History, charts.Sparkline | None, list[str]]] = []
     attention: list[tuple[str, str, str]] = []
     if broken and viewer.may_see_import_errors():
         attention += [("broken", one.name, one.error.args[0]) for one in broken]
-    shown = {model.name for model in on_page}
+    shown = {model.declared_name for model in on_page}
     for model in looked_at:
-        found = told[model.name]
+        name = model.declared_name
+        found = told[name]
         if isinstance(found, RatchetError):
-            attention.append(("unreadable", model.name, f"its ledger can't be read: {found.message}"))
-            found = History(model.name, ())
-        attention += [(kind, model.name, sentence) for kind, sentence in attention_needed(model, found, now)]
-        attention += [("audit", model.name, sentence) for sentence in _audit_failed(shelf, model)]
-        attention += [("libraries", model.name, problems[model.name])] if model.name in problems else []
-        attention += (
-            [("retracted", model.name, _of_retracted(retracted[model.name]))] if model.name in retracted else []
-        )
-        alarms = [kind for kind, name, _ in attention if name == model.name]
-        if model.name in shown:
+            attention.append(("unreadable", name, f"its ledger can't be read: {found.message}"))
+            found = History(name, ())
+        attention += [(kind, name, sentence) for kind, sentence in attention_needed(model, found, now)]
+        attention += [("audit", name, sentence) for sentence in _audit_failed(shelf, model)]
+        attention += [("libraries", name, problems[name])] if name in problems else []
+        attention += [("retracted", name, _of_retracted(retracted[name]))] if name in retracted else []
+        alarms = [kind for kind, of, _ in attention if of == name]
+        if name in shown:
             rows.append((model, found, charts.sparkline(found), alarms))
-    dags = [dag for model in looked_at for dag in _dags_that_ask(model.name)]
+    dags = [dag for model in looked_at for dag in _dags_that_ask(model.declared_name)]
     facts = {"rows": rows, "all": len(seen), "held": len(held), "wanted": wanted, "page": page, "pages": pages}
     return draw("models.html", root, **facts, attention=attention, dags=dags, now=now)
 
 
 def _holds(model: ModelConfig, wanted: str) -> bool:
-    text = " ".join((model.name, model.owner, model.task, model.description)).lower()
+    text = " ".join((model.declared_name, *model.renamed_from, model.owner, model.task, model.description)).lower()
     return all(word in text for word in wanted.lower().split())
 
 
@@ -158,7 +157,7 @@ def _audit_failed(shelf: PageCache, model: ModelConfig) -> Iterator[str]:
     if model.schedule.audit is None:
         return
     try:
-        wrong = shelf.audited(model.name).wrong
+        wrong = shelf.audited(model.declared_name).wrong
     except RatchetError as error:
         yield f"its audits can't be read: {error.message}"
         return

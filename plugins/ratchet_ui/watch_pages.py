@@ -25,8 +25,8 @@ def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) 
         URL path under which Airflow serves the pages, before ``/ratchet``.
     """
     report = shelf.watched(model)
-    entries = () if report is None else shelf.read(model.name)[0]
-    champion = None if report is None else shelf.read(model.name)[1].champion
+    entries = () if report is None else shelf.read(model.declared_name)[0]
+    champion = None if report is None else shelf.read(model.declared_name)[1].champion
     in_force = report is not None and champion is not None and champion.id == report.version
     given = {} if report is None else {"version": report.version}
     said = None if report is None else report.probation_said
@@ -35,7 +35,7 @@ def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) 
     return draw(
         "watch.html",
         root,
-        model=model.name,
+        model=model.declared_name,
         config=model,
         report=report,
         chart=None if report is None else performance_chart(report),
@@ -43,8 +43,8 @@ def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) 
         alarms=[] if report is None else report.alarms[::-1],
         asked={} if report is None else {key: one.as_of for one in report.requests.asked for key in one.alarms},
         withdrawn=[one for one in entries if one.kind == "withdrawn" and "evidence" in one.body],
-        buttons=buttons_for(viewer, ON_MODELS[:1], model.name, {}),
-        roll_back=buttons_for(viewer, (ROLL_BACK,), model.name, given) if in_force else [],
+        buttons=buttons_for(viewer, ON_MODELS[:1], model.declared_name, {}),
+        roll_back=buttons_for(viewer, (ROLL_BACK,), model.declared_name, given) if in_force else [],
     )
 
 
@@ -64,7 +64,7 @@ def draw_alarm(shelf: PageCache, model: ModelConfig, report: WatchReport, alarm:
         if alarm.since <= one.period.after and one.period.until <= alarm.until
     ]
     columns = [one for one in _columns(report, alarm) if watched]
-    evidence = shelf.read(model.name)[1]
+    evidence = shelf.read(model.declared_name)[1]
     decision = next((one.standing.decision for one in evidence.chapters if one.id == alarm.version), None)
     importance = {}
     if decision is not None and decision.evidence is not None:
@@ -73,7 +73,7 @@ def draw_alarm(shelf: PageCache, model: ModelConfig, report: WatchReport, alarm:
     return draw(
         "alarm.html",
         root,
-        model=model.name,
+        model=model.declared_name,
         alarm=alarm,
         report=report,
         pictures=[

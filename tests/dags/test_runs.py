@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain_run import declare, month, parcels
+from chain_run import declare, month, parcels, run_chain
 
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
@@ -114,3 +114,23 @@ def test_refused_data_fail_the_run_at_once_with_the_report_on_record_and_linked(
     assert refused["tasks"]["check"] == "failed" and refused["tasks"]["settle"] == "upstream_failed"
     (link,) = refused["links"]
     assert (place / "store" / "parcels" / "checks" / f"{link.rpartition('/')[2]}.html").exists()
+
+
+def test_a_renamed_model_has_new_dags_and_assets_and_its_old_champion(
+    in_airflow: Callable[..., Any], tmp_path: Path
+) -> None:
+    import json
+
+    folder, store = tmp_path / "models" / "parcels", LocalStore(tmp_path / "store")
+    first = run_chain(store, declare(folder), folder, month(4))["select"]
+    path = folder.rename(folder.with_name("consignments")) / "model.yaml"
+    path.write_text(path.read_text().replace("name: parcels", "name: consignments\nrenamed_from: parcels"))
+    settings = {"RATCHET_MODELS": str(tmp_path / "models"), "RATCHET_STORE": store.url}
+    script = RUN.replace("retrain_parcels", "retrain_consignments")
+    (run,) = in_airflow(script, json.dumps([(month(7).isoformat(), {})]), **settings)
+    timeline = Ledger(store, "parcels").timeline()
+    assert run["state"] == "success" and timeline.standings[0].version == first
+    (event,) = run["events"]
+    assert (event["uri"], event["before"]) == ("x-ratchet://consignments/champion", first)
+    assert event["version"] == timeline.champion == timeline.standings[-1].version
+    assert not list(store.list("consignments/ledger/")) and list(store.list("consignments/")), "one history"

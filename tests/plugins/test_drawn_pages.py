@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from xml.dom import minidom
 import pytest
 from fastapi.testclient import TestClient
 from histories import tell
+from worlds import MODELS
 
 from include.command_line import ledger_queries
 from include.data.ingestion.catalogue import Catalogue
@@ -309,3 +311,35 @@ def test_aliases_stand_beside_their_versions_with_every_move_and_tags_on_the_ver
     assert '<span class="badge">canary</span>' in place.version(champion)
     assert '<span class="badge">canary</span>' not in place.version(held)
     assert place.version("canary") == place.version(champion)
+
+
+def test_a_renamed_model_shows_its_history_under_its_name_and_by_links_of_its_former_one(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(MODELS / NAME, tmp_path / "models" / "delays")
+    path = folder / "model.yaml"
+    path.write_text(path.read_text().replace(f"name: {NAME}\n", f"name: delays\nrenamed_from: {NAME}\n", 1))
+    monkeypatch.setenv("RATCHET_MODELS", str(tmp_path / "models"))
+    overview = place.text("/models?q=flight_delay")
+    assert "/models/delays/versions/" in overview and "retrain_delays" in overview
+    text = place.text("/models/delays")
+    assert f"Renamed from {NAME}." in text and "No model.yaml declares it" not in text
+    assert all(f"/models/delays/versions/{version}" in text for version in place.ids)
+    for route in ("", f"/versions/{place.ids[0]}", f"/compare?version={place.ids[0]}&version={place.ids[1]}"):
+        assert place.text(f"/models/{NAME}{route}") == place.text(f"/models/delays{route}")
+    measured = next(place.store.list(f"{NAME}/evidence/")).rpartition("/")[2].removesuffix(".json")
+    card = put_content(place.store, f"{NAME}/cards", ".html", b"<p>card</p>")
+    for name in (NAME, "delays"):
+        assert place.text(f"/{name}/evidence/{measured}/gains.svg") and place.text(f"/{name}/cards/{card}")
+
+
+def test_a_former_name_opens_nothing_to_who_may_not_read_the_model(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(MODELS / NAME, tmp_path / "models" / "delays")
+    path = folder / "model.yaml"
+    path.write_text(path.read_text().replace(f"name: {NAME}\n", f"name: delays\nrenamed_from: {NAME}\n", 1))
+    monkeypatch.setenv("RATCHET_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(Ada, "may_read", lambda self, model: model == NAME)
+    for route in ("/models/delays", f"/models/{NAME}", f"/models/{NAME}/versions/{place.ids[0]}"):
+        assert place.client.get(route).status_code == 404

@@ -7,7 +7,7 @@ from datetime import datetime
 from include.command_line.ledger_queries import ledger_of
 from include.command_line.recording.naming import actor_of
 from include.command_line.store import store_at
-from include.config.load import load_model
+from include.command_line.watch import declared
 from include.config.settings import Settings
 from include.errors import ConfigError, nearest
 from include.registry.ledger import Ledger
@@ -51,11 +51,10 @@ def promote(model: str, version: str | None, to: str, connection: str | None, at
             found=f"RATCHET_ANCHORS is set, and {url} is no stage",
             remedy=f"name the store in RATCHET_STAGES, such as RATCHET_STAGES='production={url}'",
         )
-    ledger, folder = ledger_of(model), settings.models / model
-    target = Ledger(store_at(url, connection or dict(settings.stage_connections).get(to)), model)
-    done = send(
-        ledger, target, load_model(folder / "model.yaml"), folder, version, actor=actor_of("promote", at), at=at
-    )
+    config, ledger = declared(model), ledger_of(model)
+    folder = config.folder(settings.models)
+    target = Ledger(store_at(url, connection or dict(settings.stage_connections).get(to)), config.name)
+    done = send(ledger, target, config, folder, version, actor=actor_of("promote", at), at=at)
     copied = f"{done.objects:,} objects were copied, {done.present:,} were there already."
     if not done.registered:
         return f"{done.version} is registered in {url} already. {copied}"

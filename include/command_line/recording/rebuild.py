@@ -6,7 +6,7 @@ from datetime import datetime
 
 from include.command_line.ledger_queries import ledger_of
 from include.command_line.recording.naming import actor_of
-from include.config.load import load_model
+from include.command_line.watch import declared
 from include.config.settings import Settings
 from include.errors import NotReproduced
 from include.registry.naming.lookup import find_version
@@ -31,15 +31,13 @@ def rebuild(model: str, version: str | None, tolerance: float, at: datetime) -> 
         When the predictions differ.
     """
     settings = Settings.from_environment()
-    ledger, folder = ledger_of(model), settings.models / model
-    declared = load_model(folder / "model.yaml")
+    ledger, config = ledger_of(model), declared(model)
+    folder = config.folder(settings.models)
     actor = actor_of("rebuild", at)
     found = find_version(ledger.timeline(), version)
-    done = run_rebuild(
-        ledger, declared, folder, found, actor=actor, at=at, tolerance=tolerance, threads=settings.threads
-    )
+    done = run_rebuild(ledger, config, folder, found, actor=actor, at=at, tolerance=tolerance, threads=settings.threads)
     if done.version is None:
-        report = f"{model}/reproductions/{done.digest}.json"
+        report = f"{ledger.model}/reproductions/{done.digest}.json"
         raise NotReproduced(
             done.sentence,
             where=f"the report {report}",

@@ -27,7 +27,7 @@ Partition = Annotated[str, typer.Argument(help="The partition: 2026-03 of months
 def readings(model: Model, partition: Partition) -> None:
     """List what was read of a partition: when, what is in force, what was taken back, what was trained on it."""
     store, config = store_of_settings(), declared(model)
-    found = readings_of(store, config, Settings.from_environment().models / model, partition)
+    found = readings_of(store, config, config.folder(Settings.from_environment().models), partition)
     if not found:
         raise ConfigError(
             "Nothing was read of this partition.",
@@ -35,7 +35,7 @@ def readings(model: Model, partition: Partition) -> None:
             found=partition,
             where=f"model {model}, {store.url}",
         )
-    ledger = Ledger(store, model)
+    ledger = Ledger(store, config.name)
     rows = [
         [
             one.at,
@@ -60,6 +60,6 @@ def retract(
 ) -> None:
     """Take a bad reading of a partition back, on record: the reading before it is in force. Nothing is removed."""
     store, config, at = store_of_settings(), declared(model), datetime.now(UTC)
-    folder, actor = Settings.from_environment().models / model, actor_of("retract", at)
+    folder, actor = config.folder(Settings.from_environment().models), actor_of("retract", at)
     done = run_retract(store, config, folder, partition, reading, reason, actor=actor, at=at, restore=restore)
-    typer.echo(done.told(trained_on(Ledger(store, model), [done.reading.key])))
+    typer.echo(done.told(trained_on(Ledger(store, config.name), [done.reading.key])))

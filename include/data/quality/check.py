@@ -89,7 +89,7 @@ def _question(model: ModelConfig, folder: Path, snapshot: Snapshot) -> dict[str,
 
 
 def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot) -> dict[str, Any]:
-    declared, where = model.quality.expectations, f"{model.name}/model.yaml"
+    declared, where = model.quality.expectations, f"{model.declared_name}/model.yaml"
     # Refused arguments are answered before any row is read.
     built = gx.build(declared, where) if declared else []
     parts = in_parts(snapshot, PART)

@@ -48,8 +48,8 @@ def approval_form(
         judgement.outcome, "can't compare it"
     )
     there = f" in {stage}" if stage else ""
-    subject = f"Put {version.id} of {model.name} in force{there}? The gate {wanted}."
-    page = f"{at}/models/{model.name}"
+    subject = f"Put {version.id} of {model.declared_name} in force{there}? The gate {wanted}."
+    page = f"{at}/models/{model.declared_name}"
     incumbent = comparison.incumbent
     links = [f"[Model card]({at}/{card})", f"[Its page]({page}/versions/{version.id})"]
     if incumbent is not None and stage is None:

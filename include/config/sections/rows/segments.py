@@ -99,7 +99,8 @@ def declared_for(model: ModelConfig, segment: str, family: int) -> ModelConfig:
     resamples = min(20_000, max(evaluation.resamples, math.ceil(BEYOND / level)))
     return model.model_copy(
         update={
-            "name": segment_key(model.name, segment),
+            "declared_name": segment_key(model.name, segment),
+            "renamed_from": (),
             "segments": None,
             "gate": gate.model_copy(update={"primary": primary, "lifetime": lifetime}),
             "evaluation": evaluation.model_copy(update={"resamples": resamples}),
