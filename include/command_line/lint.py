@@ -17,6 +17,7 @@ from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest
 from include.data.quality import expectations
 from include.data.quality.check import check
+from include.data.rare_levels import RareLevels
 from include.data.snapshots import Snapshot
 from include.evaluation.holdout_rows import holdout_columns
 from include.evaluation.metrics.slices import slice_levels
@@ -94,7 +95,7 @@ def _rows(model: ModelConfig, folder: Path, recipes: list[Recipe], as_of: dateti
             check_classes(count_classes(train[model.data.target]), model.data.positive, model.data.target)
         learned = [training_rows(train[list(recipe.columns)], recipe) for recipe in recipes]
         holdout = read_rows(store, snapshot, model, folder, window="holdout", columns=holdout_columns(model))
-        slice_levels(holdout, model.evaluation.slices)
+        slice_levels(holdout, model.evaluation.slices, RareLevels.of(model.data, holdout))
     classes = learned[0].classes
     if (cost := model.evaluation.cost) is not None and cost.matrix is not None:
         cost_matrix(cost.matrix, classes)

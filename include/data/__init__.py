@@ -8,6 +8,7 @@ PUBLIC: tuple[str, ...] = (
     "derived_columns",
     "frames",
     "random_split",
+    "rare_levels",
     "request_files",
     "row_digests",
     "segments",

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from sklearn.pipeline import Pipeline
 
 from include.config.model import ModelConfig
+from include.data.rare_levels import RareLevels
 from include.data.snapshots import Snapshot
 from include.evaluation.compared_models import score_rows
 from include.evaluation.explanation.behavioural_tests import BehaviourInputs, behaviours_of
@@ -114,15 +115,18 @@ def measure_challenger(
     if (known := find_answer(store, place, asked)) is None:
         seed = int(digest_json(question)[:12], 16)
         fit, frame = learned.fit, judged.frame
+        rare = RareLevels.of(model.data, frame)
         inputs, predict = frame[list(fit.columns)], partial(predict_scores, pipeline)
         importance = _importance(model, fit, predict, inputs, target, seed)
         found = ChallengerMeasures(
             importance=importance,
             train=_of_training_rows(model, priced, learned, pipeline, seed),
             behaviours=_behaviours(model, learned, pipeline, judged, scored, seed),
-            linear=linear_model(pipeline, inputs, classes=len(fit.classes or ()), seed=seed),
+            linear=linear_model(pipeline, inputs, rare, classes=len(fit.classes or ()), seed=seed),
             # Numbers of clusters have no mean.
-            dependence=() if model.task == "clustering" else partial_dependence(predict, inputs, importance, seed=seed),
+            dependence=()
+            if model.task == "clustering"
+            else partial_dependence(predict, inputs, importance, rare, seed=seed),
             learning=_learning(model, learned, snapshot, frame, target, scored, seed, threads),
         )
         known = keep_answer(store, place, asked, _ADAPTER.dump_python(found, mode="json"))

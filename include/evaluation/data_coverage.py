@@ -7,6 +7,7 @@ import pandas as pd
 
 from include.config.model import ModelConfig
 from include.config.sections.slices import columns_of
+from include.data.rare_levels import RareLevels
 from include.data.snapshots import Snapshot, coverage
 from include.evaluation.evidence import TrainCoverage, UnlabelledRows
 from include.evaluation.metrics.slices import slice_levels
@@ -51,9 +52,9 @@ def unlabelled_by_slice(model: ModelConfig, raw: pd.DataFrame, challenger: Prove
     slices = model.evaluation.slices
     if not slices:
         return ()
-    frame = challenger.make(raw, columns_of(slices))
+    frame = challenger.make(raw, list(dict.fromkeys([*columns_of(slices), *model.data.people])))
     counted: list[UnlabelledRows] = []
-    for name, levels in slice_levels(frame, slices, most=len(frame)).items():
+    for name, levels in slice_levels(frame, slices, RareLevels.of(model.data, frame), most=len(frame)).items():
         rows = np.bincount(levels.codes, minlength=len(levels.names))
         unlabelled = np.bincount(levels.codes[missing], minlength=len(levels.names))
         counted += [

@@ -16,6 +16,7 @@ from include.config.sections.slices import columns_of
 from include.data.columns.pandas_frames import to_frame
 from include.data.frames import read_table
 from include.data.random_split import without_copies
+from include.data.rare_levels import RareLevels, pooled_by
 from include.data.snapshots import Snapshot
 from include.data.stored_partitions import nothing_in
 from include.errors import RatchetError, StoreUnavailable
@@ -23,9 +24,8 @@ from include.evaluation.data_coverage import unlabelled_by_slice
 from include.evaluation.evidence import EQUAL_ROWS, UnlabelledRows
 from include.evaluation.gains import Role
 from include.evaluation.uncertainty.bootstrap import blocks
-from include.evaluation.unknown_classes import find_unknown
+from include.evaluation.unknown_classes import find_unknown, name_unknown
 from include.storage.store import ObjectStore
-from include.training.preprocessing.category_encoder import category_name
 from include.training.preprocessing.target import as_numbers
 from include.training.provenance import Provenance
 
@@ -76,7 +76,7 @@ def holdout_columns(model: ModelConfig) -> tuple[str, ...]:
     unit = (model.evaluation.cluster or model.data.event_time, *([model.data.entity] if model.data.entity else []))
     priced = model.evaluation.cost.columns if model.evaluation.cost else ()
     slices = columns_of(model.evaluation.slices)
-    return tuple(dict.fromkeys([*model.data.row_id, *model.data.labels, *slices, *unit, *priced]))
+    return tuple(dict.fromkeys([*model.data.row_id, *model.data.labels, *slices, *unit, *model.data.people, *priced]))
 
 
 def read_holdout_rows(
@@ -148,7 +148,7 @@ def _with_unknown_classes(judged: HoldoutRows, model: ModelConfig, classes: tupl
     strange = find_unknown(column, classes)
     if not strange:
         return judged
-    unknown = {category_name(value): rows for value, rows in strange.items()}
+    unknown = name_unknown(column, strange, RareLevels.of(model.data, judged.frame))
     log.warning("%s holdout rows are of classes that the challenger can't know", f"{sum(unknown.values()):,}")
     judged = judged._replace(unknown=unknown)
     if len(classes) > 2 and model.evaluation.cost is None:
@@ -181,7 +181,9 @@ def _alike(one: Provenance, other: Provenance) -> bool:
 
 def holdout_declaration(model: ModelConfig) -> dict[str, Any]:
     """Return what a declaration says about the rows that models are judged on; part of what evidence is found by."""
-    return model.data.model_dump(mode="json", include={"event_time", "row_id", "target", "entity"})
+    return model.data.model_dump(mode="json", include={"event_time", "row_id", "target", "entity"}) | pooled_by(
+        model.data
+    )
 
 
 def target_of(frame: pd.DataFrame, model: ModelConfig, classes: tuple[Any, ...] | None) -> Array:

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from include.config.model import ModelConfig
 from include.config.sections.slices import columns_of
+from include.data.rare_levels import RareLevels
 from include.data.row_digests import rows_digest
 from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
@@ -33,6 +34,7 @@ from include.evaluation.metrics.declared_metrics import code_of_costs, keep_code
 from include.evaluation.metrics.fairness import fairness_of
 from include.evaluation.metrics.slices import slice_levels
 from include.evaluation.uncertainty.bootstrap import draw
+from include.evaluation.unknown_classes import name_classes
 from include.leakage.checks import run_checks
 from include.storage.answers import find_answer, keep_answer
 from include.storage.content import canonical_json, put_content, to_iso
@@ -162,7 +164,8 @@ def _measured(
             seed=seed,
         )
     units_found = Units(of, resampling.units, len(resampling.weights))
-    slices = slice_levels(frame, model.evaluation.slices)
+    rare = RareLevels.of(model.data, frame)
+    slices = slice_levels(frame, model.evaluation.slices, rare)
     found = compare(target, models, model.metrics, slices, resampling, positives=binary)
     described = tuple(dict.fromkeys([*challenger.fit.columns, *columns_of(model.evaluation.slices)]))
     learned = FitInputs(store, origins["challenger"])
@@ -225,8 +228,8 @@ def _measured(
                 target, models, groups, slices[groups], metrics_of_worst_group(model), resampling, binary=binary
             )
         ),
-        classes=tuple(str(value) for value in classes or ()),
-        clusters=describe_clusters(frame, described, models["challenger"]) if clustering else (),
+        classes=name_classes(classes or (), challenger.fit.classes or (), judged.unknown),
+        clusters=describe_clusters(frame, described, models["challenger"], rare) if clustering else (),
         tripwires=tripwires,
         costs=costs,
         coverage=train_coverage(store, model, challenger.fit, snapshot),

@@ -6,13 +6,14 @@ answers is whether a row is of the positive class, and what a row of neither cos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from include.data.rare_levels import ALL_NAMED, OTHER_LEVELS, RareLevels
 from include.evaluation.scored_rows import Scored, of_classes
 from include.training.preprocessing.category_encoder import category_name
 from include.training.preprocessing.target import as_numbers, count_classes
@@ -52,7 +53,35 @@ def find_unknown(column: pd.Series[Any], classes: tuple[Any, ...]) -> dict[Any, 
     return {value: counts[value] for value in sorted(counts, key=category_name) if value not in classes}
 
 
-def judged_rows(column: pd.Series[Any], scored: Scored, classes: tuple[Any, ...] | None) -> JudgedRows:
+def name_unknown(column: pd.Series[Any], strange: Mapping[Any, int], rare: RareLevels) -> dict[str, int]:
+    """Return the names of classes that a model can't know, with their rows; those of too few people together.
+
+    Parameters
+    ----------
+    column : pandas.Series of shape (n_rows,)
+        The target.
+    strange : mapping of class to int
+        As `find_unknown` returns them.
+    rare : RareLevels
+        Of these rows.
+    """
+    codes = pd.Index(list(strange), dtype=object).get_indexer(column.astype(object))
+    few = rare.among(codes, len(strange))
+    named: dict[str, int] = {}
+    for (value, rows), alone in zip(strange.items(), few, strict=True):
+        name = OTHER_LEVELS if alone else category_name(value)
+        named[name] = named.get(name, 0) + rows
+    return named
+
+
+def name_classes(classes: Sequence[Any], own: Sequence[Any], unknown: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the names of classes: the model's own, and of those that it can't know the ones that ``unknown`` names."""
+    return tuple(str(value) if value in own or category_name(value) in unknown else OTHER_LEVELS for value in classes)
+
+
+def judged_rows(
+    column: pd.Series[Any], scored: Scored, classes: tuple[Any, ...] | None, rare: RareLevels = ALL_NAMED
+) -> JudgedRows:
     """Return labels and scores of rows as a model is judged by them.
 
     Parameters
@@ -63,16 +92,18 @@ def judged_rows(column: pd.Series[Any], scored: Scored, classes: tuple[Any, ...]
         What the model says of the rows, of its own classes.
     classes : tuple or None
         Those that the model knows; None of numbers.
+    rare : RareLevels
+        Of these rows: of the classes that the model can't know, those of too few people are not named.
     """
     kept = np.ones(len(column), dtype=bool)
     if classes is None:
         return JudgedRows(None, kept, column.to_numpy(dtype=float), scored, {})
     strange = find_unknown(column, classes)
+    unknown = name_unknown(column, strange, rare)
     asked = (*classes, *strange) if len(classes) > 2 else classes
     if strange and asked == classes:
         kept = column.isin(classes).to_numpy()
         column, scored = column[kept], Scored(scored.score[kept], scored.threshold)
-    unknown = {category_name(value): rows for value, rows in strange.items()}
     target = as_numbers(column, asked).astype(float)
     return JudgedRows(asked, kept, target, of_classes(scored, classes, asked), unknown)
 

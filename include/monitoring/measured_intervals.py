@@ -14,10 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
+from include.data.rare_levels import RareLevels
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import NotEnoughRows
-from include.evaluation.metrics.slices import slice_levels
 from include.evaluation.scored_rows import Scored, of_classes
 from include.evaluation.uncertainty.intervals import rounded
 from include.evaluation.unknown_classes import JudgedRows, judged_rows
@@ -29,6 +29,7 @@ from include.monitoring.drift.references import (
     label_table,
     measurable,
     open_watched_version,
+    watched_slices,
 )
 from include.monitoring.performance.measured import Performance, measure_performance
 from include.monitoring.performance.probation import Paired
@@ -140,7 +141,7 @@ def measure_interval(
     if not rows.table.num_rows:
         return
     labelled, times = rows.frame[data.target], rows.frame[data.event_time]
-    judged = judged_rows(labelled, rows.scored, fit.classes)
+    judged = judged_rows(labelled, rows.scored, fit.classes, RareLevels.of(data, rows.frame))
     rows = _at(rows, np.flatnonzero(judged.kept), judged.scored)
     if len(judged.target):
         found = measure_performance(
@@ -150,7 +151,7 @@ def measure_interval(
             judged.target,
             judged.scored,
             measurable(model),
-            slice_levels(rows.frame, watching.slices),
+            watched_slices(rows.frame, watching.slices, watching.model, kept),
             resamples=model.evaluation.resamples,
         )
     else:

@@ -31,6 +31,7 @@ from include.monitoring.drift.references import (
     reference_for,
     sketch_slices,
     ticks_of,
+    watched_slices,
     without,
 )
 from include.monitoring.earlier_years import keep_earlier_years
@@ -270,7 +271,9 @@ def _observe(
         one = without(sketch([part.rows.table], layout), set(part.absent))
         sketches = [merge([*sketches, one])]
         there = tuple(one for one in watching.slices if set(columns_of((one,))) <= set(part.rows.frame.columns))
-        for key, more in sketch_slices(part.rows, there, layout).items():
+        for key, more in sketch_slices(
+            part.rows, watched_slices(part.rows.frame, there, watching.model, kept), layout
+        ).items():
             slices[key] = slices[key] + more if key in slices else more
         foreseen += _foreseen(watching, kept, part.rows)
     (found,) = sketches

@@ -13,6 +13,7 @@ from include.config.sections.training import (
     Imbalance,
     Search,
 )
+from include.data.rare_levels import pooled_by
 from include.errors import ConfigError, nearest
 from include.training.estimators.registry import CONSTANT, check_settings
 from include.training.metrics.scoring import check_metric
@@ -84,6 +85,7 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         transform=None if name == "trivial" or training.target is None else training.target.transform,
         exposure=training.exposure,
         costs=model.evaluation.cost.matrix if model.evaluation.cost and model.gate.primary.metric == "cost" else None,
+        pooled=tuple(pooled_by(model.data).get("pooled", ())) or None,
         refits=STABILITY_REFITS if "stability" in model.metrics else 0,
         **own,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from include.config.model import BASELINES, ModelConfig
+from include.data.rare_levels import RareLevels
 from include.data.row_digests import rows_digest
 from include.data.snapshots import Snapshot
 from include.storage.content import canonical_json, put_content, put_json_once
@@ -90,7 +91,7 @@ def fit_candidate(
         recipe = replace(recipe, members=tuple(one for one in recipe.members if one.name in chosen))
         log.info("%s: joins %s", name, ", ".join(chosen))
     rows = read_training_rows(store, model, folder, snapshot, recipe)
-    domain = fit_input_domain(recipe.features, rows.frame)
+    domain = fit_input_domain(recipe.features, rows.frame, RareLevels.of(model.data, rows.frame))
     with threadpool_limits(limits={"openmp": threads, "blas": 1}):
         settings, cv, trials, mitigated = recipe.settings, None, None, None
         if recipe.members:

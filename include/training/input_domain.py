@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.config.sections.features import Features
+from include.data.rare_levels import ALL_NAMED, RareLevels
 from include.training.preprocessing.category_encoder import factorize_texts
 from include.training.preprocessing.float_converter import to_floats
 
@@ -88,11 +89,11 @@ class InputDomain:
         )
 
 
-def fit_input_domain(features: Features, inputs: pd.DataFrame) -> InputDomain:
-    """Return the domain of training rows."""
+def fit_input_domain(features: Features, inputs: pd.DataFrame, rare: RareLevels = ALL_NAMED) -> InputDomain:
+    """Return the domain of training rows; a level that too few people have is no part of it."""
     return InputDomain(
         {name: _range(to_floats(inputs[name])) for group in features.numeric for name in group.columns},
-        {name: _levels(inputs[name]) for group in features.categorical for name in group.columns},
+        {name: _levels(inputs[name], rare) for group in features.categorical for name in group.columns},
     )
 
 
@@ -102,7 +103,9 @@ def _range(values: NDArray[np.float64]) -> NumericRange:
     return NumericRange(low, high, (len(values) - len(known)) / max(len(values), 1))
 
 
-def _levels(column: pd.Series[Any]) -> SeenCategories:
+def _levels(column: pd.Series[Any], rare: RareLevels) -> SeenCategories:
     rows, texts = factorize_texts(column)
-    seen = np.unique(rows[rows >= 0])
-    return SeenCategories(tuple(sorted({str(text) for text in texts[seen]})), int((rows < 0).sum()) / max(len(rows), 1))
+    levels, which = np.unique(texts, return_inverse=True)
+    codes = np.append(which, -1)[rows]
+    seen = np.isin(np.arange(len(levels)), codes) & ~rare.among(codes, len(levels))
+    return SeenCategories(tuple(map(str, levels[seen])), int((rows < 0).sum()) / max(len(rows), 1))

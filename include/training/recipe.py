@@ -80,6 +80,8 @@ class Recipe:
     """Of prediction intervals."""
     costs: dict[str, dict[str, float]] | None = None
     """What classes cost, where candidates are compared by it."""
+    pooled: tuple[int | str, ...] | None = None
+    """How many people must have a level for the domain to name it, and the column that tells people apart."""
 
     def cost_matrix(self, classes: tuple[Any, ...] | None) -> Any:
         """Return what classes cost as an array, or None where nothing is compared by it; raises `EvaluationError`."""
@@ -144,7 +146,9 @@ class Recipe:
         weights = [self.weights.column] if self.weights and self.weights.column else []
         fairness = [self.fairness.column] if self.fairness else []
         joined = [column for one in self.members for column in one.columns]
-        own = [*([self.target] if self.target else []), self.event_time, *self.row_id, *groups, *weights, *fairness]
+        people = map(str, (self.pooled or ())[1:])
+        beside = [*groups, *weights, *fairness, *people]
+        own = [*([self.target] if self.target else []), self.event_time, *self.row_id, *beside]
         return tuple(dict.fromkeys([*self.inputs, *own, *joined]))
 
     @property
@@ -245,7 +249,7 @@ class Recipe:
         return self.fairness is not None and self.fairness.method == "exponentiated_gradient"
 
 
-_LATER = ("positive", "transform", "exposure", "coverage", "costs")
+_LATER = ("positive", "transform", "exposure", "coverage", "costs", "pooled")
 
 
 def _plain(value: Any) -> Any:

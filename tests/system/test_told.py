@@ -5,6 +5,7 @@ Airflow calls no callback of a task whose process was killed, and calls that of 
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -12,9 +13,10 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pandas as pd
 import pytest
 from airflow_site import Site
-from chain_run import declare
+from chain_run import declare, parcels
 
 from include.command_line.local_airflow import standalone as local
 from include.command_line.local_airflow.environment import USER, password
@@ -56,8 +58,19 @@ ratchet_operators.defaults = shared
 """
 
 
+PLANTED, CANARY, SECRET = "planted", "canary-7f3a", "canary-secret-9c1e"
+
+
+def canaries() -> pd.DataFrame:
+    """Return rows of which each has an id and a text that nobody else has."""
+    rows = parcels()
+    rows["parcel"] = [f"{CANARY}-{number}" for number in rows["parcel"]]
+    return rows.assign(note=[f"said {CANARY}-{number}" for number in range(len(rows))])
+
+
 class Hook(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
+        self.server.logins.append(self.headers.get("Authorization"))  # type: ignore[attr-defined]
         self.server.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))  # type: ignore[attr-defined]
         self.send_response(200)
         self.end_headers()
@@ -69,7 +82,7 @@ class Hook(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def hook() -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    server.got = []
+    server.got, server.logins = [], []
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -83,6 +96,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, hook: Any) -> Iterator[tuple[
         path = folder / "models" / name / "model.yaml"
         path.write_text(path.read_text() + "\nnotify:\n  - {via: webhook, connection: ops_hook}\n")
         (path.parent / file).write_text(code)
+    declare(folder / "models" / PLANTED, canaries(), name=PLANTED)
+    path = folder / "models" / PLANTED / "model.yaml"
+    path.write_text(path.read_text() + "\nnotify:\n  - {via: webhook, connection: planted_hook}\n")
     (folder / "dags").mkdir()
     (folder / "dags" / "retrain.py").write_text(DAGS % str(ROOT / "dags" / "retrain.py"))
     given = local.airflow_environment
@@ -101,7 +117,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, hook: Any) -> Iterator[tuple[
         patch.setenv("RATCHET_MODELS", str(folder / "models"))
         patch.setattr(local, "airflow_environment", environment)
         with local_airflow(folder / "home", port=free_port(8150), triggerer=False) as airflow:
-            for name in ENDINGS:
+            for name in (*ENDINGS, PLANTED):
                 airflow.wait_ready(f"retrain_{name}")
             running = Site(airflow.address, {}, LocalStore(folder / "store"), folder / "models", [])
             login = {"username": USER, "password": password(folder / "home")}
@@ -141,3 +157,37 @@ def test_whoever_is_to_be_told_is_told_once_of_every_way_to_die(site: tuple[Site
         assert len(words) == 1, words
         assert words[0]["event"] == "alarm" and sentence in words[0]["sentence"]
         assert state(name)["note"] == "As of 2024-04-01 00:00 UTC: the run's logical date."
+
+
+def test_a_run_leaves_no_value_of_a_row_and_no_secret_in_airflows_database_and_logs(
+    site: tuple[Site, LocalAirflow], hook: Any
+) -> None:
+    running, airflow = site
+    connection = {
+        "connection_id": "planted_hook",
+        "conn_type": "http",
+        "host": f"http://127.0.0.1:{hook.server_port}",
+        "login": "ratchet",
+        "password": SECRET,
+    }
+    assert running.ask("/api/v2/connections", method="POST", user=USER, body=connection)[0] == 201
+    airflow.api.patch(f"dags/retrain_{PLANTED}", {"is_paused": False})
+    body = {"logical_date": "2024-04-01T00:00:00Z", "conf": {"as_of": None}}
+    path = f"/api/v2/dags/retrain_{PLANTED}/dagRuns"
+    run = json.loads(running.ask(path, method="POST", user=USER, body=body)[2])["dag_run_id"]
+    until(lambda: airflow.api.get(f"dags/retrain_{PLANTED}/dagRuns/{run}")["state"] == "success", "the end of the run")
+    until(lambda: any(one["model"] == PLANTED for one in hook.got), "a word of its decision")
+    login = f"Basic {base64.b64encode(f'ratchet:{SECRET}'.encode()).decode()}"
+    assert login in hook.logins, "the secret was used"
+
+    home = running.models.parent / "home"
+    left = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    database = [path for path in left if path.name.startswith("airflow.db")]
+    assert any(run.encode() in left[path] and b"planted_hook" in left[path] for path in database)
+    tasks = {path for path in left if f"dag_id=retrain_{PLANTED}" in str(path)}
+    assert len(tasks) >= 8 and any(b"rows" in left[path] for path in tasks)
+    planted = [CANARY, SECRET, login.removeprefix("Basic ")]
+    assert [(path, text) for path, body in left.items() for text in planted if text.encode() in body] == []
+    store = running.store
+    holding = {key for key in store.list("") if any(text.encode() in store.get(key) for text in planted)}
+    assert holding and {key.split("/")[1] for key in holding} <= {"partitions", "golden", "quarantine"}

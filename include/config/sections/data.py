@@ -70,6 +70,15 @@ class Wait(Section):
         return str(self.at_most) if self == Wait(at_most=self.at_most) else handler(self)
 
 
+class PoolLevels(Section):
+    """Which levels are shown together, as `(other levels)`, in evidence, cards, reports of checks, the trained domain and references of the watch."""
+
+    below: int = Field(ge=2)
+    """Levels that fewer people have than this, such as `10`."""
+    by: str | None = None
+    """The column that tells people apart, such as `customer`. `data.entity` if left out; without either each row counts as one."""
+
+
 class Data(Section):
     """The rows of a model."""
 
@@ -84,6 +93,14 @@ class Data(Section):
     """Of two classes the positive one: whose probability is predicted, which thresholds call, and which recall and costs are about. Required unless the classes are true and false, yes and no, or 1 and 0."""
     entity: str | None = None
     """A column that says what a row is about, such as a patient, if none may be in both training and holdout: a tripwire then holds that. In a table without time, all rows about one of them have the same lot."""
+    pool_levels: Annotated[
+        PoolLevels | None,
+        BeforeValidator(
+            lambda value: {"below": value} if isinstance(value, int) else value,
+            json_schema_input_type=PoolLevels | int | None,
+        ),
+    ] = Field(default=None, exclude_if=lambda pooling: pooling is None)
+    """Levels that few people have are named by nothing that is kept for ever, see PoolLevels and [docs/retention.md](retention.md#levels-of-few-people). A number alone is its `below`."""
     partition: Slot = Slot.MONTH
     """How much event time one stored partition holds: `hour`, `day` or `month`."""
     label_delay: Duration = Duration("0s")
@@ -119,6 +136,14 @@ class Data(Section):
     def labels(self) -> tuple[str, ...]:
         """The column to predict, or none."""
         return () if self.target is None else (self.target,)
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """The column by which people are counted, where levels of few of them are pooled; or none."""
+        if self.pool_levels is None:
+            return ()
+        by = self.pool_levels.by or self.entity
+        return () if by is None else (by,)
 
     @model_validator(mode="before")
     @classmethod

@@ -24,6 +24,7 @@ from include.data.quality.distributions import Distributions
 from include.data.quality.page import keep_page, render
 from include.data.quality.quarantine import RowCounts, set_aside
 from include.data.quality.typed_arguments import typed_arguments
+from include.data.rare_levels import pooled_by
 from include.data.snapshots import Pinned, Snapshot
 from include.data.stored_partitions import POSITION, SLOT, in_parts, nothing_in
 from include.errors import QualityError
@@ -82,6 +83,7 @@ def _question(model: ModelConfig, folder: Path, snapshot: Snapshot) -> dict[str,
     derive = model.features.derive
     return {
         "snapshot": snapshot.digest,
+        **pooled_by(model.data),
         "quality": model.quality.model_dump(mode="json"),
         "features": list(model.features.columns),
         "code": code_digest(folder, derive.partition(":")[0]) if derive else None,
@@ -98,7 +100,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
     at_once = [number for number, one in enumerate(declared) if len(parts) == 1 or gx.is_by_row(one)]
     rest = [number for number in range(len(declared)) if number not in at_once]
     found: dict[int, list[gx.Outcome]] = {number: [] for number in range(len(declared))}
-    distributions = Distributions([*model.features.columns, *model.data.labels])
+    distributions = Distributions([*model.features.columns, *model.data.labels], model.data)
     counts = RowCounts([pinned.slot for pinned in snapshot.partitions])
 
     def judge(numbers: list[int], needed: list[str] | None, frame: pd.DataFrame) -> None:
@@ -184,9 +186,10 @@ def _rectified(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 def _shown(model: ModelConfig, needed: list[str] | None, snapshot: Snapshot) -> list[str] | None:
     """Return the columns to read: those that are judged, and those whose missing values are shown; all of them if None."""
-    if needed is None or not set(needed) <= set(snapshot.schema):
+    counted = model.data.people
+    if needed is None or not {*needed, *counted} <= set(snapshot.schema):
         return None
-    shown = {*needed, *model.features.columns, *model.data.labels, model.data.event_time}
+    shown = {*needed, *model.features.columns, *model.data.labels, model.data.event_time, *counted}
     return sorted(shown & set(snapshot.schema))
 
 

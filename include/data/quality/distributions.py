@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from include.config.sections.data import Data
 from include.data.stored_partitions import SLOT
 
 Array = NDArray[Any]
@@ -33,9 +34,14 @@ class Distributions:
     ----------
     columns : iterable of str
         The columns; those that the rows lack are passed over, and no more than `MOST_COLUMNS` are looked at.
+    data : Data, optional
+        Says how many people must have a level for it to be named, and by which column they are counted.
     """
 
-    def __init__(self, columns: Iterable[str]) -> None:
+    def __init__(self, columns: Iterable[str], data: Data | None = None) -> None:
+        self._fewest = None if data is None or data.pool_levels is None else data.pool_levels.below
+        self._entity = None if data is None else (*data.people, None)[0]
+        self._people: dict[str, dict[str, set[Any]]] = {}
         self._columns = list(dict.fromkeys(columns))[:MOST_COLUMNS]
         self._points: dict[str, tuple[list[Points], list[Points]]] = {}
         self._periods: dict[str, list[dict[str, Any]]] = {}
@@ -53,6 +59,8 @@ class Distributions:
             elif pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
                 self._add_numbers(name, values.to_numpy(dtype=float, na_value=np.nan), frame[SLOT], train)
             else:
+                if self._entity is not None:
+                    self._add_people(name, values, frame[self._entity])
                 self._add_levels(name, values, train)
 
     def _add_numbers(self, name: str, values: Array, slots: pd.Series[Any], train: Array) -> None:
@@ -77,6 +85,21 @@ class Distributions:
         if len(counts[0] | counts[1]) > _COUNTED:
             self._left.add(name)
             del self._levels[name]
+            self._people.pop(name, None)
+
+    def _add_people(self, name: str, values: pd.Series[Any], people: pd.Series[Any]) -> None:
+        """Remember who has each level, of as many as it takes to name it."""
+        assert self._fewest is not None  # noqa: S101 (else nobody is counted)
+        known = self._people.setdefault(name, {})
+        pairs = pd.DataFrame({"level": values.astype(str).where(values.notna()), "person": people}).drop_duplicates()
+        for level, who in pairs.dropna(subset="level").groupby("level", observed=True)["person"]:
+            mine = known.setdefault(str(level), set())
+            mine.update("" if pd.isna(one) else one for one in who.head(self._fewest))
+
+    def _is_rare(self, name: str, level: str, rows: int) -> bool:
+        """Tell whether a level has too few rows, or too few people have it."""
+        people = rows if self._entity is None else len(self._people[name][level])
+        return rows < FEWEST_ROWS or (self._fewest is not None and people < self._fewest)
 
     def found(self) -> list[dict[str, Any]]:
         """Return the distributions as plain JSON, in the order of the columns."""
@@ -89,7 +112,7 @@ class Distributions:
             return None
         train, holdout = self._levels[name]
         both = train + holdout
-        common = [level for level, count in both.most_common(MOST_LEVELS) if count >= FEWEST_ROWS]
+        common = [level for level, count in both.most_common(MOST_LEVELS) if not self._is_rare(name, level, count)]
         return {
             "column": name,
             "levels": [{"level": one, "train": train[one], "holdout": holdout[one]} for one in sorted(common)],

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from include.data.rare_levels import ALL_NAMED, OTHER_LEVELS, RareLevels
 from include.evaluation.explanation.results import Coefficient, LinearModel
 from include.evaluation.uncertainty.intervals import rounded
 from include.training.estimators.meta_estimator import MetaEstimator
@@ -20,7 +21,9 @@ MAX_COEFFICIENTS = 40
 """The weights that move predictions most are kept; a column of texts may have thousands."""
 
 
-def linear_model(pipeline: Pipeline, frame: pd.DataFrame, *, classes: int, seed: int) -> LinearModel | None:
+def linear_model(
+    pipeline: Pipeline, frame: pd.DataFrame, rare: RareLevels = ALL_NAMED, *, classes: int, seed: int
+) -> LinearModel | None:
     """Return the weights of a linear model; None of any other, and of one that weighs pairs of classes.
 
     Parameters
@@ -29,6 +32,8 @@ def linear_model(pipeline: Pipeline, frame: pd.DataFrame, *, classes: int, seed:
         What calibrates or divides a linear model's scores is looked through.
     frame : DataFrame
         Holdout rows.
+    rare : RareLevels
+        Of these rows: a column that was made of a level, or of a word, that too few people have does not name it.
     classes : int
         How many there are; none where the target is a number.
     """
@@ -43,12 +48,17 @@ def linear_model(pipeline: Pipeline, frame: pd.DataFrame, *, classes: int, seed:
         return None
     at = np.sort(np.random.default_rng(seed).permutation(len(frame))[:MAX_SCALE_ROWS])
     inputs = list(pipeline.feature_names_in_)
-    spread = _spread(pipeline[:-1].transform(frame.iloc[at][inputs]))
+    matrix = pipeline[:-1].transform(frame.iloc[at][inputs])
+    spread = _spread(matrix)
     names = pipeline[:-1].get_feature_names_out(inputs)
     moves = np.abs(weights).max(axis=0) * spread
     order = np.argsort(-moves, kind="stable")[:MAX_COEFFICIENTS]
     largest = tuple(
-        Coefficient(_named(str(names[place])), tuple(rounded(w) for w in weights[:, place]), rounded(spread[place]))
+        Coefficient(
+            _named(str(names[place]), matrix[:, [place]], rare.at(at)),
+            tuple(rounded(w) for w in weights[:, place]),
+            rounded(spread[place]),
+        )
         for place in order
     )
     return LinearModel(weights.shape[1], tuple(rounded(b) for b in np.ravel(estimator.intercept_)), largest)
@@ -61,6 +71,11 @@ def _spread(matrix: Any) -> np.ndarray[Any, Any]:
     return np.asarray(np.asarray(matrix, dtype=np.float64).std(axis=0))
 
 
-def _named(name: str) -> str:
+def _named(name: str, values: Any, rare: RareLevels) -> str:
     """Return a prepared column's name without that of the group, which says nothing that the column does not."""
-    return name.partition("__")[2] or name
+    name = name.partition("__")[2] or name
+    column, made_of, _ = name.partition("=")
+    if not made_of or rare.fewest is None:
+        return name
+    codes = np.where(np.ravel(values.toarray() if sparse.issparse(values) else values) != 0, 0, -1)
+    return f"{column}={OTHER_LEVELS}" if (codes < 0).all() or rare.among(codes, 1)[0] else name

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import t as student
 
+from include.data.rare_levels import ALL_NAMED, OTHER_LEVELS, RareLevels
 from include.evaluation.compared_models import load_model_file
 from include.evaluation.explanation.results import Cluster
 from include.evaluation.gains import Role
@@ -87,8 +88,24 @@ def with_clusters(
     return answered
 
 
-def describe_clusters(frame: pd.DataFrame, columns: tuple[str, ...], answered: Scored) -> tuple[Cluster, ...]:
-    """Describe all rows, and the largest clusters of a model, by the inputs and whatever else tells a person what they are."""
+def describe_clusters(
+    frame: pd.DataFrame, columns: tuple[str, ...], answered: Scored, rare: RareLevels = ALL_NAMED
+) -> tuple[Cluster, ...]:
+    """Describe all rows, and the largest clusters of a model, by the inputs and whatever else tells a person what they are.
+
+    A cluster of too few people is counted and not described, and a level that too few people in it have is not named.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Holdout rows.
+    columns : tuple of str
+        What they are described by.
+    answered : Scored
+        The model's clusters, with the rows that are in the sample for silhouettes.
+    rare : RareLevels
+        Of these rows.
+    """
     labels = answered.score.astype(np.int64)
     each, sampled = answered.slice_terms.get("silhouette"), answered.slice_terms["sampled"]
     numbers, counts = np.unique(labels, return_counts=True)
@@ -97,18 +114,23 @@ def describe_clusters(frame: pd.DataFrame, columns: tuple[str, ...], answered: S
     def one(number: int | None, rows: Array) -> Cluster:
         measured = rows[sampled[rows] > 0]
         mean = None if each is None or not len(measured) else float(each[measured].mean())
-        part = frame.iloc[rows]
+        part, people = frame.iloc[rows], rare.at(rows)
+        few = people.among(np.zeros(len(rows), dtype=np.int64), 1)[0]
         means: dict[str, float | None] = {}
         modes: dict[str, str | None] = {}
         for name in columns:
-            values = part[name].dropna()
+            values = part[name].iloc[:0] if few else part[name].dropna()
             if pd.api.types.is_numeric_dtype(values.dtype):
                 known = values.to_numpy(dtype=float)
                 known = known[np.isfinite(known)]
                 means[name] = rounded(known.mean()) if len(known) else None
             else:
                 counted = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-                modes[name] = f"{counted.index[0]} ({counted.iloc[0] / len(part):.0%})" if len(values) else None
+                modes[name] = None
+                if len(values):
+                    alone = people.among(np.where(part[name] == counted.index[0], 0, -1), 1)[0]
+                    level = OTHER_LEVELS if alone else counted.index[0]
+                    modes[name] = f"{level} ({counted.iloc[0] / len(part):.0%})"
         silhouette_ = None if mean is None or not np.isfinite(mean) else rounded(mean)
         return Cluster(number, len(rows), silhouette_, means, modes)
 

@@ -8,17 +8,33 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from include.config.sections.slices import Slice
+from include.data.rare_levels import ALL_NAMED, OTHER_LEVELS, RareLevels
 from include.errors import EvaluationError
 from include.evaluation.scored_rows import SliceLevels, quote_if_ambiguous
 from include.training.preprocessing.category_encoder import MISSING_CATEGORY
 
+Array = NDArray[Any]
+
 MAX_LEVELS = 200
 
 
-def slice_levels(frame: pd.DataFrame, slices: tuple[Slice, ...], *, most: int = MAX_LEVELS) -> dict[str, SliceLevels]:
-    """Return the levels of each slice by its name.
+def slice_levels(
+    frame: pd.DataFrame, slices: tuple[Slice, ...], rare: RareLevels = ALL_NAMED, *, most: int = MAX_LEVELS
+) -> dict[str, SliceLevels]:
+    """Return the levels of each slice by its name, those of too few people together as one.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        With the columns of the slices.
+    slices : tuple of Slice
+    rare : RareLevels
+        Of these rows.
+    most : int
+        How many levels a slice may have.
 
     Raises
     ------
@@ -33,6 +49,8 @@ def slice_levels(frame: pd.DataFrame, slices: tuple[Slice, ...], *, most: int = 
         else:
             parts = [single[name] if name in single else SliceLevels.of(frame[name]) for name in one.cross]
             found[one.called] = _crossed(parts)
+        levels = found[one.called]
+        found[one.called] = pooled(levels, rare.among(levels.codes, len(levels.names)))
         if len(found[one.called].names) > most:
             raise EvaluationError(
                 "A slice has too many levels to look at one by one.",
@@ -42,6 +60,21 @@ def slice_levels(frame: pd.DataFrame, slices: tuple[Slice, ...], *, most: int = 
                 remedy="cut numbers by `edges` or `bins`, or derive a coarser column in `features.derive`",
             )
     return found
+
+
+def pooled(levels: SliceLevels, rare: Array) -> SliceLevels:
+    """Return levels of which some are shown together as one.
+
+    Parameters
+    ----------
+    levels : SliceLevels
+    rare : array of bool of shape (n_levels,)
+        Which of them.
+    """
+    if not rare.any():
+        return levels
+    names = [OTHER_LEVELS if few else name for name, few in zip(levels.names, rare, strict=True)]
+    return SliceLevels.named(names, levels.codes)
 
 
 def slice_rows(slices: tuple[Slice, ...], schema: Mapping[str, str]) -> dict[str, int]:

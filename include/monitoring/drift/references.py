@@ -23,12 +23,13 @@ from include.config.sections.features import Categorical, Dates, Text
 from include.config.sections.rows.sources import Slot
 from include.config.sections.slices import Slice, columns_of
 from include.data.frames import read_rows
+from include.data.rare_levels import RareLevels, pooled_by
 from include.data.snapshots import Pinned, Snapshot
 from include.data.stored_partitions import in_parts
 from include.data.windows import Window, WindowName
 from include.evaluation.compared_models import open_model, score_rows
-from include.evaluation.metrics.slices import slice_levels
-from include.evaluation.scored_rows import Scored
+from include.evaluation.metrics.slices import pooled, slice_levels
+from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.intervals import rounded
 from include.evaluation.unknown_classes import judged_rows
 from include.monitoring.drift.periods import Period, Reference, reference_of
@@ -123,7 +124,7 @@ class WatchedVersion:
     ) -> pd.DataFrame:
         data = self.model.data
         target = [data.target] if labelled and data.target is not None else []
-        wanted = [*data.row_id, data.event_time, *self.fit.columns, *columns_of(self.slices), *target]
+        wanted = [*data.row_id, data.event_time, *self.fit.columns, *columns_of(self.slices), *data.people, *target]
         return read_rows(
             self.store,
             snapshot,
@@ -148,7 +149,7 @@ class WatchedVersion:
     def unpredicted(self, snapshot: Snapshot, window: WindowName) -> pa.Table:
         """Read rows that the version was fitted on: what it says of those is no measure of what it says of others."""
         data = self.model.data
-        wanted = list(dict.fromkeys([*data.row_id, data.event_time, *self.fit.columns]))
+        wanted = list(dict.fromkeys([*data.row_id, data.event_time, *self.fit.columns, *data.people]))
         frame = read_rows(self.store, snapshot, self.model, self.code, window=window, columns=wanted)
         return pa.Table.from_pandas(frame, preserve_index=False)
 
@@ -337,19 +338,42 @@ def _index(model: ModelConfig, version: str) -> str:
     }
     if model.score.contributions:  # a reference from before them is found as it was
         question["contributions"] = True
+    question |= pooled_by(model.data)
     question["slices"] = model.evaluation.model_dump(mode="json", include={"slices"})
     return f"{model.name}/watch/references/{digest_json(question)}.json"
 
 
-def sketch_slices(rows: WatchedRows, slices: tuple[Slice, ...], layout: Layout) -> SliceSketches:
+def sketch_slices(rows: WatchedRows, levels_of: Mapping[str, SliceLevels], layout: Layout) -> SliceSketches:
     """Return the sketch of the predictions in each level of each slice."""
     column = Layout((layout[PREDICTION],))
     found: SliceSketches = {}
-    for name, levels in slice_levels(rows.frame, slices).items():
+    for name, levels in levels_of.items():
         for code, level in enumerate(levels.names):
             part = rows.table.select([PREDICTION]).filter(pa.array(levels.codes == code))
             found[name, level] = sketch([part], column).columns[PREDICTION]
     return found
+
+
+def watched_slices(
+    frame: pd.DataFrame, slices: tuple[Slice, ...], model: ModelConfig, kept: ChampionReference
+) -> dict[str, SliceLevels]:
+    """Return the levels of slices in an interval; where rare ones are pooled, all that the reference does not name are.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The interval's rows.
+    slices : tuple of Slice
+    model : ModelConfig
+    kept : ChampionReference
+    """
+    found = slice_levels(frame, slices)
+    if model.data.pool_levels is None:
+        return found
+    return {
+        name: pooled(levels, np.array([(name, level) not in kept.slices for level in levels.names], dtype=bool))
+        for name, levels in found.items()
+    }
 
 
 def label_table(target: pd.Series[Any], times: pd.Series[Any], event_time: str) -> pa.Table:
@@ -377,6 +401,7 @@ def _made(store: ObjectStore, model: ModelConfig, folder: Path, version: str) ->
             watching.columns,
             event_time=event_time,
             row_id=data.row_id,
+            data=data,
         )
         parts = [
             *((one, sketch([table], layout), said) for one, table in _cut(train, event_time, windows.train, model)),
@@ -391,7 +416,9 @@ def _made(store: ObjectStore, model: ModelConfig, folder: Path, version: str) ->
         return ChampionReference(
             reference,
             _labels(store, watching, snapshot, model),
-            sketch_slices(holdout, watching.slices, layout),
+            sketch_slices(
+                holdout, slice_levels(holdout.frame, watching.slices, RareLevels.of(data, holdout.frame)), layout
+            ),
             *_promises(watching, holdout, windows.holdout, model),
         )
 
@@ -401,11 +428,18 @@ def _labels(store: ObjectStore, watching: WatchedVersion, snapshot: Snapshot, mo
     if data.target is None:
         return None
     frame = read_rows(
-        store, snapshot, watching.model, watching.code, window="both", columns=[data.event_time, data.target]
+        store,
+        snapshot,
+        watching.model,
+        watching.code,
+        window="both",
+        columns=[data.event_time, data.target, *data.people],
     )
     table = label_table(frame[data.target], frame[data.event_time], data.event_time)
+    for name in data.people:
+        table = table.append_column(name, pa.array(frame[name], from_pandas=True))
     kind: Kind = "number" if watching.fit.classes is None else "level"
-    layout = learn_layout([table], (WatchedColumn(TARGET, "label", kind),), event_time=data.event_time)
+    layout = learn_layout([table], (WatchedColumn(TARGET, "label", kind),), event_time=data.event_time, data=data)
     windows = (snapshot.split.train, snapshot.split.holdout)
     cut = [each for window in windows for each in _cut(table, data.event_time, window, model)]
     return reference_of(layout, [(one.after, one.until, sketch([part], layout)) for one, part in cut], model.name)

@@ -19,6 +19,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from include.config.sections.data import Data
+from include.data.rare_levels import ALL_NAMED, RareLevels
 from include.monitoring.sketches.arrow_values import Kind, column_of, values_of, whole
 from include.storage.content import digest_json
 from include.training.preprocessing.category_encoder import factorize_texts
@@ -151,6 +153,7 @@ def learn_layout(
     *,
     event_time: str | None = None,
     row_id: Sequence[str] = (),
+    data: Data | None = None,
 ) -> Layout:
     """Return what is counted of a table, learned on reference rows.
 
@@ -163,6 +166,8 @@ def learn_layout(
         The column that freshness is read from, and that ``time`` columns are measured from.
     row_id : sequence of str
         The columns that name a row, for duplicates.
+    data : Data, optional
+        Says by which column people are counted, if levels that few of them have are not to be listed.
 
     Raises
     ------
@@ -173,14 +178,15 @@ def learn_layout(
         [pa.Table.from_batches([one]) if isinstance(one, pa.RecordBatch) else one for one in tables],
         promote_options="permissive",
     )
-    return Layout(tuple(_learned(table, column, event_time) for column in columns), event_time, tuple(row_id))
+    rare = ALL_NAMED if data is None else RareLevels.of(data, table)
+    return Layout(tuple(_learned(table, column, event_time, rare) for column in columns), event_time, tuple(row_id))
 
 
-def _learned(table: pa.Table, column: WatchedColumn, event_time: str | None) -> ColumnLayout:
+def _learned(table: pa.Table, column: WatchedColumn, event_time: str | None, rare: RareLevels) -> ColumnLayout:
     values = whole(column_of(table, column.name))
     made = ColumnLayout(column.name, column.role, column.kind)
     if column.kind == "level":
-        return replace(made, **_levels_of(values))
+        return replace(made, **_levels_of(values, rare))
     times = whole(column_of(table, event_time)) if column.kind == "time" else None
     numbers = values_of(values, column.name, column.kind, times).astype(np.float64)
     numbers = numbers[np.isfinite(numbers)]
@@ -191,9 +197,13 @@ def _learned(table: pa.Table, column: WatchedColumn, event_time: str | None) -> 
     return replace(made, centre=float(centre), scale=float(spread), low=float(numbers.min()), high=float(numbers.max()))
 
 
-def _levels_of(values: pa.Array) -> Mapping[str, Any]:
+def _levels_of(values: pa.Array, rare: RareLevels) -> Mapping[str, Any]:
     rows, texts = factorize_texts(values.to_pandas())
     # A category may be listed twice as text, such as 7 and 7.0, and need not have a row.
-    counts = pd.Series(np.bincount(rows[rows >= 0], minlength=len(texts)), index=texts).groupby(level=0).sum()
-    counts = counts[counts > 0].sort_index().sort_values(ascending=False, kind="stable")
-    return {"levels": tuple(map(str, counts.index[:MOST_LEVELS])), "complete": len(counts) <= MOST_LEVELS}
+    levels, which = np.unique(texts, return_inverse=True)
+    codes = np.append(which, -1)[rows]
+    counts = pd.Series(np.bincount(codes[codes >= 0], minlength=len(levels)), index=levels)
+    listed = counts[(counts > 0) & ~rare.among(codes, len(levels))]
+    complete = len(listed) == (counts > 0).sum() and len(listed) <= MOST_LEVELS
+    counts = listed.sort_index().sort_values(ascending=False, kind="stable")
+    return {"levels": tuple(map(str, counts.index[:MOST_LEVELS])), "complete": bool(complete)}
