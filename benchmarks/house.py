@@ -60,7 +60,6 @@ LONGER: dict[str, tuple[int, str]] = {
     "include/storage/tombstones.py": (260, "one log of what was removed, with its proof"),
     "include/training/recipe.py": (260, "one dataclass, its fields with what each means"),
     "plugins/ratchet_ui/pages.py": (270, "one function a page, each a list of what its template shows"),
-    "include/training/fit_pipeline.py": (300, "the layers around one fit, each on scores of rows held out"),
     "include/retention/erase.py": (280, "one erasure, from what it finds to what it writes: 190 lines are code"),
     "include/mirror/registered_model.py": (270, "one registered model of a server that others write to as well"),
 }
