@@ -9,17 +9,19 @@ version or by the one before it.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.config.sections.data import LOT, ROW, Data
 from include.data.windows import Split, Window
+
+Digests = np.ndarray[Any, np.dtype[np.uint8]]
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _LENGTH = 3_600_000_000
@@ -66,7 +68,7 @@ class RandomPlaces:
 
     def __init__(self, data: Data) -> None:
         self.data = data
-        self._copies: Counter[str] = Counter()
+        self._copies: dict[str, int] = {}
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return the rows with their lot, and with a name of their own where the source gives none.
@@ -75,21 +77,25 @@ class RandomPlaces:
         and all have the same lot unless `data.equal_rows` says that they are separate.
         """
         if self.data.row_id == (ROW,):
-            lots = _digests(table, sorted(table.column_names))
-            names = [self._named(digest) for digest in lots]
+            lots = _row_digests(table, sorted(table.column_names))
+            names = self._named(lots)
             if self.data.equal_rows == "separate":
-                lots = [name if len(name) == _DIGITS else _digest(name) for name in names]
+                copies = [place for place, name in enumerate(names) if len(name) > _DIGITS]
+                lots[copies] = _digests(names[place].encode() for place in copies)
             table = table.append_column(ROW, pa.array(names, pa.string()))
         else:
-            lots = _digests(table, self.data.row_id)
+            lots = _row_digests(table, self.data.row_id)
         if self.data.entity is not None:
-            lots = _digests(table, [self.data.entity])
-        places = [1 + int(digest[:16], 16) % _LENGTH for digest in lots]
+            lots = _row_digests(table, [self.data.entity])
+        places = 1 + (lots[:, :8].copy().view(">u8")[:, 0] % _LENGTH).astype(np.int64)
         return table.append_column(LOT, pa.array(places, pa.int64()).cast(pa.timestamp("us", "UTC")))
 
-    def _named(self, digest: str) -> str:
-        self._copies[digest] += 1
-        return digest if self._copies[digest] == 1 else f"{digest}-{self._copies[digest]}"
+    def _named(self, digests: Digests) -> list[str]:
+        text, names, copies = digests.tobytes().hex(), [], self._copies
+        for digest in (text[start : start + _DIGITS] for start in range(0, len(text), _DIGITS)):
+            copy = copies[digest] = copies.get(digest, 0) + 1
+            names.append(digest if copy == 1 else f"{digest}-{copy}")
+        return names
 
 
 def without_copies(names: pd.Series[Any]) -> pd.Series[Any]:
@@ -97,12 +103,18 @@ def without_copies(names: pd.Series[Any]) -> pd.Series[Any]:
     return names.astype(str).str.slice(0, _DIGITS)
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+def _row_digests(table: pa.Table, columns: Sequence[str]) -> Digests:
+    """Return the digest of each row's values, as texts with their lengths."""
+    parts: list[Any] = []
+    for name in columns:
+        texts = pc.fill_null(table[name].cast(pa.string()), "\0").cast(pa.large_string())
+        parts += [pc.utf8_length(texts).cast(pa.large_string()), pa.scalar(":", pa.large_string()), texts]
+    rows = pc.binary_join_element_wise(*parts, pa.scalar("", pa.large_string()))
+    return _digests(rows.cast(pa.large_binary()).to_numpy())
 
 
-def _digests(table: pa.Table, columns: Sequence[str]) -> list[str]:
-    """Return the first 32 hexadecimal digits of the SHA-256 of each row's values, as texts with their lengths."""
-    texts = [pc.fill_null(table[name].cast(pa.string()), "\0").to_pylist() for name in columns]
-    rows = zip(*texts, strict=True)
-    return [_digest("".join(f"{len(text)}:{text}" for text in row)) for row in rows]
+def _digests(rows: Iterable[bytes]) -> Digests:
+    """Return the first 16 bytes of the SHA-256 of each, as an array of shape (n_rows, 16)."""
+    sha256 = hashlib.sha256
+    whole = b"".join([sha256(row).digest() for row in rows])
+    return np.frombuffer(whole, np.uint8).reshape(-1, 32)[:, : _DIGITS // 2].copy()

@@ -22,12 +22,13 @@ from include.training.estimators.predictions import (
     prepared_inputs,
 )
 from include.training.fit_estimator import fault_of
-from include.training.fit_pipeline import can_be_fitted, divide, find_threshold, fit_model
+from include.training.fit_pipeline import fit_model, fit_with_threshold
 from include.training.fit_record import CrossValidated, Trial
 from include.training.metrics.clustering import agreement, clustering_value
 from include.training.metrics.scoring import DEFAULT_THRESHOLD, LABEL_METRICS, score_of
 from include.training.model_selection.cross_validation import Fold
 from include.training.model_selection.dask_cluster import open_cluster
+from include.training.model_selection.out_of_fold import can_be_fitted, divide
 from include.training.model_selection.search import best_of, search
 from include.training.recipe import Recipe
 from include.training.training_rows import TrainingRows
@@ -168,7 +169,7 @@ def _validate(
 def _says_something(recipe: Recipe, fitted: TrainingRows) -> bool:
     learns_threshold = recipe.threshold is not None and recipe.metric in LABEL_METRICS
     if recipe.cross_fits or learns_threshold:
-        return can_be_fitted(fitted, recipe.least_rows + learns_threshold)
+        return can_be_fitted(fitted, recipe.least_rows + (learns_threshold and not recipe.learns_from_scores))
     counts = np.unique(fitted.target, return_counts=True)[1]
     return fitted.classes is None or (len(counts) > 1 and counts.min() >= recipe.least_rows)
 
@@ -176,7 +177,12 @@ def _says_something(recipe: Recipe, fitted: TrainingRows) -> bool:
 def _score(
     recipe: Recipe, settings: dict[str, Any], fitted: TrainingRows, validating: TrainingRows, threads: int
 ) -> float | None:
-    model = fit_model(recipe, settings, fitted, threads=threads)
+    # Only metrics of labels need a threshold, which costs as many fits as there are folds unless something else does, too.
+    threshold = None
+    if recipe.metric in LABEL_METRICS:
+        model, threshold = fit_with_threshold(recipe, settings, fitted, threads=threads)
+    else:
+        model = fit_model(recipe, settings, fitted, threads=threads)
     if recipe.task == "clustering":
         labels = predicted_clusters(model, validating.frame)
         if recipe.metric == "stability":
@@ -188,8 +194,6 @@ def _score(
             recipe.metric, validating.target, predicted_values(model, validating.frame), quantile=recipe.quantile
         )
     scores = positive_probability(class_probabilities(model, validating.frame, len(fitted.classes)))
-    # Only metrics of labels need a threshold, which costs as many fits as there are folds.
-    threshold = threshold_of(recipe, settings, fitted, threads) if recipe.metric in LABEL_METRICS else None
     return score_of(
         recipe.metric,
         validating.target,
@@ -197,21 +201,3 @@ def _score(
         DEFAULT_THRESHOLD if threshold is None else threshold,
         costs=recipe.cost_matrix(fitted.classes),
     )
-
-
-def threshold_of(recipe: Recipe, settings: dict[str, Any], rows: TrainingRows, threads: int) -> float | None:
-    """Return the threshold; None for regression, and for more than two classes, of which the likeliest is predicted.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    settings : dict
-        The estimator's.
-    rows : TrainingRows
-        Each is scored by a model that was fitted without it.
-    threads : int
-        Threads of one fit.
-    """
-    if recipe.threshold is not None:
-        return find_threshold(recipe, settings, rows, threads=threads)
-    return DEFAULT_THRESHOLD if len(rows.classes or ()) == 2 else None

@@ -18,13 +18,14 @@ from include.data.snapshots import Snapshot
 from include.storage.content import canonical_json, put_content, put_json_once
 from include.storage.store import ObjectStore
 from include.training.bootstrap_refits import refit
-from include.training.candidate_validation import threshold_of, validated
+from include.training.candidate_validation import validated
 from include.training.declared_recipes import equivalent_candidates, recipe_of
 from include.training.fairness.mitigation_effect import measure_mitigation
-from include.training.fit_pipeline import divide, fit_intervals, fit_model
+from include.training.fit_pipeline import fit_intervals, fit_with_threshold
 from include.training.fit_record import FitRecord, FittedRows, Unmitigated, load_fit
 from include.training.input_domain import fit_input_domain
 from include.training.model_selection.candidate_selection import select_best
+from include.training.model_selection.out_of_fold import divide
 from include.training.persistence.model_file import dump
 from include.training.provenance import keep_code, keep_config, verify_fit_key
 from include.training.recipe import Recipe
@@ -99,13 +100,10 @@ def fit_candidate(
         if recipe.cv is not None:
             settings, cv, trials = validated(recipe, settings, recipe.cv, rows, threads, cluster)
             if recipe.fairness is not None:
-                mitigated = measure_mitigation(
-                    recipe, settings, rows, divide(recipe, recipe.cv, rows), threshold_of, threads
-                )
+                mitigated = measure_mitigation(recipe, settings, rows, divide(recipe, recipe.cv, rows), threads)
                 log.info("%s: before and after `%s`: %s", name, recipe.fairness.method, mitigated)
         fitting = time.perf_counter()
-        pipeline = fit_model(recipe, settings, rows, threads=threads, say=True)
-        threshold = threshold_of(recipe, settings, rows, threads)
+        pipeline, threshold = fit_with_threshold(recipe, settings, rows, threads=threads, say=True)
         log.info("%s: fitted on all %s rows (%.1f s)", name, f"{len(rows):,}", time.perf_counter() - fitting)
         interval = None
         if recipe.coverage is not None:
@@ -175,6 +173,5 @@ def _unmitigated(
     if recipe.fairness is None or len(rows.classes or ()) != 2:
         return None
     bare = replace(recipe, fairness=None)
-    body = dump(fit_model(bare, settings, rows, threads=threads))
-    file = put_content(store, f"{recipe.model}/models", ".skops", body)
-    return Unmitigated(file, threshold_of(bare, settings, rows, threads))
+    pipeline, threshold = fit_with_threshold(bare, settings, rows, threads=threads)
+    return Unmitigated(put_content(store, f"{recipe.model}/models", ".skops", dump(pipeline)), threshold)

@@ -28,8 +28,8 @@ from include.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-_RECIPE_VERSION_OF_0_1 = 3
-"""The `RECIPE_VERSION` of fits whose records no later release named by their digest."""
+_OLDEST_MEANING = 3
+"""What `Recipe.meaning` was at least for fits whose records nothing names by their digest."""
 
 
 class Provenance:
@@ -220,7 +220,9 @@ def verify_fit_key(store: ObjectStore, fit: FitRecord) -> FitRecord:
         return fit  # from before declarations were kept: it can't be asked anything, and names no code to run
     recipe = recipe_of(config_of(store, fit), fit.candidate)
     key = recipe.key_with(fit.snapshot, fit.code, fit.libraries)
-    if fit.key not in (key, recipe.key_with(fit.snapshot, fit.code, fit.libraries, meaning=_RECIPE_VERSION_OF_0_1)):
+    earlier = range(_OLDEST_MEANING, recipe.meaning)
+    known = (recipe.key_with(fit.snapshot, fit.code, fit.libraries, meaning=meaning) for meaning in earlier)
+    if fit.key != key and fit.key not in known:
         raise ObjectCorrupt(
             "the record of a fit is not the one that it is named by",
             expected=f"declaration, rows, code and libraries whose key is {fit.key[:12]}",

@@ -95,12 +95,15 @@ class Recipe:
         mended = (from_scores and self.weights is not None) or any(
             group.encode == "target" and group.impute == "none" for group in self.features.categorical
         )
-        return max([RECIPE_VERSION + mended, *(one.meaning for one in self.members)])
+        # 5: calibration, group thresholds and threshold learn from the same scores.
+        shared = (self.calibration != "none") + self.reads_groups + (self.threshold is not None) > 1
+        own = RECIPE_VERSION + 2 if shared else RECIPE_VERSION + mended
+        return max([own, *(one.meaning for one in self.members)])
 
     @property
     def least_rows(self) -> int:
-        """How many rows of each class a fit needs: one more for each layer that learns from scores of rows held out."""
-        layers = (self.estimator == "stacking") + (self.calibration != "none") + self.reads_groups
+        """How many rows of each class a fit needs: one more for each round of cross-fitting, one within the other."""
+        layers = (self.estimator == "stacking") + self.learns_from_scores
         if self.members:
             return layers + max(member.least_rows for member in self.members)
         margins = 3 if find_estimator(self.estimator, self.task).margins else 1
@@ -109,8 +112,13 @@ class Recipe:
     @property
     def cross_fits(self) -> bool:
         """Whether a fit learns from scores of rows that it holds out in turn: its folds must then know every class."""
-        own = self.estimator == "stacking" or self.calibration != "none" or self.reads_groups
+        own = self.estimator == "stacking" or self.learns_from_scores
         return own or any(member.cross_fits for member in self.members)
+
+    @property
+    def learns_from_scores(self) -> bool:
+        """Whether something in the model file is learned from the estimator's scores of rows held out."""
+        return self.calibration != "none" or self.reads_groups
 
     @property
     def reads_groups(self) -> bool:

@@ -141,7 +141,7 @@ def draw_model(
         look=shelf.last_look(model) if timeless else None,
         aliases=list(alias_moves(entries))[::-1][:ALIAS_MOVES],
         audited=audited,
-        segments=segment_rows(shelf, model) if config and config.segments else [],
+        segments=segment_rows(shelf, config.name) if config and config.segments else [],
         delivered=shelf.delivered(model) if config and config.score.deliver else [],
         dags=_dags_that_ask(model),
         now=now,

@@ -21,7 +21,7 @@ from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import Resampling
 from include.evaluation.uncertainty.intervals import interval_of
 from include.training.fit_inputs import FitInputs
-from include.training.fit_pipeline import find_threshold, fit_model
+from include.training.fit_pipeline import fit_model, fit_with_threshold
 from include.training.metrics.costs import costs_of_rows
 from include.training.metrics.definitions import sign
 from include.training.metrics.multiclass import classes_in, definition, pinball
@@ -76,10 +76,10 @@ def learning_curve(
             if rows.classes is not None and len(np.unique(part.target)) < len(rows.classes):
                 raise RatchetError("a class has no row among them")
             with threadpool_limits(limits={"openmp": threads, "blas": 1}):
-                pipeline = fit_model(recipe, fit.params, part, threads=threads)
-                threshold = fit.threshold
                 if metric in LABEL_METRICS and recipe.threshold is not None:
-                    threshold = find_threshold(recipe, fit.params, part, threads=threads)
+                    pipeline, threshold = fit_with_threshold(recipe, fit.params, part, threads=threads)
+                else:
+                    pipeline, threshold = fit_model(recipe, fit.params, part, threads=threads), fit.threshold
             answers = score_rows(pipeline, replace(fit, threshold=threshold), frame)
             if metric == "pinball":
                 answers = replace(answers, slice_terms={metric: pinball(target, answers.score, recipe.quantile)})

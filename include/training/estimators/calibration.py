@@ -45,14 +45,26 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc
 
     def predict_proba(self, X: pd.DataFrame) -> Array:
         """Return an array of shape (n_rows, n_classes)."""
-        scores = decision_scores(self.model, X)
-        if self.classes == 2:
-            one = self.curves[0].predict(scores)
-            return np.column_stack([1 - one, one])
-        each = np.column_stack([curve.predict(scores[:, place]) for place, curve in enumerate(self.curves)])
-        total = each.sum(axis=1, keepdims=True)
-        # Where every curve says zero, nothing is known.
-        return np.asarray(np.divide(each, total, out=np.full_like(each, 1 / self.classes), where=total != 0))
+        return calibrated_probabilities(self.curves, decision_scores(self.model, X), self.classes)
+
+
+def calibrated_probabilities(curves: list[Any], scores: Array, classes: int) -> Array:
+    """Return an array of shape (n_rows, n_classes): the probabilities that curves make of scores.
+
+    Parameters
+    ----------
+    curves : list
+        One for two classes, or one for each class against the others.
+    scores : array of shape (n_rows,) or (n_rows, n_classes)
+    classes : int
+    """
+    if classes == 2:
+        one = curves[0].predict(scores)
+        return np.column_stack([1 - one, one])
+    each = np.column_stack([curve.predict(scores[:, place]) for place, curve in enumerate(curves)])
+    total = each.sum(axis=1, keepdims=True)
+    # Where every curve says zero, nothing is known.
+    return np.asarray(np.divide(each, total, out=np.full_like(each, 1 / classes), where=total != 0))
 
 
 def fit_calibrators(method: str, scores: Array, target: Array, classes: int, weights: Array | None = None) -> list[Any]:

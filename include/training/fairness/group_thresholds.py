@@ -51,15 +51,28 @@ class GroupThresholdClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[
     def predict_proba(self, X: pd.DataFrame) -> Array:
         """Return an array of shape (n_rows, 2)."""
         scores = class_probabilities(self.model, X)[:, 1]
-        one = (scores >= DEFAULT_THRESHOLD).astype(np.float64)
-        names = group_names(X[self.column])
-        for group, rule in zip(self.groups, np.asarray(self.rules), strict=True):
-            here = names == group
-            share0, up0, cut0, share1, up1, cut1, ignored, constant = rule
-            called = share0 * _beyond(scores[here], up0, cut0) + share1 * _beyond(scores[here], up1, cut1)
-            one[here] = ignored * constant + (1 - ignored) * called
-        one = np.clip(one, 0, 1)
+        one = cut_by_group(scores, group_names(X[self.column]), self.groups, self.rules)
         return np.column_stack([1 - one, one])
+
+
+def cut_by_group(scores: Array, groups: Array, known: list[str], rules: Array) -> Array:
+    """Return each row's probability of being called positive by the rule of its group.
+
+    Parameters
+    ----------
+    scores : array of shape (n_rows,)
+    groups : array of str, of shape (n_rows,)
+    known : list of str
+        The groups that have a rule.
+    rules : array of shape (n_groups, 8)
+    """
+    one = (scores >= DEFAULT_THRESHOLD).astype(np.float64)
+    for group, rule in zip(known, np.asarray(rules), strict=True):
+        here = groups == group
+        share0, up0, cut0, share1, up1, cut1, ignored, constant = rule
+        called = share0 * _beyond(scores[here], up0, cut0) + share1 * _beyond(scores[here], up1, cut1)
+        one[here] = ignored * constant + (1 - ignored) * called
+    return np.clip(one, 0, 1)
 
 
 def group_names(column: pd.Series[Any]) -> Array:

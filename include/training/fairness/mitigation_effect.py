@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +9,11 @@ import numpy as np
 
 from include.training.estimators.predictions import Array, class_probabilities, positive_probability
 from include.training.fairness.group_thresholds import group_names
-from include.training.fit_pipeline import fit_model
+from include.training.fit_pipeline import fit_with_threshold
 from include.training.metrics.scoring import DEFAULT_THRESHOLD, score_of
 from include.training.model_selection.cross_validation import Fold
 from include.training.recipe import Recipe
 from include.training.training_rows import TrainingRows
-
-ThresholdFinder = Callable[[Recipe, dict[str, Any], TrainingRows, int], float | None]
 
 
 def measure_mitigation(
@@ -24,7 +21,6 @@ def measure_mitigation(
     settings: dict[str, Any],
     rows: TrainingRows,
     divided: list[Fold],
-    threshold: ThresholdFinder,
     threads: int,
 ) -> dict[str, dict[str, float | None]] | None:
     """Return Fairlearn's disparities and the primary metric, without the mitigation and with it; None where there is none.
@@ -33,15 +29,22 @@ def measure_mitigation(
 
     Parameters
     ----------
-    threshold : function
-        From which score on a row counts as positive, learned from the rows given.
+    recipe : Recipe
+        With a mitigation.
+    settings : dict
+        The estimator's settings.
+    rows : TrainingRows
+    divided : list of Fold
+        Positions of fitted and validating rows.
+    threads : int
+        Threads of one fit.
     """
     if recipe.fairness is None or len(rows.classes or ()) != 2:
         return None
     groups = group_names(rows.frame[recipe.fairness.column])
     return {
-        "before": _measured(replace(recipe, fairness=None), settings, rows, divided, groups, threshold, threads),
-        "after": _measured(recipe, settings, rows, divided, groups, threshold, threads),
+        "before": _measured(replace(recipe, fairness=None), settings, rows, divided, groups, threads),
+        "after": _measured(recipe, settings, rows, divided, groups, threads),
     }
 
 
@@ -51,7 +54,6 @@ def _measured(
     rows: TrainingRows,
     divided: list[Fold],
     groups: Array,
-    threshold: ThresholdFinder,
     threads: int,
 ) -> dict[str, float | None]:
     from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
@@ -61,9 +63,8 @@ def _measured(
         part = rows.at(fitted)
         if len(np.unique(part.target)) < 2:
             continue
-        model = fit_model(recipe, settings, part, threads=threads)
+        model, cut = fit_with_threshold(recipe, settings, part, threads=threads)
         answered = positive_probability(class_probabilities(model, rows.at(validating).frame, 2))
-        cut = threshold(recipe, settings, part, threads)
         scores.append(answered)
         said.append(answered >= (DEFAULT_THRESHOLD if cut is None else cut))
         at.append(validating)

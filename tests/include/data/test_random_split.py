@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from include.config.model import ModelConfig
-from include.config.sections.data import LOT, ROW
+from include.config.sections.data import LOT, ROW, Data
 from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest
+from include.data.random_split import RandomPlaces
 from include.data.snapshots import Snapshot
 from include.data.table_versions import table_looks
 from include.errors import SourceError
@@ -252,3 +258,57 @@ def test_equal_rows_without_an_id_are_on_one_side_unless_they_are_declared_separ
 def test_equal_rows_are_declared_only_where_nothing_else_says_what_a_row_is(other: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="expected `equal_rows` only of a table without"):
         declare({"equal_rows": "separate", **other})
+
+
+def lot_by_hand(values: list[str | None]) -> str:
+    """Return the digest that a row's values have, as it was defined with the first stored table."""
+    texts = ["\0" if value is None else value for value in values]
+    return hashlib.sha256("".join(f"{len(text)}:{text}" for text in texts).encode()).hexdigest()[:32]
+
+
+VALUES = {
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.float64(): st.floats(allow_nan=False),
+    pa.bool_(): st.booleans(),
+    pa.string(): st.text(st.characters(codec="utf-8"), max_size=9),
+    pa.date32(): st.dates(),
+    pa.timestamp("us", "UTC"): st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+}
+ROWS = st.lists(st.tuples(*(st.none() | values for values in VALUES.values())), max_size=9)
+
+
+@pytest.mark.parametrize("equal_rows", ["together", "separate"])
+@settings(max_examples=40, deadline=None)
+@given(batches=st.lists(ROWS, max_size=3), entity=st.none() | st.sampled_from(range(len(VALUES))))
+def test_lots_and_names_are_what_they_were_for_ids_of_every_type(
+    equal_rows: str, batches: list[list[Any]], entity: int | None
+):
+    names = [str(kind) for kind in VALUES]
+    who = None if entity is None else names[entity]
+    named = RandomPlaces(Data.model_construct(row_id=(ROW,), entity=who, equal_rows=equal_rows))
+    known = RandomPlaces(Data.model_construct(row_id=tuple(names), entity=who, equal_rows="together"))
+    seen: Counter[str] = Counter()
+    for rows in [*batches, [row for batch in batches for row in batch]]:
+        columns = [pa.array([row[at] for row in rows], kind) for at, kind in enumerate(VALUES)]
+        table = pa.table(columns, names=names)
+        texts = dict(zip(names, (column.cast(pa.string()).to_pylist() for column in columns), strict=True))
+        by_id = [lot_by_hand([texts[name][at] for name in names]) for at in range(len(rows))]
+        by_row = [lot_by_hand([texts[name][at] for name in sorted(names)]) for at in range(len(rows))]
+        called = []
+        for digest in by_row:
+            seen[digest] += 1
+            called.append(digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
+        if equal_rows == "separate":
+            by_row = [one if len(one) == 32 else hashlib.sha256(one.encode()).hexdigest()[:32] for one in called]
+        if who is not None:
+            by_id = by_row = [lot_by_hand([texts[who][at]]) for at in range(len(rows))]
+        halves = pa.concat_tables([table.slice(0, len(rows) // 2), table.slice(len(rows) // 2)])
+        for given_rows in (table, halves):
+            assert places(known(given_rows)) == [1 + int(digest[:16], 16) % 3_600_000_000 for digest in by_id]
+        drawn = named(halves)
+        assert places(drawn) == [1 + int(digest[:16], 16) % 3_600_000_000 for digest in by_row]
+        assert drawn[ROW].to_pylist() == called
+
+
+def places(table: pa.Table) -> list[int]:
+    return table[LOT].cast(pa.int64()).to_pylist()

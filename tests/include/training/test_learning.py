@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from include.errors import TrainingError
 from include.storage.local import LocalStore
 from include.training import fit_pipeline
 from include.training.declared_recipes import recipe_of
+from include.training.estimators.predictions import class_probabilities, positive_probability
 from include.training.fit_candidate import fit_candidate
-from include.training.fit_pipeline import divide, fit_model
+from include.training.fit_estimator import fit_estimator
+from include.training.fit_pipeline import fit_model, fit_with_threshold
 from include.training.fit_record import CrossValidated, FitRecord, Trial
 from include.training.metrics.scoring import score_of
+from include.training.model_selection.out_of_fold import divide
 from include.training.model_selection.search import search
 from include.training.preprocessing import column_transformer
 from include.training.preprocessing.float_converter import FloatConverter
@@ -79,11 +83,53 @@ def test_nothing_that_learns_sees_a_row_that_its_fold_holds_out(kind: str, seed:
         patch.setattr(column_transformer, "FloatConverter", Spy)
         for fitted, held in divide(recipe, recipe.cv, rows):
             seen.clear()
-            fit_model(recipe, by_member, rows.at(fitted))
-            fit_pipeline.find_threshold(recipe, by_member, rows.at(fitted))
+            fit_with_threshold(recipe, by_member, rows.at(fitted))
             assert seen <= set(fitted.tolist())
             assert not seen & set(held.tolist())
             assert len(seen) > 50
+
+
+@pytest.mark.parametrize(
+    ("metric", "training", "expected"),
+    [
+        ("roc_auc", {}, 4),  # three folds, and the fit to all rows
+        ("f1", {"threshold": {"objective": "f1"}}, 16),  # each with a fit a fold
+        ("f1", {"calibration": "sigmoid"}, 16),
+        ("f1", {"calibration": "sigmoid", "threshold": {"objective": "f1"}}, 16),  # and not each of those once more
+    ],
+)
+def test_calibration_and_threshold_learn_from_the_same_fits(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str, training: dict, expected: int
+):
+    fits = []
+
+    def counted(*arguments: Any) -> Any:
+        fits.append(arguments)
+        return fit_estimator(*arguments)
+
+    monkeypatch.setattr(fit_pipeline, "fit_estimator", counted)
+    candidate = {"estimator": "naive_bayes", "calibration": training.pop("calibration", "none")}
+    declared = {"candidates": [candidate], "cv": FOLDS, **training}
+    gate = {"primary": {"metric": metric, "rule": "better"}}
+    fit(store, tmp_path, "naive_bayes", training=declared, gate=gate)
+    assert len(fits) == expected
+
+
+def test_the_threshold_of_a_calibrated_model_is_chosen_on_its_probabilities():
+    candidate = {"estimator": "naive_bayes", "calibration": "sigmoid"}
+    model = declare(training={"candidates": [candidate], "cv": FOLDS, "threshold": {"objective": "accuracy"}})
+    recipe, rows = recipe_of(model, "naive_bayes"), rows_of(model, frame_of())
+    bare = replace(recipe, calibration="none")
+    pipeline, threshold = fit_with_threshold(recipe, recipe.settings, rows)
+    scores = np.empty(len(rows))
+    for fitted, held in divide(recipe, recipe.cv, rows):
+        scores[held] = positive_probability(
+            class_probabilities(fit_model(bare, recipe.settings, rows.at(fitted)), rows.at(held).frame)
+        )
+    calibrated = pipeline[-1].curves[0].predict(scores)
+    accuracies = {cut: np.mean((calibrated >= cut) == rows.target) for cut in np.unique(calibrated)}
+    assert accuracies[threshold] == max(accuracies.values())
+    assert threshold != fit_with_threshold(bare, recipe.settings, rows)[1]
 
 
 # Searches

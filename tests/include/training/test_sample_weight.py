@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from include.config.sections.training import Threshold
 from include.training.declared_recipes import recipe_of
-from include.training.fit_pipeline import find_threshold, fit_model
+from include.training.fit_pipeline import fit_model, fit_with_threshold
 from include.training.model_selection.decision_threshold import choose_threshold
 from include.training.persistence.model_file import predict_scores
 from tests.include.training.conftest import declare, fit_at_once, frame_of, rows_of
@@ -117,7 +117,7 @@ def test_a_threshold_is_chosen_on_weighed_rows() -> None:
     heavy = model_of("classification", [LINE], "stratified", threshold={"objective": "accuracy"})
     recipe = recipe_of(heavy, "logistic_regression")
     rows = rows_of(heavy, frame)
-    cut = find_threshold(recipe, recipe.settings, rows)
+    _, cut = fit_with_threshold(recipe, recipe.settings, rows)
     scores = np.empty(len(frame))
     for fitted, held in StratifiedKFold(3, shuffle=True, random_state=0).split(rows.target, rows.target):
         scores[held] = predict_scores(fit_model(recipe, recipe.settings, rows.at(fitted)), frame.iloc[held])

@@ -1,0 +1,119 @@
+"""Out-of-fold predictions: each row's by a model that was fitted without it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from include.config.durations import Duration
+from include.config.sections.data import LOT
+from include.config.sections.training import CrossValidation
+from include.errors import TrainingError
+from include.training.estimators.predictions import Array
+from include.training.fit_estimator import fault_of
+from include.training.model_selection.cross_validation import Fold, folds
+from include.training.recipe import Recipe
+from include.training.training_rows import TrainingRows
+
+log = logging.getLogger(__name__)
+
+Fit = Callable[[TrainingRows], Pipeline]
+
+
+def divide(recipe: Recipe, cv: CrossValidation, rows: TrainingRows) -> list[Fold]:
+    """Return the folds that a recipe's declaration makes of rows."""
+    return list(
+        folds(
+            cv,
+            times=rows.frame[recipe.event_time],
+            target=rows.target,
+            groups=None if cv.group is None else rows.frame[cv.group],
+            label_delay=Duration.parse(recipe.label_delay),
+            seed=recipe.seed,
+            # In a table without time equal rows, and those of one entity, have the same lot.
+            units=rows.frame[LOT] if recipe.event_time == LOT else None,
+        )
+    )
+
+
+def out_of_fold(
+    recipe: Recipe, rows: TrainingRows, fit: Fit, answer: Callable[[Any, TrainingRows], Array], *, least: int
+) -> tuple[Array, Array]:
+    """Return the positions of rows that a fold held out, and what the fold's model says of them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Declares the folds.
+    rows : TrainingRows
+    fit : callable
+        Fits a model to the rows of a fold.
+    answer : callable
+        What a fitted model says of rows: an array of one item a row.
+    least : int
+        How many rows of each class a fold must have to be fitted.
+
+    Raises
+    ------
+    TrainingError
+        When a class has too few rows, or no fold holds every class.
+    """
+    if not can_be_fitted(rows, least + 1):
+        raise TrainingError(
+            "a class has too few rows to learn from scores of rows held out",
+            expected=f"at least {least + 1} training rows of each class",
+            found=f"{_counts(rows).min()} of {len(rows):,}",
+            where=f"{recipe.model}: candidate {recipe.name}",
+            remedy="a longer `data.windows.train`, or a candidate without `stacking`, `calibration`, `threshold` and `fairness`",
+        )
+    found = []
+    for fitted, held in _cross_fitting(recipe, rows, least):
+        part = rows.at(fitted)
+        # A fold that lacks a class can't say anything of it.
+        if can_be_fitted(part, least):
+            model = fit(part)
+            with fault_of(recipe, part):
+                found.append((held, answer(model, rows.at(held))))
+    if not found:
+        raise TrainingError(
+            "no fold holds every class",
+            found=f"{len(rows):,} rows",
+            where=f"{recipe.model}: candidate {recipe.name}, training.cross_fitting",
+            remedy="`cross_fitting: {kind: stratified, folds: 3}`, fewer `folds` or a longer `data.windows.train`",
+        )
+    at, said = np.concatenate([held for held, _ in found]), np.concatenate([said for _, said in found])
+    order = np.argsort(at, kind="stable")
+    return at[order], said[order]
+
+
+def _cross_fitting(recipe: Recipe, rows: TrainingRows, least: int) -> list[Fold]:
+    """Return the declared folds; where a rare class is in none of them, such that divide it evenly instead."""
+    declared = recipe.cross_fitting
+    divided = divide(recipe, declared, rows)
+    if declared.kind == "group" or any(can_be_fitted(rows.at(fitted), least) for fitted, _ in divided):
+        return divided
+    log.warning(
+        "%s: no fold of kind `%s` holds %d rows of each class; folds are drawn by class instead",
+        *(recipe.name, declared.kind, least),
+    )
+    return divide(recipe, CrossValidation(kind="stratified", folds=max(declared.folds, 3)), rows)
+
+
+def can_be_fitted(rows: TrainingRows, least: int) -> bool:
+    """Tell whether there are so many rows of each class that the model is to know.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+    least : int
+        Rows of each class.
+    """
+    return rows.classes is None or int(_counts(rows).min()) >= least
+
+
+def _counts(rows: TrainingRows) -> Array:
+    return np.bincount(rows.target, minlength=len(rows.classes or ()))
