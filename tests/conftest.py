@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ import pytest
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
 from tests.compose.s3_server import let_one_write_at_a_time
+
+# pyspark takes a process whose main module has no file, as a worker of pytest-xdist's, for its own doctests, and ends it.
+if not hasattr(sys.modules["__main__"], "__file__"):
+    sys.modules["__main__"].__file__ = __file__
 
 # Set for child processes too; a test must never reach a real account.
 os.environ.update(
