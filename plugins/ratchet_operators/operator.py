@@ -126,7 +126,9 @@ class RatchetOperator(BaseOperator):
         if self.model.get("retention"):  # what the task needs of what is marked for removal stays
             from include.storage.tombstones import MarkedStore
 
-            return RememberingStore(MarkedStore(store, self.config.name, keep=lambda: datetime.now(UTC)))
+            # Its store may be opened before its declaration is read.
+            name = [*(self.model.get("renamed_from") or ()), self.model["name"]][0]
+            return RememberingStore(MarkedStore(store, str(name), keep=lambda: datetime.now(UTC)))
         return RememberingStore(store)
 
     def open_prunable_store(self) -> PrunableStore:

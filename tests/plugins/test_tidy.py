@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ def world(signed_world: SignedWorld) -> SignedWorld:
     path.write_text(f"{path.read_text()}\nretention: {{quarantine: 1s, versions: 1s}}\n")
     actor = {"trigger": "manual", "dag": "rollback_parcels", "run": "r"}
     signed_world.ledger.withdraw(signed_world.champion, "wrong units", actor=actor, at=NOW)
+    time.sleep(1.1)  # until what the store has is older than a second
     return signed_world
 
 
