@@ -17,6 +17,7 @@ from ratchet_operators import (
     dag_arguments,
     declared_models,
     defaults,
+    delivered_asset,
     score_form,
     score_schedule,
 )
@@ -42,6 +43,7 @@ for model in declared_models("score", __file__):
         if model.score.deliver:
             Deliver.partial(
                 task_id="deliver",
+                outlets=[delivered_asset(model.declared_name)],
                 map_index_template="{{ task.place.get('table') or task.place.path }}",
                 handed=score.output,
             ).expand(place=[one.model_dump(mode="json") for one in model.score.deliver])

@@ -15,7 +15,7 @@ from ratchet_operators.declarations import (
     score_schedule,
     tidy_schedule,
 )
-from ratchet_operators.deliver import Deliver
+from ratchet_operators.deliver import Deliver, delivered_asset
 from ratchet_operators.evaluate import Evaluate
 from ratchet_operators.gate import Gate
 from ratchet_operators.ingest import Ingest
@@ -81,6 +81,7 @@ __all__ = [
     "declared_models",
     "declared_promotions",
     "defaults",
+    "delivered_asset",
     "form",
     "monitor_form",
     "monitor_schedule",

@@ -24,7 +24,9 @@ class Deliver(RatchetOperator):
     """
 
     def __init__(self, *, model: dict[str, Any], place: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(model=model, outlets=[delivered_asset(str(model["name"]))], **kwargs)
+        # Of a mapped task Airflow asks `partial` for the outlets: the DAG gives them there.
+        kwargs["outlets"] = kwargs.get("outlets") or [delivered_asset(str(model["name"]))]
+        super().__init__(model=model, **kwargs)
         self.place = place
 
     def work(self, context: Context) -> dict[str, Any]:
