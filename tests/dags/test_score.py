@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from chain_run import declare, month
 
 DESCRIBE = """
 from airflow.exceptions import ParamValidationError
@@ -112,3 +115,34 @@ def test_a_retraction_asks_for_partition_reading_and_reason(described: Any, in_a
     ]
     filled = json.dumps([("retract_flight_delay", form) for form, _ in cases])
     assert in_airflow(FILLED, filled) == [valid for _, valid in cases]
+
+
+DELIVERED = """
+import pendulum
+told = []
+for name, date in (("retrain_parcels", sys.argv[1]), ("score_parcels", sys.argv[2])):
+    dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags[name]
+    run = dag.test(logical_date=pendulum.parse(date), run_conf={"as_of": date})
+    told.append([str(run.state), {ti.task_id: str(ti.state) for ti in run.get_task_instances()}])
+    told[-1].append({task.task_id: [asset.uri for asset in task.outlets if hasattr(asset, "uri")] for task in dag.tasks})
+answer(told)
+"""
+
+
+def test_scores_are_delivered_to_each_place_by_a_mapped_task_that_sends_an_event(
+    in_airflow: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder, places = tmp_path / "models" / "parcels", [(tmp_path / name).as_uri() for name in ("lake", "other")]
+    declare(folder)
+    path = folder / "model.yaml"
+    text = path.read_text().replace("end: 2025-01-01}", 'end: 2025-01-01, score: "@monthly"}')
+    assert "@monthly" in text
+    path.write_text(f"{text}score: {{deliver: {json.dumps([{'kind': 'files', 'path': place} for place in places])}}}\n")
+    settings = {"RATCHET_MODELS": str(tmp_path / "models"), "RATCHET_STORE": (tmp_path / "store").as_uri()}
+    _, (state, tasks, outlets) = in_airflow(DELIVERED, month(4).isoformat(), month(6).isoformat(), **settings)
+    assert state == "success" and tasks["deliver"] == "success"
+    assert outlets["deliver"] == ["x-ratchet://parcels/delivered"]
+    rows = [
+        sum(pq.read_table(one).num_rows for one in (tmp_path / name).rglob("*.parquet")) for name in ("lake", "other")
+    ]
+    assert rows[0] == rows[1] > 100

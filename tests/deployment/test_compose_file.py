@@ -80,6 +80,13 @@ def test_the_image_is_that_of_the_pinned_airflow() -> None:
     assert ours <= image, "make requirements"
 
 
+def test_what_the_image_copies_is_sent_to_its_build() -> None:
+    _, *sent = (line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith(("#", "**")))
+    copied = re.findall(r"^COPY (?:--\S+ )*(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    names = {name.partition("/")[0] for line in copied for name in line.split()}
+    assert names and names == {line.removeprefix("!") for line in sent}
+
+
 def test_settings_of_every_set_up_are_in_one_place() -> None:
     shared = shared_settings()
     assert shared["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"] == "0.25"

@@ -313,13 +313,17 @@ def test_aliases_stand_beside_their_versions_with_every_move_and_tags_on_the_ver
     assert place.version("canary") == place.version(champion)
 
 
-def test_a_renamed_model_shows_its_history_under_its_name_and_by_links_of_its_former_one(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = shutil.copytree(MODELS / NAME, tmp_path / "models" / "delays")
-    path = folder / "model.yaml"
+@pytest.fixture
+def renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call the model ``delays`` from now on."""
+    path = shutil.copytree(MODELS / NAME, tmp_path / "models" / "delays") / "model.yaml"
     path.write_text(path.read_text().replace(f"name: {NAME}\n", f"name: delays\nrenamed_from: {NAME}\n", 1))
     monkeypatch.setenv("RATCHET_MODELS", str(tmp_path / "models"))
+
+
+def test_a_renamed_model_shows_its_history_under_its_name_and_by_links_of_its_former_one(
+    place: Place, renamed: None
+) -> None:
     overview = place.text("/models?q=flight_delay")
     assert "/models/delays/versions/" in overview and "retrain_delays" in overview
     text = place.text("/models/delays")
@@ -334,12 +338,8 @@ def test_a_renamed_model_shows_its_history_under_its_name_and_by_links_of_its_fo
 
 
 def test_a_former_name_opens_nothing_to_who_may_not_read_the_model(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, renamed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = shutil.copytree(MODELS / NAME, tmp_path / "models" / "delays")
-    path = folder / "model.yaml"
-    path.write_text(path.read_text().replace(f"name: {NAME}\n", f"name: delays\nrenamed_from: {NAME}\n", 1))
-    monkeypatch.setenv("RATCHET_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr(Ada, "may_read", lambda self, model: model == NAME)
     for route in ("/models/delays", f"/models/{NAME}", f"/models/{NAME}/versions/{place.ids[0]}"):
         assert place.client.get(route).status_code == 404
