@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import psutil
 import pytest
 from chain_run import declare, parcels
 from undisturbed import is_as_undisturbed
+from waiting import until
 
 from include.command_line.local_airflow import standalone as local
 from include.command_line.local_airflow.standalone import LocalAirflow, free_port, local_airflow
@@ -22,7 +23,6 @@ from include.storage.local import LocalStore
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
-PATIENCE = 400
 AWAY = 60
 """Seconds for which the API server does not answer."""
 FEATURES = """
@@ -97,13 +97,6 @@ def running(world: Path, name: str) -> Iterator[LocalAirflow]:
     with local_airflow(world / "home", port=free_port(8170), triggerer=False) as airflow:
         airflow.wait_ready(f"retrain_{name}")
         yield airflow
-
-
-def until(found: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not found():
-        assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.2)
 
 
 def trigger(airflow: LocalAirflow, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 from chain_run import declare, parcels
 from undisturbed import is_as_undisturbed
+from waiting import until
 
 from benchmarks.serving_resilience import Gate
 from include.command_line.local_airflow import standalone as local
@@ -29,7 +30,6 @@ from tests.postgres_server import away, postgres_server
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
-PATIENCE = 400
 STORE_AWAY = 60
 DATABASE_AWAY = 20
 """Seconds."""
@@ -98,13 +98,6 @@ def world(tmp_path_factory: pytest.TempPathFactory, s3_server: str) -> Iterator[
 def airflow(world: World) -> Iterator[LocalAirflow]:
     with world.running() as airflow:
         yield airflow
-
-
-def until(found: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not found():
-        assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.2)
 
 
 def trigger(airflow: LocalAirflow, name: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from airflow_site import Site
 from chain_run import declare, month, parcels, run_chain
+from waiting import until
 
 from include.command_line.local_airflow.environment import USER, password
 from include.command_line.local_airflow.standalone import LocalAirflow, free_port, local_airflow
@@ -41,14 +42,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Local
             login = {"username": USER, "password": password(folder / "home")}
             running.tokens[USER] = json.loads(running.ask("/auth/token", method="POST", body=login)[2])["access_token"]
             yield running, airflow, production
-
-
-def until(found: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 200
-    while not (answer := found()):
-        assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.5)
-    return answer
 
 
 def test_a_champion_goes_to_production_by_a_persons_answer(site: tuple[Site, LocalAirflow, LocalStore]) -> None:

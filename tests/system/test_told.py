@@ -9,7 +9,7 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from airflow_site import Site
 from chain_run import declare, parcels
+from waiting import until
 
 from include.command_line.local_airflow import standalone as local
 from include.command_line.local_airflow.environment import USER, password
@@ -26,7 +27,6 @@ from include.storage.local import LocalStore
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
-PATIENCE = 300
 KILLED = "import os, signal\n\n\ndef read(start, end):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
 LOST = "import os, signal\n\n\ndef read(start, end):\n    os.kill(os.getppid(), signal.SIGKILL)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
 RAISED = "def read(start, end):\n    raise RuntimeError('the warehouse is away')\n"
@@ -123,14 +123,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, hook: Any) -> Iterator[tuple[
             login = {"username": USER, "password": password(folder / "home")}
             running.tokens[USER] = json.loads(running.ask("/auth/token", method="POST", body=login)[2])["access_token"]
             yield running, airflow
-
-
-def until(found: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (answer := found()):
-        assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.5)
-    return answer
 
 
 def test_whoever_is_to_be_told_is_told_once_of_every_way_to_die(site: tuple[Site, LocalAirflow], hook: Any) -> None:

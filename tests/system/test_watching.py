@@ -6,13 +6,12 @@ instead of five. Those on which something follows are Airflow's, and nobody but 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from benchmarks.watch_flights import CHANGED, DAY, Flights, story
 from include.command_line.local_airflow.standalone import LocalAirflow, free_port, local_airflow
@@ -23,16 +22,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 ASKED, WORSE = datetime(2013, 2, 28, tzinfo=UTC), datetime(2013, 3, 16, tzinfo=UTC)
 """The days whose rows are the last straw; what is watched is over a day later."""
-PATIENCE = 600
 ENDED = ("success", "failed")
-
-
-def until(found: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (answer := found()):
-        assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.5)
-    return answer
 
 
 def runs(airflow: LocalAirflow, dag: str) -> list[dict[str, Any]]:
