@@ -108,8 +108,7 @@ class RatchetOperator(BaseOperator):
     @property
     def folder(self) -> Path:
         """The folder of the model's YAML and Python files, in the bundle from which this task's DAG was parsed."""
-        dag = self.get_dag()
-        settings = Settings.from_environment(dag_file=dag.fileloc if dag else None)
+        settings = Settings.from_environment(dag_file=dag.fileloc if (dag := self.get_dag()) else None)
         models = settings.models if self.stage is None else dict(settings.stage_models)[self.stage]
         return models / str(self.model["name"])
 
@@ -122,13 +121,12 @@ class RatchetOperator(BaseOperator):
         """Open the artifact store; for S3 with the deployment's Airflow connection. Records that a task reads twice it reads once."""
         from include.storage.remembering import RememberingStore
 
-        store = self.open_prunable_store()
+        store: ObjectStore = self.open_prunable_store()
         if self.model.get("retention"):  # what the task needs of what is marked for removal stays
             from include.storage.tombstones import MarkedStore
 
-            # Its store may be opened before its declaration is read.
-            name = [*(self.model.get("renamed_from") or ()), self.model["name"]][0]
-            return RememberingStore(MarkedStore(store, str(name), keep=lambda: datetime.now(UTC)))
+            name = [*self.model.get("renamed_from", ()), self.model["name"]][0]  # its declaration may not be read yet
+            store = MarkedStore(store, name, keep=lambda: datetime.now(UTC))
         return RememberingStore(store)
 
     def open_prunable_store(self) -> PrunableStore:
