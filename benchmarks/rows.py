@@ -177,7 +177,7 @@ Found = dict[str, tuple[float, float | None]]
 def side_by_side(folder: Path, source: Path) -> tuple[Found, Found]:
     """Do each step through the chain and then by hand; return seconds and peak GiB of both.
 
-    Step by step, so that whatever else the machine does weighs on both alike.
+    Step by step, so that the other work of the machine weighs on both alike.
     """
     model = declare(folder / "flights", source)
     run, store, hand = Run(model, folder / "flights", AS_OF), LocalStore(folder / "store"), folder / "hand"

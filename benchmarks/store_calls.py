@@ -86,7 +86,7 @@ def read(store: CountingStore, model: str) -> dict[str, int | float]:
 def measure(remote: ObjectStore, local: ObjectStore, model: ModelConfig, folder: Path) -> list[str]:
     """Return the table's lines, one for each history."""
     lines = []
-    retrain(CountingStore(local, parallel=1), Run(model, folder, month(4)))  # whatever is imported late
+    retrain(CountingStore(local, parallel=1), Run(model, folder, month(4)))  # modules that are imported late
     for number, events in enumerate(HISTORIES, 5):
         extend(remote, model.name, events)
         slow, run = CountingStore(remote, delay=DELAY), Run(model, folder, month(number))

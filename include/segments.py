@@ -1,7 +1,7 @@
 """One model per segment: each is trained, judged and put on record by what trains, judges and records the model of all rows.
 
 A segment's model is declared as its model is, at its share of the gate's error. It sees the same partitions, of them its own rows,
-and has a ledger of its own below the model's keys; so whatever reads a ledger reads that of a segment.
+and has a ledger of its own below the model's keys; so all that reads a ledger reads that of a segment.
 """
 
 from __future__ import annotations

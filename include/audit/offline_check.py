@@ -347,7 +347,7 @@ def main(arguments: list[str]) -> int:
         with zipfile.ZipFile(asked.pack) as pack:
             for sentence in check(pack, trusted):
                 sys.stdout.write(f"  {sentence}\n")
-    except Exception as error:  # noqa: BLE001 - whatever a pack makes of this: it is not sound
+    except Exception as error:  # noqa: BLE001 - any error: the pack is not sound
         told = error if isinstance(error, Problem) else f"{type(error).__name__}: it can't be read"
         sys.stdout.write(f"WRONG: {told}\n")
         return 1

@@ -72,7 +72,7 @@ def load_model(path: Path) -> ModelConfig:
         return _read(path, where)
     except RatchetError:
         raise
-    except Exception as error:  # whatever a file holds: one that nobody foresaw must not hide the other models
+    except Exception as error:  # any fault of one file: an unforeseen one must not hide the other models
         raise ConfigError(
             "The file can't be understood.",
             expected="the fields of docs/model-yaml.md, with values of their kinds",

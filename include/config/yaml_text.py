@@ -2,7 +2,7 @@
 
 PyYAML follows YAML 1.1, where ``NO`` is false, ``010`` is eight, ``1e-3`` is text and the last of two equal keys wins.
 Each of these has cost somebody a night, so they are not repeated here. Values are built here and not by the library, so
-that whatever a text holds, it ends in plain values or in a `ConfigError`: no type that JSON lacks, no key that is a list,
+that any text ends in plain values or in a `ConfigError`: no type that JSON lacks, no key that is a list,
 no anchor that contains itself or grows without end, no nesting that overruns the stack of the parser in C.
 """
 

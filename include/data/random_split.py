@@ -1,7 +1,7 @@
 """Random split of tables without event time: a hash of the row's id or group takes the place of time.
 
 Each row has a fixed place on a line, an imaginary hour: the digest of its id, or of what it is about, says which. The
-training window is the beginning of that line and the holdout its end. So a row stays on its side whatever other rows come or
+training window is the beginning of that line and the holdout its end. So a row stays on its side when other rows come or
 go, and everything that is said of windows of time holds without change: no row of the holdout is ever learned from, by this
 version or by the one before it.
 """

@@ -24,7 +24,7 @@ class Pinned:
 
     slot: str
     content: str
-    """Digest of the rows, whatever the file looks like; names the object."""
+    """Digest of the rows, not of the file; names the object."""
     file: str
     """Digest of the stored bytes."""
     rows: int

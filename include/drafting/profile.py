@@ -43,7 +43,7 @@ class ColumnFacts:
     high: Any = None
     """The extremes of an integer column."""
     numbers: int = 0
-    """How many texts of a text column look like numbers, whatever their marks."""
+    """How many texts of a text column look like numbers with any decimal or thousands mark."""
     odd: str | None = None
     """What the first other text looks like: letters as `a`, digits as `9`."""
 

@@ -110,7 +110,7 @@ class Family:
     """How far the gains over the incumbent on all levels of a slice column may be off at once, in standard errors.
 
     Levels are counted from the one with most rows; of equal ones, by name. Those without a gain are left out. So the
-    levels with at least so many rows are the first so many of them, whatever a policy takes for enough.
+    levels with at least so many rows are the first so many of them, for any number that a policy takes for enough.
     """
 
     metric: str

@@ -72,7 +72,7 @@ class HoldoutRows(NamedTuple):
 
 
 def holdout_columns(model: ModelConfig) -> tuple[str, ...]:
-    """Return the columns that rows are judged by, whatever a model reads: ids, target, slices, what is resampled together, costs."""
+    """Return the columns that rows are judged by, for any model: ids, target, slices, what is resampled together, costs."""
     unit = (model.evaluation.cluster or model.data.event_time, *([model.data.entity] if model.data.entity else []))
     priced = model.evaluation.cost.columns if model.evaluation.cost else ()
     slices = columns_of(model.evaluation.slices)

@@ -62,7 +62,7 @@ def measure(
 ) -> tuple[Evidence, str]:
     """Measure the challenger against the incumbent and the baselines on the snapshot's holdout.
 
-    Each is asked with the code that it was fitted with, whatever the folder says by now; what rows are judged by, such as
+    Each is asked with the code that it was fitted with, not with what the folder holds by now; what rows are judged by, such as
     slices, is what the challenger's code makes of them. Measured once: a repeated call finds the evidence, and of racing
     calls the first one's stands.
 

@@ -94,7 +94,7 @@ class SliceLevels:
     def of(cls, column: pd.Series) -> SliceLevels:
         """Read a column's levels, ascending by name.
 
-        A number has one name whatever type gaps give its column: 7 is ``7`` beside missing values, too. A missing value is
+        A number has one name, of any type that gaps give its column: 7 is ``7`` beside missing values, too. A missing value is
         the level ``(missing)``; a text that says so, or begins with a quotation mark, is quoted.
         """
         rows, texts = factorize_texts(column)

@@ -1,6 +1,6 @@
 """Alarms: a pure fold over what was observed of a champion. An alarm needs surprise and size; broken data is no drift.
 
-Whatever the order in which intervals were observed, the history of alarms is the same: it is computed in the order of
+In any order in which intervals are observed, the history of alarms is the same: it is computed in the order of
 event time, from all of them.
 """
 
@@ -184,7 +184,7 @@ def alarm_history(
 def _touched(reference: Reference, series: Series, faults: Sequence[DataFault]) -> list[int]:
     """Return the series in which an interval with these faults says nothing of the world.
 
-    Those of the broken columns, and of whatever is made from columns: derived ones, predictions, labels beside them.
+    Those of the broken columns, and of what is made from columns: derived ones, predictions, labels beside them.
     """
     if not faults:
         return []

@@ -10,7 +10,7 @@ from include.storage.store import ObjectStore
 
 
 class ScratchStore:
-    """The objects of a store, without those under some prefixes, and whatever is written here.
+    """The objects of a store, without those under some prefixes, and those that are written here.
 
     Parameters
     ----------

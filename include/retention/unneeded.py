@@ -93,7 +93,7 @@ def _unmeasured(store: ObjectStore, model: ModelConfig) -> list[tuple[datetime, 
     entries = WatchLog(store, model.name).entries()
     done = {one.until for one in measured_in(entries, champion)}
     observed = [(from_iso(one.body["after"]), from_iso(one.body["until"])) for one in entries if one.kind == OBSERVED]
-    # The watch may be late: whatever comes after its last interval is still to be looked at.
+    # The watch may be late: all that comes after its last interval is still to be looked at.
     last = max((until for _, until in observed), default=datetime.min.replace(tzinfo=UTC))
     return [pair for pair in observed if pair[1] not in done] + [(last, datetime.max.replace(tzinfo=UTC))]
 

@@ -60,7 +60,7 @@ def attribute(predictor: Predictor, frame: pd.DataFrame) -> Attributions:
 
 
 def require_attributable(pipeline: Any, columns: tuple[str, ...]) -> None:
-    """Raise `NotAttributable` if `contributions_of` would, whatever the rows."""
+    """Raise `NotAttributable` if `contributions_of` would for any rows."""
     _parts(pipeline[-1], np.zeros((1, len(_owner_of(pipeline, columns)))))
 
 

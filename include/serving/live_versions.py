@@ -279,7 +279,7 @@ class LiveModels:
         while not self._stop.is_set():
             try:
                 self.look()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next look must happen
+            except Exception as error:  # noqa: BLE001 - any error: the next look must happen
                 log.error("Looking at the ledgers failed: %s", type(error).__name__)
             self._stop.wait(self.poll_seconds)
 

@@ -1,7 +1,7 @@
 """Cached results of long computations, each stored under the digest of its inputs.
 
 A question names everything that its answer depends on, and its digest is the key. The digest of an answer can't be known by
-whoever asks, so it is kept beside it: an answer that was changed, or put in the place of another, is refused. Nothing is ever
+the caller, so it is kept beside it: an answer that was changed, or put in the place of another, is refused. Nothing is ever
 found here only: an answer that is gone is asked for again.
 """
 

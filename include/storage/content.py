@@ -23,7 +23,7 @@ def canonical_json(value: Any) -> bytes:
     Raises
     ------
     ValueError
-        For NaN, infinity, integers beyond 2^53 and whatever JSON can't hold.
+        For NaN, infinity, integers beyond 2^53 and other values that JSON can't hold.
     """
     return rfc8785.dumps(value)
 

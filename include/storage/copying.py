@@ -79,7 +79,7 @@ def copy_store(
     """Copy what a store holds; what the copy has already is left as it is, so that a killed copy is taken up again.
 
     Logs are listed before all else and written after all else, the ledgers last: each log of the copy is the beginning of
-    the source's log, and what its entries name is there, whatever is written to the source meanwhile and whenever the copy
+    the source's log, and what its entries name is there, while others write to the source and whenever the copy
     is killed. Every entry is held against its digest and the one before it, an object against the digest that it is named
     by, and a JSON object must be whole. Checkpoints are made anew.
 

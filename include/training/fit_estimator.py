@@ -37,7 +37,7 @@ _MOST_GROUPS = 50
 
 @contextmanager
 def fault_of(recipe: Recipe, rows: TrainingRows) -> Iterator[None]:
-    """Raise `TrainingError` for whatever an estimator, ours or anybody's, raises about these rows; the machine's faults pass."""
+    """Raise `TrainingError` for any error that an estimator raises about these rows; the machine's faults pass."""
     try:
         yield
     except (RatchetError, MemoryError, OSError):

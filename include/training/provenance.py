@@ -33,7 +33,7 @@ _OLDEST_MEANING = 3
 
 
 class Provenance:
-    """The declaration and the code that a fit was made with, whatever the model's folder says by now.
+    """The declaration and the code that a fit was made with, not those that the model's folder holds by now.
 
     A context, at whose end code that was restored for it is gone.
 

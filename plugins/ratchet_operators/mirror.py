@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Mirror(RatchetOperator):
     """Bring the model's mirror in MLflow up to what its ledger says.
 
-    Whether it succeeds is of no importance to the run, which is why it is a teardown: it runs after whatever became of the
+    Whether it succeeds is of no importance to the run, which is why it is a teardown: it runs after any outcome of the
     others, and its failure fails no run. The next one catches up.
     """
 

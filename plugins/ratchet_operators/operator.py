@@ -192,7 +192,7 @@ def actor_of(context: Context) -> dict[str, Any]:
 def as_of(context: Context, config: ModelConfig) -> datetime:
     """Return the instant that a run stands at, and log where it is from.
 
-    A scheduled run and a backfill stand at their logical date, whatever the form says; a run of an upstream asset at the
+    A scheduled run and a backfill stand at their logical date, also if the form says another; a run of an upstream asset at the
     moment it was triggered. A run by hand stands at the form's *As of*; if that is empty, at the logical date that it was
     given; without one at ``schedule.end``, if that is past, or else at the moment it was triggered.
     """

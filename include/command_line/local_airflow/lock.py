@@ -13,7 +13,7 @@ from include.errors import RatchetError
 
 @contextmanager
 def only_one(folder: Path, *, what: str) -> Iterator[None]:
-    """Hold the folder for this process; the operating system lets go of it whatever ends the process.
+    """Hold the folder for this process; the operating system lets go of it when the process ends in any way.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Supervise a group of processes, and end all of them when the parent process is gone.
 
-Run as a program of its own, in a session of its own. It learns that its starter has gone, whatever ended it, by the end of
+Run as a program of its own, in a session of its own. It learns that its starter has gone, however it ended, by the end of
 its standard input; then it ends the whole session. A process group would not do: every Airflow task makes its own.
 """
 

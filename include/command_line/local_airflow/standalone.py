@@ -108,7 +108,7 @@ class LocalAirflow:
 def local_airflow(
     home: Path, *, port: int, triggerer: bool, database: str | None = None, paused: str | None = None
 ) -> Iterator[LocalAirflow]:
-    """Start Airflow; on leaving, by whatever way, end every process of it.
+    """Start Airflow; on leaving in any way, end every process of it.
 
     Parameters
     ----------

@@ -241,7 +241,7 @@ def _json_columns(lines: Iterator[str]) -> dict[str, tuple[str, ...]]:
         except (ValueError, RecursionError):
             continue
         for key, value in row.items() if isinstance(row, dict) else ():
-            # A text in JSON stays one, whatever it looks like, unless it is a time: "007" is an id.
+            # A text in JSON stays one unless it is a time: "007" is an id.
             texts = found.setdefault(key, [])
             if isinstance(value, str):
                 texts.append(value if _TIME.fullmatch(value) else "text")

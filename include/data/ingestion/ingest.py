@@ -56,7 +56,7 @@ def ingest(
         The instant of reading, which goes on record for people.
     started : datetime, optional
         When the run began, by the clock of those who start runs; ``at`` if left out. What the source holds is known until
-        then, whatever the clock of a worker says.
+        then, also if the clock of a worker is wrong.
     wait : bool
         Whether the newest partition may be waited for, as ``data.wait`` says; nothing of it is put on record meanwhile.
 

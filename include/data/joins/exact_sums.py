@@ -66,7 +66,7 @@ def _rounded(digits: list[tuple[int, Array]], size: int) -> Array:
     lowest = digits[0][0]
     carried, top = _carried([digit for _, digit in digits])
     negative = top < 0
-    # The digits of the absolute value: the same whatever powers other rows bring in.
+    # The digits of the absolute value: the same with any powers that other rows bring in.
     carried, _ = _carried([np.where(negative, -digit, digit) for digit in [*carried, top]])
     stacked = np.stack([np.zeros(size, np.uint64)] * 2 + [digit.astype(np.uint64) for digit in carried])
     first = len(stacked) - 1 - np.argmax(stacked[::-1] != 0, axis=0)

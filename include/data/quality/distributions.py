@@ -69,7 +69,7 @@ class Distributions:
             mine = there & (codes == code)
             for number, window in enumerate((train, ~train)):
                 if len(own := values[mine & window]):
-                    # So many quantiles stand for a partition's rows, whatever it was read together with.
+                    # So many quantiles stand for a partition's rows, with any others it was read.
                     points = np.sort(own) if len(own) <= _POINTS else np.quantile(own, _MIDDLES)
                     self._points.setdefault(name, ([], []))[number].append((str(slot), len(own), points))
             if len(own := values[mine]) >= FEWEST_ROWS:

@@ -59,7 +59,7 @@ class Coefficient:
     """One weight of a linear model: of a value or of two classes one number, else one for each class.
 
     ``spread`` is the prepared column's standard deviation among holdout rows: weight times spread is how far it moves the
-    model's score, whatever the column is measured in.
+    model's score, in any unit of the column.
     """
 
     column: str

@@ -1,7 +1,7 @@
 """What is measured of a clustering: one space, the same rows, and every model's clusters in it.
 
 Distances mean something only in one space. All models are judged in that of the simple baseline: the declared features as
-prepared on the challenger's training rows, whatever a model itself makes of them.
+prepared on the challenger's training rows, independently of how a model prepares them.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def with_clusters(
 def describe_clusters(
     frame: pd.DataFrame, columns: tuple[str, ...], answered: Scored, rare: RareLevels = ALL_NAMED
 ) -> tuple[Cluster, ...]:
-    """Describe all rows, and the largest clusters of a model, by the inputs and whatever else tells a person what they are.
+    """Describe all rows, and the largest clusters of a model, by the inputs and by what else tells a person what they are.
 
     A cluster of too few people is counted and not described, and a level that too few people in it have is not named.
 

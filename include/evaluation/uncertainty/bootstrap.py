@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 MAX_GROUPS = 2_500
 """More units than this are resampled in random groups: the cost is then linear in rows. The standard error that grouping
-adds to an interval's width, 1 / sqrt(2 * groups), is 1.4 %; 1,000 resamples leave 2.2 % open whatever the groups."""
+adds to an interval's width, 1 / sqrt(2 * groups), is 1.4 %; 1,000 resamples leave 2.2 % open for any number of groups."""
 
 LEAST_UNITS = LEAST_BLOCKS
 """Of fewer units than this no interval is given: their spread says too little about the spread of others."""
@@ -114,7 +114,7 @@ def draw(unit_of: Array, *, resamples: int, seed: int) -> Resampling:
 def blocks(seconds: Array, length: float) -> Array:
     """Return the block of time that each row lies in, as units for `draw`.
 
-    Blocks that do not overlap (Carlstein 1986): whatever ties rows together must be over within one block.
+    Blocks that do not overlap (Carlstein 1986): rows that depend on each other must lie within one block.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 The unit is a period, never a row: a value is surprising beside the values of other periods. docs/watching.md derives it.
 
 1. *Ranks.* A period's value is compared with all periods so far, those of the reference among them, each in its own phase of the
-   week and studentised by the others of its phase. If periods are alike, every rank is equally likely, whatever the values'
+   week and studentised by the others of its phase. If periods are alike, every rank is equally likely, regardless of the values'
    distribution (conformal prediction; Vovk, Gammerman and Shafer 2005; Vovk 2021, "Testing randomness online").
 2. *Bets.* A bet on high or low ranks multiplies the stake by a factor whose mean over all ranks is one: an e-value.
 3. *Memory.* Periods follow one another: a bad Monday makes a bad Tuesday likelier. Each look pays for what the

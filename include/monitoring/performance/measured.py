@@ -166,7 +166,7 @@ def each_short(
 def first_short(
     promised: Sequence[float], found: Sequence[Performance], metric: str, error: float
 ) -> PromiseCheck | None:
-    """Return the first look at which the champion fell short, or None; the same in whatever order labels came.
+    """Return the first look at which the champion fell short, or None; the same in any order in which labels came.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ class AcceptedLoss:
     Attributes
     ----------
     surely : float
-        What may be lost whatever the incumbent's value is within its 95 % interval: a challenger that loses no more passes.
+        What may be lost at any of the incumbent's values within its 95 % interval: a challenger that loses no more passes.
     at_most : float
         What may be lost at most within that interval: one that loses more fails. Both are one where a unit is declared.
     said : str

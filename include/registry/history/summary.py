@@ -124,7 +124,7 @@ class History:
 
     @property
     def newest(self) -> VersionSummary | None:
-        """The version of the newest as-of, whatever became of it."""
+        """The version of the newest as-of, in any state."""
         return self.chapters[-1] if self.chapters else None
 
     def named(self, text: str) -> list[VersionSummary]:

@@ -43,7 +43,7 @@ class RandomClusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return self
 
     def predict(self, X: Any) -> Array:
-        """Return a number for each row, whatever is in it."""
+        """Return a number for each row, for any values."""
         return np.asarray(np.random.default_rng(self.random_state).integers(self.n_clusters, size=X.shape[0]))
 
     def __sklearn_is_fitted__(self) -> bool:

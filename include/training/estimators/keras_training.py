@@ -82,7 +82,7 @@ def _network(keras: Any, columns: int, settings: dict[str, Any]) -> Any:
 
 @contextmanager
 def _seeded(keras: Any, seed: int) -> Iterator[None]:
-    # Keras seeds Python's and numpy's generators, too, which belong to whoever runs in this process.
+    # Keras seeds Python's and numpy's generators, too, which other code in this process uses.
     others = random.getstate(), np.random.get_state()
     try:
         keras.utils.set_random_seed(seed)

@@ -59,7 +59,7 @@ from include.training.persistence.trusted_types import is_trusted
 Space = dict[str, Range | Values]
 
 CONSTANT = "constant"
-"""The trivial baseline: the share of positives, or the mean, whatever the row; clusters by chance."""
+"""The trivial baseline: the share of positives, or the mean, for any row; clusters by chance."""
 
 
 @dataclass(frozen=True)

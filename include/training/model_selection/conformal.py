@@ -14,7 +14,7 @@ def conformal_offsets(errors: np.ndarray[Any, Any], coverage: float) -> tuple[fl
 
     The bounds are order statistics of the errors (Vovk, Gammerman and Shafer, 2005; Romano, Patterson and Candès, 2019, for
     the two tails apart): if the next row's error is exchangeable with these, it lies between the bounds with a probability
-    of at least ``coverage``, whatever the model and the distribution.
+    of at least ``coverage``, for any model and any distribution.
 
     Parameters
     ----------

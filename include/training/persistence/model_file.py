@@ -186,7 +186,7 @@ def _archive(schema: Any, members: list[tuple[str, bytes]]) -> bytes:
 
 
 def _without_padding(body: bytes) -> bytes:
-    # The nodes of a tree have seven bytes between them that mean nothing and hold whatever was in memory.
+    # The nodes of a tree have seven bytes between them that mean nothing and hold what was in memory before.
     array = np.load(io.BytesIO(body), allow_pickle=False) if body.startswith(b"\x93NUMPY") else None
     if array is None or array.dtype.names is None:
         return body

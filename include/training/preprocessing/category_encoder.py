@@ -136,7 +136,7 @@ def factorize_texts(column: pd.Series[Any]) -> tuple[np.ndarray[Any, Any], np.nd
 
 
 def category_name(value: Any) -> str:
-    """Return a value as the text that it is known by: a whole number is written without a point, whatever type holds it.
+    """Return a value as the text that it is known by: a whole number is written without a point, in any type.
 
     A column of integers turns into floats when a value is missing; 7 and 7.0 must stay one level.
     """

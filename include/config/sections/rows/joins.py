@@ -106,7 +106,7 @@ class JoinRule(Section):
                     yield f"{self.name}_{column}_{how}_{window.over}", how, column, window.over
 
     def meanings(self) -> dict[str, str]:
-        """Return in words what each added column is, for whoever has to bring it with a request."""
+        """Return in words what each added column is, for the client that must send it with a request."""
         at = f"known at the row's event time, where {', '.join(f'{theirs} = {ours}' for ours, theirs in self.on.items())}"
         found = {}
         for name, how, column, over in self.made():

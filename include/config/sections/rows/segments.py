@@ -78,7 +78,7 @@ def declared_for(model: ModelConfig, segment: str, family: int) -> ModelConfig:
     """Return what a segment's model is declared as: all that its model is, at its share of the gate's error.
 
     Of ``family`` segments each is judged at the error that the gate allows, divided by their number. By Bonferroni's
-    inequality an error among all of them is then no more probable than the gate says of one decision, whatever their rows
+    inequality an error among all of them is then no more probable than the gate says of one decision, for any dependence of their rows
     have in common.
 
     Parameters

@@ -92,7 +92,7 @@ def _bounds(request: ReadRequest[SparkSource]) -> Iterator[dict[str, datetime]]:
         return
     zone = ZoneInfo(request.data.timezone)
     for (start, end), (first, last) in zip(request.ranges, request.local_ranges or (), strict=True):
-        # Spark takes a time that clocks show twice for its first meaning, whatever `data.ambiguous` says.
+        # Spark takes a time that clocks show twice for its first meaning, also where `data.ambiguous` says otherwise.
         earliest = first.replace(tzinfo=zone, fold=0).astimezone(UTC)
         latest = last.replace(tzinfo=zone, fold=1).astimezone(UTC)
         yield {"start": min(start, earliest), "end": max(end, latest)}

@@ -32,7 +32,7 @@ SHARED_SETTINGS: dict[str, tuple[Any, list[Any]]] = {
     "random_state": (None, [Interval(Integral, 0, None, closed="left"), None]),
     "n_jobs": (None, [Integral, None]),
 }
-"""Settings that an estimator has whatever its library, with their defaults and what is accepted."""
+"""Settings that an estimator has in every library, with their defaults and what is accepted."""
 NOT_THE_LIBRARYS = frozenset({*SHARED_SETTINGS, "n_estimators"})
 """Settings that are not given to a library among its parameters."""
 
