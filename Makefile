@@ -47,7 +47,8 @@ ONCE_MORE = || { [ $$? = 1 ] && echo 'These failed beside others, and are run on
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n 2 --durations=10 -m 'not system' $(ONCE_MORE) -m 'not system'; }
-	$(BIN)/python -m pytest -q --durations=15 -m system $(ONCE_MORE) -m system; }
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 -m 'system and not compose' $(ONCE_MORE) -m 'system and not compose'; }
+	$(BIN)/python -m pytest -q --durations=5 -m compose $(ONCE_MORE) -m compose; }
 
 bench: $(VENV)/installed-cluster
 	for part in parse ledger store_calls models_page retraining rows monitoring serving; do $(BIN)/python -m benchmarks.$$part || exit 1; done

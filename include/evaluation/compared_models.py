@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+_READ_AHEAD = 16 << 20
+"""Bytes up to which a model file is read together with others; of larger ones memory holds one at a time."""
+
 
 @dataclass(frozen=True)
 class ComparedModel:
@@ -39,6 +42,12 @@ class ComparedModel:
 
 class CannotPredict(EvaluationError):  # named as the rest of the error tree
     """A model gives no usable scores for the holdout rows."""
+
+
+def files_of_fit(fit: FitRecord) -> list[str]:
+    """Return the keys of what is read to predict by a fit: its declaration, and its model file where that is small."""
+    keys = [] if fit.config is None else [f"{fit.model}/configs/{fit.config}.json"]
+    return [*keys, f"{fit.model}/models/{fit.model_file}.skops"] if fit.model_bytes <= _READ_AHEAD else keys
 
 
 def open_model(store: ObjectStore, fit: FitRecord) -> Pipeline:

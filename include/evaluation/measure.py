@@ -20,7 +20,14 @@ from include.data.snapshots import Snapshot
 from include.errors import EvaluationError
 from include.evaluation.answered_requests import answered_files, compare_answers
 from include.evaluation.challenger_measures import latency, measure_challenger
-from include.evaluation.compared_models import ComparedModel, open_model, overlap, score_models, subject_of
+from include.evaluation.compared_models import (
+    ComparedModel,
+    files_of_fit,
+    open_model,
+    overlap,
+    score_models,
+    subject_of,
+)
 from include.evaluation.comparison import compare
 from include.evaluation.data_coverage import train_coverage
 from include.evaluation.evidence import CostFunction, Evidence, Holdout, Units, load_evidence
@@ -38,6 +45,7 @@ from include.evaluation.unknown_classes import name_classes
 from include.leakage.checks import run_checks
 from include.storage.answers import find_answer, keep_answer
 from include.storage.content import canonical_json, put_content, to_iso
+from include.storage.remembering import read_ahead
 from include.storage.store import ObjectStore
 from include.training.estimators.predictions import prepared_inputs
 from include.training.fit_inputs import FitInputs
@@ -103,11 +111,12 @@ def measure(
         log.info("Evidence for %s was measured before: %s", challenger.id, known[:12])
         return load_evidence(store, model.name, known), known
     fits: dict[Role, FitRecord] = {"challenger": challenger.fit, **cast("dict[Role, FitRecord]", baselines)}
+    asked_of = {**fits, "incumbent": incumbent.fit} if incumbent else fits
+    read_ahead(store, [key for fit in asked_of.values() for key in files_of_fit(fit)])
     with ExitStack() as until_the_end:
         # As in training: the last digits of BLAS's sums depend on its number of threads.
         until_the_end.enter_context(threadpool_limits(limits={"openmp": threads, "blas": 1}))
         priced = until_the_end.enter_context(code_of_costs(store, model, folder, costs))
-        asked_of = {**fits, "incumbent": incumbent.fit} if incumbent else fits
         origins = {of: until_the_end.enter_context(Provenance(store, fit, folder)) for of, fit in asked_of.items()}
         evidence = _measured(
             store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs, answered

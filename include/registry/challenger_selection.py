@@ -10,6 +10,7 @@ from types import MappingProxyType
 from include.config.model import BASELINES, ModelConfig
 from include.errors import TrainingError
 from include.registry.versions import Version, save_version
+from include.storage.remembering import read_ahead
 from include.storage.store import ObjectStore
 from include.training.fit_record import read_fit
 from include.training.model_selection.candidate_selection import select_challenger
@@ -50,6 +51,7 @@ def choose_challenger(
     """
     for name, why in failed.items():
         log.warning("%s was not fitted: %s", name, why)
+    read_ahead(store, [f"{model.name}/fits/{key}.json" for key in fits.values()])
     read = {name: read_fit(store, model.name, key) for name, key in fits.items()}
     records = {name: verify_fit_key(store, record) for name, (record, _) in read.items()}
     candidates = [records[name] for name in model.candidate_names if name in records]

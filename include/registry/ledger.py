@@ -23,7 +23,7 @@ from include.registry.naming.tags import tag_event
 from include.registry.statements import sign_standing, signed_first
 from include.registry.timeline import Timeline, fold
 from include.registry.version_states import Decision, Origin, Trigger, VersionState, require_held, require_replaceable
-from include.registry.versions import Version
+from include.registry.versions import Version, read_versions_ahead
 from include.storage.content import canonical_json, put_content, to_iso
 from include.storage.log import Decide, Entry
 from include.storage.store import ObjectStore
@@ -310,6 +310,7 @@ class Ledger(LedgerReader):
         reply: ApprovalReply | None = None,
         since: datetime | None = None,
     ) -> Decision:
+        read_versions_ahead(self.store, self.model, version, incumbent)
         challenger = self._version(timeline, version)
         comparison = self._measure(model, timeline, challenger, incumbent, measure, since=since)
         return decision_on(comparison, model.gate, config=config, actor=actor, trigger=trigger, reply=reply)

@@ -14,7 +14,7 @@ from include.registry.history.champion_changes import champion_changes
 from include.registry.statements import VersionStatement, check_version
 from include.registry.timeline import Timeline, fold
 from include.registry.version_states import Decision, VersionState
-from include.registry.versions import Version, load_version
+from include.registry.versions import Version, load_version, read_fits_ahead, read_versions_ahead
 from include.signing.deployment import heads_of_deployment
 from include.storage.content import digest_json, from_iso, get_content
 from include.storage.log import Entry, Log
@@ -127,10 +127,10 @@ class LedgerReader:
             The instant from which it would be in force, if that is not its own as-of.
         """
         timeline = self.timeline()
+        incumbent = timeline.incumbent_of(version, since=since) if version in timeline else None
+        read_versions_ahead(self.store, self.model, version, incumbent)
         challenger = self._version(timeline, version)
-        if version in timeline:
-            incumbent = timeline.incumbent_of(version, since=since)
-        else:
+        if version not in timeline:
             incumbent = timeline.champion_as_of(challenger.as_of)
         return self._measure(model, timeline, challenger, incumbent, measure, since=since)
 
@@ -194,6 +194,7 @@ class LedgerReader:
         since: datetime | None,
     ) -> Comparison:
         opponent = self._version(timeline, incumbent) if incumbent else None
+        read_fits_ahead(self.store, challenger, opponent)
         left = _left(model, timeline, challenger.id, since or challenger.as_of)
         return Comparison(challenger, opponent, *measure(model, challenger, opponent), left)
 

@@ -12,6 +12,7 @@ from include.config.model import ModelConfig
 from include.config.sections.rows.segments import owner_of
 from include.errors import ObjectCorrupt, ObjectMissing, RegistryError, nearest
 from include.storage.content import check_digest, digest_json, from_iso, put_json_once, read_json, to_iso
+from include.storage.remembering import read_ahead
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord, load_fit
 from include.training.provenance import verify_fit_key
@@ -184,6 +185,18 @@ def pooled_fit(store: ObjectStore, version: Version) -> FitRecord | None:
     if not version.pooled:
         return None
     return fit_of(store, load_version(store, owner_of(version.model), version.pooled))
+
+
+def read_versions_ahead(store: ObjectStore, model: str, *versions: str | None) -> None:
+    """Ask at the same time for the records of versions that are loaded next; None is passed over."""
+    read_ahead(store, [_key(model, one) for one in versions if one is not None])
+
+
+def read_fits_ahead(store: ObjectStore, challenger: Version, incumbent: Version | None) -> None:
+    """Ask at the same time for the records that a measurement reads: of both fits, the baselines and the snapshot."""
+    keys = [f"{challenger.model}/fits/{key}.json" for key in (challenger.fit, *challenger.baselines.values())]
+    keys += [f"{incumbent.model}/fits/{incumbent.fit}.json"] if incumbent else []
+    read_ahead(store, [*keys, f"{challenger.model}/snapshots/{challenger.snapshot}.json"])
 
 
 def _check(facts: Mapping[str, tuple[str, str]], where: str, message: str) -> None:

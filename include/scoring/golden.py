@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -57,12 +58,14 @@ def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: s
 
 def golden_of(store: ObjectStore, predictor: Predictor, rows: int = ROWS) -> pa.Table:
     """Make golden rows from the holdout of a version's snapshot, as for a version that is from before they were kept."""
-    raw = holdout_rows(store, predictor, rows)
+    columns = predictor.fit.columns
     snapshot = Snapshot.load(store, predictor.model.name, predictor.fit.snapshot)
-    frame = predictor.read(store, snapshot, predictor.fit.columns)
-    score = predictor.predict(frame.iloc[_spread(len(frame), rows)].reset_index(drop=True)).score
+    needed = snapshot.schema if predictor.origin.derives else dict.fromkeys([*predictor.schema, *columns])
+    frame = predictor.read(store, snapshot, list(needed))
+    frame = frame.iloc[_spread(len(frame), rows)].reset_index(drop=True)
+    score = predictor.predict(predictor.origin.make(frame, columns)).score
     predicted = pa.array(score.reshape(len(score), -1).astype(float).tolist(), pa.list_(pa.float64()))
-    return raw.append_column(PREDICTED, predicted)
+    return _as_requested(predictor, frame).append_column(PREDICTED, predicted)
 
 
 def holdout_rows(store: ObjectStore, predictor: Predictor, rows: int) -> pa.Table:
@@ -75,10 +78,12 @@ def holdout_rows(store: ObjectStore, predictor: Predictor, rows: int) -> pa.Tabl
     """
     snapshot = Snapshot.load(store, predictor.model.name, predictor.fit.snapshot)
     frame = predictor.read(store, snapshot, list(predictor.schema))
+    return _as_requested(predictor, frame.iloc[_spread(len(frame), rows)])
+
+
+def _as_requested(predictor: Predictor, rows: pd.DataFrame) -> pa.Table:
     schema = pa.schema([(name, ARROW[kind]) for name, kind in predictor.schema.items()])
-    return pa.Table.from_pandas(
-        frame.iloc[_spread(len(frame), rows)], schema=schema, preserve_index=False
-    ).replace_schema_metadata(None)
+    return pa.Table.from_pandas(rows, schema=schema, preserve_index=False).replace_schema_metadata(None)
 
 
 def load_golden(store: ObjectStore, model: str, version: str, *, named: Sequence[str] = ()) -> list[pa.Table]:

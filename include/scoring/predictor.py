@@ -21,10 +21,11 @@ from include.data.columns.pandas_frames import to_frame
 from include.data.derived_columns import derived
 from include.data.frames import read_rows, select
 from include.data.snapshots import Snapshot
-from include.evaluation.compared_models import open_model, score_rows
+from include.evaluation.compared_models import files_of_fit, open_model, score_rows
 from include.registry.ledger import Ledger
 from include.registry.versions import Version, fit_of
 from include.storage.content import get_content
+from include.storage.remembering import read_ahead
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
 from include.training.input_domain import InputDomain
@@ -153,6 +154,10 @@ def open_predictor(store: ObjectStore, model: ModelConfig, folder: Path, version
     """
     record = Ledger(store, model.name).version(version) if isinstance(version, str) else version
     fit = fit_of(store, record)
+    read_ahead(
+        store,
+        [*files_of_fit(fit), f"{model.name}/domains/{fit.domain}.json", f"{model.name}/snapshots/{fit.snapshot}.json"],
+    )
     with Provenance(store, fit, folder) as origin:
         then = model.model_copy(update={"features": origin.declared.features})
         assert fit.domain is not None  # noqa: S101 (kept together with the declaration)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from include.storage.store import ObjectStore
@@ -32,3 +35,49 @@ def at_once(store: ObjectStore, calls: Sequence[Callable[[], T]]) -> list[T]:
             for one in started:
                 one.cancel()
             raise
+
+
+class _Unwritten:
+    """A store whose writes wait; what waits can be read."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+        self.url = store.url
+        self.parallel = store.parallel
+        self.bodies: dict[str, bytes | Path] = {}
+
+    def put_if_absent(self, key: str, body: bytes | Path) -> bool:
+        """Let a write wait."""
+        self.bodies.setdefault(key, body)
+        return True
+
+    def get(self, key: str) -> bytes:
+        """Return the whole object; raises `ObjectMissing`."""
+        body = self.bodies.get(key)
+        if body is None:
+            return self.store.get(key)
+        return body.read_bytes() if isinstance(body, Path) else body
+
+    def exists(self, key: str) -> bool:
+        """Tell whether ``key`` holds an object, or will."""
+        return key in self.bodies or self.store.exists(key)
+
+    def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
+        """Yield the keys that are in the store by now."""
+        return self.store.list(prefix, after=after)
+
+
+@contextmanager
+def written_together(store: ObjectStore) -> Iterator[ObjectStore]:
+    """Give a store whose writes are made at the same time when the context ends, and not at all if it ends by an error.
+
+    For objects whose keys follow from their content (`include.storage.content.put_content`): who wins such a write makes no difference, and
+    nobody finds them before an object that is written after the context names them.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    """
+    unwritten = _Unwritten(store)
+    yield unwritten
+    at_once(store, [partial(store.put_if_absent, key, body) for key, body in unwritten.bodies.items()])

@@ -1,10 +1,13 @@
-"""A store with a read cache for small immutable objects that the steps of one task read again."""
+"""A store with a read cache for small immutable objects that the steps of one task read again, or that it will read next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
+from include.errors import ObjectMissing, StoreUnavailable
+from include.storage.concurrency import at_once
 from include.storage.store import ObjectStore
 
 FOLDERS = frozenset(("checks", "configs", "evidence", "fits", "quarantine", "snapshots", "versions"))
@@ -24,6 +27,7 @@ class RememberingStore:
         self.url = store.url
         self.parallel = store.parallel
         self._bodies: dict[str, bytes] = {}
+        self._ahead: dict[str, bytes] = {}
         self._bytes = 0
 
     def put_if_absent(self, key: str, body: bytes | Path) -> bool:
@@ -36,9 +40,23 @@ class RememberingStore:
     def get(self, key: str) -> bytes:
         """Return the whole object; raises `ObjectMissing`."""
         if (body := self._bodies.get(key)) is None:
-            body = self.store.get(key)
+            ahead = self._ahead.pop(key, None)
+            body = self.store.get(key) if ahead is None else ahead
             self._remember(key, body)
         return body
+
+    def read_ahead(self, keys: Iterable[str]) -> None:
+        """Ask for objects at the same time; see `read_ahead`."""
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._bodies and key not in self._ahead]
+        if self.parallel > 1 and len(wanted) > 1:
+            found = at_once(self, [partial(self._get_if_there, key) for key in wanted])
+            self._ahead |= {key: body for key, body in zip(wanted, found, strict=True) if body is not None}
+
+    def _get_if_there(self, key: str) -> bytes | None:
+        try:
+            return self.store.get(key)
+        except (ObjectMissing, StoreUnavailable):
+            return None  # it is asked for again when it is needed, and the answer is reported there
 
     def exists(self, key: str) -> bool:
         """Tell whether ``key`` holds an object."""
@@ -56,3 +74,19 @@ class RememberingStore:
         if len(body) <= _SMALL and self._bytes + len(body) <= _MOST:
             self._bodies[key] = body
             self._bytes += len(body)
+
+
+def read_ahead(store: ObjectStore, keys: Iterable[str]) -> None:
+    """Ask at the same time for objects that are read next, one after the other, where a task's store can hold them until then.
+
+    Each object is held until it is read once; so ask for what will be read, and not for what is large.
+
+    Parameters
+    ----------
+    store : ObjectStore
+        Any store; one that does not remember is asked for nothing.
+    keys : iterable of str
+        Keys of immutable objects. One that is missing is found missing when it is read.
+    """
+    if isinstance(store, RememberingStore):
+        store.read_ahead(keys)

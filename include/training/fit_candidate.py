@@ -15,6 +15,8 @@ from include.config.model import BASELINES, ModelConfig
 from include.data.rare_levels import RareLevels
 from include.data.row_digests import rows_digest
 from include.data.snapshots import Snapshot
+from include.errors import ObjectMissing
+from include.storage.concurrency import written_together
 from include.storage.content import canonical_json, put_content, put_json_once
 from include.storage.store import ObjectStore
 from include.training.bootstrap_refits import refit
@@ -121,34 +123,35 @@ def fit_candidate(
             for one in refit(recipe, settings, rows, recipe.refits, threads=threads)
         ]
     train = snapshot.split.train
-    record = FitRecord(
-        key=key,
-        model=model.name,
-        candidate=name,
-        estimator=recipe.estimator,
-        params=settings,
-        task=recipe.task,
-        snapshot=snapshot.digest,
-        train=FittedRows(train.after, train.until, len(rows), rows_digest(rows.frame, model.data.row_id)),
-        model_file=put_content(store, f"{model.name}/models", ".skops", body),
-        model_bytes=len(body),
-        threshold=threshold,
-        classes=rows.classes,
-        columns=recipe.inputs,
-        cv=cv,
-        trials=trials,
-        seed=recipe.seed,
-        code=keep_code(store, model.name, code),
-        libraries=recipe.libraries(),
-        config=keep_config(store, model),
-        domain=put_content(store, f"{model.name}/domains", ".json", canonical_json(domain.to_json())),
-        platform=f"{platform.system()} {platform.machine()}",
-        members=tuple(one.key for one in joined) or None,
-        refits=tuple(refits) or None,
-        mitigated=mitigated,
-        unmitigated=unmitigated,
-        interval=interval,
-    )
+    with written_together(store) as new:
+        record = FitRecord(
+            key=key,
+            model=model.name,
+            candidate=name,
+            estimator=recipe.estimator,
+            params=settings,
+            task=recipe.task,
+            snapshot=snapshot.digest,
+            train=FittedRows(train.after, train.until, len(rows), rows_digest(rows.frame, model.data.row_id)),
+            model_file=put_content(new, f"{model.name}/models", ".skops", body),
+            model_bytes=len(body),
+            threshold=threshold,
+            classes=rows.classes,
+            columns=recipe.inputs,
+            cv=cv,
+            trials=trials,
+            seed=recipe.seed,
+            code=keep_code(new, model.name, code),
+            libraries=recipe.libraries(),
+            config=keep_config(new, model),
+            domain=put_content(new, f"{model.name}/domains", ".json", canonical_json(domain.to_json())),
+            platform=f"{platform.system()} {platform.machine()}",
+            members=tuple(one.key for one in joined) or None,
+            refits=tuple(refits) or None,
+            mitigated=mitigated,
+            unmitigated=unmitigated,
+            interval=interval,
+        )
     settled = FitRecord.from_json(put_json_once(store, place, record.to_json()))
     score = "" if cv is None else f"{cv.metric} {cv.mean:.4f} in cross-validation, "
     size = f"{len(body) / 1e6:.2f} MB"
@@ -162,8 +165,11 @@ def _twin(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapsh
     if candidate is None:
         return None
     key = recipe_of(model, candidate).key(folder, snapshot)
-    known = store.exists(f"{model.name}/fits/{key}.json")
-    return verify_fit_key(store, load_fit(store, model.name, key)) if known else None
+    try:
+        known = load_fit(store, model.name, key)
+    except ObjectMissing:
+        return None
+    return verify_fit_key(store, known)
 
 
 def _unmitigated(

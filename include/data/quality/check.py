@@ -29,6 +29,7 @@ from include.data.snapshots import Pinned, Snapshot
 from include.data.stored_partitions import POSITION, SLOT, in_parts, nothing_in
 from include.errors import QualityError
 from include.storage.answers import find_answer, keep_answer
+from include.storage.concurrency import written_together
 from include.storage.content import canonical_json, digest_json, put_content, to_iso
 from include.storage.store import ObjectStore
 
@@ -61,9 +62,10 @@ def check(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapsh
     if (names := find_answer(store, place, question)) is not None:
         log.info("%s: these rows were checked before", model.name)
     else:
-        body = canonical_json(_examine(store, model, folder, snapshot))
-        report = put_content(store, folder_of_checks, ".json", body)
-        page = put_content(store, folder_of_checks, ".html", render(json.loads(body), report).encode())
+        with written_together(store) as new:
+            body = canonical_json(_examine(new, model, folder, snapshot))
+            report = put_content(new, folder_of_checks, ".json", body)
+            page = put_content(new, folder_of_checks, ".html", render(json.loads(body), report).encode())
         names = keep_answer(store, place, question, {"report": report, "page": page})
     found = load_report(store, model.name, names["report"])
     keep_page(store, model, found["goes_on_with"], names)

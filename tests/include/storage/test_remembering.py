@@ -6,7 +6,7 @@ import pytest
 
 from include.errors import ObjectMissing
 from include.storage.log import Log
-from include.storage.remembering import RememberingStore
+from include.storage.remembering import RememberingStore, read_ahead
 from tests.counting import CountingStore
 from tests.worlds import MemoryStore
 
@@ -44,3 +44,33 @@ def test_a_log_and_large_objects_are_read_again() -> None:
     store.put_if_absent("m/fits/large.json", bytes(2 << 20))
     assert len(store.get("m/fits/large.json")) == 2 << 20
     assert counting.calls[-1] == "get m/fits/large.json"
+
+
+def test_what_is_read_next_is_asked_for_at_the_same_time_once() -> None:
+    keys = [f"m/{folder}/a" for folder in ("models", "fits", "configs", "snapshots")]
+    counting = CountingStore(MemoryStore(), delay=0.05)
+    for key in keys:
+        counting.store.put_if_absent(key, key.encode())
+    store = RememberingStore(counting)
+    read_ahead(store, [*keys, *keys])
+    assert [store.get(key) for key in keys] == [key.encode() for key in keys]
+    assert (len(counting.calls), counting.trips) == (4, 1)
+    # A model file is no small object: it was held until it was read once.
+    assert (store.get(keys[0]), len(counting.calls)) == (keys[0].encode(), 5)
+
+
+def test_what_is_missing_ahead_is_found_missing_when_it_is_read() -> None:
+    memory = MemoryStore()
+    store = RememberingStore(CountingStore(memory))
+    read_ahead(store, ["m/fits/a", "m/fits/b"])
+    with pytest.raises(ObjectMissing):
+        store.get("m/fits/a")
+    memory.put_if_absent("m/fits/b", b"by now")
+    assert store.get("m/fits/b") == b"by now"
+
+
+def test_a_store_on_this_machine_reads_nothing_ahead() -> None:
+    counting = CountingStore(MemoryStore(), parallel=1)
+    read_ahead(RememberingStore(counting), ["m/fits/a", "m/fits/b"])
+    read_ahead(counting, ["m/fits/a", "m/fits/b"])
+    assert counting.calls == []
