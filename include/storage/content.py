@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Hashable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import rfc8785
+from pydantic_core import from_json
 
 from include.errors import ObjectCorrupt, StoreError
 from include.storage.store import ObjectStore
@@ -39,17 +39,36 @@ def digest_json(value: Any) -> str:
 
 
 def read_json(body: bytes) -> Any:
-    """Read what `canonical_json` wrote; a whole number beyond 2^53 was a float, and is one again."""
-    return _JSON.decode(body.decode())
+    """Read what `canonical_json` wrote; a whole number beyond 2^53 was a float, and is one again.
+
+    Raises
+    ------
+    ValueError
+        For what is no JSON.
+    """
+    value = from_json(body, cache_strings="keys")  # a third of the time of the standard library's
+    return _whole(value) if type(value) is int else _floats_again(value)
 
 
-def _whole(text: str) -> int | float:
-    number = int(text)
-    return number if abs(number) < 2**53 else float(text)
+def _floats_again(value: Any) -> Any:
+    """Make floats in place of whole numbers beyond 2^53 in a value, and return it."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            if type(one) is int:
+                value[name] = _whole(one)
+            elif type(one) is dict or type(one) is list:
+                _floats_again(one)
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            if type(one) is int:
+                value[place] = _whole(one)
+            elif type(one) is dict or type(one) is list:
+                _floats_again(one)
+    return value
 
 
-# json.loads would make a decoder at each call, which takes as long as to read an event.
-_JSON = json.JSONDecoder(parse_int=_whole)
+def _whole(number: int) -> int | float:
+    return number if -(2**53) < number < 2**53 else float(number)
 
 
 def put_json(store: ObjectStore, key: str, value: Any) -> None:
@@ -82,6 +101,8 @@ def known_fields(of: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
     A field that another release added is passed over; one that this release added keeps its default.
     """
     names = _field_names(cast(Hashable, of))  # mypy takes the hash of instances for that of the class
+    if value.keys() <= names:
+        return dict(value)
     return {name: one for name, one in value.items() if name in names}
 
 
@@ -174,4 +195,4 @@ def from_iso(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"an instant needs a time zone: {text!r}")
-    return instant.astimezone(UTC)
+    return instant if instant.tzinfo is UTC else instant.astimezone(UTC)

@@ -50,7 +50,7 @@ def open_entry(stored: bytes, number: int, *, where: str) -> Entry:
         if stored[:_SEAL_LENGTH] != _SEAL % sealed.encode():
             raise ValueError("bytes and digest do not agree")
         entry = Entry(**read_json(content), digest=sealed)
-        if not isinstance(entry.body, dict) or not all(isinstance(one, str) for one in (entry.kind, entry.at)):
+        if not (isinstance(entry.body, dict) and isinstance(entry.kind, str) and isinstance(entry.at, str)):
             raise ValueError("kind, instant and body are of other types")
         if type(entry.number) is not int or entry.number != number or (entry.previous is None) != (number == 0):
             raise ValueError(f"it says that it is entry {entry.number} after {entry.previous}")
