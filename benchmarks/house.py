@@ -52,7 +52,6 @@ LONGER: dict[str, tuple[int, str]] = {
     "include/monitoring/monitor.py": (400, "one look at an interval, from its rows to the log"),
     "include/monitoring/performance/estimated.py": (290, "estimators with their derivation: 180 lines are code"),
     "include/registry/ledger.py": (350, "the operations that write one log: 190 lines are code"),
-    "include/registry/verification.py": (430, "one walk over all that a ledger names"),
     "include/reproduction/rebuild.py": (280, "one procedure and its report: under 200 lines are code"),
     "include/serving/live_versions.py": (310, "loading and swapping the versions that a server answers with"),
     "include/serving/protocol/open_inference.py": (265, "one protocol, reading and writing: under 200 lines are code"),
