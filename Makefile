@@ -25,7 +25,7 @@ help:
 	@echo 'make screenshots   the pictures in docs/images, of what make demo left'
 	@echo 'make docs          draw docs/model-yaml.md from the code'
 	@echo 'make clean         remove what demo and up made: Airflow'"'"'s folder and the local store'
-	@echo 'make requirements  pin the dependencies that pyproject.toml names'
+	@echo 'make requirements  pin the dependencies that pyproject.toml names, and the hashes of what the image installs'
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m include demo $(ARGS)
@@ -73,6 +73,10 @@ grep -v -x -F -f requirements.txt .extra.txt | grep -v '^ *#'; } >requirements-$
 @rm .extra.txt
 endef
 
+# What the image may install: the same pins, each with the hashes of its files (docs/security.md, "Supply chain").
+HASHED = $(filter-out astronomer dev,$(patsubst requirements-%.txt,%,$(wildcard requirements-*.txt)))
+HASHES = --no-deps --generate-hashes
+
 requirements: $(VENV)/installed
 	$(COMPILE) pyproject.toml --extra airflow --extra serving -o requirements.txt
 	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra cluster -c requirements.txt -o requirements-cluster.txt
@@ -89,6 +93,8 @@ requirements: $(VENV)/installed
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \
 	grep -v -x -F -f .brought.txt requirements.txt | grep -v '^ *#'; } >requirements-astronomer.txt
 	@rm .brought.txt
+	for name in $(HASHED); do $(COMPILE) $(HASHES) requirements-$$name.txt -o hashes/$$name.txt || exit 1; done
+	grep '^setuptools==' requirements-cluster.txt | $(COMPILE) $(HASHES) - -o hashes/build.txt
 
 # Bytecode is left to the first import: compiling all of site-packages takes most of a minute, what is used a few seconds.
 install = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); \
