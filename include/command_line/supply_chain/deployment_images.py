@@ -116,9 +116,9 @@ def _change(before: ImageReference, now: Published) -> str:
 
 
 def _differs(image: DeploymentImage) -> str:
-    if image.chosen.at(None) == image.default.at(None):
-        return ""
-    return f"; this release names {image.default}: take the line away to go with it"
+    """Return what to do about a line of a release before this one; the same name and tag elsewhere is a mirror's."""
+    ours, theirs = ((one.name.rpartition("/")[2], one.tag) for one in (image.chosen, image.default))
+    return "" if ours == theirs else f"; this release names {image.default}: take the line away to go with it"
 
 
 def state(image: DeploymentImage) -> str:
