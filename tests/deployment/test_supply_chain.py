@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from include.config.settings import ROOT
 
@@ -127,3 +133,58 @@ def test_the_images_build_takes_the_archives_that_the_hashes_name_and_reports_th
     told = "".join(path.read_text() for path in image.glob("ratchet/pip-*.json"))
     for path in (image / "hashes").iterdir():
         assert path.read_text().strip().rpartition(":")[2] in told
+
+
+def advisories(known: dict[str, Any], *, status: int = 200) -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
+    """Run `make advisories` with a database that knows these, and return what came of it and which versions it was asked for."""
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if uv is None:
+        pytest.skip("needs uv")
+    asked: dict[str, str] = {}
+
+    class Database(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # as OSV's API has it
+            query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            name = query["package"]["name"]
+            asked[name] = query["version"]
+            body = json.dumps({"vulns": [known[name]]} if name in known else {}).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Database) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = f"ARGS=-s osv --osv-url http://127.0.0.1:{server.server_port}/v1/query"
+        command = ["make", "--old-file=.venv/created", "advisories", f"BIN={Path(uv).parent}", where]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        server.shutdown()
+    if not asked and "pip-audit" in done.stderr and "Failed to" in done.stderr:
+        pytest.skip("pip-audit can't be had: no package index answers")
+    return done, asked
+
+
+def test_advisories_are_looked_up_for_every_pin_and_a_known_one_fails_the_job() -> None:
+    affected = {"package": {"name": "jinja2", "ecosystem": "PyPI"}, "ranges": [
+        {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99.0"}]}
+    ]}  # fmt: skip
+    known = {"jinja2": {"id": "PYSEC-2099-1", "details": "A test.", "aliases": [], "affected": [affected]}}
+    done, asked = advisories(known)
+    assert done.returncode != 0 and "PYSEC-2099-1" in done.stdout and "99.0" in done.stdout
+    image = {"python_version": "3.11", "python_full_version": "3.11.9"}
+    wanted = [Requirement(pin) for path in HASHES.iterdir() if path.stem != "build" for pin in pins(path)]
+    assert asked == {
+        one.name: str(one.specifier).removeprefix("==")
+        for one in wanted
+        if one.marker is None or one.marker.evaluate(image)
+    }
+
+
+def test_the_job_passes_if_none_is_known_and_fails_if_nobody_knows() -> None:
+    done, asked = advisories({})
+    assert done.returncode == 0 and "No known vulnerabilities found" in done.stdout + done.stderr and asked
+    done, asked = advisories({}, status=503)
+    assert done.returncode != 0 and asked

@@ -258,6 +258,20 @@ def test_the_image_passes_pip_check_and_holds_no_more_than_its_pins(composed: Co
     assert {pair for pair in found if pair[0] not in ("pip", "setuptools")} <= named
 
 
+def test_the_bill_of_the_image_holds_every_package_and_its_archives_are_those_of_the_hashes(composed: Composed) -> None:
+    written = re.search(
+        r"^docker-compose (run .+ sbom .+) > ", (ROOT / "docs" / "security.md").read_text(), re.MULTILINE
+    )
+    assert written
+    bill = [one for one in json.loads(composed(*written[1].split()))["components"] if "hashes" in one]
+    listed = composed("exec", "-T", "airflow-scheduler", "pip", "list", "--format=freeze", "--exclude=pip").split()
+    assert {f"{canonicalize_name(one['name'])}=={one['version']}" for one in bill} == {
+        f"{canonicalize_name(name)}=={version}" for name, _, version in (line.partition("==") for line in listed)
+    }
+    named = "".join((ROOT / "hashes" / name).read_text() for name in ("build.txt", "cluster.txt"))
+    assert all(f"--hash=sha256:{one['hashes'][0]['content']}" in named for one in bill)
+
+
 def test_a_worker_sees_keys_and_no_password_of_a_person(composed: Composed) -> None:
     look = "ls /opt/airflow/secrets; cat /opt/airflow/passwords/* /opt/airflow/secrets/passwords.json; env"
     seen = ""

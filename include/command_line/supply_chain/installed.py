@@ -67,16 +67,16 @@ def _archives(environment: Path) -> dict[str, str]:
 
 
 def _package(package: Distribution, archives: dict[str, str]) -> dict[str, Any]:
-    told = package.metadata
-    one: dict[str, Any] = library(told["Name"], package.version)
+    told: dict[str, Any] = package.metadata.json
+    one: dict[str, Any] = library(told["name"], package.version)
     if sha256 := archives.get(one["purl"]):
         one["hashes"] = [{"alg": "SHA-256", "content": sha256}]
-    if expression := told.get("License-Expression"):
+    if expression := told.get("license_expression"):
         one["licenses"] = [{"expression": expression}]
     else:
-        kinds = [text.split(" :: ") for text in told.get_all("Classifier") or () if text.startswith("License :: ")]
+        kinds = [text.split(" :: ") for text in told.get("classifier", ()) if text.startswith("License :: ")]
         names = {kind[-1] for kind in kinds if kind[-1] != "OSI Approved"}
-        text = (told.get("License") or "").strip()
+        text = told.get("license", "").strip()
         if not names and text and text != "UNKNOWN" and "\n" not in text:  # some put the licence's whole text there
             names = {text}
         if names:
