@@ -23,7 +23,9 @@ OCI = "application/vnd.oci.image"
 
 
 @contextmanager
-def image_registry(storage: Path, auth: dict[str, Any] | None = None) -> Iterator[str]:
+def image_registry(
+    storage: Path, auth: dict[str, Any] | None = None, tls: dict[str, str] | None = None
+) -> Iterator[str]:
     """Give the host and port of a registry over a folder, which several may share."""
     if not (program := shutil.which("docker-registry")):
         pytest.skip("docker-registry, Debian's package of that name, is not installed")
@@ -33,7 +35,7 @@ def image_registry(storage: Path, auth: dict[str, Any] | None = None) -> Iterato
         "version": 0.1,
         "log": {"level": "error"},
         "storage": {"filesystem": {"rootdirectory": str(storage)}},
-        "http": {"addr": host},
+        "http": {"addr": host, **({"tls": tls} if tls else {})},
         **({"auth": auth} if auth else {}),
     }
     config.write_text(yaml.safe_dump(settings))
@@ -44,7 +46,7 @@ def image_registry(storage: Path, auth: dict[str, Any] | None = None) -> Iterato
         try:
             for _ in range(200):
                 try:
-                    assert httpx.get(f"http://{host}/v2/").status_code in (200, 401)
+                    assert httpx.get(f"http://{host}/v2/").status_code in (200, 400, 401)  # 400: it speaks TLS
                     break
                 except httpx.TransportError:
                     assert server.poll() is None, config.with_suffix(".log").read_text()

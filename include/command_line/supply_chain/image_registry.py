@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -15,7 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import Request, parse_http_list, parse_keqv_list, urlopen
+from urllib.request import (
+    HTTPRedirectHandler,
+    ProxyHandler,
+    Request,
+    build_opener,
+    parse_http_list,
+    parse_keqv_list,
+)
 
 from include.command_line.supply_chain.image_reference import ImageReference
 from include.errors import ImageError
@@ -75,14 +81,23 @@ def _is_here(host: str) -> bool:
     return name == "localhost"
 
 
+class _Onward(HTTPRedirectHandler):
+    """Redirects are followed, but from HTTPS to nothing else."""
+
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
+        if req.type == "https" and not newurl.startswith("https://"):
+            raise ImageError("A registry of images sends us on to plain HTTP.", found=newurl, where=req.full_url)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _get(address: str, headers: dict[str, str], authorization: str | None = None) -> tuple[bytes, Any]:
     request = Request(address, headers=headers)  # noqa: S310 (https, or http on this machine)
     if authorization:  # for this server alone: it does not go along where the server sends us on
         request.add_unredirected_header("Authorization", authorization)
+    # As engines do it: what is on this machine is asked without a proxy.
+    opener = build_opener(_Onward, *([ProxyHandler({})] if _is_here(urlsplit(address).netloc) else []))
     try:
-        with urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
-            if urlsplit(address).scheme == "https" != urlsplit(answer.geturl()).scheme:
-                raise ImageError("A registry of images sends us on to plain HTTP.", where=address)
+        with opener.open(request, timeout=_SECONDS) as answer:
             body = answer.read(_LARGEST + 1)
             headers = answer.headers
     except HTTPError:
@@ -106,9 +121,12 @@ def _authorization(image: ImageReference, challenge: str) -> str:
     basic = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
     if scheme.lower() == "basic" and basic:
         return basic
-    asked = parse_keqv_list(parse_http_list(rest)) if scheme.lower() == "bearer" else {}
+    asked: dict[str, str] = {}
+    if scheme.lower() == "bearer":
+        with suppress(ValueError):
+            asked = parse_keqv_list(parse_http_list(rest))
     realm = asked.get("realm", "")
-    if not realm.startswith("https://") and not (_is_here(image.registry) and re.match("http://", realm)):
+    if not realm.startswith(("https://", "http://") if _is_here(image.registry) else "https://"):
         raise _strange(image, challenge or "no challenge", expected="`Bearer` with an address by HTTPS, or a login")
     query = {"service": asked.get("service"), "scope": asked.get("scope") or f"repository:{image.repository}:pull"}
     address = f"{realm}?{urlencode({name: value for name, value in query.items() if value})}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +22,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from image_registry import image_registry, push
 
 from include.command_line.supply_chain.image_reference import ImageReference
@@ -55,7 +57,7 @@ def log_in(logins: Path, host: str, password: str = PASSWORD) -> None:
 
 
 @contextmanager
-def serving(answer: Any) -> Iterator[str]:
+def serving(answer: Any, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Give the host and port of a server whose answers a function makes: status, headers, body."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,6 +73,8 @@ def serving(answer: Any) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -219,6 +223,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
         (200, {"Content-Type": INDEX}, b" " * ((4 << 20) + 1), "without end"),
         (401, {}, b"", "no challenge"),
         (401, {"WWW-Authenticate": 'Bearer realm="ftp://example.com/token"'}, b"", "ftp://example.com"),
+        (401, {"WWW-Authenticate": "Bearer nonsense"}, b"", "Bearer nonsense"),
         (403, {}, b"", "does not let us ask"),
         (429, {}, b"", "too often"),
         (500, {}, b"", "HTTP 500"),
@@ -248,3 +253,99 @@ def test_a_login_goes_to_nobody_else(logins: Path) -> None:
             found = published(ImageReference.parse(f"{host}/team/x:1"))
     assert found.digest == f"sha256:{hashlib.sha256(b'{}').hexdigest()}"
     assert seen == [None]
+
+
+@contextmanager
+def proxied(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Let each HTTPS connection, to whatever host, end at that server, by a proxy; give the hosts that were asked for."""
+    asked: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            asked.append(self.path)
+            host, _, port = server.partition(":")
+            with socket.create_connection((host, int(port))) as there:
+                self.send_response(200)
+                self.end_headers()
+                pairs = ((self.connection, there), (there, self.connection))
+                threads = [threading.Thread(target=pump, args=pair, daemon=True) for pair in pairs]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join(30)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    def pump(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server_port}")
+        yield asked
+        proxy.shutdown()
+
+
+def certificate(folder: Path, host: str) -> tuple[Path, Path]:
+    """Return files of a certificate that signs itself, and of its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(hours=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(key, SHA256())
+    )
+    files = folder / "server.pem", folder / "server.key"
+    files[0].write_bytes(made.public_bytes(Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return files
+
+
+def test_another_machine_is_asked_by_https_through_the_proxy_and_must_be_whom_it_says(
+    registry: str, storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = push(registry, "team/secure", "1", "an image")
+    public, private = certificate(tmp_path, "registry.test")
+    image = ImageReference.parse("registry.test/team/secure:1")
+    tls = {"certificate": str(public), "key": str(private)}
+    with image_registry(storage, tls=tls) as host, proxied(host, monkeypatch) as asked:
+        with pytest.raises(ImageError, match="CERTIFICATE_VERIFY_FAILED"):
+            published(image)
+        monkeypatch.setenv("SSL_CERT_FILE", str(public))
+        assert published(image).digest == digest
+        with pytest.raises(ImageError, match="CERTIFICATE_VERIFY_FAILED"):
+            published(ImageReference.parse("another.test/team/secure:1"))
+        assert published(ImageReference.parse(f"{registry}/team/secure:1")).digest == digest, "this machine, unproxied"
+    assert asked == ["registry.test:443", "registry.test:443", "another.test:443"]
+
+
+def test_https_is_never_left_for_plain_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    public, private = certificate(tmp_path, "registry.test")
+    monkeypatch.setenv("SSL_CERT_FILE", str(public))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    answers = iter(
+        [
+            (307, {"Location": "http://127.0.0.1:1/manifest"}, "sends us on to plain HTTP"),
+            (401, {"WWW-Authenticate": 'Bearer realm="http://127.0.0.1:1/token"'}, "by HTTPS"),
+        ]
+    )
+    said = ""
+
+    def answer(_: Any) -> tuple[int, dict[str, str], bytes]:
+        nonlocal said
+        status, headers, said = next(answers)
+        return status, headers, b""
+
+    with serving(answer, context) as host, proxied(host, monkeypatch):
+        for _ in range(2):
+            with pytest.raises(ImageError) as caught:
+                published(ImageReference.parse("registry.test/team/x:1"))
+            assert said in str(caught.value)
