@@ -74,10 +74,6 @@ grep -v -x -F -f requirements.txt .extra.txt | grep -v '^ *#'; } >requirements-$
 @rm .extra.txt
 endef
 
-# What the image may install: the same pins, each with the hashes of its files (docs/security.md, "Supply chain").
-HASHED = $(filter-out astronomer dev,$(patsubst requirements-%.txt,%,$(wildcard requirements-*.txt)))
-HASHES = --no-deps --generate-hashes
-
 requirements: $(VENV)/installed
 	$(COMPILE) pyproject.toml --extra airflow --extra serving -o requirements.txt
 	$(COMPILE) pyproject.toml --extra airflow --extra serving --extra cluster -c requirements.txt -o requirements-cluster.txt
@@ -94,13 +90,15 @@ requirements: $(VENV)/installed
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \
 	grep -v -x -F -f .brought.txt requirements.txt | grep -v '^ *#'; } >requirements-astronomer.txt
 	@rm .brought.txt
-	for name in $(HASHED); do $(COMPILE) $(HASHES) requirements-$$name.txt -o hashes/$$name.txt || exit 1; done
-	grep '^setuptools==' requirements-cluster.txt | $(COMPILE) $(HASHES) - -o hashes/build.txt
+# What the image may install: the same pins, each with the hashes of its files (docs/security.md, "Supply chain").
+	for name in $$(ls requirements-*.txt | sed 's/requirements-//; s/.txt//' | grep -v -x -e astronomer -e dev); do \
+	$(COMPILE) --no-deps --generate-hashes requirements-$$name.txt -o hashes/$$name.txt || exit 1; done
+	grep '^setuptools==' requirements-cluster.txt | $(COMPILE) --no-deps --generate-hashes - -o hashes/build.txt
 
 # Ends with 1 if one is known, and also if a package could not be looked up: that is not the same as none.
-PIP_AUDIT = pip-audit==2.10.1
 advisories: | $(VENV)/created
-	$(BIN)/uv tool run --python 3.11 $(PIP_AUDIT) --strict --progress-spinner off --disable-pip --require-hashes $(HASHED:%=-r hashes/%.txt) $(ARGS)
+	$(BIN)/uv tool run --python 3.11 pip-audit==2.10.1 --strict --progress-spinner off --disable-pip --require-hashes \
+	$(patsubst %,-r %,$(filter-out hashes/build.txt,$(wildcard hashes/*.txt))) $(ARGS)
 
 # Bytecode is left to the first import: compiling all of site-packages takes most of a minute, what is used a few seconds.
 install = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); \
