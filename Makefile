@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS = 1
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
-.PHONY: demo up airflow serve docs test check lint clean requirements screenshots bench
+.PHONY: demo up airflow serve docs test check lint clean requirements advisories screenshots bench
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -24,8 +24,9 @@ help:
 	@echo 'make bench         measure, and write docs/performance.md (most of an hour; let nothing else run)'
 	@echo 'make screenshots   the pictures in docs/images, of what make demo left'
 	@echo 'make docs          draw docs/model-yaml.md from the code'
+	@echo 'make advisories    look up known vulnerabilities of what the image installs'
 	@echo 'make clean         remove what demo and up made: Airflow'"'"'s folder and the local store'
-	@echo 'make requirements  pin the dependencies that pyproject.toml names'
+	@echo 'make requirements  pin the dependencies that pyproject.toml names, and the hashes of what the image installs'
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m include demo $(ARGS)
@@ -90,6 +91,15 @@ requirements: $(VENV)/installed
 	grep -o '^apache-airflow-providers-[a-z-]*' requirements.txt; \
 	grep -v -x -F -f .brought.txt requirements.txt | grep -v '^ *#'; } >requirements-astronomer.txt
 	@rm .brought.txt
+# What the image may install: the same pins, each with the hashes of its files (docs/security.md, "Supply chain").
+	for name in $$(ls requirements-*.txt | sed 's/requirements-//; s/.txt//' | grep -v -x -e astronomer -e dev); do \
+	$(COMPILE) --no-deps --generate-hashes requirements-$$name.txt -o hashes/$$name.txt || exit 1; done
+	grep '^setuptools==' requirements-cluster.txt | $(COMPILE) --no-deps --generate-hashes - -o hashes/build.txt
+
+# Ends with 1 if one is known, and also if a package could not be looked up: that is not the same as none.
+advisories: | $(VENV)/created
+	$(BIN)/uv tool run --python 3.11 pip-audit==2.10.1 --strict --progress-spinner off --disable-pip --require-hashes \
+	$(patsubst %,-r %,$(filter-out hashes/build.txt,$(wildcard hashes/*.txt))) $(ARGS)
 
 # Bytecode is left to the first import: compiling all of site-packages takes most of a minute, what is used a few seconds.
 install = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); \

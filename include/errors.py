@@ -27,6 +27,7 @@
     ├── MirrorBehind           a mirror of the ledger in another system is not as new as the ledger
     ├── LibrariesChanged       a version can't be used as it was under the libraries that are installed here
     ├── NotReproduced          a version, trained again from its record, is another model
+    ├── ImageError             a registry of images does not say what an image's tag names
     └── RequestError           a request to the server can't be answered as it is
 
 Each message says what was expected, what was found, where, and what to do next.
@@ -190,6 +191,10 @@ class LibrariesChanged(RatchetError):  # named as the rest of the error tree
 
 class NotReproduced(RatchetError):  # named as the rest of the error tree
     """A version, trained again from its record, is another model, or its record is not sound."""
+
+
+class ImageError(RatchetError):
+    """A registry of images does not say what an image's tag names."""
 
 
 class RequestError(RatchetError):

@@ -4,5 +4,5 @@ Here are the audit of a model, its log, and packs for an auditor. Not here: what
 (`include.registry.verification`), and signatures (`include.signing`).
 """
 
-PUBLIC: tuple[str, ...] = ("audit", "audit_log", "pack")
+PUBLIC: tuple[str, ...] = ("audit", "audit_log", "pack", "sbom")
 """The modules that other rooms may import."""

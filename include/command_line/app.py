@@ -24,6 +24,7 @@ from include.command_line.local_airflow.progress import ProgressLine
 from include.command_line.local_airflow.standalone import become_airflow, free_port, local_airflow
 from include.command_line.recording import naming
 from include.command_line.recording import retract as retracting
+from include.command_line.supply_chain import commands as supply_chain
 from include.config.names import REBUILD_TOLERANCE
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
@@ -150,6 +151,7 @@ def alias(
 
 
 app.add_typer(retracting.app)
+app.add_typer(supply_chain.app)
 
 
 @app.command()

@@ -10,8 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import yaml
-
+from include.command_line.supply_chain.deployment_images import deployment_images
 from include.config.settings import ROOT
 
 # Never under the public names: whoever brings the file up after a test is not to get a stand-in unawares.
@@ -29,11 +28,15 @@ class NotToBeHad(Exception):
     """An image is neither here nor to be had, or the engine can't start it."""
 
 
+def variable(kind: str) -> str:
+    """Return the environment variable that names another image of a kind."""
+    return f"{kind.upper().replace('-', '_')}_IMAGE"
+
+
 def public_names() -> dict[str, str]:
     """Return the names of the images that a deployment needs: what the project's own is built on, and the services'."""
-    services = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
-    base = (ROOT / "Dockerfile").read_text().partition("\nFROM ")[2].split()[0]
-    return {"airflow": base, **{name: services[name]["image"] for name in _SERVICES}}
+    named = {one.variable: str(one.default) for one in deployment_images(ROOT, Path(os.devnull))}
+    return {kind: named[variable(kind)] for kind in ("airflow", *_SERVICES)}
 
 
 def provide() -> dict[str, str]:
@@ -71,7 +74,7 @@ def _stand_ins(kinds: list[str]) -> dict[str, str]:
             _run(["docker", "import", str(archive), _BASE], _BUILD)
             archive.unlink()
         own = Path(__file__).parent
-        files = (own / "Dockerfile", *own.glob("*.*"), *ROOT.glob("requirements-*.txt"), uv, Path(_CERTIFICATES))
+        files = (own / "Dockerfile", *own.glob("*.*"), ROOT / "requirements-dev.txt", uv, Path(_CERTIFICATES))
         for file in files:
             shutil.copy(file, folder)
         given = [f"DEBIAN={_BASE}", *(name for name in _PROXIES if name in os.environ)]

@@ -30,8 +30,8 @@ MADE = re.compile(r"(?:^|\$ )make( [a-z].*)")
 ASKED = re.compile(r"(?:^|.*[\s/])python -m include (.+)")
 WAITS = {"serve", "metrics", "up", "demo", "airflow"}
 """Commands that answer until they are ended, or start an Airflow; tests/system and tests/include/serving run them."""
-ABROAD = {"deploy", "mirror"}
-"""Commands that speak with a platform or server; tests/include/serving and tests/include/mirror run them."""
+ABROAD = {"deploy", "images", "mirror"}
+"""Commands that speak with a platform or server; tests of serving, mirror and command_line/supply_chain run them."""
 
 
 def commands() -> list[tuple[str, str]]:

@@ -34,7 +34,7 @@ def test_the_code_is_found_where_the_image_has_it() -> None:
     for folder in ("dags", "plugins", "include"):
         assert f"COPY --chown=airflow:0 {folder} {ENVIRONMENT['PYTHONPATH']}/{folder}\n" in dockerfile
     assert VALUES["config"]["core"]["dags_folder"] == f"{ENVIRONMENT['PYTHONPATH']}/dags"
-    assert dockerfile.partition("FROM apache/airflow:")[2].startswith(f"{VALUES['airflowVersion']}-")
+    assert dockerfile.partition(":-apache/airflow:")[2].startswith(f"{VALUES['airflowVersion']}-")
     assert "apache-airflow-providers-cncf-kubernetes==" in (ROOT / "requirements-cluster.txt").read_text()
 
 
