@@ -17,9 +17,10 @@ class Tidy(RatchetOperator):
         """Return how many objects were removed and marked, or would be."""
         from include.retention.tidy import tidy
 
-        by_schedule = context["dag_run"].run_type in OF_SCHEDULE
+        run = context["dag_run"]
+        by_schedule = run.run_type in OF_SCHEDULE
         remove = self.config.retention.remove if by_schedule else bool(context["params"]["remove"])
-        done = tidy(self.open_prunable_store(), self.config, at=now(context), remove=remove)
+        done = tidy(self.open_prunable_store(), self.config, at=now(context), remove=remove, run=run.run_id)
         for line in done.told().splitlines():
             self.log.info(line)
         return {
