@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,16 +50,22 @@ def world(signed_world: SignedWorld) -> SignedWorld:
 
 
 def run(world: SignedWorld, run_type: str, *, remove: bool, run_id: str | None = None) -> Any:
+    return tidied(world, run_type, remove=remove, run_id=run_id)[1]
+
+
+def tidied(
+    world: SignedWorld, run_type: str, *, remove: bool, run_id: str | None = None, after: datetime = NOW
+) -> tuple[Tidy, Any]:
     facts = SimpleNamespace(
         run_type=run_type,
         logical_date=NOW,
-        run_after=NOW,
+        run_after=after,
         start_date=NOW,
         dag_id="tidy_parcels",
         run_id=run_id or run_type,
     )
     task = Tidy(task_id="tidy", model=world.model.to_json())
-    return task.execute({"dag_run": facts, "params": {"remove": remove}})  # type: ignore[arg-type]
+    return task, task.execute({"dag_run": facts, "params": {"remove": remove}})  # type: ignore[arg-type]
 
 
 def test_a_scheduled_run_removes_only_if_that_is_declared_and_a_person_by_the_form(world: SignedWorld) -> None:
@@ -81,6 +88,17 @@ def test_a_task_of_a_tidied_model_takes_back_what_it_needs(world: SignedWorld) -
     task = Audit(task_id="other", model=world.model.to_json())
     task.open_store().get(key)
     assert key not in Tombstones(world.store, "parcels").read()
+
+
+def test_what_was_removed_is_told_as_lineage(world: SignedWorld) -> None:
+    task, done = tidied(world, "manual", remove=True)
+    assert task.lineage is not None and all(one.removed is None for one in task.lineage.outputs)
+    marked = Tombstones(world.store, "parcels").read().values()
+    task, done = tidied(world, "manual", remove=True, run_id="late", after=datetime.now(UTC) + timedelta(days=30))
+    assert task.lineage is not None and done["removed"] == len(marked)
+    gone = {one.place.rpartition("/")[2]: one.removed for one in task.lineage.outputs if one.removed is not None}
+    assert gone.keys() == {one.key.split("/")[1] for one in marked}
+    assert sum(one.size for one in gone.values()) == sum(one.size for one in marked)
 
 
 def test_the_models_page_shows_bytes_by_kind_and_how_they_grew(world: SignedWorld, client: TestClient) -> None:
