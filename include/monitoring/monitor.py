@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,8 @@ class Monitored:
         The version that it is compared with.
     concluded : bool
         Whether the probation ended with this interval, of which people are told.
+    predicted : PredictedRows or None
+        The batch scores and requests that were looked at.
     """
 
     version: str
@@ -105,6 +107,7 @@ class Monitored:
     probation: ProbationState | None
     predecessor: str | None
     concluded: bool
+    predicted: PredictedRows | None = field(default=None, compare=False)
 
 
 def monitored_interval(model: ModelConfig, instant: datetime) -> Window:
@@ -160,7 +163,8 @@ def monitor(
             for due in matured_intervals(model, watched, version, interval.until):
                 measure_interval(store, model, folder, watching, kept, timeline, version, due, labels, watched, at=at)
     keep_earlier_years(store, model.name, watched, at=at)
-    return _conclude(store, model, kept, timeline, version, interval, watched, at=at, backfilled=backfilled)
+    found = _conclude(store, model, kept, timeline, version, interval, watched, at=at, backfilled=backfilled)
+    return replace(found, predicted=predicted)
 
 
 def alarms_of(

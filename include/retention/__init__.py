@@ -4,5 +4,5 @@ Here is what is needed of a model's objects, and tidying up the rest, and the er
 are the store's (`include.storage.tombstones`).
 """
 
-PUBLIC: tuple[str, ...] = ("erase", "people", "tidy")
+PUBLIC: tuple[str, ...] = ("erase", "people", "stored_bytes", "tidy")
 """The modules that other rooms may import."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.config.model import ModelConfig
-from include.retention.unneeded import unneeded
+from include.retention.stored_bytes import StoredBytesLog, list_model
+from include.retention.unneeded import FOLDERS, unneeded
 from include.storage.store import PrunableStore
 from include.storage.tombstones import State, Tombstone, Tombstones
 
@@ -55,7 +56,7 @@ class Tidied:
                 f"The bucket keeps former versions of {self.former:,} objects: let a lifecycle rule expire them."
             )
         if self.dry:
-            lines.append("Nothing was changed. To do it: --remove.")
+            lines.append("Nothing was marked or removed. To do it: --remove.")
         return "\n".join(lines)
 
 
@@ -67,7 +68,9 @@ def _sums(stones: Iterable[Tombstone]) -> str:
     return "; ".join(parts) or "nothing"
 
 
-def tidy(store: PrunableStore, model: ModelConfig, *, at: datetime, remove: bool = False) -> Tidied:
+def tidy(
+    store: PrunableStore, model: ModelConfig, *, at: datetime, remove: bool = False, run: str | None = None
+) -> Tidied:
     """Remove what is due, and mark what nothing needs any more, to be removed by a run after the grace period.
 
     What is needed is found out first and what is due is removed after it; a task that comes in between takes its marks back,
@@ -82,6 +85,9 @@ def tidy(store: PrunableStore, model: ModelConfig, *, at: datetime, remove: bool
         The instant that goes on record, and that ages are counted to.
     remove : bool
         Do it; otherwise only say what would be done.
+    run : str, optional
+        The run under whose id goes on record how many bytes there were of each kind, before anything was removed. Without it
+        nothing does.
 
     Raises
     ------
@@ -90,7 +96,10 @@ def tidy(store: PrunableStore, model: ModelConfig, *, at: datetime, remove: bool
     """
     stones, declared = Tombstones(store, model.name), model.retention
     known = stones.read()
-    found = {one.found.key: one for one in unneeded(store, model, at)}
+    listing = list_model(store, model.name, FOLDERS)
+    if run is not None:
+        StoredBytesLog(store, model.name).record(listing.kinds, run=run, at=at)
+    found = {one.found.key: one for one in unneeded(store, model, at, listing.found)}
     standing = [one for one in known.values() if one.state is State.MARKED and one.reason.startswith(_REASON)]
     again = [one.key for one in standing if one.key not in found]
     due = [one for one in standing if one.key in found and one.due <= at]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,10 +17,13 @@ from include.registry.versions import fit_of
 from include.scoring.publication import window_of
 from include.storage.concurrency import at_once
 from include.storage.content import from_iso, get_json
-from include.storage.store import ObjectStore, PrunableStore, StoredObject
+from include.storage.store import ObjectStore, StoredObject
 from include.training.fit_record import FitRecord
 
 SCORES, QUARANTINE, VERSIONS = "scores", "quarantine", "versions"
+FOLDERS = ("scores", "quarantine", "snapshots", "checks", "fits", "golden", "models")
+"""Of which folders below the model's name the objects are looked at."""
+Found = Mapping[str, Sequence[StoredObject]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Unneeded:
     found: StoredObject
 
 
-def unneeded(store: PrunableStore, model: ModelConfig, now: datetime) -> list[Unneeded]:
+def unneeded(store: ObjectStore, model: ModelConfig, now: datetime, listed: Found) -> list[Unneeded]:
     """Return what may go by the model's `retention`, of every kind that it names.
 
     Age is counted from when the bytes were written. What a run under way has written and nothing names yet is young, and what
@@ -39,20 +42,22 @@ def unneeded(store: PrunableStore, model: ModelConfig, now: datetime) -> list[Un
 
     Parameters
     ----------
-    store : PrunableStore
+    store : ObjectStore
     model : ModelConfig
     now : datetime
         The instant that ages are counted to.
+    listed : mapping of str to sequence of StoredObject
+        What there was in each of `FOLDERS`, before anything that is read here.
     """
     declared, ledger = model.retention, Ledger(store, model.name)
     found: list[Unneeded] = []
     kept = _kept_versions(ledger, None if declared.versions is None else now - declared.versions)
     if declared.scores is not None:
-        found += _scores(store, model, now - declared.scores)
+        found += _scores(store, model, now - declared.scores, listed)
     if declared.quarantine is not None:
-        found += _quarantine(store, ledger, kept, now - declared.quarantine)
+        found += _quarantine(store, ledger, kept, now - declared.quarantine, listed)
     if declared.versions is not None:
-        found += _model_files(store, ledger, kept, now - declared.versions)
+        found += _model_files(store, ledger, kept, now - declared.versions, listed)
     return found
 
 
@@ -76,9 +81,9 @@ def _may_be_asked(standing: VersionState) -> bool:
     return standing.in_line or standing.may_change or undecided or held or bool(standing.aliases)
 
 
-def _scores(store: PrunableStore, model: ModelConfig, before: datetime) -> Iterator[Unneeded]:
+def _scores(store: ObjectStore, model: ModelConfig, before: datetime, listed: Found) -> Iterator[Unneeded]:
     waiting = _unmeasured(store, model)
-    for one in store.inventory(f"{model.name}/scores/"):
+    for one in listed["scores"]:
         interval, _, file = one.key.removeprefix(f"{model.name}/scores/").partition("/")
         if file.endswith(".parquet") and "/" not in file and one.written < before:
             window = window_of(interval)
@@ -98,21 +103,23 @@ def _unmeasured(store: ObjectStore, model: ModelConfig) -> list[tuple[datetime, 
     return [pair for pair in observed if pair[1] not in done] + [(last, datetime.max.replace(tzinfo=UTC))]
 
 
-def _quarantine(store: PrunableStore, ledger: Ledger, kept: Iterable[str], before: datetime) -> Iterator[Unneeded]:
+def _quarantine(
+    store: ObjectStore, ledger: Ledger, kept: Iterable[str], before: datetime, listed: Found
+) -> Iterator[Unneeded]:
     """Yield old files of rows set aside that no kept version and no young run reads, behind the answers that lead to them."""
     name = ledger.model
-    old = {one.key: one for one in store.inventory(f"{name}/quarantine/") if one.written < before}
+    old = {one.key: one for one in listed["quarantine"] if one.written < before}
     if not old:
         return
     records = [ledger.version(version) for version in kept]
-    young = [one.key for one in store.inventory(f"{name}/snapshots/") if one.written >= before]
+    young = [one.key for one in listed["snapshots"] if one.written >= before]
     named = {record.snapshot for record in records} | {_stem(key) for key in young}
     for decision in (look for version in kept for look in ledger.timeline()[version].looks):
         if (comparison := ledger.compare(decision)) is not None:
             named.add(comparison.evidence.snapshot)
     needed = {file for digest in named for file in _set_aside(store, name, digest)}
     answers = {}
-    for one in store.inventory(f"{name}/checks/index/"):
+    for one in (one for one in listed["checks"] if one.key.startswith(f"{name}/checks/index/")):
         answer = get_json(store, one.key).get("answer")
         if answer is None:
             continue  # of release 0.1, which nobody asks for
@@ -133,7 +140,9 @@ def _set_aside(store: ObjectStore, model: str, snapshot: str | None) -> set[str]
     return {f"{model}/quarantine/{one.excluded}.parquet" for one in sources if one.excluded is not None}
 
 
-def _model_files(store: PrunableStore, ledger: Ledger, kept: frozenset[str], before: datetime) -> Iterator[Unneeded]:
+def _model_files(
+    store: ObjectStore, ledger: Ledger, kept: frozenset[str], before: datetime, listed: Found
+) -> Iterator[Unneeded]:
     """Yield model files and golden rows of versions that are not kept, and of old fits that became no version.
 
     The records of registered versions and their fits stay: evidence, decisions and the audit name them. The record of a fit
@@ -146,7 +155,7 @@ def _model_files(store: PrunableStore, ledger: Ledger, kept: frozenset[str], bef
         for version, record in records.items()
     }
     registered = set().union(*of_version.values()) if of_version else set()
-    fits = {_stem(one.key): one for one in store.inventory(f"{name}/fits/")}
+    fits = {_stem(one.key): one for one in listed["fits"]}
     abandoned = {key for key, one in fits.items() if key not in registered and one.written < before}
     own = {key: record for version, record in records.items() if version in kept for key in of_version[version]}
     calls = [partial(fit_of, store, record, key) for key, record in own.items()]
@@ -155,11 +164,11 @@ def _model_files(store: PrunableStore, ledger: Ledger, kept: frozenset[str], bef
     needed = {f"{name}/models/{file}.skops" for fit in at_once(store, calls) for file in _files(fit)}
     for key in sorted(abandoned):
         yield Unneeded(VERSIONS, fits[key])
-    for one in store.inventory(f"{name}/golden/"):
+    for one in listed["golden"]:
         version = one.key.split("/")[2]
         if version not in kept and one.written < before:
             yield Unneeded(VERSIONS, one)
-    for one in store.inventory(f"{name}/models/"):
+    for one in listed["models"]:
         if one.key not in needed and one.written < before:
             yield Unneeded(VERSIONS, one)
 

@@ -5,6 +5,7 @@ Not here: what the objects mean.
 
 PUBLIC: tuple[str, ...] = (
     "answers",
+    "checkpoints",
     "concurrency",
     "content",
     "copying",

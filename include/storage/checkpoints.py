@@ -34,14 +34,15 @@ _SMALL, _RATIO = (
     100,
 )  # entries are full of digests, which hardly shrink; gzip could make a thousand bytes of one
 _NAME = re.compile(r"(\d{8})-(\d{8})\.jsonl\.gz")
-_BESIDE = "-checkpoints"
+BESIDE = "-checkpoints"
+"""What the folder of a log's checkpoints is called by, after the name of the log."""
 _NEWEST_FIRST = 99_999_999  # names count down, so that a listing begins with the newest
 
 
 def is_checkpoint(key: str) -> bool:
     """Tell whether an object is a part of a log's checkpoint."""
     folder, _, name = key.rpartition("/")
-    return folder.endswith(_BESIDE) and _NAME.fullmatch(name) is not None
+    return folder.endswith(BESIDE) and _NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Checkpoints:
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
         self.store = store
-        self.folder = f"{prefix}{_BESIDE}/"
+        self.folder = f"{prefix}{BESIDE}/"
         self._whole, self._whole_bytes = 0, 0  # where the newest one-object checkpoint known here ends, and its size
         self._unfit: set[str] = set()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratchet_operators.lineage import Lineage, stored
 from ratchet_operators.operator import RatchetOperator, now
 from ratchet_operators.run_metrics import report_audit
 
@@ -28,6 +29,10 @@ class Audit(RatchetOperator):
         calls = context["params"].get("calls") or (audits.calls if audits else 0)
         run = context["dag_run"].run_id
         done = audit(store, config, self.folder, run=run, calls=calls, at=now(context))
+        read = ("ledger", "versions", "fits", "models", "golden", "snapshots", "evidence")
+        self.lineage = Lineage(
+            tuple(stored(store, config.name, kind) for kind in read), (stored(store, config.name, "audit"),)
+        )
         wrong = AuditLog(store, config.name).state().wrong
         report_audit(config.declared_name, len(wrong))
         self.log.info(

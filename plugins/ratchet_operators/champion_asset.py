@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias
 
-from ratchet_operators.lineage import Lineage, LineageDataset
+from ratchet_operators.lineage import Lineage, stored
 from ratchet_operators.operator import RatchetOperator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow.sdk import Context
 
     from include.registry.history.champion_changes import ChampionChange
     from include.registry.ledger import Ledger
+    from include.registry.version_states import Decision
 
 
 class ChampionOperator(RatchetOperator):
@@ -28,6 +31,16 @@ class ChampionOperator(RatchetOperator):
         assets = {"inlets": [champion_asset(name, stage)], "outlets": [champion_events(name, stage)]}
         super().__init__(model=model, stage=stage, **assets, **kwargs)
 
+    def tell_decisions(self, ledger: Ledger, decisions: Iterable[Decision]) -> None:
+        """Tell OpenLineage which evidence was read, and that the ledger was written, if anything was decided."""
+        read = [
+            stored(ledger.store, ledger.model, "evidence", version=one.evidence)
+            for one in decisions
+            if one.evidence is not None
+        ]
+        book = (stored(ledger.store, ledger.model, "ledger"),)
+        self.lineage = (self.lineage or Lineage()) + Lineage((*book, *read), book if read else ())
+
     def announce(self, context: Context, ledger: Ledger) -> ChampionChange | None:
         """Emit the change that this task wrote, at this try or at one that was killed; return it, or None without one.
 
@@ -40,10 +53,9 @@ class ChampionOperator(RatchetOperator):
         change = own_change(ledger.entries(fresh=False), self.actor(context))
         if change is None:
             return None
-        place = f"{ledger.store.url}/{ledger.model}"
-        self.lineage = Lineage(
-            (LineageDataset(f"{place}/fits"),), (LineageDataset(f"{place}/champion", version=change.version),)
-        )
+        fits = stored(ledger.store, ledger.model, "fits")
+        champion = stored(ledger.store, ledger.model, "champion", version=change.version)
+        self.lineage = (self.lineage or Lineage()) + Lineage((fits,), (champion,))
         extra: dict[str, Any] = {
             "version": change.version,
             "before": change.before,

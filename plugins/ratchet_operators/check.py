@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ratchet_operators.lineage import Lineage, rows_of
+from ratchet_operators.lineage import Lineage, LineageDataset, rows_of
 from ratchet_operators.links import PageLink
 from ratchet_operators.operator import RatchetOperator
 
@@ -26,7 +26,7 @@ class Check(RatchetOperator):
         """Return what was handed over, with the snapshot left after quarantine."""
         from include.data.quality.check import check
         from include.data.quality.check_report import load_report
-        from include.data.snapshots import Snapshot
+        from include.data.snapshots import Snapshot, quarantine_folder
         from include.errors import QualityError
 
         config, store = self.config, self.open_store()
@@ -39,6 +39,9 @@ class Check(RatchetOperator):
             self.lineage = Lineage(rows_of(store, snapshot, found["checks"]))
             raise
         found = load_report(store, config.name, report.report)
-        self.lineage = Lineage(rows_of(store, snapshot, found["checks"]))
+        excluded = Snapshot.load(store, config.name, report.snapshot).excluded
+        place = f"{store.url}/{quarantine_folder(config.name)}"
+        aside = () if excluded is None else (LineageDataset(place, rows=report.set_aside, version=excluded),)
+        self.lineage = Lineage(rows_of(store, snapshot, found["checks"]), aside)
         self.page = f"{config.name}/checks/{report.page}"
         return {**self.handed, "snapshot": report.snapshot, "report": report.report}

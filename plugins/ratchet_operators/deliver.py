@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 
 from ratchet_operators.connections import AirflowConnections
-from ratchet_operators.lineage import Lineage, LineageDataset, SqlStatement
+from ratchet_operators.lineage import Lineage, LineageDataset, stored
 from ratchet_operators.operator import RatchetOperator, now
+from ratchet_operators.source_lineage import SqlStatement
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,7 +56,7 @@ class Deliver(RatchetOperator):
             "superseded": [f"{name_of(one.interval)} {one.version}" for one in done.superseded],
         }
         manifest = done.manifest
-        scores = LineageDataset(f"{store.url}/{self.config.name}/scores", rows=manifest.rows, version=manifest.scores)
+        scores = stored(store, self.config.name, "scores", rows=manifest.rows, version=manifest.scores)
         if place.kind != "table":
             self.lineage = Lineage((scores,), (LineageDataset(place.path),))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratchet_operators.lineage import Lineage, rows_of, stored
 from ratchet_operators.notify import News, version_page
 from ratchet_operators.operator import RatchetOperator
 
@@ -19,6 +20,7 @@ class Evaluate(RatchetOperator):
 
         An incumbent that the libraries here make unusable is said to be so; the gate then judges what could be measured.
         """
+        from include.data.snapshots import Snapshot
         from include.errors import LibrariesChanged
         from include.registry.evaluator import evaluator
         from include.registry.ledger import Ledger
@@ -29,6 +31,10 @@ class Evaluate(RatchetOperator):
             config, self.handed["version"], evaluator(store, self.folder, threads=self.threads)
         )
         incumbent = measured.incumbent
+        rows = rows_of(store, Snapshot.load(store, config.name, measured.evidence.snapshot))
+        compared = [measured.challenger] if incumbent is None else [measured.challenger, incumbent]
+        versions = (stored(store, config.name, "versions", version=one.id) for one in compared)
+        self.lineage = Lineage((*rows, *versions), (stored(store, config.name, "evidence", version=measured.digest),))
         if incumbent is not None:
             try:
                 require_usable(store, config, self.folder, incumbent)

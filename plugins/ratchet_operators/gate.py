@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BranchMixIn
 
+from ratchet_operators.lineage import Lineage, stored
 from ratchet_operators.links import PageLink
 from ratchet_operators.operator import RatchetOperator, actor_of
 
@@ -47,7 +48,12 @@ class Gate(RatchetOperator, BranchMixIn):
         for verdict in judgement.verdicts:
             self.log.info("%-10s %s: %s", verdict.answer, verdict.rule, verdict.reason)
         self.log.info("%s %s. %s", judgement.outcome, version, judgement.reason)
-        self.page = f"{config.name}/cards/{save_card(store, config, measured, judgement)}"
+        card = save_card(store, config, measured, judgement)
+        self.page = f"{config.name}/cards/{card}"
+        self.lineage = Lineage(
+            (stored(store, config.name, "evidence", version=measured.digest),),
+            (stored(store, config.name, "cards", version=card),),
+        )
         incumbent = measured.incumbent.id if measured.incumbent else None
         handed = {**self.handed, "outcome": judgement.outcome.value, "reason": judgement.reason}
         handed |= {"incumbent": incumbent, "evidence": measured.digest, "card": self.page}

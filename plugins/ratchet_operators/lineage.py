@@ -6,21 +6,26 @@ its words once the task has ended; without it nobody asks.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
-
-from include.config.sections.rows.sources import SqlSource
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from include.config.model import ModelConfig
     from include.data.snapshots import Snapshot
     from include.storage.store import ObjectStore
+
+
+@dataclass(frozen=True)
+class Removed:
+    """How much was removed from a data set."""
+
+    objects: int
+    size: int
+    """In bytes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class LineageDataset:
         What names its content: a digest, or a model's version.
     checks : sequence of dict
         The checks of a quality report.
+    removed : Removed or None
+        What was removed from it.
     """
 
     place: str
@@ -44,23 +51,30 @@ class LineageDataset:
     rows: int | None = None
     version: str | None = None
     checks: Sequence[Mapping[str, Any]] = ()
+    removed: Removed | None = None
 
 
-@dataclass(frozen=True)
-class SqlStatement:
-    """A statement that says by itself what is read and written, through an Airflow connection."""
+class Statement(Protocol):
+    """Something by which more is known of what was read and written than the declaration says; asked where the provider is installed."""
 
-    connection: str
-    sql: str
+    def parsed(self) -> OperatorLineage[Any, Any] | None:
+        """Return that in the words of OpenLineage, or None if it says nothing."""
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a task read and wrote."""
+    """What a task read and wrote; the sum of two is what both say."""
 
     inputs: tuple[LineageDataset, ...] = ()
     outputs: tuple[LineageDataset, ...] = ()
-    statements: tuple[SqlStatement, ...] = ()
+    statements: tuple[Statement, ...] = ()
+
+    def __add__(self, other: Lineage) -> Lineage:
+        return Lineage(
+            (*self.inputs, *(one for one in other.inputs if one not in self.inputs)),
+            (*self.outputs, *(one for one in other.outputs if one not in self.outputs)),
+            (*self.statements, *(one for one in other.statements if one not in self.statements)),
+        )
 
     def to_openlineage(self) -> OperatorLineage[Any, Any]:
         """Return it in the words of OpenLineage."""
@@ -69,11 +83,13 @@ class Lineage:
 
         told: OperatorLineage[Any, Any] = OperatorLineage()
         for one in self.inputs:
-            told.inputs.append(InputDataset(*_name(one.place), facets=_facets(one), inputFacets=_input_facets(one)))
+            told.inputs.append(InputDataset(*name_of(one.place), facets=_facets(one), inputFacets=_input_facets(one)))
         for one in self.outputs:
-            told.outputs.append(OutputDataset(*_name(one.place), facets=_facets(one), outputFacets=_output_facets(one)))
+            told.outputs.append(
+                OutputDataset(*name_of(one.place), facets=_facets(one), outputFacets=_output_facets(one))
+            )
         for statement in self.statements:
-            if (parsed := _parsed(statement)) is not None:
+            if (parsed := statement.parsed()) is not None:
                 told = told.merge(parsed)
         return told
 
@@ -96,21 +112,41 @@ def rows_of(
     )
 
 
-def source_of(model: ModelConfig, folder: Path) -> Lineage:
-    """Return where a model's rows come from, as far as model.yaml says it; what a Python reader reads it does not say."""
-    inputs, statements = [], []
-    for source in (model.data.source, *(join.source for join in model.data.joins)):
-        for place in source.places:
-            fixed = re.split(r"[*?{\[]", place)[0]
-            whole = fixed if fixed == place else fixed.rpartition("/")[0]
-            inputs.append(LineageDataset(whole if "://" in whole else (folder / whole).absolute().as_uri()))
-        if isinstance(source, SqlSource):
-            statements.append(SqlStatement(source.connection, source.query))
-    return Lineage(tuple(inputs), statements=tuple(statements))
+def stored(
+    store: ObjectStore,
+    model: str,
+    kind: str,
+    *,
+    rows: int | None = None,
+    version: str | None = None,
+    removed: Removed | None = None,
+) -> LineageDataset:
+    """Return what a store keeps of one kind of a model, such as its ``fits``, as one data set.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    model : str
+        The name under which the store keeps it; of a segment with that.
+    kind : str
+        The folder below it.
+    rows : int, optional
+    version : str, optional
+        What names the content that was read or written.
+    removed : Removed, optional
+        What was removed from it.
+    """
+    return LineageDataset(f"{store.url}/{model}/{kind}", rows=rows, version=version, removed=removed)
 
 
-def _name(place: str) -> tuple[str, str]:
-    """Return namespace and name, as OpenLineage names objects in S3 and files."""
+def name_of(place: str) -> tuple[str, str]:
+    """Return namespace and name, as OpenLineage names objects in S3 and files.
+
+    Parameters
+    ----------
+    place : str
+        An address, as in `LineageDataset`.
+    """
     parts = urlsplit(place)
     if parts.scheme == "file":
         return "file", unquote(parts.path)
@@ -126,7 +162,23 @@ def _facets(one: LineageDataset) -> dict[str, Any]:
         facets["schema"] = schema_dataset.SchemaDatasetFacet(fields=fields)
     if one.version is not None:
         facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=one.version)
+    if one.removed is not None:
+        facets["ratchet_removed"] = _removed_facet()(one.removed.objects, one.removed.size)
     return facets
+
+
+@cache
+def _removed_facet() -> Any:
+    """Return a kind of facet of our own: OpenLineage has none for what a clean-up takes away."""
+    import attr
+    from openlineage.client.facet_v2 import DatasetFacet
+
+    @attr.define
+    class RemovedDatasetFacet(DatasetFacet):
+        objects: int
+        bytes: int
+
+    return RemovedDatasetFacet
 
 
 def _input_facets(one: LineageDataset) -> dict[str, Any]:
@@ -161,12 +213,3 @@ def _output_facets(one: LineageDataset) -> dict[str, Any]:
         if one.rows is None
         else {"outputStatistics": statistics.OutputStatisticsOutputDatasetFacet(rowCount=one.rows)}
     )
-
-
-def _parsed(statement: SqlStatement) -> OperatorLineage[Any, Any] | None:
-    from airflow.providers.openlineage.sqlparser import get_openlineage_facets_with_sql
-    from airflow.sdk import BaseHook
-
-    hook = BaseHook.get_connection(statement.connection).get_hook()  # type: ignore[no-untyped-call] # as Airflow has it
-    # Without asking the database: the task has ended.
-    return get_openlineage_facets_with_sql(hook, statement.sql, statement.connection, None, use_connection=False)

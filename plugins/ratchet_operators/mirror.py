@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from include.config.settings import Settings
+from ratchet_operators.lineage import Lineage, LineageDataset, stored
 from ratchet_operators.operator import RatchetOperator
 
 if TYPE_CHECKING:
@@ -26,10 +27,16 @@ class Mirror(RatchetOperator):
         from include.mirror.mlflow_mirror import mirror
         from ratchet_operators.connections import credentials_of
 
-        connection = Settings.from_environment().mlflow_connection
-        done = mirror(self.open_ledger(), credentials=partial(credentials_of, connection) if connection else None)
+        settings, ledger = Settings.from_environment(), self.open_ledger()
+        connection = settings.mlflow_connection
+        done = mirror(ledger, credentials=partial(credentials_of, connection) if connection else None)
         self.log.info(
             "%d versions of %s brought up to date; champion: %s", done.written, self.config.declared_name, done.champion
+        )
+        read = ("ledger", "versions", "evidence", "cards")
+        self.lineage = Lineage(
+            tuple(stored(ledger.store, ledger.model, kind) for kind in read),
+            (LineageDataset(f"{settings.mlflow}/models/{settings.mlflow_name.format(model=ledger.model)}"),),
         )
         if done.wrong:
             raise MirrorBehind(

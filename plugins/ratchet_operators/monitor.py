@@ -11,9 +11,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
+from ratchet_operators.lineage import Lineage, rows_of, stored
 from ratchet_operators.links import WatchLink
 from ratchet_operators.notify import News, version_page, watch_page
 from ratchet_operators.operator import as_of, began, now
+from ratchet_operators.source_lineage import brought
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from include.data.windows import Window
     from include.monitoring.monitor import Monitored
     from include.monitoring.performance.probation import ProbationState
+    from include.storage.store import ObjectStore
 
 _LOOK_AGAIN = timedelta(minutes=5)
 _LONGEST = timedelta(hours=6)
@@ -51,11 +54,12 @@ class Monitor(ChampionOperator):
         from include.monitoring.monitor import monitor, monitored_interval
         from include.storage.content import to_iso
 
-        config, actor = self.config, self.actor(context)
+        config, actor, store = self.config, self.actor(context), self.open_store()
         interval = monitored_interval(config, as_of(context, config))
         self.backfilled = actor["trigger"] == "backfill"
+        self.brought: list[Snapshot] = []
         found = monitor(
-            self.open_store(),
+            store,
             config,
             self.folder,
             interval,
@@ -66,6 +70,7 @@ class Monitor(ChampionOperator):
         if found is None:
             self._wait(context, interval)
         self._say(found)
+        self._tell(store, found)
         self.matured: dict[str, Any] | None = None
         if not self.backfilled:
             self._follow(context, found, interval, actor)
@@ -109,7 +114,7 @@ class Monitor(ChampionOperator):
     def _bring(self, context: Context, window: Window) -> Snapshot:
         from include.data.ingestion.ingest import ingest_window
 
-        return ingest_window(
+        snapshot = ingest_window(
             self.open_store(),
             self.config,
             self.folder,
@@ -117,6 +122,23 @@ class Monitor(ChampionOperator):
             at=now(context),
             started=began(context),
             connections=AirflowConnections(),
+        )
+        self.brought.append(snapshot)
+        return snapshot
+
+    def _tell(self, store: ObjectStore, found: Monitored) -> None:
+        """Tell OpenLineage what was watched: scores or requests with the rows that they are of, and the labels that were brought in."""
+        from include.data.snapshots import Snapshot
+
+        name = self.config.name
+        manifests = [one for _, one in found.predicted.published] if found.predicted else []
+        read = [stored(store, name, "scores", rows=one.rows, version=one.scores) for one in manifests]
+        read += [one for each in manifests for one in rows_of(store, Snapshot.load(store, name, each.snapshot))]
+        if found.predicted and found.predicted.requests:
+            read.append(stored(store, name, "requests"))
+        champion = stored(store, name, "champion", version=found.version)
+        self.lineage = Lineage((*read, champion), (stored(store, name, "watch"),)) + brought(
+            self.config, self.folder, store, self.brought
         )
 
     def _wait(self, context: Context, interval: Window) -> NoReturn:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.champion_asset import ChampionOperator
+from ratchet_operators.lineage import Lineage, stored
 from ratchet_operators.notify import News, version_page
 from ratchet_operators.operator import now
 
@@ -51,6 +52,7 @@ class _Decide(ChampionOperator):
         if decision.incumbent != self.handed["incumbent"]:
             self.log.info("the incumbent is now %s: measured and decided again", decision.incumbent)
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
+        self.tell_decisions(ledger, [decision])
         self.announced = self.announce(context, ledger) is not None
         self.news = news_of_decision(config.declared_name, decision, ledger.timeline(fresh=False).champion)
         return decision
@@ -82,6 +84,9 @@ class KeepChampion(_Decide):
         """Return the outcome; a dry run leaves no record."""
         if self.handed["mode"] == "dry_run":
             self.log.info("Dry run: would be %s. %s", self.handed["outcome"], self.handed["reason"])
+            self.lineage = Lineage(
+                (stored(self.open_store(), self.config.name, "evidence", version=self.handed["evidence"]),)
+            )
             return {**self.handed}
         return {**self.handed, "outcome": self.decide(context).outcome.value}
 

@@ -8,9 +8,11 @@ from airflow.sdk import BranchMixIn
 
 from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
+from ratchet_operators.lineage import Lineage, stored
 from ratchet_operators.links import PageLink
 from ratchet_operators.operator import RatchetOperator, as_of, began, now, open_store_of
 from ratchet_operators.promote import news_of_decision
+from ratchet_operators.source_lineage import brought
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from include.data.snapshots import Snapshot
     from include.data.windows import Window
     from include.registry.decisions import Measure
+    from include.storage.store import ObjectStore
 
 
 class _Look(RatchetOperator):
@@ -34,6 +37,7 @@ class _Look(RatchetOperator):
         from include.registry.evaluator import evaluator
 
         config, store = self.config, self.open_store()
+        self.brought: list[Snapshot] = []
 
         def bring(window: Window) -> Snapshot:
             snapshot = ingest_window(
@@ -46,9 +50,15 @@ class _Look(RatchetOperator):
                 connections=AirflowConnections(),
             )
             report = check(store, config, self.folder, snapshot)
-            return Snapshot.load(store, config.name, report.snapshot)
+            checked = Snapshot.load(store, config.name, report.snapshot)
+            self.brought.append(checked)
+            return checked
 
         return evaluator(store, self.folder, threads=self.threads, as_of=instant, bring=bring)
+
+    def tell_rows(self, store: ObjectStore) -> None:
+        """Tell OpenLineage which rows were brought in and measured on."""
+        self.lineage = (self.lineage or Lineage()) + brought(self.config, self.folder, store, self.brought)
 
 
 class Reconsider(_Look, BranchMixIn):
@@ -89,7 +99,17 @@ class Reconsider(_Look, BranchMixIn):
             require_held(timeline[version], instant)
         comparison = ledger.measure(config, version, self.measurer(context, instant), since=instant)
         judgement = comparison.judge(config.gate)
-        self.page = f"{config.name}/cards/{save_card(store, config, comparison, judgement)}"
+        card = save_card(store, config, comparison, judgement)
+        self.page = f"{config.name}/cards/{card}"
+        versions = (one for one in (comparison.challenger, comparison.incumbent) if one is not None)
+        self.lineage = Lineage(
+            tuple(stored(store, config.name, "versions", version=one.id) for one in versions),
+            (
+                stored(store, config.name, "evidence", version=comparison.digest),
+                stored(store, config.name, "cards", version=card),
+            ),
+        )
+        self.tell_rows(store)
         if self.stage is not None:  # the pages of this Airflow show what its own store holds
             own = open_store_of(None)
             for key in (f"{self.page}.html", f"{config.name}/evidence/{comparison.digest}.json"):
@@ -142,6 +162,8 @@ class DecideAgain(_Look, ChampionOperator):
             reply=ApprovalReply.from_json(self.answered) if self.answered else None,
         )
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
+        self.tell_rows(ledger.store)
+        self.tell_decisions(ledger, [decision])
         self.announce(context, ledger)
         champion = ledger.timeline().champion
         self.news = news_of_decision(config.declared_name, decision, champion)

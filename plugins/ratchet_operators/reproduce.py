@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
+from ratchet_operators.lineage import Lineage, LineageDataset, rows_of, stored
 from ratchet_operators.links import PageLink
 from ratchet_operators.notify import News, version_page
 from ratchet_operators.operator import now
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from airflow.sdk import BaseOperatorLink, Context
+
+    from include.storage.store import ObjectStore
 
 
 class Reproduce(ChampionOperator):
@@ -48,6 +51,7 @@ class Reproduce(ChampionOperator):
         )
         digest, page = save(store, report)
         self.page = f"{config.name}/reproductions/{page}"
+        self._tell(store, version, stored(store, config.name, "reproductions", version=digest))
         if not report.reproduced:
             raise NotReproduced(
                 report.sentence,
@@ -61,6 +65,16 @@ class Reproduce(ChampionOperator):
             "differences": len(report.differences),
             "report": digest,
         }
+
+    def _tell(self, store: ObjectStore, version: str, *made: LineageDataset) -> None:
+        """Tell OpenLineage that a version was trained again from its record, and what was made of that."""
+        from include.data.snapshots import Snapshot
+        from include.registry.versions import load_version
+
+        name = self.config.name
+        record = load_version(store, name, version)
+        rows = rows_of(store, Snapshot.load(store, name, record.snapshot))
+        self.lineage = Lineage((*rows, stored(store, name, "fits", version=record.fit)), made)
 
     def _rebuild(self, context: Context) -> dict[str, Any]:
         from include.errors import NotReproduced
@@ -90,6 +104,8 @@ class Reproduce(ChampionOperator):
                 )
             own = find_own_rebuild(ledger.entries(), actor)
         rebuilt, proof = (None, None) if own is None else (str(own.body["version"]), own.body["proof"])
+        made = stored(ledger.store, ledger.model, "versions", version=rebuilt)
+        self._tell(ledger.store, version, made, stored(ledger.store, ledger.model, "reproductions", version=proof))
         self.announce(context, ledger)
         sentence = f"{rebuilt}, trained again under other libraries, has the place of {version}: it predicts the same"
         self.news = News("promoted", sentence, rebuilt, version_page(self.config.declared_name, str(rebuilt)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratchet_operators.lineage import Lineage, LineageDataset
 from ratchet_operators.notify import News
 from ratchet_operators.operator import RatchetOperator, now
 
@@ -31,6 +32,12 @@ class Retract(RatchetOperator):
             actor=actor,
             at=now(context),
             restore=bool(params["restore"]),
+        )
+        catalogue = f"{store.url}/{done.reading.key.rpartition('/')[0].rpartition('/')[0]}"
+        taken, now_there = done.reading.found, done.now
+        self.lineage = Lineage(
+            (LineageDataset(catalogue, rows=taken.rows, version=f"{taken.slot}/{taken.content}"),),
+            (LineageDataset(catalogue, rows=now_there.rows, version=f"{now_there.slot}/{now_there.content}"),),
         )
         versions = trained_on(Ledger(store, self.config.name), [done.reading.key])
         told = done.told(versions)

@@ -10,8 +10,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.ingest import Waits
-from ratchet_operators.lineage import Lineage, LineageDataset, rows_of, source_of
+from ratchet_operators.lineage import Lineage, rows_of, stored
 from ratchet_operators.operator import RatchetOperator, as_of, began, now
+from ratchet_operators.source_lineage import source_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,6 +49,7 @@ class Score(RatchetOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return what was published; skipped, without an asset event, if there was no champion or no row."""
+        from include.config.sections.rows.segments import segment_key
         from include.data.snapshots import Snapshot
         from include.errors import NotEnoughRows
         from include.scoring.score import score
@@ -70,9 +72,11 @@ class Score(RatchetOperator):
             "rows": published.rows,
             "out_of_domain": published.outside,
         }
-        champion = LineageDataset(f"{store.url}/{config.name}/champion", version=published.version)
-        scores = LineageDataset(f"{store.url}/{config.name}/scores", rows=published.rows, version=published.scores)
-        self.lineage = Lineage((*rows_of(store, snapshot), champion), (scores,))
+        of = {config.name: published.version}
+        of |= {segment_key(config.name, segment): version for segment, version in published.segments.items()}
+        champions = (stored(store, name, "champion", version=version) for name, version in of.items())
+        scores = stored(store, config.name, "scores", rows=published.rows, version=published.scores)
+        self.lineage = Lineage((*rows_of(store, snapshot), *champions), (scores,))
         context["outlet_events"][scores_asset(config.declared_name)].extra = dict(facts)
         return {**self.handed, **facts, "scores": published.scores}
 

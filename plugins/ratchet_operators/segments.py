@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ratchet_operators.lineage import Lineage, rows_of, stored
 from ratchet_operators.operator import RatchetOperator, actor_of, now
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class ListSegments(RatchetOperator):
         snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
         found = list_segments(store, config, snapshot)
         SegmentLog(store, config.name).keep(found, at=now(context))
+        self.lineage = Lineage(rows_of(store, snapshot), (stored(store, config.name, "segment_log"),))
         for one in found.levels:
             self.log.info("%s: %s rows", one.name, f"{one.rows:,}")
         self.log.info(
@@ -75,4 +77,14 @@ class RetrainSegment(RatchetOperator):
         self.log.info("%s %s: %s", self.segment, done.outcome, done.reason)
         if done.outcome == UNTRAINED:
             raise AirflowSkipException(f"{self.segment} is not trained: {done.reason}")
+        pooled = stored(store, config.name, "versions", version=self.handed["version"])
+        made = [
+            stored(store, done.model, "fits"),
+            stored(store, done.model, "versions", version=done.version),
+            stored(store, done.model, "evidence"),
+            stored(store, done.model, "cards", version=done.card),
+        ]
+        if done.champion is not None and done.champion == done.version:
+            made.append(stored(store, done.model, "champion", version=done.champion))
+        self.lineage = Lineage((*rows_of(store, snapshot), pooled), tuple(made))
         return {"segment": self.segment, "version": done.version, "outcome": done.outcome, "champion": done.champion}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ratchet_operators.lineage import Lineage, stored
 from ratchet_operators.operator import RatchetOperator, now
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Select(RatchetOperator):
         fits = {name: key for handed in self.fitted if handed for name, key in handed["fits"].items()}
         failed = {name: why for handed in self.fitted if handed for name, why in handed.get("failed", {}).items()}
         version = choose_challenger(ledger.store, config, from_iso(self.handed["as_of"]), fits, failed)
+        fitted = (stored(ledger.store, config.name, "fits", version=key) for key in fits.values())
+        self.lineage = Lineage(tuple(fitted), (stored(ledger.store, config.name, "versions", version=version.id),))
         unchanged = self.handed.get("looked", self.handed["as_of"]) != self.handed["as_of"]
         if unchanged and (stands := ledger.stands(config, version.id)):
             handed = {**self.handed, "version": version.id, "outcome": NOTHING_NEW}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BranchMixIn
 
+from ratchet_operators.lineage import Lineage, stored
 from ratchet_operators.operator import RatchetOperator, now, open_store_of
 
 if TYPE_CHECKING:
@@ -35,14 +36,22 @@ class Send(RatchetOperator, BranchMixIn):
         from include.storage.remembering import RememberingStore
 
         target = Ledger(RememberingStore(open_store_of(self.to)), self.config.name)
+        source = self.open_ledger()
         done = send(
-            self.open_ledger(),
+            source,
             target,
             self.config,
             self.folder,
             context["params"].get("version"),
             actor=self.actor(context),
             at=now(context),
+        )
+        self.lineage = Lineage(
+            tuple(stored(source.store, source.model, kind, version=done.version) for kind in ("champion", "versions")),
+            (
+                stored(target.store, target.model, "versions", version=done.version),
+                stored(target.store, target.model, "fits"),
+            ),
         )
         state = target.timeline(fresh=False)[done.version]
         self.log.info(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratchet_operators.lineage import Lineage, Removed, stored
 from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator, now
 
 if TYPE_CHECKING:
@@ -17,9 +18,18 @@ class Tidy(RatchetOperator):
         """Return how many objects were removed and marked, or would be."""
         from include.retention.tidy import tidy
 
-        by_schedule = context["dag_run"].run_type in OF_SCHEDULE
+        run = context["dag_run"]
+        by_schedule = run.run_type in OF_SCHEDULE
         remove = self.config.retention.remove if by_schedule else bool(context["params"]["remove"])
-        done = tidy(self.open_prunable_store(), self.config, at=now(context), remove=remove)
+        store, name = self.open_prunable_store(), self.config.name
+        done = tidy(store, self.config, at=now(context), remove=remove, run=run.run_id)
+        removed: dict[str, list[int]] = {}
+        for one in () if done.dry else done.removed:
+            removed.setdefault(one.key.removeprefix(f"{name}/").partition("/")[0], []).append(one.size)
+        gone = (
+            stored(store, name, folder, removed=Removed(len(sizes), sum(sizes))) for folder, sizes in removed.items()
+        )
+        self.lineage = Lineage((stored(store, name, "ledger"),), (stored(store, name, "stored_bytes"), *gone))
         for line in done.told().splitlines():
             self.log.info(line)
         return {

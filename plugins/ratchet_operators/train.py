@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.config.model import BASELINES
-from ratchet_operators.lineage import Lineage, LineageDataset, rows_of
+from ratchet_operators.lineage import Lineage, rows_of, stored
 from ratchet_operators.notify import News
 from ratchet_operators.operator import RatchetOperator
 
@@ -65,6 +65,6 @@ class Train(RatchetOperator):
                 self.log.error("%s was not fitted, and the others go on. %s", name, error)
                 self.news = News("alarm", f"The candidate {name} was not fitted, and the others go on: {error.message}")
                 failed[name] = error.message
-        fitted = (LineageDataset(f"{store.url}/{config.name}/fits", version=key) for key in fits.values())
+        fitted = (stored(store, config.name, "fits", version=key) for key in fits.values())
         self.lineage = Lineage(rows_of(store, snapshot), tuple(fitted))
         return {"config": self.identity, "fits": fits, "failed": failed}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ratchet_operators.champion_asset import ChampionOperator
+from ratchet_operators.lineage import Lineage, stored
 from ratchet_operators.notify import News, version_page
 from ratchet_operators.operator import now
 
@@ -31,6 +32,8 @@ class Withdraw(ChampionOperator):
             actor=actor,
             at=now(context),
         )
+        book = stored(ledger.store, ledger.model, "ledger")
+        self.lineage = Lineage((book, stored(ledger.store, ledger.model, "versions", version=done.version)), (book,))
         if not segment:  # the asset stands for the champion of all rows
             self.announce(context, ledger)
         by = f" by {who}" if (who := actor.get("user")) else ""

@@ -34,12 +34,13 @@ from include.scoring.library_check import known_problem
 from include.storage.content import digest_json
 from include.storage.log import Entry
 from include.storage.opening import open_store
+from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
 from ratchet_operators.connections import s3_client
 
 LEDGERS, DOSSIERS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
 
-Found = TypeVar("Found")
+Found, Kept = TypeVar("Found"), TypeVar("Kept")
 
 
 class CacheEntry:
@@ -92,9 +93,7 @@ class PageCache:
         self._reports = CacheEntry(DOSSIERS)
         self._snapshots = CacheEntry(LEDGERS)
         self._catalogues: dict[tuple[str, str], Catalogue] = {}
-        self._logs: dict[str, WatchLog] = {}
-        self._audits: dict[str, AuditLog] = {}
-        self._deliveries: dict[str, DeliveryLog] = {}
+        self._logs: dict[Any, Any] = {}
         self._stored: dict[str, str] = {}
         self._watching = threading.Lock()
         self.drawn = CacheEntry(DRAWINGS)
@@ -162,11 +161,14 @@ class PageCache:
 
         return self._each({version: version for version in standings}, self._estimators, estimator)
 
+    def read_log(self, kind: Callable[[ObjectStore, str], Kept], model: str, read: Callable[[Kept], Found]) -> Found:
+        """Read a log of what the store keeps under a model's name on from where it was read last; raises `StoreError`."""
+        with self._watching:
+            return read(self._logs.setdefault((kind, model), kind(self.store, model)))
+
     def watched(self, model: ModelConfig) -> WatchReport | None:
         """Return how a model's champion is watched; folded again only when there is a new event or another declaration."""
-        with self._watching:
-            log = self._logs.setdefault(model.name, WatchLog(self.store, model.name))
-            entries = log.entries()
+        entries = self.read_log(WatchLog, model.name, WatchLog.entries)
         known = self.read(model.declared_name)[0]
         key = (model.name, len(entries), len(known), digest_json(model.to_json()))
         return self._reports.get(key, lambda: watch_report(self.store, model, entries=entries, timeline=fold(known)))
@@ -193,9 +195,7 @@ class PageCache:
 
     def audited(self, model: str) -> AuditState:
         """Return what stands after a model's audits; raises `StoreError`."""
-        with self._watching:
-            log = self._audits.setdefault(model, AuditLog(self.store, self.stored(model)))
-            return log.state()
+        return self.read_log(AuditLog, self.stored(model), AuditLog.state)
 
     def retracted(self, model: str, version: str) -> list[Retraction]:
         """Return which of the rows that a version was trained or judged on were taken back since; raises `StoreError`."""
@@ -218,8 +218,7 @@ class PageCache:
 
     def delivered(self, model: str) -> list[PlaceSummary]:
         """Return where a model's scores were delivered; raises `StoreError`."""
-        with self._watching:
-            states = self._deliveries.setdefault(model, DeliveryLog(self.store, self.stored(model))).read()
+        states = self.read_log(DeliveryLog, self.stored(model), DeliveryLog.read)
         return places(states.values(), fold(self.read(model)[0]))
 
     def _each(self, keys: dict[str, str], kept: CacheEntry | None, load: Callable[[str], Found]) -> dict[str, Found]:

@@ -25,6 +25,7 @@ from include.registry.trained_on import describe_retractions
 from include.storage.log import Entry
 from ratchet_ui.access import Viewer
 from ratchet_ui.actions import ON_MODELS, buttons_for, on_version
+from ratchet_ui.growth import stored_growth
 from ratchet_ui.page_cache import PageCache
 from ratchet_ui.score_tables import scores_of, slices_of
 from ratchet_ui.segment_table import segment_rows
@@ -143,6 +144,7 @@ def draw_model(
         audited=audited,
         segments=segment_rows(shelf, config.name) if config and config.segments else [],
         delivered=shelf.delivered(model) if config and config.score.deliver else [],
+        growth=stored_growth(shelf, config) if config and config.is_tidied else None,
         dags=_dags_that_ask(model),
         now=now,
     )

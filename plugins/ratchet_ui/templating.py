@@ -15,6 +15,7 @@ from include.evaluation.report.labels import greater_is_better, metric_name
 from include.leakage.tripwire import QUESTIONS
 from include.templates import templates_beside
 from ratchet_ui.files import address
+from ratchet_ui.growth import bytes_for_people
 
 
 def draw(template: str, root: str, **facts: Any) -> str:
@@ -33,6 +34,7 @@ def _environment() -> Environment:
         "short": short,
         "direction": lambda metric: "higher is better" if greater_is_better(metric) else "lower is better",
         "age": _age,
+        "bytes": bytes_for_people,
         "segment": lambda text: quote(text, safe=""),
     }
     environment.globals |= {

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chain_run import declare, month, parcels
+from openlineage_receiver import receiver
 
 pytest.importorskip("airflow.providers.openlineage", reason="needs requirements-openlineage.txt")
 
@@ -21,26 +19,6 @@ dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["retrain_parcels"].p
 run = dag.test(logical_date=pendulum.parse(sys.argv[1]), run_conf={"as_of": sys.argv[1]})
 answer([str(run.state), {ti.task_id: str(ti.state) for ti in run.get_task_instances()}])
 """
-
-
-@contextmanager
-def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Run an HTTP server that takes events; yields its address and the list that they come to."""
-    events: list[dict[str, Any]] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            events.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(201)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", events
-        server.shutdown()
 
 
 def test_a_run_tells_its_source_its_partitions_with_columns_and_rows_and_each_check(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from chain_run import declare
 
 from include.errors import ConfigError
 from ratchet_operators.connections import AirflowConnections
-from ratchet_operators.lineage import source_of
 
 
 @pytest.mark.parametrize(
@@ -40,22 +37,6 @@ def test_a_spark_connection_that_names_no_server_is_refused(
         monkeypatch.setenv("AIRFLOW_CONN_SPARK", json.dumps(connection))
     with pytest.raises(ConfigError, match=r"(?s)connection spark with a host.*AIRFLOW_CONN_SPARK"):
         AirflowConnections().spark("spark")
-
-
-def test_lineage_names_the_places_of_lake_tables_and_of_a_query_s_files(tmp_path: Path) -> None:
-    bounded = '"SELECT * FROM t WHERE sent_at >= :start AND sent_at < :end"'
-    tables = "{t: {path: rows/*.parquet, format: parquet}, u: {path: 's3://lake/u', format: parquet}}"
-    for source, places in (
-        ("{kind: delta, path: s3://lake/t}", ["s3://lake/t"]),
-        ("{kind: iceberg, path: orders}", [(tmp_path / "parcels" / "orders").as_uri()]),
-        (
-            f"{{kind: duckdb, query: {bounded}, tables: {tables}}}",
-            [(tmp_path / "parcels" / "rows").as_uri(), "s3://lake/u"],
-        ),
-        ("{kind: iceberg, catalog: lake, table: sales.t}", []),
-    ):
-        model = declare(tmp_path / "parcels", source=source)
-        assert [one.place for one in source_of(model, tmp_path / "parcels").inputs] == places
 
 
 @pytest.mark.parametrize(

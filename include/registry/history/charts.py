@@ -210,11 +210,19 @@ def _time(of: History) -> tuple[Scale, tuple[Tick, ...]]:
     # Room after the newest version, so that the champion's own stretch is seen.
     margin = (last - first) * 0.06 or timedelta(days=15)
     scale = Scale((first - margin / 2).timestamp(), (last + margin).timestamp(), LEFT, RIGHT)
-    return scale, tuple(_dates(scale, first, last))
+    return scale, tuple(date_ticks(scale, first, last))
 
 
-def _dates(scale: Scale, first: datetime, last: datetime) -> list[Tick]:
-    """Return round dates, at most ten: months, or days when all lies within a few weeks."""
+def date_ticks(scale: Scale, first: datetime, last: datetime) -> list[Tick]:
+    """Return round dates, at most ten: months, or days when all lies within a few weeks.
+
+    Parameters
+    ----------
+    scale : Scale
+        Where instants, in seconds, are drawn.
+    first, last : datetime
+        Dates outside are left out.
+    """
     days = (last - first).days
     ticks = []
     if days < 60:

@@ -5,5 +5,5 @@ Each kind has a module with its name whose function ``read`` keeps the contract 
 Not here: the types of columns (`include.data.columns.conversion`), finding files (`include.data.sources.file_listing`).
 """
 
-PUBLIC: tuple[str, ...] = ("delta", "libraries", "s3_access")
+PUBLIC: tuple[str, ...] = ("delta", "iceberg_tables", "libraries", "s3_access")
 """The modules that other rooms may import."""

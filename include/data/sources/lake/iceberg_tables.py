@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from include.config.sections.rows.lake import IcebergSource
 from include.config.settings import Settings
+from include.data.sources.connections import Connections
 from include.data.sources.file_listing import check_permitted
 from include.data.sources.lake.libraries import library
 from include.data.sources.lake.s3_access import S3Access
@@ -105,21 +106,43 @@ def open_table(request: ReadRequest[IcebergSource], where: str) -> IcebergTable:
         When nothing is at the place.
     """
     source = request.source
-    properties = {}
-    if source.connection is not None or (source.path or "").startswith("s3://"):
-        access = S3Access.of(request.connections.s3(source.connection))
-        given = {
-            "s3.endpoint": access.address,
-            "s3.access-key-id": access.key,
-            "s3.secret-access-key": access.secret,
-            "s3.session-token": access.token,
-            "s3.region": access.region,
-        }
-        properties = {name: value for name, value in given.items() if value}
+    properties = _access(source, request.connections)
     permitted = tuple(one.resolve() for one in (request.folder, *Settings.from_environment().source_folders))
     if source.path is None:
         return _of_catalog(source, properties, permitted)
     return _at(source.path, request, properties, permitted, where)
+
+
+def location_in_catalog(source: IcebergSource, connections: Connections) -> str:
+    """Return the address of the folder of a table that is named in a catalog.
+
+    Parameters
+    ----------
+    source : IcebergSource
+        With `catalog` and `table`.
+    connections : Connections
+
+    Raises
+    ------
+    ConfigError
+        When the catalog is not configured.
+    """
+    location = str(_of_catalog(source, _access(source, connections), ()).metadata.location)
+    return location if "://" in location else _local(location).absolute().as_uri()
+
+
+def _access(source: IcebergSource, connections: Connections) -> dict[str, str]:
+    if source.connection is None and not (source.path or "").startswith("s3://"):
+        return {}
+    access = S3Access.of(connections.s3(source.connection))
+    given = {
+        "s3.endpoint": access.address,
+        "s3.access-key-id": access.key,
+        "s3.secret-access-key": access.secret,
+        "s3.session-token": access.token,
+        "s3.region": access.region,
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 def _of_catalog(source: IcebergSource, properties: dict[str, str], permitted: tuple[Path, ...]) -> IcebergTable:
