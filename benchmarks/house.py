@@ -38,7 +38,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "include/config/model.py": (335, "what the sections of one declaration must agree on"),
     "include/data/ingestion/ingest.py": (270, "the two ways in, and the one way on to a snapshot"),
     "include/data/quality/expectations.py": (310, "the bridge to Great Expectations, a third of it docstrings"),
-    "include/data/sources/file_listing.py": (295, "listing on disk and on S3 by one set of rules"),
+    "include/data/sources/file_listing.py": (260, "listing on disk and on S3 by one set of rules"),
     "include/data/sources/formats/text.py": (315, "CSV and JSON Lines share how bad values are found and named"),
     "include/drafting/draft.py": (262, "a quarter of it is what a person is told of the draft"),
     "include/monitoring/alarms.py": (360, "one fold over a watch log, with the types that it makes"),

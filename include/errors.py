@@ -16,7 +16,7 @@
     │   ├── SourceError        raw rows can't be read as declared
     │   ├── SchemaChanged      the source's columns or types differ from those on record
     │   └── NotEnoughRows      a window holds too few rows to learn from or judge on
-    │       └── NotYetThere    the newest partition has no row yet, and the run may wait for it
+    │       └── NotYetThere    the newest partition has not come yet, and the run may wait for it
     ├── QualityError           a critical expectation failed, or too many rows were set aside
     ├── TrainingError          a candidate can't be fitted, or none could be selected
     │   └── ClusterUnavailable the Dask cluster did not answer
@@ -138,7 +138,7 @@ class NotEnoughRows(DataError):
 
 
 class NotYetThere(NotEnoughRows):
-    """The newest partition has no row yet, and the run may wait for it ``until`` an instant."""
+    """The newest partition has not come yet, and the run may wait for it ``until`` an instant."""
 
     def __init__(self, message: str, *, until: datetime, **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]

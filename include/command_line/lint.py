@@ -93,7 +93,7 @@ def _rows(model: ModelConfig, folder: Path, recipes: list[Recipe], as_of: dateti
         train = read_rows(store, snapshot, model, folder, window="train", columns=list(columns))
         if model.task == "classification" and model.data.target is not None:
             check_classes(count_classes(train[model.data.target]), model.data.positive, model.data.target)
-        learned = [training_rows(train[list(recipe.columns)], recipe) for recipe in recipes]
+        learned = [training_rows(train[list(recipe.columns)], recipe, folder) for recipe in recipes]
         holdout = read_rows(store, snapshot, model, folder, window="holdout", columns=holdout_columns(model))
         slice_levels(holdout, model.evaluation.slices, RareLevels.of(model.data, holdout))
     classes = learned[0].classes

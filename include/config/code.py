@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import importlib.abc
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -87,6 +87,14 @@ def code_files(folder: Path, module: str | None = None) -> dict[str, bytes]:
         files = _reachable(folder, module)
     named = {path.relative_to(folder).as_posix(): path for path in files}
     return {name: named[name].read_bytes() for name in sorted(named)}
+
+
+def code_behind(folder: Path, functions: Iterable[str]) -> dict[str, bytes]:
+    """Return the files behind functions, each ``module:function``, as `code_files` does; none for none."""
+    found: dict[str, bytes] = {}
+    for function in functions:
+        found |= code_files(folder, function.partition(":")[0])
+    return dict(sorted(found.items()))
 
 
 def file_digests(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -167,10 +167,12 @@ class ModelConfig(Section):
             _known("metric", metric, {name for name, facts in METRICS.items() if self.task in facts.task}, self.task)
         if ("cost" in self.metrics) != (self.evaluation.cost is not None):
             raise ValueError("expected `evaluation.cost` together with the metric `cost`")
-        priced = self.evaluation.cost is not None and self.evaluation.cost.matrix is not None
-        if self.gate.primary.metric == "interval_coverage" or (self.gate.primary.metric == "cost" and not priced):
+        threshold = self.training.threshold
+        if threshold is not None and threshold.objective == "cost" and self.evaluation.cost is None:
+            raise ValueError("expected `evaluation.cost` together with the threshold's `objective: cost`")
+        if self.gate.primary.metric == "interval_coverage":
             raise ValueError(
-                f"`{self.gate.primary.metric}` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it, or give `evaluation.cost.matrix`"
+                "`interval_coverage` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it"
             )
         if self.task == "regression" and self.evaluation.cost is not None and self.evaluation.cost.matrix is not None:
             raise ValueError("`evaluation.cost.matrix` is of classes; give `function`")

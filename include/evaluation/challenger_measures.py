@@ -43,7 +43,7 @@ from include.storage.content import digest_json
 from include.storage.store import ObjectStore
 from include.training.fit_inputs import FitInputs
 from include.training.fit_record import FitRecord
-from include.training.metrics.costs import cost_matrix
+from include.training.metrics.costs import RowCosts, row_costs
 from include.training.metrics.multiclass import of_averages
 from include.training.persistence.model_file import predict_scores
 
@@ -117,7 +117,10 @@ def measure_challenger(
         fit, frame = learned.fit, judged.frame
         rare = RareLevels.of(model.data, frame)
         inputs, predict = frame[list(fit.columns)], partial(predict_scores, pipeline)
-        importance = _importance(model, fit, predict, inputs, target, seed)
+        costed = None
+        if model.evaluation.cost is not None and model.metrics[0] == "cost":
+            costed = row_costs(model.evaluation.cost, priced, frame, target, fit.classes)
+        importance = _importance(model, fit, predict, inputs, target, costed, seed)
         found = ChallengerMeasures(
             importance=importance,
             train=_of_training_rows(model, priced, learned, pipeline, seed),
@@ -127,7 +130,7 @@ def measure_challenger(
             dependence=()
             if model.task == "clustering"
             else partial_dependence(predict, inputs, importance, rare, seed=seed),
-            learning=_learning(model, learned, snapshot, frame, target, scored, seed, threads),
+            learning=_learning(model, learned, snapshot, frame, target, scored, costed, seed, threads),
         )
         known = keep_answer(store, place, asked, _ADAPTER.dump_python(found, mode="json"))
     return _ADAPTER.validate_python(known)
@@ -139,13 +142,13 @@ def _importance(
     predict: Callable[[pd.DataFrame], Array],
     inputs: pd.DataFrame,
     target: Array,
+    costs: RowCosts | None,
     seed: int,
 ) -> tuple[Importance, ...]:
     metric = None if model.task == "clustering" else model.metrics[0]
-    costs, quantile = model.evaluation.cost, model.evaluation.quantile
-    matrix = cost_matrix(costs.matrix, fit.classes) if costs is not None and costs.matrix is not None else None
+    quantile = model.evaluation.quantile
     return permutation_importance(
-        predict, inputs, target, fit.columns, metric, fit.threshold, seed=seed, quantile=quantile, costs=matrix
+        predict, inputs, target, fit.columns, metric, fit.threshold, seed=seed, quantile=quantile, costs=costs
     )
 
 
@@ -188,6 +191,7 @@ def _learning(
     frame: pd.DataFrame,
     target: Array,
     scored: Scored,
+    costs: RowCosts | None,
     seed: int,
     threads: int,
 ) -> tuple[LearningPoint, ...]:
@@ -197,7 +201,7 @@ def _learning(
     units, _ = units_of(model, frame, snapshot)
     resampling = draw(units, resamples=model.evaluation.resamples, seed=seed)
     return learning_curve(
-        shares, learned, frame, target, scored, model.metrics[0], resampling, seed=seed, threads=threads
+        shares, learned, frame, target, scored, model.metrics[0], resampling, costs=costs, seed=seed, threads=threads
     )
 
 

@@ -140,7 +140,7 @@ def rebuild(
     recipe = recipe_of(config, fit.candidate)
     with tempfile.TemporaryDirectory(prefix="ratchet-rebuild-") as place:
         scratch = ScratchStore(store, Path(place), without=())
-        with code_of(store, fit, recipe.features.derive, folder) as code:
+        with code_of(store, fit, recipe.functions, folder) as code:
             names = (fit.candidate, *BASELINES)
             made = {name: fit_candidate(scratch, config, code, snapshot, name, threads=threads) for name in names}
             new = choose_challenger(scratch, config, record.as_of, {name: one.key for name, one in made.items()})

@@ -100,7 +100,7 @@ def reproduce(
         found += _of_rows(store, config, snapshot, scratch, again, read_source)
         made, predictions, same, why = None, None, False, None
         try:
-            with code_of(store, fit, recipe.features.derive, folder) as code:
+            with code_of(store, fit, recipe.functions, folder) as code:
                 made = fit_candidate(scratch, config, code, snapshot, fit.candidate, threads=threads)
                 same = made.model_file == registered or _same_content(store, registered, made)
                 if not same:

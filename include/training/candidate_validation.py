@@ -82,7 +82,9 @@ def validated(
         return [trial for trial, _ in timed]
 
     greater = METRICS[recipe.metric].greater_is_better
-    spread = cluster is not None and recipe.search.method != "bayesian"
+    # A function of values lives in this process; costs of classes travel as a table.
+    stays = recipe.cost_function is not None and rows.classes is None
+    spread = cluster is not None and recipe.search.method != "bayesian" and not stays
     with open_cluster(cluster) if cluster and spread else nullcontext() as there:
         trials = search(
             recipe.search,
@@ -191,7 +193,11 @@ def _score(
         return clustering_value(recipe.metric, prepared_inputs(model, validating.frame), labels, seed=recipe.seed)
     if fitted.classes is None:
         return score_of(
-            recipe.metric, validating.target, predicted_values(model, validating.frame), quantile=recipe.quantile
+            recipe.metric,
+            validating.target,
+            predicted_values(model, validating.frame),
+            quantile=recipe.quantile,
+            costs=validating.costs,
         )
     scores = positive_probability(class_probabilities(model, validating.frame, len(fitted.classes)))
     return score_of(
@@ -199,5 +205,5 @@ def _score(
         validating.target,
         scores,
         DEFAULT_THRESHOLD if threshold is None else threshold,
-        costs=recipe.cost_matrix(fitted.classes),
+        costs=validating.costs,
     )

@@ -65,6 +65,8 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
             joined = [recipe_of(model, member) for member in chosen.members or names]
             own |= {"members": tuple(joined), "best": chosen.best}
     check_metric(model.gate.primary.metric, model.task)
+    by_cost = training.threshold is not None and training.threshold.objective == "cost"
+    priced = model.evaluation.cost if by_cost or model.gate.primary.metric == "cost" else None
     recipe = Recipe(
         model=model.name,
         name=name,
@@ -84,7 +86,8 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         positive=model.data.positive,
         transform=None if name == "trivial" or training.target is None else training.target.transform,
         exposure=training.exposure,
-        costs=model.evaluation.cost.matrix if model.evaluation.cost and model.gate.primary.metric == "cost" else None,
+        costs=priced.matrix if priced else None,
+        cost_function=(priced.function, priced.columns) if priced and priced.function else None,
         pooled=tuple(pooled_by(model.data).get("pooled", ())) or None,
         refits=STABILITY_REFITS if "stability" in model.metrics else 0,
         **own,

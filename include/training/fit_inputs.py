@@ -65,7 +65,8 @@ class FitInputs:
     @cached_property
     def rows(self) -> TrainingRows:
         """The same rows as the fit was given them."""
-        return training_rows(self.whole[list(self.recipe.columns)], self.recipe)
+        code = self.origin.code if self.recipe.cost_function else Path()
+        return training_rows(self.whole[list(self.recipe.columns)], self.recipe, code)
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Return columns of the same rows, also of those that the fit did not read."""

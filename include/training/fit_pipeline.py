@@ -171,7 +171,10 @@ def _fit(
         names, rules = _group_rules(recipe, scores, target, groups)
         layers.append(lambda model: GroupThresholdClassifier(model, column, names, rules))
         scores = cut_by_group(scores, groups, names, rules)
-    chosen = choose_threshold(recipe.threshold, target, scores, weights) if threshold and recipe.threshold else None
+    costs = None if rows.costs is None else rows.costs.at(at).table
+    chosen = (
+        choose_threshold(recipe.threshold, target, scores, weights, costs) if threshold and recipe.threshold else None
+    )
     pipeline = whole(rows)
     for layer in layers:
         pipeline = as_pipeline(layer(pipeline), recipe.inputs)

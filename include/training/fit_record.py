@@ -107,7 +107,7 @@ class FitRecord:
     trials: tuple[Trial, ...] | None
     seed: int
     code: str
-    """Digest of the list of files behind `features.derive`: `include.config.code.code_files`."""
+    """Digest of the list of files behind `features.derive`, and behind a cost function that candidates or thresholds go by: `include.config.code.code_behind`."""
     libraries: dict[str, str]
     config: str | None = None
     """Digest of the declaration that it was fitted under. None, like the next two, of a fit from before they were kept."""

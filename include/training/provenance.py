@@ -14,13 +14,13 @@ from typing import Any
 
 import pandas as pd
 
-from include.config.code import code_digest, file_digests
+from include.config.code import code_behind, file_digests
 from include.config.model import ModelConfig
 from include.data.derived_columns import derive_columns
 from include.data.frames import select
 from include.data.snapshots import Snapshot
 from include.errors import DataError, ObjectCorrupt, RatchetError, TrainingError
-from include.storage.content import canonical_json, get_content, put_content
+from include.storage.content import canonical_json, digest_json, get_content, put_content
 from include.storage.store import ObjectStore
 from include.training.declared_recipes import recipe_of
 from include.training.fit_record import FitRecord
@@ -109,9 +109,7 @@ class Provenance:
     @cached_property
     def code(self) -> Path:
         """A folder with that code."""
-        return self._until_the_end.enter_context(
-            code_of(self._store, self.fit, self.declared.features.derive, self._folder)
-        )
+        return self._until_the_end.enter_context(code_of(self._store, self.fit, self.recipe.functions, self._folder))
 
 
 def keep_config(store: ObjectStore, model: ModelConfig) -> str:
@@ -127,28 +125,30 @@ def keep_code(store: ObjectStore, model: str, files: Mapping[str, bytes]) -> str
 
 
 @contextmanager
-def code_of(store: ObjectStore, fit: FitRecord, derive: str | None, folder: Path) -> Iterator[Path]:
+def code_of(store: ObjectStore, fit: FitRecord, functions: Sequence[str], folder: Path) -> Iterator[Path]:
     """Yield a folder with the code that a fit was made with; arguments and errors are those of `code_on_record`.
 
     Parameters
     ----------
     fit : FitRecord
         The record of the fit; it names the code.
-    derive : str or None
-        The declared function that derives columns; without one no code on record is opened.
+    functions : sequence of str
+        Those of the fit's recipe; without any no code on record is opened.
     folder : Path
         The model's folder as it is now.
     """
-    if derive is None:
+    if not functions:
         yield folder
         return
-    with code_on_record(store, fit.model, fit.code, derive, folder) as code:
+    with code_on_record(store, fit.model, fit.code, functions, folder) as code:
         yield code
 
 
 @contextmanager
-def code_on_record(store: ObjectStore, model: str, digest: str, function: str, folder: Path) -> Iterator[Path]:
-    """Yield a folder with the code behind a function as it was: the model's own, or a copy restored if that has changed.
+def code_on_record(
+    store: ObjectStore, model: str, digest: str, functions: Sequence[str], folder: Path
+) -> Iterator[Path]:
+    """Yield a folder with the code behind functions as it was: the model's own, or a copy restored if that has changed.
 
     A copy lies in a folder of its own, by which its modules are named: of two that are restored in one process neither
     sees the other's.
@@ -157,18 +157,19 @@ def code_on_record(store: ObjectStore, model: str, digest: str, function: str, f
     ----------
     digest : str
         That of the list of files, by `keep_code`.
-    function : str
-        ``module:function``.
+    functions : sequence of str
+        Each ``module:function``.
 
     Raises
     ------
     ObjectMissing, ObjectCorrupt
         When the code has changed, and what was kept of it is damaged.
     """
-    if code_digest(folder, function.partition(":")[0]) == digest:
+    if digest_json(file_digests(code_behind(folder, functions))) == digest:
         yield folder
         return
-    log.info("%s: the code of `%s` has changed since; it is used as it was then", model, function)
+    named = "`, `".join(functions)
+    log.info("%s: the code of `%s` has changed since; it is used as it was then", model, named)
     with tempfile.TemporaryDirectory(prefix="ratchet-code-") as scratch:
         for name, file in listed_code(store, model, digest).items():
             path = Path(scratch) / name

@@ -10,9 +10,10 @@ from typing import Any
 
 from sklearn.compose import ColumnTransformer
 
-from include.config.code import code_files, file_digests
+from include.config.code import code_behind, file_digests
 from include.config.free_values import marked
 from include.config.section import Section
+from include.config.sections.evaluation import BusinessCost
 from include.config.sections.features import Features
 from include.config.sections.training import (
     CrossValidation,
@@ -26,7 +27,6 @@ from include.data.snapshots import Snapshot
 from include.storage.content import digest_json
 from include.training.estimators.optional_libraries import library_version
 from include.training.estimators.registry import CONSTANT, Space, build_estimator, find_estimator
-from include.training.metrics.costs import cost_matrix
 from include.training.preprocessing.column_transformer import build_column_transformer
 
 RECIPE_VERSION = 3
@@ -79,13 +79,25 @@ class Recipe:
     coverage: float | None = None
     """Of prediction intervals."""
     costs: dict[str, dict[str, float]] | None = None
-    """What classes cost, where candidates are compared by it."""
+    """What classes cost, where candidates are compared by it or the threshold is chosen by it."""
+    cost_function: tuple[str, tuple[str, ...]] | None = None
+    """The function that says what rows cost, and the columns that it reads, where it is used as ``costs`` are."""
     pooled: tuple[int | str, ...] | None = None
     """How many people must have a level for the domain to name it, and the column that tells people apart."""
 
-    def cost_matrix(self, classes: tuple[Any, ...] | None) -> Any:
-        """Return what classes cost as an array, or None where nothing is compared by it; raises `EvaluationError`."""
-        return None if self.costs is None else cost_matrix(self.costs, classes)
+    @property
+    def cost(self) -> BusinessCost | None:
+        """What predictions cost, where candidates are compared by it or the threshold is chosen by it."""
+        if self.cost_function is not None:
+            function, columns = self.cost_function
+            return BusinessCost(function=function, columns=columns)
+        return None if self.costs is None else BusinessCost(matrix=self.costs)
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The functions of the model's folder whose code is part of the fit."""
+        priced = self.cost_function[0] if self.cost_function else None
+        return tuple(name for name in (self.features.derive, priced) if name is not None)
 
     @property
     def meaning(self) -> int:
@@ -155,7 +167,8 @@ class Recipe:
         fairness = [self.fairness.column] if self.fairness else []
         joined = [column for one in self.members for column in one.columns]
         people = map(str, (self.pooled or ())[1:])
-        beside = [*groups, *weights, *fairness, *people]
+        priced = self.cost_function[1] if self.cost_function else ()
+        beside = [*groups, *weights, *fairness, *people, *priced]
         own = [*([self.target] if self.target else []), self.event_time, *self.row_id, *beside]
         return tuple(dict.fromkeys([*self.inputs, *own, *joined]))
 
@@ -194,9 +207,8 @@ class Recipe:
         )
 
     def code(self, folder: Path) -> dict[str, bytes]:
-        """Return the Python files behind ``features.derive``, by name."""
-        derive = self.features.derive
-        return {} if derive is None else code_files(folder, derive.partition(":")[0])
+        """Return the Python files behind `functions`, by name."""
+        return code_behind(folder, self.functions)
 
     def libraries(self) -> dict[str, str]:
         """Return the versions that a fit depends on."""
@@ -257,7 +269,7 @@ class Recipe:
         return self.fairness is not None and self.fairness.method == "exponentiated_gradient"
 
 
-_LATER = ("positive", "transform", "exposure", "coverage", "costs", "pooled")
+_LATER = ("positive", "transform", "exposure", "coverage", "costs", "cost_function", "pooled")
 
 
 def _plain(value: Any) -> Any:

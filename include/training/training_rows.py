@@ -16,6 +16,7 @@ from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.errors import TrainingError
 from include.storage.store import ObjectStore
+from include.training.metrics.costs import RowCosts, row_costs
 from include.training.preprocessing.target import as_numbers, check_classes, count_classes, find_classes
 from include.training.recipe import Recipe
 
@@ -30,10 +31,13 @@ class TrainingRows:
     target: np.ndarray[Any, Any]
     """Classes as numbers from zero, or values; nothing but zeros where there is no target."""
     classes: tuple[Any, ...] | None
+    costs: RowCosts | None = None
+    """What each row costs by what is said of it, where a recipe asks."""
 
     def at(self, positions: np.ndarray[Any, Any]) -> TrainingRows:
         """Return some of the rows."""
-        return replace(self, frame=self.frame.iloc[positions], target=self.target[positions])
+        costs = None if self.costs is None else self.costs.at(positions)
+        return replace(self, frame=self.frame.iloc[positions], target=self.target[positions], costs=costs)
 
     def __len__(self) -> int:
         return len(self.target)
@@ -61,11 +65,14 @@ def read_training_rows(
     frame = read_rows(store, snapshot, model, folder, window="train", columns=list(recipe.columns))
     if recipe.target is not None and recipe.task == "classification":
         check_classes(count_classes(frame[recipe.target]), recipe.positive, recipe.target)
-    return training_rows(frame, recipe)
+    return training_rows(frame, recipe, folder)
 
 
-def training_rows(frame: pd.DataFrame, recipe: Recipe) -> TrainingRows:
-    """Return rows that have the columns of a recipe as a fit is given them; raises `TrainingError` as above."""
+def training_rows(frame: pd.DataFrame, recipe: Recipe, folder: Path = Path()) -> TrainingRows:
+    """Return rows that have the columns of a recipe as a fit is given them; ``folder`` has the code of a cost function.
+
+    Raises `TrainingError` as above, and `EvaluationError` where costs can't be told.
+    """
     inputs = frame[list(recipe.inputs)]
     _check_kinds(recipe.features, inputs)
     if empty := [str(name) for name in inputs if inputs[name].isna().all()]:
@@ -89,7 +96,8 @@ def training_rows(frame: pd.DataFrame, recipe: Recipe) -> TrainingRows:
     if classes is not None:
         share = f", {target.mean():.1%} positive (`{classes[1]}`)" if len(classes) == 2 else f", {len(classes)} classes"
     log.info("%s: %s rows, %d columns%s", recipe.name, f"{len(target):,}", inputs.shape[1], share)
-    return TrainingRows(frame, target, classes)
+    costs = None if recipe.cost is None else row_costs(recipe.cost, folder, frame, target, classes)
+    return TrainingRows(frame, target, classes, costs)
 
 
 _LOWEST = {"poisson": "zero and above", "gamma": "above zero"}

@@ -44,17 +44,15 @@ class Waits(RatchetOperator):
         return handed
 
     def _tell_late(self, digest: str) -> None:
-        """Tell people if the partition that was waited for is not there."""
+        """Tell people if what was waited for is not there."""
         from include.data.ingestion.lateness import late_partition
         from include.data.snapshots import Snapshot
 
         store, data = self.open_store(), self.config.data
-        late = late_partition(store, Snapshot.load(store, self.config.name, digest), data)
+        snapshot = Snapshot.load(store, self.config.name, digest)
+        late = late_partition(store, snapshot, data, self.folder, AirflowConnections())
         if late is not None:
-            there = f"only {late.rows:,} rows" if late.rows else "no row"
-            sentence = (
-                f"Partition {late.slot} has {there} after a wait of {data.wait.at_most}; the run went on with that."
-            )
+            sentence = f"{late} after a wait of {data.wait.at_most}; the run went on with what there was."
             self.log.warning(sentence)
             self.news = News("late", sentence)
 

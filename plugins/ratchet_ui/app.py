@@ -15,6 +15,7 @@ from include.evaluation.evidence import load_evidence
 from include.evaluation.report.figures import FIGURES
 from include.registry.history.card_files import draw_card
 from include.registry.history.summary import History, VersionSummary
+from include.registry.trained_on import describe_retractions
 from include.storage.content import get_content
 from ratchet_ui.access import ASKED_OF_EVERY_ROUTE, Viewer, ViewerDep
 from ratchet_ui.comparison_page import draw_comparison
@@ -95,12 +96,13 @@ def version(request: Request, viewer: ViewerDep, model: Model, version: Version)
 
 @app.get("/models/{model}/versions/{version}/card", response_class=HTMLResponse)
 def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
-    """Return the model card of a version, drawn from the evidence of the decision that stands."""
+    """Return the model card of a version, drawn from the evidence of the decision that stands and from what was taken back since."""
     chapter = _chapter(viewer, model, version)
-    dossier = _shelf().dossier(_readable(viewer, model), chapter)
+    dossier = _shelf().dossier(model := _readable(viewer, model), chapter)
     if dossier.config is None or dossier.comparison is None or dossier.judgement is None:
         raise HTTPException(404, "Nothing was measured of this version that stands, so it has no card.")
-    drawn = draw_card(dossier.config, dossier.comparison, dossier.judgement, chapter.standing.decision)
+    gone = describe_retractions(_shelf().retracted(model, chapter.id))
+    drawn = draw_card(dossier.config, dossier.comparison, dossier.judgement, chapter.standing.decision, gone)
     return HTMLResponse(drawn, headers=WITH_STYLES)
 
 

@@ -88,7 +88,8 @@ def test_a_champion_that_learned_from_rows_taken_back_since_is_named_wherever_it
     snapshot = snapshot_of(place.ledger, champion)
     pinned = snapshot.partitions[0] if snapshot.partitions else None
     assert pinned is not None
-    shown = [f"/models/{NAME}/versions/{champion}", f"/models/{NAME}", "/models"]
+    page = f"/models/{NAME}/versions/{champion}"
+    shown = [page, f"{page}/card", f"/models/{NAME}", "/models"]
     assert not any("taken back" in place.text(path) for path in shown)
     catalogue = Catalogue(place.store, NAME, snapshot.source)
     reading = Observation(pinned.slot, pinned.content, pinned.file, pinned.rows, 1, "2026-01-01T00:00:00Z")

@@ -30,8 +30,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     tasks: list[Any] = []
 
-    def run(operator: Any, at: datetime, *, until: int, again: bool = False, kind: str = "scheduled") -> Any:
-        model = declare(folder, rows[rows["sent_at"] < month(until)], label_delay="0s\n  wait: 6h")
+    def run(
+        operator: Any, at: datetime, *, until: int, again: bool = False, kind: str = "scheduled", wait: str = "6h"
+    ) -> Any:
+        model = declare(folder, rows[rows["sent_at"] < month(until)], label_delay=f"0s\n  wait: {wait}")
         for module in (ingest, score):
             monkeypatch.setattr(module, "now", lambda context: at)
         task = operator(task_id="ingest", model=model.to_json())
@@ -83,8 +85,31 @@ def test_people_are_told_when_the_wait_is_over_and_the_rows_are_not_there(
     assert (news is not None) is told
     if told:
         assert (news.event, news.version) == ("late", None)
-        assert news.sentence == "Partition 2024-06 has no row after a wait of 6h; the run went on with that."
+        assert news.sentence == "Partition 2024-06 has no row after a wait of 6h; the run went on with what there was."
         assert Notification.model_validate({"via": "slack", "connection": "ops", "on": ["alarm"]}).wants(news.event)
+
+
+@pytest.mark.parametrize("operator", [Ingest, IngestInterval])
+def test_a_run_waits_for_a_marker_and_people_are_told_if_it_never_comes(
+    run: Any, tmp_path: Path, operator: Any
+) -> None:
+    wait = "{at_most: 6h, until: file, file: done/%Y-%m/_SUCCESS}"
+    with pytest.raises(TaskDeferred) as deferred:
+        run(operator, AS_OF + timedelta(minutes=2), until=7, wait=wait)
+    assert deferred.value.trigger.serialize()[1]["moment"] == AS_OF + timedelta(minutes=7)
+    run(operator, AS_OF + timedelta(hours=6), until=7, again=True, wait=wait)
+    news = run.tasks[-1].news
+    assert news is not None and news.event == "late"
+    assert news.sentence == (
+        "Partition 2024-06 has no marker done/2024-06/_SUCCESS after a wait of 6h; the run went on with what there was."
+    )
+    marker = tmp_path / "models" / "parcels" / "done" / "2024-06" / "_SUCCESS"
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    handed = run(operator, AS_OF + timedelta(minutes=12), until=7, again=True, wait=wait)
+    assert run.tasks[-1].news is None
+    snapshot = Snapshot.load(LocalStore(tmp_path / "store"), "parcels", handed["snapshot"])
+    assert next(pinned for pinned in snapshot.partitions if pinned.slot == "2024-06").rows
 
 
 def test_the_trigger_of_the_wait_fires_at_its_moment_and_the_task_goes_on(run: Any, monkeypatch: Any) -> None:

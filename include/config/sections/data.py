@@ -7,10 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BeforeValidator,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -21,6 +19,7 @@ from include.config.sections.rows.joins import Join
 from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.rows.source_kinds import Source
 from include.config.sections.rows.sources import FilesSource, Slot
+from include.config.sections.rows.wait import Wait
 from include.config.time_zones import Ambiguous, Clock, Zone
 from include.errors import nearest
 
@@ -42,32 +41,6 @@ class Windows(Section):
         if not span:
             raise ValueError("expected a length above zero")
         return span
-
-
-class Wait(Section):
-    """How long a run waits for its newest partition, and for what."""
-
-    at_most: Duration
-    """How long after the run's as-of."""
-    until: Literal["rows", "watermark"] = "rows"
-    """`rows`: until the partition has as many. `watermark`: until its newest row lies no further than `within` before its end, so that a load under way is not taken for the whole."""
-    rows: int = Field(default=1, ge=1)
-    """For `until: rows`: how many."""
-    within: Duration = Duration("1h")
-    """For `until: watermark`."""
-
-    @model_validator(mode="after")
-    def _of_one_kind(self) -> Wait:
-        if self.until == "watermark" and self.rows != 1:
-            raise ValueError("expected `rows` with `until: rows` only")
-        if self.until == "rows" and self.within != Duration("1h"):
-            raise ValueError("expected `within` with `until: watermark` only")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _as_declared(self, handler: SerializerFunctionWrapHandler) -> Any:
-        # A length of time alone stays one: declarations that say no more keep their digests.
-        return str(self.at_most) if self == Wait(at_most=self.at_most) else handler(self)
 
 
 class PoolLevels(Section):
@@ -126,7 +99,7 @@ class Data(Section):
             json_schema_input_type=Duration | Wait,
         ),
     ] = Field(default=Wait(at_most=Duration("0s")), exclude_if=lambda wait: not wait.at_most)
-    """How long after its as-of a run waits for the newest partition that is over by then, such as `6h`: for its first row, or for more, see Wait. It gives up its worker's slot meanwhile, looks again every few minutes, and goes on in the end with what there is; people are then told that it is `late`. A backfill of old dates does not wait."""
+    """How long after its as-of a run waits for the newest partition that is over by then, such as `6h`: for its first row, for more, or for a marker file, see Wait. It gives up its worker's slot meanwhile, looks again every few minutes, and goes on in the end with what there is; people are then told that it is `late`. A backfill of old dates does not wait."""
     corrections: Literal["as_now_known", "as_known_then"] = "as_now_known"
     """Which content of a partition that was corrected later a run reads: the newest, or the one that was known at its as-of (the first on record if none was)."""
     joins: tuple[Join, ...] = Field(default=(), exclude_if=lambda joins: not joins)
@@ -186,6 +159,14 @@ class Data(Section):
             raise ValueError("expected a path without date parts where there is no `event_time`")
         if query is not None and (":start" in query or ":end" in query):
             raise ValueError("expected a query without `:start` and `:end` where there is no `event_time`")
+        return self
+
+    @model_validator(mode="after")
+    def _a_marker_each(self) -> Data:
+        if self.wait.file is not None and (lacking := self.wait.lacks_for(self.partition)):
+            raise ValueError(
+                f"expected `{lacking}` in `wait.file`, so that each {self.partition} has a marker of its own, found `{self.wait.file}`"
+            )
         return self
 
     @model_validator(mode="after")

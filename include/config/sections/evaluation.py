@@ -23,7 +23,7 @@ class BusinessCost(Section):
     matrix: dict[str, dict[str, float]] | None = None
     """For classes: what a row costs by the class that it is of, and then by the class that it is said to be; what is left out costs nothing."""
     function: str | None = Field(default=None, pattern=r"^[A-Za-z_]\w*:[A-Za-z_]\w*$")
-    """`module:function` in the model's folder; called as `function(rows, actual, predicted)`, it returns a cost for each row."""
+    """`module:function` in the model's folder; called as `function(rows, actual, predicted)`, it returns a cost for each row, which depends on that row alone."""
     columns: tuple[str, ...] = ()
     """The columns of `rows` that the function reads."""
 
@@ -57,7 +57,7 @@ class Evaluation(Section):
     quantile: float = Field(default=0.5, gt=0, lt=1)
     """For the metric `pinball`: the share of targets that are to lie below the prediction."""
     cost: BusinessCost | None = None
-    """For the metric `cost`."""
+    """For the metric `cost`, which may be the primary one, and for `training.threshold: {objective: cost}`."""
     resamples: int = Field(default=1000, ge=200, le=20000)
     """Bootstrap resamples behind every interval."""
     cluster: str | None = None

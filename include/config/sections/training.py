@@ -212,8 +212,8 @@ class Cost(Section):
 class Threshold(Section):
     """From which score on a row counts as positive: chosen on rows that the scoring model did not learn from."""
 
-    objective: Literal["f1", "accuracy", "balanced_accuracy"] | None = None
-    """What is to be greatest."""
+    objective: Literal["f1", "accuracy", "balanced_accuracy", "cost"] | None = None
+    """What is to be greatest; `cost`, what `evaluation.cost` says of each row, is to be least."""
     cost: Cost | None = None
     """What is to cost least."""
 

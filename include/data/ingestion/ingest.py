@@ -12,7 +12,7 @@ from include.config.sections.data import Data
 from include.config.sections.rows.rectify import Rectify
 from include.data.ingestion.catalogue import Catalogue, doubtful_slots
 from include.data.ingestion.due_slots import due_slots
-from include.data.ingestion.lateness import late_slot, waited_for
+from include.data.ingestion.lateness import late_marker, late_slot
 from include.data.ingestion.readings import in_doubt, in_force, recorded_schema, retractions
 from include.data.ingestion.slot_reading import read_slots
 from include.data.joins.pinning import with_joins
@@ -22,7 +22,7 @@ from include.data.sources.connections import Connections
 from include.data.sources.registry import source_digest
 from include.data.table_versions import name_snapshot
 from include.data.windows import Split, Window, split_at
-from include.errors import DataError, NotEnoughRows, NotYetThere
+from include.errors import DataError, NotEnoughRows
 from include.storage.content import to_iso
 from include.storage.store import ObjectStore
 
@@ -70,7 +70,7 @@ def ingest(
     SourceError, SchemaChanged
         When rows are not as declared, or not as on record.
     NotYetThere
-        When the newest partition that is over has no row yet, and may be waited for.
+        When what is waited for of the newest partition that is over is not there yet.
     NotEnoughRows
         When the source has no row at all in a window's partitions.
     DataError
@@ -122,7 +122,7 @@ def ingest_window(
     SourceError, SchemaChanged
         When rows are not as declared, or not as on record.
     NotYetThere
-        When the newest partition that is over has no row yet, and may be waited for.
+        When what is waited for of the newest partition that is over is not there yet.
     DataError
         When the window ends after ``started``.
     """
@@ -209,6 +209,11 @@ def _pin_source(
     before = done.setdefault(source, set())
     due = again = [slot for slot in due if slot not in before]
     until = as_of + data.wait.at_most if wait else as_of
+    where = f"model {model}, as of {to_iso(as_of)}"
+    # Looked for before the rows are read: what is read after the marker was seen is whole.
+    late = late_marker(data, needed, split.holdout, folder, connections) if at < until else None
+    if late is not None and late.slot in due:
+        raise late.to_error(data, until, where)
     while again:
         log.info("%s: reading %d of %d partitions, %s to %s", model, len(again), len(needed), again[0], again[-1])
         entries = catalogue.log.known
@@ -221,12 +226,7 @@ def _pin_source(
         there = [one for one in observations if late is None or one.slot != late.slot]
         again = catalogue.record(there, schema, at, seen=len(entries), started=started)
         if late is not None:
-            raise NotYetThere(
-                f"Partition {late.slot} has {f'only {late.rows:,} rows' if late.rows else 'no row yet'}.",
-                until=until,
-                expected=f"{waited_for(data.wait)} by {to_iso(until)}, which `data.wait` gives it",
-                where=f"model {model}, as of {to_iso(as_of)}",
-            )
+            raise late.to_error(data, until, where)
     before |= set(due)
     newest = catalogue.newest()
     chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(as_of)

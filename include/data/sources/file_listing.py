@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
@@ -21,20 +21,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.config.sections.rows.sources import FilesSource
 from include.config.settings import Settings
-from include.data.slots import bounds
 from include.data.sources.connections import Connections
+from include.data.sources.dated_paths import dated_paths
 from include.data.sources.file_patterns import BELOW, fixed_part, is_wild, matches
 from include.data.sources.s3_body import S3Body
 from include.errors import SourceError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-_STEPS = (
-    ("%H", timedelta(hours=1)),
-    ("%d", timedelta(days=1)),
-    ("%m", timedelta(days=27)),
-    ("%Y", timedelta(days=360)),
-)
 _MAGIC = re.compile(r"[*?\[]|%[YmdH]")
 
 
@@ -101,7 +95,7 @@ def find_files(
     StoreUnavailable
         When S3 does not answer.
     """
-    look_up = _in_s3(source, connections) if source.path.startswith("s3://") else _on_disk(source, folder)
+    look_up = file_finder(source.path, folder, lambda: connections.s3(source.connection))
     if "%" not in source.path:
         found = list(look_up(source.path))
         if not found:
@@ -114,53 +108,24 @@ def find_files(
             )
         yield from found
         return
-    for pattern, start, end in _dated(source.path, slots, ZoneInfo(timezone)):
+    for pattern, start, end in dated_paths(source.path, slots, ZoneInfo(timezone)):
         for file in look_up(pattern):
             yield File(file.name, file.open, file.local, start, end)
 
 
-def _dated(path: str, slots: Sequence[str], zone: ZoneInfo) -> Iterator[tuple[str, datetime, datetime]]:
-    """Yield the path for each of its dates that the slots touch, with the instants that the date means."""
-    step = next(step for part, step in _STEPS if part in path)
-    finest = next(part for part, _ in _STEPS if part in path)
-    seen: set[str] = set()
-    for slot in slots:
-        start, end = bounds(slot)
-        # Walk local time in steps no longer than the date part, so that none is stepped over.
-        local = start.astimezone(zone).replace(tzinfo=None)
-        last = (end - timedelta(microseconds=1)).astimezone(zone).replace(tzinfo=None)
-        while True:
-            at = min(local, last)
-            first, after = _period(at, finest)
-            name = re.sub(r"%[YmdH]", lambda part: at.strftime(part.group()), path)  # noqa: B023 (called at once)
-            if name not in seen:
-                seen.add(name)
-                yield name, first.replace(tzinfo=zone).astimezone(UTC), after.replace(tzinfo=zone).astimezone(UTC)
-            if local >= last:
-                break
-            local += step
+def file_finder(path: str, folder: Path, s3: Callable[[], Any]) -> Callable[[str], Iterator[File]]:
+    """Return what finds the files of a pattern below the place that ``path`` begins with; ``s3`` opens the client of a bucket."""
+    return _in_s3(s3()) if path.startswith("s3://") else _on_disk(path, folder)
 
 
-def _period(at: datetime, part: str) -> tuple[datetime, datetime]:
-    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    if part == "%H":
-        hour = day.replace(hour=at.hour)
-        return hour, hour + timedelta(hours=1)
-    if part == "%d":
-        return day, day + timedelta(days=1)
-    first = day.replace(day=1) if part == "%m" else day.replace(month=1, day=1)
-    following = first + timedelta(days=31 if part == "%m" else 366)
-    return first, following.replace(day=1) if part == "%m" else following.replace(month=1, day=1)
-
-
-def _on_disk(source: FilesSource, folder: Path) -> Callable[[str], Iterator[File]]:
-    declared = Path(source.path).parts
+def _on_disk(path: str, folder: Path) -> Callable[[str], Iterator[File]]:
+    declared = Path(path).parts
     fixed = tuple(itertools.takewhile(lambda part: not _MAGIC.search(part), declared))
     # What stands before the first wildcard is the operator's word; what is found behind it must lie inside.
     root = folder.joinpath(*fixed)
     if fixed == declared and not root.is_dir():
         root = root.parent
-    check_permitted(source.path, root, folder)
+    check_permitted(path, root, folder)
 
     def look_up(path: str) -> Iterator[File]:
         parts = Path(path).parts
@@ -247,9 +212,7 @@ def _meant(names: Sequence[str], pattern: str, where: object) -> list[str]:
     return meant
 
 
-def _in_s3(source: FilesSource, connections: Connections) -> Callable[[str], Iterator[File]]:
-    client = connections.s3(source.connection)
-
+def _in_s3(client: Any) -> Callable[[str], Iterator[File]]:
     def look_up(path: str) -> Iterator[File]:
         bucket, _, name = path.removeprefix("s3://").partition("/")
         with _answering(path):

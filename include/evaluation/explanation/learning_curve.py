@@ -22,7 +22,7 @@ from include.evaluation.uncertainty.bootstrap import Resampling
 from include.evaluation.uncertainty.intervals import interval_of
 from include.training.fit_inputs import FitInputs
 from include.training.fit_pipeline import fit_model, fit_with_threshold
-from include.training.metrics.costs import costs_of_rows
+from include.training.metrics.costs import RowCosts
 from include.training.metrics.definitions import sign
 from include.training.metrics.multiclass import classes_in, definition, pinball
 from include.training.metrics.scoring import LABEL_METRICS
@@ -41,6 +41,7 @@ def learning_curve(
     metric: str,
     resampling: Resampling,
     *,
+    costs: RowCosts | None = None,
     seed: int,
     threads: int,
 ) -> tuple[LearningPoint, ...]:
@@ -58,6 +59,8 @@ def learning_curve(
         The challenger's answers for them: the last point.
     metric : str
         The primary metric.
+    costs : RowCosts, optional
+        What the holdout's rows cost, for the metric `cost`.
     """
     rows, recipe, fit = learned.rows, learned.recipe, learned.fit
     every = np.arange(len(target))
@@ -83,8 +86,8 @@ def learning_curve(
             answers = score_rows(pipeline, replace(fit, threshold=threshold), frame)
             if metric == "pinball":
                 answers = replace(answers, slice_terms={metric: pinball(target, answers.score, recipe.quantile)})
-            if metric == "cost":
-                priced = costs_of_rows(recipe.cost_matrix(rows.classes), target, answers.score, answers.threshold)
+            if metric == "cost" and costs is not None:
+                priced = costs.of(answers.score, answers.threshold)
                 answers = replace(answers, terms={metric: priced}, slice_terms={metric: priced})
             own = values(answers)
         except RatchetError as error:

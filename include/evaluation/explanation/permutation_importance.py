@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from include.evaluation.explanation.results import Importance
 from include.evaluation.uncertainty.intervals import rounded
+from include.training.metrics.costs import RowCosts
 from include.training.metrics.definitions import sign
 from include.training.metrics.multiclass import value_of
 
@@ -31,7 +32,7 @@ def permutation_importance(
     *,
     seed: int,
     quantile: float = 0.5,
-    costs: Array | None = None,
+    costs: RowCosts | None = None,
 ) -> tuple[Importance, ...]:
     """Shuffle one column at a time among a sample of rows and measure the loss.
 
@@ -39,6 +40,8 @@ def permutation_importance(
     ----------
     metric : str or None
         None of a clustering, whose clusters have no right answer: the loss is then the share of rows that change theirs.
+    costs : RowCosts, optional
+        What the rows cost, for the metric `cost`.
 
     Returns
     -------
@@ -49,13 +52,15 @@ def permutation_importance(
     rows = np.sort(rng.permutation(len(frame))[:MAX_PERMUTED_ROWS])
     sample, answers = frame.iloc[rows], target[rows]
 
+    priced = None if costs is None else costs.at(rows)
+
     before = predict(sample)
-    whole = 0.0 if metric is None else value_of(metric, answers, before, threshold, quantile, costs)
+    whole = 0.0 if metric is None else value_of(metric, answers, before, threshold, quantile, priced)
 
     def loss_of(score: Array) -> float:
         if metric is None:
             return float((score != before).mean())
-        return sign(metric) * (whole - value_of(metric, answers, score, threshold, quantile, costs))
+        return sign(metric) * (whole - value_of(metric, answers, score, threshold, quantile, priced))
 
     # All repeats of a column are predicted at once: a pipeline's fixed cost is most of a small prediction.
     repeated = sample.take(np.tile(np.arange(len(sample)), N_REPEATS)).reset_index(drop=True)

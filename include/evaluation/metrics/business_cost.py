@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from include.config.code import load_function
 from include.config.sections.evaluation import BusinessCost
-from include.errors import EvaluationError
-from include.training.metrics.costs import cost_matrix
+from include.training.metrics.costs import call_cost_function, cost_matrix
 
 Array = NDArray[Any]
 
@@ -46,17 +44,7 @@ def costs_of(
     """
     if declared.matrix is not None:
         return cost_matrix(declared.matrix, classes)[actual.astype(np.int64), said.astype(np.int64)]
-    assert declared.function is not None  # noqa: S101 (held by the configuration)
     if classes is not None:
         named = np.array(classes, dtype=object)
         actual, said = named[actual.astype(np.int64)], named[said.astype(np.int64)]
-    function = load_function(folder, declared.function)
-    costs = np.asarray(function(frame[list(declared.columns)].reset_index(drop=True), actual, said), dtype=float)
-    if costs.shape != (len(frame),) or not np.isfinite(costs).all():
-        raise EvaluationError(
-            "The cost function does not give a number for each row.",
-            expected=f"{len(frame):,} finite numbers",
-            found=f"an array of shape {costs.shape}" if costs.shape != (len(frame),) else "values that are no numbers",
-            where=f"evaluation.cost: {declared.function}",
-        )
-    return costs
+    return call_cost_function(declared, folder, frame, actual, said)

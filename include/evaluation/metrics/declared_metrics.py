@@ -83,7 +83,7 @@ def code_of_costs(store: ObjectStore, model: ModelConfig, folder: Path, digest: 
     if function is None or digest is None:
         yield folder
         return
-    with code_on_record(store, model.name, digest, function, folder) as code:
+    with code_on_record(store, model.name, digest, (function,), folder) as code:
         yield code
 
 

@@ -57,6 +57,7 @@ def render_card(
     outcome: str = "",
     failed: Mapping[str, str] = MappingProxyType({}),
     about: Mapping[str, Any] = MappingProxyType({}),
+    retracted: str = "",
 ) -> str:
     """Render a card; the same arguments give the same text.
 
@@ -77,6 +78,8 @@ def render_card(
         Why other candidates could not be fitted, by name.
     about : dict, optional
         What the team says about data and use, by field: a sentence, or a list of them.
+    retracted : str
+        What was taken back since of the rows that the version was trained or judged on, for a card that is drawn later.
 
     Returns
     -------
@@ -95,6 +98,7 @@ def render_card(
             rules=rules,
             lineage=lineage,
             failed=failed,
+            retracted=retracted,
             about={ABOUT_LABELS[name]: text for name, text in about.items()},
             roles={role: name for role, name in ROLE_LABELS.items() if role in evidence.scores},
             against=against,

@@ -51,6 +51,7 @@ from include.storage.content import (
     read_json,
 )
 from include.storage.store import ObjectStore
+from include.training.declared_recipes import recipe_of
 from include.training.fit_record import FitRecord, load_fit
 from include.training.metrics.multiclass import value_of
 from include.training.preprocessing.float_converter import FloatConverter
@@ -169,7 +170,8 @@ def open_watched_version(
     """
     record = load_version(store, model.name, version)
     fit = load_fit(store, model.name, record.fit)
-    features = config_of(store, fit).features
+    declared = config_of(store, fit)
+    features, functions = declared.features, recipe_of(declared, fit.candidate).functions
     schema = Snapshot.load(store, model.name, fit.snapshot).schema
     kinds: dict[str, Kind] = {}
     for group in features.groups:
@@ -191,7 +193,7 @@ def open_watched_version(
         columns += _contributions(store, fit)
     readable = {*schema, *fit.columns}
     slices = tuple(one for one in model.evaluation.slices if set(columns_of((one,))) <= readable)
-    with code_of(store, fit, features.derive, folder) as code:
+    with code_of(store, fit, functions, folder) as code:
         then = model.model_copy(update={"features": features})
         yield WatchedVersion(version, then, fit, tuple(columns), slices, store, code)
 

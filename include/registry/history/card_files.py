@@ -25,7 +25,11 @@ def save_card(store: ObjectStore, model: ModelConfig, comparison: Comparison, ju
 
 
 def draw_card(
-    model: ModelConfig, comparison: Comparison, judgement: Judgement, decision: Decision | None = None
+    model: ModelConfig,
+    comparison: Comparison,
+    judgement: Judgement,
+    decision: Decision | None = None,
+    retracted: str = "",
 ) -> str:
     """Return the card's page; the same arguments give the same text.
 
@@ -33,6 +37,8 @@ def draw_card(
     ----------
     decision : Decision, optional
         What stands on record, if a person had a say in it; the verdict is the gate's own otherwise.
+    retracted : str
+        What was taken back since of the rows that the version was trained or judged on.
     """
     version = comparison.challenger
     told = judgement if decision is None else decision
@@ -42,6 +48,7 @@ def draw_card(
         verdict=told.reason,
         outcome=str(told.outcome),
         failed=version.failed,
+        retracted=retracted,
         about={} if model.about is None else model.about.said(),
         rules=[(verdict.rule, verdict.answer.value, verdict.reason) for verdict in judgement.verdicts],
         lineage={

@@ -72,8 +72,9 @@ def _measured(
         return {}
     places, called = np.concatenate(at), np.concatenate(said)
     target, of = rows.target[places], groups[places]
+    costs = None if rows.costs is None else rows.costs.at(places)
     return {
-        recipe.metric: score_of(recipe.metric, target, np.concatenate(scores), costs=recipe.cost_matrix(rows.classes)),
+        recipe.metric: score_of(recipe.metric, target, np.concatenate(scores), costs=costs),
         "demographic_parity_difference": float(demographic_parity_difference(target, called, sensitive_features=of)),
         "equalized_odds_difference": float(equalized_odds_difference(target, called, sensitive_features=of)),
     }

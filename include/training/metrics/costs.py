@@ -1,13 +1,18 @@
-"""Costs of classes: a matrix by the class that a row is of and that it is said to be, and what predictions cost by it."""
+"""What predictions cost: by a matrix of what rows are and what they are said to be, or by the model's own function."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from include.config.code import load_function
+from include.config.sections.evaluation import BusinessCost
 from include.errors import EvaluationError, nearest
 
 Array = NDArray[Any]
@@ -44,19 +49,113 @@ def cost_matrix(matrix: Mapping[str, Mapping[str, float]], classes: tuple[Any, .
     return table
 
 
-def costs_of_rows(costs: Array, target: Array, score: Array, threshold: float | None) -> Array:
-    """Return what each row costs by the class that it is said to be: the one from the threshold on, or the likeliest.
+def call_cost_function(declared: BusinessCost, folder: Path, frame: pd.DataFrame, actual: Array, said: Array) -> Array:
+    """Return what the model's own function says that each row costs.
 
     Parameters
     ----------
-    costs : array of shape (n_classes, n_classes)
-        As `cost_matrix` returns them.
-    target : array of shape (n_rows,)
-        Places of classes.
-    score : array of shape (n_rows,) or (n_rows, n_classes)
-        Probabilities of the second of two classes, or of each.
-    threshold : float or None
-        For two classes; a half if left out.
+    declared : BusinessCost
+        With a function.
+    folder : Path
+        The folder with its code.
+    frame : DataFrame
+        The rows, with the columns that it names.
+    actual, said : array of shape (n_rows,)
+        Classes or values.
+
+    Raises
+    ------
+    EvaluationError
+        When it raises, or gives something else than a number a row.
     """
-    said = score.argmax(axis=1) if score.ndim == 2 else (score >= (0.5 if threshold is None else threshold))
-    return np.asarray(costs[target.astype(np.int64), said.astype(np.int64)])
+    function, where = load_function(folder, str(declared.function)), f"evaluation.cost: {declared.function}"
+    rows = frame[list(declared.columns)].reset_index(drop=True)
+    try:
+        costs = np.asarray(function(rows, actual, said), dtype=float)
+    except Exception as error:  # the team's own code may raise anything; its words may hold row data
+        raise EvaluationError(f"The cost function raises {type(error).__name__}.", where=where) from error
+    if costs.shape != (len(frame),) or not np.isfinite(costs).all():
+        raise EvaluationError(
+            "The cost function does not give a number for each row.",
+            expected=f"{len(frame):,} finite numbers",
+            found=f"an array of shape {costs.shape}" if costs.shape != (len(frame),) else "values that are no numbers",
+            where=where,
+        )
+    return costs
+
+
+@dataclass(frozen=True)
+class RowCosts:
+    """What each row costs by what is said of it.
+
+    Attributes
+    ----------
+    table : array of shape (n_rows, n_classes), or None
+        By the place of the class that a row is said to be; None for values.
+    price : callable, or None
+        For values: called with places of rows and what is said of those, it returns their costs.
+    """
+
+    table: Array | None
+    price: Callable[[Array, Array], Array] | None = None
+    rows: Array | None = None
+
+    def at(self, positions: Array) -> RowCosts:
+        """Return those of some of the rows."""
+        if self.table is not None:
+            return RowCosts(self.table[positions])
+        return RowCosts(None, self.price, positions if self.rows is None else self.rows[positions])
+
+    def of(self, score: Array, threshold: float | None) -> Array:
+        """Return what each row costs by its score: of classes by the one from the threshold on, or the likeliest."""
+        if self.table is None:
+            assert self.price is not None  # noqa: S101 (made with one of the two)
+            return self.price(np.arange(len(score)) if self.rows is None else self.rows, score)
+        said = score.argmax(axis=1) if score.ndim == 2 else score >= (0.5 if threshold is None else threshold)
+        return np.asarray(self.table[np.arange(len(score)), said.astype(np.int64)])
+
+
+def row_costs(
+    declared: BusinessCost, folder: Path, frame: pd.DataFrame, target: Array, classes: tuple[Any, ...] | None
+) -> RowCosts:
+    """Return what rows cost by what is said of them.
+
+    Parameters
+    ----------
+    declared : BusinessCost
+        A matrix or a function.
+    folder : Path
+        The folder with the function's code.
+    frame : DataFrame
+        The rows, with the columns that the function names.
+    target : array of shape (n_rows,)
+        Places in ``classes``, or values.
+    classes : tuple or None
+        None for a regression.
+
+    Raises
+    ------
+    EvaluationError
+        When the matrix names a class that there is none of, or the function does not price each row by itself.
+    """
+    if declared.matrix is not None:
+        return RowCosts(cost_matrix(declared.matrix, classes)[target.astype(np.int64)])
+    if classes is None:
+        return RowCosts(None, lambda at, said: call_cost_function(declared, folder, frame.iloc[at], target[at], said))
+    named = np.array(classes, dtype=object)
+    actual = named[target.astype(np.int64)]
+
+    def price(said: Array) -> Array:
+        return call_cost_function(declared, folder, frame, actual, named[said])
+
+    rows = np.arange(len(frame))
+    table = np.column_stack([price(np.full(len(frame), place)) for place in range(len(classes))])
+    mixed = rows % len(classes)
+    if not np.allclose(price(mixed), table[rows, mixed]):
+        raise EvaluationError(
+            "The cost function prices a row by what is said of other rows.",
+            expected="a cost that depends on the row, its class and what it is said to be alone",
+            where=f"evaluation.cost: {declared.function}",
+            remedy="price each row by itself; of all rows the mean is taken",
+        )
+    return RowCosts(table)

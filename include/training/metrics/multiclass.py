@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from include.training.metrics.costs import costs_of_rows
+from include.training.metrics.costs import RowCosts
 from include.training.metrics.definitions import (
     CALIBRATION_BINS,
     DEFINITIONS,
@@ -98,7 +98,7 @@ def value_of(
     score: Array,
     threshold: float | None,
     quantile: float = 0.5,
-    costs: Array | None = None,
+    costs: RowCosts | None = None,
 ) -> float:
     """Return a metric of all rows; NaN where it has no value.
 
@@ -113,11 +113,11 @@ def value_of(
         Score from which a row counts as positive, for two classes.
     quantile : float
         The quantile of the pinball loss.
-    costs : array of shape (n_classes, n_classes), optional
-        What classes cost, for the metric `cost`, which has no value without.
+    costs : RowCosts, optional
+        What the rows cost, for the metric `cost`, which has no value without.
     """
     if name == "cost":
-        return float("nan") if costs is None else float(costs_of_rows(costs, target, score, threshold).mean())
+        return float("nan") if costs is None else float(costs.of(score, threshold).mean())
     if name == "pinball":
         return float(pinball(target, score, quantile).mean())
     metric = definition(name, classes_in(score))

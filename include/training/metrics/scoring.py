@@ -8,6 +8,7 @@ import numpy as np
 
 from include.config.names import METRICS
 from include.errors import ConfigError, nearest
+from include.training.metrics.costs import RowCosts
 from include.training.metrics.definitions import DEFINITIONS
 from include.training.metrics.multiclass import value_of
 
@@ -25,7 +26,7 @@ def score_of(
     score: Array,
     threshold: float = DEFAULT_THRESHOLD,
     quantile: float = 0.5,
-    costs: Array | None = None,
+    costs: RowCosts | None = None,
 ) -> float | None:
     """Return a metric of scores, or None where it is undefined: by the definitions that evidence goes by.
 
@@ -42,8 +43,8 @@ def score_of(
         From which probability of two classes on a row counts as positive.
     quantile : float
         Of the pinball loss.
-    costs : array of shape (n_classes, n_classes), optional
-        What classes cost.
+    costs : RowCosts, optional
+        What the rows cost.
     """
     value = value_of(metric, np.asarray(target, dtype=float), score, threshold, quantile, costs)
     return value if np.isfinite(value) else None

@@ -8,7 +8,9 @@ from include.config.sections.training import Threshold
 from include.training.estimators.predictions import Array
 
 
-def choose_threshold(threshold: Threshold, target: Array, scores: Array, weights: Array | None = None) -> float:
+def choose_threshold(
+    threshold: Threshold, target: Array, scores: Array, weights: Array | None = None, costs: Array | None = None
+) -> float:
     """Return the score that serves the objective best; of equals the one nearest to a half, then the lowest.
 
     Parameters
@@ -19,6 +21,8 @@ def choose_threshold(threshold: Threshold, target: Array, scores: Array, weights
         Of rows that their model did not learn from.
     weights : array of shape (n_rows,), optional
         How much each row counts; all the same if left out.
+    costs : array of shape (n_rows, 2), optional
+        What each row costs if it is said to be negative, and if it is said to be positive; for the objective `cost`.
     """
     order = np.argsort(-scores, kind="stable")
     ordered, counted = scores[order], np.ones(len(scores)) if weights is None else weights[order]
@@ -28,7 +32,13 @@ def choose_threshold(threshold: Threshold, target: Array, scores: Array, weights
     cuts = np.append(np.nextafter(ordered[0], np.inf), ordered[last])
     true_positive = np.append(0, np.cumsum(positive)[last])
     false_positive = np.append(0, np.cumsum(counted - positive)[last])
-    served = _served(threshold, true_positive, false_positive, true_positive[-1], false_positive[-1])
+    if threshold.objective == "cost":
+        if costs is None:
+            raise ValueError("no costs are declared")
+        # Each row that is called moves from what it costs uncalled to what it costs called.
+        served = np.append(0, np.cumsum(counted * (costs[:, 0] - costs[:, 1])[order])[last])
+    else:
+        served = _served(threshold, true_positive, false_positive, true_positive[-1], false_positive[-1])
     best = cuts[served >= served.max() - 1e-12 * max(1.0, abs(float(served.max())))]
     return float(min(best, key=lambda cut: (abs(cut - 0.5), cut)))
 

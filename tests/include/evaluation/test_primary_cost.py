@@ -13,12 +13,13 @@ from chain_run import declare, month, parcels, run_chain
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.config.names import METRICS
-from include.errors import ConfigError, EvaluationError
+from include.config.sections.evaluation import BusinessCost
+from include.errors import EvaluationError
 from include.registry.ledger import Ledger
 from include.registry.versions import fit_of
 from include.storage.local import LocalStore
 from include.training.declared_recipes import recipe_of
-from include.training.metrics.costs import cost_matrix
+from include.training.metrics.costs import RowCosts, cost_matrix, row_costs
 from include.training.metrics.multiclass import value_of
 from include.training.metrics.scoring import score_of
 
@@ -33,18 +34,24 @@ def priced(folder: Path, cost: str = DEAR, rows: pd.DataFrame | None = None) -> 
     return load_model(path)
 
 
+def by_matrix(matrix: dict[str, dict[str, float]], target: np.ndarray, classes: tuple[str, ...]) -> RowCosts:
+    return row_costs(BusinessCost(matrix=matrix), Path(), pd.DataFrame(index=range(len(target))), target, classes)
+
+
 def test_the_cost_of_two_classes_is_that_of_each_kind_of_error() -> None:
-    costs = cost_matrix({"no": {"yes": 1}, "yes": {"no": 10, "yes": -2}}, ("no", "yes"))
     target, score = np.array([0.0, 0, 1, 1]), np.array([0.2, 0.8, 0.4, 0.9])
+    costs = by_matrix({"no": {"yes": 1}, "yes": {"no": 10, "yes": -2}}, target, ("no", "yes"))
     assert value_of("cost", target, score, 0.5, costs=costs) == (0 + 1 + 10 - 2) / 4
     assert score_of("cost", target, score, 0.3, costs=costs) == (0 + 1 - 2 - 2) / 4
     assert np.isnan(value_of("cost", target, score, 0.5)) and not METRICS["cost"].greater_is_better
 
 
 def test_the_cost_of_many_classes_goes_one_way_and_not_the_other() -> None:
-    costs = cost_matrix({"a": {"c": 5}, "c": {"a": 1}}, ("a", "b", "c"))
-    score = np.eye(3)[[2, 0, 1, 2]]
-    assert value_of("cost", np.array([0.0, 2, 2, 2]), score, None, costs=costs) == (5 + 1 + 0 + 0) / 4
+    target, score = np.array([0.0, 2, 2, 2]), np.eye(3)[[2, 0, 1, 2]]
+    costs = by_matrix({"a": {"c": 5}, "c": {"a": 1}}, target, ("a", "b", "c"))
+    assert value_of("cost", target, score, None, costs=costs) == (5 + 1 + 0 + 0) / 4
+    some = np.array([3, 1])
+    assert value_of("cost", target[some], score[some], None, costs=costs.at(some)) == (0 + 1) / 2
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +94,7 @@ def test_other_costs_are_another_recipe_and_no_costs_are_what_they_were(tmp_path
     assert recipe_of(declare(tmp_path / "plain" / "parcels"), "decision_tree").costs is None
 
 
-def test_a_cost_function_is_no_primary_metric_and_a_strange_class_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="evaluation.cost.matrix"):
-        priced(tmp_path / "parcels", "{function: costs:price, columns: [weight]}")
+def test_a_strange_class_is_named() -> None:
     with pytest.raises(EvaluationError, match="class that the model does not know"):
         cost_matrix({"maybe": {"yes": 1}}, ("no", "yes"))
 

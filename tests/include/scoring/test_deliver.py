@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -175,8 +175,16 @@ def test_a_table_that_lacks_a_column_is_refused_by_name(world: World, engine: sa
         put(corrected(world), 8, engine)
 
 
-def die_at(url: Any, world: World, place: int) -> None:
-    """Deliver August in this process, which is killed after its statement (or commit) number ``place``."""
+def rolled_back(world: World) -> World:
+    """Withdraw the version that scored July, and score the month again by the champion before it."""
+    _, second = (version for _, version in world.ledger.timeline().champions())
+    world.ledger.withdraw(second, "wrong units", actor=ACTOR, at=NOW)
+    world.score(7)
+    return world
+
+
+def die_at(url: Any, world: World, number: int, place: int) -> None:
+    """Deliver a month in this process, which is killed after its statement (or commit) number ``place``."""
     engine, seen = sa.create_engine(url), iter(range(1, 10_000))
 
     def tick(*_: Any) -> None:
@@ -185,41 +193,46 @@ def die_at(url: Any, world: World, place: int) -> None:
 
     sa.event.listen(engine, "after_cursor_execute", tick)
     sa.event.listen(engine, "commit", tick)  # before the driver is told
-    put(world, 8, engine)
+    put(world, number, engine)
 
 
+@pytest.mark.parametrize(("number", "change"), [(8, corrected), (7, rolled_back)], ids=["correction", "rollback"])
 def test_killed_after_any_statement_the_interval_is_whole_before_or_whole_after(
-    world: World, engine: sa.Engine
+    world: World, engine: sa.Engine, number: int, change: Callable[[World], World]
 ) -> None:
-    world.score(8)
-    put(world, 8, engine)
-    old = table(engine, 8)
-    later = corrected(world)
+    for each in (6, number):
+        world.score(each)
+        put(world, each, engine)
+    old, beside = table(engine, number), table(engine, 6)
+    later = change(world)
     fork, killed = multiprocessing.get_context("fork"), 0
     after = 0
     for place in range(1, 100):
-        child = fork.Process(target=die_at, args=(engine.url, later, place))
+        child = fork.Process(target=die_at, args=(engine.url, later, number, place))
         child.start()
         child.join(60)
         if child.exitcode == 0:
             break
         assert child.exitcode == -signal.SIGKILL
         killed += 1
-        there = table(engine, 8)
+        there = table(engine, number)
         if not there.equals(old):  # it was killed after its transaction
-            assert_delivered(engine, later, 8)
+            assert_delivered(engine, later, number)
             with engine.begin() as connection:  # begin the next round from the old state
                 connection.exec_driver_sql("DELETE FROM scores_delivered")
                 connection.exec_driver_sql("DELETE FROM scores")
-            first = later.publication(8).manifests()[0]
-            scores = later.publication(8).read(first)
-            DeliveredTable(engine, "scores", "parcels", ["parcel", "sent_at"]).deliver(
-                first, 1, scores, lambda digest: None, at=NOW
-            )
+            delivered = DeliveredTable(engine, "scores", "parcels", ["parcel", "sent_at"])
+            for each in (6, number):
+                first = later.publication(each).manifests()[0]
+                scores = later.publication(each).read(first)
+                delivered.deliver(first, 1, scores, lambda digest: None, at=NOW)
             after += 1
     assert killed > after > 0
-    assert_delivered(engine, later, 8)
-    assert put(later, 8, engine).rows == 0
+    assert_delivered(engine, later, number)
+    assert put(later, number, engine).rows == 0
+    assert table(engine, 6).equals(beside), "another interval is as it was"
+    whole = pd.read_sql("SELECT parcel, interval_after FROM scores", engine)
+    assert not whole.duplicated().any() and len(whole) == len(beside) + len(later.read(number))
 
 
 def test_two_deliveries_at_once_write_each_row_once(world: World, server: sa.Engine) -> None:

@@ -26,7 +26,7 @@ def test_code_in_folders_is_kept_and_restored_with_its_tables(folder, local_stor
     digest = keep_code(local_store, "toy", code_files(folder, "features"))
     assert digest == code_digest(folder, "features")
     (folder / "lib" / "table.csv").write_text("now")
-    with code_on_record(local_store, "toy", digest, "features:derive", folder) as code:
+    with code_on_record(local_store, "toy", digest, ("features:derive",), folder) as code:
         assert code != folder and load_function(code, "features:derive")() == "then"
         assert load_function(folder, "features:derive")() == "now"
     assert not code.exists()
@@ -34,7 +34,7 @@ def test_code_in_folders_is_kept_and_restored_with_its_tables(folder, local_stor
 
 def test_code_that_is_unchanged_is_used_where_it_is(folder, local_store) -> None:
     digest = code_digest(folder, "features")
-    with code_on_record(local_store, "toy", digest, "features:derive", folder) as code:
+    with code_on_record(local_store, "toy", digest, ("features:derive",), folder) as code:
         assert code == folder
 
 
@@ -44,11 +44,11 @@ def test_a_list_of_code_that_leaves_its_folder_is_refused(folder, local_store, n
     digest = put_content(local_store, "toy/code", ".json", canonical_json({name: body}))
     with (
         pytest.raises(ObjectCorrupt, match="outside"),
-        code_on_record(local_store, "toy", digest, "features:derive", folder),
+        code_on_record(local_store, "toy", digest, ("features:derive",), folder),
     ):
         pass
 
 
 def test_code_that_was_not_kept_is_missing(folder, local_store) -> None:
-    with pytest.raises(ObjectMissing), code_on_record(local_store, "toy", "0" * 64, "features:derive", folder):
+    with pytest.raises(ObjectMissing), code_on_record(local_store, "toy", "0" * 64, ("features:derive",), folder):
         pass

@@ -12,6 +12,8 @@ from pydantic import Field, field_validator, model_validator
 from include.config.section import Section
 
 ColumnType = Literal["string", "integer", "float", "boolean", "timestamp", "date"]
+DATE_PARTS = ("%Y", "%m", "%d", "%H")
+"""What stands for the date of a partition in paths, the longest first."""
 _NO_ENCODINGS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
 
 
@@ -118,13 +120,7 @@ class FilesSource(SourceSection):
     @field_validator("path")
     @classmethod
     def _understood(cls, path: str) -> str:
-        scheme, found, _ = path.partition("://")
-        if found and scheme != "s3":
-            raise ValueError(
-                f"expected a path or an `s3://` address, found `{scheme}://`: nothing is fetched from elsewhere"
-            )
-        if unknown := sorted(set(re.findall(r"%.?", path)) - {"%Y", "%m", "%d", "%H"}):
-            raise ValueError(f"expected the date parts %Y, %m, %d and %H, found `{unknown[0]}`")
+        check_pattern(path)
         return path
 
     @field_validator("delimiter")
@@ -198,3 +194,14 @@ class PythonSource(SourceSection):
     def code(self) -> str | None:
         """The reader's module."""
         return self.reader.partition(":")[0]
+
+
+def check_pattern(path: str) -> None:
+    """Raise ValueError where a path leads to another service than S3, or has a date part that nothing stands for."""
+    scheme, found, _ = path.partition("://")
+    if found and scheme != "s3":
+        raise ValueError(
+            f"expected a path or an `s3://` address, found `{scheme}://`: nothing is fetched from elsewhere"
+        )
+    if unknown := sorted(set(re.findall(r"%.?", path)) - set(DATE_PARTS)):
+        raise ValueError(f"expected the date parts %Y, %m, %d and %H, found `{unknown[0]}`")

@@ -420,11 +420,61 @@ def test_late_rows_are_waited_for_and_what_was_not_there_is_not_on_record(model,
     with pytest.raises(NotYetThere) as caught:
         look(1)
     assert caught.value.until == AS_OF + timedelta(hours=6)
-    assert "Partition 2026-03 has no row yet" in str(caught.value)
+    assert "Partition 2026-03 has no row so far" in str(caught.value)
     (folder / "rows.csv").write_text(lines(1, 2, 3))
     found = look(2)
     assert [p.rows for p in found.partitions][:3] == [3, 3, 3]
     assert look(4) == found, "by what was known at its as-of, the late rows are the first that were"
+
+
+def test_rows_are_read_once_the_marker_of_the_newest_partition_is_there(model, folder, doors, local_store) -> None:
+    wait = {"at_most": "6h", "until": "file", "file": "done/%Y-%m.ok"}
+
+    def look(hours: int, corrections: str = "as_known_then") -> Snapshot:
+        chosen, at = waiting(model, wait, corrections=corrections), AS_OF + timedelta(hours=hours)
+        return ingest(local_store, chosen, folder, as_of=AS_OF, at=at, connections=doors(), wait=True)
+
+    (folder / "done").mkdir()
+    (folder / "done" / "2026-02.ok").touch()
+    (folder / "rows.csv").write_text(lines(1, 2) + "303,2026-03-03T10:00:00,3.5,False\n")
+    with pytest.raises(NotYetThere) as caught:
+        look(1)
+    assert caught.value.until == AS_OF + timedelta(hours=6)
+    assert "Partition 2026-03 has no marker done/2026-03.ok so far" in str(caught.value)
+    assert not list(local_store.list("")), "a load under way is not on record"
+    (folder / "rows.csv").write_text(lines(1, 2, 3))
+    (folder / "done" / "2026-03.ok").touch()
+    found = look(2)
+    assert [p.rows for p in found.partitions][:3] == [3, 3, 3]
+    assert look(4) == found, "the first that is on record is the whole"
+
+
+def test_a_partition_with_a_marker_and_no_row_is_not_late(model, folder, doors, local_store) -> None:
+    wait = {"at_most": "6h", "until": "file", "file": "%Y-%m.ok"}
+    (folder / "rows.csv").write_text(lines(1, 2))
+    (folder / "2026-03.ok").touch()
+    at = AS_OF + timedelta(hours=1)
+    with pytest.raises(NotEnoughRows, match="no row for the holdout window") as caught:
+        ingest(local_store, waiting(model, wait), folder, as_of=AS_OF, at=at, connections=doors(), wait=True)
+    assert not isinstance(caught.value, NotYetThere)
+
+
+def test_what_is_on_record_and_not_read_again_needs_no_marker(model, folder, doors, local_store) -> None:
+    wait = {"at_most": "6h", "until": "file", "file": "%Y-%m.ok"}
+    read = AS_OF + timedelta(days=60)
+    before = ingest(local_store, model, folder, as_of=AS_OF, at=read, connections=doors())
+    chosen = waiting(model, wait, recheck=0)
+    again = ingest(
+        local_store,
+        chosen,
+        folder,
+        as_of=AS_OF,
+        at=AS_OF + timedelta(hours=1),
+        started=read,
+        connections=doors(),
+        wait=True,
+    )
+    assert again.partitions == before.partitions
 
 
 def test_when_the_wait_is_over_a_run_goes_on_with_what_there_is(model, folder, doors, local_store) -> None:

@@ -1,0 +1,61 @@
+"""How long a run waits for its newest partition, and for what."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+
+from include.config.durations import Duration
+from include.config.section import Section
+from include.config.sections.rows.sources import DATE_PARTS, Slot, check_pattern
+
+_HOUR = Duration("1h")
+_PARTS = {Slot.MONTH: DATE_PARTS[:2], Slot.DAY: DATE_PARTS[:3], Slot.HOUR: DATE_PARTS}
+
+
+class Wait(Section):
+    """How long a run waits for its newest partition, and for what."""
+
+    at_most: Duration
+    """How long after the run's as-of."""
+    until: Literal["rows", "watermark", "file"] = "rows"
+    """`rows`: until the partition has as many. `watermark`: until its newest row lies no further than `within` before its end, so that a load under way is not taken for the whole. `file`: until the file is there that whoever writes the rows leaves when it is done; nothing of the partition is read before."""
+    rows: int = Field(default=1, ge=1)
+    """For `until: rows`: how many."""
+    within: Duration = _HOUR
+    """For `until: watermark`."""
+    file: str | None = Field(default=None, exclude_if=lambda path: path is None)
+    """For `until: file`: the marker, on disk or behind `s3://`, with the date parts of the partition as in the `path` of a source: `s3://lake/orders/%Y-%m-%d/_SUCCESS`. Where a partition has several dates, such as a month of daily markers, each of them needs its own. A relative path starts at the model's folder."""
+    connection: str | None = Field(default=None, exclude_if=lambda name: name is None)
+    """For `until: file`: the Airflow connection (type `aws`) that opens the marker's bucket; the default chain of AWS credentials if left out."""
+
+    @field_validator("file")
+    @classmethod
+    def _understood(cls, path: str | None) -> str | None:
+        if path is not None:
+            check_pattern(path)
+            if path.endswith("/"):
+                raise ValueError(f"expected a file, found the folder `{path}`")
+        return path
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Wait:
+        if self.until != "rows" and self.rows != 1:
+            raise ValueError("expected `rows` with `until: rows` only")
+        if self.until != "watermark" and self.within != _HOUR:
+            raise ValueError("expected `within` with `until: watermark` only")
+        if self.until == "file" and self.file is None:
+            raise ValueError("expected `file` with `until: file`, such as `file: s3://lake/orders/%Y-%m-%d/_SUCCESS`")
+        if self.until != "file" and (self.file, self.connection) != (None, None):
+            raise ValueError("expected `file` and `connection` with `until: file` only")
+        return self
+
+    def lacks_for(self, partition: Slot) -> str | None:
+        """Return the first date part that the marker's name needs to tell partitions apart, and does not have."""
+        return next((part for part in _PARTS[partition] if part not in (self.file or "")), None)
+
+    @model_serializer(mode="wrap")
+    def _as_declared(self, handler: SerializerFunctionWrapHandler) -> Any:
+        # A length of time alone stays one: declarations that say no more keep their digests.
+        return str(self.at_most) if self == Wait(at_most=self.at_most) else handler(self)
