@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import itertools
 import json
 import pkgutil
 from collections import defaultdict
@@ -153,7 +154,7 @@ def test_the_graph_leads_from_the_source_to_the_delivered_scores_and_the_watch(t
     for before, after in zip([source, *chain], chain, strict=False):
         assert after in told.edges[before], (before, after)
     chain = [f"{store}/fits", f"{store}/champion", f"{store}/scores", str(told.folder / "delivered")]
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in itertools.pairwise(chain):
         assert after in told.edges[before], (before, after)
     assert f"{store}/watch" in told.edges[f"{store}/scores"] & told.edges[partitions] & told.edges[f"{store}/champion"]
     stage = f"{told.folder}/stage/parcels"
