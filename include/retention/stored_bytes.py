@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from include.config.sections.rows.segments import SEGMENTS
 from include.storage.checkpoints import BESIDE
@@ -122,9 +123,9 @@ class StoredBytesLog:
         at : datetime
             The instant that goes on record.
         """
-        body = {"run": run, "kinds": {kind: [one.objects, one.size] for kind, one in kinds.items()}}
+        body: dict[str, Any] = {"run": run, "kinds": {kind: [one.objects, one.size] for kind, one in kinds.items()}}
 
-        def new(entries: Iterable[Entry]) -> tuple[str, dict[str, object]] | None:
+        def new(entries: Iterable[Entry]) -> tuple[str, dict[str, Any]] | None:
             return None if any(entry.body["run"] == run for entry in entries) else (COUNTED, body)
 
         self._log.append(new, at=to_iso(at))

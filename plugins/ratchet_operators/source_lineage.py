@@ -94,7 +94,7 @@ class CatalogTable:
             log.warning("Where %s lies is not told: %s", self.source.table, type(error).__name__)
             return None
         name = symlinks.Identifier(str(self.source.catalog), str(self.source.table), "TABLE")
-        facets = {"symlinks": symlinks.SymlinksDatasetFacet(identifiers=[name])}
+        facets: dict[str, Any] = {"symlinks": symlinks.SymlinksDatasetFacet(identifiers=[name])}
         told: OperatorLineage[Any, Any] = OperatorLineage(inputs=[InputDataset(*name_of(place), facets=facets)])
         return told
 

@@ -19,6 +19,7 @@ from include.registry.trained_on import describe_retractions
 from include.storage.content import get_content
 from ratchet_ui.access import ASKED_OF_EVERY_ROUTE, Viewer, ViewerDep
 from ratchet_ui.comparison_page import draw_comparison
+from ratchet_ui.distributions_page import draw_distributions
 from ratchet_ui.files import FILES
 from ratchet_ui.page_cache import PageCache, page_cache
 from ratchet_ui.pages import draw_model, draw_models, draw_version
@@ -104,6 +105,13 @@ def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     gone = describe_retractions(_shelf().retracted(model, chapter.id))
     drawn = draw_card(dossier.config, dossier.comparison, dossier.judgement, chapter.standing.decision, gone)
     return HTMLResponse(drawn, headers=WITH_STYLES)
+
+
+@app.get("/models/{model}/versions/{version}/distributions", response_class=HTMLResponse)
+def distributions(request: Request, viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
+    """Return how a version's rows are distributed, beside those of the version before it."""
+    chapter = _chapter(viewer, model, version)
+    return HTMLResponse(draw_distributions(_shelf(), _readable(viewer, model), chapter, _root(request)))
 
 
 @app.get("/models/{model}/compare", response_class=HTMLResponse)

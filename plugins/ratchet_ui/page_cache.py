@@ -40,7 +40,8 @@ from ratchet_operators.connections import s3_client
 
 LEDGERS, DOSSIERS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
 
-Found, Kept = TypeVar("Found"), TypeVar("Kept")
+Found = TypeVar("Found")
+Kept = TypeVar("Kept")
 
 
 class CacheEntry:

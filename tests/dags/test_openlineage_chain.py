@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import itertools
 import json
 import pkgutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ SAYS_NOTHING = {
 
 RUN = """
 import pendulum
+__file__ = "run.py"  # pyspark, which MLflow's client looks for, ends a process whose main module has no file
 found, bag = [], DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
 for name, conf in json.loads(sys.argv[1]):
     dag = bag.dags[name]
@@ -151,10 +152,10 @@ def test_the_graph_leads_from_the_source_to_the_delivered_scores_and_the_watch(t
     assert source == str(told.folder / "models" / "parcels" / "rows.parquet")
     (partitions,) = {one for one in told.edges[source] if one.startswith(f"{store}/partitions/")}
     chain = [partitions, f"{store}/fits", f"{store}/versions", f"{store}/evidence", f"{store}/ledger"]
-    for before, after in zip([source, *chain], chain, strict=False):
+    for before, after in pairwise([source, *chain]):
         assert after in told.edges[before], (before, after)
     chain = [f"{store}/fits", f"{store}/champion", f"{store}/scores", str(told.folder / "delivered")]
-    for before, after in itertools.pairwise(chain):
+    for before, after in pairwise(chain):
         assert after in told.edges[before], (before, after)
     assert f"{store}/watch" in told.edges[f"{store}/scores"] & told.edges[partitions] & told.edges[f"{store}/champion"]
     stage = f"{told.folder}/stage/parcels"

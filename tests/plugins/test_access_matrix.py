@@ -30,6 +30,7 @@ RULES = {
     "/models/{model}/compare": READER,
     "/models/{model}/versions/{version}": READER,
     "/models/{model}/versions/{version}/card": READER,
+    "/models/{model}/versions/{version}/distributions": READER,
     "/models/{model}/watch": READER,
     "/models/{model}/watch/{alarm}": READER,
     "/{model}/evidence/{digest}/{picture}.svg": READER,

@@ -6,6 +6,7 @@ Not here: drift after promotion (`include.monitoring`), leakage checks (`include
 PUBLIC: tuple[str, ...] = (
     "check",
     "check_report",
+    "distribution_charts",
     "expectations",
     "page",
 )

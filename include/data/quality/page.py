@@ -164,6 +164,12 @@ def keep_page(store: ObjectStore, model: ModelConfig, snapshot: str, names: dict
     keep_answer(store, _place(model), _question(model, snapshot), names)
 
 
+def report_digest(store: ObjectStore, model: ModelConfig, snapshot: str) -> str | None:
+    """Return the digest of the report of the check that let a snapshot go on; None without one, or of release 0.1."""
+    names = find_answer(store, _place(model), _question(model, snapshot))
+    return None if names is None else str(names["report"])
+
+
 def page_of(store: ObjectStore, model: ModelConfig, snapshot: str) -> str | None:
     """Return the digest of the page of the check that let a snapshot go on, or None if there was none."""
     question = _question(model, snapshot)
