@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ratchet_operators.dag_arguments import dag_arguments
 from ratchet_ui import access, page_cache
 from ratchet_ui import app as pages
 from tests.counting import CountingStore
+from tests.dags.conftest import airflow_home, in_airflow  # noqa: F401 (fixtures)
 
 TEAMS = {"growth": 40, "risk": 33, "supply": 27}
 ACTOR = {"trigger": "scheduled", "dag": "retrain", "run": "r"}
@@ -90,7 +92,7 @@ class Site:
     def shown(self, user: str, path: str = "/models") -> list[str]:
         status, text = self.ask(user, path)
         assert status == 200, text
-        return re.findall(r'class="name" href="/ratchet/models/([a-z_0-9]+)"', text)
+        return shown_in(text)
 
     def calls(self, user: str, path: str = "/models") -> list[str]:
         before = len(self.store.calls)
@@ -118,6 +120,11 @@ def site(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     page_cache.page_cache.cache_clear()
 
 
+def shown_in(text: str) -> list[str]:
+    """Return the models that the overview lists."""
+    return re.findall(r'class="name" href="/ratchet/models/([a-z_0-9]+)"', text)
+
+
 def names(team: str) -> list[str]:
     return [f"{team}_{number:02}" for number in range(TEAMS[team])]
 
@@ -134,6 +141,70 @@ def test_each_team_sees_its_own_models_and_hears_of_no_other(site: Site, team: s
     for path in ("", "/watch", "/compare?version=2013&version=2014"):
         assert site.ask(team, f"/models/{others[0]}{path}")[0] == 404
     assert site.ask(team, f"/models/{names(team)[0]}")[0] == 200
+
+
+IN_AIRFLOWS_WEB_APP = """
+from airflow.api_fastapi.app import create_app
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
+from airflow.models.team import Team
+from airflow.utils.session import create_session
+from starlette.testclient import TestClient
+
+teams, paths = json.loads(sys.argv[1])
+with create_session() as session:
+    for name, models in teams.items():
+        team, bundle = Team(name=name), DagBundleModel(name=name)
+        bundle.teams = [team]
+        session.add_all([team, bundle])
+        session.flush()
+        session.add_all([DagModel(dag_id=f"retrain_{model}", bundle_name=name, is_stale=False) for model in models])
+app = create_app()  # the web server's own, with the plugins that it mounts
+client = TestClient(app)
+
+def ask(path, token):
+    client.cookies.clear()
+    if token:
+        client.cookies.set("_token", token)
+    found = client.get("/ratchet" + path)
+    return [found.status_code, found.text]
+
+def token(role, of):
+    return app.state.auth_manager.generate_jwt(SimpleAuthManagerUser(username=f"{role} of {of}", role=role, teams=of))
+
+tokens = {team: token("viewer", [team]) for team in teams} | {"admin": token("admin", list(teams)), "nobody": None}
+answer({who: {path: ask(path, one) for path in paths} for who, one in tokens.items()})
+"""
+
+
+def test_three_teams_that_are_logged_in_to_airflows_own_web_app_see_their_own_models(
+    place: Path,
+    in_airflow: Callable[..., Any],  # noqa: F811
+) -> None:
+    """With Airflow's auth manager and tokens, its database of DAGs and teams, and the app that its web server runs."""
+    pages_of = {team: f"/models/{names(team)[-1]}" for team in TEAMS}
+    paths = ["/models", "/models?page=2", *pages_of.values()]
+    answers = in_airflow(
+        IN_AIRFLOWS_WEB_APP,
+        json.dumps([{team: names(team) for team in TEAMS}, paths]),
+        RATCHET_STORE=(place / "store").as_uri(),
+        RATCHET_MODELS=str(place / "models"),
+        PYTHONPATH=f"{ROOT}:{ROOT / 'plugins'}",
+        AIRFLOW__CORE__MULTI_TEAM="True",
+        AIRFLOW__API_AUTH__JWT_SECRET="a secret of this test, long enough for its algorithm" * 2,
+    )
+    for team in TEAMS:
+        status, text = answers[team]["/models"]
+        assert status == 200 and shown_in(text) == names(team)
+        assert f"{TEAMS[team]} models that you may read" in text
+        assert not [name for other in TEAMS if other != team for name in names(other) if name in text]
+        assert {of: answers[team][page][0] for of, page in pages_of.items()} == {
+            of: 200 if of == team else 404 for of in TEAMS
+        }
+    both = shown_in(answers["admin"]["/models"][1]) + shown_in(answers["admin"]["/models?page=2"][1])
+    assert both == sorted(name for team in TEAMS for name in names(team))
+    assert {answers["nobody"][path][0] for path in paths} == {401}
 
 
 def test_whoever_may_read_all_turns_pages_and_each_model_is_on_one(site: Site) -> None:
