@@ -94,8 +94,16 @@ def _quiet(command: list[str]) -> bool:
 
 
 def changed_services(images: dict[str, str]) -> dict[str, Any]:
-    """Return what the test changes in docker-compose.yaml: how soon a killed worker is noticed, and who reaches a package index."""
-    changes: dict[str, Any] = {"airflow-scheduler": {"environment": SOONER}}
+    """Return what the test changes in docker-compose.yaml: how soon a killed worker is noticed, who reaches a package index, and BLAS.
+
+    A matrix product's last digits depend on the kernel that OpenBLAS takes, by the processor or by a machine's own variables: the
+    workers get those of this process, with whose models theirs are compared.
+    """
+    kernels = {name: value for name, value in os.environ.items() if name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
+    changes: dict[str, Any] = {
+        "airflow-scheduler": {"environment": SOONER},
+        "airflow-worker": {"environment": kernels},
+    }
     if images["airflow"] != public_names()["airflow"]:
         changes["airflow-init"] = {"build": {"network": "host"}}
     return changes
