@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.config.model import ModelConfig
 from include.config.sections.rows.segments import segment_key
-from include.data.segments import SegmentLog
+from include.data.segment_log import SegmentLog
 from include.data.snapshots import Segment, Snapshot
 from include.registry.ledger import Ledger
 from include.registry.versions import Version

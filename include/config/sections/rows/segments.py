@@ -74,6 +74,12 @@ def owner_of(model: str) -> str:
     return model.partition("/")[0]
 
 
+def segment_of(model: str) -> str | None:
+    """Return the name of the segment whose model is kept under a name; None of a model of all rows."""
+    _, _, rest = model.partition(f"/{SEGMENTS}/")
+    return rest or None
+
+
 def declared_for(model: ModelConfig, segment: str, family: int) -> ModelConfig:
     """Return what a segment's model is declared as: all that its model is, at its share of the gate's error.
 
