@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -155,21 +156,24 @@ def monitor(
     if predicted is None:
         return None
     watched = WatchLog(store, model.name)
+    taken = (
+        None if labels is None or model.data.target is None else cache(labels)
+    )  # once for all that is measured on them
     # A rebuilt version goes on with the watching and the probation of the one that it rebuilds, under whose name all of it stands.
     usable = timeline.in_place_of(predicted.version)
     version = timeline.original_of(usable) or usable
     kept = reference_for(store, model, folder, version, made_by=usable)
     with open_watched_version(store, model, folder, usable) as watching:
         _observe(watching, kept, predicted, watched, version, at=at, backfilled=backfilled)
-        if labels is not None and model.data.target is not None:
+        if taken is not None:
             for due in matured_intervals(model, watched, version, interval.until):
-                measure_interval(store, model, folder, watching, kept, timeline, version, due, labels, watched, at=at)
+                measure_interval(store, model, folder, watching, kept, timeline, version, due, taken, watched, at=at)
     keep_earlier_years(store, model.name, watched, at=at)
     done = _conclude(store, model, kept, timeline, version, interval, watched, at=at, backfilled=backfilled)
     if model.segments is None:
         return done
-    if labels is not None:
-        measure_segments(store, model, folder, interval.until, labels, watched, at=at)
+    if taken is not None:
+        measure_segments(store, model, folder, interval.until, taken, watched, at=at)
     segments = conclude_segments(store, model, interval, done.history.broken, watched, at=at, backfilled=backfilled)
     return replace(done, segments=segments, pending=request_state(watched.entries()).pending)
 

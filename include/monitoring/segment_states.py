@@ -17,6 +17,7 @@ from include.monitoring.performance.alarms import performance_alarms, sound_reig
 from include.monitoring.performance.measured import Performance, PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, probation_of
 from include.monitoring.watch_log import OBSERVED, WatchLog, measured_in, paired_in
+from include.monitoring.withdrawal import withdrawal_reason
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
 from include.storage.concurrency import at_once
@@ -57,6 +58,18 @@ class SegmentWatched:
     predecessor: str | None
     probation: ProbationState | None
     concluded: bool = False
+
+    @property
+    def rows(self) -> int:
+        """On how many labelled rows it was measured."""
+        return sum(one.rows for one in self.performance)
+
+    @property
+    def probation_said(self) -> str | None:
+        """Where the probation stands, in a sentence."""
+        if self.probation is None or self.predecessor is None:
+            return None
+        return withdrawal_reason(self.model, self.predecessor, self.probation)
 
 
 def ledgers_of(store: ObjectStore, model: ModelConfig) -> dict[str, Ledger]:

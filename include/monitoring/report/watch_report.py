@@ -24,7 +24,7 @@ from include.monitoring.performance.alarms import sound_reigns
 from include.monitoring.performance.estimated import EstimatorJudged, judge_estimator, reservations
 from include.monitoring.performance.measured import PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, probation_of
-from include.monitoring.report.needs import Need, needs_of
+from include.monitoring.report.needs import Need, needs_of, needs_of_segments
 from include.monitoring.report.watched_intervals import WatchedInterval, effects_of, intervals_of
 from include.monitoring.retraining_requests import RequestState, request_state, wanted, would_ask
 from include.monitoring.segment_states import SegmentWatched, segments_watched
@@ -163,6 +163,8 @@ def watch_report(
     predecessor, probation, concluded = _probation(model, version, entries, timeline, history)
     week = _recent(history.observed)
     reference = kept.reference
+    segments = segments_watched(store, model, Window(newest.after, newest.until), entries, history.broken)
+    needs = needs_of(model, version, timeline, alarms, state, probation, concluded, predecessor, newest.until)
     effects = effects_of(reference, [one.period for one in history.observed[-len(week) :]], together=True)[-1]
     return WatchReport(
         model,
@@ -181,10 +183,10 @@ def watch_report(
         len(would_ask([one for one in alarms if one.backfilled], model.watch)),
         predecessor,
         probation,
-        tuple(needs_of(model, version, timeline, alarms, state, probation, concluded, predecessor, newest.until)),
+        (*needs, *needs_of_segments(segments, state, newest.until)),
         reference,
         history,
-        segments_watched(store, model, Window(newest.after, newest.until), entries, history.broken),
+        segments,
     )
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from chain_run import NOW, month
-from segmented import declare_segments, opposed, run_segments
+from chain_run import NOW
+from turned_segments import ASKING, DAYS, WITHDRAWING, champions_of, declared, july, turned_segments, watch_all, watched
 from watched import Watched
 
-from include.config.load import load_model
-from include.data.windows import Window
-from include.monitoring.monitor import Monitored, monitor
+from include.command_line.watch import watching
+from include.monitoring.monitor import Monitored
 from include.monitoring.performance.probation import ProbationVerdict
 from include.monitoring.report.watch_report import watch_report
 from include.monitoring.segment_states import SegmentWatched
@@ -23,72 +22,23 @@ from include.monitoring.watch_log import MEASURED, SEGMENTS, WatchLog
 from include.monitoring.withdrawal import withdraw_if_worse
 from include.registry.ledger import Ledger
 from include.scoring.publication import Publication
-from include.scoring.score import score
 from include.storage.local import LocalStore
-from include.storage.store import ObjectStore
 from tests.faults import FaultyStore, Killed
 
-JULY, DAYS = month(7), 14
-ASKING = "{retrain: on_performance, cooldown: 2d}"
-WITHDRAWING = "{probation: {within: 60d, rows: 100000, on_worse: withdraw}}"
 ACTOR = {"trigger": "scheduled", "dag": "monitor_parcels", "run": "r"}
-
-
-def declared(root: Path, watch: str) -> Watched:
-    path = root / "parcels" / "model.yaml"
-    text = path.read_text().partition("watch:")[0]
-    path.write_text(text + f"watch: {watch}\n")
-    return Watched(root / "parcels", LocalStore(root / "store"), load_model(path))
 
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store in which ants and bees got other champions in July, by what they carried in spring: of bees that is wrong again since."""
     root = tmp_path_factory.mktemp("segments_watched")
-    rows = opposed(rows=60_000)
-    rows = rows[rows["sent_at"] < pd.Timestamp(JULY + timedelta(days=DAYS + 2))]
-    rows = rows[(rows["carrier"] != "ant") | (rows["parcel"] % 5 < 3)].reset_index(drop=True)
-    bees = (rows["carrier"] == "bee") & (rows["sent_at"] < JULY)
-    turned = (rows["sent_at"] >= month(4)) & ((rows["carrier"] == "ant") | bees)
-    rows.loc[turned, "late"] = ~rows.loc[turned, "late"]
-    declare_segments(root / "parcels", rows, partition="day")
-    path = root / "parcels" / "model.yaml"
-    text = path.read_text().replace("end: 2025-01-01}", 'end: 2025-01-01, score: "@daily", monitor: "@daily"}')
-    path.write_text(text)
-    world = declared(root, ASKING)
-    for number in (4, 7):
-        run_segments(world.store, world.model, world.folder, month(number))
-    champions = {name: len(champions_of(world, name)) for name in ("ant", "bee", "cat")}
-    assert champions == {"ant": 2, "bee": 2, "cat": 0}
-    for number in range(1, DAYS + 1):
-        score(world.store, world.model, world.folder, world.snapshot(july(number)), at=NOW)
+    turned_segments(root)
     return root
-
-
-def champions_of(world: Watched, segment: str) -> list[str]:
-    return [version for _, version in Ledger(world.store, f"parcels/segments/{segment}").timeline().champions()]
-
-
-def july(number: int) -> Window:
-    return Window(JULY + timedelta(days=number - 1), JULY + timedelta(days=number))
-
-
-def watched(world: Watched, number: int, store: ObjectStore | None = None, **given: Any) -> Monitored:
-    used = store or world.store
-    settings = {"labels": lambda window: world.snapshot(window, used), **given}
-    found = monitor(used, world.model, world.folder, july(number), at=NOW, **settings)
-    assert found is not None
-    return found
 
 
 @pytest.fixture
 def world(scored: Path, tmp_path: Path) -> Watched:
     shutil.copytree(scored, tmp_path / "w")
     return declared(tmp_path / "w", ASKING)
-
-
-def watch_all(world: Watched, **given: Any) -> list[Monitored]:
-    return [watched(world, number, **given) for number in range(1, DAYS + 1)]
 
 
 def of(found: Monitored, segment: str) -> SegmentWatched:
@@ -201,3 +151,12 @@ def test_the_report_shows_each_segment(world: Watched) -> None:
     ]
     bee = next(one for one in report.segments if one.segment == "bee")
     assert bee.kept is not None and bee.kept.short
+
+
+def test_the_command_line_names_the_segment_that_falls_short(world: Watched) -> None:
+    watch_all(world)
+    text = watching(world.store, world.model)
+    second = champions_of(world, "bee")[-1]
+    (line,) = [one for one in text.splitlines() if one.startswith("bee ") and second in one]
+    assert "surely less" in line
+    assert "segment bee: roc_auc is" in text
