@@ -16,7 +16,8 @@ from typing import Any
 
 from include.config.model import BASELINES, ModelConfig
 from include.config.sections.rows.segments import declared_for
-from include.data.segments import SegmentList, SegmentLog, segment_snapshot
+from include.data.segment_log import SegmentLog
+from include.data.segments import SegmentList, segment_snapshot
 from include.data.snapshots import Snapshot
 from include.errors import ClusterUnavailable, ConfigError, DataError, EvaluationError, TrainingError
 from include.registry.challenger_selection import choose_challenger

@@ -13,7 +13,8 @@ from chain_run import BACKFILL, NOW, declare, parcels, run_chain
 
 from include.config.load import load_model
 from include.config.model import ModelConfig
-from include.data.segments import SegmentList, SegmentLog, list_segments
+from include.data.segment_log import SegmentLog
+from include.data.segments import SegmentList, list_segments
 from include.data.snapshots import Snapshot
 from include.segments import SegmentOutcome, retrain_segment
 from include.storage.remembering import RememberingStore

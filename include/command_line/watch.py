@@ -11,6 +11,7 @@ from include.errors import ConfigError, nearest
 from include.evaluation.gains import Measured
 from include.monitoring.report.watch_report import watch_report
 from include.monitoring.report.watched_intervals import WatchedInterval
+from include.monitoring.segment_states import SegmentWatched
 from include.storage.store import ObjectStore
 
 _INTERVALS = 14
@@ -66,9 +67,16 @@ def watching(store: ObjectStore, model: ModelConfig) -> str:
             for one in moved
         ]
         parts.append(draw_table(["moved over a week", "psi", "rows moved", "importance"], body))
+    if report.segments:
+        table = [_segment_row(one) for one in report.segments]
+        parts.append(
+            draw_table(["segment", "version", "rows", f"{metric} measured", "on its holdout", "", "alarms"], table)
+        )
+        parts += [f"segment {one.level}: probation: {said}" for one in report.segments if (said := one.probation_said)]
+    told = sorted((*report.alarms, *(alarm for one in report.segments for alarm in one.alarms)), key=lambda a: a.until)
     alarms = [
         [f"{one.until:%Y-%m-%d %H:%M}", one.kind.replace("_", " "), one.said, "backfilled" if one.backfilled else ""]
-        for one in report.alarms
+        for one in told
     ]
     parts.append(draw_table(["alarm", "kind", "", ""], alarms) if alarms else "no alarm stands")
     parts.append(f"retraining: {report.because}; asked {len(report.requests.asked)}, taken {report.requests.taken}")
@@ -91,6 +99,16 @@ def _row(one: WatchedInterval) -> list[str]:
         "" if most is None or most[1] < 0.01 else f"{most[0]} {most[1]:.1%}",
         ", ".join(dict.fromkeys(fault.kind for fault in one.faults)),
     ]
+
+
+def _segment_row(one: SegmentWatched) -> list[str]:
+    kept = one.kept
+    known = kept is not None and kept.found.mean is not None and kept.promised.mean is not None
+    numbers = ["", "", "no label has matured"]
+    if kept is not None and known:
+        short = "surely less" if kept.short else "not surely less"
+        numbers = [f"{kept.found.mean:.4f}", f"{kept.promised.mean:.4f}", short]
+    return [one.level, one.version, f"{one.rows:,}", *numbers, str(len(one.alarms))]
 
 
 def _measured(one: Measured | None) -> str:

@@ -11,6 +11,7 @@ PUBLIC: tuple[str, ...] = (
     "rare_levels",
     "request_files",
     "row_digests",
+    "segment_log",
     "segments",
     "snapshots",
     "stored_partitions",

@@ -1,9 +1,8 @@
-"""The segments of a run: the levels of a column with enough rows to train on, and the log of what was found and not trained."""
+"""The segments of a run: the levels of a column with enough rows to train on."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -14,11 +13,9 @@ from include.config.sections.rows.segments import Segments, segment_key, segment
 from include.data.frames import read_table
 from include.data.snapshots import Segment, Snapshot
 from include.errors import ConfigError, RegistryError, nearest
-from include.storage.content import digest_json, from_iso, known_fields, to_iso
-from include.storage.log import Entry, Log
+from include.storage.content import digest_json, known_fields, to_iso
 from include.storage.store import ObjectStore
 
-LISTED, UNTRAINED = "listed", "untrained"
 _KINDS = ("string", "integer", "boolean")
 
 
@@ -119,7 +116,7 @@ def list_segments(store: ObjectStore, model: ModelConfig, snapshot: Snapshot) ->
         )
     return SegmentList(
         as_of=to_iso(snapshot.as_of),
-        of=_identity(declared, snapshot),
+        of=identity_of(declared, snapshot),
         column=declared.column,
         levels=tuple(sorted(enough, key=lambda one: one.name)),
         rare=len(counts) - len(enough),
@@ -150,78 +147,8 @@ def segment_snapshot(
     return own
 
 
-class SegmentLog:
-    """What runs found and could not train, append-only. Which version of a segment is in force its own ledger says.
-
-    Every method can be repeated: what stands already is not written again.
-    """
-
-    def __init__(self, store: ObjectStore, model: str) -> None:
-        self._log = Log(store, f"{model}/segment_log")
-        self.model = model
-
-    def keep(self, found: SegmentList, *, at: datetime) -> None:
-        """Put the segments of a run on record."""
-        self._once(LISTED, found.to_json(), at)
-
-    def untrained(self, segment: str, as_of: datetime, reason: str, *, at: datetime) -> None:
-        """Put on record that a segment could not be trained or judged as of an instant, and why."""
-        self._once(UNTRAINED, {"segment": segment, "as_of": to_iso(as_of), "reason": reason}, at)
-
-    def of(self, model: ModelConfig, snapshot: Snapshot) -> SegmentList:
-        """Return the segments that a run found in a snapshot.
-
-        Raises
-        ------
-        ConfigError
-            When they were not listed by this declaration.
-        """
-        assert model.segments is not None  # noqa: S101 (held by the caller)
-        wanted = _identity(model.segments, snapshot)
-        for entry in self._log.read():
-            if entry.kind == LISTED and entry.body["of"] == wanted:
-                return SegmentList.from_json(entry.body)
-        raise ConfigError(
-            "The segments of these rows were not listed by what `segments` says now.",
-            where=f"{self.model}, as of {to_iso(snapshot.as_of)}",
-            remedy="clear the run from its task `segments`",
-        )
-
-    def newest(self) -> SegmentList | None:
-        """Return the segments of the run with the newest as-of; of several the one that was listed last."""
-        listed = [entry for entry in self._log.read() if entry.kind == LISTED]
-        newest = max(listed, key=lambda entry: (entry.body["as_of"], entry.number), default=None)
-        return None if newest is None else SegmentList.from_json(newest.body)
-
-    def ever(self) -> dict[str | int | bool, str]:
-        """Return the name of every level that was ever a segment."""
-        lists = [SegmentList.from_json(entry.body) for entry in self._log.read() if entry.kind == LISTED]
-        return {one.level: one.name for found in lists for one in found.levels}
-
-    def why_untrained(self) -> dict[str, tuple[datetime, str]]:
-        """Return of each segment when it last could not be trained, and why."""
-        last: dict[str, tuple[datetime, str]] = {}
-        for entry in self._log.read():
-            if entry.kind == UNTRAINED:
-                instant, name = from_iso(entry.body["as_of"]), entry.body["segment"]
-                if name not in last or last[name][0] <= instant:
-                    last[name] = (instant, entry.body["reason"])
-        return last
-
-    def _once(self, kind: str, body: dict[str, Any], at: datetime) -> None:
-        def unless_known(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
-            known = any(entry.kind == kind and entry.body == body for entry in entries)
-            return None if known else (kind, body)
-
-        self._log.append(unless_known, at=to_iso(at))
-
-
-def segment_models(store: ObjectStore, model: str) -> list[str]:
-    """Return under which names the store keeps the models of all that was ever a segment of a model."""
-    return [segment_key(model, name) for name in sorted(set(SegmentLog(store, model).ever().values()))]
-
-
-def _identity(declared: Segments, snapshot: Snapshot) -> str:
+def identity_of(declared: Segments, snapshot: Snapshot) -> str:
+    """Return the digest of the snapshot and of the declaration that a list of segments follows from."""
     return digest_json({"segments": declared.said(), "snapshot": snapshot.digest})
 
 

@@ -7,6 +7,7 @@ PUBLIC: tuple[str, ...] = (
     "alarms",
     "held_versions",
     "monitor",
+    "segment_states",
     "watch_log",
     "withdrawal",
 )

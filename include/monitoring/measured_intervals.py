@@ -139,6 +139,10 @@ def measure_interval(
         place, said = _as_predicted(answers, rows.table, data.row_id)
         rows = _at(rows, place, Scored(said, rows.scored.threshold))
     if not rows.table.num_rows:
+        if model.segments is not None:  # its segments answered all of them, and it is not asked again
+            nothing = put_content(store, f"{model.name}/watch/details", ".json", canonical_json({"slices": []}))
+            empty = Performance(version, interval.after, interval.until, 0, {})
+            watched.measure(empty, details=nothing, labels=None, reference=kept.digest, at=at)
         return
     labelled, times = rows.frame[data.target], rows.frame[data.event_time]
     judged = judged_rows(labelled, rows.scored, fit.classes, RareLevels.of(data, rows.frame))

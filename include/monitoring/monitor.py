@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ from include.monitoring.drift.references import (
 )
 from include.monitoring.earlier_years import keep_earlier_years
 from include.monitoring.measured_intervals import Labels, matured_intervals, measure_interval
+from include.monitoring.performance.alarms import performance_alarms, sound_reigns
 from include.monitoring.performance.estimated import estimate_classification, estimate_regression
-from include.monitoring.performance.measured import Performance, PromiseCheck, each_short, promise_kept
+from include.monitoring.performance.measured import Performance, PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, ProbationVerdict, probation_of
-from include.monitoring.performance.reigns import reigns_of, successors_in
 from include.monitoring.predicted_rows import PredictedRows, predicted_in
 from include.monitoring.retraining_requests import Request, request_state, wanted, would_ask
+from include.monitoring.segment_states import SegmentWatched
+from include.monitoring.segments import conclude_segments, measure_segments
 from include.monitoring.sketches.counting import sketch
 from include.monitoring.sketches.sketches import Sketch, merge
 from include.monitoring.watch_log import WatchLog, earlier_in, measured_in, observed_in, paired_in
@@ -49,7 +52,6 @@ from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
 from include.storage.content import canonical_json, put_content, read_json, to_iso
 from include.storage.store import ObjectStore
-from include.training.metrics.definitions import sign
 from include.training.preprocessing.float_converter import FloatConverter
 
 log = logging.getLogger(__name__)
@@ -92,6 +94,8 @@ class Monitored:
         Whether the probation ended with this interval, of which people are told.
     predicted : PredictedRows or None
         The batch scores and requests that were looked at.
+    segments : tuple of SegmentWatched
+        The same of the segments that a version of their own answers for.
     """
 
     version: str
@@ -108,6 +112,7 @@ class Monitored:
     predecessor: str | None
     concluded: bool
     predicted: PredictedRows | None = field(default=None, compare=False)
+    segments: tuple[SegmentWatched, ...] = ()
 
 
 def monitored_interval(model: ModelConfig, instant: datetime) -> Window:
@@ -149,22 +154,32 @@ def monitor(
         None if nothing was scored in the interval.
     """
     timeline = Ledger(store, model.name).timeline()
-    predicted = predicted_in(store, model, interval, timeline.champion_as_of(interval.after))
+    champion = timeline.champion_as_of(interval.after)
+    predicted = predicted_in(store, model, interval, champion, among=timeline)
     if predicted is None:
         return None
     watched = WatchLog(store, model.name)
+    taken = (
+        None if labels is None or model.data.target is None else cache(labels)
+    )  # once for all that is measured on them
     # A rebuilt version goes on with the watching and the probation of the one that it rebuilds, under whose name all of it stands.
     usable = timeline.in_place_of(predicted.version)
     version = timeline.original_of(usable) or usable
     kept = reference_for(store, model, folder, version, made_by=usable)
     with open_watched_version(store, model, folder, usable) as watching:
         _observe(watching, kept, predicted, watched, version, at=at, backfilled=backfilled)
-        if labels is not None and model.data.target is not None:
+        if taken is not None:
             for due in matured_intervals(model, watched, version, interval.until):
-                measure_interval(store, model, folder, watching, kept, timeline, version, due, labels, watched, at=at)
+                measure_interval(store, model, folder, watching, kept, timeline, version, due, taken, watched, at=at)
     keep_earlier_years(store, model.name, watched, at=at)
-    found = _conclude(store, model, kept, timeline, version, interval, watched, at=at, backfilled=backfilled)
-    return replace(found, predicted=predicted)
+    done = _conclude(store, model, kept, timeline, version, interval, watched, at=at, backfilled=backfilled)
+    done = replace(done, predicted=predicted)
+    if model.segments is None:
+        return done
+    if taken is not None:
+        measure_segments(store, model, folder, interval.until, taken, watched, at=at)
+    segments = conclude_segments(store, model, interval, done.history.broken, watched, at=at, backfilled=backfilled)
+    return replace(done, segments=segments, pending=request_state(watched.entries()).pending)
 
 
 def alarms_of(
@@ -208,52 +223,9 @@ def alarms_of(
         alarms += alarm_history(
             kept.labels, matured, model.watch, length, share=OF_LABELS, of_rows=False, earlier=earlier
         ).alarms
-    primary = model.gate.primary.metric
-    promised, error = kept.promised.get(primary, ()), 1 - model.gate.primary.confidence
-    for reign in sound_reigns(version, entries, timeline, history, until):
-        for short in each_short(promised, reign, primary, error, model.watch.cooldown.about()):
-            if short.until is None or short.since is None:
-                continue
-            last = next(one for one in reign if one.until == short.until)
-            said = (
-                f"{primary} is {short.found.mean:.4g} over {short.found.values} intervals, surely no better than {_edge(short):.4g}; "
-                f"on the holdout it was {short.promised.mean:.4g}"
-            )
-            instants = (last.after, last.until, short.since)
-            early = backfilled.get(short.until, False)
-            alarms.append(Alarm(version, "performance", *instants, primary, said, None, early))
+    reigns = sound_reigns(version, entries, timeline, history.broken, until)
+    alarms += performance_alarms(kept, model, version, reigns, backfilled)
     return history, tuple(sorted(alarms, key=lambda one: (one.until, one.kind, one.subject)))
-
-
-def sound_reigns(
-    version: str, entries: Any, timeline: Timeline, history: AlarmHistory, until: datetime
-) -> list[list[Performance]]:
-    """Return what was measured of a champion until an instant, without broken intervals, reign by reign.
-
-    Parameters
-    ----------
-    version : str
-        The champion's id.
-    entries : sequence of Entry
-        The watch log's.
-    timeline : Timeline
-        The ledger's.
-    history : AlarmHistory
-        Names the intervals with data faults.
-    until : datetime
-        The end of the last interval that counts.
-
-    Returns
-    -------
-    list of list of Performance
-    """
-    sound = [one for one in measured_in(entries, version) if one.until <= until and one.until not in history.broken]
-    return reigns_of(sound, successors_in(timeline, entries, version))
-
-
-def _edge(short: PromiseCheck) -> float:
-    edge = short.found.high if sign(short.metric) > 0 else short.found.low
-    return float("nan") if edge is None else edge
 
 
 def _observe(
@@ -367,7 +339,7 @@ def _conclude(
         because = wanted(alarms, request_state(watched.entries()), model.watch, champion(), interval.until).because
         request = watched.ask(alarms, model.watch, champion, interval.until, at=at)
     performance = tuple(one for one in measured_in(entries, version) if one.until <= interval.until)
-    reigns = sound_reigns(version, entries, timeline, history, interval.until)
+    reigns = sound_reigns(version, entries, timeline, history.broken, interval.until)
     primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
     promised = kept.promised.get(primary, ())
     standing, concluded = None, False

@@ -7,7 +7,7 @@ scored rows where they happened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from include.config.code import load_function
 from include.config.model import ModelConfig
 from include.config.schedule_ticks import intervals_over
+from include.config.sections.rows.segments import owner_of
 from include.config.sections.slices import columns_of
 from include.data.columns.pandas_frames import to_frame
 from include.data.derived_columns import derived
@@ -118,7 +119,13 @@ class PredictedRows:
 
 
 def predicted_in(
-    store: ObjectStore, model: ModelConfig, interval: Window, champion: str | None, version: str | None = None
+    store: ObjectStore,
+    model: ModelConfig,
+    interval: Window,
+    champion: str | None,
+    version: str | None = None,
+    *,
+    among: Container[str] | None = None,
 ) -> PredictedRows | None:
     """Find what was predicted in an interval, by the version that it is watched under.
 
@@ -128,32 +135,47 @@ def predicted_in(
         The champion as of the interval's start: it is watched if it predicted anything; else the version that predicted most is.
     version : str, optional
         Look at what this version predicted, also if another was the champion.
+    among : container of str, optional
+        The versions of the model of all rows: those of its segments predict as well, and are watched by themselves.
 
     Returns
     -------
     PredictedRows or None
         None if nothing was predicted.
     """
-    published = []
-    for over in _score_intervals(model, interval):
-        publication = Publication(store, model.name, over)
-        if (manifest := publication.newest()) is not None:
-            published.append((publication, manifest))
-    keys = requests_in(store, model.name, interval) if model.serving.request_log is not None else []
+    published = _published(store, model, interval)
+    keys = requests_in(store, owner_of(model.name), interval) if model.serving.request_log is not None else []
     rows: Counter[str] = Counter()
     for _, manifest in published:
-        rows[manifest.version] += manifest.rows
+        rows.update({manifest.version: manifest.rows} | dict.fromkeys(manifest.segments.values(), 0))
     for table in read_requests(store, keys, interval, columns=[VERSION]):
         for one in table[VERSION].value_counts().to_pylist():
             rows[one["values"]] += one["counts"]
+    if among is not None:
+        rows = Counter({one: count for one, count in rows.items() if one in among})
     if not rows:
         return None
     if version is None:
         version = champion if champion is not None and champion in rows else max(sorted(rows), key=rows.__getitem__)
     if version not in rows:
         return None
-    used = tuple(one for one in published if one[1].version == version)
+    used = tuple(one for one in published if version in (one[1].version, *one[1].segments.values()))
     return PredictedRows(store, model, interval, version, used, tuple(keys))
+
+
+def versions_in(store: ObjectStore, model: ModelConfig, interval: Window) -> frozenset[str]:
+    """Return every version that predicted in an interval, those of segments among them."""
+    found = {one for _, said in _published(store, model, interval) for one in (said.version, *said.segments.values())}
+    keys = requests_in(store, model.name, interval) if model.serving.request_log is not None else []
+    for table in read_requests(store, keys, interval, columns=[VERSION]):
+        found |= set(table[VERSION].to_pylist())
+    return frozenset(found)
+
+
+def _published(store: ObjectStore, model: ModelConfig, interval: Window) -> list[tuple[Publication, Manifest]]:
+    """Return the scores of an interval; those of a segment are among those of its model."""
+    each = [Publication(store, owner_of(model.name), over) for over in _score_intervals(model, interval)]
+    return [(one, manifest) for one in each if (manifest := one.newest()) is not None]
 
 
 def _score_intervals(model: ModelConfig, interval: Window) -> list[Window]:

@@ -21,6 +21,8 @@ from include.storage.log import Entry, Log
 from include.storage.store import ObjectStore
 
 OBSERVED, MEASURED, PAIRED, ALARM, VERDICT, EARLIER = "observed", "measured", "paired", "alarm", "verdict", "earlier"
+SEGMENTS = "segments"
+"""The kind of the events that say of which segments' versions an interval was measured."""
 Body = dict[str, Any]
 
 
@@ -84,6 +86,25 @@ class WatchLog:
         body = {"version": version, "until": to_iso(until), "labels": labels, "of": list(of)}
         body["period"] = period.to_json()
         self._once(EARLIER, body, at, by=("version", "until", "labels"))
+
+    def segments_measured(
+        self, after: datetime, until: datetime, versions: dict[str, str], skipped: dict[str, str], *, at: datetime
+    ) -> None:
+        """Put on record that an interval's matured labels were held against what segments' versions said; each has it in its own log.
+
+        Parameters
+        ----------
+        after, until : datetime
+            The interval.
+        versions : dict of str to str
+            The version of each segment that answered there.
+        skipped : dict of str to str
+            Why one could not be measured, by its segment.
+        at : datetime
+            The instant that goes on record.
+        """
+        body = {"after": to_iso(after), "until": to_iso(until), "versions": versions, "skipped": skipped}
+        self._once(SEGMENTS, body, at, by=("until",))
 
     def tell(self, alarms: Iterable[Alarm], until: datetime, *, at: datetime) -> tuple[Alarm, ...]:
         """Put alarms on record that are not, and return those that this interval put there.

@@ -20,6 +20,7 @@ from include.registry.decisions import Measure, decision_on, unmeasured
 from include.registry.ledger_reader import LedgerReader
 from include.registry.naming.aliases import alias_event
 from include.registry.naming.tags import tag_event
+from include.registry.segment_changes import announced_first
 from include.registry.statements import sign_standing, signed_first
 from include.registry.timeline import Timeline, fold
 from include.registry.version_states import Decision, Origin, Trigger, VersionState, require_held, require_replaceable
@@ -289,9 +290,9 @@ class Ledger(LedgerReader):
         return sign_standing(self.store, self.model, self.timeline(), self.heads, at=to_iso(at))
 
     def _append(self, decide: Decide, *, at: str) -> Entry | None:
-        entry = self._log.append(
-            decide if self.heads is None else signed_first(decide, self.store, self.model, self.heads, at=at), at=at
-        )
+        if self.heads is not None:
+            decide = signed_first(decide, self.store, self.model, self.heads, at=at)
+        entry = self._log.append(announced_first(decide, self.store, self.model, at=at), at=at)
         if entry is not None and self._written is not None:
             self._written(entry)
         return entry

@@ -47,7 +47,7 @@ class VersionStatement:
     @property
     def golden(self) -> tuple[str, ...]:
         """The digests of its golden rows."""
-        return tuple(digest for key, digest in self.subjects.items() if key.split("/")[1] == "golden")
+        return tuple(digest for key, digest in self.subjects.items() if key.split("/")[-3:-2] == ["golden"])
 
 
 def golden_folder(model: str, version: str) -> str:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from include.config.model import ModelConfig
 from include.data.ingestion.catalogue import Catalogue
 from include.data.row_digests import table_digest
-from include.data.segments import segment_models
+from include.data.segment_log import segment_models
 from include.errors import ObjectMissing, StoreUnavailable
 from include.registry.ledger import Ledger
 from include.registry.trained_on import trained_on

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from include.config.model import ModelConfig
-from include.config.sections.rows.segments import segment_key
-from include.data.segments import SegmentLog
+from include.config.sections.rows.segments import kept_as, segment_key
+from include.data.segment_log import SegmentLog
 from include.data.snapshots import Segment, Snapshot
 from include.registry.ledger import Ledger
 from include.registry.versions import Version
@@ -72,7 +72,7 @@ class Champions:
         return [
             SegmentChampion(
                 name,
-                self._model.model_copy(update={"declared_name": ledger.model, "renamed_from": (), "segments": None}),
+                kept_as(self._model, name),
                 Segment(declared.column, level),
                 ledger.version(ids[name]),
             )

@@ -15,13 +15,14 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
 from include.errors import RequestError
-from include.scoring.predictor import Predictions
 from include.serving import metrics
 from include.serving.access import Access
+from include.serving.answers import Answer, Chosen, Part, rows_of, schema_of_answers, size_of, table_of, versions_of
 from include.serving.guard import Guard
-from include.serving.live_versions import LiveModel, LiveModels, Served
+from include.serving.live.served import Served
+from include.serving.live_versions import LiveModel, LiveModels
 from include.serving.platforms import Platform
-from include.serving.prediction_service import Chosen, PredictionService
+from include.serving.prediction_service import PredictionService
 from include.serving.protocol import bodies, openapi_document
 from include.serving.protocol import open_inference as oip
 from include.serving.protocol.parquet_body import too_many
@@ -115,6 +116,7 @@ class Server:
                         "version": served.version if (served := model.champion) else None,
                         "as_of": served.as_of if served else None,
                     }
+                    | _segments(model)
                     for model in seen
                 ]
             }
@@ -125,10 +127,8 @@ class Server:
         model = requested_model(self.live, request)
         served = requested_version(model, request)
         return _headed(
-            JSONResponse(
-                oip.metadata(model.name, served.version, served.schema, bodies.answer_schema(served.predictor))
-            ),
-            served,
+            JSONResponse(oip.metadata(model.name, served.version, served.schema, schema_of_answers(model, served))),
+            {served.version: served.as_of},
         )
 
     async def model_ready(self, request: Request) -> Response:
@@ -170,13 +170,11 @@ class Server:
             raise RequestError("`explain` is not understood.", status=422, expected="true or false")
         champion = champion_of(model)
         rows = await self.predictions.do(partial(self._read, body, kind, champion.served), large=len(body) > _LARGE)
-        chosen, rows = self.predictions.choose(champion, rows)
-        predictions, explanations = await self.predictions.answer(
-            request.state.request_id, chosen, rows, explain=explain == "true"
-        )
-        said = partial(self._said, request, chosen, predictions, explanations, wanted)
-        content = await self.predictions.do(said, large=len(predictions.score) > _LARGE_ANSWER)
-        return _headed(Response(content, media_type=wanted), chosen.served)
+        parts = await self.predictions.divide(champion, rows)
+        answers = await self.predictions.answer(request.state.request_id, parts, explain=explain == "true")
+        said = partial(self._said, request, model, answers, wanted)
+        content = await self.predictions.do(said, large=size_of(answers) > _LARGE_ANSWER)
+        return _headed(Response(content, media_type=wanted), versions_of(answers))
 
     def _read(self, body: bytes, kind: str, served: Served) -> pa.Table | list[Row]:
         settings = self.settings
@@ -189,25 +187,12 @@ class Server:
         self._require_some(table.num_rows)
         return table
 
-    def _said(
-        self,
-        request: Request,
-        chosen: Chosen,
-        predictions: Predictions,
-        explanations: list[dict[str, Any]],
-        wanted: str,
-    ) -> bytes:
+    def _said(self, request: Request, model: LiveModel, answers: list[Answer], wanted: str) -> bytes:
         if wanted != bodies.JSON:
-            return bodies.write_table(bodies.answer_table(predictions), wanted)
-        answers = bodies.answer_rows(predictions)
-        if explanations:
-            answers = [
-                {**answer, "explanation": explanation}
-                for answer, explanation in zip(answers, explanations, strict=True)
-            ]
-        facts = {"model": chosen.model.name, "version": chosen.served.version, "as_of": chosen.served.as_of}
-        said = {**facts, "request_id": request.state.request_id, "predictions": answers}
-        return bodies.dump(self.platform.answer(said))
+            return bodies.write_table(table_of(answers), wanted)
+        version, as_of = next(iter(versions.items())) if len(versions := versions_of(answers)) == 1 else (None, None)
+        facts = {"model": model.name, "version": version, "as_of": as_of, "request_id": request.state.request_id}
+        return bodies.dump(self.platform.answer({**facts, "predictions": rows_of(answers)}))
 
     async def infer(self, request: Request) -> Response:
         """Predict tensors of the Open Inference Protocol."""
@@ -220,15 +205,21 @@ class Server:
         asked, rows = await self.predictions.do(read, large=len(body) > _LARGE)
         self._require_some(len(rows))
         chosen = Chosen(model, served, "champion" if served is model.champion else "challenger")
-        if "version" not in request.path_params:
-            chosen, rows = self.predictions.choose(chosen, rows)
-        predictions, _ = await self.predictions.answer(request.state.request_id, chosen, rows)
-        said = partial(oip.answer, asked, model.name, chosen.served.version, predictions, request.state.request_id)
-        content, json_bytes = await self.predictions.do(said, large=len(predictions.score) > _LARGE_ANSWER)
+        by_segment = "version" not in request.path_params
+        parts = await self.predictions.divide(chosen, rows) if by_segment else [Part(chosen, rows)]
+        answers = await self.predictions.answer(request.state.request_id, parts)
+        versions = versions_of(answers)
+        said = partial(self._tensors, asked, model, answers, request.state.request_id)
+        content, json_bytes = await self.predictions.do(said, large=size_of(answers) > _LARGE_ANSWER)
         response = Response(content, media_type=bodies.JSON if json_bytes is None else "application/octet-stream")
         if json_bytes is not None:
             response.headers["inference-header-content-length"] = str(json_bytes)
-        return _headed(response, chosen.served)
+        return _headed(response, versions)
+
+    def _tensors(
+        self, asked: dict[str, Any], model: LiveModel, answers: list[Answer], request_id: str
+    ) -> tuple[bytes, int | None]:
+        return oip.answer(asked, model.name, versions_of(answers), table_of(answers), request_id)
 
     def _require_some(self, rows: int) -> None:
         if rows > self.settings.max_rows:
@@ -237,9 +228,15 @@ class Server:
             raise RequestError("The request has no rows.", expected="at least one row")
 
 
-def _headed(response: Response, served: Served) -> Response:
-    response.headers["x-ratchet-version"] = served.version
-    response.headers["x-ratchet-as-of"] = served.as_of
+def _segments(model: LiveModel) -> dict[str, Any]:
+    if not model.segments.declared:
+        return {}
+    return {"segments": {one.segment: {"version": one.version, "as_of": one.as_of} for one in model.segments.in_force}}
+
+
+def _headed(response: Response, versions: dict[str, str]) -> Response:
+    response.headers["x-ratchet-version"] = ", ".join(versions)
+    response.headers["x-ratchet-as-of"] = ", ".join(versions.values())
     return response
 
 

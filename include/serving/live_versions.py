@@ -5,15 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-
-from include.config.code import load_function
 from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.config.sections.serving import Challenger
@@ -21,46 +16,15 @@ from include.errors import RatchetError, StoreUnavailable
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
 from include.registry.version_states import Outcome
-from include.registry.versions import Version, fit_of
-from include.scoring.golden import PREDICTED, check_golden, golden_of, holdout_rows, load_golden
-from include.scoring.library_check import UNUSABLE, explain
-from include.scoring.predictor import Predictor, open_predictor
 from include.serving import metrics
-from include.serving.compiled.not_compiled import NotCompiled
-from include.serving.compiled.single_row import SingleRow, strange_rows
-from include.serving.protocol.row_schema import RequestSchema, schema_of
-from include.storage.content import to_iso
+from include.serving.live.segments import IN_MEMORY, LiveSegments
+from include.serving.live.served import RETRY_SECONDS, Served, compile_single, open_served
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
-VERIFIED_ROWS = 10_000
-"""How many rows a compiled form is held to the pipeline on; half of them with a value changed."""
-ONLINE = "online"
-"""The file of a model's folder that may hold ``derive(row)``, for single rows."""
 ALIAS = "alias:"
 """What an alias begins with where the declaration names a version."""
-_RETRY_SECONDS = 30.0
-
-
-@dataclass(eq=False)
-class Served:
-    """One version in memory. A request takes it once and uses it to its end."""
-
-    predictor: Predictor
-    schema: RequestSchema
-    single: SingleRow | None = None
-    """The compiled form, once it is verified; the pipeline answers until then."""
-
-    @property
-    def version(self) -> str:
-        """The version's id."""
-        return self.predictor.version.id
-
-    @property
-    def as_of(self) -> str:
-        """The version's as-of, as text."""
-        return to_iso(self.predictor.version.as_of)
 
 
 @dataclass(eq=False)
@@ -73,6 +37,8 @@ class LiveModel:
     store: ObjectStore
     folder: Path
     declared: ModelConfig
+    in_memory: int = IN_MEMORY
+    """How many versions of segments may be in memory."""
     champion: Served | None = None
     beside: Served | None = None
     problem: str | None = "it is being loaded"
@@ -80,10 +46,13 @@ class LiveModel:
     _wanted: tuple[str | None, str | None] = (None, None)
     _asked: bool = False
     _retry_at: float | None = None
+    segments: LiveSegments = field(init=False)
+    """The versions of segments that are in force."""
     _ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
         self._ledger = Ledger(self.store, self.declared.name)
+        self.segments = LiveSegments(self.store, self.folder, self.declared, self.in_memory)
 
     @property
     def name(self) -> str:
@@ -91,18 +60,22 @@ class LiveModel:
         return self.declared.declared_name
 
     def look(self, now: float) -> bool:
-        """Ask the ledger for news, in one call of the store, and put in force what it says.
+        """Ask the ledger for news, in one call of the store, and put in force what it says; of a model with segments in one more.
 
         Returns
         -------
         bool
-            Whether a version was loaded.
+            Whether a version was loaded that is not compiled yet.
 
         Raises
         ------
         StoreUnavailable
             When the store does not answer; what is served stays.
         """
+        changed = self._look(now)
+        return self.segments.look() or changed
+
+    def _look(self, now: float) -> bool:
         due = self._retry_at is not None and now >= self._retry_at
         if self._asked and not due and not self._ledger.has_news():
             return False
@@ -122,7 +95,7 @@ class LiveModel:
             if isinstance(error, StoreUnavailable):
                 self._retry_at = now
                 raise
-            self._retry_at = now + _RETRY_SECONDS
+            self._retry_at = now + RETRY_SECONDS
             metrics.REFUSED.labels(self.name).inc()
             log.error("%s: %s can't be served: %s", self.name, refused, error.message)
             return False
@@ -140,7 +113,11 @@ class LiveModel:
             # Room first: of the two in memory only the one that answers stays.
             self.beside = None
             here = {name: served for name, served in here.items() if served is before}
-            self.champion, self.problem, changed = self._open(champion), None, True
+            self.champion, self.problem, changed = (
+                open_served(self._ledger, self.declared, self.folder, champion),
+                None,
+                True,
+            )
         if self.champion is not before:
             metrics.SWAPS.labels(self.name).inc()
             log.info("%s: %s answers now", self.name, champion or "nobody")
@@ -152,7 +129,7 @@ class LiveModel:
             changed |= known is None
             before = None
             here.clear()
-            self.beside = known or self._open(beside)
+            self.beside = known or open_served(self._ledger, self.declared, self.folder, beside)
             log.info("%s: %s predicts beside", self.name, beside)
         return changed
 
@@ -164,39 +141,11 @@ class LiveModel:
         if self.beside is not None and timeline[self.beside.version].withdrawn is not None:
             self.beside = None
 
-    def _open(self, version: str) -> Served:
-        record = self._ledger.version(version)
-        try:
-            return self._open_checked(record)
-        except UNUSABLE as error:
-            raise explain(error, version, fit_of(self.store, record)) from error
-
-    def _open_checked(self, record: Version) -> Served:
-        stack, version = ExitStack(), record.id
-        try:
-            predictor = stack.enter_context(open_predictor(self.store, self.declared, self.folder, record))
-            signed = self._ledger.statement(version)
-            kept = load_golden(self.store, self.declared.name, version, named=signed.golden if signed else ())
-            for golden in kept or [golden_of(self.store, predictor)]:
-                check_golden(predictor, golden)
-                sample = golden.drop_columns([PREDICTED])
-            served = Served(predictor, schema_of(predictor, sample.select(list(predictor.schema))))
-        except BaseException:
-            stack.close()
-            raise
-        # The copy of its code goes when nobody uses the version any more.
-        weakref.finalize(served, stack.close)
-        return served
-
     def compile(self) -> None:
         """Compile what is not compiled yet, and use it if it gives the same numbers."""
-        for served in (self.champion, self.beside):
-            if served is not None and served.single is None:
-                try:
-                    served.single = _compiled(self.store, self.folder, served.predictor)
-                    log.info("%s: single rows of %s are compiled", self.name, served.version)
-                except RatchetError as error:
-                    log.info("%s: single rows of %s go by the pipeline: %s", self.name, served.version, error.message)
+        for served in (self.champion, self.beside, *self.segments.loaded):
+            if served is not None:
+                compile_single(self.store, self.folder, served)
 
 
 def _beside(timeline: Timeline, challenger: Challenger | None) -> str | None:
@@ -215,22 +164,6 @@ def _beside(timeline: Timeline, challenger: Challenger | None) -> str | None:
         if one.withdrawn is None and one.decision is not None and one.decision.outcome is Outcome.HOLD
     ]
     return held[-1].version if held and held[-1].order > timeline[champion].order else None
-
-
-def _compiled(store: ObjectStore, folder: Path, predictor: Predictor) -> SingleRow:
-    derive = None
-    if predictor.derive is not None and (folder / f"{ONLINE}.py").is_file():
-        derive = load_function(folder, f"{ONLINE}:derive")
-    single = SingleRow(predictor, derive)
-    rows = holdout_rows(store, predictor, VERIFIED_ROWS // 2)
-    try:
-        single.verify(predictor, pa.concat_tables([rows, strange_rows(rows)]))
-    except Exception as error:
-        # The team's own code may raise anything.
-        if isinstance(error, RatchetError):
-            raise
-        raise NotCompiled("A row can't be predicted alone.", found=type(error).__name__) from error
-    return single
 
 
 class LiveModels:
@@ -255,7 +188,7 @@ class LiveModels:
     @property
     def ready(self) -> bool:
         """Whether every model has a version that answers."""
-        return all(model.champion is not None for model in self.models.values())
+        return all(model.champion is not None and model.segments.known for model in self.models.values())
 
     def look(self) -> None:
         """Look at every ledger once."""
@@ -284,12 +217,23 @@ class LiveModels:
             self._stop.wait(self.poll_seconds)
 
 
-def open_models(store: ObjectStore, models: Path, names: Iterable[str]) -> list[LiveModel]:
+def open_models(
+    store: ObjectStore, models: Path, names: Iterable[str], *, in_memory: int = IN_MEMORY
+) -> list[LiveModel]:
     """Return the models of some names, with nothing loaded yet.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    models : Path
+        The folder of declarations.
+    names : iterable of str
+    in_memory : int
+        How many versions of segments may be in memory, of each model.
 
     Raises
     ------
     ConfigError
         When one is not declared as it must be.
     """
-    return [LiveModel(store, models / name, load_model(models / name / "model.yaml")) for name in names]
+    return [LiveModel(store, models / name, load_model(models / name / "model.yaml"), in_memory) for name in names]

@@ -7,7 +7,6 @@ import hashlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -15,12 +14,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from include.config.sections.rows.segments import segment_of
 from include.errors import RatchetError, RequestError
 from include.scoring.attributions import NotAttributable, attribute
 from include.scoring.predictor import Predictions
 from include.serving import metrics
+from include.serving.answers import Answer, Chosen, Part
 from include.serving.compiled.single_row import SinglePrediction, joined
-from include.serving.live_versions import LiveModel, Served
+from include.serving.live.served import Served
 from include.serving.protocol.row_schema import Row
 from include.serving.request_log import Record, RequestLogger
 
@@ -28,15 +29,6 @@ log = logging.getLogger(__name__)
 
 _SHADOWS = 256
 """How many requests may wait to be predicted beside; further ones are left out."""
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The version that answers a request, and as what."""
-
-    model: LiveModel
-    served: Served
-    role: str
 
 
 class PredictionService:
@@ -58,12 +50,38 @@ class PredictionService:
         self._timeout = timeout
         self._work = ThreadPoolExecutor(1, "ratchet-predict")
         self._beside = ThreadPoolExecutor(1, "ratchet-beside")
+        self._loading = ThreadPoolExecutor(1, "ratchet-load")
         self._shadows = 0
 
     async def stop(self) -> None:
         """Finish what is begun."""
         await asyncio.to_thread(self._work.shutdown)
         await asyncio.to_thread(self._beside.shutdown)
+        await asyncio.to_thread(self._loading.shutdown)
+
+    async def divide(self, champion: Chosen, rows: pa.Table | list[Row]) -> list[Part]:
+        """Return who answers which rows: the version of a row's segment, otherwise that of all rows or the challenger.
+
+        A version that is not in memory yet is loaded first.
+        """
+        segments = champion.model.segments
+        found = segments.segments_of(rows)
+        if found is None:
+            return [Part(*self.choose(champion, rows))]
+        places: dict[str | None, list[int]] = {}
+        for place, segment in enumerate(found):
+            places.setdefault(segment, []).append(place)
+        parts = []
+        for segment, where in places.items():
+            own = rows if len(places) == 1 else _taken(rows, where)
+            if segment is None:
+                parts.append(Part(*self.choose(champion, own), where))
+                continue
+            served = segments.get(segment) or await self._in(self._loading, partial(segments.open, segment))
+            if not _reads_alike(served, champion.served):
+                own = _as_asked(own, champion.served, served)
+            parts.append(Part(Chosen(champion.model, served, "champion"), own, where))
+        return parts
 
     def choose(self, champion: Chosen, rows: pa.Table | list[Row]) -> tuple[Chosen, pa.Table | list[Row]]:
         """Give a request to the challenger if it is of one entity, and that is among those that the challenger answers."""
@@ -83,30 +101,30 @@ class PredictionService:
             rows = _as_asked(rows, champion.served, beside)
         return Chosen(model, beside, "challenger"), rows
 
-    async def answer(
-        self, request_id: str, chosen: Chosen, rows: pa.Table | list[Row], *, explain: bool = False
-    ) -> tuple[Predictions, list[dict[str, Any]]]:
-        """Return predictions, and explanations if they are wanted; what else becomes of the request happens later."""
-        served = chosen.served
-        if isinstance(rows, list) and len(rows) == 1 and not explain and (alone := _alone(served, rows[0])) is not None:
-            predictions = joined(served.predictor.fit, [alone])
-            self._after(request_id, chosen, rows[0], alone, predictions)
-            return predictions, []
-        table = served.schema.table(rows) if isinstance(rows, list) else rows
-        predictions, explanations = await self._in_thread(partial(_by_pipeline, served, table, explain=explain))
-        self._after(request_id, chosen, table, predictions, predictions)
-        return predictions, explanations
+    async def answer(self, request_id: str, parts: list[Part], *, explain: bool = False) -> list[Answer]:
+        """Return the answer of each part, with explanations if they are wanted; what else becomes of the request happens later."""
+        if len(parts) == 1 and not explain and isinstance(rows := parts[0].rows, list) and len(rows) == 1:
+            served = parts[0].chosen.served
+            if (alone := _alone(served, rows[0])) is not None:
+                predictions = joined(served.predictor.fit, [alone])
+                self._after(request_id, parts[0], rows[0], alone, predictions)
+                return [Answer(parts[0], predictions, [])]
+        tables = [one.chosen.served.schema.table(one.rows) if isinstance(one.rows, list) else one.rows for one in parts]
+        answers = await self._in(self._work, partial(_all_by_pipeline, parts, tables, explain=explain))
+        for one, table in zip(answers, tables, strict=True):
+            self._after(request_id, one.part, table, one.predictions, one.predictions)
+        return list(answers)
 
     def _after(
         self,
         request_id: str,
-        chosen: Chosen,
+        part: Part,
         rows: pa.Table | Row,
         predicted: Predictions | SinglePrediction,
         predictions: Predictions,
     ) -> None:
         """Count the request, keep it, and have it predicted beside."""
-        model = chosen.model
+        chosen, model = part.chosen, part.chosen.model
         path = "pipeline" if isinstance(rows, pa.Table) else "single"
         metrics.ROWS.labels(model.name, chosen.served.version, path).inc(len(predictions.score))
         if outside := int(predictions.out_of_domain.sum()):
@@ -114,34 +132,36 @@ class PredictionService:
         if not self._logger.keeps(model.declared.name):
             return
         at = datetime.now(UTC)
-        self._logger.add(_record(model, chosen.served, chosen.role, rows, predicted, request_id, at))
+        self._logger.add(_record(chosen, rows, predicted, request_id, at, part.places))
         challenger, beside = model.declared.serving.challenger, model.beside
         if challenger is None or challenger.traffic or beside is None or self._shadows >= _SHADOWS:
             return
+        if segment_of(chosen.served.predictor.version.model) is not None:
+            return  # a second version is one of all rows: it would not have answered these
         self._shadows += 1
-        future = self._beside.submit(self._shadow, model, chosen.served, beside, rows, request_id, at)
+        future = self._beside.submit(self._shadow, part, beside, rows, request_id, at)
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._shadow_done))
 
     def _shadow_done(self) -> None:
         self._shadows -= 1
 
-    def _shadow(
-        self, model: LiveModel, answered: Served, beside: Served, rows: pa.Table | Row, request_id: str, at: datetime
-    ) -> None:
+    def _shadow(self, part: Part, beside: Served, rows: pa.Table | Row, request_id: str, at: datetime) -> None:
+        model = part.chosen.model
         try:
-            table = _as_asked(rows if isinstance(rows, pa.Table) else [rows], answered, beside)
+            table = _as_asked(rows if isinstance(rows, pa.Table) else [rows], part.chosen.served, beside)
             predictions = beside.predictor.predict(beside.predictor.inputs(table))
-            self._logger.add(_record(model, beside, "shadow", table, predictions, request_id, at))
+            shadow = Chosen(model, beside, "shadow")
+            self._logger.add(_record(shadow, table, predictions, request_id, at, part.places))
         except Exception as error:  # noqa: BLE001 - the caller was answered; only the number of them matters
             log.warning("%s: %s can't predict a request beside: %s", model.name, beside.version, type(error).__name__)
 
     async def do(self, work: Callable[[], Any], *, large: bool) -> Any:
         """Do what takes microseconds at once, and what takes longer off the loop."""
-        return await self._in_thread(work) if large else work()
+        return await self._in(self._work, work) if large else work()
 
-    async def _in_thread(self, work: Callable[[], Any]) -> Any:
-        future = asyncio.get_running_loop().run_in_executor(self._work, work)
+    async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
+        future = asyncio.get_running_loop().run_in_executor(thread, work)
         try:
             async with asyncio.timeout(self._timeout):
                 return await future
@@ -153,6 +173,22 @@ def share_of(model: str, entity: object) -> float:
     """Return where an entity stands between 0 and 1, the same everywhere and at all times."""
     hashed = hashlib.sha256(f"{model}\x00{entity}".encode()).digest()
     return int.from_bytes(hashed[:8]) / 2**64
+
+
+def _taken(rows: pa.Table | list[Row], places: list[int]) -> pa.Table | list[Row]:
+    return [rows[place] for place in places] if isinstance(rows, list) else rows.take(pa.array(places))
+
+
+def _reads_alike(one: Served, other: Served) -> bool:
+    """Tell whether rows of one version's schema are rows of another's."""
+    return one.schema.arrow == other.schema.arrow and one.schema.rectify == other.schema.rectify
+
+
+def _all_by_pipeline(parts: list[Part], tables: list[pa.Table], *, explain: bool) -> list[Answer]:
+    return [
+        Answer(part, *_by_pipeline(part.chosen.served, table, explain=explain))
+        for part, table in zip(parts, tables, strict=True)
+    ]
 
 
 def _by_pipeline(served: Served, rows: pa.Table, *, explain: bool) -> tuple[Predictions, list[dict[str, Any]]]:
@@ -201,14 +237,13 @@ def _unpredictable() -> RequestError:
 
 
 def _record(
-    model: LiveModel,
-    served: Served,
-    role: str,
+    chosen: Chosen,
     rows: pa.Table | Row,
     predicted: Predictions | SinglePrediction,
     request_id: str,
     at: datetime,
+    places: list[int] | None,
 ) -> Record:
-    return Record(
-        model.declared.name, request_id, at, role, served.version, served.schema, served.predictor.fit, rows, predicted
-    )
+    served = chosen.served
+    facts = (request_id, at, chosen.role, served.version, served.schema, served.predictor.fit)
+    return Record(chosen.model.declared.name, *facts, rows, predicted, places)

@@ -50,6 +50,8 @@ class Record:
     rows: pa.Table | Row
     """A table, or a row that was predicted alone."""
     predictions: Predictions | SinglePrediction
+    places: list[int] | None = None
+    """Where the rows stand in the request, if another version answered others of it."""
 
     @property
     def size(self) -> int:
@@ -173,7 +175,7 @@ class RequestLogger:
         first, count = records[0], rows.num_rows
         declared = self.declared[first.model]
         each = records if len(records) == count else [first] * count
-        places = range(count) if len(records) == 1 else [0] * count
+        places = (first.places or range(count)) if len(records) == 1 else [0] * count
         columns: dict[str, Any] = {
             REQUEST: pa.array([one.request_id for one in each], pa.string()),
             PLACE: pa.array(places, pa.int64()),

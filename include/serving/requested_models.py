@@ -5,8 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from include.errors import RequestError, nearest
-from include.serving.live_versions import ALIAS, LiveModel, LiveModels, Served
-from include.serving.prediction_service import Chosen
+from include.serving.answers import Chosen
+from include.serving.live.served import Served
+from include.serving.live_versions import ALIAS, LiveModel, LiveModels
 
 
 def visible(live: LiveModels, request: Request) -> list[str]:
@@ -33,7 +34,7 @@ def requested_model(live: LiveModels, request: Request, name: str | None = None)
 def champion_of(model: LiveModel) -> Chosen:
     """Return the champion of a model; raises `RequestError` while there is none in memory."""
     served = model.champion
-    if served is None:
+    if served is None or not model.segments.known:
         raise RequestError(
             f"{model.name} does not answer: {(model.problem or 'it is being loaded').partition(':')[0]}.",
             status=503,

@@ -72,7 +72,8 @@ def run(
     sys.setswitchinterval(_SWITCH_SECONDS)
     threadpool_limits(limits={"openmp": settings.threads, "blas": 1})
     store = open_store(settings.store)
-    live = LiveModels(open_models(store, settings.models, names), poll_seconds=serving.poll_seconds)
+    models = open_models(store, settings.models, names, in_memory=serving.segments_in_memory)
+    live = LiveModels(models, poll_seconds=serving.poll_seconds)
     server = Server(live, _logger(names, settings, serving), serving, platform)
     config = uvicorn.Config(
         server.app(Access(serving)),

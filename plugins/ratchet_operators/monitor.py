@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from include.data.windows import Window
     from include.monitoring.monitor import Monitored
     from include.monitoring.performance.probation import ProbationState
+    from include.monitoring.segment_states import SegmentWatched
     from include.storage.store import ObjectStore
 
 _LOOK_AGAIN = timedelta(minutes=5)
@@ -78,8 +79,8 @@ class Monitor(ChampionOperator):
             "config": self.identity,
             **interval.to_json(),
             "version": found.version,
-            "alarms": len(found.alarms),
-            "told": len(found.told),
+            "alarms": len(found.alarms) + sum(len(one.alarms) for one in found.segments),
+            "told": len(found.told) + sum(len(one.told) for one in found.segments),
             "asked": None if found.request is None else to_iso(found.request.as_of),
             "pending": len(found.pending),
             "probation": None if found.probation is None else found.probation.verdict.value,
@@ -99,6 +100,11 @@ class Monitor(ChampionOperator):
         reason = withdraw_if_worse(ledger, config, found.version, actor=actor, at=now(context))
         if reason is not None:
             self.log.warning("%s is withdrawn. %s", found.version, reason)
+        for one in found.segments:
+            own = self.open_ledger(one.model.name)
+            reason = withdraw_if_worse(own, one.model, one.version, actor=actor, at=now(context))
+            if reason is not None:
+                self.log.warning("%s of segment %s is withdrawn. %s", one.version, one.level, reason)
         self.announce(context, ledger)
         held = matured(ledger, WatchLog(ledger.store, config.name).entries(), config.data.label_delay, interval.until)
         if held is not None:
@@ -169,7 +175,7 @@ class Monitor(ChampionOperator):
 
     def _say(self, found: Monitored) -> None:
         """Log what there is, and set what people are told."""
-        for alarm in found.alarms:
+        for alarm in (*found.alarms, *(alarm for one in found.segments for alarm in one.alarms)):
             self.log.info("%s, until %s: %s", alarm.kind, alarm.until, alarm.said)
         if self.backfilled:
             for one in found.would_ask:
@@ -179,28 +185,37 @@ class Monitor(ChampionOperator):
         else:
             self.log.info("Retraining: %s", found.because)
         page = watch_page(self.config.declared_name)
-        news = []
+        told, news = [*found.told, *(alarm for one in found.segments for alarm in one.told)], []
         for event, kinds in (("data_fault", ("data_fault",)), ("alarm", ("drift", "performance"))):
-            said = [one.said for one in found.told if one.kind in kinds]
+            said = [one.said for one in told if one.kind in kinds]
             if said:
                 more = f" ({len(said) - 3} more)" if len(said) > 3 else ""
                 news.append(News(event, "; ".join(said[:3]) + more, found.version, page))  # type: ignore[arg-type] # two of its words
         if found.concluded and found.probation is not None:
             news.append(self._of_probation(found.predecessor or "", found.probation, found.version))
+        news += [
+            self._of_probation(one.predecessor or "", one.probation, one.version, one)
+            for one in found.segments
+            if one.concluded and one.probation is not None
+        ]
         self.news = tuple(news) or None
 
-    def _of_probation(self, predecessor: str, standing: ProbationState, version: str) -> News:
+    def _of_probation(
+        self, predecessor: str, standing: ProbationState, version: str, of: SegmentWatched | None = None
+    ) -> News:
         from include.monitoring.performance.probation import ProbationVerdict
         from include.monitoring.withdrawal import withdrawal_reason
 
-        said, declared = withdrawal_reason(self.config, predecessor, standing), self.config.watch.probation.on_worse
+        name, declared = self.config.declared_name, self.config.watch.probation.on_worse
+        said = withdrawal_reason(self.config if of is None else of.model, predecessor, standing)
         event: Event = "probation"
         if standing.verdict is ProbationVerdict.WORSE and declared == "ask":
-            event, said = "waiting", f"{said}. Shall it be withdrawn? The button is on its page"
+            how = "The button is on its page" if of is None else f"The form of rollback_{name} has the segment"
+            event, said = "waiting", f"{said}. Shall it be withdrawn? {how}"
         elif standing.verdict is ProbationVerdict.WORSE and declared == "withdraw":
             said = f"{said}. It is withdrawn"
-        page = version_page(self.config.declared_name, version)
-        return News(event, f"{version} on probation is {said}.", version, page)
+        whose, page = ("", version_page(name, version)) if of is None else (f" of segment {of.level}", watch_page(name))
+        return News(event, f"{version}{whose} on probation is {said}.", version, page)
 
 
 class ReconsiderMatured(TriggerDagRunOperator):

@@ -18,7 +18,8 @@ class ListSegments(RatchetOperator):
 
     def work(self, context: Context) -> list[str]:
         """Return the names of the segments, as many as the declaration allows at most."""
-        from include.data.segments import SegmentLog, list_segments
+        from include.data.segment_log import SegmentLog
+        from include.data.segments import list_segments
         from include.data.snapshots import Snapshot
 
         config, store = self.config, self.open_store()
@@ -51,7 +52,7 @@ class RetrainSegment(RatchetOperator):
     def work(self, context: Context) -> dict[str, Any]:
         """Return the version, its outcome and the segment's champion."""
         from include.config.settings import Settings
-        from include.data.segments import SegmentLog
+        from include.data.segment_log import SegmentLog
         from include.data.snapshots import Snapshot
         from include.segments import UNTRAINED, retrain_segment
         from ratchet_operators.run_metrics import report_written

@@ -17,6 +17,7 @@ from include.config.settings import Settings
 from include.data.ingestion.catalogue import Catalogue
 from include.data.ingestion.readings import Retraction
 from include.data.ingestion.retract import retracted_in
+from include.data.segment_log import SegmentLog
 from include.data.snapshots import Snapshot
 from include.data.table_versions import TableLook, table_looks
 from include.errors import RatchetError
@@ -171,7 +172,8 @@ class PageCache:
         """Return how a model's champion is watched; folded again only when there is a new event or another declaration."""
         entries = self.read_log(WatchLog, model.name, WatchLog.entries)
         known = self.read(model.declared_name)[0]
-        key = (model.name, len(entries), len(known), digest_json(model.to_json()))
+        own = SegmentLog(self.store, model.name).announced() if model.segments is not None else {}
+        key = (model.name, len(entries), len(known), digest_json([model.to_json(), own]))
         return self._reports.get(key, lambda: watch_report(self.store, model, entries=entries, timeline=fold(known)))
 
     def library_problems(self, models: Mapping[str, History]) -> dict[str, str]:

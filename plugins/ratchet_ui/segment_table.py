@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.config.sections.rows.segments import segment_key
-from include.data.segments import SegmentLog
+from include.data.segment_log import SegmentLog
 from include.errors import RatchetError
 from include.registry.history.summary import History
 from ratchet_ui.page_cache import PageCache

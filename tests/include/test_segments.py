@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from include.command_line.app import app
 from include.config.load import load_model
 from include.config.model import ModelConfig
-from include.data.segments import SegmentList, SegmentLog, list_segments, segment_models
+from include.data.segment_log import SegmentLog, segment_models
+from include.data.segments import SegmentList, list_segments
 from include.data.snapshots import Snapshot
 from include.errors import ConfigError
 from include.notebook import load_champion

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import groupby
 
 from include.monitoring.performance.measured import Performance
-from include.monitoring.watch_log import OBSERVED
+from include.monitoring.watch_log import MEASURED, OBSERVED
 from include.registry.timeline import Timeline
 from include.registry.version_states import Outcome
 from include.storage.content import from_iso
@@ -29,7 +29,7 @@ def successors_in(timeline: Timeline, entries: Iterable[Entry], version: str) ->
         return ()
     last: dict[str, datetime] = {}
     for one in entries:
-        if one.kind == OBSERVED:
+        if one.kind in (OBSERVED, MEASURED):  # of a segment's version only what was measured stands
             until = from_iso(one.body["until"])
             last[one.body["version"]] = max(until, last.get(one.body["version"], until))
     own = timeline[version].order

@@ -10,6 +10,7 @@ from include.config.model import ModelConfig
 from include.monitoring.alarms import Alarm
 from include.monitoring.performance.probation import ProbationState, ProbationVerdict
 from include.monitoring.retraining_requests import RequestState
+from include.monitoring.segment_states import SegmentWatched
 from include.monitoring.withdrawal import withdrawal_reason
 from include.registry.timeline import Timeline
 
@@ -69,4 +70,15 @@ def needs_of(
     known = {key for one in state.asked for key in one.alarms}
     week = [one for one in alarms if (until - one.until).days < 7 and one.key not in known and not one.backfilled]
     found += [Need("broken data" if one.kind == "data_fault" else "alarm", f"{one.said}.", page) for one in week]
+    return found
+
+
+def needs_of_segments(segments: Sequence[SegmentWatched], state: RequestState, until: datetime) -> list[Need]:
+    """Return what waits for a person in the watching of segments: alarms of a week that asked for nothing, and worse versions."""
+    known, found = {key for one in state.asked for key in one.alarms}, []
+    for one in segments:
+        if one.probation is not None and one.probation.verdict is ProbationVerdict.WORSE:
+            found.append(Need("alarm", f"The version of segment {one.level} is {one.probation_said}.", one.version))
+        week = [alarm for alarm in one.alarms if (until - alarm.until).days < 7 and not alarm.backfilled]
+        found += [Need("alarm", f"{alarm.said}.", one.version) for alarm in week if alarm.key not in known]
     return found

@@ -12,19 +12,22 @@ from datetime import datetime
 from typing import Any
 
 from include.config.model import ModelConfig
+from include.data.windows import Window
 from include.evaluation.evidence import load_evidence
 from include.evaluation.unknown_classes import say_unknown
 from include.monitoring.alarms import Alarm, AlarmHistory
 from include.monitoring.drift.column_drift import Moved, MovedSlice, moved_slices, rank
 from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.drift.references import PREDICTION, SAID, ChampionReference, find_reference
-from include.monitoring.monitor import alarms_of, sound_reigns
+from include.monitoring.monitor import alarms_of
+from include.monitoring.performance.alarms import sound_reigns
 from include.monitoring.performance.estimated import EstimatorJudged, judge_estimator, reservations
 from include.monitoring.performance.measured import PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, probation_of
-from include.monitoring.report.needs import Need, needs_of
+from include.monitoring.report.needs import Need, needs_of, needs_of_segments
 from include.monitoring.report.watched_intervals import WatchedInterval, effects_of, intervals_of
 from include.monitoring.retraining_requests import RequestState, request_state, wanted, would_ask
+from include.monitoring.segment_states import SegmentWatched, segments_watched
 from include.monitoring.sketches.sketches import ColumnSketch
 from include.monitoring.watch_log import OBSERVED, VERDICT, WatchLog, paired_in
 from include.monitoring.withdrawal import withdrawal_reason
@@ -65,6 +68,8 @@ class WatchReport:
         How often backfilled intervals would have asked.
     predecessor : str or None
     probation : ProbationState or None
+    segments : tuple of SegmentWatched
+        The segments that a version of their own answers for.
     """
 
     model: ModelConfig
@@ -86,6 +91,7 @@ class WatchReport:
     needs: tuple[Need, ...]
     reference: Reference
     history: AlarmHistory
+    segments: tuple[SegmentWatched, ...] = ()
 
     @property
     def unknown_said(self) -> str | None:
@@ -146,7 +152,7 @@ def watch_report(
     newest = Period.from_json(max(bodies, key=lambda one: str(one["until"])))
     history, alarms = alarms_of(kept, model, version, entries, timeline, newest.until, newest.until - newest.after)
     intervals = intervals_of(history, kept, model, version, entries, sources)
-    reigns = sound_reigns(version, entries, timeline, history, newest.until)
+    reigns = sound_reigns(version, entries, timeline, history.broken, newest.until)
     primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
     check = promise_kept(kept.promised.get(primary, ()), reigns[-1], primary, error) if reigns else None
     pairs = [(one.estimated, one.measured) for one in intervals if one.estimated and one.measured and not one.faults]
@@ -157,6 +163,8 @@ def watch_report(
     predecessor, probation, concluded = _probation(model, version, entries, timeline, history)
     week = _recent(history.observed)
     reference = kept.reference
+    segments = segments_watched(store, model, Window(newest.after, newest.until), entries, history.broken)
+    needs = needs_of(model, version, timeline, alarms, state, probation, concluded, predecessor, newest.until)
     effects = effects_of(reference, [one.period for one in history.observed[-len(week) :]], together=True)[-1]
     return WatchReport(
         model,
@@ -175,9 +183,10 @@ def watch_report(
         len(would_ask([one for one in alarms if one.backfilled], model.watch)),
         predecessor,
         probation,
-        tuple(needs_of(model, version, timeline, alarms, state, probation, concluded, predecessor, newest.until)),
+        (*needs, *needs_of_segments(segments, state, newest.until)),
         reference,
         history,
+        segments,
     )
 
 

@@ -7,6 +7,7 @@ JSON as bytes; Triton's clients use it unless told otherwise.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,7 @@ import pyarrow as pa
 
 from include.config.sections.rows.sources import ColumnType
 from include.errors import RequestError, nearest
-from include.scoring.predictor import Predictions
-from include.serving.protocol.bodies import answer_table, dump, read_json
+from include.serving.protocol.bodies import dump, read_json
 from include.serving.protocol.row_schema import RequestSchema, Row
 
 PLATFORM = "ratchet_sklearn"
@@ -181,7 +181,7 @@ def _malformed(where: str, expected: str) -> RequestError:
 
 
 def answer(
-    request: dict[str, Any], model: str, version: str, predictions: Predictions, request_id: str
+    request: dict[str, Any], model: str, versions: Iterable[str], table: pa.Table, request_id: str
 ) -> tuple[bytes, int | None]:
     """Return the body of an answer, and how many bytes of it are JSON if tensors follow as bytes.
 
@@ -189,14 +189,15 @@ def answer(
     ----------
     request : dict
         The parsed request; its `outputs` and `parameters` choose the tensors and their form.
-    model, version : str
-        Names for the answer.
-    predictions : Predictions
-        The predictions of the request's rows.
+    model : str
+        The name for the answer.
+    versions : iterable of str
+        Who answered; of several each row says which, in the tensor ``version``.
+    table : pyarrow.Table
+        The answers, a row for each of the request's.
     request_id : str
         Id of the answer when the request has none.
     """
-    table = answer_table(predictions)
     wanted = request.get("outputs")
     names = list(table.column_names)
     parameters = request.get("parameters")
@@ -229,7 +230,7 @@ def answer(
     said = dump(
         {
             "model_name": model,
-            "model_version": version,
+            "model_version": ",".join(versions),
             "id": own_id if isinstance(own_id, str) and own_id else request_id,
             "outputs": outputs,
         }

@@ -7,7 +7,8 @@ from typing import Any
 
 from include.config.sections.rows.sources import ColumnType
 from include.scoring.scores import LOWER, UPPER
-from include.serving.live_versions import LiveModel, Served
+from include.serving.live.served import Served
+from include.serving.live_versions import LiveModel
 from include.serving.protocol.open_inference import example_request
 from include.serving.protocol.row_schema import Row
 from include.templates import templates_beside
@@ -75,7 +76,7 @@ def document(models: Iterable[LiveModel]) -> dict[str, Any]:
             continue
         name = model.name
         schemas[f"{name}.row"] = _row_schema(served)
-        schemas[f"{name}.prediction"] = _prediction_schema(served)
+        schemas[f"{name}.prediction"] = _prediction_schema(model, served)
         paths[f"/models/{name}/predict"] = {"post": _predict(model, served)}
         paths[f"/v2/models/{name}"] = {"get": _get(f"Inputs and outputs of {name}")}
         paths[f"/v2/models/{name}/ready"] = {"get": _get(f"Whether {name} answers")}
@@ -117,12 +118,14 @@ def _predict(model: LiveModel, served: Served) -> dict[str, Any]:
         "required": ["rows"],
         "additionalProperties": False,
     }
+    # Of several versions, by segments, each row says its own.
+    text = ["string", "null"] if model.segments.declared else "string"
     answer = {
         "type": "object",
         "properties": {
             "model": {"type": "string"},
-            "version": {"type": "string"},
-            "as_of": {"type": "string", "format": "date-time"},
+            "version": {"type": text},
+            "as_of": {"type": text, "format": "date-time"},
             "request_id": {"type": "string"},
             "predictions": {"type": "array", "items": {"$ref": f"#/components/schemas/{model.name}.prediction"}},
         },
@@ -183,7 +186,7 @@ def _row_schema(served: Served) -> dict[str, Any]:
     }
 
 
-def _prediction_schema(served: Served) -> dict[str, Any]:
+def _prediction_schema(model: LiveModel, served: Served) -> dict[str, Any]:
     fit = served.predictor.fit
     properties: dict[str, Any] = {"prediction": {"type": "integer" if fit.task == "clustering" else "number"}}
     if fit.classes is not None:
@@ -193,6 +196,8 @@ def _prediction_schema(served: Served) -> dict[str, Any]:
     if fit.interval is not None:
         properties |= {LOWER: {"type": "number"}, UPPER: {"type": "number"}}
     properties["out_of_domain"] = {"type": "boolean"}
+    if model.segments.declared:
+        properties |= {"version": {"type": "string"}, "as_of": {"type": "string", "format": "date-time"}}
     required = list(properties)
     properties["outside"] = {"type": "array", "items": {"type": "string"}}
     properties["explanation"] = {"type": "object"}

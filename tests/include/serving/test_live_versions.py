@@ -158,11 +158,11 @@ def test_columns_are_derived_by_the_code_that_the_version_was_fitted_with(start:
 def test_no_more_than_two_versions_are_in_memory(start: Start, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     import gc
 
-    from include.serving import live_versions
-    from include.serving.live_versions import Served as Loaded
+    from include.serving.live import served as opening
+    from include.serving.live.served import Served as Loaded
 
     world.add("serving: {request_log: {}, challenger: {version: predecessor}}\n")
-    most, load = 0, live_versions.open_predictor
+    most, load = 0, opening.open_predictor
 
     def counted(*arguments: Any) -> Any:
         nonlocal most
@@ -170,7 +170,7 @@ def test_no_more_than_two_versions_are_in_memory(start: Start, world: World, mon
         most = max(most, 1 + sum(isinstance(one, Loaded) for one in gc.get_objects()))
         return load(*arguments)
 
-    monkeypatch.setattr(live_versions, "open_predictor", counted)
+    monkeypatch.setattr(opening, "open_predictor", counted)
     served, (first, second) = start(), world.champions
     beside = served.live.models["parcels"].beside
     assert beside is not None and beside.version == first

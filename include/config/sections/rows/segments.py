@@ -74,6 +74,18 @@ def owner_of(model: str) -> str:
     return model.partition("/")[0]
 
 
+def segment_of(model: str) -> str | None:
+    """Return the name of the segment whose model is kept under a name; None of a model of all rows."""
+    _, _, rest = model.partition(f"/{SEGMENTS}/")
+    return rest or None
+
+
+def kept_as(model: ModelConfig, segment: str) -> ModelConfig:
+    """Return a model's declaration under the name that the model of a segment is kept as."""
+    name = segment_key(model.name, segment)
+    return model.model_copy(update={"declared_name": name, "renamed_from": (), "segments": None})
+
+
 def declared_for(model: ModelConfig, segment: str, family: int) -> ModelConfig:
     """Return what a segment's model is declared as: all that its model is, at its share of the gate's error.
 
@@ -97,11 +109,8 @@ def declared_for(model: ModelConfig, segment: str, family: int) -> ModelConfig:
         share = Rate(f"{lifetime.wrong_promotions.a_year / family:.12f}/y")
         lifetime = lifetime.model_copy(update={"wrong_promotions": share})
     resamples = min(20_000, max(evaluation.resamples, math.ceil(BEYOND / level)))
-    return model.model_copy(
+    return kept_as(model, segment).model_copy(
         update={
-            "declared_name": segment_key(model.name, segment),
-            "renamed_from": (),
-            "segments": None,
             "gate": gate.model_copy(update={"primary": primary, "lifetime": lifetime}),
             "evaluation": evaluation.model_copy(update={"resamples": resamples}),
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +12,14 @@ from worlds import NOW, World
 from include.evaluation.gains import Measured
 from include.monitoring.alarms import Observed
 from include.monitoring.drift.periods import Period
-from include.monitoring.monitor import sound_reigns
+from include.monitoring.performance.alarms import sound_reigns
 from include.monitoring.performance.measured import Performance, each_short, promise_kept
 from include.monitoring.watch_log import WatchLog
 from include.registry.ledger import Ledger
 
 MAY, JUNE, DAY = datetime(2013, 5, 1, tzinfo=UTC), datetime(2013, 6, 1, tzinfo=UTC), timedelta(days=1)
 ACTOR = {"trigger": "manual"}
-NOTHING_BROKEN: Any = SimpleNamespace(broken=frozenset())
+NOTHING_BROKEN: frozenset[datetime] = frozenset()
 
 
 @pytest.fixture(scope="module")
