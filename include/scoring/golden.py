@@ -6,16 +6,20 @@ A process that loads the version later, on any machine and by any release, first
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.config.model import ModelConfig
 from include.data.columns.conversion import ARROW
+from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
+from include.data.stored_partitions import touching
 from include.errors import EvaluationError, ObjectMissing
 from include.registry.statements import golden_folder
 from include.registry.versions import Version
@@ -23,6 +27,7 @@ from include.scoring.predictor import Array, Predictor, open_predictor
 from include.storage.content import get_content, put_content
 from include.storage.store import ObjectStore
 from include.storage.tombstones import Tombstones
+from include.training.out_of_core.workers import together
 
 ROWS = 20
 """How many rows are kept; they are spread evenly over the holdout."""
@@ -58,9 +63,7 @@ def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: s
 def golden_of(store: ObjectStore, predictor: Predictor, rows: int = ROWS) -> pa.Table:
     """Make golden rows from the holdout of a version's snapshot, as for a version that is from before they were kept."""
     raw = holdout_rows(store, predictor, rows)
-    snapshot = Snapshot.load(store, predictor.model.name, predictor.fit.snapshot)
-    frame = predictor.read(store, snapshot, predictor.fit.columns)
-    score = predictor.predict(frame.iloc[_spread(len(frame), rows)].reset_index(drop=True)).score
+    score = predictor.predict(_spread_rows(store, predictor, predictor.fit.columns, rows)).score
     predicted = pa.array(score.reshape(len(score), -1).astype(float).tolist(), pa.list_(pa.float64()))
     return raw.append_column(PREDICTED, predicted)
 
@@ -73,12 +76,27 @@ def holdout_rows(store: ObjectStore, predictor: Predictor, rows: int) -> pa.Tabl
     rows : int
         How many at most.
     """
-    snapshot = Snapshot.load(store, predictor.model.name, predictor.fit.snapshot)
-    frame = predictor.read(store, snapshot, list(predictor.schema))
+    frame = _spread_rows(store, predictor, list(predictor.schema), rows)
     schema = pa.schema([(name, ARROW[kind]) for name, kind in predictor.schema.items()])
-    return pa.Table.from_pandas(
-        frame.iloc[_spread(len(frame), rows)], schema=schema, preserve_index=False
-    ).replace_schema_metadata(None)
+    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
+
+
+def _spread_rows(store: ObjectStore, predictor: Predictor, columns: Sequence[str], rows: int) -> pd.DataFrame:
+    """Return columns of rows that are spread evenly over the holdout; of a fit in partitions, a partition at a time is read."""
+    snapshot = Snapshot.load(store, predictor.model.name, predictor.fit.snapshot)
+    if predictor.fit.engine is None:
+        frame = predictor.read(store, snapshot, columns)
+        return frame.iloc[_spread(len(frame), rows)].reset_index(drop=True)
+    parts = touching(snapshot, "holdout")
+    of_source = partial(read_rows, store, snapshot, predictor.model, Path(), window="holdout", labelled=False)
+    sizes = [len(of_source(columns=[predictor.model.data.event_time], among=[pinned])) for pinned in parts]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    places, frames = _spread(int(starts[-1]), rows), []
+    for number, pinned in enumerate(parts):
+        own = places[(places >= starts[number]) & (places < starts[number + 1])] - starts[number]
+        if len(own):
+            frames.append(predictor.read(store, snapshot, columns, [pinned]).iloc[own])
+    return together(frames)
 
 
 def load_golden(store: ObjectStore, model: str, version: str, *, named: Sequence[str] = ()) -> list[pa.Table]:

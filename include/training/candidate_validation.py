@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,8 @@ def validated(
         return [trial for trial, _ in timed]
 
     greater = METRICS[recipe.metric].greater_is_better
-    spread = cluster is not None and recipe.search.method != "bayesian"
+    # With rows on the cluster each trial is fitted by all of its workers.
+    spread = cluster is not None and recipe.search.method != "bayesian" and recipe.engine is None
     with open_cluster(cluster) if cluster and spread else nullcontext() as there:
         trials = search(
             recipe.search,
@@ -191,9 +193,13 @@ def _score(
         return clustering_value(recipe.metric, prepared_inputs(model, validating.frame), labels, seed=recipe.seed)
     if fitted.classes is None:
         return score_of(
-            recipe.metric, validating.target, predicted_values(model, validating.frame), quantile=recipe.quantile
+            recipe.metric,
+            validating.target,
+            validating.answers(partial(predicted_values, model)),
+            quantile=recipe.quantile,
         )
-    scores = positive_probability(class_probabilities(model, validating.frame, len(fitted.classes)))
+    known = validating.answers(partial(class_probabilities, model, classes=len(fitted.classes)))
+    scores = positive_probability(known)
     return score_of(
         recipe.metric,
         validating.target,

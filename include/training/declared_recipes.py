@@ -87,6 +87,7 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         costs=model.evaluation.cost.matrix if model.evaluation.cost and model.gate.primary.metric == "cost" else None,
         pooled=tuple(pooled_by(model.data).get("pooled", ())) or None,
         refits=STABILITY_REFITS if "stability" in model.metrics else 0,
+        engine=training.engine,
         **own,
     )
     if not recipe.members:

@@ -82,6 +82,8 @@ class Recipe:
     """What classes cost, where candidates are compared by it."""
     pooled: tuple[int | str, ...] | None = None
     """How many people must have a level for the domain to name it, and the column that tells people apart."""
+    engine: str | None = None
+    """Where rows are held while it is fitted."""
 
     def cost_matrix(self, classes: tuple[Any, ...] | None) -> Any:
         """Return what classes cost as an array, or None where nothing is compared by it; raises `EvaluationError`."""
@@ -149,15 +151,18 @@ class Recipe:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns to read, each once."""
+        joined = [column for one in self.members for column in one.columns]
+        own = [*([self.target] if self.target else []), self.event_time, *self.row_id, *self.beside]
+        return tuple(dict.fromkeys([*self.inputs, *own, *joined]))
+
+    @property
+    def beside(self) -> list[str]:
+        """The columns that group or weigh rows, or tell whose they are."""
         divisions = [self.cv, self.search.cv if self.search else None, self.cross_fitting]
         groups = [cv.group for cv in divisions if cv and cv.group]
         weights = [self.weights.column] if self.weights and self.weights.column else []
         fairness = [self.fairness.column] if self.fairness else []
-        joined = [column for one in self.members for column in one.columns]
-        people = map(str, (self.pooled or ())[1:])
-        beside = [*groups, *weights, *fairness, *people]
-        own = [*([self.target] if self.target else []), self.event_time, *self.row_id, *beside]
-        return tuple(dict.fromkeys([*self.inputs, *own, *joined]))
+        return [*groups, *weights, *fairness, *map(str, (self.pooled or ())[1:])]
 
     @property
     def space(self) -> Space:
@@ -257,7 +262,7 @@ class Recipe:
         return self.fairness is not None and self.fairness.method == "exponentiated_gradient"
 
 
-_LATER = ("positive", "transform", "exposure", "coverage", "costs", "pooled")
+_LATER = ("positive", "transform", "exposure", "coverage", "costs", "pooled", "engine")
 
 
 def _plain(value: Any) -> Any:
