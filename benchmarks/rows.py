@@ -101,14 +101,14 @@ gate:
 Array = NDArray[Any]
 
 
-def write_source(folder: Path, rows: int) -> int:
-    """Write as many flights, a Parquet file a month, and return how many there are in the two windows."""
+def write_source(folder: Path, rows: int, slot: str = "%Y-%m") -> int:
+    """Write as many flights, a Parquet file a month or other slot, and return how many there are in the two windows."""
     folder.mkdir(parents=True)
     flights = pa.concat_tables(list(read(FIRST, LAST)))
     known: int = flights.num_rows
     copies = max(1, round(rows / known))
     number = flights.column_names.index("flight")
-    months = pc.strftime(flights["scheduled_departure"], "%Y-%m")
+    months = pc.strftime(flights["scheduled_departure"], slot)
     for month in pc.unique(months).to_pylist():
         once = flights.filter(pc.equal(months, month))
         with pq.ParquetWriter(folder / f"{month}.parquet", once.schema) as file:
@@ -117,11 +117,11 @@ def write_source(folder: Path, rows: int) -> int:
     return copies * known
 
 
-def declare(folder: Path, source: Path) -> ModelConfig:
+def declare(folder: Path, source: Path, yaml: str = YAML) -> ModelConfig:
     """Write the model's folder."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     os.environ["RATCHET_SOURCE_FOLDERS"] = str(source)
-    text = YAML.replace("FOLDER", str(source)).replace("NUMBERS", ", ".join(NUMBERS))
+    text = yaml.replace("FOLDER", str(source)).replace("NUMBERS", ", ".join(NUMBERS))
     text = text.replace("LEVELS", ", ".join(LEVELS)).replace("ITERATIONS", str(ITERATIONS))
     (folder / "model.yaml").write_text(text)
     shutil.copy(Path(derive.__code__.co_filename), folder / "features.py")

@@ -23,7 +23,7 @@ from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.rows.segments import SEGMENTS, Segments, check_segments
 from include.config.sections.score import Score
 from include.config.sections.serving import LOGGED, Serving
-from include.config.sections.training import Training
+from include.config.sections.training import Training, check_engine
 from include.config.sections.watch import Watch
 from include.errors import nearest
 
@@ -116,6 +116,7 @@ class ModelConfig(Section):
         if self.data.timeless:
             self._without_time()
         check_segments(self)
+        check_engine(self)
         limit, answer = self.airflow.dagrun_timeout, self.gate.approval
         if self.is_tidied and limit is not None and self.retention.grace.about() <= limit.about():
             raise ValueError(

@@ -26,7 +26,7 @@ class Settings:
     threads: int
     """``RATCHET_THREADS``: how many threads one task may compute with; 1 if unset, since tasks share the cores."""
     dask: str | None = None
-    """``RATCHET_DASK``: the address of a Dask scheduler, such as ``tcp://dask-scheduler:8786``, to whose workers the trials of grid, random and halving searches go; in the task itself if unset."""
+    """``RATCHET_DASK``: the address of a Dask scheduler, such as ``tcp://dask-scheduler:8786``, to whose workers the trials of grid, random and halving searches go, and which read and fit rows with `training.engine: dask`; in the task itself if unset."""
     permitted_types: frozenset[str] = frozenset()
     """``RATCHET_PERMITTED_TYPES``: dotted paths of classes, separated by commas or blanks, that a model file may hold besides Ratchet's own list. Reading a file builds objects of these classes and hands them their state: name only what is safe with any state."""
 

@@ -160,7 +160,7 @@ def _of_training_rows(
     fit, rows = learned.fit, learned.rows
     places = sample_positions(len(rows), seed)
     needed = [*fit.columns, *(model.evaluation.cost.columns if model.evaluation.cost else ())]
-    target, frame = rows.target[places].astype(float), learned.columns(list(dict.fromkeys(needed))).iloc[places]
+    target, frame = rows.target[places].astype(float), learned.some(places, list(dict.fromkeys(needed)))
     scored = with_declared_terms(model, priced, frame, target, score_rows(pipeline, fit, frame), fit.classes)
     log.info("Measuring the challenger on %s of %s rows that it learned from", f"{len(places):,}", f"{len(rows):,}")
     return train_scores(target, scored, model.metrics, of=len(rows), resamples=model.evaluation.resamples, seed=seed)

@@ -60,6 +60,17 @@ def load_model_file(store: ObjectStore, model: str, digest: str) -> Pipeline:
     return load(get_content(store, f"{model}/models", ".skops", digest), digest)
 
 
+def _answers(store: ObjectStore, judged: HoldoutRows, role: Role, fit: FitRecord) -> Scored:
+    """Return a model's answers, asked of it now or by workers before."""
+    if judged.answers is not None:
+        return _scored(fit, judged.answers[role])
+    return score_rows(open_model(store, fit), fit, judged.inputs[role])
+
+
+def _scored(fit: FitRecord, score: Array) -> Scored:
+    return Scored(score, fit.threshold, interval=None if fit.interval is None else fit.interval.offsets)
+
+
 def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Scored:
     """Ask a model for its scores.
 
@@ -83,11 +94,16 @@ def score_rows(pipeline: Pipeline, fit: FitRecord, frame: pd.DataFrame) -> Score
         raise CannotPredict(f"{who} gives no number for {int((~np.isfinite(score)).sum()):,} of {len(score):,} rows")
     if fit.classes is not None and not ((score >= 0) & (score <= 1)).all():
         raise CannotPredict(f"{who} gives scores that are not probabilities")
-    return Scored(score, fit.threshold, interval=None if fit.interval is None else fit.interval.offsets)
+    return _scored(fit, score)
 
 
 def score_incumbent(
-    store: ObjectStore, incumbent: FitRecord, task: str, classes: tuple[Any, ...] | None, frame: pd.DataFrame
+    store: ObjectStore,
+    incumbent: FitRecord,
+    task: str,
+    classes: tuple[Any, ...] | None,
+    frame: pd.DataFrame,
+    score: Array | None = None,
 ) -> Scored:
     """Ask the incumbent for its scores of some classes; raises `CannotPredict` where something keeps it from being compared.
 
@@ -101,6 +117,8 @@ def score_incumbent(
         The classes to score, in order; None when the task has none.
     frame : pd.DataFrame
         The incumbent's inputs, one row a holdout row.
+    score : array, optional
+        What it said, where workers have asked it.
     """
     if incumbent.task != task or (incumbent.classes is None) != (classes is None):
         raise CannotPredict(f"it answers another question: {incumbent.task}")
@@ -125,7 +143,8 @@ def score_incumbent(
             f"If there is none, trigger rollback_{incumbent.model}: it withdraws this champion, and the version before it, or the "
             "baselines, are what the next challenger is compared with.",
         ) from error
-    return of_classes(score_rows(pipeline, incumbent, frame), incumbent.classes, classes)
+    scored = score_rows(pipeline, incumbent, frame) if score is None else _scored(incumbent, score)
+    return of_classes(scored, incumbent.classes, classes)
 
 
 def score_unmitigated(store: ObjectStore, fit: FitRecord, frame: pd.DataFrame) -> Scored | None:
@@ -166,11 +185,10 @@ def score_models(
         The challenger's predictions of its own classes, every model's of the classes that are judged, and what keeps the
         incumbent from being compared.
     """
-    own = score_rows(open_model(store, fits["challenger"]), fits["challenger"], judged.frame)
+    own = _answers(store, judged, "challenger", fits["challenger"])
     models: dict[Role, Scored] = {"challenger": of_classes(own, fits["challenger"].classes, judged.classes)}
     for role in [role for role in fits if role != "challenger"]:
-        scored = score_rows(open_model(store, fits[role]), fits[role], judged.inputs[role])
-        models[role] = of_classes(scored, fits[role].classes, judged.classes)
+        models[role] = of_classes(_answers(store, judged, role, fits[role]), fits[role].classes, judged.classes)
     if (unmitigated := score_unmitigated(store, fits["challenger"], judged.frame)) is not None:
         models["unmitigated"] = unmitigated
     if incumbent is None:
@@ -180,9 +198,8 @@ def score_models(
         obstacle = Obstacle(seen, "Judge at a later as-of, whose holdout the incumbent has not seen.")
     if obstacle is None:
         try:
-            models["incumbent"] = score_incumbent(
-                store, incumbent.fit, task, judged.classes, judged.inputs["incumbent"]
-            )
+            frame, said = judged.inputs.get("incumbent", judged.frame), (judged.answers or {}).get("incumbent")
+            models["incumbent"] = score_incumbent(store, incumbent.fit, task, judged.classes, frame, said)
         except CannotPredict as error:
             obstacle = Obstacle(error.message, error.remedy or "Train the incumbent's recipe again on today's schema.")
     return own, models, obstacle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
 from include.config.sections.slices import columns_of
@@ -13,7 +14,6 @@ from include.evaluation.evidence import TrainCoverage, UnlabelledRows
 from include.evaluation.metrics.slices import slice_levels
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
-from include.training.provenance import Provenance
 
 COUNTS_VERSION = 1
 """Part of what evidence is found by where a rule asks for the counts: raise it when they are to be counted differently."""
@@ -38,21 +38,24 @@ def train_coverage(store: ObjectStore, model: ModelConfig, fit: FitRecord, snaps
     return TrainCoverage(facts.slots, facts.slots - len(facts.empty), model.data.min_coverage)
 
 
-def unlabelled_by_slice(model: ModelConfig, raw: pd.DataFrame, challenger: Provenance) -> tuple[UnlabelledRows, ...]:
+def unlabelled_columns(model: ModelConfig) -> list[str]:
+    """Return the columns that rows without a label are counted by."""
+    return list(dict.fromkeys([*columns_of(model.evaluation.slices), *model.data.people]))
+
+
+def unlabelled_by_slice(
+    model: ModelConfig, frame: pd.DataFrame, missing: NDArray[np.bool_]
+) -> tuple[UnlabelledRows, ...]:
     """Return how many rows of each level of the slices have no label.
 
     Parameters
     ----------
-    raw : DataFrame
-        The rows of the holdout's window with and without a label, before features are derived.
-    challenger : Provenance
-        Whose code makes the columns of slices that the source lacks.
+    frame : DataFrame
+        The rows of the holdout's window with and without a label; the columns of slices as the challenger's code makes them.
+    missing : array of bool, of shape (n_rows,)
+        Which have none.
     """
-    missing = raw[model.data.target].isna().to_numpy()
     slices = model.evaluation.slices
-    if not slices:
-        return ()
-    frame = challenger.make(raw, list(dict.fromkeys([*columns_of(slices), *model.data.people])))
     counted: list[UnlabelledRows] = []
     for name, levels in slice_levels(frame, slices, RareLevels.of(model.data, frame), most=len(frame)).items():
         rows = np.bincount(levels.codes, minlength=len(levels.names))

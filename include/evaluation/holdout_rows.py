@@ -20,7 +20,7 @@ from include.data.rare_levels import RareLevels, pooled_by
 from include.data.snapshots import Snapshot
 from include.data.stored_partitions import nothing_in
 from include.errors import RatchetError, StoreUnavailable
-from include.evaluation.data_coverage import unlabelled_by_slice
+from include.evaluation.data_coverage import unlabelled_by_slice, unlabelled_columns
 from include.evaluation.evidence import EQUAL_ROWS, UnlabelledRows
 from include.evaluation.gains import Role
 from include.evaluation.uncertainty.bootstrap import blocks
@@ -41,6 +41,19 @@ class Obstacle(NamedTuple):
     remedy: str
 
 
+class Sample(NamedTuple):
+    """Some of the rows, by their places, with all that the challenger reads."""
+
+    places: Array
+    frame: pd.DataFrame
+
+    def at(self, kept: Array) -> Sample:
+        """Return those that are among some of the rows, by their places there."""
+        own = kept[self.places]
+        places = (np.cumsum(kept) - 1)[self.places[own]]
+        return Sample(places, self.frame.loc[own].reset_index(drop=True))
+
+
 class HoldoutRows(NamedTuple):
     """The holdout's rows.
 
@@ -49,6 +62,7 @@ class HoldoutRows(NamedTuple):
     declared behaviour changes them; ``obstacle`` is what keeps the incumbent from reading them. ``classes`` are what scores
     are of, None where nothing is classified: the challenger's, and after them those that only these rows have, ``unknown`` with
     their number of rows. ``unlabelled`` counts the rows that are not among them for want of a label; None where nothing has one.
+    ``answers`` are what models said where rows are in partitions, whose inputs then are not here, but for ``sample``.
     """
 
     frame: pd.DataFrame
@@ -58,6 +72,16 @@ class HoldoutRows(NamedTuple):
     classes: tuple[Any, ...] | None
     unknown: dict[str, int]
     unlabelled: tuple[UnlabelledRows, ...] | None = None
+    answers: dict[Role, Array] | None = None
+    sample: Sample | None = None
+
+    @property
+    def looked_at(self) -> tuple[HoldoutRows, Any]:
+        """The rows whose inputs are in memory, and their places: all of them, or a sample of rows in partitions."""
+        if self.sample is None:
+            return self, slice(None)
+        places, frame = self.sample
+        return HoldoutRows(frame, {}, None, self.obstacle, self.classes, self.unknown), places
 
     def at(self, kept: Array) -> HoldoutRows:
         """Return some of the rows.
@@ -68,7 +92,10 @@ class HoldoutRows(NamedTuple):
         """
         inputs = {role: frame.loc[kept].reset_index(drop=True) for role, frame in self.inputs.items()}
         raw = None if self.raw is None else self.raw.loc[kept].reset_index(drop=True)
-        return self._replace(frame=self.frame.loc[kept].reset_index(drop=True), inputs=inputs, raw=raw)
+        answers = None if self.answers is None else {of: said[kept] for of, said in self.answers.items()}
+        frame = self.frame.loc[kept].reset_index(drop=True)
+        sample = None if self.sample is None else self.sample.at(kept)
+        return self._replace(frame=frame, inputs=inputs, raw=raw, answers=answers, sample=sample)
 
 
 def holdout_columns(model: ModelConfig) -> tuple[str, ...]:
@@ -111,9 +138,32 @@ def read_holdout_rows(
         if unlabelled[0].unlabelled == len(table):
             raise nothing_in(snapshot, snapshot.split.holdout, "holdout", target)
         if unlabelled[0].unlabelled:
-            unlabelled += unlabelled_by_slice(model, to_frame(table), origins["challenger"])
+            labels, columns = to_frame(table), unlabelled_columns(model)
+            sliced = origins["challenger"].make(labels, columns) if model.evaluation.slices else labels
+            unlabelled += unlabelled_by_slice(model, sliced, labels[target].isna().to_numpy())
             table = table.filter(pc.is_valid(table[target]))
     raw = to_frame(table)
+    inputs, obstacle = make_inputs(raw, origins, wanted)
+    classes = origins["challenger"].fit.classes
+    judged = HoldoutRows(
+        inputs["challenger"], inputs, raw if model.evaluation.behaviour else None, obstacle, classes, {}, unlabelled
+    )
+    return with_unknown_classes(judged, model)
+
+
+def make_inputs(
+    raw: pd.DataFrame, origins: dict[Role, Provenance], wanted: dict[Role, list[str]]
+) -> tuple[dict[Role, pd.DataFrame], Obstacle | None]:
+    """Return raw rows as each model reads them, and what keeps the incumbent from it.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        Rows before features are derived.
+    origins : dict of Role to Provenance
+    wanted : dict of Role to list of str
+        The columns for each.
+    """
     made: list[tuple[Role, pd.DataFrame]] = []
     obstacle = None
     for role, origin in origins.items():
@@ -131,19 +181,16 @@ def read_holdout_rows(
             log.warning("The incumbent can't be asked: %s", error.message)
             because = f"it can't be given its inputs by the code that it was fitted with: {error.message.rstrip('.')}"
             obstacle = Obstacle(because, "Restore what is missing, or train the incumbent's recipe again.")
-    inputs = dict(made)
-    classes = origins["challenger"].fit.classes
-    judged = HoldoutRows(
-        inputs["challenger"], inputs, raw if model.evaluation.behaviour else None, obstacle, classes, {}, unlabelled
-    )
-    return judged if classes is None else _with_unknown_classes(judged, model, classes)
+    return dict(made), obstacle
 
 
-def _with_unknown_classes(judged: HoldoutRows, model: ModelConfig, classes: tuple[Any, ...]) -> HoldoutRows:
+def with_unknown_classes(judged: HoldoutRows, model: ModelConfig) -> HoldoutRows:
     """Make rows of classes that the challenger can't know count as errors, or leave them out and compare nothing.
 
     See `include.evaluation.unknown_classes`; with declared costs there is none of calling a row one of them.
     """
+    if (classes := judged.classes) is None:
+        return judged
     column = judged.frame[model.data.target]
     strange = find_unknown(column, classes)
     if not strange:

@@ -35,6 +35,7 @@ from include.evaluation.evidence_notes import notes_of
 from include.evaluation.evidence_question import metrics_of_worst_group, question_of
 from include.evaluation.gains import Role, opponent_among
 from include.evaluation.holdout_rows import read_holdout_rows, target_of, units_of
+from include.evaluation.in_parts.holdout_in_parts import read_holdout_in_parts
 from include.evaluation.metrics.clustering import describe_clusters, with_clusters
 from include.evaluation.metrics.curves import curves_of
 from include.evaluation.metrics.declared_metrics import code_of_costs, keep_code_of_costs, with_declared_terms
@@ -48,7 +49,7 @@ from include.storage.content import canonical_json, put_content, to_iso
 from include.storage.remembering import read_ahead
 from include.storage.store import ObjectStore
 from include.training.estimators.predictions import prepared_inputs
-from include.training.fit_inputs import FitInputs
+from include.training.fit_inputs import FitInputs, fit_inputs
 from include.training.fit_record import FitRecord
 from include.training.provenance import Provenance
 
@@ -118,8 +119,10 @@ def measure(
         until_the_end.enter_context(threadpool_limits(limits={"openmp": threads, "blas": 1}))
         priced = until_the_end.enter_context(code_of_costs(store, model, folder, costs))
         origins = {of: until_the_end.enter_context(Provenance(store, fit, folder)) for of, fit in asked_of.items()}
+        learned = until_the_end.enter_context(fit_inputs(store, origins["challenger"]))
         evidence = _measured(
-            store, model, challenger, incumbent, fits, origins, snapshot, clock, seed, threads, priced, costs, answered
+            *(store, model, challenger, incumbent, fits, origins, learned, snapshot, clock, seed),
+            *(threads, priced, costs, answered),
         )
     digest = put_content(store, f"{model.name}/evidence", ".json", canonical_json(evidence.to_json()))
     settled = keep_answer(store, place, asked, digest)
@@ -133,6 +136,7 @@ def _measured(
     incumbent: ComparedModel | None,
     fits: dict[Role, FitRecord],
     origins: dict[Role, Provenance],
+    learned: FitInputs,
     snapshot: Snapshot,
     clock: Callable[[], float],
     seed: int,
@@ -144,7 +148,8 @@ def _measured(
     for role, fit in fits.items():
         if seen := overlap(fit, snapshot):
             raise EvaluationError(f"The {role} can't be measured: {seen}.", where=f"fit {fit.key[:12]}")
-    judged = read_holdout_rows(store, model, snapshot, origins)
+    read = read_holdout_rows if model.training.engine is None else read_holdout_in_parts
+    judged = read(store, model, snapshot, origins)
     frame, inputs = judged.frame, judged.inputs
     target, classes = target_of(frame, model, judged.classes), judged.classes
     log.info("Scoring %s holdout rows", f"{len(frame):,}")
@@ -177,7 +182,7 @@ def _measured(
     slices = slice_levels(frame, model.evaluation.slices, rare)
     found = compare(target, models, model.metrics, slices, resampling, positives=binary)
     described = tuple(dict.fromkeys([*challenger.fit.columns, *columns_of(model.evaluation.slices)]))
-    learned = FitInputs(store, origins["challenger"])
+    looked, places = judged.looked_at
     tripwires = run_checks(store, model, learned, pipeline, snapshot, frame, threads=threads)
     known = np.ones(len(target), bool) if classes is None else target < len(challenger.fit.classes or ())
     alone = measure_challenger(
@@ -187,8 +192,8 @@ def _measured(
         learned,
         pipeline,
         snapshot,
-        judged if known.all() else judged.at(known),
-        target[known],
+        looked if known.all() else looked.at(known[places]),
+        target[places][known[places]],
         models["challenger"] if known.all() else replace(own, score=own.score[known]),
         costs=costs,
         threads=threads,
@@ -224,7 +229,7 @@ def _measured(
             for role, scored in models.items()
             if role not in ("trivial", "pooled", "unmitigated")
         },
-        cost=CostFunction(latency(pipeline, challenger.fit, frame, clock), challenger.fit.model_bytes),
+        cost=CostFunction(latency(pipeline, challenger.fit, looked.frame, clock), challenger.fit.model_bytes),
         resamples=model.evaluation.resamples,
         units=units_found,
         seed=seed,

@@ -18,13 +18,13 @@ def sample(rows: TrainingRows, most: int, seed: int) -> TrainingRows:
     What is asked of them, how well classes or values are told apart by rank, does not depend on how frequent classes are.
     """
     if len(rows) <= most:
-        return rows
+        return rows.fetched()
     rng = np.random.default_rng(seed)
     if rows.classes is None:
-        return rows.at(np.sort(rng.choice(len(rows), most, replace=False)))
+        return rows.at(np.sort(rng.choice(len(rows), most, replace=False))).fetched()
     share = most // len(rows.classes)
     of_class = (np.flatnonzero(rows.target == number) for number in range(len(rows.classes)))
-    return rows.at(np.sort(np.concatenate([rng.permutation(own)[:share] for own in of_class])))
+    return rows.at(np.sort(np.concatenate([rng.permutation(own)[:share] for own in of_class]))).fetched()
 
 
 def halves(rows: TrainingRows, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -21,7 +21,7 @@ def ask(inputs: LeakageInputs) -> Tripwire:
     """Look for rows, and what they are about, on both sides of one training."""
     data = inputs.model.data
     identity = list(dict.fromkeys([*data.row_id, *([data.entity] if data.entity else [])]))
-    return shared_rows(inputs.learned.whole[identity], inputs.holdout[identity], data.row_id, data.entity)
+    return shared_rows(inputs.learned.columns(identity), inputs.holdout[identity], data.row_id, data.entity)
 
 
 def shared_rows(

@@ -6,6 +6,7 @@ A process that loads the version later, on any machine and by any release, first
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import pyarrow.parquet as pq
 
 from include.config.model import ModelConfig
 from include.data.columns.conversion import ARROW
+from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
+from include.data.stored_partitions import touching
 from include.errors import EvaluationError, ObjectMissing
 from include.registry.statements import golden_folder
 from include.registry.versions import Version
@@ -24,6 +27,7 @@ from include.scoring.predictor import Array, Predictor, open_predictor
 from include.storage.content import get_content, put_content
 from include.storage.store import ObjectStore
 from include.storage.tombstones import Tombstones
+from include.training.out_of_core.workers import together
 
 ROWS = 20
 """How many rows are kept; they are spread evenly over the holdout."""
@@ -58,11 +62,9 @@ def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: s
 
 def golden_of(store: ObjectStore, predictor: Predictor, rows: int = ROWS) -> pa.Table:
     """Make golden rows from the holdout of a version's snapshot, as for a version that is from before they were kept."""
-    columns = predictor.fit.columns
-    snapshot = Snapshot.load(store, predictor.model.name, predictor.fit.snapshot)
-    needed = snapshot.schema if predictor.origin.derives else dict.fromkeys([*predictor.schema, *columns])
-    frame = predictor.read(store, snapshot, list(needed))
-    frame = frame.iloc[_spread(len(frame), rows)].reset_index(drop=True)
+    columns, schema = predictor.fit.columns, _snapshot(store, predictor).schema
+    needed = schema if predictor.origin.derives else dict.fromkeys([*predictor.schema, *columns])
+    frame = _spread_rows(store, predictor, list(needed), rows)
     score = predictor.predict(predictor.origin.make(frame, columns)).score
     predicted = pa.array(score.reshape(len(score), -1).astype(float).tolist(), pa.list_(pa.float64()))
     return _as_requested(predictor, frame).append_column(PREDICTED, predicted)
@@ -76,14 +78,34 @@ def holdout_rows(store: ObjectStore, predictor: Predictor, rows: int) -> pa.Tabl
     rows : int
         How many at most.
     """
-    snapshot = Snapshot.load(store, predictor.model.name, predictor.fit.snapshot)
-    frame = predictor.read(store, snapshot, list(predictor.schema))
-    return _as_requested(predictor, frame.iloc[_spread(len(frame), rows)])
+    return _as_requested(predictor, _spread_rows(store, predictor, list(predictor.schema), rows))
 
 
 def _as_requested(predictor: Predictor, rows: pd.DataFrame) -> pa.Table:
     schema = pa.schema([(name, ARROW[kind]) for name, kind in predictor.schema.items()])
     return pa.Table.from_pandas(rows, schema=schema, preserve_index=False).replace_schema_metadata(None)
+
+
+def _snapshot(store: ObjectStore, predictor: Predictor) -> Snapshot:
+    return Snapshot.load(store, predictor.model.name, predictor.fit.snapshot)
+
+
+def _spread_rows(store: ObjectStore, predictor: Predictor, columns: Sequence[str], rows: int) -> pd.DataFrame:
+    """Return columns of rows that are spread evenly over the holdout; of a fit in partitions, a partition at a time is read."""
+    snapshot = _snapshot(store, predictor)
+    if predictor.fit.engine is None:
+        frame = predictor.read(store, snapshot, columns)
+        return frame.iloc[_spread(len(frame), rows)].reset_index(drop=True)
+    parts = touching(snapshot, "holdout")
+    of_source = partial(read_rows, store, snapshot, predictor.model, Path(), window="holdout", labelled=False)
+    sizes = [len(of_source(columns=[predictor.model.data.event_time], among=[pinned])) for pinned in parts]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    places, frames = _spread(int(starts[-1]), rows), []
+    for number, pinned in enumerate(parts):
+        own = places[(places >= starts[number]) & (places < starts[number + 1])] - starts[number]
+        if len(own):
+            frames.append(predictor.read(store, snapshot, columns, [pinned]).iloc[own])
+    return together(frames)
 
 
 def load_golden(store: ObjectStore, model: str, version: str, *, named: Sequence[str] = ()) -> list[pa.Table]:

@@ -20,7 +20,7 @@ from include.config.sections.rows.sources import ColumnType
 from include.data.columns.pandas_frames import to_frame
 from include.data.derived_columns import derived
 from include.data.frames import read_rows, select
-from include.data.snapshots import Snapshot
+from include.data.snapshots import Pinned, Snapshot
 from include.evaluation.compared_models import files_of_fit, open_model, score_rows
 from include.registry.ledger import Ledger
 from include.registry.versions import Version, fit_of
@@ -120,12 +120,25 @@ class Predictor:
             frame = derived(frame, self.derive, name, target=None, check=False)
         return select(frame, list(self.fit.columns), self.model.name)
 
-    def read(self, store: ObjectStore, snapshot: Snapshot, columns: Sequence[str]) -> pd.DataFrame:
-        """Return columns of all rows of a snapshot's holdout, with or without a label, as the version's own code gives them."""
+    def read(
+        self, store: ObjectStore, snapshot: Snapshot, columns: Sequence[str], among: Sequence[Pinned] | None = None
+    ) -> pd.DataFrame:
+        """Return columns of all rows of a snapshot's holdout, with or without a label, as the version's own code gives them.
+
+        Parameters
+        ----------
+        store : ObjectStore
+        snapshot : Snapshot
+        columns : sequence of str
+        among : sequence of Pinned, optional
+            Of rows in these partitions only.
+        """
         own = not self.origin.derives and set(columns) <= set(snapshot.schema)
         needed = list(columns) if own else list(snapshot.schema)
         # Columns of the source: no code of the model's folder is asked.
-        raw = read_rows(store, snapshot, self.model, Path(), window="holdout", columns=needed, labelled=False)
+        raw = read_rows(
+            store, snapshot, self.model, Path(), window="holdout", columns=needed, labelled=False, among=among
+        )
         return self.origin.make(raw, columns)
 
     def predict(self, frame: pd.DataFrame) -> Predictions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,8 +83,9 @@ def validated(
         return [trial for trial, _ in timed]
 
     greater = METRICS[recipe.metric].greater_is_better
-    # A function of values lives in this process; costs of classes travel as a table.
-    stays = recipe.cost_function is not None and rows.classes is None
+    # With rows on the cluster each trial is fitted by all of its workers. A function of values lives in this process; costs of
+    # classes travel as a table.
+    stays = recipe.engine is not None or (recipe.cost_function is not None and rows.classes is None)
     spread = cluster is not None and recipe.search.method != "bayesian" and not stays
     with open_cluster(cluster) if cluster and spread else nullcontext() as there:
         trials = search(
@@ -195,11 +197,12 @@ def _score(
         return score_of(
             recipe.metric,
             validating.target,
-            predicted_values(model, validating.frame),
+            validating.answers(partial(predicted_values, model)),
             quantile=recipe.quantile,
             costs=validating.costs,
         )
-    scores = positive_probability(class_probabilities(model, validating.frame, len(fitted.classes)))
+    known = validating.answers(partial(class_probabilities, model, classes=len(fitted.classes)))
+    scores = positive_probability(known)
     return score_of(
         recipe.metric,
         validating.target,

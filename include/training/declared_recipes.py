@@ -90,6 +90,7 @@ def recipe_of(model: ModelConfig, name: str) -> Recipe:
         cost_function=(priced.function, priced.columns) if priced and priced.function else None,
         pooled=tuple(pooled_by(model.data).get("pooled", ())) or None,
         refits=STABILITY_REFITS if "stability" in model.metrics else 0,
+        engine=training.engine,
         **own,
     )
     if not recipe.members:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ from include.training.fit_record import FitRecord, FittedRows, Unmitigated, load
 from include.training.input_domain import fit_input_domain
 from include.training.model_selection.candidate_selection import select_best
 from include.training.model_selection.out_of_fold import divide
+from include.training.out_of_core.parted_rows import PartedRows, open_parted_rows
+from include.training.out_of_core.preparation import fit_domain_in_parts
 from include.training.persistence.model_file import dump
 from include.training.provenance import keep_code, keep_config, verify_fit_key
 from include.training.recipe import Recipe
@@ -93,8 +97,46 @@ def fit_candidate(
         chosen = [one.candidate for one in joined]
         recipe = replace(recipe, members=tuple(one for one in recipe.members if one.name in chosen))
         log.info("%s: joins %s", name, ", ".join(chosen))
-    rows = read_training_rows(store, model, folder, snapshot, recipe)
-    domain = fit_input_domain(recipe.features, rows.frame, RareLevels.of(model.data, rows.frame))
+    with _rows_of(store, model, folder, snapshot, recipe, cluster) as rows, written_together(store) as new:
+        record = _fitted(new, model, snapshot, recipe, key, joined, rows, threads, cluster)
+        record = replace(record, code=keep_code(new, model.name, code), config=keep_config(new, model))
+    settled = FitRecord.from_json(put_json_once(store, place, record.to_json()))
+    score = "" if record.cv is None else f"{record.cv.metric} {record.cv.mean:.4f} in cross-validation, "
+    size = f"{record.model_bytes / 1e6:.2f} MB"
+    seconds = time.perf_counter() - started
+    log.info("%s: %smodel file %s of %s (%.1f s in all)", name, score, record.model_file[:12], size, seconds)
+    return settled
+
+
+@contextmanager
+def _rows_of(
+    store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, recipe: Recipe, cluster: str | None
+) -> Iterator[TrainingRows]:
+    """Yield the training rows where the recipe's engine holds them."""
+    if recipe.engine is None:
+        yield read_training_rows(store, model, folder, snapshot, recipe)
+        return
+    with open_parted_rows(store, model, folder, snapshot, recipe, cluster) as rows:
+        yield rows
+
+
+def _fitted(
+    store: ObjectStore,
+    model: ModelConfig,
+    snapshot: Snapshot,
+    recipe: Recipe,
+    key: str,
+    joined: list[FitRecord],
+    rows: TrainingRows,
+    threads: int,
+    cluster: str | None,
+) -> FitRecord:
+    """Fit a recipe and keep its files; return the record without the digests of code and declaration."""
+    name, rare = recipe.name, RareLevels.of(model.data, rows.frame)
+    if isinstance(rows, PartedRows):
+        domain = fit_domain_in_parts(recipe, rows, rare)
+    else:
+        domain = fit_input_domain(recipe.features, rows.frame, rare)
     with threadpool_limits(limits={"openmp": threads, "blas": 1}):
         settings, cv, trials, mitigated = recipe.settings, None, None, None
         if recipe.members:
@@ -123,41 +165,34 @@ def fit_candidate(
             for one in refit(recipe, settings, rows, recipe.refits, threads=threads)
         ]
     train = snapshot.split.train
-    with written_together(store) as new:
-        record = FitRecord(
-            key=key,
-            model=model.name,
-            candidate=name,
-            estimator=recipe.estimator,
-            params=settings,
-            task=recipe.task,
-            snapshot=snapshot.digest,
-            train=FittedRows(train.after, train.until, len(rows), rows_digest(rows.frame, model.data.row_id)),
-            model_file=put_content(new, f"{model.name}/models", ".skops", body),
-            model_bytes=len(body),
-            threshold=threshold,
-            classes=rows.classes,
-            columns=recipe.inputs,
-            cv=cv,
-            trials=trials,
-            seed=recipe.seed,
-            code=keep_code(new, model.name, code),
-            libraries=recipe.libraries(),
-            config=keep_config(new, model),
-            domain=put_content(new, f"{model.name}/domains", ".json", canonical_json(domain.to_json())),
-            platform=f"{platform.system()} {platform.machine()}",
-            members=tuple(one.key for one in joined) or None,
-            refits=tuple(refits) or None,
-            mitigated=mitigated,
-            unmitigated=unmitigated,
-            interval=interval,
-        )
-    settled = FitRecord.from_json(put_json_once(store, place, record.to_json()))
-    score = "" if cv is None else f"{cv.metric} {cv.mean:.4f} in cross-validation, "
-    size = f"{len(body) / 1e6:.2f} MB"
-    seconds = time.perf_counter() - started
-    log.info("%s: %smodel file %s of %s (%.1f s in all)", name, score, record.model_file[:12], size, seconds)
-    return settled
+    return FitRecord(
+        key=key,
+        model=model.name,
+        candidate=name,
+        estimator=recipe.estimator,
+        params=settings,
+        task=recipe.task,
+        snapshot=snapshot.digest,
+        train=FittedRows(train.after, train.until, len(rows), rows_digest(rows.frame, model.data.row_id)),
+        model_file=put_content(store, f"{model.name}/models", ".skops", body),
+        model_bytes=len(body),
+        threshold=threshold,
+        classes=rows.classes,
+        columns=recipe.inputs,
+        cv=cv,
+        trials=trials,
+        seed=recipe.seed,
+        code="",
+        libraries=recipe.libraries(),
+        domain=put_content(store, f"{model.name}/domains", ".json", canonical_json(domain.to_json())),
+        platform=f"{platform.system()} {platform.machine()}",
+        members=tuple(one.key for one in joined) or None,
+        refits=tuple(refits) or None,
+        mitigated=mitigated,
+        unmitigated=unmitigated,
+        interval=interval,
+        engine=recipe.engine,
+    )
 
 
 def _twin(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, baseline: str) -> FitRecord | None:

@@ -23,6 +23,9 @@ from include.training.estimators.registry import CONSTANT, find_estimator
 from include.training.estimators.target_transform import fit_transformed
 from include.training.fairness.group_thresholds import group_names
 from include.training.fairness.randomized_classifier import fit_exponentiated_gradient
+from include.training.out_of_core.fits import fit_in_parts
+from include.training.out_of_core.parted_rows import PartedRows
+from include.training.out_of_core.preparation import learn_preparation_in_parts
 from include.training.preprocessing.column_transformer import native_positions, numeric_position
 from include.training.preprocessing.feature_selection import select_features
 from include.training.preprocessing.row_filter import rows_to_learn_from
@@ -111,6 +114,8 @@ def learn_preparation(
         The fitted steps by name, what they make of the rows, and the rows that were learned from: some may be dropped, and
         with an exposure their target is per unit.
     """
+    if isinstance(rows, PartedRows):
+        return [("prepare", learn_preparation_in_parts(recipe, rows))], None, rows
     if recipe.exposure is not None:
         rows = replace(rows, target=rows.target / exposures(rows.frame[recipe.exposure]))
     if recipe.estimator != CONSTANT:
@@ -133,6 +138,8 @@ def learn_preparation(
 def _prepared_and_fitted(
     recipe: Recipe, settings: dict[str, Any], threads: int, say: bool, rows: TrainingRows
 ) -> Pipeline:
+    if isinstance(rows, PartedRows):
+        return fit_in_parts(recipe, settings, threads, rows, _weights(recipe, rows))
     steps, matrix, rows = learn_preparation(recipe, rows, threads=threads, say=say)
     native = native_positions(steps[0][1]) if recipe.native else []
     if settings.get("monotone_constraints"):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
+from include.data.stored_partitions import touching
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
+from include.training.out_of_core.parted_rows import open_parted_rows
 from include.training.provenance import Provenance
 from include.training.recipe import Recipe
 from include.training.training_rows import TrainingRows, training_rows
@@ -71,3 +76,64 @@ class FitInputs:
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Return columns of the same rows, also of those that the fit did not read."""
         return self.whole[list(names)] if set(names) <= set(self.whole) else self.origin.make(self.raw, names)
+
+    def some(self, places: np.ndarray[Any, Any], names: Sequence[str]) -> pd.DataFrame:
+        """Return columns of some of the rows, by their places."""
+        return self.columns(names).iloc[places]
+
+    def parts(self) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+        """Yield the rows before and after ``features.derive``: all at once, or of one partition after the other."""
+        yield self.raw, self.derived
+
+
+class PartedInputs(FitInputs):
+    """The same of a fit whose rows stay in partitions: whole columns are those of the source alone.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    origin : Provenance
+    until_the_end : ExitStack
+        Keeps the connection to the cluster, which is made when rows are first asked for.
+    """
+
+    def __init__(self, store: ObjectStore, origin: Provenance, until_the_end: ExitStack) -> None:
+        super().__init__(store, origin)
+        self._until_the_end = until_the_end
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The fit's own."""
+        return Snapshot.load(self._store, self.fit.model, self.fit.snapshot)
+
+    @cached_property
+    def rows(self) -> TrainingRows:
+        """The rows as the fit was given them: in partitions, which workers read."""
+        code = self.origin.code
+        opened = open_parted_rows(self._store, self.declared, code, self.snapshot, self.recipe)
+        return self._until_the_end.enter_context(opened)
+
+    def columns(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return columns of the source of all rows."""
+        return read_rows(self._store, self.snapshot, self.declared, Path(), window="train", columns=list(names))
+
+    def some(self, places: np.ndarray[Any, Any], names: Sequence[str]) -> pd.DataFrame:
+        """Return columns of some of the rows, by their places."""
+        return self.rows.at(places).fetched().frame[list(names)]
+
+    def parts(self) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+        """Yield the rows of each partition, one after the other in this process."""
+        for pinned in touching(self.snapshot, "train"):
+            columns, among = list(self.snapshot.schema), [pinned]
+            raw = read_rows(
+                self._store, self.snapshot, self.declared, Path(), window="train", columns=columns, among=among
+            )
+            if len(raw):
+                yield raw, self.origin.derive(raw)
+
+
+@contextmanager
+def fit_inputs(store: ObjectStore, origin: Provenance) -> Iterator[FitInputs]:
+    """Yield the training rows of a fit where its engine holds them."""
+    with ExitStack() as until_the_end:
+        yield FitInputs(store, origin) if origin.fit.engine is None else PartedInputs(store, origin, until_the_end)

@@ -126,7 +126,9 @@ def fit_intervals(
     if recipe.coverage is None:
         raise ValueError("no prediction intervals are declared")
     fit = _estimator(recipe, settings, threads, say=False)
-    at, values = out_of_fold(recipe, rows, fit, lambda model, part: predicted_values(model, part.frame), least=0)
+    at, values = out_of_fold(
+        recipe, rows, fit, lambda model, part: part.answers(partial(predicted_values, model)), least=0
+    )
     lower, upper = conformal_offsets(rows.target[at] - values, recipe.coverage)
     return PredictionInterval(recipe.coverage, lower, upper, len(at))
 
@@ -155,8 +157,8 @@ def _fit(
 
     def answer(model: Any, part: TrainingRows) -> Array:
         if calibrated:
-            return decision_scores(model, part.frame)
-        return positive_probability(class_probabilities(model, part.frame, classes))
+            return part.answers(partial(decision_scores, model))
+        return positive_probability(part.answers(partial(class_probabilities, model, classes=classes)))
 
     fit = _estimator(recipe, settings, threads, say=False)
     at, scores = out_of_fold(recipe, rows, fit, answer, least=recipe.least_rows - recipe.learns_from_scores)

@@ -126,12 +126,15 @@ class FitRecord:
     unmitigated: Unmitigated | None = None
     interval: PredictionInterval | None = None
     """The bounds beside its predictions; None, and not in the stored form, where none are declared."""
+    engine: str | None = None
+    """What held the rows while it was fitted, such as ``dask``; None, and not in the stored form, of one process."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `from_json` reads back."""
         value = asdict(self)
-        if self.interval is None:
-            del value["interval"]
+        for later in ("interval", "engine"):
+            if value[later] is None:
+                del value[later]
         for settings in (value, *(value["trials"] or ())):
             settings["params"] = marked(settings["params"])
         value["train"] |= {"after": to_iso(self.train.after), "until": to_iso(self.train.until)}

@@ -84,6 +84,8 @@ class Recipe:
     """The function that says what rows cost, and the columns that it reads, where it is used as ``costs`` are."""
     pooled: tuple[int | str, ...] | None = None
     """How many people must have a level for the domain to name it, and the column that tells people apart."""
+    engine: str | None = None
+    """Where rows are held while it is fitted."""
 
     @property
     def cost(self) -> BusinessCost | None:
@@ -161,16 +163,19 @@ class Recipe:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns to read, each once."""
+        joined = [column for one in self.members for column in one.columns]
+        own = [*([self.target] if self.target else []), self.event_time, *self.row_id, *self.beside]
+        return tuple(dict.fromkeys([*self.inputs, *own, *joined]))
+
+    @property
+    def beside(self) -> list[str]:
+        """The columns that group or weigh rows, or tell whose they are."""
         divisions = [self.cv, self.search.cv if self.search else None, self.cross_fitting]
         groups = [cv.group for cv in divisions if cv and cv.group]
         weights = [self.weights.column] if self.weights and self.weights.column else []
         fairness = [self.fairness.column] if self.fairness else []
-        joined = [column for one in self.members for column in one.columns]
-        people = map(str, (self.pooled or ())[1:])
         priced = self.cost_function[1] if self.cost_function else ()
-        beside = [*groups, *weights, *fairness, *people, *priced]
-        own = [*([self.target] if self.target else []), self.event_time, *self.row_id, *beside]
-        return tuple(dict.fromkeys([*self.inputs, *own, *joined]))
+        return [*groups, *weights, *fairness, *map(str, (self.pooled or ())[1:]), *priced]
 
     @property
     def space(self) -> Space:
@@ -269,7 +274,7 @@ class Recipe:
         return self.fairness is not None and self.fairness.method == "exponentiated_gradient"
 
 
-_LATER = ("positive", "transform", "exposure", "coverage", "costs", "cost_function", "pooled")
+_LATER = ("positive", "transform", "exposure", "coverage", "costs", "cost_function", "pooled", "engine")
 
 
 def _plain(value: Any) -> Any:

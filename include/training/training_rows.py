@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,14 @@ class TrainingRows:
         costs = None if self.costs is None else self.costs.at(positions)
         return replace(self, frame=self.frame.iloc[positions], target=self.target[positions], costs=costs)
 
+    def answers(self, ask: Callable[[pd.DataFrame], Any]) -> np.ndarray[Any, Any]:
+        """Return what ``ask`` says of the rows: an array of one item a row."""
+        return np.asarray(ask(self.frame))
+
+    def fetched(self) -> TrainingRows:
+        """Return the same rows with all their columns in memory, where they are."""
+        return self
+
     def __len__(self) -> int:
         return len(self.target)
 
@@ -74,7 +83,7 @@ def training_rows(frame: pd.DataFrame, recipe: Recipe, folder: Path = Path()) ->
     Raises `TrainingError` as above, and `EvaluationError` where costs can't be told.
     """
     inputs = frame[list(recipe.inputs)]
-    _check_kinds(recipe.features, inputs)
+    check_kinds(recipe.features, inputs)
     if empty := [str(name) for name in inputs if inputs[name].isna().all()]:
         log.warning(
             "%s: no training row has a value of %s; nothing can be learned from it", recipe.name, ", ".join(empty)
@@ -91,7 +100,7 @@ def training_rows(frame: pd.DataFrame, recipe: Recipe, folder: Path = Path()) ->
     classes = find_classes(frame[recipe.target], recipe.positive) if recipe.task == "classification" else None
     target = as_numbers(frame[recipe.target], classes)
     if classes is None:
-        _check_values(target, recipe)
+        check_values(target, recipe)
     share = ""
     if classes is not None:
         share = f", {target.mean():.1%} positive (`{classes[1]}`)" if len(classes) == 2 else f", {len(classes)} classes"
@@ -103,7 +112,7 @@ def training_rows(frame: pd.DataFrame, recipe: Recipe, folder: Path = Path()) ->
 _LOWEST = {"poisson": "zero and above", "gamma": "above zero"}
 
 
-def _check_values(target: np.ndarray[Any, Any], recipe: Recipe) -> None:
+def check_values(target: np.ndarray[Any, Any], recipe: Recipe) -> None:
     """Raise `TrainingError` for values that a distribution does not have; warn of a target that never changes."""
     if len(target) and (target == target[0]).all():
         log.warning(
@@ -129,7 +138,8 @@ def _has_infinite(column: pd.Series[Any]) -> bool:
     return column.dtype.kind == "f" and bool(np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any())
 
 
-def _check_kinds(features: Features, inputs: pd.DataFrame) -> None:
+def check_kinds(features: Features, inputs: pd.DataFrame) -> None:
+    """Raise `TrainingError` for a column that is not of its group's kind."""
     api = pd.api.types
     kinds = [
         ("numeric", features.numeric, api.is_numeric_dtype, "integer, float or boolean", "categorical"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -13,6 +13,9 @@ from include.config.names import ENSEMBLES, ESTIMATORS
 from include.config.section import Section
 from include.config.sections.regression import Intervals, Target
 from include.errors import nearest
+
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
 
 LOG_LINKS = frozenset({"poisson", "gamma", "count:poisson", "reg:gamma", "Poisson"})
 """The losses of rates: the model's logarithm is what is learned."""
@@ -247,6 +250,8 @@ class Training(Section):
     """For regression: bounds beside each prediction, learned from errors on rows not learned from (`cross_fitting`)."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Where all chance starts from."""
+    engine: Literal["dask"] | None = Field(default=None, exclude_if=lambda engine: engine is None)
+    """`dask`: training rows stay in their partitions, which the workers of a Dask cluster (`RATCHET_DASK`) read from the store, for windows beyond one machine's memory; candidates `lightgbm`, `logistic_regression` of two classes and `ridge`. In the task's own memory if left out."""
 
     @property
     def for_classes_only(self) -> list[str]:
@@ -327,6 +332,57 @@ class Training(Section):
             if method == "group_thresholds" and self.threshold is not None:
                 raise ValueError("`group_thresholds` chooses its own: remove `threshold`")
         return self
+
+
+IN_PARTS = {"lightgbm": "classification and regression", "logistic_regression": "two classes", "ridge": "regression"}
+"""What `engine: dask` can fit, and to which targets."""
+_IN_PARTS_PARAMS = {"logistic_regression": {"C", "tol", "max_iter"}, "ridge": {"alpha"}}
+"""The settings of linear models that a fit from sums over partitions follows; iterations end where it has converged."""
+
+
+def check_engine(model: ModelConfig) -> None:
+    """Answer what rows in partitions can't be fitted to or measured by; raises `ValueError`."""
+    training, features = model.training, model.features
+    if training.engine is None:
+        return
+    for candidate in training.candidates:
+        if candidate.estimator not in IN_PARTS:
+            able = ", ".join(f"{name} ({of})" for name, of in IN_PARTS.items())
+            raise ValueError(f"`training.engine: dask` can't fit `{candidate.estimator}`: expected one of {able}")
+        settings = {*candidate.params, *((candidate.search.space or {}) if candidate.search else {})}
+        allowed = _IN_PARTS_PARAMS.get(candidate.estimator, settings - {"monotone_constraints"})
+        if other := sorted(settings - allowed):
+            raise ValueError(
+                f"`training.engine: dask` can't follow `{other[0]}` of `{candidate.name}`: "
+                f"expected {', '.join(sorted(allowed)) or 'other settings'}"
+            )
+    groups = (*features.numeric, *features.categorical)
+    dropped = any(getattr(one, "impute", "") == "drop_row" for one in groups) or any(
+        one.outliers is not None and one.outliers.action == "drop_row" for one in features.numeric
+    )
+    kinds = [one.search.cv for one in training.candidates if one.search]
+    found = {
+        "task: clustering": model.task == "clustering",
+        "segments": model.segments is not None,
+        "data.pool_levels": model.data.pool_levels is not None,
+        "features.text": bool(features.text),
+        "features.select": bool(features.select),
+        "features: skew: power": any(one.skew == "power" for one in features.numeric),
+        "features: encode: target": any(one.encode == "target" for one in features.categorical),
+        "features: drop_row": dropped,
+        "training: early_stopping": any(one.early_stopping for one in training.candidates),
+        "training: fairness": any(one.fairness is not None for one in training.candidates),
+        "training.imbalance, but for class_weight": training.imbalance.method not in ("none", "class_weight"),
+        "training.target": training.target is not None,
+        "training.exposure": training.exposure is not None,
+        "training: group": any(cv is not None and cv.group for cv in (training.cv, training.cross_fitting, *kinds)),
+        "evaluation.learning_curve": bool(model.evaluation.learning_curve),
+        "evaluation.behaviour": bool(model.evaluation.behaviour),
+        "evaluation.cost": model.evaluation.cost is not None,
+        "gate.canary": model.gate.canary is not None,
+    }
+    if declared := [name for name, there in found.items() if there]:
+        raise ValueError(f"`training.engine: dask` does not go with `{declared[0]}`: remove one of the two")
 
 
 def _has_log_link(candidate: Candidate) -> bool:

@@ -1,4 +1,4 @@
-"""Run a search's trials on a Dask cluster."""
+"""Connect to a Dask cluster, and run a search's trials there."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Cluster:
     """
 
     def __init__(self, client: Any, size: int) -> None:
-        self._client = client
+        self.client = client
         self.size = size
 
     def map(self, function: Callable[..., T], each: list[Any], *shared: Any) -> list[T]:
         """Return ``function(one, *shared)`` of each one, in their order; what is shared is sent to a worker once."""
         # Under keys of their own: under those of their content, what a search before this one is letting go would be taken for them.
-        sent = [self._client.scatter(one, hash=False) for one in shared]
-        futures = [self._client.submit(function, one, *sent, pure=False) for one in each]
-        answers: list[T] = self._client.gather(futures)
+        sent = [self.client.scatter(one, hash=False) for one in shared]
+        futures = [self.client.submit(function, one, *sent, pure=False) for one in each]
+        answers: list[T] = self.client.gather(futures)
         return answers
 
 
@@ -54,11 +54,11 @@ def open_cluster(address: str) -> Iterator[Cluster]:
         import distributed
     except ImportError as error:
         raise ConfigError(
-            "Search trials can't go to a Dask cluster.",
+            "A Dask cluster can't be used.",
             expected="the package `distributed`, of the cluster's own version",
             found="it is not installed",
             where=_WHERE,
-            remedy="install the extra `dask` (`pip install distributed`) where tasks run, or unset RATCHET_DASK",
+            remedy="install the extra `dask` (`pip install distributed`) where tasks run; of searches alone, unset RATCHET_DASK",
         ) from error
     connect: Any = distributed.Client
     try:
@@ -69,7 +69,7 @@ def open_cluster(address: str) -> Iterator[Cluster]:
             expected="the address of its scheduler, such as tcp://dask-scheduler:8786",
             found=f"{address}: {error}",
             where=_WHERE,
-            remedy="start the cluster, correct the address, or unset RATCHET_DASK to search in the task itself",
+            remedy="start the cluster or correct the address; of searches alone, unset RATCHET_DASK to search in the task itself",
         ) from error
     with client:
         size = sum(client.nthreads().values())
@@ -77,5 +77,5 @@ def open_cluster(address: str) -> Iterator[Cluster]:
             raise ClusterUnavailable(
                 "The Dask cluster has no workers.", found=address, where=_WHERE, remedy="start some"
             )
-        log.info("trials go to a Dask cluster, %d at a time: %s", size, address)
+        log.info("connected to a Dask cluster, %d calls at a time: %s", size, address)
         yield Cluster(client, size)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,29 @@ from sklearn.base import BaseEstimator, TransformerMixin
 UNKNOWN_CODE, MISSING_CODE = -1, -2
 MISSING_CATEGORY = "(missing)"
 RARE_CATEGORY = "(rare)"
+
+
+class LevelCounts(NamedTuple):
+    """The levels of a column in the order of their texts, the rows of each, and the rows without any."""
+
+    levels: np.ndarray[Any, Any]
+    counts: np.ndarray[Any, Any]
+    absent: int
+
+
+def count_levels(column: pd.Series[Any]) -> LevelCounts:
+    """Count the rows of each level that a column has."""
+    rows, texts = factorize_texts(column)
+    counts = np.bincount(rows + 1, minlength=len(texts) + 1)
+    return join_counts([LevelCounts(texts, counts[1:], int(counts[0]))])
+
+
+def join_counts(parts: Sequence[LevelCounts]) -> LevelCounts:
+    """Return the counts of rows that were counted in parts; a level that no row has is left out."""
+    levels, which = np.unique(np.concatenate([one.levels for one in parts]), return_inverse=True)
+    weights = np.concatenate([one.counts for one in parts])
+    counts = np.bincount(which, weights=weights, minlength=len(levels)).astype(np.int64)
+    return LevelCounts(levels[counts > 0], counts[counts > 0], sum(one.absent for one in parts))
 
 
 class CategoryEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -52,25 +76,25 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> CategoryEncoder:
         """Learn each column's levels; their order is that of their texts."""
-        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
-        self.n_features_in_ = X.shape[1]
+        return self.fit_counts(X.columns, [count_levels(X[name]) for name in X.columns])
+
+    def fit_counts(self, columns: Iterable[Any], counted: Sequence[LevelCounts]) -> CategoryEncoder:
+        """Learn the levels of columns from how many rows have each, as `count_levels` tells it."""
+        self.feature_names_in_ = np.asarray(list(columns), dtype=object)
+        self.n_features_in_ = len(self.feature_names_in_)
         self.levels_, self.codes_, self.missing_, self.names_ = [], [], [], []
-        for name in X.columns:
-            levels, codes, missing, names = self._learn(X[name])
-            self.levels_.append(levels)
+        for one in counted:
+            codes, missing, names = self._learn(*one)
+            self.levels_.append(one.levels)
             self.codes_.append(codes)
             self.missing_.append(missing)
             self.names_.append(names)
         return self
 
-    def _learn(self, column: pd.Series[Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int, list[str]]:
-        rows, texts = factorize_texts(column)
-        counts = np.bincount(rows + 1, minlength=len(texts) + 1)
-        absent, counts = int(counts[0]), counts[1:]
-        levels, which = np.unique(texts, return_inverse=True)
-        counts = np.bincount(which, weights=counts, minlength=len(levels)).astype(np.int64)
-        levels, counts = levels[counts > 0], counts[counts > 0]
-        kept = self._kept(counts, len(column), own_level=absent > 0 and self.impute == "constant")
+    def _learn(
+        self, levels: np.ndarray[Any, Any], counts: np.ndarray[Any, Any], absent: int
+    ) -> tuple[np.ndarray[Any, Any], int, list[str]]:
+        kept = self._kept(counts, int(counts.sum()) + absent, own_level=absent > 0 and self.impute == "constant")
         codes = np.where(kept, np.cumsum(kept) - 1, kept.sum()).astype(np.int64)
         names = [*levels[kept].tolist(), *([] if kept.all() else [RARE_CATEGORY])]
         missing = UNKNOWN_CODE
@@ -81,7 +105,7 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             names.append(MISSING_CATEGORY)
         elif self.encode == "ordinal_or_gap":
             missing = MISSING_CODE
-        return levels, codes, missing, names
+        return codes, missing, names
 
     def _kept(self, counts: np.ndarray[Any, Any], rows: int, *, own_level: bool) -> np.ndarray[Any, Any]:
         kept = np.ones(len(counts), dtype=bool)

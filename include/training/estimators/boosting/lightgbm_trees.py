@@ -51,8 +51,8 @@ class _LightGBM(BoostedTrees):
     def _objective(self) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _grow(self, parts: list[tuple[Array, Array, Array]]) -> bytes:
-        lightgbm = import_library("lightgbm")
+    def parameters(self) -> dict[str, Any]:
+        """Return the settings by LightGBM's own names."""
         params = {name: getattr(self, name) for name in self.SETTINGS if name not in NOT_THE_LIBRARYS}
         params |= self._objective()
         # One way to build histograms, fixed sums: the same trees for any number of threads.
@@ -60,6 +60,10 @@ class _LightGBM(BoostedTrees):
         params |= {"seed": self.random_state or 0, "num_threads": self.n_jobs or 1}
         if any(self.monotone):
             params["monotone_constraints"] = self.monotone
+        return params
+
+    def _grow(self, parts: list[tuple[Array, Array, Array]]) -> bytes:
+        lightgbm, params = import_library("lightgbm"), self.parameters()
         levels = list(self.categorical_features or [])
         sets: list[Any] = []
         for X, y, weight in parts:
@@ -69,9 +73,7 @@ class _LightGBM(BoostedTrees):
             )
         stop = [lightgbm.early_stopping(self.n_iter_no_change, verbose=False)] if len(sets) > 1 else []
         booster = lightgbm.train(params, sets[0], self.n_estimators, valid_sets=sets[1:] or None, callbacks=stop)
-        text = str(booster.model_to_string(num_iteration=booster.best_iteration)).encode()
-        # What follows tells how it was fitted, threads among it, and is not needed to predict.
-        return text[: text.index(_END) + len(_END)]
+        return trees_of(booster)
 
     def _open(self, native: bytes) -> Any:
         return import_library("lightgbm").Booster(model_str=native.decode("ascii"))
@@ -156,6 +158,13 @@ class LightGBMRegressor(BoostedRegressor, _LightGBM):
         return {"objective": self.objective} | (
             {"alpha": self.alpha} if self.objective in ("huber", "quantile") else {}
         )
+
+
+def trees_of(booster: Any) -> bytes:
+    """Return a booster's trees as they are kept."""
+    text = str(booster.model_to_string(num_iteration=booster.best_iteration)).encode()
+    # What follows tells how it was fitted, threads among it, and is not needed to predict.
+    return text[: text.index(_END) + len(_END)]
 
 
 def _facts(text: str) -> dict[str, str]:

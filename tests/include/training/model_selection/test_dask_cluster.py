@@ -50,7 +50,7 @@ def test_a_search_finds_the_same_wherever_its_trials_run(
         snapshot = snapshot_of(store, model, frame_of())
         with caplog.at_level(logging.INFO):
             found.append(fit_candidate(store, model, tmp_path, snapshot, "decision_tree", cluster=cluster))
-        assert ("trials go to a Dask cluster, 2 at a time" in caplog.text) == (cluster is not None)
+        assert ("connected to a Dask cluster, 2 calls at a time" in caplog.text) == (cluster is not None)
     alone, together = found
     assert alone.trials and together.trials
     assert [(t.params, t.cv, t.share) for t in alone.trials] == [(t.params, t.cv, t.share) for t in together.trials]
