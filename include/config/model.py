@@ -210,8 +210,11 @@ class ModelConfig(Section):
                 "`gate.canary` compares answers to requests: expected `serving.request_log`, and `serving.challenger` with "
                 "`version: held` and `traffic`"
             )
-        if canary.metric in ("cost", "interval_coverage") or self.task == "clustering":
-            raise ValueError("`gate.canary` is of a metric of single predictions, in classification and regression")
+        metric = canary.metric or self.gate.primary.metric
+        if metric in ("cost", "interval_coverage") or self.task == "clustering":
+            raise ValueError(
+                f"`gate.canary` is of a metric of single predictions, in classification and regression; found `{metric}`: name another `metric`"
+            )
         needed = {*self.data.row_id, str(challenger.by)}
         if lost := sorted((needed & {*kept.leave_out}) | ({*self.data.row_id} & {*kept.hash})):
             raise ValueError(

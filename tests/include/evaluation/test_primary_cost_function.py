@@ -216,3 +216,16 @@ def test_a_threshold_by_costs_needs_costs(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("training:\n", "training:\n  threshold: {objective: cost}\n"))
     with pytest.raises(ConfigError, match=r"expected `evaluation\.cost` together with the threshold"):
         load_model(path)
+
+
+def test_a_canary_release_is_not_judged_by_costs(tmp_path: Path) -> None:
+    folder = tmp_path / "parcels"
+    priced(folder)
+    path = folder / "model.yaml"
+    serving = "serving: {request_log: {}, challenger: {version: held, traffic: 0.1, by: parcel}}\n"
+    text = path.read_text() + serving
+    path.write_text(text.replace("gate:\n", "gate:\n  canary: {max_loss: 0.1}\n"))
+    with pytest.raises(ConfigError, match="found `cost`: name another `metric`"):
+        load_model(path)
+    path.write_text(text.replace("gate:\n", "gate:\n  canary: {metric: roc_auc, max_loss: 0.1}\n"))
+    assert load_model(path).gate.canary is not None
