@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from include.command_line.ledger_table import draw_table, ledger_table
 from include.command_line.store import store_of_settings
 from include.config.sections.evaluation import Gate
-from include.config.sections.rows.segments import owner_of
+from include.config.sections.rows.segments import owner_of, segment_of
 from include.config.settings import Settings
 from include.config.yaml_text import read_yaml_file
+from include.data.segment_log import segment_models
 from include.errors import ConfigError
 from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
@@ -21,6 +22,7 @@ from include.registry.naming.aliases import alias_moves
 from include.registry.naming.renamed import stored_ledger_name
 from include.scoring.delivery_log import superseded
 from include.scoring.publication import Publication, window_of
+from include.storage.concurrency import at_once
 from include.storage.content import from_iso
 from include.storage.log import Entry
 
@@ -127,12 +129,15 @@ def _second(instant: datetime) -> str:
 def batch_scores(model: str) -> str:
     """Return each interval with the scores in force, and who should have made them where that is another version.
 
-    It reads one log an interval, and lists all of them.
+    Of a model with segments these are looked at one by one. It reads one log an interval, and lists all of them.
     """
     ledger = ledger_of(model)
     folder = f"{ledger.model}/scores/"
     names = sorted({key.removeprefix(folder).partition("/")[0] for key in ledger.store.list(folder)})
     timeline = ledger.timeline()
+    own = {one: Ledger(ledger.store, one) for one in segment_models(ledger.store, ledger.model)}
+    read = at_once(ledger.store, [one.timeline for one in own.values()])
+    timelines = {segment_of(one): timeline for one, timeline in zip(own, read, strict=True)}
     rows, others = [], 0
     for name in names:
         interval = window_of(name)
@@ -140,10 +145,13 @@ def batch_scores(model: str) -> str:
         if not published:
             continue
         newest = published[-1]
-        found = superseded(timeline, [(interval, newest.version)])
-        others += len(found)
-        note = f"superseded: the champion as of then is {found[0].champion or 'nobody'}" if found else ""
-        rows.append([newest.after, newest.until, newest.version, f"{newest.rows:,}", str(len(published)), note])
+        said = [("", timeline, newest.version)]
+        said += [(f"segment {one}: ", timelines[one], version) for one, version in newest.segments.items()]
+        found = [(whose, each) for whose, of, by in said for each in superseded(of, [(interval, by)])]
+        others += bool(found)
+        notes = [f"{whose}superseded: the champion as of then is {each.champion or 'nobody'}" for whose, each in found]
+        by = newest.version + (f" and {len(newest.segments)} of segments" if newest.segments else "")
+        rows.append([newest.after, newest.until, by, f"{newest.rows:,}", str(len(published)), "; ".join(notes)])
     table = draw_table(["after", "until", "version", "rows", "published", ""], rows)
     if not others:
         return table

@@ -14,6 +14,7 @@ from include.data.segment_log import SegmentLog
 from include.data.snapshots import Segment, Snapshot
 from include.registry.ledger import Ledger
 from include.registry.versions import Version
+from include.storage.concurrency import at_once
 from include.storage.store import ObjectStore
 
 
@@ -62,9 +63,11 @@ class Champions:
 
     def ids(self) -> tuple[str | None, dict[str, str]]:
         """Return the version in force for all rows, and those of the segments that have one, by their names."""
-        own = {name: ledger.timeline().champion_as_of(self._instant) for name, ledger in self._own.values()}
-        found = {name: version for name, version in sorted(own.items()) if version is not None}
-        return self.pooled.timeline().champion_as_of(self._instant), found
+        ledgers = [(name, ledger) for name, ledger in sorted(self._own.values(), key=lambda one: one[0])]
+        read = at_once(self.pooled.store, [self.pooled.timeline, *(ledger.timeline for _, ledger in ledgers)])
+        pooled, *own = [timeline.champion_as_of(self._instant) for timeline in read]
+        named = zip(ledgers, own, strict=True)
+        return pooled, {name: version for (name, _), version in named if version is not None}
 
     def of_segments(self, ids: dict[str, str]) -> list[SegmentChampion]:
         """Return the segments' versions, by their records; ``ids`` is from `ids`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +12,11 @@ import pytest
 from chain_run import BACKFILL, NOW, _Nowhere, month
 from segmented import declare_segments, run_segments
 
+from include.command_line.ledger_queries import batch_scores
 from include.config.model import ModelConfig
 from include.monitoring.predicted_rows import PredictedRows
 from include.registry.ledger import Ledger
+from include.scoring.champions import Champions
 from include.scoring.publication import Manifest, Publication
 from include.scoring.score import ingest_interval, interval_at, score
 from include.storage.local import LocalStore
@@ -93,3 +98,41 @@ def test_without_segments_a_manifest_is_stored_as_it_always_was(
     manifest, _ = scored(world, 5)
     plain = Manifest(**{**vars(manifest), "segments": {}})
     assert "segments" in manifest.to_json() and "segments" not in plain.to_json()
+
+
+def test_the_command_names_each_segment_whose_scores_are_superseded(
+    world: tuple[LocalStore, ModelConfig, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _, _ = world
+    monkeypatch.setenv("RATCHET_STORE", store.url)
+    manifest, _ = scored(world, 5)
+    assert "superseded" not in batch_scores("parcels") and "of segments" in batch_scores("parcels")
+    bee = manifest.segments["bee"]
+    Ledger(store, "parcels/segments/bee").withdraw(bee, "wrong rows", actor=BACKFILL, at=NOW)
+    told = batch_scores("parcels")
+    assert "segment bee: superseded: the champion as of then is nobody" in told
+    assert told.endswith("1 to score again: clear or backfill score_parcels for those dates.")
+    again, _ = scored(world, 5)
+    assert "bee" not in again.segments and "superseded" not in batch_scores("parcels")
+
+
+def test_the_ledgers_of_segments_are_read_side_by_side(world: tuple[LocalStore, ModelConfig, Path]) -> None:
+    store, model, _ = world
+
+    class Slow(LocalStore):
+        parallel = 8
+        under_way = most = 0
+        lock = threading.Lock()
+
+        def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
+            with self.lock:
+                type(self).under_way += 1
+                type(self).most = max(self.most, self.under_way)
+            time.sleep(0.05)
+            with self.lock:
+                type(self).under_way -= 1
+            return super().list(prefix, after=after)
+
+    slow = Slow(store.root)
+    assert Champions(slow, model, month(5)).ids() == Champions(store, model, month(5)).ids()
+    assert Slow.most > 1
