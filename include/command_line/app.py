@@ -389,8 +389,8 @@ def expect(
     """Propose expectations from a window of rows, with tolerances from how its periods differ; a person edits them."""
     from include.command_line.watch import declared
     from include.drafting.expectations import draft_expectations
+    from include.registry.history.trained_on import snapshot_of
     from include.registry.naming.lookup import find_version
-    from include.registry.trained_on import snapshot_of
 
     ledger, config = ledger_queries.ledger_of(model), declared(model)
     timeline = ledger.timeline()

@@ -13,7 +13,6 @@ PUBLIC: tuple[str, ...] = (
     "rollback",
     "statements",
     "timeline",
-    "trained_on",
     "verification",
     "version_states",
     "versions",

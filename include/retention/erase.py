@@ -15,8 +15,8 @@ from include.data.ingestion.catalogue import Catalogue
 from include.data.row_digests import table_digest
 from include.data.segment_log import segment_models
 from include.errors import ObjectMissing, StoreUnavailable
+from include.registry.history.trained_on import trained_on
 from include.registry.ledger import Ledger
-from include.registry.trained_on import trained_on
 from include.retention.people import People
 from include.scoring.delivery_log import DeliveryLog, told_owed
 from include.scoring.publication import Publication, window_of

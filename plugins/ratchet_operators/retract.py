@@ -18,8 +18,8 @@ class Retract(RatchetOperator):
     def work(self, context: Context) -> dict[str, Any]:
         """Return what was taken back, what is in force since, and how many versions were trained on it."""
         from include.data.ingestion.retract import retract
+        from include.registry.history.trained_on import trained_on
         from include.registry.ledger import Ledger
-        from include.registry.trained_on import trained_on
 
         store, params, actor = self.open_store(), context["params"], self.actor(context)
         done = retract(

@@ -15,7 +15,7 @@ from include.evaluation.evidence import load_evidence
 from include.evaluation.report.figures import FIGURES
 from include.registry.history.card_files import draw_card
 from include.registry.history.summary import History, VersionSummary
-from include.registry.trained_on import describe_retractions
+from include.registry.history.trained_on import describe_retractions
 from include.storage.content import get_content
 from ratchet_ui.access import ASKED_OF_EVERY_ROUTE, Viewer, ViewerDep
 from ratchet_ui.comparison_page import draw_comparison

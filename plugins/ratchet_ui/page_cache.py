@@ -25,10 +25,10 @@ from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.monitoring.watch_log import WatchLog
 from include.registry.history.recorded_measures import Measurement, load_measurement
 from include.registry.history.summary import History, VersionSummary, history
+from include.registry.history.trained_on import snapshot_of
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
 from include.registry.timeline import fold
-from include.registry.trained_on import snapshot_of
 from include.registry.versions import fit_of, load_version
 from include.scoring.delivery_log import DeliveryLog, PlaceSummary, places
 from include.scoring.library_check import known_problem
@@ -157,9 +157,8 @@ class PageCache:
 
         def estimator(version: str) -> str:
             named = standings[version]
-            place = self.stored(model)
-            found = load_version(self.store, place, version, digest=named.record, model_file=named.model_file)
-            return found.estimator
+            place, pinned = self.stored(model), {"digest": named.record, "model_file": named.model_file}
+            return load_version(self.store, place, version, **pinned).estimator
 
         return self._each({version: version for version in standings}, self._estimators, estimator)
 

@@ -19,9 +19,9 @@ from include.evaluation.report.labels import ROLE_LABELS
 from include.registry.history import charts
 from include.registry.history.recorded_measures import Later, judged_since, later
 from include.registry.history.summary import History, VersionSummary, attention_needed
+from include.registry.history.trained_on import describe_retractions
 from include.registry.history.version_details import VersionDetails
 from include.registry.naming.aliases import alias_moves
-from include.registry.trained_on import describe_retractions
 from include.storage.log import Entry
 from ratchet_ui.access import Viewer
 from ratchet_ui.actions import ON_MODELS, buttons_for, on_version

@@ -22,8 +22,8 @@ from include.command_line.local_airflow.environment import USER, password
 from include.command_line.local_airflow.standalone import free_port, local_airflow
 from include.data.ingestion.catalogue import Catalogue
 from include.data.ingestion.retract import retracted_in
+from include.registry.history.trained_on import snapshot_of
 from include.registry.ledger import Ledger
-from include.registry.trained_on import snapshot_of
 from include.storage.local import LocalStore
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]

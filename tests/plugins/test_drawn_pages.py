@@ -21,8 +21,8 @@ from include.data.ingestion.catalogue import Catalogue
 from include.data.ingestion.readings import Observation
 from include.evaluation.evidence import load_evidence
 from include.evaluation.gains import Measured, PredictionChurn, SliceScores
+from include.registry.history.trained_on import snapshot_of
 from include.registry.ledger import Ledger
-from include.registry.trained_on import snapshot_of
 from include.registry.versions import Version, id_of, load_version
 from include.storage.content import canonical_json, put_content, put_json, to_iso
 from include.storage.local import LocalStore

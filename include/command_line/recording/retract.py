@@ -15,8 +15,8 @@ from include.config.settings import Settings
 from include.data.ingestion.retract import readings as readings_of
 from include.data.ingestion.retract import retract as run_retract
 from include.errors import ConfigError
+from include.registry.history.trained_on import describe_retractions, trained_on
 from include.registry.ledger import Ledger
-from include.registry.trained_on import describe_retractions, trained_on
 
 app = typer.Typer()
 Model = Annotated[str, typer.Argument(help="The model's name.")]

@@ -11,6 +11,7 @@ PUBLIC: tuple[str, ...] = (
     "policy_replay",
     "recorded_measures",
     "summary",
+    "trained_on",
     "version_details",
     "version_differences",
 )

@@ -18,8 +18,8 @@ from include.data.ingestion.ingest import ingest
 from include.data.quality.check import check
 from include.data.quality.check_report import load_report
 from include.drafting.expectations import draft_expectations
+from include.registry.history.trained_on import snapshot_of
 from include.registry.ledger import Ledger
-from include.registry.trained_on import snapshot_of
 from include.storage.local import LocalStore
 
 
