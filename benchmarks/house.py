@@ -45,10 +45,6 @@ LONGER: dict[str, tuple[int, str]] = {
     "include/monitoring/drift/change_detection.py": (255, "a procedure with its derivation: 140 lines are code"),
     "include/monitoring/drift/data_faults.py": (310, "a list of faults, one function each"),
     "include/evaluation/measure.py": (265, "one measurement and the evidence that it fills in, field by field"),
-    "include/monitoring/drift/references.py": (
-        530,
-        "what a champion's reference keeps, and how it is learned and stored",
-    ),
     "include/monitoring/monitor.py": (400, "one look at an interval, from its rows to the log"),
     "include/monitoring/performance/estimated.py": (290, "estimators with their derivation: 180 lines are code"),
     "include/registry/ledger.py": (350, "the operations that write one log: 190 lines are code"),

@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from include.monitoring.drift.champion_reference import kept_reference
 from include.monitoring.drift.earlier_seasons import pooled, same_season
 from include.monitoring.drift.periods import Period, Reference, period_of
-from include.monitoring.drift.references import kept_reference
 from include.monitoring.sketches.conversion import convert
 from include.monitoring.sketches.sketches import Sketch
 from include.monitoring.watch_log import EARLIER, MEASURED, OBSERVED, WatchLog

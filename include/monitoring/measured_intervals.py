@@ -21,16 +21,10 @@ from include.errors import NotEnoughRows
 from include.evaluation.scored_rows import Scored, of_classes
 from include.evaluation.uncertainty.intervals import rounded
 from include.evaluation.unknown_classes import JudgedRows, judged_rows
+from include.monitoring.drift.champion_reference import ChampionReference
 from include.monitoring.drift.periods import period_of
-from include.monitoring.drift.references import (
-    ChampionReference,
-    WatchedRows,
-    WatchedVersion,
-    label_table,
-    measurable,
-    open_watched_version,
-    watched_slices,
-)
+from include.monitoring.drift.references import label_table, measurable, watched_slices
+from include.monitoring.drift.watched_version import WatchedRows, WatchedVersion, open_watched_version
 from include.monitoring.performance.measured import Performance, measure_performance
 from include.monitoring.performance.probation import Paired
 from include.monitoring.predicted_rows import predicted_in

@@ -19,22 +19,11 @@ from include.data.windows import Window
 from include.evaluation.gains import Measured
 from include.evaluation.scored_rows import Scored
 from include.monitoring.alarms import Alarm, AlarmHistory, Observed, alarm_history
+from include.monitoring.drift.champion_reference import ChampionReference, SliceSketches, ticks_of
 from include.monitoring.drift.data_faults import faults_in
 from include.monitoring.drift.periods import Period, period_of, with_all_columns
-from include.monitoring.drift.references import (
-    ChampionReference,
-    SliceSketches,
-    WatchedRows,
-    WatchedVersion,
-    measurable,
-    number_columns,
-    open_watched_version,
-    reference_for,
-    sketch_slices,
-    ticks_of,
-    watched_slices,
-    without,
-)
+from include.monitoring.drift.references import measurable, reference_for, sketch_slices, watched_slices, without
+from include.monitoring.drift.watched_version import WatchedRows, WatchedVersion, number_columns, open_watched_version
 from include.monitoring.earlier_years import keep_earlier_years
 from include.monitoring.measured_intervals import Labels, matured_intervals, measure_interval
 from include.monitoring.performance.alarms import performance_alarms, sound_reigns

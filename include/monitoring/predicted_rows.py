@@ -29,7 +29,8 @@ from include.data.request_files import AT, PLACE, REQUEST, read_requests, reques
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.evaluation.scored_rows import Scored
-from include.monitoring.drift.references import PARTITION_TICKS, PREDICTION, SAID, WatchedRows, WatchedVersion
+from include.monitoring.drift.champion_reference import PARTITION_TICKS
+from include.monitoring.drift.watched_version import PREDICTION, SAID, WatchedRows, WatchedVersion
 from include.scoring.publication import Manifest, Publication
 from include.scoring.scores import LABEL, OUTSIDE, VERSION
 from include.scoring.scores import PREDICTION as PUBLISHED

@@ -12,7 +12,7 @@ from include.config.sections.rows.segments import kept_as, segment_key
 from include.data.segment_log import SegmentLog
 from include.data.windows import Window
 from include.monitoring.alarms import Alarm, Observed
-from include.monitoring.drift.references import find_reference
+from include.monitoring.drift.champion_reference import find_reference
 from include.monitoring.performance.alarms import performance_alarms, sound_reigns
 from include.monitoring.performance.measured import Performance, PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, probation_of

@@ -17,7 +17,8 @@ from include.config.sections.rows.segments import kept_as, segment_key
 from include.data.snapshots import Segment, Snapshot
 from include.data.windows import Window
 from include.errors import RatchetError, StoreUnavailable
-from include.monitoring.drift.references import open_watched_version, reference_for
+from include.monitoring.drift.references import reference_for
+from include.monitoring.drift.watched_version import open_watched_version
 from include.monitoring.measured_intervals import Labels, measure_interval
 from include.monitoring.performance.probation import ProbationVerdict
 from include.monitoring.predicted_rows import versions_in

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from include.config.model import ModelConfig
 from include.monitoring.alarms import Alarm
-from include.monitoring.drift.references import ChampionReference
+from include.monitoring.drift.champion_reference import ChampionReference
 from include.monitoring.performance.measured import Performance, PromiseCheck, each_short
 from include.monitoring.performance.reigns import reigns_of, successors_in
 from include.monitoring.watch_log import measured_in

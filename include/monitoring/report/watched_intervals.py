@@ -12,12 +12,12 @@ import numpy as np
 from include.config.model import ModelConfig
 from include.evaluation.gains import Measured
 from include.monitoring.alarms import AlarmHistory
+from include.monitoring.drift.champion_reference import ChampionReference
 from include.monitoring.drift.change_detection import phases
 from include.monitoring.drift.column_drift import effect_in
 from include.monitoring.drift.data_faults import DataFault
 from include.monitoring.drift.effect_sizes import Effect, variation_by_chance
 from include.monitoring.drift.periods import Period, Reference
-from include.monitoring.drift.references import ChampionReference
 from include.monitoring.watch_log import OBSERVED, measured_in
 from include.storage.log import Entry
 

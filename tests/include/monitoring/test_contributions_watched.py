@@ -15,8 +15,10 @@ from chain_run import declare, parcels, run_chain
 
 from include.config.load import load_model
 from include.monitoring.alarms import alarm_history
+from include.monitoring.drift.champion_reference import find_reference
 from include.monitoring.drift.drift_series import series_of
-from include.monitoring.drift.references import PREDICTION, find_reference, reference_for
+from include.monitoring.drift.references import reference_for
+from include.monitoring.drift.watched_version import PREDICTION
 from include.monitoring.report.watch_report import watch_report
 from include.monitoring.watch_log import WatchLog, observed_in
 from include.registry.ledger import Ledger

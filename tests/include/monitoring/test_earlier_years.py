@@ -19,8 +19,9 @@ from worlds import NOW, MemoryStore
 
 from include.config.sections.watch import Watch
 from include.monitoring.alarms import Alarm, Observed, alarm_history
+from include.monitoring.drift.champion_reference import ChampionReference
 from include.monitoring.drift.periods import period_of, reference_of
-from include.monitoring.drift.references import PREDICTION, ChampionReference
+from include.monitoring.drift.watched_version import PREDICTION
 from include.monitoring.earlier_years import keep_earlier_years
 from include.monitoring.sketches.counting import sketch
 from include.monitoring.sketches.layouts import WatchedColumn, learn_layout

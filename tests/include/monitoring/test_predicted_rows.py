@@ -15,7 +15,8 @@ from include.config.model import ModelConfig
 from include.config.schedule_ticks import intervals_over
 from include.data.windows import Window
 from include.errors import NotEnoughRows
-from include.monitoring.drift.references import open_watched_version, reference_for
+from include.monitoring.drift.references import reference_for
+from include.monitoring.drift.watched_version import open_watched_version
 from include.monitoring.monitor import monitor, monitored_interval
 from include.monitoring.predicted_rows import predicted_in
 from include.monitoring.sketches.counting import sketch

@@ -11,7 +11,7 @@ import pytest
 from chain_run import NOW
 
 from include.data.windows import Window
-from include.monitoring.drift.references import open_watched_version
+from include.monitoring.drift.watched_version import open_watched_version
 from include.monitoring.monitor import Monitored, monitor, monitored_interval
 from include.monitoring.predicted_rows import predicted_in
 from tests.include.serving.conftest import Served, World, as_json

@@ -10,7 +10,8 @@ import pytest
 from include.command_line.watch import watching
 from include.config.load import load_model
 from include.monitoring.drift.distributions import distributions
-from include.monitoring.drift.references import PREDICTION, reference_for
+from include.monitoring.drift.references import reference_for
+from include.monitoring.drift.watched_version import PREDICTION
 from include.monitoring.monitor import alarms_of
 from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.monitoring.watch_log import WatchLog
