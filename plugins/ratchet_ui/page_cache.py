@@ -156,8 +156,7 @@ class PageCache:
         standings = {chapter.id: chapter.standing for chapter in chapters}
 
         def estimator(version: str) -> str:
-            named = standings[version]
-            place = self.stored(model)
+            named, place = standings[version], self.stored(model)
             found = load_version(self.store, place, version, digest=named.record, model_file=named.model_file)
             return found.estimator
 
