@@ -142,10 +142,10 @@ class Monitor(ChampionOperator):
         read += [one for each in manifests for one in rows_of(store, Snapshot.load(store, name, each.snapshot))]
         if found.predicted and found.predicted.requests:
             read.append(stored(store, name, "requests"))
-        champion = stored(store, name, "champion", version=found.version)
-        self.lineage = Lineage((*read, champion), (stored(store, name, "watch"),)) + brought(
-            self.config, self.folder, store, self.brought
-        )
+        watched = {name: found.version} | {one.model.name: one.version for one in found.segments}
+        champions = (stored(store, of, "champion", version=version) for of, version in watched.items())
+        logs = tuple(stored(store, of, "watch") for of in watched)
+        self.lineage = Lineage((*read, *champions), logs) + brought(self.config, self.folder, store, self.brought)
 
     def _wait(self, context: Context, interval: Window) -> NoReturn:
         """Look again later while the scores may still come, without occupying a worker; skipped after that."""

@@ -156,9 +156,9 @@ class PageCache:
         standings = {chapter.id: chapter.standing for chapter in chapters}
 
         def estimator(version: str) -> str:
-            named = standings[version]
-            place, pinned = self.stored(model), {"digest": named.record, "model_file": named.model_file}
-            return load_version(self.store, place, version, **pinned).estimator
+            named, place = standings[version], self.stored(model)
+            found = load_version(self.store, place, version, digest=named.record, model_file=named.model_file)
+            return found.estimator
 
         return self._each({version: version for version in standings}, self._estimators, estimator)
 
