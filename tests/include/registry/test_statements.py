@@ -16,6 +16,7 @@ from include.data.windows import Window
 from include.errors import ObjectMissing, RatchetError, SignatureRefused
 from include.notebook import load_champion
 from include.registry.evaluator import evaluator
+from include.registry.statements import VersionStatement
 from include.registry.verification import verify
 from include.scoring.score import score
 from include.serving.live_versions import LiveModel
@@ -116,3 +117,9 @@ def test_what_is_not_signed_is_loaded_where_no_keys_are_trusted(
     assert scored(signed_world) == signed_world.champion and served(signed_world) == signed_world.champion
     with pytest.raises(ObjectMissing):
         signed_world.store.get(f"parcels/statements/{signed_world.champion}/registered.json")
+
+
+@pytest.mark.parametrize("model", ["parcels", "parcels/segments/ant"])
+def test_a_statement_names_the_golden_rows_of_a_model_and_of_a_segment(model: str) -> None:
+    subjects = {f"{model}/golden/v1/abc.parquet": "abc", f"{model}/models/def.skops": "def"}
+    assert VersionStatement("v1", subjects, "key").golden == ("abc",)
