@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
+from include.config.sections.rows.segments import segment_of
 from include.data.rare_levels import RareLevels
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
@@ -125,13 +126,15 @@ def measure_interval(
         return
     fit, data = watching.fit, watching.model.data
     assert data.target is not None  # noqa: S101 (there are labels)
-    if predicted is not None and rows.scored.score.ndim == 1:
+    shared = model.segments is not None or segment_of(model.name) is not None  # others answered the rest of the rows
+    if predicted is not None and (shared or rows.scored.score.ndim == 1):
         answers = predicted.said()
         if answers is None:
             log.info("%s: no ids were kept of what was predicted after %s", model.name, interval.after)
             return
         place, said = _as_predicted(answers, rows.table, data.row_id)
-        rows = _at(rows, place, Scored(said, rows.scored.threshold))
+        several = rows.scored.score.ndim > 1  # what was published of those is one number of them
+        rows = _at(rows, place, Scored(rows.scored.score[place] if several else said, rows.scored.threshold))
     if not rows.table.num_rows:
         if model.segments is not None:  # its segments answered all of them, and it is not asked again
             nothing = put_content(store, f"{model.name}/watch/details", ".json", canonical_json({"slices": []}))
@@ -164,7 +167,6 @@ def measure_interval(
         details["sketch"] = read_json(counted.to_bytes())
     details["labels"] = counts
     digest = put_content(store, f"{model.name}/watch/details", ".json", canonical_json(details))
-    watched.measure(found, details=digest, labels=counts, reference=kept.digest, at=at)
     predecessor = timeline.incumbent_of(version) if version in timeline else None
     if predecessor is not None and found.rows:
         gain = _gain(store, model, folder, predecessor, snapshot, rows, judged)
@@ -175,6 +177,8 @@ def measure_interval(
             ),
             at=at,
         )
+    # Last: an interval that is measured is not looked at again.
+    watched.measure(found, details=digest, labels=counts, reference=kept.digest, at=at)
 
 
 def _at(rows: WatchedRows, place: Array, scored: Scored) -> WatchedRows:

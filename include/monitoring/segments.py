@@ -23,11 +23,11 @@ from include.monitoring.measured_intervals import Labels, measure_interval
 from include.monitoring.performance.probation import ProbationVerdict
 from include.monitoring.predicted_rows import versions_in
 from include.monitoring.segment_states import SegmentWatched, ledgers_of, levels_of, segments_watched
-from include.monitoring.watch_log import OBSERVED, SEGMENTS, WatchLog, measured_in
+from include.monitoring.watch_log import MEASURED, OBSERVED, SEGMENTS, WatchLog, measured_in
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
 from include.storage.concurrency import at_once
-from include.storage.content import from_iso
+from include.storage.content import from_iso, to_iso
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -65,19 +65,21 @@ def measure_segments(
         The instant that goes on record.
     """
     entries = watched.entries()
-    done = {entry.body["until"] for entry in entries if entry.kind == SEGMENTS}
-    seen = {one.body["until"]: one.body["after"] for one in entries if one.kind == OBSERVED}
+    # Scored again, such as by a version that was promoted in retrospect, an interval is observed again.
+    done = {entry.body["until"]: entry.body["observed"] for entry in entries if entry.kind == SEGMENTS}
+    seen = {one.body["until"]: one for one in entries if one.kind == OBSERVED}
     due = [
-        Window(from_iso(seen[end]), from_iso(end))
+        (Window(from_iso(seen[end].body["after"]), from_iso(end)), seen[end].number)
         for end in sorted(seen)
-        if end not in done and from_iso(end) + model.data.label_delay <= until
+        if done.get(end, -1) < seen[end].number and from_iso(end) + model.data.label_delay <= until
     ]
     if not due:
         return
     ledgers = ledgers_of(store, model)
     timelines = dict(zip(ledgers, at_once(store, [one.timeline for one in ledgers.values()]), strict=True))
     levels = levels_of(store, model)
-    for window in due:
+    labelled = {entry.body["until"] for entry in entries if entry.kind == MEASURED}
+    for window, observed in due:
         said, versions, skipped = versions_in(store, model, window), {}, {}
         snapshot = labels(window) if any(one in timeline for timeline in timelines.values() for one in said) else None
         for name, timeline in timelines.items():
@@ -92,7 +94,8 @@ def measure_segments(
                 except RatchetError as error:
                     log.warning("%s can't be measured after %s: %s", ledgers[name].model, window.after, error.message)
                     skipped[name] = error.message
-        watched.segments_measured(window.after, window.until, versions, skipped, at=at)
+        if to_iso(window.until) in labelled:  # before the first label there is nothing to hold them against
+            watched.segments_measured(window.after, window.until, observed, versions, skipped, at=at)
 
 
 def conclude_segments(

@@ -88,7 +88,14 @@ class WatchLog:
         self._once(EARLIER, body, at, by=("version", "until", "labels"))
 
     def segments_measured(
-        self, after: datetime, until: datetime, versions: dict[str, str], skipped: dict[str, str], *, at: datetime
+        self,
+        after: datetime,
+        until: datetime,
+        observed: int,
+        versions: dict[str, str],
+        skipped: dict[str, str],
+        *,
+        at: datetime,
     ) -> None:
         """Put on record that an interval's matured labels were held against what segments' versions said; each has it in its own log.
 
@@ -96,6 +103,8 @@ class WatchLog:
         ----------
         after, until : datetime
             The interval.
+        observed : int
+            The number of the entry by which it was observed.
         versions : dict of str to str
             The version of each segment that answered there.
         skipped : dict of str to str
@@ -103,8 +112,8 @@ class WatchLog:
         at : datetime
             The instant that goes on record.
         """
-        body = {"after": to_iso(after), "until": to_iso(until), "versions": versions, "skipped": skipped}
-        self._once(SEGMENTS, body, at, by=("until",))
+        of = {"after": to_iso(after), "until": to_iso(until), "observed": observed}
+        self._once(SEGMENTS, {**of, "versions": versions, "skipped": skipped}, at, by=("until",))
 
     def tell(self, alarms: Iterable[Alarm], until: datetime, *, at: datetime) -> tuple[Alarm, ...]:
         """Put alarms on record that are not, and return those that this interval put there.

@@ -34,7 +34,8 @@ def announced_first(decide: Decide, store: ObjectStore, model: str, *, at: str) 
             number = len(entries)
             previous = entries[-1].digest if entries else None
             next_one = Entry(number, previous, decided[0], at, "", decided[1], "")
-            if fold((*entries, next_one)).champion != fold(entries).champion:
+            # A version that is withdrawn may answer somewhere though another one is in force, which is refused there.
+            if decided[0] == "withdrawn" or fold((*entries, next_one)).champion != fold(entries).champion:
                 SegmentLog(store, owner_of(model)).announce(segment, number, at=at)
         return decided
 

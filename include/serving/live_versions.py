@@ -142,8 +142,9 @@ class LiveModel:
             self.beside = None
 
     def compile(self) -> None:
-        """Compile what is not compiled yet, and use it if it gives the same numbers."""
-        for served in (self.champion, self.beside, *self.segments.loaded):
+        """Compile what is not compiled yet, and use it if it gives the same numbers: of segments one at a time, between two looks."""
+        segment = next((one for one in self.segments.loaded if not one.compiled), None)
+        for served in (self.champion, self.beside, segment):
             if served is not None:
                 compile_single(self.store, self.folder, served)
 

@@ -30,7 +30,7 @@ class ServingSettings:
     """``RATCHET_SERVING_MODELS``: names separated by commas; every declared model if unset."""
     poll_seconds: float = 2.0
     """``RATCHET_SERVING_POLL_SECONDS``: how often each ledger is asked for news, one call of the store each, and two of a model with segments."""
-    segments_in_memory: int = 32
+    segments_in_memory: int = 50
     """``RATCHET_SERVING_SEGMENTS_IN_MEMORY``: how many versions of segments one worker holds, of each model."""
     max_body_bytes: int = 16 * 2**20
     """``RATCHET_SERVING_MAX_BODY_BYTES``: larger bodies are answered 413."""

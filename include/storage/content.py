@@ -68,7 +68,12 @@ def _floats_again(value: Any) -> Any:
 
 
 def _whole(number: int) -> int | float:
-    return number if -(2**53) < number < 2**53 else float(number)
+    if -(2**53) < number < 2**53:
+        return number
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise ValueError("a number is out of range") from error
 
 
 def put_json(store: ObjectStore, key: str, value: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from include.errors import ObjectMissing, StoreUnavailable
+from include.errors import StoreError
 from include.storage.concurrency import at_once
 from include.storage.store import ObjectStore
 
@@ -55,8 +55,8 @@ class RememberingStore:
     def _get_if_there(self, key: str) -> bytes | None:
         try:
             return self.store.get(key)
-        except (ObjectMissing, StoreUnavailable):
-            return None  # it is asked for again when it is needed, and the answer is reported there
+        except StoreError:
+            return None  # missing, damaged or out of reach: it is asked for again when it is needed, and the answer is reported there
 
     def exists(self, key: str) -> bool:
         """Tell whether ``key`` holds an object."""

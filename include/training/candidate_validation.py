@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from include.config.names import METRICS
 from include.config.sections.training import CrossValidation
-from include.errors import TrainingError
+from include.errors import ClusterUnavailable, TrainingError
 from include.training.bootstrap_refits import refit
 from include.training.estimators.predictions import (
     class_probabilities,
@@ -114,6 +114,8 @@ def _trial(
     with threadpool_limits(limits={"openmp": threads, "blas": 1}):
         try:
             scored = _validate(recipe, settings, rows, divided, threads, say=False)
+        except ClusterUnavailable:
+            raise  # it says nothing about these settings
         except TrainingError as error:
             failed = error.message
     return Trial(settings, scored, share, failed), time.perf_counter() - started

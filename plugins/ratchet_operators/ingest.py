@@ -38,8 +38,10 @@ class Waits(RatchetOperator):
             handed = self.bring(context)
         except NotYetThere as late:
             self._wait(context, late)
-        run = context["dag_run"]
-        if self.config.data.wait.at_most and str(getattr(run.run_type, "value", run.run_type)) != "backfill":
+        run, waited = context["dag_run"], self.config.data.wait.at_most
+        live = str(getattr(run.run_type, "value", run.run_type)) != "backfill"
+        # A run that began later, such as one that is cleared, waited for nothing.
+        if waited and live and began(context) < as_of(context, self.config) + waited:
             self._tell_late(handed["snapshot"])
         return handed
 

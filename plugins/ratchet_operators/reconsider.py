@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 class _Look(RatchetOperator):
     """Measure on every row that neither the held version nor the champion was fitted on and that matured by an instant."""
 
+    brought: tuple[Snapshot, ...] = ()
+    """What was brought in for it."""
+
     def measurer(self, context: Context, instant: datetime) -> Measure:
         """Return what brings and checks those rows, and measures both on them."""
         from include.data.ingestion.ingest import ingest_window
@@ -37,7 +40,7 @@ class _Look(RatchetOperator):
         from include.registry.evaluator import evaluator
 
         config, store = self.config, self.open_store()
-        self.brought: list[Snapshot] = []
+        self.brought = ()
 
         def bring(window: Window) -> Snapshot:
             snapshot = ingest_window(
@@ -51,7 +54,7 @@ class _Look(RatchetOperator):
             )
             report = check(store, config, self.folder, snapshot)
             checked = Snapshot.load(store, config.name, report.snapshot)
-            self.brought.append(checked)
+            self.brought = (*self.brought, checked)
             return checked
 
         return evaluator(store, self.folder, threads=self.threads, as_of=instant, bring=bring)

@@ -145,7 +145,7 @@ def brought(model: ModelConfig, folder: Path, store: ObjectStore, snapshots: Seq
 
 def _address(place: str, folder: Path) -> str:
     """Return the address of a declared place: of a pattern the folder that it begins with, of Iceberg's metadata its table."""
-    fixed = re.split(r"[*?{\[]", place)[0]
+    fixed = re.split(r"[*?{\[%]", place)[0]
     whole = fixed if fixed == place else fixed.rpartition("/")[0]
     whole = re.sub(r"/metadata/[^/]+\.metadata\.json$", "", whole)
     return whole if "://" in whole else (folder / whole).absolute().as_uri()

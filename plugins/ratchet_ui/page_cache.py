@@ -171,7 +171,7 @@ class PageCache:
         """Return how a model's champion is watched; folded again only when there is a new event or another declaration."""
         entries = self.read_log(WatchLog, model.name, WatchLog.entries)
         known = self.read(model.declared_name)[0]
-        own = SegmentLog(self.store, model.name).announced() if model.segments is not None else {}
+        own = self.read_log(SegmentLog, model.name, SegmentLog.announced) if model.segments is not None else {}
         key = (model.name, len(entries), len(known), digest_json([model.to_json(), own]))
         return self._reports.get(key, lambda: watch_report(self.store, model, entries=entries, timeline=fold(known)))
 

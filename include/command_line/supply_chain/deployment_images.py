@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def _settings(lines: Iterable[str], variable: str) -> list[tuple[int, str]]:
     """Return the numbers of the lines that set a variable, and to what; the last one counts."""
     if not variable:
         return []
-    line = re.compile(rf"""\s*(?:export\s+)?{variable}\s*=\s*(["']?)([^\s"'#]*)\1\s*(?:#.*)?""")
+    line = re.compile(rf"""\s*(?:export\s+)?{variable}\s*[=:]\s*(["']?)([^\s"'#]*)\1\s*(?:#.*)?\s*""")
     return [(number, said[2]) for number, text in enumerate(lines) if (said := line.fullmatch(text))]
 
 
@@ -128,7 +129,12 @@ def state(image: DeploymentImage) -> str:
 
 def _lines(env_file: Path) -> list[str]:
     """Return the lines of a file with what ends them."""
-    return env_file.read_bytes().decode().splitlines(keepends=True) if env_file.exists() else []
+    if not env_file.exists():
+        return []
+    try:
+        return env_file.read_bytes().decode().splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise ConfigError("A file of settings is not UTF-8.", found=error.reason, where=str(env_file)) from None
 
 
 def _write(env_file: Path, pins: dict[str, str]) -> None:
@@ -139,14 +145,20 @@ def _write(env_file: Path, pins: dict[str, str]) -> None:
         if not places:
             lines[-1:] = [*(f"{last.rstrip()}\n" for last in lines[-1:]), line]
         elif places[-1][1] != value:
-            lines[places[-1][0]] = line
+            number, former = places[-1]
+            lines[number] = lines[number].replace(former, value, 1) if former else line
     if lines == before:
         return
     target = env_file.resolve()
     with tempfile.NamedTemporaryFile("wb", dir=target.parent, prefix=f"{target.name}.", delete=False) as draft:
         draft.write("".join(lines).encode())  # readable by its owner alone, as a file with passwords should be
-    if target.exists():
-        shutil.copymode(target, draft.name)
-        if os.geteuid() == 0:
-            os.chown(draft.name, target.stat().st_uid, target.stat().st_gid)
-    Path(draft.name).replace(target)
+    try:
+        if target.exists():
+            shutil.copymode(target, draft.name)
+            owner = target.stat().st_uid if os.geteuid() == 0 else -1
+            with suppress(PermissionError):  # of a group that is not the caller's
+                os.chown(draft.name, owner, target.stat().st_gid)
+        Path(draft.name).replace(target)
+    except BaseException:
+        Path(draft.name).unlink(missing_ok=True)  # it holds what the file holds
+        raise

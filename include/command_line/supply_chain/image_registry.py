@@ -129,7 +129,9 @@ def _authorization(image: ImageReference, challenge: str) -> str:
     if not realm.startswith(("https://", "http://") if _is_here(image.registry) else "https://"):
         raise _strange(image, challenge or "no challenge", expected="`Bearer` with an address by HTTPS, or a login")
     query = {"service": asked.get("service"), "scope": asked.get("scope") or f"repository:{image.repository}:pull"}
-    address = f"{realm}?{urlencode({name: value for name, value in query.items() if value})}"
+    address = (
+        f"{realm}{'&' if '?' in realm else '?'}{urlencode({name: value for name, value in query.items() if value})}"
+    )
     try:
         body, _ = _get(address, {}, basic)
         found = json.loads(body)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     BeforeValidator,
@@ -167,6 +169,19 @@ class Data(Section):
             raise ValueError(
                 f"expected `{lacking}` in `wait.file`, so that each {self.partition} has a marker of its own, found `{self.wait.file}`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _markers_within_the_wait(self) -> Data:
+        if self.wait.file is not None:
+            end = datetime(2026, 1, 1, tzinfo=UTC)
+            due = self.wait.last_due(self.partition, ZoneInfo(self.timezone))
+            if end + due >= end + self.wait.at_most:
+                raise ValueError(
+                    f"expected `wait.at_most` above {due}: in {self.timezone} the last marker of a {self.partition} is due so long "
+                    f"after the {self.partition} ends in UTC, found `{self.wait.at_most}`; markers of finer dates, such as `%d` or `%H`, "
+                    "are due sooner"
+                )
         return self
 
     @model_validator(mode="after")

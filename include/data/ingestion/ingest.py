@@ -14,7 +14,7 @@ from include.data.ingestion.catalogue import Catalogue, doubtful_slots
 from include.data.ingestion.due_slots import due_slots
 from include.data.ingestion.lateness import late_marker, late_slot
 from include.data.ingestion.readings import in_doubt, in_force, recorded_schema, retractions
-from include.data.ingestion.slot_reading import read_slots
+from include.data.ingestion.slot_reading import read_slots, unfinished
 from include.data.joins.pinning import with_joins
 from include.data.random_split import random_split
 from include.data.snapshots import Snapshot, coverage
@@ -211,9 +211,10 @@ def _pin_source(
     until = as_of + data.wait.at_most if wait else as_of
     where = f"model {model}, as of {to_iso(as_of)}"
     # Looked for before the rows are read: what is read after the marker was seen is whole.
-    late = late_marker(data, needed, split.holdout, folder, connections) if at < until else None
-    if late is not None and late.slot in due:
-        raise late.to_error(data, until, where)
+    unmarked = late_marker(data, needed, split.holdout, folder, connections) if due else None
+    unmarked = unmarked if unmarked is not None and unmarked.slot in due else None
+    if unmarked is not None and at < until:
+        raise unmarked.to_error(data, until, where)
     while again:
         log.info("%s: reading %d of %d partitions, %s to %s", model, len(again), len(needed), again[0], again[-1])
         entries = catalogue.log.known
@@ -221,11 +222,14 @@ def _pin_source(
             store, catalogue.folder, model, data, folder, again, recorded_schema(entries), started, connections, rectify
         )
         looked = [one.pinned() for one in observations]
-        late = late_slot(store, catalogue.folder, data, needed, looked, split.holdout) if at < until else None
-        # What is waited for is not on record as empty: `as_known_then` would have it empty for ever.
-        there = [one for one in observations if late is None or one.slot != late.slot]
-        again = catalogue.record(there, schema, at, seen=len(entries), started=started)
-        if late is not None:
+        late = unmarked or late_slot(store, catalogue.folder, data, needed, looked, split.holdout)
+        if late is not None and at < until:
+            # What is waited for is not on record as empty: `as_known_then` would have it empty for ever.
+            observations = [one for one in observations if one.slot != late.slot]
+        elif late is not None and data.wait.at_most:
+            observations = [unfinished(one) if one.slot == late.slot else one for one in observations]
+        again = catalogue.record(observations, schema, at, seen=len(entries), started=started)
+        if late is not None and at < until:
             raise late.to_error(data, until, where)
     before |= set(due)
     newest = catalogue.newest()

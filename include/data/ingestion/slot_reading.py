@@ -31,7 +31,7 @@ from include.data.snapshots import DUPLICATES, Snapshot, partitions_folder
 from include.data.sources.connections import Connections
 from include.data.sources.registry import read
 from include.errors import ObjectCorrupt, SourceError
-from include.storage.content import to_iso
+from include.storage.content import from_iso, to_iso
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -162,6 +162,12 @@ def read_slots(
     for name, count in looks.found().items():
         log.warning("%s: %d levels of column %s look like another one; they are kept apart", model, count, name)
     return observations, schema
+
+
+def unfinished(found: Observation) -> Observation:
+    """Return what was found in a slot as what is not known to be whole yet: a later run reads it again."""
+    before_its_end = bounds(found.slot)[1] - timedelta(microseconds=1)
+    return replace(found, complete_to=to_iso(min(before_its_end, from_iso(found.complete_to))))
 
 
 def keep_nothing(store: ObjectStore, place: str, slot: str, schema: Mapping[str, str], data: Data) -> Observation:

@@ -29,7 +29,7 @@ from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
-IN_MEMORY = 32
+IN_MEMORY = 50
 """How many versions of segments a model may have in memory, if nothing else is said."""
 
 

@@ -233,6 +233,8 @@ def schema_of(predictor: Predictor, sample: pa.Table) -> RequestSchema:
     """
     model = predictor.model
     read = set(predictor.fit.columns) if predictor.derive is None else _read_by_derive(predictor, sample)
+    if model.segments is not None:
+        read.add(model.segments.column)  # it says which version answers
     return RequestSchema(
         tuple(
             Column(name, kind, name in read, predictor.joined.get(name, "")) for name, kind in predictor.schema.items()

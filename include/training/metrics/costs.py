@@ -71,7 +71,7 @@ def call_cost_function(declared: BusinessCost, folder: Path, frame: pd.DataFrame
     function, where = load_function(folder, str(declared.function)), f"evaluation.cost: {declared.function}"
     rows = frame[list(declared.columns)].reset_index(drop=True)
     try:
-        costs = np.asarray(function(rows, actual, said), dtype=float)
+        costs = np.asarray(function(rows, actual.copy(), said.copy()), dtype=float)  # it may work in place
     except Exception as error:  # the team's own code may raise anything; its words may hold row data
         raise EvaluationError(f"The cost function raises {type(error).__name__}.", where=where) from error
     if costs.shape != (len(frame),) or not np.isfinite(costs).all():

@@ -73,8 +73,14 @@ def grow_in_parts(
         (pinned, columns, count, places, target[own], None if weight is None else weight[own])
         for pinned, count, places, own in rows.divided()
     ]
+    from distributed import Lock
+
+    client = rows.workers.client
+
     for _ in range(_ATTEMPTS):
-        native = _together(rows.workers, parts, prepare, sample, params, levels, estimator.n_estimators)
+        # Trees of two fits at once would wait for each other's workers.
+        with Lock("ratchet-trees", scheduler_rpc=client.scheduler, loop=client.loop):  # type: ignore[no-untyped-call]
+            native = _together(rows.workers, parts, prepare, sample, params, levels, estimator.n_estimators)
         if native is not None:
             estimator.native_ = np.frombuffer(native, dtype=np.uint8)
             estimator.check()
@@ -138,6 +144,12 @@ def _together(
                 return None
             fault = failed[0].exception()
             _begin_anew(client, futures, but=[address for address, one in futures.items() if one in failed])
+            if any(word in str(fault).lower() for word in ("socket", "connect", "linkers")):
+                raise ClusterUnavailable(
+                    "Workers of the Dask cluster do not reach each other to grow trees together.",
+                    found=type(fault).__name__,
+                    remedy="let workers open ports to each other; their logs say more",
+                ) from fault
             raise fault
     found: bytes = next(iter(futures.values())).result()
     return found

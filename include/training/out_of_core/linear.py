@@ -36,10 +36,11 @@ def fit_ridge_in_parts(estimator: Ridge, prepare: ColumnTransformer, rows: Parte
     rows : PartedRows
     weight : array of shape (n_rows,), optional
     """
-    sums = _sums(rows.ask(_products, prepare, each=(rows.target.astype(float), _weights(rows, weight))))
+    parts = rows.ask(_products, prepare, each=(rows.target.astype(float), _weights(rows, weight)))
+    sums = _sums(part for part in parts if part[0] > 0)
     _, mean, middle, products, answers = sums
     alpha = estimator.alpha * np.eye(len(mean))
-    coefficients = np.linalg.solve(products + alpha, answers)
+    coefficients = np.linalg.lstsq(products + alpha, answers, rcond=None)[0]  # columns may hang together
     _set(estimator, np.zeros(2), coefficients, float(middle - mean @ coefficients))
 
 
@@ -49,7 +50,7 @@ def _products(
     """Return the weight of rows, means of columns and target, and sums of products of their distances from the means."""
     matrix = _dense(_matrix(frame, prepare))
     total = float(weight.sum())
-    mean, middle = weight @ matrix / total, float(weight @ target / total)
+    mean, middle = weight @ matrix / (total or 1.0), float(weight @ target / (total or 1.0))
     apart, off = matrix - mean, target - middle
     return total, mean, middle, (apart.T * weight) @ apart, apart.T @ (weight * off)
 

@@ -85,7 +85,7 @@ class RowSource:
 def _code(store: str, model: str, digest: str, derive: str, folder: Path) -> Path:
     """Return a folder with the code, restored once a process where the model's own is not there."""
     with ExitStack() as stack:
-        found = stack.enter_context(code_on_record(open_store(store), model, digest, derive, folder))
+        found = stack.enter_context(code_on_record(open_store(store), model, digest, (derive,), folder))
         if found != folder:
             _KEPT.append(stack.pop_all())
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.errors import ObjectMissing
+from include.errors import ObjectCorrupt, ObjectMissing
 from include.storage.log import Log
 from include.storage.remembering import RememberingStore, read_ahead
 from tests.counting import CountingStore
@@ -74,3 +74,16 @@ def test_a_store_on_this_machine_reads_nothing_ahead() -> None:
     read_ahead(RememberingStore(counting), ["m/fits/a", "m/fits/b"])
     read_ahead(counting, ["m/fits/a", "m/fits/b"])
     assert counting.calls == []
+
+
+def test_what_is_damaged_ahead_is_found_damaged_when_it_is_read() -> None:
+    class Damaged(MemoryStore):
+        parallel = 10
+
+        def get(self, key: str) -> bytes:
+            raise ObjectCorrupt("other bytes than were written", where=key)
+
+    store = RememberingStore(Damaged())
+    read_ahead(store, ["m/models/a", "m/models/b"])
+    with pytest.raises(ObjectCorrupt):
+        store.get("m/models/a")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
@@ -26,7 +28,7 @@ class Wait(Section):
     within: Duration = _HOUR
     """For `until: watermark`."""
     file: str | None = Field(default=None, exclude_if=lambda path: path is None)
-    """For `until: file`: the marker, on disk or behind `s3://`, with the date parts of the partition as in the `path` of a source: `s3://lake/orders/%Y-%m-%d/_SUCCESS`. Where a partition has several dates, such as a month of daily markers, each of them needs its own. A relative path starts at the model's folder."""
+    """For `until: file`: the marker, on disk or behind `s3://`, with the date parts of the partition as in the `path` of a source: `s3://lake/orders/%Y-%m-%d/_SUCCESS`. Where a partition has several dates, such as a month of daily markers, each of them needs its own, also one that a date of the time zone begins in the partition and ends after it. A relative path starts at the model's folder."""
     connection: str | None = Field(default=None, exclude_if=lambda name: name is None)
     """For `until: file`: the Airflow connection (type `aws`) that opens the marker's bucket; the default chain of AWS credentials if left out."""
 
@@ -54,6 +56,30 @@ class Wait(Section):
     def lacks_for(self, partition: Slot) -> str | None:
         """Return the first date part that the marker's name needs to tell partitions apart, and does not have."""
         return next((part for part in _PARTS[partition] if part not in (self.file or "")), None)
+
+    def last_due(self, partition: Slot, zone: ZoneInfo) -> timedelta:
+        """Return how long after a partition's end its last marker is due, where dates of the zone do not end with it.
+
+        Parameters
+        ----------
+        partition : Slot
+            Partitions begin and end in UTC.
+        zone : ZoneInfo
+            That of the marker's date parts.
+        """
+        longest = timedelta(0)
+        for month in (1, 7):  # in winter and in summer time
+            end = datetime(2026, month, 1, tzinfo=UTC)
+            local = (end - timedelta(microseconds=1)).astimezone(zone)
+            after = local.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+            if "%H" not in str(self.file):
+                after = local.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+            if partition == Slot.MONTH and "%d" not in str(self.file) and "%H" not in str(self.file):
+                after = (local.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(
+                    day=1
+                )
+            longest = max(longest, after.astimezone(UTC) - end)
+        return longest
 
     @model_serializer(mode="wrap")
     def _as_declared(self, handler: SerializerFunctionWrapHandler) -> Any:

@@ -15,7 +15,8 @@ from image_registry import image_registry, push
 from typer.testing import CliRunner
 
 from include.command_line.app import app
-from include.command_line.supply_chain.deployment_images import deployment_images, state
+from include.command_line.supply_chain.deployment_images import deployment_images, pin, state
+from include.command_line.supply_chain.image_registry import Published
 from include.config.settings import ROOT
 from include.errors import ConfigError, ImageError
 
@@ -155,3 +156,15 @@ def test_an_image_that_was_pushed_is_printed_with_its_digest(registry: str) -> N
 def test_in_the_image_there_is_no_deployment_to_pin(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="run it in the folder of the release"):
         deployment_images(tmp_path, tmp_path / ".env")
+
+
+@pytest.mark.parametrize("line", ["{} # stays on 15", "export {}", "{}\r", "  {}   # a mirror", "{}"])
+@pytest.mark.parametrize("sign", ["=", ": "])
+def test_a_line_with_more_than_its_setting_is_read_and_keeps_the_rest(tmp_path: Path, line: str, sign: str) -> None:
+    file, name = tmp_path / ".env", "mirror.example.com/library/postgres:15"
+    file.write_bytes((line.format(f"POSTGRES_IMAGE{sign}{name}") + "\n").encode())
+    (image,) = [one for one in deployment_images(ROOT, file) if one.variable == "POSTGRES_IMAGE"]
+    assert str(image.chosen) == name
+    digest = f"sha256:{'a' * 64}"
+    pin([image], file, lambda _: Published(digest, True))
+    assert file.read_bytes().decode() == line.format(f"POSTGRES_IMAGE{sign}{name}@{digest}") + "\n"

@@ -13,9 +13,10 @@ from include.config.sections.rows.wait import Wait
 MARKER = "s3://lake/orders/%Y-%m-%d/_SUCCESS"
 
 
-def data(partition: str, wait: Any) -> Data:
+def data(partition: str, wait: Any, **more: Any) -> Data:
     return Data.model_validate(
         {
+            **more,
             "source": {"kind": "python", "reader": "source:read"},
             "event_time": "at",
             "row_id": "id",
@@ -74,3 +75,26 @@ def test_a_wait_is_stored_as_it_was_before_markers() -> None:
     assert stored == {"at_most": "6h", "until": "watermark", "rows": 1, "within": "1h"}
     marked = Wait.model_validate({"at_most": "6h", "until": "file", "file": MARKER, "connection": "lake"})
     assert Wait.model_validate(marked.model_dump(mode="json")) == marked
+
+
+@pytest.mark.parametrize(
+    ("partition", "file", "zone", "due"),
+    [
+        ("day", MARKER, "UTC", None),
+        ("day", MARKER, "America/New_York", None),
+        ("day", MARKER, "Europe/Berlin", "23:00:00"),
+        ("day", "%Y-%m-%d/%H.ok", "Europe/Berlin", None),
+        ("day", "%Y-%m-%d/%H.ok", "Asia/Kolkata", None),
+        ("month", "%Y-%m.ok", "Asia/Tokyo", "30 days, 15:00:00"),
+        ("month", MARKER, "America/New_York", None),
+    ],
+)
+def test_a_wait_is_longer_than_the_last_marker_takes(partition: str, file: str, zone: str, due: str | None) -> None:
+    wait = {"until": "file", "file": file}
+    if due is None:
+        data(partition, {"at_most": "6h", **wait}, timezone=zone)
+        return
+    with pytest.raises(ValidationError) as caught:
+        data(partition, {"at_most": "6h", **wait}, timezone=zone)
+    assert f"expected `wait.at_most` above {due}: in {zone} the last marker" in str(caught.value)
+    data(partition, {"at_most": "2mo", **wait}, timezone=zone)

@@ -477,6 +477,32 @@ def test_what_is_on_record_and_not_read_again_needs_no_marker(model, folder, doo
     assert again.partitions == before.partitions
 
 
+@pytest.mark.parametrize(
+    "wait",
+    [
+        {"until": "file", "file": "%Y-%m.ok"},
+        {"until": "rows", "rows": 3},
+        {"until": "watermark", "within": "278h"},
+    ],
+)
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_had_not_come_when_the_wait_ended_is_read_again_by_the_next_run(
+    model, folder, doors, local_store, wait, waits
+) -> None:
+    def look(months: int, hours: int) -> Snapshot:
+        chosen = waiting(model, {"at_most": "6h", **wait}, corrections="as_now_known")
+        as_of = AS_OF.replace(month=AS_OF.month + months)
+        at = as_of + timedelta(hours=hours)
+        return ingest(local_store, chosen, folder, as_of=as_of, at=at, connections=doors(), wait=waits)
+
+    (folder / "rows.csv").write_text(lines(1, 2) + "303,2026-03-03T10:00:00,3.5,False\n")
+    assert {one.slot: one.rows for one in look(0, 7).partitions}["2026-03"] == 1
+    (folder / "rows.csv").write_text(lines(1, 2, 3, 4))
+    for name in ("2026-03.ok", "2026-04.ok"):
+        (folder / name).touch()
+    assert {one.slot: one.rows for one in look(1, 1).partitions}["2026-03"] == 3
+
+
 def test_when_the_wait_is_over_a_run_goes_on_with_what_there_is(model, folder, doors, local_store) -> None:
     (folder / "rows.csv").write_text(lines(1, 2))
     with pytest.raises(NotEnoughRows, match="no row for the holdout window") as caught:
