@@ -176,6 +176,15 @@ def test_a_function_that_does_not_price_each_row_by_itself_is_refused(tmp_path: 
         row_costs(declared, tmp_path, rows, np.array([0, 1, 1]), (False, True))
 
 
+def test_a_function_that_works_in_place_changes_no_prediction(tmp_path: Path) -> None:
+    code = "def of(rows, actual, predicted):\n    predicted -= actual\n    actual *= 0\n    return abs(predicted)\n"
+    (tmp_path / "costs.py").write_text(code)
+    declared, rows = BusinessCost(function="costs:of", columns=("weight",)), pd.DataFrame({"weight": [1.0, 2, 3]})
+    actual, predicted = np.array([1.0, 2, 3]), np.array([1.0, 5, 3])
+    assert list(row_costs(declared, tmp_path, rows, actual, None).of(predicted, None)) == [0, 3, 0]
+    assert (list(actual), list(predicted)) == ([1, 2, 3], [1, 5, 3])
+
+
 def test_a_regression_is_chosen_and_judged_by_what_its_errors_cost(tmp_path: Path) -> None:
     folder, store = tmp_path / "parcels", LocalStore(tmp_path / "store")
     rows = parcels()
