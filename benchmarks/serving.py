@@ -353,7 +353,7 @@ def many_rows(server: Server, predictor: Any, rows: pa.Table, times: int) -> tup
 
 
 def memory_of_models(store: LocalStore, version: str) -> float:
-    """Return how much memory a further model takes, as a multiple of its file: eight of them, in a process of their own."""
+    """Return how much memory a further model takes, as a multiple of its file: forty of them, in a process of their own, after ten."""
     script = f"""
 import ctypes, gc, psutil
 from pathlib import Path
@@ -369,12 +369,12 @@ def used():
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return psutil.Process().memory_full_info().uss
-for _ in range(3):
+for _ in range(10):
     more()
 before = used()
-for _ in range(8):
+for _ in range(40):
     more()
-print((used() - before) / 8 / kept[0].champion.predictor.fit.model_bytes)
+print((used() - before) / 40 / kept[0].champion.predictor.fit.model_bytes)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
     return float(done.stdout.split()[-1])
