@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,27 +11,7 @@ from fastapi.testclient import TestClient
 
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
-from ratchet_ui import app as pages
-from ratchet_ui.access import Viewer, get_user
 from ratchet_ui.distributions_page import beside
-
-
-class Ada:
-    """Somebody who may do everything."""
-
-    def may_read(self, model: str) -> bool:
-        return True
-
-    def may_trigger(self, dag: str) -> bool:
-        return True
-
-
-@pytest.fixture
-def client() -> Iterator[TestClient]:
-    pages.app.dependency_overrides[get_user] = lambda: "ada"
-    pages.app.dependency_overrides[Viewer] = Ada
-    yield TestClient(pages.app)
-    pages.app.dependency_overrides.clear()
 
 
 def rows_of(page: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,26 +13,6 @@ from segmented import declare_segments, opposed, run_segments
 from include.config.load import load_model
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
-from ratchet_ui import app as pages
-from ratchet_ui.access import Viewer, get_user
-
-
-class Ada:
-    """Somebody who may do everything."""
-
-    def may_read(self, model: str) -> bool:
-        return True
-
-    def may_trigger(self, dag: str) -> bool:
-        return True
-
-
-@pytest.fixture
-def client() -> Iterator[TestClient]:
-    pages.app.dependency_overrides[get_user] = lambda: "ada"
-    pages.app.dependency_overrides[Viewer] = Ada
-    yield TestClient(pages.app)
-    pages.app.dependency_overrides.clear()
 
 
 def test_the_segments_are_one_table(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

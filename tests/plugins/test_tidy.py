@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -17,26 +16,6 @@ from signed_world import SignedWorld
 from include.retention.stored_bytes import StoredBytesLog
 from include.storage.tombstones import State, Tombstones
 from ratchet_operators import Audit, Tidy
-from ratchet_ui import app as pages
-from ratchet_ui.access import Viewer, get_user
-
-
-class Ada:
-    """Somebody who may do everything."""
-
-    def may_read(self, model: str) -> bool:
-        return True
-
-    def may_trigger(self, dag: str) -> bool:
-        return True
-
-
-@pytest.fixture
-def client() -> Iterator[TestClient]:
-    pages.app.dependency_overrides[get_user] = lambda: "ada"
-    pages.app.dependency_overrides[Viewer] = Ada
-    yield TestClient(pages.app)
-    pages.app.dependency_overrides.clear()
 
 
 @pytest.fixture

@@ -175,7 +175,7 @@ class Data(Section):
     def _markers_within_the_wait(self) -> Data:
         if self.wait.file is not None:
             end = datetime(2026, 1, 1, tzinfo=UTC)
-            due = self.wait.last_due(self.partition, ZoneInfo(self.timezone))
+            due = self.wait.last_due(ZoneInfo(self.timezone))
             if end + due >= end + self.wait.at_most:
                 raise ValueError(
                     f"expected `wait.at_most` above {due}: in {self.timezone} the last marker of a {self.partition} is due so long "

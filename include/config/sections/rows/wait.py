@@ -57,27 +57,24 @@ class Wait(Section):
         """Return the first date part that the marker's name needs to tell partitions apart, and does not have."""
         return next((part for part in _PARTS[partition] if part not in (self.file or "")), None)
 
-    def last_due(self, partition: Slot, zone: ZoneInfo) -> timedelta:
-        """Return how long after a partition's end its last marker is due, where dates of the zone do not end with it.
+    def last_due(self, zone: ZoneInfo) -> timedelta:
+        """Return how long after a partition's end in UTC its last marker is due: when the zone's date at that end is over.
 
         Parameters
         ----------
-        partition : Slot
-            Partitions begin and end in UTC.
         zone : ZoneInfo
             That of the marker's date parts.
         """
-        longest = timedelta(0)
+        longest, file = timedelta(0), str(self.file)
         for month in (1, 7):  # in winter and in summer time
             end = datetime(2026, month, 1, tzinfo=UTC)
-            local = (end - timedelta(microseconds=1)).astimezone(zone)
-            after = local.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-            if "%H" not in str(self.file):
-                after = local.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-            if partition == Slot.MONTH and "%d" not in str(self.file) and "%H" not in str(self.file):
-                after = (local.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(
-                    day=1
-                )
+            hour = (end - timedelta(microseconds=1)).astimezone(zone).replace(minute=0, second=0, microsecond=0)
+            if "%H" in file:
+                after = hour + timedelta(hours=1)
+            elif "%d" in file:
+                after = hour.replace(hour=0) + timedelta(days=1)
+            else:
+                after = (hour.replace(day=1, hour=0) + timedelta(days=32)).replace(day=1)
             longest = max(longest, after.astimezone(UTC) - end)
         return longest
 
