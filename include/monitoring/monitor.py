@@ -168,7 +168,10 @@ def monitor(
     if taken is not None:
         measure_segments(store, model, folder, interval.until, taken, watched, at=at)
     segments = conclude_segments(store, model, interval, done.history.broken, watched, at=at, backfilled=backfilled)
-    return replace(done, segments=segments, pending=request_state(watched.entries()).pending)
+    pending = request_state(watched.entries()).pending
+    if done.request is None and len(pending) > len(done.pending):
+        done = replace(done, because="an alarm of a segment asks for one")
+    return replace(done, segments=segments, pending=pending)
 
 
 def alarms_of(

@@ -55,6 +55,8 @@ def test_a_segment_that_turns_bad_raises_an_alarm_that_names_it_and_asks_for_a_r
     assert first.version == Ledger(world.store, "parcels/segments/bee").timeline().champion
     assert not of(found[-1], "ant").alarms
     assert any(first.key in request.alarms for request in found[-1].pending)
+    asking = next(one for one in found if any(first.key in request.alarms for request in one.pending))
+    assert asking.request is not None or asking.because == "an alarm of a segment asks for one"
 
 
 def test_it_is_measured_on_the_rows_that_it_answered_and_on_no_others(world: Watched) -> None:
