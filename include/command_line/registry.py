@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from include.command_line.ledger_queries import ledger_of
 from include.command_line.ledger_table import draw_table, format_number
@@ -185,8 +185,3 @@ def verify(model: str, say: Callable[[str], None]) -> bool:
         say(f"  {one.state:6} {one.what}: {one.found}")
         sound &= one.state != "wrong"
     return sound
-
-
-def instant_of(at: datetime | None) -> datetime | None:
-    """Read an option's instant as UTC."""
-    return at.replace(tzinfo=UTC) if at else None

@@ -23,7 +23,7 @@ Model = Annotated[str, typer.Argument(help="The model's name.")]
 Partition = Annotated[str, typer.Argument(help="The partition: 2026-03 of months, 2026-03-01 of days.")]
 
 
-@app.command()
+@app.command(rich_help_panel="Stored data")
 def readings(model: Model, partition: Partition) -> None:
     """List what was read of a partition: when, what is in force, what was taken back, what was trained on it."""
     store, config = store_of_settings(), declared(model)
@@ -50,7 +50,7 @@ def readings(model: Model, partition: Partition) -> None:
     typer.echo(draw_table(["recorded", "reading", "rows", "", "trained or judged on it", "because"], rows))
 
 
-@app.command()
+@app.command(rich_help_panel="Stored data")
 def retract(
     model: Model,
     partition: Partition,

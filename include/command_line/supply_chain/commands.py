@@ -17,7 +17,7 @@ from include.config.settings import ROOT
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel="Signatures and audit")
 def images(
     names: Annotated[
         list[str] | None, typer.Argument(help="Other images, such as one that you pushed: print each with its digest.")
@@ -47,7 +47,7 @@ def images(
         )
 
 
-@app.command()
+@app.command(rich_help_panel="Signatures and audit")
 def sbom(
     environment: Annotated[
         list[Path] | None,
