@@ -33,7 +33,8 @@ from scipy.stats import chi2
 
 from include.config.sections.watch import Probation, Watch
 from include.evaluation.gains import Measured
-from include.monitoring.alarms import Observed, alarm_history
+from include.monitoring.alarm_history import alarm_history
+from include.monitoring.alarms import Observed
 from include.monitoring.drift.earlier_seasons import pooled, same_season
 from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.performance.measured import Performance, first_short

@@ -1,6 +1,6 @@
 """Monitoring: a champion after its promotion: drift, performance, alarms, requests for retraining, probation.
 
-Sub-packages: `drift`, `performance`, `report`. Not here: the scores that are watched (`include.scoring`).
+Sub-packages: `drift`, `performance`, `report`, `sketches`. Not here: the scores that are watched (`include.scoring`).
 """
 
 PUBLIC: tuple[str, ...] = (

@@ -15,12 +15,13 @@ from include.config.model import ModelConfig
 from include.data.windows import Window
 from include.evaluation.evidence import load_evidence
 from include.evaluation.unknown_classes import say_unknown
-from include.monitoring.alarms import Alarm, AlarmHistory
+from include.monitoring.alarm_history import AlarmHistory
+from include.monitoring.alarms import Alarm
+from include.monitoring.champion_alarms import alarms_of
 from include.monitoring.drift.champion_reference import ChampionReference, find_reference
 from include.monitoring.drift.column_drift import Moved, MovedSlice, moved_slices, rank
 from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.drift.watched_version import PREDICTION, SAID
-from include.monitoring.monitor import alarms_of
 from include.monitoring.performance.alarms import sound_reigns
 from include.monitoring.performance.estimated import EstimatorJudged, judge_estimator, reservations
 from include.monitoring.performance.measured import PromiseCheck, promise_kept

@@ -11,7 +11,7 @@ import numpy as np
 
 from include.config.model import ModelConfig
 from include.evaluation.gains import Measured
-from include.monitoring.alarms import AlarmHistory
+from include.monitoring.alarm_history import AlarmHistory
 from include.monitoring.drift.champion_reference import ChampionReference
 from include.monitoring.drift.change_detection import phases
 from include.monitoring.drift.column_drift import effect_in

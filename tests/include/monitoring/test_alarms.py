@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from worlds import MemoryStore
 
 from include.config.sections.watch import Watch
-from include.monitoring.alarms import Alarm, Observed, alarm_history
+from include.monitoring.alarm_history import alarm_history
+from include.monitoring.alarms import Alarm, Observed
 from include.monitoring.watch_log import WatchLog, observed_in
 from tests.include.monitoring.days import DAY, START, TRAIN, observed, reference
 from tests.worlds import NOW

@@ -14,7 +14,7 @@ import pytest
 from chain_run import declare, parcels, run_chain
 
 from include.config.load import load_model
-from include.monitoring.alarms import alarm_history
+from include.monitoring.alarm_history import alarm_history
 from include.monitoring.drift.champion_reference import find_reference
 from include.monitoring.drift.drift_series import series_of
 from include.monitoring.drift.references import reference_for

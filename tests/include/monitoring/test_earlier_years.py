@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from worlds import NOW, MemoryStore
 
 from include.config.sections.watch import Watch
-from include.monitoring.alarms import Alarm, Observed, alarm_history
+from include.monitoring.alarm_history import alarm_history
+from include.monitoring.alarms import Alarm, Observed
 from include.monitoring.drift.champion_reference import ChampionReference
 from include.monitoring.drift.periods import period_of, reference_of
 from include.monitoring.drift.watched_version import PREDICTION

@@ -16,9 +16,10 @@ from include.config.load import load_model
 from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
+from include.monitoring.champion_alarms import alarms_of
 from include.monitoring.drift.references import reference_for
 from include.monitoring.drift.watched_version import PREDICTION, TARGET
-from include.monitoring.monitor import alarms_of, monitor
+from include.monitoring.monitor import monitor
 from include.monitoring.performance.probation import ProbationVerdict
 from include.monitoring.watch_log import WatchLog
 from include.registry.ledger import Ledger

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from include.config.sections.watch import Watch
-from include.monitoring.alarms import alarm_history
+from include.monitoring.alarm_history import alarm_history
 from include.monitoring.drift.data_faults import faults_in
 from tests.include.monitoring.days import DAY, Change, observed, reference, sketched
 

@@ -9,10 +9,10 @@ import pytest
 
 from include.command_line.watch import watching
 from include.config.load import load_model
+from include.monitoring.champion_alarms import alarms_of
 from include.monitoring.drift.distributions import distributions
 from include.monitoring.drift.references import reference_for
 from include.monitoring.drift.watched_version import PREDICTION
-from include.monitoring.monitor import alarms_of
 from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.monitoring.watch_log import WatchLog
 from include.registry.ledger import Ledger
