@@ -42,7 +42,6 @@ LONGER: dict[str, tuple[int, str]] = {
     "include/drafting/draft.py": (262, "a quarter of it is what a person is told of the draft"),
     "include/monitoring/drift/change_detection.py": (255, "a procedure with its derivation: 140 lines are code"),
     "include/monitoring/drift/data_faults.py": (310, "a list of faults, one function each"),
-    "include/evaluation/measure.py": (265, "one measurement and the evidence that it fills in, field by field"),
     "include/monitoring/performance/estimated.py": (290, "estimators with their derivation: 180 lines are code"),
     "include/registry/ledger.py": (350, "the operations that write one log: 190 lines are code"),
     "include/reproduction/rebuild.py": (280, "one procedure and its report: under 200 lines are code"),

@@ -71,7 +71,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ratchet-benchmark-") as folder:
         found = page_cache(fill(Path(folder), models=wanted.models, versions=wanted.versions))
         viewer, now = Everyone(), datetime.now(UTC)
-        big = found.read("model_000")[1].chapters
+        big = found.read("model_000")[1].versions
         drawings: dict[str, Callable[[], str]] = {
             "overview": lambda: pages.draw_models(found, viewer, "", now=now),  # type: ignore[arg-type]
             "model": lambda: pages.draw_model(found, viewer, "model_000", "", page=1, now=now),  # type: ignore[arg-type]

@@ -37,6 +37,6 @@ for model in declared_models("monitor", __file__, monitored=True):
         **dag_arguments(model, repeats=True),
     ) as dag:
         monitor = Monitor(task_id="monitor")
-        ReconsiderMatured(task_id="reconsider", handed=monitor.output)
+        ReconsiderMatured(task_id="reconsider", upstream=monitor.output)
         add_mirror(dag)
         assign_resources(dag, model)

@@ -40,13 +40,13 @@ for stage, model, judged in declared_promotions(__file__):
         if judged:
             there = {**defaults(judged), "stage": stage}
             reconsider = Reconsider(task_id="reconsider", sent=send.output, decide="decide", approve="approve", **there)
-            approve = Approve(task_id="approve", handed=reconsider.output, approved="decide", kept="decide", **there)
+            approve = Approve(task_id="approve", upstream=reconsider.output, approved="decide", kept="decide", **there)
             decide = DecideAgain(
                 task_id="decide",
-                handed=reconsider.output,
-                answered=approve.output,
+                upstream=reconsider.output,
+                approval=approve.output,
                 trigger_rule="none_failed_min_one_success",
                 **there,
             )
-            Settle(task_id="settle", handed=decide.output, trigger_rule="none_failed", **there)
+            Settle(task_id="settle", upstream=decide.output, trigger_rule="none_failed", **there)
         assign_resources(dag, model)

@@ -36,13 +36,13 @@ for model in declared_models("reconsider", __file__, timed=True):
         **dag_arguments(model),
     ) as dag:
         reconsider = Reconsider(task_id="reconsider", decide="decide", approve="approve")
-        approve = Approve(task_id="approve", handed=reconsider.output, approved="decide", kept="decide")
+        approve = Approve(task_id="approve", upstream=reconsider.output, approved="decide", kept="decide")
         decide = DecideAgain(
             task_id="decide",
-            handed=reconsider.output,
-            answered=approve.output,
+            upstream=reconsider.output,
+            approval=approve.output,
             trigger_rule="none_failed_min_one_success",
         )
-        Settle(task_id="settle", handed=decide.output, trigger_rule="none_failed")
+        Settle(task_id="settle", upstream=decide.output, trigger_rule="none_failed")
         add_mirror(dag)
         assign_resources(dag, model)

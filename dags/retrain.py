@@ -50,23 +50,25 @@ for model in declared_models("retrain", __file__):
         **dag_arguments(model, repeats=True),
     ) as dag:
         ingest = Ingest(task_id="ingest")
-        check = Check(task_id="check", handed=ingest.output)
-        train = Train.partial(task_id="train", map_index_template="{{ task.candidate }}", handed=check.output).expand(
+        check = Check(task_id="check", upstream=ingest.output)
+        train = Train.partial(task_id="train", map_index_template="{{ task.candidate }}", upstream=check.output).expand(
             candidate=[*model.candidate_names, "baselines"]
         )
-        select = Select(task_id="select", handed=check.output, fitted=train.output, trigger_rule="none_failed")
-        evaluate = Evaluate(task_id="evaluate", handed=select.output)
-        gate = Gate(task_id="gate", handed=evaluate.output, promote="promote", approve="approve", keep="keep_champion")
-        approve = Approve(task_id="approve", handed=gate.output, approved="promote", kept="keep_champion")
-        decided = {"handed": gate.output, "answered": approve.output, "trigger_rule": "none_failed_min_one_success"}
+        select = Select(task_id="select", upstream=check.output, fitted=train.output, trigger_rule="none_failed")
+        evaluate = Evaluate(task_id="evaluate", upstream=select.output)
+        gate = Gate(
+            task_id="gate", upstream=evaluate.output, promote="promote", approve="approve", keep="keep_champion"
+        )
+        approve = Approve(task_id="approve", upstream=gate.output, approved="promote", kept="keep_champion")
+        decided = {"upstream": gate.output, "approval": approve.output, "trigger_rule": "none_failed_min_one_success"}
         promote = Promote(task_id="promote", **decided)
         keep_champion = KeepChampion(task_id="keep_champion", **decided)
-        settle = Settle(task_id="settle", handed=gate.output, trigger_rule="none_failed")
+        settle = Settle(task_id="settle", upstream=gate.output, trigger_rule="none_failed")
         [promote, keep_champion] >> settle
         if model.segments:
-            segments = ListSegments(task_id="list_segments", handed=check.output)
+            segments = ListSegments(task_id="list_segments", upstream=check.output)
             RetrainSegment.partial(
-                task_id="retrain_segment", map_index_template="{{ task.segment }}", handed=select.output
+                task_id="retrain_segment", map_index_template="{{ task.segment }}", upstream=select.output
             ).expand(segment=segments.output)
         add_mirror(dag)
         assign_resources(dag, model)

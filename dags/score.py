@@ -39,12 +39,12 @@ for model in declared_models("score", __file__):
         **dag_arguments(model, repeats=True),
     ) as dag:
         ingest = IngestInterval(task_id="ingest")
-        score = Score(task_id="score", handed=ingest.output)
+        score = Score(task_id="score", upstream=ingest.output)
         if model.score.deliver:
             Deliver.partial(
                 task_id="deliver",
                 outlets=[delivered_asset(model.declared_name)],
                 map_index_template="{{ task.place.get('table') or task.place.path }}",
-                handed=score.output,
+                upstream=score.output,
             ).expand(place=[one.model_dump(mode="json") for one in model.score.deliver])
         assign_resources(dag, model)

@@ -77,15 +77,15 @@ class LoadedModel:
         The fitted pipeline, which takes ``columns`` as `prepare` returns them.
     """
 
-    def __init__(self, store: ObjectStore, dossier: VersionDetails, decision: Decision | None) -> None:
-        self._store, self._dossier, self._decision = store, dossier, decision
-        self._fit = fit = dossier.fit
+    def __init__(self, store: ObjectStore, details: VersionDetails, decision: Decision | None) -> None:
+        self._store, self._details, self._decision = store, details, decision
+        self._fit = fit = details.fit
         self._config: ModelConfig = config_of(store, fit)
-        schema = dossier.snapshot.schema
-        self.id, self.as_of = dossier.version.id, dossier.version.as_of
+        schema = details.snapshot.schema
+        self.id, self.as_of = details.version.id, details.version.as_of
         self.columns, self.classes, self.threshold = fit.columns, fit.classes, fit.threshold
         self.inputs = tuple(name for name in schema if name not in (self._config.data.target, LOT, ROW))
-        evidence = dossier.evidence
+        evidence = details.evidence
         self.metrics: dict[str, Measured] = {} if evidence is None else dict(evidence.scores["challenger"])
         self.pipeline: Pipeline = open_model(store, fit)
 
@@ -137,15 +137,15 @@ class LoadedModel:
     @property
     def card(self) -> Card:
         """The model card, with the verdict that stands; raises `RegistryError` before a decision."""
-        dossier = self._dossier
-        if dossier.config is None or dossier.comparison is None or dossier.judgement is None:
+        details = self._details
+        if details.config is None or details.comparison is None or details.judgement is None:
             raise RegistryError(f"Nothing was decided on {self.id} yet, so it has no card.")
-        return Card(draw_card(dossier.config, dossier.comparison, dossier.judgement, self._decision))
+        return Card(draw_card(details.config, details.comparison, details.judgement, self._decision))
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         data, derive = self._config.data, self._config.features.derive
         typed = typed_rows(
-            frame, self._dossier.snapshot.schema, data.clock, self._fit.model, self._config.quality.rectify
+            frame, self._details.snapshot.schema, data.clock, self._fit.model, self._config.quality.rectify
         )
         typed = typed.drop(columns=[data.target] if data.target in typed else [])
         # An empty folder: the code that the fit was made with comes from the store.

@@ -163,8 +163,8 @@ class Run:
 
     def do(self, name: str, store: ObjectStore, done: Mapping[str, Any]) -> Done:
         """Do one task and return what is handed over by then; through JSON, as XCom would."""
-        handed = self.steps[name](self, RememberingStore(store), dict(done))  # as the operators open it
-        return {**done, name: json.loads(json.dumps(handed))}
+        upstream = self.steps[name](self, RememberingStore(store), dict(done))  # as the operators open it
+        return {**done, name: json.loads(json.dumps(upstream))}
 
     def ingest(self, store: ObjectStore, done: Done) -> Any:
         snapshot = ingest(

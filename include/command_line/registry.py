@@ -59,7 +59,7 @@ def models(now: datetime) -> str:
 
 def _in_force(told: History) -> list[str]:
     champion, newest = told.champion, told.newest
-    last = newest.fate.value if newest else "no version yet"
+    last = newest.status.value if newest else "no version yet"
     if champion is None:
         return ["none", "", "", last]
     return [champion.id, champion.metric or "", format_number(champion.score[0]), last]

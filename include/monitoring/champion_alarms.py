@@ -11,7 +11,7 @@ from include.monitoring.alarm_history import AlarmHistory, alarm_history
 from include.monitoring.alarms import Alarm, Observed
 from include.monitoring.drift.champion_reference import ChampionReference
 from include.monitoring.drift.periods import Period, with_all_columns
-from include.monitoring.performance.alarms import performance_alarms, sound_reigns
+from include.monitoring.performance.alarms import performance_alarms, sound_champion_periods
 from include.monitoring.watch_log import earlier_in, observed_in
 from include.registry.timeline import Timeline
 
@@ -60,8 +60,8 @@ def alarms_of(
         alarms += alarm_history(
             kept.labels, matured, model.watch, length, share=OF_LABELS, of_rows=False, earlier=earlier
         ).alarms
-    reigns = sound_reigns(version, entries, timeline, history.broken, until)
-    alarms += performance_alarms(kept, model, version, reigns, backfilled)
+    champion_periods = sound_champion_periods(version, entries, timeline, history.broken, until)
+    alarms += performance_alarms(kept, model, version, champion_periods, backfilled)
     return history, tuple(sorted(alarms, key=lambda one: (one.until, one.kind, one.subject)))
 
 

@@ -20,7 +20,7 @@ from include.monitoring.drift.watched_version import open_watched_version
 from include.monitoring.earlier_years import keep_earlier_years
 from include.monitoring.measured_intervals import Labels, matured_intervals, measure_interval
 from include.monitoring.observed_intervals import observe_interval
-from include.monitoring.performance.alarms import sound_reigns
+from include.monitoring.performance.alarms import sound_champion_periods
 from include.monitoring.performance.measured import Performance, PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, ProbationVerdict, probation_of
 from include.monitoring.predicted_rows import PredictedRows, predicted_in
@@ -59,7 +59,7 @@ class Monitored:
         What the alarms of backfilled intervals would have asked for.
     performance : tuple of Performance
     kept : PromiseCheck or None
-        The primary metric of this reign against what it was on the holdout; None without labels.
+        The primary metric since the version came into force, against what it was on the holdout; None without labels.
     probation : ProbationState or None
         None of a first version.
     predecessor : str or None
@@ -185,7 +185,7 @@ def _conclude(
         because = wanted(alarms, request_state(watched.entries()), model.watch, champion(), interval.until).because
         request = watched.ask(alarms, model.watch, champion, interval.until, at=at)
     performance = tuple(one for one in measured_in(entries, version) if one.until <= interval.until)
-    reigns = sound_reigns(version, entries, timeline, history.broken, interval.until)
+    champion_periods = sound_champion_periods(version, entries, timeline, history.broken, interval.until)
     primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
     promised = kept.promised.get(primary, ())
     standing, concluded = None, False
@@ -211,7 +211,7 @@ def _conclude(
         request_state(watched.entries()).pending,
         would_ask([one for one in alarms if one.backfilled], model.watch),
         performance,
-        promise_kept(promised, reigns[-1], primary, error) if reigns else None,
+        promise_kept(promised, champion_periods[-1], primary, error) if champion_periods else None,
         standing,
         predecessor,
         concluded,

@@ -13,7 +13,7 @@ from include.data.segment_log import SegmentLog
 from include.data.windows import Window
 from include.monitoring.alarms import Alarm, Observed
 from include.monitoring.drift.champion_reference import find_reference
-from include.monitoring.performance.alarms import performance_alarms, sound_reigns
+from include.monitoring.performance.alarms import performance_alarms, sound_champion_periods
 from include.monitoring.performance.measured import Performance, PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, probation_of
 from include.monitoring.watch_log import OBSERVED, WatchLog, measured_in, paired_in
@@ -40,7 +40,7 @@ class SegmentWatched:
     performance : tuple of Performance
         By interval, on the rows that it answered.
     kept : PromiseCheck or None
-        The primary metric of this reign against what it was on the segment's holdout; None without labels.
+        The primary metric since the version came into force, against what it was on the segment's holdout; None without labels.
     probation : ProbationState or None
         None of a segment's first version.
     concluded : bool
@@ -136,10 +136,14 @@ def _state(
         probation = probation_of(sound, timeline[version].since, own.watch.probation, error)
     alarms, check = [], None
     if performance and (kept := find_reference(ledger.store, own, version)) is not None:
-        reigns = sound_reigns(version, entries, timeline, broken, interval.until)
-        alarms = performance_alarms(kept, own, version, reigns, backfilled, of=f"segment {level}: ")
+        champion_periods = sound_champion_periods(version, entries, timeline, broken, interval.until)
+        alarms = performance_alarms(kept, own, version, champion_periods, backfilled, of=f"segment {level}: ")
         metric = own.gate.primary.metric
-        check = promise_kept(kept.promised.get(metric, ()), reigns[-1], metric, error) if reigns else None
+        check = (
+            promise_kept(kept.promised.get(metric, ()), champion_periods[-1], metric, error)
+            if champion_periods
+            else None
+        )
     return SegmentWatched(name, level, own, version, tuple(alarms), (), performance, check, predecessor, probation)
 
 

@@ -67,7 +67,7 @@ def roll_back(
             raise RegistryError(
                 f"{name or 'The champion'} is no longer the one of when this run was triggered.",
                 expected=f"{then or 'none'} at {to_iso(asked)}",
-                found=f"{version}; of the other: {_fate(timeline, then)}",
+                found=f"{version}; of the other: {_what_became_of(timeline, then)}",
                 remedy=f"nothing was withdrawn; to withdraw {version}, name it",
             )
         if (reason_then := timeline[version].withdrawn) is not None:
@@ -100,7 +100,7 @@ def roll_back(
     return RolledBack(version, before.champion, after.champion, stale)
 
 
-def _fate(timeline: Timeline, version: str | None) -> str:
+def _what_became_of(timeline: Timeline, version: str | None) -> str:
     if version is None or (reason := timeline[version].withdrawn) is None:
         return "not withdrawn"
     return f"withdrawn, {reason}"

@@ -34,7 +34,7 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
         The ids of the tasks to go on with.
     """
 
-    template_fields: Sequence[str] = ("handed",)
+    template_fields: Sequence[str] = ("upstream",)
     operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Model card"),)
     inherits_from_skipmixin = True
 
@@ -63,23 +63,23 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
 
         config, store = self.config, self.open_store()
         ledger = Ledger(store, config.name)
-        standing = ledger.timeline()[self.handed["version"]]
+        standing = ledger.timeline()[self.upstream["version"]]
         known = standing.decision
-        if known is not None and not standing.may_change and known.as_of == self.handed.get("second_look"):
+        if known is not None and not standing.may_change and known.as_of == self.upstream.get("second_look"):
             self.log.info("%s is decided on already: %s. %s", known.version, known.outcome, known.reason)
             return self._leave(context, None, self.approved if known.outcome == "PROMOTE" else self.kept)
-        second = self.handed.get("second_look")
-        left = ledger.left_for(config, self.handed["version"], since=from_iso(second) if second else None)
-        handed = (self.handed["version"], self.handed["incumbent"], self.handed["evidence"])
-        comparison = ledger.comparison(*handed, left=left)
+        second = self.upstream.get("second_look")
+        left = ledger.left_for(config, self.upstream["version"], since=from_iso(second) if second else None)
+        upstream = (self.upstream["version"], self.upstream["incumbent"], self.upstream["evidence"])
+        comparison = ledger.comparison(*upstream, left=left)
         judgement = comparison.judge(config.gate)
-        self.page = self.handed["card"]
+        self.page = self.upstream["card"]
         question = approval_form(
             config, comparison, judgement, at=f"{root()}/ratchet", card=self.page, stage=self.stage
         )
         self.subject, self.body = question.subject, question.body
         form = f"dags/{context['ti'].dag_id}/runs/{quote(context['ti'].run_id, safe='')}/tasks/{self.task_id}/required_actions"
-        self.news = News("waiting", f"{question.subject} {judgement.reason}", self.handed["version"], form)
+        self.news = News("waiting", f"{question.subject} {judgement.reason}", self.upstream["version"], form)
         self.log.info("%s An answer is waited for: %s.", question.subject, config.gate.approval.within)
         return HITLOperator.execute(self, context)
 
@@ -90,8 +90,8 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
 
         if "error" in event:
             self.process_trigger_event_error(event)
-        self.page = self.handed["card"]
-        question = {"evidence": self.handed["evidence"], "incumbent": self.handed["incumbent"]}
+        self.page = self.upstream["card"]
+        question = {"evidence": self.upstream["evidence"], "incumbent": self.upstream["incumbent"]}
         user, (chosen,) = event["responded_by_user"], event["chosen_options"]
         if user is None:
             self.log.info("Nobody answered in time: the champion stays.")

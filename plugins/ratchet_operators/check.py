@@ -23,14 +23,14 @@ class Check(RatchetOperator):
     operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Quality report"),)
 
     def work(self, context: Context) -> dict[str, Any]:
-        """Return what was handed over, with the snapshot left after quarantine."""
+        """Return the result of `ingest` with the snapshot left after quarantine."""
         from include.data.quality.check import check
         from include.data.quality.check_report import load_report
         from include.data.snapshots import Snapshot, quarantine_folder
         from include.errors import QualityError
 
         config, store = self.config, self.open_store()
-        snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
+        snapshot = Snapshot.load(store, config.name, self.upstream["snapshot"])
         try:
             report = check(store, config, self.folder, snapshot)
         except QualityError as error:
@@ -44,4 +44,4 @@ class Check(RatchetOperator):
         aside = () if excluded is None else (LineageDataset(place, rows=report.set_aside, version=excluded),)
         self.lineage = Lineage(rows_of(store, snapshot, found["checks"]), aside)
         self.page = f"{config.name}/checks/{report.page}"
-        return {**self.handed, "snapshot": report.snapshot, "report": report.report}
+        return {**self.upstream, "snapshot": report.snapshot, "report": report.report}

@@ -43,7 +43,7 @@ class Deliver(RatchetOperator):
             store,
             self.config,
             place,
-            Window.from_json(self.handed),
+            Window.from_json(self.upstream),
             at=now(context),
             connections=AirflowConnections(),
         )

@@ -28,7 +28,7 @@ class Evaluate(RatchetOperator):
 
         config, store = self.config, self.open_store()
         measured = Ledger(store, config.name).measure(
-            config, self.handed["version"], evaluator(store, self.folder, threads=self.threads)
+            config, self.upstream["version"], evaluator(store, self.folder, threads=self.threads)
         )
         incumbent = measured.incumbent
         rows = rows_of(store, Snapshot.load(store, config.name, measured.evidence.snapshot))
@@ -41,4 +41,4 @@ class Evaluate(RatchetOperator):
             except LibrariesChanged as error:
                 self.log.error(str(error))
                 self.news = News("alarm", error.message, incumbent.id, version_page(config.declared_name, incumbent.id))
-        return {**self.handed, "incumbent": incumbent.id if incumbent else None, "evidence": measured.digest}
+        return {**self.upstream, "incumbent": incumbent.id if incumbent else None, "evidence": measured.digest}

@@ -42,7 +42,7 @@ class Gate(RatchetOperator, BranchMixIn):
         from include.registry.version_states import Outcome, Trigger
 
         config, store = self.config, self.open_store()
-        ledger, version = Ledger(store, config.name), self.handed["version"]
+        ledger, version = Ledger(store, config.name), self.upstream["version"]
         measured = ledger.measure(config, version, evaluator(store, self.folder, threads=self.threads))
         judgement = measured.judge(config.gate)
         for verdict in judgement.verdicts:
@@ -55,10 +55,10 @@ class Gate(RatchetOperator, BranchMixIn):
             (stored(store, config.name, "cards", version=card),),
         )
         incumbent = measured.incumbent.id if measured.incumbent else None
-        handed = {**self.handed, "outcome": judgement.outcome.value, "reason": judgement.reason}
-        handed |= {"incumbent": incumbent, "evidence": measured.digest, "card": self.page}
-        context["ti"].xcom_push("return_value", handed)  # branching leaves by an exception: what is returned is lost
-        dry = self.handed["mode"] == "dry_run"
+        upstream = {**self.upstream, "outcome": judgement.outcome.value, "reason": judgement.reason}
+        upstream |= {"incumbent": incumbent, "evidence": measured.digest, "card": self.page}
+        context["ti"].xcom_push("return_value", upstream)  # branching leaves by an exception: what is returned is lost
+        dry = self.upstream["mode"] == "dry_run"
         trigger = Trigger(actor_of(context)["trigger"]) if dry else ledger.timeline(fresh=False)[version].trigger
         road = self.promote if judgement.outcome is Outcome.PROMOTE else self.keep
         if needs_approval(config.gate.approval, judgement.outcome, trigger):

@@ -35,15 +35,15 @@ class Waits(RatchetOperator):
     def work(self, context: Context) -> dict[str, Any]:
         """Bring in the rows, or look again later."""
         try:
-            handed = self.bring(context)
+            upstream = self.bring(context)
         except NotYetThere as late:
             self._wait(context, late)
         run, waited = context["dag_run"], self.config.data.wait.at_most
         live = str(getattr(run.run_type, "value", run.run_type)) != "backfill"
         # A run that began later, such as one that is cleared, waited for nothing.
         if waited and live and began(context) < as_of(context, self.config) + waited:
-            self._tell_late(handed["snapshot"])
-        return handed
+            self._tell_late(upstream["snapshot"])
+        return upstream
 
     def _tell_late(self, digest: str) -> None:
         """Tell people if what was waited for is not there."""
@@ -73,7 +73,7 @@ class Waits(RatchetOperator):
 
     @abstractmethod
     def bring(self, context: Context) -> dict[str, Any]:
-        """Return what is handed over; raises `NotYetThere` while rows are late."""
+        """Return what the next tasks take; raises `NotYetThere` while rows are late."""
 
 
 class Ingest(Waits):

@@ -221,15 +221,15 @@ class Monitor(ChampionOperator):
 class ReconsiderMatured(TriggerDagRunOperator):
     """Start ``reconsider_<model>`` for a held version whose rows have matured: once for each time that it was held."""
 
-    template_fields: Sequence[str] = ("handed", *TriggerDagRunOperator.template_fields)
+    template_fields: Sequence[str] = ("upstream", *TriggerDagRunOperator.template_fields)
 
-    def __init__(self, *, model: dict[str, Any], handed: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *, model: dict[str, Any], upstream: Any = None, **kwargs: Any) -> None:
         super().__init__(trigger_dag_id=f"reconsider_{model['name']}", skip_when_already_exists=True, **kwargs)
-        self.handed = handed
+        self.upstream = upstream
 
     def execute(self, context: Context) -> None:
         """Start it; skipped if nothing has matured, or if it was started before."""
-        matured = self.handed and self.handed["matured"]
+        matured = self.upstream and self.upstream["matured"]
         if not matured:
             raise AirflowSkipException("No held version has the rows that it takes to decide.")
         self.trigger_run_id = matured["run"]

@@ -40,13 +40,13 @@ class RatchetOperator(BaseOperator):
     ----------
     model : dict
         The model's configuration as JSON; validated again when the task runs.
-    handed : dict or list of dict, optional
-        What the task before handed over: ids and small numbers, never rows (templated).
+    upstream : dict or list of dict, optional
+        What the task before returned: ids and small numbers, never rows (templated).
     stage : str, optional
         A stage of ``RATCHET_STAGES``: the task works on that stage's store, by that stage's declaration.
     """
 
-    template_fields: Sequence[str] = ("handed",)
+    template_fields: Sequence[str] = ("upstream",)
     ui_color = "#eef2f7"
 
     news: News | tuple[News, ...] | None = None
@@ -55,10 +55,10 @@ class RatchetOperator(BaseOperator):
     lineage: Lineage | None = None
     """What a task read and wrote, set while it runs."""
 
-    def __init__(self, *, model: dict[str, Any], handed: Any = None, stage: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, model: dict[str, Any], upstream: Any = None, stage: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
-        self.handed = handed
+        self.upstream = upstream
         self.stage = stage
 
     def execute(self, context: Context) -> Any:
@@ -82,7 +82,7 @@ class RatchetOperator(BaseOperator):
 
     @abstractmethod
     def work(self, context: Context) -> Any:
-        """Return what is handed over to the next task."""
+        """Return what the next tasks take as `upstream`."""
 
     def _configure(self) -> tuple[ModelConfig, str]:
         """Return the configuration and its identity with that of its code, held against the one that this run began with.
@@ -94,11 +94,11 @@ class RatchetOperator(BaseOperator):
 
         config = ModelConfig.model_validate(self.model)
         identity = digest_json({"model": config.identity, "code": code_digest(self.folder)})
-        for handed in self.handed if isinstance(self.handed, list) else [self.handed]:
-            if handed and handed["config"] != identity:
+        for upstream in self.upstream if isinstance(self.upstream, list) else [self.upstream]:
+            if upstream and upstream["config"] != identity:
                 raise ConfigError(
                     f"What {config.declared_name} is trained or judged by changed while this run was under way.",
-                    expected=f"configuration {handed['config'][:12]}, with which the run began",
+                    expected=f"configuration {upstream['config'][:12]}, with which the run began",
                     found=identity[:12],
                     where=self.folder,
                     remedy="clear the run from its first task, so that all of it uses the new declaration",

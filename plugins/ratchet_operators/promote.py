@@ -25,15 +25,15 @@ class _Decide(ChampionOperator):
 
     Parameters
     ----------
-    answered : dict or None
+    approval : dict or None
         What a person answered, if one was asked (templated).
     """
 
-    template_fields: Sequence[str] = ("handed", "answered")
+    template_fields: Sequence[str] = ("upstream", "approval")
 
-    def __init__(self, *, answered: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *, approval: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.answered = answered
+        self.approval = approval
 
     def decide(self, context: Context) -> Decision:
         """Return the decision that stands in the ledger; ``announced`` says whether it changed the champion."""
@@ -43,13 +43,13 @@ class _Decide(ChampionOperator):
         config, ledger = self.config, self.open_ledger()
         decision = ledger.decide(
             config,
-            self.handed["version"],
+            self.upstream["version"],
             measure=evaluator(ledger.store, self.folder, threads=self.threads),
             actor=self.actor(context),
             at=now(context),
-            reply=ApprovalReply.from_json(self.answered) if self.answered else None,
+            reply=ApprovalReply.from_json(self.approval) if self.approval else None,
         )
-        if decision.incumbent != self.handed["incumbent"]:
+        if decision.incumbent != self.upstream["incumbent"]:
             self.log.info("the incumbent is now %s: measured and decided again", decision.incumbent)
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
         self.tell_decisions(ledger, [decision])
@@ -71,7 +71,7 @@ class Promote(_Decide):
         decision = self.decide(context)
         if decision.outcome is not Outcome.PROMOTE and not self.announced:
             raise AirflowSkipException(f"Decided as {decision.outcome} after all: {decision.reason}")
-        return {**self.handed, "outcome": decision.outcome.value}
+        return {**self.upstream, "outcome": decision.outcome.value}
 
 
 class KeepChampion(_Decide):
@@ -82,13 +82,13 @@ class KeepChampion(_Decide):
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return the outcome; a dry run leaves no record."""
-        if self.handed["mode"] == "dry_run":
-            self.log.info("Dry run: would be %s. %s", self.handed["outcome"], self.handed["reason"])
+        if self.upstream["mode"] == "dry_run":
+            self.log.info("Dry run: would be %s. %s", self.upstream["outcome"], self.upstream["reason"])
             self.lineage = Lineage(
-                (stored(self.open_store(), self.config.name, "evidence", version=self.handed["evidence"]),)
+                (stored(self.open_store(), self.config.name, "evidence", version=self.upstream["evidence"]),)
             )
-            return {**self.handed}
-        return {**self.handed, "outcome": self.decide(context).outcome.value}
+            return {**self.upstream}
+        return {**self.upstream, "outcome": self.decide(context).outcome.value}
 
 
 def news_of_decision(model: str, decision: Decision, champion: str | None) -> News:

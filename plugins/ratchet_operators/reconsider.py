@@ -75,7 +75,7 @@ class Reconsider(_Look, BranchMixIn):
         What was sent to this stage, if that is what is decided on; else the form names the version (templated).
     """
 
-    template_fields: Sequence[str] = ("handed", "sent")
+    template_fields: Sequence[str] = ("upstream", "sent")
     operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Model card"),)
 
     def __init__(self, *, decide: str, approve: str, sent: Any = None, **kwargs: Any) -> None:
@@ -118,7 +118,7 @@ class Reconsider(_Look, BranchMixIn):
             for key in (f"{self.page}.html", f"{config.name}/evidence/{comparison.digest}.json"):
                 own.put_if_absent(key, store.get(key))
         self.log.info("%s %s as of %s. %s", judgement.outcome, version, to_iso(instant), judgement.reason)
-        handed = {
+        upstream = {
             "config": self.identity,
             "mode": "enforce",
             "version": version,
@@ -128,7 +128,7 @@ class Reconsider(_Look, BranchMixIn):
             "outcome": judgement.outcome.value,
             "card": self.page,
         }
-        context["ti"].xcom_push("return_value", handed)  # branching leaves by an exception: what is returned is lost
+        context["ti"].xcom_push("return_value", upstream)  # branching leaves by an exception: what is returned is lost
         person = needs_approval(config.gate.approval, judgement.outcome, Trigger.MANUAL)
         self.do_branch(context, self.approve if person else self.decide)
 
@@ -138,15 +138,15 @@ class DecideAgain(_Look, ChampionOperator):
 
     Parameters
     ----------
-    answered : dict or None
+    approval : dict or None
         What a person answered, if one was asked (templated).
     """
 
-    template_fields: Sequence[str] = ("handed", "answered")
+    template_fields: Sequence[str] = ("upstream", "approval")
 
-    def __init__(self, *, answered: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *, approval: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.answered = answered
+        self.approval = approval
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return the outcome, and the champion after it."""
@@ -154,15 +154,15 @@ class DecideAgain(_Look, ChampionOperator):
         from include.storage.content import from_iso
 
         config, ledger = self.config, self.open_ledger()
-        instant = from_iso(self.handed["second_look"])
+        instant = from_iso(self.upstream["second_look"])
         decision = ledger.reconsider(
             config,
-            self.handed["version"],
+            self.upstream["version"],
             as_of=instant,
             measure=self.measurer(context, instant),
             actor=self.actor(context),
             at=now(context),
-            reply=ApprovalReply.from_json(self.answered) if self.answered else None,
+            reply=ApprovalReply.from_json(self.approval) if self.approval else None,
         )
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
         self.tell_rows(ledger.store)
@@ -170,4 +170,4 @@ class DecideAgain(_Look, ChampionOperator):
         self.announce(context, ledger)
         champion = ledger.timeline().champion
         self.news = news_of_decision(config.declared_name, decision, champion)
-        return {**self.handed, "outcome": decision.outcome.value, "champion": champion}
+        return {**self.upstream, "outcome": decision.outcome.value, "champion": champion}

@@ -55,14 +55,14 @@ class Score(RatchetOperator):
         from include.scoring.score import score
 
         config, store = self.config, self.open_store()
-        snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
+        snapshot = Snapshot.load(store, config.name, self.upstream["snapshot"])
         try:
             published = score(store, config, self.folder, snapshot, at=now(context), threads=self.threads)
         except NotEnoughRows as none:
             raise AirflowSkipException(f"There is nothing to score. {none.message}") from none
         if published is None:
             raise AirflowSkipException(
-                f"{config.declared_name} had no champion yet as of {self.handed['after']}, where this interval begins (a table is scored as of that instant). "
+                f"{config.declared_name} had no champion yet as of {self.upstream['after']}, where this interval begins (a table is scored as of that instant). "
                 f"Run retrain_{config.declared_name} for that date or an earlier one; then clear this task."
             )
         facts: dict[str, Any] = {
@@ -78,7 +78,7 @@ class Score(RatchetOperator):
         scores = stored(store, config.name, "scores", rows=published.rows, version=published.scores)
         self.lineage = Lineage((*rows_of(store, snapshot), *champions), (scores,))
         context["outlet_events"][scores_asset(config.declared_name)].extra = dict(facts)
-        return {**self.handed, **facts, "scores": published.scores}
+        return {**self.upstream, **facts, "scores": published.scores}
 
 
 def scores_asset(model: str) -> Asset:

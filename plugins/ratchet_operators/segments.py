@@ -23,7 +23,7 @@ class ListSegments(RatchetOperator):
         from include.data.snapshots import Snapshot
 
         config, store = self.config, self.open_store()
-        snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
+        snapshot = Snapshot.load(store, config.name, self.upstream["snapshot"])
         found = list_segments(store, config, snapshot)
         SegmentLog(store, config.name).keep(found, at=now(context))
         self.lineage = Lineage(rows_of(store, snapshot), (stored(store, config.name, "segment_log"),))
@@ -58,7 +58,7 @@ class RetrainSegment(RatchetOperator):
         from ratchet_operators.run_metrics import report_written
 
         config, store, settings = self.config, self.open_store(), Settings.from_environment()
-        snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
+        snapshot = Snapshot.load(store, config.name, self.upstream["snapshot"])
         done = retrain_segment(
             store,
             config,
@@ -66,19 +66,19 @@ class RetrainSegment(RatchetOperator):
             snapshot,
             SegmentLog(store, config.name).of(config, snapshot),
             self.segment,
-            pooled=self.handed["version"],
+            pooled=self.upstream["version"],
             actor={**actor_of(context), "task": self.task_id},
             at=now(context),
             threads=settings.threads,
             cluster=settings.dask,
-            candidates=self.handed["candidates"],
-            dry=self.handed["mode"] == "dry_run",
+            candidates=self.upstream["candidates"],
+            dry=self.upstream["mode"] == "dry_run",
             written=lambda entry: report_written(config.name, entry),
         )
         self.log.info("%s %s: %s", self.segment, done.outcome, done.reason)
         if done.outcome == UNTRAINED:
             raise AirflowSkipException(f"{self.segment} is not trained: {done.reason}")
-        pooled = stored(store, config.name, "versions", version=self.handed["version"])
+        pooled = stored(store, config.name, "versions", version=self.upstream["version"])
         made = [
             stored(store, done.model, "fits"),
             stored(store, done.model, "versions", version=done.version),

@@ -25,10 +25,10 @@ class Select(RatchetOperator):
     Parameters
     ----------
     fitted : list of dict
-        What the training tasks handed over (templated).
+        What the training tasks returned (templated).
     """
 
-    template_fields: Sequence[str] = ("handed", "fitted")
+    template_fields: Sequence[str] = ("upstream", "fitted")
 
     def __init__(self, *, fitted: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -43,23 +43,23 @@ class Select(RatchetOperator):
         from include.scoring.golden import keep_golden
         from include.storage.content import from_iso
 
-        if self.handed is None:
+        if self.upstream is None:
             raise AirflowSkipException("Nothing was trained.")
         config, ledger = self.config, self.open_ledger()
-        fits = {name: key for handed in self.fitted if handed for name, key in handed["fits"].items()}
-        failed = {name: why for handed in self.fitted if handed for name, why in handed.get("failed", {}).items()}
-        version = choose_challenger(ledger.store, config, from_iso(self.handed["as_of"]), fits, failed)
+        fits = {name: key for upstream in self.fitted if upstream for name, key in upstream["fits"].items()}
+        failed = {name: why for upstream in self.fitted if upstream for name, why in upstream.get("failed", {}).items()}
+        version = choose_challenger(ledger.store, config, from_iso(self.upstream["as_of"]), fits, failed)
         fitted = (stored(ledger.store, config.name, "fits", version=key) for key in fits.values())
         self.lineage = Lineage(tuple(fitted), (stored(ledger.store, config.name, "versions", version=version.id),))
-        unchanged = self.handed.get("looked", self.handed["as_of"]) != self.handed["as_of"]
+        unchanged = self.upstream.get("looked", self.upstream["as_of"]) != self.upstream["as_of"]
         if unchanged and (stands := ledger.stands(config, version.id)):
-            handed = {**self.handed, "version": version.id, "outcome": NOTHING_NEW}
-            context["ti"].xcom_push("return_value", handed)
+            upstream = {**self.upstream, "version": version.id, "outcome": NOTHING_NEW}
+            context["ti"].xcom_push("return_value", upstream)
             raise AirflowSkipException(
-                f"Nothing new: the table is what it was as of {self.handed['as_of']}, and so is all else that goes into "
+                f"Nothing new: the table is what it was as of {self.upstream['as_of']}, and so is all else that goes into "
                 f"a version. {version.id} stands: {stands.outcome}."
             )
-        if self.handed["mode"] == "enforce":
+        if self.upstream["mode"] == "enforce":
             keep_golden(ledger.store, config, self.folder, version)
             ledger.register(version, actor=self.actor(context), at=now(context))
-        return {**self.handed, "version": version.id}
+        return {**self.upstream, "version": version.id}

@@ -58,13 +58,13 @@ class Send(RatchetOperator, BranchMixIn):
             "%s is in the ledger of %s (%s). %d objects were copied, %d were there already.",
             done.version, self.to, target.store.url, done.objects, done.present,
         )  # fmt: skip
-        handed = {"config": self.identity, "version": done.version, "objects": done.objects, "present": done.present}
+        upstream = {"config": self.identity, "version": done.version, "objects": done.objects, "present": done.present}
         if self.decide is None:
             self.log.info(
                 "There it waits for that stage's gate: trigger reconsider_%s with its id.", self.config.declared_name
             )
-            return handed
-        context["ti"].xcom_push("return_value", handed)  # branching leaves by an exception: what is returned is lost
+            return upstream
+        context["ti"].xcom_push("return_value", upstream)  # branching leaves by an exception: what is returned is lost
         if not state.waits:
             self.log.info("That stage has decided on it already: %s.", state.decision and state.decision.outcome)
         self.do_branch(context, self.decide if state.waits else None)

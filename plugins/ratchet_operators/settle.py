@@ -22,9 +22,9 @@ class Settle(ChampionOperator):
         from include.registry.evaluator import evaluator
 
         config = self.config
-        if self.handed is None:
+        if self.upstream is None:
             raise AirflowSkipException("Nothing new was decided.")
-        if self.handed["mode"] == "dry_run":
+        if self.upstream["mode"] == "dry_run":
             raise AirflowSkipException("A dry run leaves no record.")
         ledger = self.open_ledger()
         again = ledger.settle(

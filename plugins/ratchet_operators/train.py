@@ -39,7 +39,7 @@ class Train(RatchetOperator):
         from include.training.declared_recipes import equivalent_candidates
         from include.training.fit_candidate import fit_candidate
 
-        config, chosen = self.config, self.handed["candidates"]
+        config, chosen = self.config, self.upstream["candidates"]
         if self.candidate != "baselines" and self.candidate not in chosen:
             raise AirflowSkipException(f"{self.candidate} was not chosen for this run.")
         # A baseline that is declared just as a candidate is fitted once, where the candidate is.
@@ -48,7 +48,7 @@ class Train(RatchetOperator):
         if self.candidate != "baselines":
             names.insert(0, self.candidate)
         store = self.open_store()
-        snapshot = Snapshot.load(store, config.name, self.handed["snapshot"])
+        snapshot = Snapshot.load(store, config.name, self.upstream["snapshot"])
         settings = Settings.from_environment()
         fits: dict[str, str] = {}
         failed: dict[str, str] = {}

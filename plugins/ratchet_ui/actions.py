@@ -29,11 +29,11 @@ REPRODUCE = Action("reproduce", "Reproduce", "Train this version again from its 
 _PROMOTE = "Send this version to the stage as it is; that stage's own gate decides on it."
 
 
-def on_version(chapter: VersionSummary) -> tuple[Action, ...]:
+def on_version(summary: VersionSummary) -> tuple[Action, ...]:
     """Return what can be done with a version: one that was never promoted can't be rolled back or sent on, a withdrawn one is."""
-    if chapter.standing.withdrawn is not None:
+    if summary.standing.withdrawn is not None:
         return (REPRODUCE,)
-    if not chapter.standing.in_line:
+    if not summary.standing.in_line:
         return (QUARANTINE, REPRODUCE)
     stages = [name for name, _ in Settings.from_environment().stages]
     return (ROLL_BACK, REPRODUCE, *(Action(f"promote_to_{name}", f"Promote to {name}", _PROMOTE) for name in stages))

@@ -53,7 +53,7 @@ def models(
     page: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> HTMLResponse:
     """Return the overview of the models that the viewer may read, or of those that hold some words."""
-    return HTMLResponse(draw_models(_shelf(), viewer, _root(request), now=datetime.now(UTC), wanted=q, page=page))
+    return HTMLResponse(draw_models(_cache(), viewer, _root(request), now=datetime.now(UTC), wanted=q, page=page))
 
 
 @app.get("/models/{model}", response_class=HTMLResponse)
@@ -67,51 +67,51 @@ def model(
     """Return one model: its champions, its metric over time, its versions."""
     model = _readable(viewer, model)
     return HTMLResponse(
-        draw_model(_shelf(), viewer, model, _root(request), page=page, now=datetime.now(UTC), metric=metric)
+        draw_model(_cache(), viewer, model, _root(request), page=page, now=datetime.now(UTC), metric=metric)
     )
 
 
 @app.get("/models/{model}/watch", response_class=HTMLResponse)
 def watch(request: Request, viewer: ViewerDep, model: Model) -> HTMLResponse:
     """Return how a model's champion is watched."""
-    return HTMLResponse(draw_watch(_shelf(), viewer, _declared(viewer, model), _root(request)))
+    return HTMLResponse(draw_watch(_cache(), viewer, _declared(viewer, model), _root(request)))
 
 
 @app.get("/models/{model}/watch/{alarm}", response_class=HTMLResponse)
 def alarm(request: Request, viewer: ViewerDep, model: Model, alarm: Alarm) -> HTMLResponse:
     """Return what an alarm is about."""
     config = _declared(viewer, model)
-    report = _shelf().watched(config)
+    report = _cache().watched(config)
     found = None if report is None else next((one for one in report.alarms if one.id == alarm), None)
     if report is None or found is None:
         _not_there()
-    return HTMLResponse(draw_alarm(_shelf(), config, report, found, _root(request)))
+    return HTMLResponse(draw_alarm(_cache(), config, report, found, _root(request)))
 
 
 @app.get("/models/{model}/versions/{version}", response_class=HTMLResponse)
 def version(request: Request, viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     """Return one version: verdict, rules, card, quality, lineage."""
-    chapter = _chapter(viewer, model, version)
-    return HTMLResponse(draw_version(_shelf(), viewer, _readable(viewer, model), chapter, _root(request)))
+    summary = _summary(viewer, model, version)
+    return HTMLResponse(draw_version(_cache(), viewer, _readable(viewer, model), summary, _root(request)))
 
 
 @app.get("/models/{model}/versions/{version}/card", response_class=HTMLResponse)
 def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     """Return the model card of a version, drawn from the evidence of the decision that stands and from what was taken back since."""
-    chapter = _chapter(viewer, model, version)
-    dossier = _shelf().dossier(model := _readable(viewer, model), chapter)
-    if dossier.config is None or dossier.comparison is None or dossier.judgement is None:
+    summary = _summary(viewer, model, version)
+    details = _cache().details(model := _readable(viewer, model), summary)
+    if details.config is None or details.comparison is None or details.judgement is None:
         raise HTTPException(404, "Nothing was measured of this version that stands, so it has no card.")
-    gone = describe_retractions(_shelf().retracted(model, chapter.id))
-    drawn = draw_card(dossier.config, dossier.comparison, dossier.judgement, chapter.standing.decision, gone)
+    gone = describe_retractions(_cache().retracted(model, summary.id))
+    drawn = draw_card(details.config, details.comparison, details.judgement, summary.standing.decision, gone)
     return HTMLResponse(drawn, headers=WITH_STYLES)
 
 
 @app.get("/models/{model}/versions/{version}/distributions", response_class=HTMLResponse)
 def distributions(request: Request, viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     """Return how a version's rows are distributed, beside those of the version before it."""
-    chapter = _chapter(viewer, model, version)
-    return HTMLResponse(draw_distributions(_shelf(), _readable(viewer, model), chapter, _root(request)))
+    summary = _summary(viewer, model, version)
+    return HTMLResponse(draw_distributions(_cache(), _readable(viewer, model), summary, _root(request)))
 
 
 @app.get("/models/{model}/compare", response_class=HTMLResponse)
@@ -119,11 +119,11 @@ def compare(
     request: Request, viewer: ViewerDep, model: Model, version: Annotated[list[str], Query(max_length=1000)]
 ) -> HTMLResponse:
     """Return two versions side by side, the older one first."""
-    chosen = {chapter.id: chapter for chapter in (_chapter(viewer, model, one) for one in set(version))}
+    chosen = {summary.id: summary for summary in (_summary(viewer, model, one) for one in set(version))}
     if len(chosen) != 2:
         raise HTTPException(422, f"Choose two versions to compare; {len(chosen)} are chosen.")
-    one, other = sorted(chosen.values(), key=lambda chapter: chapter.standing.order)
-    return HTMLResponse(draw_comparison(_shelf(), _readable(viewer, model), one, other, _root(request)))
+    one, other = sorted(chosen.values(), key=lambda summary: summary.standing.order)
+    return HTMLResponse(draw_comparison(_cache(), _readable(viewer, model), one, other, _root(request)))
 
 
 @app.get("/static/{digest}/{name}")
@@ -140,9 +140,9 @@ def picture(
     viewer: ViewerDep, model: Model, digest: Digest, picture: Annotated[str, Path(pattern=f"^({'|'.join(FIGURES)})$")]
 ) -> Response:
     """Return a picture of evidence, which Airflow's approval form shows."""
-    stored = _shelf().stored(_readable(viewer, model))
+    stored = _cache().stored(_readable(viewer, model))
     try:
-        evidence = load_evidence(_shelf().store, stored, digest)
+        evidence = load_evidence(_cache().store, stored, digest)
     except ObjectMissing:
         _not_there()
     return Response(FIGURES[picture](evidence), media_type="image/svg+xml", headers=WITH_STYLES | FOR_GOOD)
@@ -156,15 +156,15 @@ def page(
     digest: Digest,
 ) -> HTMLResponse:
     """Return a page that a task wrote, a quality report or a model card, its bytes verified."""
-    stored = _shelf().stored(_readable(viewer, model))
+    stored = _cache().stored(_readable(viewer, model))
     try:
-        body = get_content(_shelf().store, f"{stored}/{folder}", ".html", digest)
+        body = get_content(_cache().store, f"{stored}/{folder}", ".html", digest)
     except ObjectMissing:
         _not_there()
     return HTMLResponse(body, headers=WITH_STYLES | FOR_GOOD)
 
 
-def _shelf() -> PageCache:
+def _cache() -> PageCache:
     return page_cache(Settings.from_environment())
 
 
@@ -175,20 +175,20 @@ def _root(request: Request) -> str:
 
 def _readable(viewer: Viewer, model: str) -> str:
     """Return the name that a model has now, if the viewer may read its DAG."""
-    if not viewer.may_read(shown := _shelf().shown(model)):
+    if not viewer.may_read(shown := _cache().shown(model)):
         _not_there()
     return shown
 
 
 def _declared(viewer: Viewer, model: str) -> ModelConfig:
-    if (config := _shelf().declared()[0].get(_readable(viewer, model))) is None:
+    if (config := _cache().declared()[0].get(_readable(viewer, model))) is None:
         _not_there()
     return config
 
 
-def _chapter(viewer: Viewer, model: str, version: str) -> VersionSummary:
-    told: History = _shelf().read(_readable(viewer, model))[1]
-    if len(found := told.named(version)) != 1:
+def _summary(viewer: Viewer, model: str, version: str) -> VersionSummary:
+    history: History = _cache().read(_readable(viewer, model))[1]
+    if len(found := history.named(version)) != 1:
         _not_there()
     return found[0]
 

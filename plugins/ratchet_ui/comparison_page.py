@@ -10,7 +10,7 @@ from ratchet_ui.score_tables import metrics_of_both, paired
 from ratchet_ui.templating import day, draw, short
 
 
-def draw_comparison(shelf: PageCache, model: str, one: VersionSummary, other: VersionSummary, root: str) -> str:
+def draw_comparison(cache: PageCache, model: str, one: VersionSummary, other: VersionSummary, root: str) -> str:
     """Draw two versions side by side, the older one first.
 
     Parameters
@@ -20,7 +20,7 @@ def draw_comparison(shelf: PageCache, model: str, one: VersionSummary, other: Ve
     root : str
         URL path under which Airflow serves the pages, before ``/ratchet``.
     """
-    mine, theirs = shelf.dossier(model, one), shelf.dossier(model, other)
+    mine, theirs = cache.details(model, one), cache.details(model, other)
     return draw(
         "compare.html",
         root,

@@ -19,28 +19,28 @@ LOOKED_AT = 20
 Distributions = Sequence[Mapping[str, Any]]
 
 
-def draw_distributions(shelf: PageCache, model: str, chapter: VersionSummary, root: str) -> str:
+def draw_distributions(cache: PageCache, model: str, summary: VersionSummary, root: str) -> str:
     """Draw each column of a version's snapshot, and beside it the same column of the last snapshot before it.
 
     Parameters
     ----------
-    shelf : PageCache
+    cache : PageCache
     model : str
-    chapter : VersionSummary
+    summary : VersionSummary
         The version, from the model's history.
     root : str
         URL path under which Airflow serves the pages, before ``/ratchet``.
     """
-    now = _distributions(shelf, model, chapter) or ()
-    told = shelf.read(model)[1]
-    earlier = [one for one in told.chapters if one.as_of < chapter.as_of][-LOOKED_AT:]
-    found = ((one, _distributions(shelf, model, one)) for one in reversed(earlier))
+    now = _distributions(cache, model, summary) or ()
+    history = cache.read(model)[1]
+    earlier = [one for one in history.versions if one.as_of < summary.as_of][-LOOKED_AT:]
+    found = ((one, _distributions(cache, model, one)) for one in reversed(earlier))
     before, then = next(((one, kept) for one, kept in found if kept), (None, ()))
     return draw(
         "distributions.html",
         root,
         model=model,
-        chapter=chapter,
+        summary=summary,
         before=before,
         looked_at=len(earlier),
         columns=beside(now, then or ()),
@@ -62,11 +62,11 @@ def beside(now: Distributions, then: Distributions) -> list[tuple[str, Any, Any]
     return [(column, drawn.get(column), earlier.get(column)) for column in dict.fromkeys([*drawn, *earlier])]
 
 
-def _distributions(shelf: PageCache, model: str, chapter: VersionSummary) -> Distributions | None:
+def _distributions(cache: PageCache, model: str, summary: VersionSummary) -> Distributions | None:
     """Return what the report of a version's check keeps; None without a report, or of one from before they were kept."""
-    dossier = shelf.dossier(model, chapter)
-    config: ModelConfig | None = dossier.config
-    if config is None or (report := report_digest(shelf.store, config, dossier.version.snapshot)) is None:
+    details = cache.details(model, summary)
+    config: ModelConfig | None = details.config
+    if config is None or (report := report_digest(cache.store, config, details.version.snapshot)) is None:
         return None
-    found: Distributions | None = load_report(shelf.store, config.name, report).get("distributions")
+    found: Distributions | None = load_report(cache.store, config.name, report).get("distributions")
     return found

@@ -48,15 +48,15 @@ class Growth:
     levels: tuple[Tick, ...]
 
 
-def stored_growth(shelf: PageCache, model: ModelConfig) -> Growth | None:
+def stored_growth(cache: PageCache, model: ModelConfig) -> Growth | None:
     """Draw what was counted of a model's store; None before the first run that tidied it.
 
     Parameters
     ----------
-    shelf : PageCache
+    cache : PageCache
     model : ModelConfig
     """
-    return growth_of(shelf.read_log(StoredBytesLog, model.name, StoredBytesLog.read))
+    return growth_of(cache.read_log(StoredBytesLog, model.name, StoredBytesLog.read))
 
 
 def growth_of(counted: Sequence[StoredBytes]) -> Growth | None:

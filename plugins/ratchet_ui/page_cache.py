@@ -39,7 +39,7 @@ from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
 from ratchet_operators.connections import s3_client
 
-LEDGERS, DOSSIERS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
+LEDGERS, DETAILS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
 
 Found = TypeVar("Found")
 Kept = TypeVar("Kept")
@@ -87,12 +87,12 @@ class PageCache:
         self.settings = settings
         self.store = open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
         self._ledgers = CacheEntry(LEDGERS)
-        self._dossiers = CacheEntry(DOSSIERS)
+        self._details = CacheEntry(DETAILS)
         self._declarations = CacheEntry(DECLARATIONS)
         self._measurements = CacheEntry(VERSIONS)
         self._estimators = CacheEntry(VERSIONS)
         self._fits = CacheEntry(LEDGERS)
-        self._reports = CacheEntry(DOSSIERS)
+        self._reports = CacheEntry(DETAILS)
         self._snapshots = CacheEntry(LEDGERS)
         self._catalogues: dict[tuple[str, str], Catalogue] = {}
         self._logs: dict[Any, Any] = {}
@@ -143,17 +143,17 @@ class PageCache:
         with ThreadPoolExecutor(max(1, self.store.parallel)) as pool:
             return dict(zip(models, pool.map(told, models), strict=True))
 
-    def measurements(self, model: str, chapters: Sequence[VersionSummary]) -> dict[str, Measurement]:
+    def measurements(self, model: str, versions: Sequence[VersionSummary]) -> dict[str, Measurement]:
         """Return what was measured of the versions that were decided on, by id; evidence that is gone is left out."""
-        decided = {c.id: c.standing.decision for c in chapters if c.standing.decision is not None}
+        decided = {c.id: c.standing.decision for c in versions if c.standing.decision is not None}
         evidence = {version: one.evidence for version, one in decided.items() if one.evidence is not None}
         return self._each(
             evidence, self._measurements, lambda digest: load_measurement(self.store, self.stored(model), digest)
         )
 
-    def estimators(self, model: str, chapters: Sequence[VersionSummary]) -> dict[str, str]:
+    def estimators(self, model: str, versions: Sequence[VersionSummary]) -> dict[str, str]:
         """Return the estimators of versions, by id."""
-        standings = {chapter.id: chapter.standing for chapter in chapters}
+        standings = {summary.id: summary.standing for summary in versions}
 
         def estimator(version: str) -> str:
             named, place = standings[version], self.stored(model)
@@ -238,13 +238,13 @@ class PageCache:
         """Return the newest look at a table without event time; raises `StoreError`."""
         return max(table_looks(self.store, self.stored(model)), key=lambda look: look.as_of, default=None)
 
-    def dossier(self, model: str, chapter: VersionSummary) -> VersionDetails:
+    def details(self, model: str, summary: VersionSummary) -> VersionDetails:
         """Return what is on record about a version."""
-        key = (model, chapter.id, chapter.standing.decided)
-        return self._dossiers.get(key, lambda: version_details(self.store, self.stored(model), chapter.standing))
+        key = (model, summary.id, summary.standing.decided)
+        return self._details.get(key, lambda: version_details(self.store, self.stored(model), summary.standing))
 
 
 @lru_cache(maxsize=2)
 def page_cache(settings: Settings) -> PageCache:
-    """Return the shelf of a deployment."""
+    """Return the cache of a deployment."""
     return PageCache(settings)

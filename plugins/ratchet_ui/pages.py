@@ -40,7 +40,7 @@ MEASURED = 60
 """Of how many versions, the newest, the evidence is read for what their decisions do not say."""
 
 
-def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str = "", page: int = 1) -> str:
+def draw_models(cache: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str = "", page: int = 1) -> str:
     """Draw the overview; of the models only those whose name, owner, task or description holds the wanted words.
 
     Where there are more than fit on a page, what needs a person is said of the models on the page.
@@ -56,16 +56,16 @@ def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, w
     page : int
         Page of the list of models, from 1.
     """
-    declared, broken = shelf.declared()
+    declared, broken = cache.declared()
     seen = [model for name, model in declared.items() if viewer.may_read(name)]
     held = [model for model in seen if _holds(model, wanted)]
     pages = max(1, -(-len(held) // MODELS_ON_A_PAGE))
     page = min(page, pages)
     on_page = held[(page - 1) * MODELS_ON_A_PAGE : page * MODELS_ON_A_PAGE]
     looked_at = seen if len(seen) <= MODELS_ON_A_PAGE else on_page
-    told = shelf.histories([model.declared_name for model in looked_at])
-    problems = shelf.library_problems({name: one for name, one in told.items() if isinstance(one, History)})
-    retracted = shelf.champions_retracted({name: one for name, one in told.items() if isinstance(one, History)})
+    history = cache.histories([model.declared_name for model in looked_at])
+    problems = cache.library_problems({name: one for name, one in history.items() if isinstance(one, History)})
+    retracted = cache.champions_retracted({name: one for name, one in history.items() if isinstance(one, History)})
     rows: list[tuple[ModelConfig, History, charts.Sparkline | None, list[str]]] = []
     attention: list[tuple[str, str, str]] = []
     if broken and viewer.may_see_import_errors():
@@ -73,12 +73,12 @@ def draw_models(shelf: PageCache, viewer: Viewer, root: str, *, now: datetime, w
     shown = {model.declared_name for model in on_page}
     for model in looked_at:
         name = model.declared_name
-        found = told[name]
+        found = history[name]
         if isinstance(found, RatchetError):
             attention.append(("unreadable", name, f"its ledger can't be read: {found.message}"))
             found = History(name, ())
         attention += [(kind, name, sentence) for kind, sentence in attention_needed(model, found, now)]
-        attention += [("audit", name, sentence) for sentence in _audit_failed(shelf, model)]
+        attention += [("audit", name, sentence) for sentence in _audit_failed(cache, model)]
         attention += [("libraries", name, problems[name])] if name in problems else []
         attention += [("retracted", name, _of_retracted(retracted[name]))] if name in retracted else []
         alarms = [kind for kind, of, _ in attention if of == name]
@@ -95,7 +95,7 @@ def _holds(model: ModelConfig, wanted: str) -> bool:
 
 
 def draw_model(
-    shelf: PageCache, viewer: Viewer, model: str, root: str, *, page: int, now: datetime, metric: str | None = None
+    cache: PageCache, viewer: Viewer, model: str, root: str, *, page: int, now: datetime, metric: str | None = None
 ) -> str:
     """Draw one model, its trend by the primary metric or another one that was measured.
 
@@ -110,12 +110,12 @@ def draw_model(
     metric : str, optional
         Name of the metric that the trend shows; the primary one without it, or if the name is unknown.
     """
-    config = shelf.declared()[0].get(model)
-    audited = shelf.audited(model) if config and config.schedule.audit else AuditState()
-    entries, told = shelf.read(model)
-    newest_first = told.chapters[::-1]
+    config = cache.declared()[0].get(model)
+    audited = cache.audited(model) if config and config.schedule.audit else AuditState()
+    entries, history = cache.read(model)
+    newest_first = history.versions[::-1]
     begin = (page - 1) * VERSIONS_ON_A_PAGE
-    chapters = newest_first[begin : begin + VERSIONS_ON_A_PAGE]
+    versions = newest_first[begin : begin + VERSIONS_ON_A_PAGE]
     timeless = config is not None and config.data.timeless
     metric = metric if metric in METRICS else None
     drawn = (model, len(entries), root, timeless, metric)
@@ -124,27 +124,27 @@ def draw_model(
         root,
         model=model,
         config=config,
-        told=told,
+        history=history,
         attention=[
-            *([(kind, model, sentence) for kind, sentence in attention_needed(config, told, now)] if config else []),
-            *[("libraries", name, sentence) for name, sentence in shelf.library_problems({model: told}).items()],
+            *([(kind, model, sentence) for kind, sentence in attention_needed(config, history, now)] if config else []),
+            *[("libraries", name, sentence) for name, sentence in cache.library_problems({model: history}).items()],
             *[
                 ("retracted", name, _of_retracted(gone))
-                for name, gone in shelf.champions_retracted({model: told}).items()
+                for name, gone in cache.champions_retracted({model: history}).items()
             ],
         ],
-        charts=shelf.drawn.get(drawn, lambda: _charts(shelf, told, root, metric, timeless=timeless)),
-        chapters=chapters,
-        estimators=shelf.estimators(model, chapters),
+        charts=cache.drawn.get(drawn, lambda: _charts(cache, history, root, metric, timeless=timeless)),
+        versions=versions,
+        estimators=cache.estimators(model, versions),
         page=page,
         pages=max(1, -(-len(newest_first) // VERSIONS_ON_A_PAGE)),
         buttons=buttons_for(viewer, ON_MODELS[:1] if timeless else ON_MODELS, model, {}),
-        look=shelf.last_look(model) if timeless else None,
+        look=cache.last_look(model) if timeless else None,
         aliases=list(alias_moves(entries))[::-1][:ALIAS_MOVES],
         audited=audited,
-        segments=segment_rows(shelf, config.name) if config and config.segments else [],
-        delivered=shelf.delivered(model) if config and config.score.deliver else [],
-        growth=stored_growth(shelf, config) if config and config.is_tidied else None,
+        segments=segment_rows(cache, config.name) if config and config.segments else [],
+        delivered=cache.delivered(model) if config and config.score.deliver else [],
+        growth=stored_growth(cache, config) if config and config.is_tidied else None,
         dags=_dags_that_ask(model),
         now=now,
     )
@@ -154,12 +154,12 @@ def _of_retracted(gone: list[Retraction]) -> str:
     return f"its champion was trained or judged on rows that were taken back since: {describe_retractions(gone)}."
 
 
-def _audit_failed(shelf: PageCache, model: ModelConfig) -> Iterator[str]:
+def _audit_failed(cache: PageCache, model: ModelConfig) -> Iterator[str]:
     """Yield a sentence if audits of a model that is audited found something wrong that stands."""
     if model.schedule.audit is None:
         return
     try:
-        wrong = shelf.audited(model.declared_name).wrong
+        wrong = cache.audited(model.declared_name).wrong
     except RatchetError as error:
         yield f"its audits can't be read: {error.message}"
         return
@@ -173,73 +173,73 @@ def _dags_that_ask(model: str) -> list[str]:
     return [f"retrain_{model}", f"reconsider_{model}", *(f"promote_to_{stage}_{model}" for stage, _ in stages)]
 
 
-def _charts(shelf: PageCache, told: History, root: str, metric: str | None, *, timeless: bool) -> Markup:
+def _charts(cache: PageCache, history: History, root: str, metric: str | None, *, timeless: bool) -> Markup:
     """Draw a history's pictures, which only a new event changes."""
-    if not told.chapters:
+    if not history.versions:
         return Markup()
-    primary, champion = charts.primary_of(told), told.champion
-    recent = shelf.measurements(told.model, told.chapters[-MEASURED:])
+    primary, champion = charts.primary_of(history), history.champion
+    recent = cache.measurements(history.model, history.versions[-MEASURED:])
     metrics = tuple(dict.fromkeys(name for one in reversed(recent.values()) for name in one.metrics))
     shown = metric if metric in metrics else primary
-    measured = {c.id: Measured(*c.score) for c in told.chapters if c.metric == primary}
+    measured = {c.id: Measured(*c.score) for c in history.versions if c.metric == primary}
     if shown is not None and shown != primary:
         found = {version: one.scores["challenger"].get(shown) for version, one in recent.items()}
         measured = {version: one for version, one in found.items() if one is not None}
     since: list[Later] = []
     if champion is not None and shown is not None:
-        after = judged_since(told, champion)[-MEASURED:]
-        known = shelf.measurements(told.model, [champion, *after])
+        after = judged_since(history, champion)[-MEASURED:]
+        known = cache.measurements(history.model, [champion, *after])
         if champion.id in known:
             since = later(known[champion.id], [(c, known[c.id]) for c in after if c.id in known], shown)
-    on_later = [(one.chapter, one.measured) for one in since]
+    on_later = [(one.summary, one.measured) for one in since]
     facts = {
-        "told": told,
+        "history": history,
         "timeless": timeless,
-        "history_chart": charts.history_chart(told, timeless=timeless),
-        "trend": charts.trend_chart(told, shown, measured, on_later, timeless=timeless) if shown else None,
+        "history_chart": charts.history_chart(history, timeless=timeless),
+        "trend": charts.trend_chart(history, shown, measured, on_later, timeless=timeless) if shown else None,
         "metrics": metrics,
         "primary": primary,
         "since": since[::-1],
-        "recent": MEASURED if shown != primary and len(told.chapters) > MEASURED else None,
+        "recent": MEASURED if shown != primary and len(history.versions) > MEASURED else None,
     }
-    return Markup(draw("charts.html", root, link=f"{root}/ratchet/models/{told.model}", **facts))  # noqa: S704 (a template's own output)
+    return Markup(draw("charts.html", root, link=f"{root}/ratchet/models/{history.model}", **facts))  # noqa: S704 (a template's own output)
 
 
-def draw_version(shelf: PageCache, viewer: Viewer, model: str, chapter: VersionSummary, root: str) -> str:
+def draw_version(cache: PageCache, viewer: Viewer, model: str, summary: VersionSummary, root: str) -> str:
     """Draw one version.
 
     Parameters
     ----------
     viewer : Viewer
         Decides which buttons the page has.
-    chapter : VersionSummary
+    summary : VersionSummary
         The version, from the model's history.
     root : str
         URL path under which Airflow serves the pages, before ``/ratchet``.
     """
-    dossier = shelf.dossier(model, chapter)
-    entries, told = shelf.read(model)
-    events = [entry for entry in entries if entry.body.get("version") == chapter.id]
-    given = {"version": chapter.id, "model": model, "as_of": chapter.as_of.isoformat()}
+    details = cache.details(model, summary)
+    entries, history = cache.read(model)
+    events = [entry for entry in entries if entry.body.get("version") == summary.id]
+    given = {"version": summary.id, "model": model, "as_of": summary.as_of.isoformat()}
     return draw(
         "version.html",
         root,
         model=model,
-        chapter=chapter,
-        dossier=dossier,
-        evidence=dossier.evidence,
-        scores=None if dossier.evidence is None else scores_of(dossier.evidence),
-        slices=() if dossier.evidence is None else slices_of(dossier.evidence),
+        summary=summary,
+        details=details,
+        evidence=details.evidence,
+        scores=None if details.evidence is None else scores_of(details.evidence),
+        slices=() if details.evidence is None else slices_of(details.evidence),
         roles=ROLE_LABELS,
-        next_in_line=told.next_in_line,
+        next_in_line=history.next_in_line,
         events=events,
-        retracted=describe_retractions(shelf.retracted(model, chapter.id)),
+        retracted=describe_retractions(cache.retracted(model, summary.id)),
         run=_run(events),
-        champion=told.champion,
+        champion=history.champion,
         dags=_dags_that_ask(model),
-        snippet=_snippet(shelf, model, chapter),
-        raw=_raw(dossier, events),
-        buttons=buttons_for(viewer, on_version(chapter), model, given),
+        snippet=_snippet(cache, model, summary),
+        raw=_raw(details, events),
+        buttons=buttons_for(viewer, on_version(summary), model, given),
     )
 
 
@@ -249,20 +249,20 @@ def _run(events: list[Entry]) -> dict[str, str] | None:
     return next((actor for actor in actors if "run" in actor and "dag" in actor), None)
 
 
-def _snippet(shelf: PageCache, model: str, chapter: VersionSummary) -> str:
+def _snippet(cache: PageCache, model: str, summary: VersionSummary) -> str:
     return f"""from include.notebook import load_model  # pip install <this repository>
 
-model = load_model("{model}", "{chapter.id}", store="{shelf.settings.store}")
+model = load_model("{model}", "{summary.id}", store="{cache.settings.store}")
 model.predict(frame)  # rows as the source delivers them: prediction, label, out_of_domain
 model.card"""
 
 
-def _raw(dossier: VersionDetails, events: list[Entry]) -> list[tuple[str, str]]:
+def _raw(details: VersionDetails, events: list[Entry]) -> list[tuple[str, str]]:
     parts = {
         "Events": [vars(entry) for entry in events],
-        "Version": dossier.version.to_json(),
-        "Fit": dossier.fit.to_json(),
-        "Snapshot": dossier.snapshot.to_json(),
-        "Configuration": None if dossier.config is None else dossier.config.to_json(),
+        "Version": details.version.to_json(),
+        "Fit": details.fit.to_json(),
+        "Snapshot": details.snapshot.to_json(),
+        "Configuration": None if details.config is None else details.config.to_json(),
     }
     return [(name, json.dumps(value, indent=2)) for name, value in parts.items() if value is not None]

@@ -22,7 +22,7 @@ class SegmentRow:
         The value of the column.
     rows : int or None
         Its labelled training rows in the newest run; None where it had too few of them there.
-    told : History
+    history : History
         Of its own ledger.
     untrained : (datetime, str) or None
         As of when it last could not be trained, and why, if no version is of that instant or later.
@@ -33,30 +33,30 @@ class SegmentRow:
     level: str
     name: str
     rows: int | None
-    told: History
+    history: History
     untrained: tuple[datetime, str] | None
     unreadable: str | None
 
 
-def segment_rows(shelf: PageCache, model: str) -> list[SegmentRow]:
+def segment_rows(cache: PageCache, model: str) -> list[SegmentRow]:
     """Return what is known of each level that was ever a segment: those with most rows first, those without enough last.
 
     Parameters
     ----------
-    shelf : PageCache
+    cache : PageCache
     model : str
         The declared model, of all rows.
     """
-    log = SegmentLog(shelf.store, model)
+    log = SegmentLog(cache.store, model)
     newest, failed, levels = log.newest(), log.why_untrained(), log.ever()
     counts = {one.name: one.rows for one in newest.levels} if newest else {}
-    found = shelf.histories([segment_key(model, name) for name in levels.values()])
+    found = cache.histories([segment_key(model, name) for name in levels.values()])
     rows = []
     for level, name in levels.items():
-        told = found[segment_key(model, name)]
-        readable = told if isinstance(told, History) else History(name, ())
+        history = found[segment_key(model, name)]
+        readable = history if isinstance(history, History) else History(name, ())
         last, why = readable.newest, failed.get(name)
         untrained = why if why is not None and (last is None or last.as_of < why[0]) else None
-        wrong = told.message if isinstance(told, RatchetError) else None
+        wrong = history.message if isinstance(history, RatchetError) else None
         rows.append(SegmentRow(str(level), name, counts.get(name), readable, untrained, wrong))
     return sorted(rows, key=lambda row: (-(row.rows or 0), row.level))

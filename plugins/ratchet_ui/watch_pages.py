@@ -14,7 +14,7 @@ from ratchet_ui.page_cache import PageCache
 from ratchet_ui.templating import draw
 
 
-def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) -> str:
+def draw_watch(cache: PageCache, viewer: Viewer, model: ModelConfig, root: str) -> str:
     """Draw what was watched of a model's champion; of one that was not watched yet, how it would be.
 
     Parameters
@@ -24,9 +24,9 @@ def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) 
     root : str
         URL path under which Airflow serves the pages, before ``/ratchet``.
     """
-    report = shelf.watched(model)
-    entries = () if report is None else shelf.read(model.declared_name)[0]
-    champion = None if report is None else shelf.read(model.declared_name)[1].champion
+    report = cache.watched(model)
+    entries = () if report is None else cache.read(model.declared_name)[0]
+    champion = None if report is None else cache.read(model.declared_name)[1].champion
     in_force = report is not None and champion is not None and champion.id == report.version
     given = {} if report is None else {"version": report.version}
     said = None if report is None else report.probation_said
@@ -48,7 +48,7 @@ def draw_watch(shelf: PageCache, viewer: Viewer, model: ModelConfig, root: str) 
     )
 
 
-def draw_alarm(shelf: PageCache, model: ModelConfig, report: WatchReport, alarm: Alarm, root: str) -> str:
+def draw_alarm(cache: PageCache, model: ModelConfig, report: WatchReport, alarm: Alarm, root: str) -> str:
     """Draw one alarm: what it says, where, and the column's distribution in training and since.
 
     Parameters
@@ -64,11 +64,11 @@ def draw_alarm(shelf: PageCache, model: ModelConfig, report: WatchReport, alarm:
         if alarm.since <= one.period.after and one.period.until <= alarm.until
     ]
     columns = [one for one in _columns(report, alarm) if watched]
-    evidence = shelf.read(model.declared_name)[1]
-    decision = next((one.standing.decision for one in evidence.chapters if one.id == alarm.version), None)
+    evidence = cache.read(model.declared_name)[1]
+    decision = next((one.standing.decision for one in evidence.versions if one.id == alarm.version), None)
     importance = {}
     if decision is not None and decision.evidence is not None:
-        found = load_evidence(shelf.store, model.name, decision.evidence)
+        found = load_evidence(cache.store, model.name, decision.evidence)
         importance = {one.column: one.loss for one in found.importance}
     return draw(
         "alarm.html",

@@ -71,7 +71,7 @@ class Story:
         """Return the version that the model's page shows to be in force, in its table and on its timeline."""
         main = self.see(f"/{model}")
         row = main.locator("tr.champion a").first.get_attribute("href")
-        assert main.locator(".history .reign.now").get_attribute("href") == row
+        assert main.locator(".history .champion-period.now").get_attribute("href") == row
         return str(row).rpartition("/")[2]
 
     def send(self, button: str, **fields: str) -> None:

@@ -80,7 +80,7 @@ def test_withdrawn_and_backfilled_versions_are_told_apart_and_the_champion_is_th
     assert main.locator(".history .mark.withdrawn").count() == 1
     assert main.locator(".history .mark.backfilled").count() == 4
     champion = main.locator(".rows tr.champion a").first.get_attribute("href")
-    assert main.locator(".history .reign.now").get_attribute("href") == champion
+    assert main.locator(".history .champion-period.now").get_attribute("href") == champion
 
 
 def test_a_mark_tells_its_evidence_under_the_pointer_and_under_the_keyboard(page_of):

@@ -67,7 +67,7 @@ def test_no_value_of_a_row_is_in_what_a_run_hands_over_logs_stores_or_shows(
 ) -> None:
     rows = planted()
     model, store = declare(tmp_path / "parcels", rows), LocalStore(tmp_path / "store")
-    handed = [run_chain(store, model, tmp_path / "parcels", month(number)) for number in (4, 7)]
+    upstream = [run_chain(store, model, tmp_path / "parcels", month(number)) for number in (4, 7)]
     run = Run(model, tmp_path / "parcels", month(8))
     snapshot = run.do("ingest", store, {})["ingest"]
     data = [key for key in store.list("") if CANARY.encode() in store.get(key)]
@@ -78,14 +78,14 @@ def test_no_value_of_a_row_is_in_what_a_run_hands_over_logs_stores_or_shows(
     monkeypatch.setenv("RATCHET_MODELS", str(tmp_path))
     monkeypatch.setitem(pages.app.dependency_overrides, get_user, lambda: "ada")
     monkeypatch.setitem(pages.app.dependency_overrides, Viewer, Anybody)
-    client, version = TestClient(pages.app), handed[-1]["select"]
+    client, version = TestClient(pages.app), upstream[-1]["select"]
     shown = ["/models", "/models/parcels", *(f"/models/parcels/versions/{version}{more}" for more in ("", "/card"))]
-    shown += [f"/parcels/checks/{one['check']['page']}" for one in handed] + [
-        f"/models/parcels/compare?version={handed[0]['select']}&version={version}"
+    shown += [f"/parcels/checks/{one['check']['page']}" for one in upstream] + [
+        f"/models/parcels/compare?version={upstream[0]['select']}&version={version}"
     ]
     answers = [client.get(path) for path in shown]
     assert {answer.status_code for answer in answers} == {200}
-    require_none(store, json.dumps([handed, snapshot]), logged.getvalue(), *(answer.text for answer in answers))
+    require_none(store, json.dumps([upstream, snapshot]), logged.getvalue(), *(answer.text for answer in answers))
 
 
 @pytest.mark.parametrize("broken", ["carrier", "weight", "late"])

@@ -18,7 +18,7 @@ from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import ObjectCorrupt, RegistryError
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import load_evidence
 from include.registry.approval import ApprovalAnswer, ApprovalReply
 from include.registry.decisions import Measure
 from include.registry.evaluator import evaluator

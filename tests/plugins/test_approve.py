@@ -46,19 +46,19 @@ class Deployment:
             **done["ingest"], **done["evaluate"], "version": done["select"], "mode": "enforce",
         }  # fmt: skip
 
-    def run(self, name: str, handed: Any, answered: Any = None, event: Any = None) -> tuple[Any, set[str]]:
+    def run(self, name: str, upstream: Any, approval: Any = None, event: Any = None) -> tuple[Any, set[str]]:
         """Execute one task; return what it hands over, and the tasks that it skips."""
         with DAG("retrain_parcels", default_args={"model": self.model.to_json()}):
-            gate = Gate(task_id="gate", handed=handed, promote="promote", approve="approve", keep="keep_champion")
-            approve = Approve(task_id="approve", handed=handed, approved="promote", kept="keep_champion")
-            promote = Promote(task_id="promote", handed=handed, answered=answered)
-            keep = KeepChampion(task_id="keep_champion", handed=handed, answered=answered)
+            gate = Gate(task_id="gate", upstream=upstream, promote="promote", approve="approve", keep="keep_champion")
+            approve = Approve(task_id="approve", upstream=upstream, approved="promote", kept="keep_champion")
+            promote = Promote(task_id="promote", upstream=upstream, approval=approval)
+            keep = KeepChampion(task_id="keep_champion", upstream=upstream, approval=approval)
             gate >> [approve, promote, keep]
             approve >> [promote, keep]
         tasks = {task.task_id: task for task in (gate, approve, promote, keep)}
         pushed: dict[str, Any] = {}
         ti = SimpleNamespace(
-            id="ti", dag_id="retrain_parcels", run_id=handed["version"], map_index=-1, task=tasks[name],
+            id="ti", dag_id="retrain_parcels", run_id=upstream["version"], map_index=-1, task=tasks[name],
             xcom_push=lambda key, value: pushed.update({key: value}),
         )  # fmt: skip
         run = SimpleNamespace(
@@ -67,7 +67,7 @@ class Deployment:
             run_after=month(13),
             start_date=month(13),
             dag_id="retrain_parcels",
-            run_id=handed["version"],
+            run_id=upstream["version"],
         )
         self.sent = OutletEventAccessors()
         context = {"ti": ti, "task_instance": ti, "dag_run": run, "params": {}, "outlet_events": self.sent}
@@ -83,13 +83,13 @@ class Deployment:
         """What Airflow would send at the task's success."""
         return [event for outlet in self.task.outlets for event in self.sent[outlet].asset_alias_events]
 
-    def answer(self, handed: Any, chosen: str | None, note: str = "looks right") -> tuple[Any, set[str]]:
+    def answer(self, upstream: Any, chosen: str | None, note: str = "looks right") -> tuple[Any, set[str]]:
         user = None if chosen is None else {"id": "7", "name": "ada"}
         event = {
             "chosen_options": [chosen or "Reject"], "params_input": {"note": note if chosen else ""},
             "responded_at": ANSWERED, "responded_by_user": user, "timedout": chosen is None,
         }  # fmt: skip
-        return self.run("approve", handed, event=event)
+        return self.run("approve", upstream, event=event)
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +110,10 @@ def deployment(made: tuple[Deployment, Any], monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def gated(deployment: Deployment, made: tuple[Deployment, Any]) -> Any:
-    handed, skipped = deployment.run("gate", made[1])
+    upstream, skipped = deployment.run("gate", made[1])
     assert skipped == set(), "promote and keep_champion wait for the answer"
-    assert handed["outcome"] == "PROMOTE"
-    return handed
+    assert upstream["outcome"] == "PROMOTE"
+    return upstream
 
 
 def test_the_question_shows_what_was_measured_and_is_put_to_those_who_may_answer(deployment, gated):

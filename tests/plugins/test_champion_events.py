@@ -25,11 +25,11 @@ JUNE = datetime(2013, 6, 1, tzinfo=UTC)
 
 @dataclass
 class Scene:
-    """What was on record when a task began, the task, and what it was handed."""
+    """What was on record when a task began, the task, and what it was upstream."""
 
     world: World
     operator: type[RatchetOperator]
-    handed: dict[str, Any]
+    upstream: dict[str, Any]
     news: Any = None
 
     def copied(self) -> MemoryStore:
@@ -40,8 +40,8 @@ class Scene:
     def run(self, store: Any, monkeypatch: pytest.MonkeyPatch, *, run: str = "r") -> list[dict[str, Any]]:
         """Execute the task on a store; return the events that Airflow would send at its success."""
         monkeypatch.setattr(RatchetOperator, "open_store", lambda _: store)
-        task: Any = self.operator(task_id="task", model=self.world.model.to_json(), handed=None)
-        task.handed = {**self.handed, "mode": "enforce", "config": task._configure()[1]}
+        task: Any = self.operator(task_id="task", model=self.world.model.to_json(), upstream=None)
+        task.upstream = {**self.upstream, "mode": "enforce", "config": task._configure()[1]}
         dag_run = SimpleNamespace(
             run_type="manual", dag_id="dag", run_id=run, run_after=NOW, start_date=NOW, triggering_user_name="ada"
         )
@@ -62,8 +62,8 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Scene]:
         world = World()
         monkeypatch.setattr(evaluator, "evaluator", lambda *_, **__: world.measure)
         monkeypatch.setattr(DecideAgain, "measurer", lambda *_: world.measure)
-        operator, handed = SCENES[name](world, Ledger(world.store, world.model.name))
-        return Scene(world, operator, handed)
+        operator, upstream = SCENES[name](world, Ledger(world.store, world.model.name))
+        return Scene(world, operator, upstream)
 
     return make
 
@@ -109,9 +109,9 @@ def one_is_kept_out(world: World, ledger: Ledger) -> Any:
 
 def one_is_kept_out_whose_incumbent_was_quarantined(world: World, ledger: Ledger) -> Any:
     champion = decided(world, ledger, 5, 0.80)
-    handed = registered(world, ledger, 6, 0.70)
+    upstream = registered(world, ledger, 6, 0.70)
     ledger.withdraw(champion, "leaked label", actor={"dag": "rollback", "run": "x"}, at=NOW)
-    return KeepChampion, handed
+    return KeepChampion, upstream
 
 
 def a_backfill_settles(world: World, ledger: Ledger) -> Any:

@@ -211,12 +211,12 @@ def test_a_held_version_whose_rows_have_come_is_looked_at_once_for_each_time_tha
 ) -> None:
     task: Any = ReconsiderMatured(task_id="reconsider", model=deployment.world.model.to_json())
     assert task.trigger_dag_id == "reconsider_parcels" and task.skip_when_already_exists
-    for handed in (None, {"matured": None}):
-        task.handed = handed
+    for upstream in (None, {"matured": None}):
+        task.upstream = upstream
         with pytest.raises(AirflowSkipException):
             task.execute({})
     matured = {"run": "matured__v__7", "version": "v", "as_of": "2024-05-01T00:00:00Z", "reason": "enough rows"}
-    task.handed = {"matured": matured}
+    task.upstream = {"matured": matured}
     with pytest.raises(DagRunTriggerException) as asked:
         task.execute({"ti": SimpleNamespace(xcom_push=lambda **_: None)})
     assert (asked.value.trigger_dag_id, asked.value.dag_run_id) == ("reconsider_parcels", "matured__v__7")

@@ -126,8 +126,8 @@ class Telling(RatchetOperator):
 
 
 def test_a_configuration_changed_under_way_is_refused():
-    def run(handed: Any) -> Any:
-        return Telling(task_id="telling", model=FLIGHTS.to_json(), handed=handed).execute({})
+    def run(upstream: Any) -> Any:
+        return Telling(task_id="telling", model=FLIGHTS.to_json(), upstream=upstream).execute({})
 
     begun = run(None)
     assert run({"config": begun}) == begun
@@ -156,8 +156,8 @@ ASKED = {"when": "always", "within": "1d"}
     ],
 )
 def test_an_edit_that_does_not_affect_the_result_does_not_fail_a_run_under_way(edit):
-    def run(model: dict[str, Any], handed: Any) -> Any:
-        return Telling(task_id="telling", model=model, handed=handed).execute({})
+    def run(model: dict[str, Any], upstream: Any) -> Any:
+        return Telling(task_id="telling", model=model, upstream=upstream).execute({})
 
     asked = {"gate": FLIGHTS.to_json()["gate"] | {"approval": ASKED}}
     begun = run(edited(**asked), None)
@@ -179,4 +179,4 @@ def test_an_edit_that_does_not_affect_the_result_does_not_fail_a_run_under_way(e
 def test_an_edit_that_affects_the_result_fails_it(edit):
     begun = Telling(task_id="telling", model=FLIGHTS.to_json()).execute({})
     with pytest.raises(AirflowFailException, match="changed while this run was under way"):
-        Telling(task_id="telling", model=edited(**edit), handed={"config": begun}).execute({})
+        Telling(task_id="telling", model=edited(**edit), upstream={"config": begun}).execute({})

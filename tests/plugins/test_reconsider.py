@@ -37,12 +37,12 @@ class Deployment:
                 return
         raise AssertionError("no month was held")
 
-    def run(self, name: str, handed: Any = None, answered: Any = None) -> tuple[Any, set[str]]:
+    def run(self, name: str, upstream: Any = None, approval: Any = None) -> tuple[Any, set[str]]:
         """Execute one task; return what it hands over, and the tasks that it skips."""
         with DAG("reconsider_parcels", default_args={"model": self.model.to_json()}):
             reconsider = Reconsider(task_id="reconsider", decide="decide", approve="approve")
-            approve = Approve(task_id="approve", handed=handed, approved="decide", kept="decide")
-            decide = DecideAgain(task_id="decide", handed=handed, answered=answered)
+            approve = Approve(task_id="approve", upstream=upstream, approved="decide", kept="decide")
+            decide = DecideAgain(task_id="decide", upstream=upstream, approval=approval)
             reconsider >> [approve, decide]
             approve >> decide
         self.task: Any = {task.task_id: task for task in (reconsider, approve, decide)}[name]
@@ -100,17 +100,17 @@ def test_measuring_is_given_the_threads_that_a_task_may_compute_with(
 
 def test_a_held_version_is_measured_again_and_decided_on_by_the_task_after_it(deployment: Deployment) -> None:
     before = len(deployment.ledger.entries())
-    handed, skipped = deployment.run("reconsider")
+    upstream, skipped = deployment.run("reconsider")
     assert skipped == {"approve"}, "nobody is asked unless the policy says so"
-    assert (handed["version"], handed["second_look"]) == (deployment.held, to_iso(deployment.later))
-    assert deployment.store.exists(f"{handed['card']}.html")
+    assert (upstream["version"], upstream["second_look"]) == (deployment.held, to_iso(deployment.later))
+    assert deployment.store.exists(f"{upstream['card']}.html")
     assert len(deployment.ledger.entries()) == before, "the first task puts nothing on record"
 
-    done, _ = deployment.run("decide", handed)
+    done, _ = deployment.run("decide", upstream)
     decision = deployment.ledger.timeline()[deployment.held].decision
     assert decision is not None and decision.as_of == to_iso(deployment.later)
-    assert (decision.outcome.value, decision.evidence) == (handed["outcome"], handed["evidence"])
+    assert (decision.outcome.value, decision.evidence) == (upstream["outcome"], upstream["evidence"])
     assert done["champion"] == deployment.ledger.timeline().champion
     assert deployment.task.news.event in ("promoted", "held", "rejected")
-    assert deployment.run("decide", handed)[0]["outcome"] == done["outcome"]
+    assert deployment.run("decide", upstream)[0]["outcome"] == done["outcome"]
     assert len(deployment.ledger.entries()) == before + 1, "a repeated task finds its own record"

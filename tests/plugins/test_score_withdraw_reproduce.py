@@ -48,10 +48,10 @@ class Deployment:
         *,
         run_id: str = "r",
         logical_date: datetime | None = None,
-        handed: Any = None,
+        upstream: Any = None,
         **params: Any,
     ) -> Any:
-        task = operator(task_id="task", model=self.model.to_json(), handed=handed)
+        task = operator(task_id="task", model=self.model.to_json(), upstream=upstream)
         run = SimpleNamespace(
             run_type="backfill" if logical_date else "manual", logical_date=logical_date, run_after=NOW, start_date=NOW,
             dag_id="dag", run_id=run_id, triggering_user_name="ada",
@@ -68,7 +68,7 @@ class Deployment:
 
     def score(self, number: int) -> Any:
         pinned = self.run(IngestInterval, logical_date=month(number))
-        return self.run(Score, logical_date=month(number), handed=pinned)
+        return self.run(Score, logical_date=month(number), upstream=pinned)
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +106,10 @@ def test_scores_are_delivered_to_each_place_and_go_out_as_an_event(
         {"kind": "files", "path": (tmp_path / "lake").as_uri(), "connection": None},
     ]
     for place in places:
-        facts = deployment.run(partial(Deliver, place=place), logical_date=month(6), handed=done)
+        facts = deployment.run(partial(Deliver, place=place), logical_date=month(6), upstream=done)
         assert (facts["rows_changed"], facts["version"], facts["superseded"]) == (done["rows"], done["version"], [])
         assert deployment.events == {"x-ratchet://parcels/delivered": facts}
-        again = deployment.run(partial(Deliver, place=place), logical_date=month(6), handed=done)
+        again = deployment.run(partial(Deliver, place=place), logical_date=month(6), upstream=done)
         assert again["rows_changed"] == 0
     with sqlite3.connect(tmp_path / "warehouse.db") as database:
         assert database.execute("SELECT count(*) FROM parcel_scores").fetchone() == (done["rows"],)

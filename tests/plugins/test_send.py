@@ -46,18 +46,18 @@ class Promotion:
         self.model = load_model(models / "parcels" / "model.yaml").to_json()
         self.judged = load_model(production / "parcels" / "model.yaml").to_json()
         self.asked: dict[str, Any] = {}
-        self.handed: dict[str, Any] = {}
+        self.upstream: dict[str, Any] = {}
 
     def run(self, name: str, event: Any = None, wanted: str | None = None) -> set[str]:
         """Execute one task, keep what it hands over, and return the tasks that it skips."""
         there = {"model": self.judged, "stage": "production"}
-        sent, measured, answered = (self.handed.get(one) for one in ("send", "reconsider", "approve"))
+        sent, measured, approval = (self.upstream.get(one) for one in ("send", "reconsider", "approve"))
         with DAG("promote_to_production_parcels"):
             send = Send(task_id="send", model=self.model, to="production", decide="reconsider")
             look = Reconsider(task_id="reconsider", sent=sent, decide="decide", approve="approve", **there)
-            approve = Approve(task_id="approve", handed=measured, approved="decide", kept="decide", **there)
-            decide = DecideAgain(task_id="decide", handed=measured, answered=answered, **there)
-            settle = Settle(task_id="settle", handed=self.handed.get("decide"), **there)
+            approve = Approve(task_id="approve", upstream=measured, approved="decide", kept="decide", **there)
+            decide = DecideAgain(task_id="decide", upstream=measured, approval=approval, **there)
+            settle = Settle(task_id="settle", upstream=self.upstream.get("decide"), **there)
             send >> look >> [approve, decide] >> settle
             approve >> decide
         self.task: Any = {task.task_id: task for task in (send, look, approve, decide, settle)}[name]
@@ -79,7 +79,7 @@ class Promotion:
             done = self.task.execute(context) if event is None else self.task.execute_complete(context, event)
         except DownstreamTasksSkipped as error:
             done, skipped = None, {task if isinstance(task, str) else task[0] for task in error.tasks}
-        self.handed[name] = json.loads(json.dumps(pushed.get("return_value") if done is None else done))
+        self.upstream[name] = json.loads(json.dumps(pushed.get("return_value") if done is None else done))
         return skipped
 
 
@@ -127,10 +127,10 @@ def test_a_champion_is_in_force_in_the_other_store_once_its_gate_and_a_person_sa
     here, there = Ledger(LocalStore(place / "store"), "parcels"), Ledger(store, "parcels")
     champion, before = here.timeline().champion, len(here.entries())
     assert promotion.run("send") == set()
-    assert promotion.handed["send"]["version"] == champion and there.timeline().champion is None
+    assert promotion.upstream["send"]["version"] == champion and there.timeline().champion is None
 
     assert promotion.run("reconsider") == set(), "decide waits for the answer"
-    measured = promotion.handed["reconsider"]
+    measured = promotion.upstream["reconsider"]
     assert measured["outcome"] == "PROMOTE" and there.timeline().champion is None
     with pytest.raises(TaskAwaitingInput):
         promotion.run("approve")
@@ -153,7 +153,7 @@ def test_a_champion_is_in_force_in_the_other_store_once_its_gate_and_a_person_sa
     ]
     assert (uri, extra["version"]) == ("x-ratchet://parcels/champion@production", champion)
     promotion.run("settle")
-    assert promotion.handed["settle"] == {"champion": champion, "again": 0}
+    assert promotion.upstream["settle"] == {"champion": champion, "again": 0}
     folder = place / "production" / "parcels"
     assert [one for one in verify(there, folder) if one.state == "wrong"] == []
     assert len(here.entries()) == before, "what production decides changes nothing here"
@@ -168,7 +168,7 @@ def test_sent_again_after_the_decision_nobody_is_asked_again(promotion: Promotio
     assert there.timeline().champion is None, "a person said no"
     events = len(there.entries())
     assert promotion.run("send") == {"reconsider"}
-    assert promotion.handed["send"]["objects"] == 0 and len(there.entries()) == events
+    assert promotion.upstream["send"]["objects"] == 0 and len(there.entries()) == events
 
 
 def test_an_alias_names_what_is_sent_and_an_unknown_name_fails_at_once(promotion: Promotion, place: Path) -> None:
@@ -178,7 +178,7 @@ def test_an_alias_names_what_is_sent_and_an_unknown_name_fails_at_once(promotion
         promotion.run("send", wanted="canary")
     ledger.alias("canary", champion, reason="release", actor=LIVE, at=month(24))
     promotion.run("send", wanted="canary")
-    assert promotion.handed["send"]["version"] == champion
+    assert promotion.upstream["send"]["version"] == champion
 
 
 @pytest.fixture

@@ -45,11 +45,11 @@ class Deployment:
         run, done = Run(self.model, self.folder, month(4)), {}
         for step in ("ingest", "check"):
             done = run.do(step, self.store, done)
-        self.handed = {**done["ingest"], "snapshot": done["check"]["snapshot"], "mode": "enforce"}
-        self.handed |= {"candidates": list(self.model.candidate_names)}
+        self.upstream = {**done["ingest"], "snapshot": done["check"]["snapshot"], "mode": "enforce"}
+        self.upstream |= {"candidates": list(self.model.candidate_names)}
 
     def execute(self, kind: Any, **how: Any) -> Any:
-        task = kind(task_id="task", model=self.model.to_json(), handed=self.handed, **how)
+        task = kind(task_id="task", model=self.model.to_json(), upstream=self.upstream, **how)
         return task.execute({"dag_run": RUN, "params": {}}), task
 
     def train(self) -> list[Any]:
@@ -72,17 +72,17 @@ def test_a_candidate_that_can_not_be_fitted_is_on_the_card_and_the_others_go_on(
     candidate: str, why: str, deployment: Any
 ) -> None:
     made = deployment(f"{candidate}\n    {TREE}")
-    handed, task = made.execute(Train, candidate="broken")
-    assert handed["fits"] == {} and why in handed["failed"]["broken"]
+    upstream, task = made.execute(Train, candidate="broken")
+    assert upstream["fits"] == {} and why in upstream["failed"]["broken"]
     assert task.news.event == "alarm" and "broken" in task.news.sentence
     selected, _ = made.execute(Select, fitted=made.train())
     version = load_version(made.store, "parcels", selected["version"])
-    assert version.failed == handed["failed"] and version.candidate != "broken"
-    made.handed = selected
+    assert version.failed == upstream["failed"] and version.candidate != "broken"
+    made.upstream = selected
     ledger = Ledger(made.store, "parcels")
     ledger.measure(made.model, version.id, evaluator(made.store, made.folder, threads=1))
     pushed: dict[str, Any] = {}
-    task = Gate(task_id="gate", model=made.model.to_json(), handed=selected, promote="p", approve="a", keep="k")
+    task = Gate(task_id="gate", model=made.model.to_json(), upstream=selected, promote="p", approve="a", keep="k")
     task.do_branch = lambda context, road: None  # type: ignore[method-assign] # there is no DAG here to go on in
     ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update(value))
     task.execute({"dag_run": RUN, "params": {}, "ti": ti})  # type: ignore[typeddict-item]
@@ -95,8 +95,8 @@ def test_if_none_can_be_fitted_the_run_fails_and_says_why(deployment: Any) -> No
     path = made.folder / "model.yaml"
     path.write_text(path.read_text().replace("- {estimator: logistic_regression}\n", ""))
     made.model = load_model(path)
-    made.handed |= {"config": None, "candidates": ["broken"]}
-    made.handed["config"] = Train(task_id="t", model=made.model.to_json(), candidate="broken")._configure()[1]
+    made.upstream |= {"config": None, "candidates": ["broken"]}
+    made.upstream["config"] = Train(task_id="t", model=made.model.to_json(), candidate="broken")._configure()[1]
     fitted = made.train()
     assert set(fitted[-1]["fits"]) == {"trivial", "simple"}
     with pytest.raises(AirflowFailException, match="no candidate was fitted") as caught:

@@ -59,14 +59,14 @@ def test_a_run_waits_for_late_rows_without_a_worker_and_then_takes_them(
     with pytest.raises(TaskDeferred) as deferred:
         run(operator, AS_OF + timedelta(hours=5, minutes=58), until=6, again=True)
     assert deferred.value.trigger.serialize()[1]["moment"] == AS_OF + timedelta(hours=6), "no longer than the wait"
-    handed = run(operator, AS_OF + timedelta(hours=3), until=7, again=True)
-    snapshot = Snapshot.load(LocalStore(tmp_path / "store"), "parcels", handed["snapshot"])
+    upstream = run(operator, AS_OF + timedelta(hours=3), until=7, again=True)
+    snapshot = Snapshot.load(LocalStore(tmp_path / "store"), "parcels", upstream["snapshot"])
     assert snapshot.partitions[-2].slot == "2024-06" and snapshot.partitions[-2].rows
 
 
 def test_a_run_goes_on_with_what_there_is_when_the_wait_is_over(run: Any, tmp_path: Path) -> None:
-    handed = run(IngestInterval, AS_OF + timedelta(hours=6), until=6, again=True)
-    snapshot = Snapshot.load(LocalStore(tmp_path / "store"), "parcels", handed["snapshot"])
+    upstream = run(IngestInterval, AS_OF + timedelta(hours=6), until=6, again=True)
+    snapshot = Snapshot.load(LocalStore(tmp_path / "store"), "parcels", upstream["snapshot"])
     assert not any(pinned.rows for pinned in snapshot.partitions)
 
 
@@ -106,9 +106,9 @@ def test_a_run_waits_for_a_marker_and_people_are_told_if_it_never_comes(
     marker = tmp_path / "models" / "parcels" / "done" / "2024-06" / "_SUCCESS"
     marker.parent.mkdir(parents=True)
     marker.touch()
-    handed = run(operator, AS_OF + timedelta(minutes=12), until=7, again=True, wait=wait)
+    upstream = run(operator, AS_OF + timedelta(minutes=12), until=7, again=True, wait=wait)
     assert run.tasks[-1].news is None
-    snapshot = Snapshot.load(LocalStore(tmp_path / "store"), "parcels", handed["snapshot"])
+    snapshot = Snapshot.load(LocalStore(tmp_path / "store"), "parcels", upstream["snapshot"])
     assert next(pinned for pinned in snapshot.partitions if pinned.slot == "2024-06").rows
 
 

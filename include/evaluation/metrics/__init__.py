@@ -1,4 +1,4 @@
-"""Measurements on the holdout beyond plain metrics: slices, curves, disparities of groups, costs, clusterings.
+"""Measurements on the holdout beyond plain metrics: slices, curves, disparities of groups, costs, clusterings, canaries.
 
 Not here: the definitions of metrics (`include.training.metrics.definitions`).
 """

@@ -8,18 +8,18 @@ from datetime import datetime
 from include.config.model import ModelConfig
 from include.monitoring.alarms import Alarm
 from include.monitoring.drift.champion_reference import ChampionReference
+from include.monitoring.performance.champion_periods import champion_periods_of, successors_in
 from include.monitoring.performance.measured import Performance, PromiseCheck, each_short
-from include.monitoring.performance.reigns import reigns_of, successors_in
 from include.monitoring.watch_log import measured_in
 from include.registry.timeline import Timeline
 from include.storage.log import Entry
 from include.training.metrics.definitions import sign
 
 
-def sound_reigns(
+def sound_champion_periods(
     version: str, entries: Sequence[Entry], timeline: Timeline, broken: Collection[datetime], until: datetime
 ) -> list[list[Performance]]:
-    """Return what was measured of a champion until an instant, without broken intervals, reign by reign.
+    """Return the measured performance of a champion until an instant, a list for each of its periods, without broken intervals.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ def sound_reigns(
     list of list of Performance
     """
     sound = [one for one in measured_in(entries, version) if one.until <= until and one.until not in broken]
-    return reigns_of(sound, successors_in(timeline, entries, version))
+    return champion_periods_of(sound, successors_in(timeline, entries, version))
 
 
 def performance_alarms(
     kept: ChampionReference,
     model: ModelConfig,
     version: str,
-    reigns: Sequence[Sequence[Performance]],
+    champion_periods: Sequence[Sequence[Performance]],
     backfilled: Mapping[datetime, bool],
     *,
     of: str = "",
@@ -60,8 +60,8 @@ def performance_alarms(
     model : ModelConfig
     version : str
         The champion's id.
-    reigns : sequence of sequence of Performance
-        From `sound_reigns`.
+    champion_periods : sequence of sequence of Performance
+        From `sound_champion_periods`.
     backfilled : mapping of datetime to bool
         Whether the interval of an end was watched as history.
     of : str
@@ -70,11 +70,11 @@ def performance_alarms(
     primary = model.gate.primary.metric
     promised, error = kept.promised.get(primary, ()), 1 - model.gate.primary.confidence
     alarms = []
-    for reign in reigns:
-        for short in each_short(promised, reign, primary, error, model.watch.cooldown.about()):
+    for champion_period in champion_periods:
+        for short in each_short(promised, champion_period, primary, error, model.watch.cooldown.about()):
             if short.until is None or short.since is None:
                 continue
-            last = next(one for one in reign if one.until == short.until)
+            last = next(one for one in champion_period if one.until == short.until)
             said = (
                 f"{of}{primary} is {short.found.mean:.4g} over {short.found.values} intervals, surely no better than {_edge(short):.4g}; "
                 f"on the holdout it was {short.promised.mean:.4g}"

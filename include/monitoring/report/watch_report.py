@@ -22,7 +22,7 @@ from include.monitoring.drift.champion_reference import ChampionReference, find_
 from include.monitoring.drift.column_drift import Moved, MovedSlice, moved_slices, rank
 from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.drift.watched_version import PREDICTION, SAID
-from include.monitoring.performance.alarms import sound_reigns
+from include.monitoring.performance.alarms import sound_champion_periods
 from include.monitoring.performance.estimated import EstimatorJudged, judge_estimator, reservations
 from include.monitoring.performance.measured import PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, probation_of
@@ -154,9 +154,11 @@ def watch_report(
     newest = Period.from_json(max(bodies, key=lambda one: str(one["until"])))
     history, alarms = alarms_of(kept, model, version, entries, timeline, newest.until, newest.until - newest.after)
     intervals = intervals_of(history, kept, model, version, entries, sources)
-    reigns = sound_reigns(version, entries, timeline, history.broken, newest.until)
+    champion_periods = sound_champion_periods(version, entries, timeline, history.broken, newest.until)
     primary, error = model.gate.primary.metric, 1 - model.gate.primary.confidence
-    check = promise_kept(kept.promised.get(primary, ()), reigns[-1], primary, error) if reigns else None
+    check = (
+        promise_kept(kept.promised.get(primary, ()), champion_periods[-1], primary, error) if champion_periods else None
+    )
     pairs = [(one.estimated, one.measured) for one in intervals if one.estimated and one.measured and not one.faults]
     judged = judge_estimator(pairs) if pairs else None
     last = intervals[-1]

@@ -34,7 +34,7 @@ LANES = (
 class Mark:
     """One version at its place."""
 
-    chapter: VersionSummary
+    summary: VersionSummary
     x: float
     y: float
     top: float | None = None
@@ -46,7 +46,7 @@ class Mark:
 class ChampionPeriod:
     """A stretch of as-of time with one champion."""
 
-    chapter: VersionSummary
+    summary: VersionSummary
     x: float
     width: float
     label: str
@@ -55,9 +55,9 @@ class ChampionPeriod:
 
 @dataclass(frozen=True)
 class HistoryChart:
-    """The champions, and under them every version in the lane of its fate, over as-of time."""
+    """The champions, and under them every version in the lane of its status, over as-of time."""
 
-    reigns: tuple[ChampionPeriod, ...]
+    champion_periods: tuple[ChampionPeriod, ...]
     lanes: tuple[tuple[str, float], ...]
     marks: tuple[Mark, ...]
     ticks: tuple[Tick, ...]
@@ -89,21 +89,21 @@ def history_chart(of: History, *, timeless: bool = False) -> HistoryChart | None
     timeless : bool
         Of a table without event time: one step a version, in their order, since a table can be read twice in a minute.
     """
-    if not of.chapters:
+    if not of.versions:
         return None
     place, ticks = _places(of, timeless=timeless)
-    used = [fate for fate in LANES if any(chapter.fate is fate for chapter in of.chapters)]
-    lanes = {fate: 40 + LANE * (row + 0.5) for row, fate in enumerate(used)}
+    used = [status for status in LANES if any(summary.status is status for summary in of.versions)]
+    lanes = {status: 40 + LANE * (row + 0.5) for row, status in enumerate(used)}
     bands = []
-    for chapter, following in champion_periods(of, timeless=timeless):
-        start, end = place[chapter.id], place[following.id] if following is not None else RIGHT
-        words = (f"{chapter.since:%-d %b %Y}", f"{chapter.since:%b %Y}", f"{chapter.since:%b}")
+    for summary, following in champion_periods(of, timeless=timeless):
+        start, end = place[summary.id], place[following.id] if following is not None else RIGHT
+        words = (f"{summary.since:%-d %b %Y}", f"{summary.since:%b %Y}", f"{summary.since:%b}")
         label = next((word for word in words if len(word) * LETTER_WIDTH + 14 < end - start), "")
-        bands.append(ChampionPeriod(chapter, start, round(max(1.0, end - start - 2), 2), label))
-    marks = tuple(Mark(chapter, place[chapter.id], lanes[chapter.fate]) for chapter in of.chapters)
+        bands.append(ChampionPeriod(summary, start, round(max(1.0, end - start - 2), 2), label))
+    marks = tuple(Mark(summary, place[summary.id], lanes[summary.status]) for summary in of.versions)
     return HistoryChart(
         tuple(bands),
-        tuple((fate.capitalize(), y) for fate, y in lanes.items()),
+        tuple((status.capitalize(), y) for status, y in lanes.items()),
         marks,
         ticks,
         40 + LANE * len(used) + 28,
@@ -131,8 +131,8 @@ def trend_chart(
     timeless : bool
         As in `history_chart`.
     """
-    found = [(chapter, measured[chapter.id]) for chapter in of.chapters if chapter.id in measured]
-    known = [(chapter, one) for chapter, one in found if one.value is not None]
+    found = [(summary, measured[summary.id]) for summary in of.versions if summary.id in measured]
+    known = [(summary, one) for summary, one in found if one.value is not None]
     if not known:
         return None
     place, ticks = _places(of, timeless=timeless)
@@ -140,16 +140,16 @@ def trend_chart(
     margin = 0.08 * (max(ends) - min(ends)) or abs(max(ends)) * 0.05 or 1.0
     y = Scale(min(ends) - margin, max(ends) + margin, TREND_BOTTOM, TREND_TOP)
 
-    def mark(chapter: VersionSummary, one: Measured) -> Mark:
+    def mark(summary: VersionSummary, one: Measured) -> Mark:
         top, bottom = (None if end is None else y(end) for end in (one.high, one.low))
-        return Mark(chapter, place[chapter.id], y(one.value or 0.0), top, bottom, one)
+        return Mark(summary, place[summary.id], y(one.value or 0.0), top, bottom, one)
 
     many = len(known) > MAX_MARKS_WITH_LABELS
     marks = tuple(mark(*one) for one in known)
     bounded = [one for one in marks if one.top is not None]
     above = [f"{one.x},{one.top}" for one in bounded]
     below = [f"{one.x},{one.bottom}" for one in reversed(bounded)]
-    promoted = [f"{one.x},{one.y}" for one in marks if one.chapter.standing.in_line]
+    promoted = [f"{one.x},{one.y}" for one in marks if one.summary.standing.in_line]
     return TrendChart(
         metric,
         marks,
@@ -174,7 +174,7 @@ class Sparkline:
 def sparkline(of: History, *, newest: int = 24) -> Sparkline | None:
     """Draw the newest scores of the primary metric; None with fewer than two."""
     metric = primary_of(of)
-    found = [Measured(*chapter.score) for chapter in of.chapters[-newest:] if metric and chapter.metric == metric]
+    found = [Measured(*summary.score) for summary in of.versions[-newest:] if metric and summary.metric == metric]
     scores = [score for score in found if score.value is not None]
     if metric is None or len(scores) < 2:
         return None
@@ -186,27 +186,27 @@ def sparkline(of: History, *, newest: int = 24) -> Sparkline | None:
 
 def primary_of(of: History) -> str | None:
     """Return the metric that the newest decided version was decided by."""
-    return next((chapter.metric for chapter in reversed(of.chapters) if chapter.metric), None)
+    return next((summary.metric for summary in reversed(of.versions) if summary.metric), None)
 
 
 def _places(of: History, *, timeless: bool) -> tuple[dict[str, float], tuple[Tick, ...]]:
     """Return where each version is drawn, and the dates under the picture."""
     if not timeless:
         x, ticks = _time(of)
-        return {chapter.id: x(chapter.since.timestamp()) for chapter in of.chapters}, ticks
-    last = len(of.chapters) - 1
+        return {summary.id: x(summary.since.timestamp()) for summary in of.versions}, ticks
+    last = len(of.versions) - 1
     step = Scale(-0.3, last + 0.3 + 0.06 * last, LEFT, RIGHT)
-    places = {chapter.id: step(number) for number, chapter in enumerate(of.chapters)}
+    places = {summary.id: step(number) for number, summary in enumerate(of.versions)}
     dates: list[Tick] = []
-    for chapter in of.chapters:
-        at, label = places[chapter.id], f"{chapter.as_of:%-d %b %Y}"
+    for summary in of.versions:
+        at, label = places[summary.id], f"{summary.as_of:%-d %b %Y}"
         if not dates or (at - dates[-1].at > (len(label) + 2) * LETTER_WIDTH and label != dates[-1].label):
             dates.append(Tick(at, label))
     return places, tuple(dates)
 
 
 def _time(of: History) -> tuple[Scale, tuple[Tick, ...]]:
-    first, last = of.chapters[0].since, of.chapters[-1].since
+    first, last = of.versions[0].since, of.versions[-1].since
     # Room after the newest version, so that the champion's own stretch is seen.
     margin = (last - first) * 0.06 or timedelta(days=15)
     scale = Scale((first - margin / 2).timestamp(), (last + margin).timestamp(), LEFT, RIGHT)

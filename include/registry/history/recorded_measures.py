@@ -35,7 +35,7 @@ def load_measurement(store: ObjectStore, model: str, digest: str) -> Measurement
 class Later:
     """The champion on the holdout of a version that came after it, on which it was the incumbent."""
 
-    chapter: VersionSummary
+    summary: VersionSummary
     """The later version."""
     rows: int
     measured: Measured
@@ -45,8 +45,8 @@ class Later:
 
 def judged_since(of: History, champion: VersionSummary) -> list[VersionSummary]:
     """Return the versions, the oldest first, that were decided on against this one as their incumbent."""
-    decided = ((chapter, chapter.standing.decision) for chapter in of.chapters)
-    return [chapter for chapter, decision in decided if decision is not None and decision.incumbent == champion.id]
+    decided = ((summary, summary.standing.decision) for summary in of.versions)
+    return [summary for summary, decision in decided if decision is not None and decision.incumbent == champion.id]
 
 
 def later(champion: Measurement, since: list[tuple[VersionSummary, Measurement]], metric: str) -> list[Later]:
@@ -61,11 +61,11 @@ def later(champion: Measurement, since: list[tuple[VersionSummary, Measurement]]
     """
     own = champion.scores["challenger"].get(metric)
     found = []
-    for chapter, measurement in since:
+    for summary, measurement in since:
         measured = measurement.scores.get("incumbent", {}).get(metric)
         # On the rows of its own holdout, as with an unchanged table, nothing has matured since.
         if measured is not None and measured.value is not None and measurement.rows_digest != champion.rows_digest:
-            found.append(Later(chapter, measurement.rows, measured, compared(own, measured, metric)))
+            found.append(Later(summary, measurement.rows, measured, compared(own, measured, metric)))
     return found
 
 

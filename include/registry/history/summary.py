@@ -1,4 +1,4 @@
-"""What a ledger's events tell a reader: each version's fate, who was in force from when to when, and what needs a person."""
+"""What a ledger's events tell a reader: each version's status, who was in force from when to when, and what needs a person."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class VersionSummary:
     """One version in the history of its model."""
 
     standing: VersionState
-    fate: VersionStatus
+    status: VersionStatus
     until: datetime | None
     """For a version in line: the instant from which another one is in force. None for the champion and for all that never were."""
     champion: bool
@@ -101,7 +101,7 @@ class VersionSummary:
             return (
                 f"Withdrawn: {self.standing.withdrawn.rstrip('.')}. It had been {_FATES[decision.outcome]}: {reason}."
             )
-        return f"{self.fate.capitalize()}: {reason}."
+        return f"{self.status.capitalize()}: {reason}."
 
 
 @dataclass(frozen=True)
@@ -109,50 +109,50 @@ class History:
     """All versions of a model in their order, the oldest first."""
 
     model: str
-    chapters: tuple[VersionSummary, ...]
+    versions: tuple[VersionSummary, ...]
 
     @property
     def champion(self) -> VersionSummary | None:
         """The version in force at the end of time."""
-        return next((chapter for chapter in reversed(self.chapters) if chapter.champion), None)
+        return next((summary for summary in reversed(self.versions) if summary.champion), None)
 
     @property
     def next_in_line(self) -> VersionSummary | None:
         """The version that would be in force if the champion were rolled back."""
-        in_line = [chapter for chapter in self.chapters if chapter.standing.in_line]
+        in_line = [summary for summary in self.versions if summary.standing.in_line]
         return in_line[-2] if len(in_line) > 1 else None
 
     @property
     def newest(self) -> VersionSummary | None:
         """The version of the newest as-of, in any state."""
-        return self.chapters[-1] if self.chapters else None
+        return self.versions[-1] if self.versions else None
 
     def named(self, text: str) -> list[VersionSummary]:
         """Return the versions that a text may mean, by `Timeline.named`."""
-        wanted = set(Timeline(tuple(chapter.standing for chapter in self.chapters)).named(text))
-        return [chapter for chapter in self.chapters if chapter.id in wanted]
+        wanted = set(Timeline(tuple(summary.standing for summary in self.versions)).named(text))
+        return [summary for summary in self.versions if summary.id in wanted]
 
 
 def history(model: str, timeline: Timeline) -> History:
     """Tell a model's history from its timeline."""
-    chapters: list[VersionSummary] = []
+    versions: list[VersionSummary] = []
     until: datetime | None = None
     champion_seen = False
     for standing in reversed(timeline.standings):
-        chapters.append(
+        versions.append(
             VersionSummary(
                 standing,
-                _fate(standing),
+                _status_of(standing),
                 until if standing.in_line else None,
                 champion=standing.in_line and not champion_seen,
             )
         )
         if standing.in_line:
             until, champion_seen = standing.since, True
-    return History(model, tuple(reversed(chapters)))
+    return History(model, tuple(reversed(versions)))
 
 
-def _fate(standing: VersionState) -> VersionStatus:
+def _status_of(standing: VersionState) -> VersionStatus:
     if standing.withdrawn is not None:
         return VersionStatus.WITHDRAWN
     return VersionStatus.UNDECIDED if standing.decision is None else _FATES[standing.decision.outcome]
@@ -167,10 +167,10 @@ def champion_periods(of: History, *, timeless: bool = False) -> Iterator[tuple[V
         Also those that another one replaced from their first instant on: of a table without event time they were in force in their
         turn, whereas in time such a version never was.
     """
-    in_line = [chapter for chapter in of.chapters if chapter.standing.in_line]
-    for chapter, following in zip_longest(in_line, in_line[1:]):
-        if timeless or following is None or following.since != chapter.since:
-            yield chapter, following
+    in_line = [summary for summary in of.versions if summary.standing.in_line]
+    for summary, following in zip_longest(in_line, in_line[1:]):
+        if timeless or following is None or following.since != summary.since:
+            yield summary, following
 
 
 def scheduled_since(model: ModelConfig, instant: datetime, now: datetime, *, at_most: int) -> int:
@@ -195,21 +195,21 @@ def attention_needed(model: ModelConfig, of: History, now: datetime) -> Iterator
     """Yield what a person should look at: what kind of thing it is, and a sentence."""
     champion = of.champion
     if champion is None:
-        if of.chapters:
-            many = "s" if len(of.chapters) > 1 else ""
-            sentence = f"it has {len(of.chapters)} version{many} but no champion: none was promoted, or those that were are withdrawn."
+        if of.versions:
+            many = "s" if len(of.versions) > 1 else ""
+            sentence = f"it has {len(of.versions)} version{many} but no champion: none was promoted, or those that were are withdrawn."
             yield "no champion", sentence
         return
     if scheduled_since(model, champion.since, now, at_most=STALE_AFTER) < STALE_AFTER:
         return
-    if model.data.timeless and champion is of.chapters[-1]:
+    if model.data.timeless and champion is of.versions[-1]:
         return  # however old, it is of the table as it still is, or its next run says so
-    newer = [chapter for chapter in of.chapters if chapter.since > champion.since]
+    newer = [summary for summary in of.versions if summary.since > champion.since]
     if newer:
         yield (
             "stale",
             f"its champion stands since {champion.since:%-d %B %Y}: {len(newer)} newer version{'s' if len(newer) > 1 else ''} "
-            f"did not replace it, the last one {newer[-1].fate}.",
+            f"did not replace it, the last one {newer[-1].status}.",
         )
     else:
         yield "stale", f"its champion stands since {champion.since:%-d %B %Y}, and no version was trained since."

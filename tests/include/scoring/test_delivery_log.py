@@ -156,12 +156,12 @@ def test_the_page_shows_each_place(delivered: Places, tmp_path: Path, monkeypatc
     delivered.put(8)
     monkeypatch.setenv("RATCHET_STORE", world.store.url)
     monkeypatch.setenv("RATCHET_MODELS", str(world.folder.parent))
-    shelf = page_cache.PageCache(Settings.from_environment())
-    monkeypatch.setattr(shelf, "declared", lambda: ({"parcels": delivered.model}, []))
+    cache = page_cache.PageCache(Settings.from_environment())
+    monkeypatch.setattr(cache, "declared", lambda: ({"parcels": delivered.model}, []))
     monkeypatch.setattr("ratchet_ui.pages.buttons_for", lambda *_: [])
     viewer: Any = None
-    page = draw_model(shelf, viewer, "parcels", "", page=1, now=LATER)
+    page = draw_model(cache, viewer, "parcels", "", page=1, now=LATER)
     assert "Delivered scores" in page and "table scores of connection warehouse" in page
     assert "as published" in page and "superseded" not in page
     world.ledger.withdraw(str(world.ledger.timeline().champion), "wrong units", actor={"trigger": "manual"}, at=NOW)
-    assert "1 superseded" in draw_model(shelf, viewer, "parcels", "", page=1, now=LATER)
+    assert "1 superseded" in draw_model(cache, viewer, "parcels", "", page=1, now=LATER)

@@ -22,8 +22,7 @@ from include.data.quality.check import check
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
 from include.errors import ConfigError
-from include.evaluation.evidence import Evidence
-from include.evaluation.measure import load_evidence
+from include.evaluation.evidence import Evidence, load_evidence
 from include.registry.evaluator import evaluator
 from include.registry.gate.required_rows import rows_wanted
 from include.registry.timeline import Decision

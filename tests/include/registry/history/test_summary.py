@@ -1,4 +1,4 @@
-"""What a page tells of a ledger: fates, who was in force when, what needs a person, what differs."""
+"""What a page tells of a ledger: statuses, who was in force when, what needs a person, what differs."""
 
 from __future__ import annotations
 
@@ -39,36 +39,36 @@ def told(versions: int, withdraw: int | None = None) -> tuple[MemoryStore, Histo
 
 
 def scores(of: History) -> dict[str, Measured]:
-    return {chapter.id: Measured(*chapter.score) for chapter in of.chapters}
+    return {summary.id: Measured(*summary.score) for summary in of.versions}
 
 
 def test_a_withdrawn_version_is_told_as_withdrawn_and_the_one_before_it_is_in_force_until_the_next():
     _, of = told(5, withdraw=2)
-    assert [chapter.fate for chapter in of.chapters] == [
+    assert [summary.status for summary in of.versions] == [
         VersionStatus.PROMOTED,
         VersionStatus.HELD,
         VersionStatus.WITHDRAWN,
         VersionStatus.REJECTED,
         VersionStatus.PROMOTED,
     ]
-    assert list(champion_periods(of)) == [(of.chapters[0], of.chapters[4]), (of.chapters[4], None)]
-    assert of.champion is of.newest is of.chapters[4]
-    assert of.chapters[2].verdict.startswith("Withdrawn: late feed.")
+    assert list(champion_periods(of)) == [(of.versions[0], of.versions[4]), (of.versions[4], None)]
+    assert of.champion is of.newest is of.versions[4]
+    assert of.versions[2].verdict.startswith("Withdrawn: late feed.")
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 14), st.data())
-def test_reigns_say_what_the_timeline_says(versions, data):
+def test_champion_periods_say_what_the_timeline_says(versions, data):
     withdraw = data.draw(st.none() | st.integers(0, versions - 1)) if versions else None
     store, of = told(versions, withdraw)
     timeline = Ledger(store, "flight_delay").timeline()
-    assert [(chapter.as_of, chapter.id) for chapter, _ in champion_periods(of)] == timeline.champions()
+    assert [(summary.as_of, summary.id) for summary, _ in champion_periods(of)] == timeline.champions()
     assert (of.champion.id if of.champion else None) == timeline.champion
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(2, 14), st.data())
-def test_reigns_say_what_the_timeline_says_after_a_held_version_was_promoted_later(versions, data):
+def test_champion_periods_say_what_the_timeline_says_after_a_held_version_was_promoted_later(versions, data):
     """Told in months: from when on is its second look's as-of, so that nobody is in force from March to February."""
     store, _ = told(versions)
     ledger = Ledger(store, "flight_delay")
@@ -80,20 +80,23 @@ def test_reigns_say_what_the_timeline_says_after_a_held_version_was_promoted_lat
     Log(store, "flight_delay/ledger/").append(lambda _: ("decided", promoted.to_json()), at=to_iso(NOW))
     timeline = ledger.timeline()
     of = history("flight_delay", timeline)
-    assert [(chapter.since, chapter.id) for chapter, _ in champion_periods(of)] == timeline.champions()
-    for chapter, following in champion_periods(of):
-        assert chapter.until == (None if following is None else following.since)
-        assert following is None or chapter.since < following.since
+    assert [(summary.since, summary.id) for summary, _ in champion_periods(of)] == timeline.champions()
+    for summary, following in champion_periods(of):
+        assert summary.until == (None if following is None else following.since)
+        assert following is None or summary.since < following.since
     assert (of.champion.id if of.champion else None) == timeline.champion
     chart = charts.history_chart(of)
     assert chart is not None
-    assert all(reign.x >= charts.LEFT and reign.x + reign.width <= charts.RIGHT + 1 for reign in chart.reigns)
+    assert all(
+        champion_period.x >= charts.LEFT and champion_period.x + champion_period.width <= charts.RIGHT + 1
+        for champion_period in chart.champion_periods
+    )
     assert all(charts.LEFT <= mark.x <= charts.RIGHT for mark in chart.marks)
 
 
 def test_verdicts_are_one_sentence_that_names_the_metric_as_people_do():
     _, of = told(1)
-    assert of.chapters[0].verdict.startswith("Promoted: ROC AUC better than")
+    assert of.versions[0].verdict.startswith("Promoted: ROC AUC better than")
 
 
 def test_a_champion_that_three_scheduled_retrainings_did_not_replace_needs_a_look():
@@ -124,13 +127,13 @@ def test_every_version_has_a_mark_inside_the_picture_and_backfilled_ones_are_tol
     chart, trend = charts.history_chart(of), charts.trend_chart(of, "roc_auc", scores(of))
     assert chart is not None and trend is not None
     assert (
-        [mark.chapter.id for mark in chart.marks]
-        == [mark.chapter.id for mark in trend.marks]
-        == [c.id for c in of.chapters]
+        [mark.summary.id for mark in chart.marks]
+        == [mark.summary.id for mark in trend.marks]
+        == [c.id for c in of.versions]
     )
     assert all(charts.LEFT <= mark.x <= charts.RIGHT and 0 < mark.y < chart.height for mark in chart.marks)
     assert all(mark.bottom > mark.y > mark.top for mark in trend.marks)
-    assert sum(chapter.backfilled for chapter in of.chapters) == 6
+    assert sum(summary.backfilled for summary in of.versions) == 6
 
 
 def test_there_is_no_picture_of_nothing():
@@ -154,8 +157,8 @@ def test_no_two_labels_under_a_picture_collide(versions, unit, times, since, tim
     assert chart is not None and chart.ticks
     for left, right in pairwise(chart.ticks):
         assert left.at + len(left.label) * 3.3 < right.at - len(right.label) * 3.3, (left, right)
-    for reign in chart.reigns:
-        assert not reign.label or len(reign.label) * 6.6 + 7 <= reign.width
+    for champion_period in chart.champion_periods:
+        assert not champion_period.label or len(champion_period.label) * 6.6 + 7 <= champion_period.width
     assert chart.ticks[-1].at + len(chart.ticks[-1].label) * 3.3 <= charts.WIDTH
 
 
@@ -178,16 +181,18 @@ def test_a_table_without_time_has_a_step_a_version_and_each_promoted_one_its_tur
     assert chart is not None
     places = [mark.x for mark in chart.marks]
     assert len({round(right - left) for left, right in pairwise(places)}) == 1 and places == sorted(places)
-    assert [reign.chapter for reign in chart.reigns] == [c for c in of.chapters if c.standing.in_line]
-    assert all(reign.width > 50 for reign in chart.reigns)
+    assert [champion_period.summary for champion_period in chart.champion_periods] == [
+        c for c in of.versions if c.standing.in_line
+    ]
+    assert all(champion_period.width > 50 for champion_period in chart.champion_periods)
 
 
 def test_rolled_back_the_champion_gives_way_to_the_version_before_it():
     store, of = told(5)
-    assert of.champion is of.chapters[4] and of.next_in_line is of.chapters[2]
+    assert of.champion is of.versions[4] and of.next_in_line is of.versions[2]
     after = history("flight_delay", Ledger(store, "flight_delay").timeline())
     assert told(1)[1].next_in_line is None and after.next_in_line is not None
-    body = {"version": of.chapters[4].id, "reason": "late feed", "actor": {"trigger": "manual"}}
+    body = {"version": of.versions[4].id, "reason": "late feed", "actor": {"trigger": "manual"}}
     Log(store, "flight_delay/ledger/").append(lambda _: ("withdrawn", body), at="2026-01-02T00:00:00Z")
     (rolled_back,) = {history("flight_delay", Ledger(store, "flight_delay").timeline()).champion.id}
     assert rolled_back == of.next_in_line.id
@@ -195,9 +200,9 @@ def test_rolled_back_the_champion_gives_way_to_the_version_before_it():
 
 def test_the_champion_is_followed_on_each_later_holdout_where_it_was_the_incumbent():
     store, of = told(5)
-    champion = of.chapters[2]
+    champion = of.versions[2]
     since = judged_since(of, champion)
-    assert since == list(of.chapters[3:5])
+    assert since == list(of.versions[3:5])
     read = [load_measurement(store, "flight_delay", c.standing.decision.evidence) for c in (champion, *since)]
     found = later(read[0], list(zip(since, read[1:], strict=True)), "roc_auc")
     assert [one.measured.value for one in found] == [c.score[0] - 0.01 for c in since]
@@ -216,7 +221,7 @@ def test_what_falls_is_good_or_bad_by_its_metric_and_nothing_where_the_intervals
 
 def test_only_what_differs_between_two_versions_is_shown():
     store, of = told(3)
-    one, two, three = (version_details(store, "flight_delay", chapter.standing) for chapter in of.chapters)
+    one, two, three = (version_details(store, "flight_delay", summary.standing) for summary in of.versions)
     assert differences(one, one) == {}
     between = differences(one, two)
     assert set(between) == {"Recipe", "Data", "Environment"}

@@ -12,7 +12,7 @@ from worlds import NOW, World
 from include.evaluation.gains import Measured
 from include.monitoring.alarms import Observed
 from include.monitoring.drift.periods import Period
-from include.monitoring.performance.alarms import sound_reigns
+from include.monitoring.performance.alarms import sound_champion_periods
 from include.monitoring.performance.measured import Performance, each_short, promise_kept
 from include.monitoring.watch_log import WatchLog
 from include.registry.ledger import Ledger
@@ -57,8 +57,8 @@ def lived() -> SimpleNamespace:
     return SimpleNamespace(first=first, second=second, ledger=ledger, log=log, until=MAY + 80 * DAY)
 
 
-def reigns(lived: SimpleNamespace, until: datetime) -> list[list[Performance]]:
-    return sound_reigns(lived.first, lived.log.entries(), lived.ledger.timeline(), NOTHING_BROKEN, until)
+def champion_periods(lived: SimpleNamespace, until: datetime) -> list[list[Performance]]:
+    return sound_champion_periods(lived.first, lived.log.entries(), lived.ledger.timeline(), NOTHING_BROKEN, until)
 
 
 def test_a_champion_that_is_back_is_not_held_to_the_stretch_before_its_successor_or_under_it(
@@ -66,7 +66,7 @@ def test_a_champion_that_is_back_is_not_held_to_the_stretch_before_its_successor
 ) -> None:
     rng = np.random.default_rng(1)
     promised = list(0.70 + 0.01 * rng.standard_normal(30))
-    before, since = reigns(lived, lived.until)
+    before, since = champion_periods(lived, lived.until)
     assert [one[0].after for one in (before, since)] == [MAY, MAY + 51 * DAY]
     assert (len(before), len(since)) == (31, 29)
     mixed = [*before, *since[:3]]
@@ -78,10 +78,12 @@ def test_a_champion_that_is_back_is_not_held_to_the_stretch_before_its_successor
 
 
 def test_what_was_said_at_an_earlier_instant_stays_the_same(lived: SimpleNamespace) -> None:
-    (then,) = reigns(lived, JUNE)
-    assert then == reigns(lived, lived.until)[0]
+    (then,) = champion_periods(lived, JUNE)
+    assert then == champion_periods(lived, lived.until)[0]
 
 
-def test_the_successor_has_one_reign_of_its_own_intervals(lived: SimpleNamespace) -> None:
-    found = sound_reigns(lived.second, lived.log.entries(), lived.ledger.timeline(), NOTHING_BROKEN, lived.until)
+def test_the_successor_has_one_champion_period_of_its_own_intervals(lived: SimpleNamespace) -> None:
+    found = sound_champion_periods(
+        lived.second, lived.log.entries(), lived.ledger.timeline(), NOTHING_BROKEN, lived.until
+    )
     assert [len(one) for one in found] == [20]

@@ -1,7 +1,7 @@
-"""The reigns of a version: from its promotion, and again from where a successor that was withdrawn gave way.
+"""The periods in which a version is champion: from its promotion, and again from the end of a successor that was withdrawn.
 
-What a champion is held to counts from the start of a reign: what went wrong before it was followed is answered, and intervals
-under the successor are no part of it, also where they were scored by this version afterwards.
+Performance is checked from the start of the current period. Earlier shortfalls were answered by the successor. Intervals
+under the successor are left out, also where this version scored them afterwards.
 """
 
 from __future__ import annotations
@@ -43,11 +43,14 @@ def successors_in(timeline: Timeline, entries: Iterable[Entry], version: str) ->
     )
 
 
-def reigns_of(found: Iterable[Performance], successors: Sequence[Stretch]) -> list[list[Performance]]:
-    """Divide what was measured of a version into its reigns, each in the order of time; empty ones are left out."""
+def champion_periods_of(found: Iterable[Performance], successors: Sequence[Stretch]) -> list[list[Performance]]:
+    """Divide the measured performance of a version into its periods as champion, each in the order of time; empty ones are left out."""
     listed = [
         one
         for one in sorted(found, key=lambda one: one.until)
         if not any(since <= one.after and one.until <= until for since, until in successors)
     ]
-    return [list(reign) for _, reign in groupby(listed, lambda one: sum(until <= one.after for _, until in successors))]
+    return [
+        list(champion_period)
+        for _, champion_period in groupby(listed, lambda one: sum(until <= one.after for _, until in successors))
+    ]

@@ -1,4 +1,4 @@
-"""What challenger and incumbent answered to requests of their own entities, measured once the labels are known."""
+"""Canary metrics: the answers of challenger and incumbent to requests of their own entities, once the labels are known."""
 
 from __future__ import annotations
 
