@@ -26,10 +26,10 @@ def pack(
         Path | None, typer.Option(help="The file; MODEL-VERSION.zip here if left out.", dir_okay=False)
     ] = None,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Enclose the model file, and what holds values of rows.")
+        bool, typer.Option("--whole", help="Include the model file and files with values of rows.")
     ] = False,
 ) -> None:
-    """Put what is on record about a version's decision into one file, which anybody can verify offline."""
+    """Export the records of a version's decision as one file that anybody can verify offline."""
     from include.audit.pack import make_pack
     from include.registry.naming.lookup import find_version
 
@@ -54,11 +54,11 @@ def key(
         typer.Option(help="Trusted for signatures from this instant (UTC) on; from now on if left out."),
     ] = None,
 ) -> None:
-    """Make a key to sign with, and print its entry for the file of RATCHET_TRUSTED_KEYS."""
+    """Create a signing key, and print its entry for the file of RATCHET_TRUSTED_KEYS."""
     typer.echo(signing.make_key(file, name, instant_of(since) or datetime.now(UTC)))
 
 
 @app.command(rich_help_panel=_PANEL)
 def sign(model: Model) -> None:
-    """Sign a ledger and versions that stand from before signing; look at them first: you vouch for them."""
+    """Sign a ledger and versions from the time before signing; check them first: the signature is yours."""
     typer.echo(signing.sign(model, datetime.now(UTC)))

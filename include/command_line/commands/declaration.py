@@ -78,7 +78,7 @@ def lint(
     ] = None,
     rows: Annotated[bool, typer.Option(help="Bring in and check the rows, as a run would.")] = True,
 ) -> None:
-    """Check a model.yaml, the functions that it names, and its rows; nothing is kept."""
+    """Check a model.yaml, the functions that it names, and its rows; nothing is stored."""
     from include.command_line.lint import lint as ask  # the libraries of a run, which no other command needs at once
 
     typer.echo(ask(path.absolute(), now=datetime.now(UTC), as_of=instant_of(as_of), with_rows=rows))
@@ -91,7 +91,7 @@ def plan(
         Path | None, typer.Option(help="Compare with this file, and not with what is on record.", exists=True)
     ] = None,
 ) -> None:
-    """Say what a model.yaml would change: DAGs, versions, evidence, policy. Nothing is changed by asking."""
+    """Show what a model.yaml would change: DAGs, versions, evidence, policy. This command changes nothing."""
     typer.echo(run_plan(path.absolute(), against))
 
 
@@ -123,7 +123,7 @@ def expect(
     ] = None,
     min_rows: Annotated[int, typer.Option(min=1, help="A level with fewer rows is not listed.")] = 50,
 ) -> None:
-    """Propose expectations from a window of rows, with tolerances from how its periods differ; a person edits them."""
+    """Propose expectations from a window of rows, with tolerances from how its periods differ, for you to edit."""
     from include.command_line.watch import declared
     from include.drafting.expectations import draft_expectations
     from include.registry.history.trained_on import snapshot_of
@@ -139,7 +139,7 @@ def expect(
 
 @app.command(rich_help_panel=_PANEL)
 def docs() -> None:
-    """Draw docs/model-yaml.md from the code that validates it."""
+    """Generate docs/model-yaml.md from the code that validates it."""
     from include.training.estimators.registry import spaces  # scikit-learn, which no other command needs at once
 
     (ROOT / "docs" / "model-yaml.md").write_text(markdown(spaces()))

@@ -24,7 +24,7 @@ def models() -> None:
 
 @app.command(rich_help_panel=_PANEL)
 def champion(model: Model, at: At = None) -> None:
-    """Say which version is in force, and why."""
+    """Show which version is in force, and why."""
     typer.echo(registry.champion(model, instant_of(at)))
 
 
@@ -33,7 +33,7 @@ def history(
     model: Model,
     at: At = None,
 ) -> None:
-    """Show a model's versions, and who was champion when: by all that is known now, and in fact."""
+    """Show a model's versions and champions over time: as decided by now, and as in force at the time."""
     typer.echo(ledger_queries.history(model, instant_of(at)))
 
 
@@ -63,7 +63,7 @@ def compare(model: Model, one: Version, other: Version) -> None:
 
 @app.command(rich_help_panel=_PANEL)
 def verify(model: Model) -> None:
-    """Read the ledger and what it names again from the store, and say whether all of it is sound."""
+    """Verify the ledger and all objects that it names. Ends with 1 if one is damaged or missing."""
     if not registry.verify(model, typer.echo):
         raise typer.Exit(1)
 
@@ -73,5 +73,5 @@ def replay(
     model: Model,
     policy: Annotated[Path | None, typer.Option(help="A YAML file with another `gate`.", exists=True)] = None,
 ) -> None:
-    """Say what another policy would have done with all past evidence; without one, check that each decision is reproduced."""
+    """Apply another policy to all past evidence; without one, check that each decision is reproduced."""
     typer.echo(ledger_queries.what_if(model, policy))

@@ -17,7 +17,7 @@ _PANEL = "Monitoring"
 
 @app.command(rich_help_panel=_PANEL)
 def watch(model: Model) -> None:
-    """Show how the champion is watched: intervals, what moved, alarms, requests for a retraining, probation."""
+    """Show the monitoring of the champion: intervals, drift, alarms, requests for a retraining, probation."""
     from include.command_line import watch
 
     typer.echo(watch.watch(model))
@@ -28,7 +28,7 @@ def metrics(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on; 0 for any free one.")] = 9464,
 ) -> None:
-    """Answer Prometheus with numbers of every model, read from the store at each look, until Ctrl-C."""
+    """Serve metrics of every model to Prometheus, read from the store at each scrape, until Ctrl-C."""
     from include.command_line.metrics_exporter import exporter
     from include.command_line.store import store_of_settings
 

@@ -32,7 +32,7 @@ def serve(
     certificate: Annotated[Path | None, typer.Option(help="A PEM file, for TLS.", exists=True, dir_okay=False)] = None,
     key: Annotated[Path | None, typer.Option(help="The certificate's key.", exists=True, dir_okay=False)] = None,
 ) -> None:
-    """Answer requests with each model's champion, until Ctrl-C. docs/serving.md tells how to ask."""
+    """Serve predictions of each model's champion over HTTP, until Ctrl-C. See docs/serving.md."""
     _require_serving()
     from include.serving.server import serve as run_server
     from include.serving.settings import Address
@@ -49,7 +49,7 @@ def token(
     ],
     days: Annotated[int | None, typer.Option(min=1, help="How long it is good for; for ever if left out.")] = None,
 ) -> None:
-    """Make a bearer token for the server: print it, once, and the entry for the file of RATCHET_SERVING_TOKENS."""
+    """Create a bearer token for the server: print it, once, and its entry for the file of RATCHET_SERVING_TOKENS."""
     from include.serving.access import new_token
 
     made, entry = new_token(name, model, None if days is None else datetime.now(UTC) + timedelta(days=days))
@@ -72,7 +72,7 @@ def deploy(
         bool, typer.Option("--rollback", help="Put the endpoint back on what it ran on before.")
     ] = False,
 ) -> None:
-    """Put a model behind an endpoint of a managed platform, or update the endpoint."""
+    """Deploy a model to an endpoint of a managed platform, or update the endpoint."""
     import boto3
 
     from include.serving.sagemaker import Deployment, roll_back

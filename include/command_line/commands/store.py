@@ -32,7 +32,7 @@ def copy(
         str | None, typer.Option(help="The Airflow connection of the other store, where it needs one of its own.")
     ] = None,
 ) -> None:
-    """Copy the store to another one while runs go on: a backup, or a store as it was. Ends with 1 if an object is damaged."""
+    """Copy the store while runs go on: a backup, or the store as of an instant. Ends with 1 if an object is damaged."""
     from include.command_line.store import store_at, store_of_settings
     from include.registry.naming.renamed import stored_name
     from include.storage.copying import copy_store
@@ -55,7 +55,7 @@ def copy(
 def mirror(
     models: Annotated[list[str] | None, typer.Argument(help="The models; all that are declared if left out.")] = None,
 ) -> None:
-    """Show in the MLflow server of RATCHET_MLFLOW what the ledgers say. Ends with 1 if a version can't be shown."""
+    """Mirror versions and champions to the MLflow server of RATCHET_MLFLOW. Ends with 1 if a version can't be mirrored."""
     from include.command_line.store import store_of_settings
     from include.config.load import load_models
     from include.mirror.mlflow_mirror import mirror as mirror_model
@@ -78,7 +78,7 @@ def mirror(
 
 @app.command(rich_help_panel=_PANEL)
 def deliver(model: Model) -> None:
-    """Deliver scores again where what was delivered is not what is published: corrected, rolled back, or with erased rows."""
+    """Deliver scores again where the published ones have changed: corrected, rolled back, or with erased rows."""
     from include.command_line.recording.deliver import deliver as run_deliver  # the libraries of a run
 
     typer.echo(run_deliver(model, datetime.now(UTC)))
@@ -89,10 +89,10 @@ def tidy(
     model: Model,
     remove: Annotated[
         bool,
-        typer.Option("--remove", help="Do it: mark what nothing needs, and remove what was marked long enough ago."),
+        typer.Option("--remove", help="Mark objects that nothing needs, and remove those whose grace period is over."),
     ] = False,
 ) -> None:
-    """Say what of a model's objects nothing needs any more by its `retention`; remove it only if told to."""
+    """List a model's objects that nothing needs any more by its `retention`; --remove removes them."""
     from include.command_line.store import store_of_settings
     from include.command_line.watch import declared
     from include.retention.tidy import tidy as run_tidy
@@ -110,10 +110,10 @@ def erase(
         ),
     ],
     remove: Annotated[
-        bool, typer.Option("--remove", help="Do it: write what holds rows of theirs again without them.")
+        bool, typer.Option("--remove", help="Rewrite the objects that hold their rows, without these rows.")
     ] = False,
 ) -> None:
-    """Say where rows of people are stored, and which versions were trained on them; take them out only if told to."""
+    """List where rows of people are stored, and the versions trained on them; --remove erases the rows."""
     from include.command_line.store import store_of_settings
     from include.command_line.watch import declared
     from include.retention.erase import erase as run_erase

@@ -35,7 +35,7 @@ def tag(
     reason: Reason,
     remove: Annotated[bool, typer.Option("--remove", help="Take the tag away.")] = False,
 ) -> None:
-    """Say something of a version, on record: reviewed_by=ada. `versions MODEL --tag` finds it."""
+    """Tag a version, on record: reviewed_by=ada. `versions MODEL --tag` finds it."""
     typer.echo(naming.tag(model, version, tag, reason, remove=remove, at=datetime.now(UTC)))
 
 
@@ -47,7 +47,7 @@ def alias(
     version: Annotated[str | None, typer.Argument(help="The version's id, the beginning of it, or an alias.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Let it point at no version any more.")] = False,
 ) -> None:
-    """Let a name beside the champion point at a version, or move it there."""
+    """Point an alias, such as canary, at a version, or move it there."""
     typer.echo(naming.alias(model, name, version, reason, remove=remove, at=datetime.now(UTC)))
 
 
@@ -82,7 +82,7 @@ def promote(
         str | None, typer.Option(help="The Airflow connection of the other store, where it needs one of its own.")
     ] = None,
 ) -> None:
-    """Send a champion to another stage: copied and verified, it waits there for that stage's own gate. Nothing is trained."""
+    """Send a champion to another stage: it is copied and verified, and waits for that stage's gate. Nothing is trained."""
     from include.command_line.recording.promote import promote as send  # the libraries of a run
 
     typer.echo(send(model, version, to, connection, datetime.now(UTC)))
