@@ -123,7 +123,7 @@ class Call:
         return Snapshot.load(self.opened, "parcels", report.snapshot)
 
     def measure(self, as_of: datetime) -> Measure:
-        return evaluator(self.opened, self.folder, threads=1, as_of=as_of, bring=self.checked, clock=_even_clock())
+        return evaluator(self.opened, self.folder, threads=1, as_of=as_of, ingest=self.checked, clock=_even_clock())
 
     def score(self, window: Window) -> Any:
         snapshot = Snapshot.load(self.opened, "parcels", self.done["ingest"])

@@ -19,8 +19,8 @@ from include.registry.versions import Version, fit_of, pooled_fit
 from include.storage.content import to_iso
 from include.storage.store import ObjectStore
 
-Bring = Callable[[Window], Snapshot]
-"""Brings the checked rows of a window into the store and pins them."""
+IngestWindow = Callable[[Window], Snapshot]
+"""Ingests and checks the rows of a window, and returns their snapshot."""
 
 
 def evaluator(
@@ -29,7 +29,7 @@ def evaluator(
     *,
     threads: int,
     as_of: datetime | None = None,
-    bring: Bring | None = None,
+    ingest: IngestWindow | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Measure:
     """Return what measures a version against its incumbent: on the version's own holdout, or on all that matured since.
@@ -43,15 +43,15 @@ def evaluator(
         How many threads measuring may compute with.
     as_of : datetime, optional
         Measure on every row after the version's training that neither model was fitted on and that matured by then.
-    bring : callable, optional
-        Brings those rows; needed with ``as_of``.
+    ingest : callable, optional
+        Ingests those rows; needed with ``as_of``.
     clock : callable
         Tells seconds, for the time that predicting takes.
     """
 
     def rows(model: ModelConfig, version: Version, incumbent: Version | None) -> Snapshot:
         own = Snapshot.load(store, model.name, version.snapshot)
-        if as_of is None or bring is None:
+        if as_of is None or ingest is None:
             return own
         after = own.split.holdout.after
         if incumbent is not None:
@@ -64,12 +64,12 @@ def evaluator(
                 found=to_iso(as_of),
                 where=version.id,
             )
-        return bring(Window(after, until))
+        return ingest(Window(after, until))
 
     def measure_version(
         model: ModelConfig, version: Version, incumbent: Version | None, *, again: str | None = None
     ) -> tuple[Evidence, str]:
-        def contender(of: Version) -> ComparedModel:
+        def compared(of: Version) -> ComparedModel:
             return ComparedModel(of.id, fit_of(store, of))
 
         baselines = {name: fit_of(store, version, key) for name, key in version.baselines.items()}
@@ -80,8 +80,8 @@ def evaluator(
             model,
             folder,
             snapshot=rows(model, version, incumbent),
-            challenger=contender(version),
-            incumbent=contender(incumbent) if incumbent else None,
+            challenger=compared(version),
+            incumbent=compared(incumbent) if incumbent else None,
             baselines=baselines,
             clock=clock,
             threads=threads,

@@ -31,7 +31,7 @@ class ChampionOperator(RatchetOperator):
         assets = {"inlets": [champion_asset(name, stage)], "outlets": [champion_events(name, stage)]}
         super().__init__(model=model, stage=stage, **assets, **kwargs)
 
-    def tell_decisions(self, ledger: Ledger, decisions: Iterable[Decision]) -> None:
+    def report_decisions(self, ledger: Ledger, decisions: Iterable[Decision]) -> None:
         """Tell OpenLineage which evidence was read, and that the ledger was written, if anything was decided."""
         read = [
             stored(ledger.store, ledger.model, "evidence", version=one.evidence)

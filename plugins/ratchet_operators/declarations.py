@@ -18,7 +18,7 @@ from include.config.load import load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
 from include.errors import ConfigError
-from ratchet_operators.monitor import alarm_asset
+from ratchet_operators.alarm_asset import alarm_asset
 from ratchet_operators.notify import task_callbacks
 from ratchet_operators.retries import PERMANENT
 

@@ -11,10 +11,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.config.model import ModelConfig
 from include.errors import NotYetThere
+from ratchet_operators.alarm_asset import alarm_asset
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.declarations import upstream_assets
 from ratchet_operators.lineage import rows_of
-from ratchet_operators.monitor import alarm_asset
 from ratchet_operators.notify import News
 from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator, as_of, began, now
 from ratchet_operators.run_metrics import report_rows
@@ -35,17 +35,17 @@ class Waits(RatchetOperator):
     def work(self, context: Context) -> dict[str, Any]:
         """Bring in the rows, or look again later."""
         try:
-            upstream = self.bring(context)
+            upstream = self.ingest(context)
         except NotYetThere as late:
             self._wait(context, late)
         run, waited = context["dag_run"], self.config.data.wait.at_most
         live = str(getattr(run.run_type, "value", run.run_type)) != "backfill"
         # A run that began later, such as one that is cleared, waited for nothing.
         if waited and live and began(context) < as_of(context, self.config) + waited:
-            self._tell_late(upstream["snapshot"])
+            self._report_late_rows(upstream["snapshot"])
         return upstream
 
-    def _tell_late(self, digest: str) -> None:
+    def _report_late_rows(self, digest: str) -> None:
         """Tell people if what was waited for is not there."""
         from include.data.ingestion.lateness import late_partition
         from include.data.snapshots import Snapshot
@@ -72,7 +72,7 @@ class Waits(RatchetOperator):
         return self.execute(context)
 
     @abstractmethod
-    def bring(self, context: Context) -> dict[str, Any]:
+    def ingest(self, context: Context) -> dict[str, Any]:
         """Return what the next tasks take; raises `NotYetThere` while rows are late."""
 
 
@@ -83,7 +83,7 @@ class Ingest(Waits):
         upstream = ModelConfig.model_validate(model).schedule.upstream
         super().__init__(model=model, inlets=upstream_assets(upstream), **kwargs)
 
-    def bring(self, context: Context) -> dict[str, Any]:
+    def ingest(self, context: Context) -> dict[str, Any]:
         """Return as-of, snapshot, number of rows, and what the form asked for.
 
         The as-of of a table without event time is the one that names what it holds; ``looked`` is that of the run.

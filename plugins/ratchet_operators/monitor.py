@@ -6,16 +6,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ratchet_operators.alarm_asset import alarm_asset, alarm_events
 from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.lineage import Lineage, rows_of, stored
 from ratchet_operators.links import WatchLink
 from ratchet_operators.notify import News, version_page, watch_page
 from ratchet_operators.operator import as_of, began, now
-from ratchet_operators.source_lineage import brought
+from ratchet_operators.source_lineage import ingested_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,8 +39,8 @@ _LONGEST = timedelta(hours=6)
 class Monitor(ChampionOperator):
     """Observe an interval, measure what has matured, tell people, and ask for a retraining.
 
-    While requests wait for a retraining an event of ``x-ratchet://<model>/alarm`` goes out with every success. The event only
-    wakes: which requests there are, and which run took them, stands in the watch log.
+    While requests wait for a retraining an event of ``x-ratchet://<model>/alarm`` goes out with every success. The event is only
+    a trigger: which requests there are, and which run took them, stands in the watch log.
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (WatchLink(),)
@@ -58,7 +58,7 @@ class Monitor(ChampionOperator):
         config, actor, store = self.config, self.actor(context), self.open_store()
         interval = monitored_interval(config, as_of(context, config))
         self.backfilled = actor["trigger"] == "backfill"
-        self.brought: list[Snapshot] = []
+        self.ingested: list[Snapshot] = []
         found = monitor(
             store,
             config,
@@ -66,12 +66,12 @@ class Monitor(ChampionOperator):
             interval,
             at=now(context),
             backfilled=self.backfilled,
-            labels=lambda window: self._bring(context, window),
+            labels=lambda window: self._ingest(context, window),
         )
         if found is None:
             self._wait(context, interval)
-        self._say(found)
-        self._tell(store, found)
+        self._log_and_notify(found)
+        self._report_lineage(store, found)
         self.matured: dict[str, Any] | None = None
         if not self.backfilled:
             self._follow(context, found, interval, actor)
@@ -88,14 +88,14 @@ class Monitor(ChampionOperator):
         }
 
     def _follow(self, context: Context, found: Monitored, interval: Window, actor: dict[str, Any]) -> None:
-        """Wake the retraining, take back a champion that turned out worse, and find a held version to look at again."""
+        """Request the retraining, withdraw a champion that turned out worse, and find a held version to reconsider."""
         from include.monitoring.held_versions import matured
         from include.monitoring.watch_log import WatchLog
         from include.monitoring.withdrawal import withdraw_if_worse
         from include.storage.content import to_iso
 
         if found.pending:
-            self._wake(context, found)
+            self._request_retraining(context, found)
         config, ledger = self.config, self.open_ledger()
         reason = withdraw_if_worse(ledger, config, found.version, actor=actor, at=now(context))
         if reason is not None:
@@ -117,7 +117,7 @@ class Monitor(ChampionOperator):
         """Go on where the wait was begun."""
         return self.execute(context)
 
-    def _bring(self, context: Context, window: Window) -> Snapshot:
+    def _ingest(self, context: Context, window: Window) -> Snapshot:
         from include.data.ingestion.ingest import ingest_window
 
         snapshot = ingest_window(
@@ -129,10 +129,10 @@ class Monitor(ChampionOperator):
             started=began(context),
             connections=AirflowConnections(),
         )
-        self.brought.append(snapshot)
+        self.ingested.append(snapshot)
         return snapshot
 
-    def _tell(self, store: ObjectStore, found: Monitored) -> None:
+    def _report_lineage(self, store: ObjectStore, found: Monitored) -> None:
         """Tell OpenLineage what was watched: scores or requests with the rows that they are of, and the labels that were brought in."""
         from include.data.snapshots import Snapshot
 
@@ -145,7 +145,9 @@ class Monitor(ChampionOperator):
         watched = {name: found.version} | {one.model.name: one.version for one in found.segments}
         champions = (stored(store, of, "champion", version=version) for of, version in watched.items())
         logs = tuple(stored(store, of, "watch") for of in watched)
-        self.lineage = Lineage((*read, *champions), logs) + brought(self.config, self.folder, store, self.brought)
+        self.lineage = Lineage((*read, *champions), logs) + ingested_rows(
+            self.config, self.folder, store, self.ingested
+        )
 
     def _wait(self, context: Context, interval: Window) -> NoReturn:
         """Look again later while the scores may still come, without occupying a worker; skipped after that."""
@@ -164,7 +166,7 @@ class Monitor(ChampionOperator):
             f"Run score_{self.config.declared_name} for {interval.until:%Y-%m-%d %H:%M}; then clear this task."
         )
 
-    def _wake(self, context: Context, found: Monitored) -> None:
+    def _request_retraining(self, context: Context, found: Monitored) -> None:
         from include.storage.content import to_iso
 
         newest = found.pending[-1]
@@ -173,7 +175,7 @@ class Monitor(ChampionOperator):
         context["outlet_events"][alarm_events(name)].add(alarm_asset(name), extra=extra)
         self.log.info("A retraining is asked for, as of %s: %s", extra["as_of"], "; ".join(newest.alarms))
 
-    def _say(self, found: Monitored) -> None:
+    def _log_and_notify(self, found: Monitored) -> None:
         """Log what there is, and set what people are told."""
         for alarm in (*found.alarms, *(alarm for one in found.segments for alarm in one.alarms)):
             self.log.info("%s, until %s: %s", alarm.kind, alarm.until, alarm.said)
@@ -235,13 +237,3 @@ class ReconsiderMatured(TriggerDagRunOperator):
         self.trigger_run_id = matured["run"]
         self.conf = {name: matured[name] for name in ("version", "as_of", "reason")}
         super().execute(context)
-
-
-def alarm_asset(model: str) -> Asset:
-    """Return the asset whose events say that a retraining is asked for."""
-    return Asset(name=f"{model}_alarm", uri=f"x-ratchet://{model}/alarm")
-
-
-def alarm_events(model: str) -> AssetAlias:
-    """Return the alias under which tasks emit events of the alarm asset."""
-    return AssetAlias(name=f"{model}_retraining_asked")

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from include.config.sections.notify import Event
+    from include.registry.approval import ApprovalReply
     from include.registry.version_states import Decision
 
 
-class _Decide(ChampionOperator):
-    """Decide on a version; decided again when the incumbent is no longer the one that it was measured against.
+class DecisionOperator(ChampionOperator):
+    """Write a decision to the ledger, with the answer of a person if one was asked.
 
     Parameters
     ----------
     approval : dict or None
-        What a person answered, if one was asked (templated).
+        The answer (templated).
     """
 
     template_fields: Sequence[str] = ("upstream", "approval")
@@ -35,9 +36,19 @@ class _Decide(ChampionOperator):
         super().__init__(**kwargs)
         self.approval = approval
 
+    @property
+    def reply(self) -> ApprovalReply | None:
+        """The answer of the person who was asked."""
+        from include.registry.approval import ApprovalReply
+
+        return ApprovalReply.from_json(self.approval) if self.approval else None
+
+
+class _Decide(DecisionOperator):
+    """Decide on a version; decided again when the incumbent is no longer the one that it was measured against."""
+
     def decide(self, context: Context) -> Decision:
         """Return the decision that stands in the ledger; ``announced`` says whether it changed the champion."""
-        from include.registry.approval import ApprovalReply
         from include.registry.evaluator import evaluator
 
         config, ledger = self.config, self.open_ledger()
@@ -47,12 +58,12 @@ class _Decide(ChampionOperator):
             measure=evaluator(ledger.store, self.folder, threads=self.threads),
             actor=self.actor(context),
             at=now(context),
-            reply=ApprovalReply.from_json(self.approval) if self.approval else None,
+            reply=self.reply,
         )
         if decision.incumbent != self.upstream["incumbent"]:
             self.log.info("the incumbent is now %s: measured and decided again", decision.incumbent)
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
-        self.tell_decisions(ledger, [decision])
+        self.report_decisions(ledger, [decision])
         self.announced = self.announce(context, ledger) is not None
         self.news = news_of_decision(config.declared_name, decision, ledger.timeline(fresh=False).champion)
         return decision

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BranchMixIn
 
-from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.lineage import Lineage, stored
 from ratchet_operators.links import PageLink
 from ratchet_operators.operator import RatchetOperator, as_of, began, now, open_store_of
-from ratchet_operators.promote import news_of_decision
-from ratchet_operators.source_lineage import brought
+from ratchet_operators.promote import DecisionOperator, news_of_decision
+from ratchet_operators.source_lineage import ingested_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -26,23 +25,23 @@ if TYPE_CHECKING:
     from include.storage.store import ObjectStore
 
 
-class _Look(RatchetOperator):
+class _MaturedRows(RatchetOperator):
     """Measure on every row that neither the held version nor the champion was fitted on and that matured by an instant."""
 
-    brought: tuple[Snapshot, ...] = ()
-    """What was brought in for it."""
+    ingested: tuple[Snapshot, ...] = ()
+    """The snapshots that were ingested for it."""
 
-    def measurer(self, context: Context, instant: datetime) -> Measure:
-        """Return what brings and checks those rows, and measures both on them."""
+    def matured_rows_evaluator(self, context: Context, instant: datetime) -> Measure:
+        """Return what ingests and checks those rows, and measures both models on them."""
         from include.data.ingestion.ingest import ingest_window
         from include.data.quality.check import check
         from include.data.snapshots import Snapshot
         from include.registry.evaluator import evaluator
 
         config, store = self.config, self.open_store()
-        self.brought = ()
+        self.ingested = ()
 
-        def bring(window: Window) -> Snapshot:
+        def ingest(window: Window) -> Snapshot:
             snapshot = ingest_window(
                 store,
                 config,
@@ -54,17 +53,17 @@ class _Look(RatchetOperator):
             )
             report = check(store, config, self.folder, snapshot)
             checked = Snapshot.load(store, config.name, report.snapshot)
-            self.brought = (*self.brought, checked)
+            self.ingested = (*self.ingested, checked)
             return checked
 
-        return evaluator(store, self.folder, threads=self.threads, as_of=instant, bring=bring)
+        return evaluator(store, self.folder, threads=self.threads, as_of=instant, ingest=ingest)
 
-    def tell_rows(self, store: ObjectStore) -> None:
+    def report_rows(self, store: ObjectStore) -> None:
         """Tell OpenLineage which rows were brought in and measured on."""
-        self.lineage = (self.lineage or Lineage()) + brought(self.config, self.folder, store, self.brought)
+        self.lineage = (self.lineage or Lineage()) + ingested_rows(self.config, self.folder, store, self.ingested)
 
 
-class Reconsider(_Look, BranchMixIn):
+class Reconsider(_MaturedRows, BranchMixIn):
     """Bring and check the rows that matured since, measure the held version on them, and ask a person if the policy says so.
 
     Parameters
@@ -100,7 +99,7 @@ class Reconsider(_Look, BranchMixIn):
         decision = timeline[version].decision
         if decision is None or decision.as_of != to_iso(instant):  # else it is this run's own, cleared
             require_held(timeline[version], instant)
-        comparison = ledger.measure(config, version, self.measurer(context, instant), since=instant)
+        comparison = ledger.measure(config, version, self.matured_rows_evaluator(context, instant), since=instant)
         judgement = comparison.judge(config.gate)
         card = save_card(store, config, comparison, judgement)
         self.page = f"{config.name}/cards/{card}"
@@ -112,7 +111,7 @@ class Reconsider(_Look, BranchMixIn):
                 stored(store, config.name, "cards", version=card),
             ),
         )
-        self.tell_rows(store)
+        self.report_rows(store)
         if self.stage is not None:  # the pages of this Airflow show what its own store holds
             own = open_store_of(None)
             for key in (f"{self.page}.html", f"{config.name}/evidence/{comparison.digest}.json"):
@@ -133,24 +132,11 @@ class Reconsider(_Look, BranchMixIn):
         self.do_branch(context, self.approve if person else self.decide)
 
 
-class DecideAgain(_Look, ChampionOperator):
-    """Put the second decision on record; measured again if the incumbent is no longer the one that it was measured against.
-
-    Parameters
-    ----------
-    approval : dict or None
-        What a person answered, if one was asked (templated).
-    """
-
-    template_fields: Sequence[str] = ("upstream", "approval")
-
-    def __init__(self, *, approval: Any = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.approval = approval
+class DecideAgain(_MaturedRows, DecisionOperator):
+    """Put the second decision on record; measured again if the incumbent is no longer the one that it was measured against."""
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return the outcome, and the champion after it."""
-        from include.registry.approval import ApprovalReply
         from include.storage.content import from_iso
 
         config, ledger = self.config, self.open_ledger()
@@ -159,14 +145,14 @@ class DecideAgain(_Look, ChampionOperator):
             config,
             self.upstream["version"],
             as_of=instant,
-            measure=self.measurer(context, instant),
+            measure=self.matured_rows_evaluator(context, instant),
             actor=self.actor(context),
             at=now(context),
-            reply=ApprovalReply.from_json(self.approval) if self.approval else None,
+            reply=self.reply,
         )
         self.log.info("%s %s. %s", decision.outcome, decision.version, decision.reason)
-        self.tell_rows(ledger.store)
-        self.tell_decisions(ledger, [decision])
+        self.report_rows(ledger.store)
+        self.report_decisions(ledger, [decision])
         self.announce(context, ledger)
         champion = ledger.timeline().champion
         self.news = news_of_decision(config.declared_name, decision, champion)

@@ -51,7 +51,7 @@ class Reproduce(ChampionOperator):
         )
         digest, page = save(store, report)
         self.page = f"{config.name}/reproductions/{page}"
-        self._tell(store, version, stored(store, config.name, "reproductions", version=digest))
+        self._report_lineage(store, version, stored(store, config.name, "reproductions", version=digest))
         if not report.reproduced:
             raise NotReproduced(
                 report.sentence,
@@ -66,7 +66,7 @@ class Reproduce(ChampionOperator):
             "report": digest,
         }
 
-    def _tell(self, store: ObjectStore, version: str, *made: LineageDataset) -> None:
+    def _report_lineage(self, store: ObjectStore, version: str, *made: LineageDataset) -> None:
         """Tell OpenLineage that a version was trained again from its record, and what was made of that."""
         from include.data.snapshots import Snapshot
         from include.registry.versions import load_version
@@ -105,7 +105,9 @@ class Reproduce(ChampionOperator):
             own = find_own_rebuild(ledger.entries(), actor)
         rebuilt, proof = (None, None) if own is None else (str(own.body["version"]), own.body["proof"])
         made = stored(ledger.store, ledger.model, "versions", version=rebuilt)
-        self._tell(ledger.store, version, made, stored(ledger.store, ledger.model, "reproductions", version=proof))
+        self._report_lineage(
+            ledger.store, version, made, stored(ledger.store, ledger.model, "reproductions", version=proof)
+        )
         self.announce(context, ledger)
         sentence = f"{rebuilt}, trained again under other libraries, has the place of {version}: it predicts the same"
         self.news = News("promoted", sentence, rebuilt, version_page(self.config.declared_name, str(rebuilt)))

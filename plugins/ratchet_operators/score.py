@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class IngestInterval(Waits):
     """Bring in the rows between the last two ticks of ``schedule.score`` (or a whole table), with or without labels, and pin them."""
 
-    def bring(self, context: Context) -> dict[str, Any]:
+    def ingest(self, context: Context) -> dict[str, Any]:
         """Return the snapshot that names the rows, and the interval."""
         from include.scoring.score import ingest_interval, interval_at
 

@@ -34,7 +34,7 @@ class Settle(ChampionOperator):
         )
         for decision in again:
             self.log.info("decided again: %s %s. %s", decision.outcome, decision.version, decision.reason)
-        self.tell_decisions(ledger, again)
+        self.report_decisions(ledger, again)
         champion = ledger.timeline(fresh=False).champion
         self.log.info("champion of %s: %s; decisions made again: %d", config.declared_name, champion, len(again))
         if (change := self.announce(context, ledger)) is not None:

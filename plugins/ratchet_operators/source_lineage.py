@@ -127,7 +127,7 @@ def source_of(model: ModelConfig, folder: Path) -> Lineage:
     return Lineage(tuple(inputs), statements=tuple(statements))
 
 
-def brought(model: ModelConfig, folder: Path, store: ObjectStore, snapshots: Sequence[Snapshot]) -> Lineage:
+def ingested_rows(model: ModelConfig, folder: Path, store: ObjectStore, snapshots: Sequence[Snapshot]) -> Lineage:
     """Return what is read and written where rows are brought in and then used.
 
     Parameters

@@ -12,14 +12,10 @@ def form(model: ModelConfig) -> dict[str, Param]:
     """Return the trigger form of a model's retraining; valid as it opens."""
     names = model.candidate_names
     return {
-        "as_of": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            title="As of",
-            description="The instant to stand at: only rows that had happened, with labels that were due, by then are used. "
+        "as_of": _as_of(
+            "The instant to stand at: only rows that had happened, with labels that were due, by then are used. "
             f"{_stands(model)}{_no_backfill('retrain', model.schedule.retrain_cron)}",
-            section="What to train",
+            "What to train",
         ),
         "candidates": Param(
             names,
@@ -58,29 +54,16 @@ def score_form(model: ModelConfig) -> dict[str, Param]:
     scored = "The newest interval that is over by then is scored, with the champion as of its start."
     if model.data.timeless:
         scored = "The table is scored as it is found now, with the champion as of then."
-    return {
-        "as_of": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            title="As of",
-            description=f"{scored} {_stands(model)}{_no_backfill('score', model.schedule.score)}",
-            section="What to score",
-        )
-    }
+    return {"as_of": _as_of(f"{scored} {_stands(model)}{_no_backfill('score', model.schedule.score)}", "What to score")}
 
 
 def monitor_form(model: ModelConfig) -> dict[str, Param]:
     """Return the trigger form of a model's watching; valid as it opens."""
     return {
-        "as_of": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            title="As of",
-            description="The newest interval that is over by then is watched, and what has matured by its end is measured. "
+        "as_of": _as_of(
+            "The newest interval that is over by then is watched, and what has matured by its end is measured. "
             f"{_stands(model)}",
-            section="What to watch",
+            "What to watch",
         )
     }
 
@@ -171,16 +154,13 @@ def _reason(description: str) -> Param:
 
 def reconsider_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a second look at a held version; valid as it opens."""
-    fields = form(model)
-    as_of = fields["as_of"].dump()
-    as_of["schema"] |= {
-        "description": f"The instant to stand at: every row whose label was known by then counts. {_stands(model)}",
-        "section": "Which version",
-    }
     return {
         "version": _version("Judged again by all rows that have matured since. Empty: the newest that is held."),
-        "as_of": Param(None, **as_of["schema"]),
-        "reason": fields["reason"],
+        "as_of": _as_of(
+            f"The instant to stand at: every row whose label was known by then counts. {_stands(model)}",
+            "Which version",
+        ),
+        "reason": form(model)["reason"],
     }
 
 
@@ -229,6 +209,12 @@ def _stands(model: ModelConfig) -> str:
     without = "now" if end is None else f"{end:%Y-%m-%d %H:%M} UTC, where the model's schedule ends, or now before that"
     return (
         f"Empty: the run's logical date; without one {without}. A scheduled run and a backfill stand at their own date."
+    )
+
+
+def _as_of(description: str, section: str) -> Param:
+    return Param(
+        None, type=["null", "string"], format="date-time", title="As of", description=description, section=section
     )
 
 

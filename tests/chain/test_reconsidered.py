@@ -37,7 +37,7 @@ def test_a_held_version_is_measured_on_every_row_that_matured_since(
     def bring(window: Window) -> Snapshot:
         return ingest_window(local_store, model, folder, window, at=NOW, connections=None)
 
-    measure = evaluator(local_store, folder, threads=1, as_of=as_of, bring=bring)
+    measure = evaluator(local_store, folder, threads=1, as_of=as_of, ingest=bring)
     decision = ledger.reconsider(model, version, as_of=as_of, measure=measure, actor=LIVE, at=NOW)
     before: Any = load_evidence(local_store, model.name, held[-1].decision.evidence)
     after: Any = load_evidence(local_store, model.name, decision.evidence)

@@ -35,7 +35,7 @@ from airflow.models.asset import AssetDagRunQueue
 from airflow.models.dag import DagModel
 from airflow.models.dagbundle import DagBundleModel
 from airflow.utils.session import create_session
-from ratchet_operators.monitor import alarm_asset
+from ratchet_operators.alarm_asset import alarm_asset
 from sqlalchemy import select
 logging.disable(logging.NOTSET)
 folder = os.environ["AIRFLOW__CORE__DAGS_FOLDER"]

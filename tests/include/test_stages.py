@@ -65,7 +65,7 @@ class Stage:
         def bring(window: Window) -> Snapshot:
             return ingest_window(self.store, self.model, self.folder, window, at=NOW, connections=None)  # type: ignore[arg-type]
 
-        return evaluator(self.store, self.folder, threads=1, as_of=as_of, bring=bring, clock=lambda: 0.0)
+        return evaluator(self.store, self.folder, threads=1, as_of=as_of, ingest=bring, clock=lambda: 0.0)
 
     def wrong(self) -> list[str]:
         return [f"{one.what}: {one.found}" for one in verify(self.ledger, self.folder) if one.state == "wrong"]

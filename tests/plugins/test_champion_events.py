@@ -61,7 +61,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Scene]:
     def make(name: str) -> Scene:
         world = World()
         monkeypatch.setattr(evaluator, "evaluator", lambda *_, **__: world.measure)
-        monkeypatch.setattr(DecideAgain, "measurer", lambda *_: world.measure)
+        monkeypatch.setattr(DecideAgain, "matured_rows_evaluator", lambda *_: world.measure)
         operator, upstream = SCENES[name](world, Ledger(world.store, world.model.name))
         return Scene(world, operator, upstream)
 

@@ -91,7 +91,7 @@ class SchemaConverter:
                 "reader, its code): a changed source is read anew.",
                 *(where, ", ".join(added)),
             )
-        columns = [self._bring(table[name], name, where) for name in self.schema]
+        columns = [self._convert(table[name], name, where) for name in self.schema]
         return pa.Table.from_arrays(
             columns, schema=pa.schema([(name, ARROW[word]) for name, word in self.schema.items()])
         )
@@ -137,7 +137,7 @@ class SchemaConverter:
             "Columns differ between parts of the source.", expected=sorted(self.schema), found=found, where=where
         )
 
-    def _bring(self, column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArray:
+    def _convert(self, column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArray:
         word = self.schema[name]
         if column.type == ARROW[word] and word not in ("float", "timestamp"):
             return column

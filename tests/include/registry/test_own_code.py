@@ -137,7 +137,7 @@ def test_a_version_that_is_reconsidered_is_asked_with_its_own_code(world: World)
     for code in (AFTER, BEFORE):
         world.edit(code)
         world.forget()
-        evidence, digest = world.measure(april, None, as_of=month(6), bring=bring)
+        evidence, digest = world.measure(april, None, as_of=month(6), ingest=bring)
         found.add(digest)
     assert len(found) == 1 and evidence.scores["challenger"]["roc_auc"].value is not None
     assert evidence.behaviours[0].state != "unknown"

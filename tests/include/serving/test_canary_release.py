@@ -65,7 +65,7 @@ def reconsider(world: World, version: str, as_of: datetime) -> Decision:
         report = check(world.store, world.model, world.folder, found)
         return Snapshot.load(world.store, "parcels", report.snapshot)
 
-    measure = evaluator(world.store, world.folder, threads=1, as_of=as_of, bring=bring)
+    measure = evaluator(world.store, world.folder, threads=1, as_of=as_of, ingest=bring)
     return world.ledger.reconsider(world.model, version, as_of=as_of, measure=measure, actor=BACKFILL, at=NOW)
 
 

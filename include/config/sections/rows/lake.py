@@ -24,11 +24,6 @@ class DeltaSource(SourceSection):
     """The Airflow connection (type `aws`) that opens the bucket; the default chain of AWS credentials if left out."""
 
     @property
-    def declared_types(self) -> dict[str, ColumnType]:
-        """As in `types`."""
-        return self.types
-
-    @property
     def places(self) -> tuple[str, ...]:
         """Its path."""
         return (self.path,)
@@ -56,11 +51,6 @@ class IcebergSource(SourceSection):
     """Types of columns whose own are not what is meant, such as a time that is kept as a text."""
     connection: str | None = None
     """The Airflow connection (type `aws`) that opens the bucket; what the catalog says, or the default chain of AWS credentials, if left out."""
-
-    @property
-    def declared_types(self) -> dict[str, ColumnType]:
-        """As in `types`."""
-        return self.types
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -91,11 +81,6 @@ class DuckdbSource(SourceSection):
     """The files that the query reads, by the name that each table has in it; declared as a source of files is, `kind` left out, and without date parts in paths."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns whose own are not what is meant, such as one that is often empty."""
-
-    @property
-    def declared_types(self) -> dict[str, ColumnType]:
-        """As in `types`."""
-        return self.types
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -134,11 +119,6 @@ class SparkSource(SourceSection):
     """Instead of `query`: a table as Spark names it, such as `lake.sales.orders`; the bounds are added."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns whose own are not what is meant, such as one that is often empty."""
-
-    @property
-    def declared_types(self) -> dict[str, ColumnType]:
-        """As in `types`."""
-        return self.types
 
     @property
     def remote(self) -> bool:

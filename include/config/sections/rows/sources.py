@@ -67,8 +67,8 @@ class SourceSection(Section):
 
     @property
     def declared_types(self) -> dict[str, ColumnType]:
-        """The types of columns that are declared."""
-        return {}
+        """The types of columns that are declared: those of `types`, where a kind has this field."""
+        return dict(getattr(self, "types", {}))
 
     @property
     def code(self) -> str | None:
@@ -166,11 +166,6 @@ class SqlSource(SourceSection):
     """Types of columns that the database driver leaves open, such as times in SQLite, or a column that is often empty."""
 
     @property
-    def declared_types(self) -> dict[str, ColumnType]:
-        """As in `types`."""
-        return self.types
-
-    @property
     def remote(self) -> bool:
         """Always."""
         return True
@@ -184,11 +179,6 @@ class PythonSource(SourceSection):
     """`module:function` in the model's folder; called as `function(start, end)`, or `function()` for a table without event time, it yields pandas or Arrow tables."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns that the first table may leave open, such as one that is often empty."""
-
-    @property
-    def declared_types(self) -> dict[str, ColumnType]:
-        """As in `types`."""
-        return self.types
 
     @property
     def code(self) -> str | None:
