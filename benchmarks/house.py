@@ -17,6 +17,8 @@ MOST_LINES = 250
 MOST_MODULES = 14
 LONG_SIGNATURE = 3
 """Parameters from which on a public function describes them in a section of its own."""
+LONG_METHOD = 5
+"""The same of a public method, whose class says what its methods share."""
 
 EXCEPTIONS: dict[str, str] = {
     "include/config/names.py": "tables of names and their facts, one line each",
@@ -88,25 +90,31 @@ def large_packages() -> Iterator[tuple[str, str]]:
 
 
 def undescribed() -> Iterator[tuple[str, str]]:
-    """Yield public functions without a docstring, or with several parameters and no section on them."""
+    """Yield public functions and methods without a docstring, or with several parameters and no section on them."""
     for path in modules():
         tree = ast.parse(path.read_text())
-        for node in tree.body:
-            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
-                continue
-            parameters = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        for name, node, most in _public(tree):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            parameters = [one.arg for one in arguments if one.arg not in ("self", "cls")]
             text = ast.get_docstring(node) or ""
             # A command's options and a route's parameters say what they are where they are declared.
             declared = any(re.search(r"command|\.(get|post)\(", ast.unparse(one)) for one in node.decorator_list)
-            name = f"{path.relative_to(ROOT)}:{node.name}"
+            where = f"{path.relative_to(ROOT)}:{name}"
             if not text:
-                yield name, "no docstring"
-            elif (
-                len(parameters) > LONG_SIGNATURE
-                and not declared
-                and not re.search(r"^Parameters\n-+$", text, re.MULTILINE)
-            ):
-                yield name, f"{len(parameters)} parameters, none described"
+                yield where, "no docstring"
+            elif len(parameters) > most and not declared and not re.search(r"^Parameters\n-+$", text, re.MULTILINE):
+                yield where, f"{len(parameters)} parameters, none described"
+
+
+def _public(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef, int]]:
+    """Yield public functions, and public methods of public classes, with how many parameters may go undescribed."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node.name, node, LONG_SIGNATURE
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+                    yield f"{node.name}.{method.name}", method, LONG_METHOD
 
 
 def main() -> None:

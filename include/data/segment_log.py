@@ -35,7 +35,19 @@ class SegmentLog:
         self._once(LISTED, found.to_json(), to_iso(at))
 
     def untrained(self, segment: str, as_of: datetime, reason: str, *, at: datetime) -> None:
-        """Put on record that a segment could not be trained or judged as of an instant, and why."""
+        """Put on record that a segment could not be trained or judged.
+
+        Parameters
+        ----------
+        segment : str
+            Its level.
+        as_of : datetime
+            The as-of of the run.
+        reason : str
+            A sentence without a row's value.
+        at : datetime
+            The instant that goes on record.
+        """
         self._once(UNTRAINED, {"segment": segment, "as_of": to_iso(as_of), "reason": reason}, to_iso(at))
 
     def of(self, model: ModelConfig, snapshot: Snapshot) -> SegmentList:

@@ -169,6 +169,13 @@ class Ledger(LedgerReader):
         Promoted, it is in force from ``as_of`` on, not from its own: nobody could have known earlier. The incumbent is the
         champion before ``as_of``.
 
+        Parameters
+        ----------
+        model, version, measure, actor, at, reply
+            As of `decide`.
+        as_of : datetime
+            Rows count whose labels have matured by then.
+
         Raises
         ------
         RegistryError
@@ -272,14 +279,30 @@ class Ledger(LedgerReader):
         return self.timeline(fresh=False)
 
     def alias(self, alias: str, version: str | None, reason: str, *, actor: dict[str, Any], at: datetime) -> Timeline:
-        """Let an alias point at a version, or at none any more; see `include.registry.naming.aliases.alias_event`."""
+        """Let an alias point at a version, or at none any more.
+
+        Parameters
+        ----------
+        alias, version, reason, actor
+            As of `include.registry.naming.aliases.alias_event`, which says what is refused.
+        at : datetime
+            The instant that goes on record.
+        """
         self._append(lambda entries: alias_event(fold(entries), alias, version, reason, actor), at=to_iso(at))
         return self.timeline(fresh=False)
 
     def tag(
         self, version: str, key: str, value: str | None, reason: str, *, actor: dict[str, Any], at: datetime
     ) -> Timeline:
-        """Give a version a tag, or take it away with the value None; see `include.registry.naming.tags.tag_event`."""
+        """Give a version a tag, or take it away with the value None.
+
+        Parameters
+        ----------
+        version, key, value, reason, actor
+            As of `include.registry.naming.tags.tag_event`, which says what is refused.
+        at : datetime
+            The instant that goes on record.
+        """
         self._append(lambda entries: tag_event(fold(entries), version, key, value, reason, actor), at=to_iso(at))
         return self.timeline(fresh=False)
 

@@ -122,7 +122,19 @@ class DeliveryLog:
         return frozenset(key for entry in self._log.read() if entry.kind == ERASED for key in entry.body["scores"])
 
     def keep(self, place: Delivery, manifest: Manifest, number: int, *, at: datetime) -> None:
-        """Put on record that a publication is at a place; repeated, nothing is written."""
+        """Put on record that a publication was delivered; repeated, nothing is written.
+
+        Parameters
+        ----------
+        place : Delivery
+            Where the scores were delivered.
+        manifest : Manifest
+            The delivered scores.
+        number : int
+            Of the publication, counted for each interval.
+        at : datetime
+            The instant that goes on record.
+        """
         interval = name_of(Window.from_json({"after": manifest.after, "until": manifest.until}))
         record = DeliveryRecord(place_of(place), interval, manifest.version, number, manifest.scores, manifest.rows)
 

@@ -200,7 +200,17 @@ class Recipe:
         return self.key_with(snapshot.digest, digest_json(file_digests(self.code(folder))), self.libraries())
 
     def key_with(self, snapshot: str, code: str, libraries: dict[str, str], *, meaning: int | None = None) -> str:
-        """Return the key of a fit on other rows, with other code or libraries, by their digests and versions."""
+        """Return the key of a fit on other rows, with other code or libraries.
+
+        Parameters
+        ----------
+        snapshot, code : str
+            Their digests.
+        libraries : dict of str to str
+            Versions by name.
+        meaning : int, optional
+            Version of the recipe format; the recipe's own if left out.
+        """
         return digest_json(
             {
                 "meaning": self.meaning if meaning is None else meaning,

@@ -26,6 +26,18 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc
     curves : list
         One for two classes, or one for each class against the others.
     classes : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.isotonic import IsotonicRegression
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> X = pd.DataFrame({"x": np.arange(60.0)})
+    >>> model = LogisticRegression().fit(X, X["x"] > 29)
+    >>> curve = IsotonicRegression(out_of_bounds="clip").fit(model.decision_function(X), X["x"] > 29)
+    >>> CalibratedClassifier(model, [curve], classes=2).predict_proba(X).round(2)[[0, 59]].tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
 
     def __init__(self, model: Any, curves: list[Any], classes: int) -> None:

@@ -20,6 +20,12 @@ class InputColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
     Parameters
     ----------
     columns : list of str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> InputColumns(["spend"]).transform(pd.DataFrame({"spend": [1.0], "plan": ["free"]})).columns.tolist()
+    ['spend']
     """
 
     def __init__(self, columns: list[str]) -> None:

@@ -31,6 +31,16 @@ class TransformedTargetRegressor(RegressorMixin, BaseEstimator):  # type: ignore
         Fitted to the target; None is log(1 + target).
     low, high : float
         Of the transformed target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> X, y = np.arange(5.0).reshape(-1, 1), np.expm1(np.arange(5.0))
+    >>> regressor = LinearRegression().fit(X, np.log1p(y))
+    >>> fitted = TransformedTargetRegressor(regressor, None, low=0.0, high=4.0)
+    >>> bool(np.allclose(fitted.predict(X), y))
+    True
     """
 
     def __init__(self, regressor: Any, transformer: Any, low: float, high: float) -> None:

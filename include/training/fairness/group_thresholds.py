@@ -30,6 +30,17 @@ class GroupThresholdClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[
     groups : list of str
     rules : array of shape (n_groups, 8)
         For each group: weight, direction and place of either cut, weight and value of a constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.dummy import DummyClassifier
+    >>> X = pd.DataFrame({"sex": ["female", "male"]})
+    >>> model = DummyClassifier(strategy="prior").fit(X, [0, 1])  # every row's score is 0.5
+    >>> rules = np.array([[1, 1, 0.4, 0, 1, 0.4, 0, 0], [1, 1, 0.6, 0, 1, 0.6, 0, 0]])  # cuts at 0.4 and 0.6
+    >>> GroupThresholdClassifier(model, "sex", ["female", "male"], rules).predict_proba(X).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
     """
 
     def __init__(self, model: Any, column: str, groups: list[str], rules: Array) -> None:

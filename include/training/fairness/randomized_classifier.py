@@ -25,6 +25,15 @@ class RandomizedClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc
         Sum to one.
     columns : int
         How many prepared columns there are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.dummy import DummyClassifier
+    >>> X, y = np.zeros((2, 1)), [0, 1]
+    >>> members = [DummyClassifier(strategy="constant", constant=one).fit(X, y) for one in (0, 1)]
+    >>> RandomizedClassifier(members, np.array([0.25, 0.75]), columns=1).predict_proba(X).tolist()
+    [[0.25, 0.75], [0.25, 0.75]]
     """
 
     def __init__(self, members: list[Any], shares: Array, columns: int) -> None:

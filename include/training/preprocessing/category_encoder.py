@@ -58,6 +58,15 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         The most levels that a column may have: the rarest are grouped until it does.
     sparse : bool
         For ``one_hot``: return a sparse matrix.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> fitted = CategoryEncoder().fit(pd.DataFrame({"plan": ["free", "paid", "free"]}))
+    >>> fitted.get_feature_names_out().tolist()
+    ['plan=free', 'plan=paid']
+    >>> fitted.transform(pd.DataFrame({"plan": ["paid", "unknown"]})).tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
     """
 
     def __init__(

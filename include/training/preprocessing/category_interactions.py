@@ -15,6 +15,13 @@ class CategoryInteraction(TransformerMixin, BaseEstimator):  # type: ignore[misc
     """Make one categorical column of several; where one is missing, the combination is.
 
     A length stands before each text, so that no two combinations are written the same.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"origin": ["EWR", "JFK"], "carrier": ["UA", None]})
+    >>> CategoryInteraction().fit_transform(rows).shape
+    (2, 1)
     """
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> CategoryInteraction:

@@ -15,6 +15,12 @@ class ColumnMask(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
     Parameters
     ----------
     mask : array of bool, of shape (n_columns,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ColumnMask(np.array([True, False, True])).fit_transform(np.array([[1, 2, 3]])).tolist()
+    [[1, 3]]
     """
 
     def __init__(self, mask: np.ndarray[Any, Any]) -> None:
@@ -41,6 +47,13 @@ class MissingColumnFilter(TransformerMixin, BaseEstimator):  # type: ignore[misc
     ----------
     max_missing : float
         The largest share of training rows without a value.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"full": [1.0, 2.0, 3.0], "empty": [None, None, 3.0]})
+    >>> MissingColumnFilter(max_missing=0.5).fit_transform(rows).columns.tolist()
+    ['full']
     """
 
     def __init__(self, max_missing: float = 0.5) -> None:

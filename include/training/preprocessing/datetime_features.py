@@ -24,6 +24,13 @@ class DatetimeFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         Give a part that returns as sine and cosine.
     timezone : str
         Where the clock hangs, for columns that have a zone.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"sold_at": pd.to_datetime(["2026-01-31 12:30", "2026-12-01 08:00"])})
+    >>> DatetimeFeatures(("month", "hour")).fit_transform(rows).tolist()
+    [[1.0, 12.5], [12.0, 8.0]]
     """
 
     def __init__(self, parts: tuple[str, ...] = ("month",), cyclic: bool = False, timezone: str = "UTC") -> None:

@@ -29,7 +29,14 @@ def to_floats(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
 
 
 class FloatConverter(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Turn columns (integers, floats, booleans, nullable or Arrow) into float64; missing and infinite become NaN."""
+    """Turn columns (integers, floats, booleans, nullable or Arrow) into float64; missing and infinite become NaN.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> FloatConverter().fit_transform(pd.DataFrame({"paid": [True, False], "spend": [1, None]})).tolist()
+    [[1.0, 1.0], [0.0, nan]]
+    """
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> FloatConverter:
         """Learn the columns' names and nothing else."""

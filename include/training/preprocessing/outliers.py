@@ -28,6 +28,12 @@ class OutlierClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     -----
     A column without spread by its method has no bounds: more than half of all rain is 0.0 mm, so its quartiles are
     equal, and any bound on them would turn the column into a constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> OutlierClipper().fit_transform(np.array([[1.0], [2.0], [3.0], [4.0], [90.0]])).ravel().tolist()
+    [1.0, 2.0, 3.0, 4.0, 7.0]
     """
 
     def __init__(self, method: str = "iqr", action: str = "clip", factor: float | None = None) -> None:

@@ -11,7 +11,14 @@ from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_dat
 
 
 class SignedLog(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types in sklearn
-    """Replace x by ``sign(x) * log(1 + |x|)``, which any number has; NaN stays NaN."""
+    """Replace x by ``sign(x) * log(1 + |x|)``, which any number has; NaN stays NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> SignedLog().fit_transform(np.array([[-99.0], [0.0], [99.0]])).round(2).ravel().tolist()
+    [-4.61, 0.0, 4.61]
+    """
 
     def fit(self, X: np.ndarray[Any, Any], y: Any = None) -> SignedLog:
         """Learn the number of columns and nothing else."""

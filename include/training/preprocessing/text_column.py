@@ -10,7 +10,14 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 
 class TextColumn(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Turn a frame of one column into an array of texts; a missing one is empty."""
+    """Turn a frame of one column into an array of texts; a missing one is empty.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> TextColumn().fit_transform(pd.DataFrame({"note": ["late again", None]})).tolist()
+    ['late again', '']
+    """
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> TextColumn:
         """Learn the column's name and nothing else."""
