@@ -54,11 +54,11 @@ def expected_share(after: datetime, until: datetime) -> float:
 
 def describe_window(after: datetime, until: datetime) -> str | None:
     """Return how a person would call a window on the line; None for one in time."""
-    return f"drawn by lot, {expected_share(after, until):.0%} of the table" if is_random_split(after) else None
+    return f"random sample, {expected_share(after, until):.0%} of the table" if is_random_split(after) else None
 
 
 class RandomPlaces:
-    """Draws the lots of a table's rows, as they come in parts.
+    """Computes the random places of a table's rows, as they come in parts.
 
     Parameters
     ----------
@@ -77,17 +77,17 @@ class RandomPlaces:
         and all have the same lot unless `data.equal_rows` says that they are separate.
         """
         if self.data.row_id == (ROW,):
-            lots = _row_digests(table, sorted(table.column_names))
-            names = self._named(lots)
+            digests = _row_digests(table, sorted(table.column_names))
+            names = self._named(digests)
             if self.data.equal_rows == "separate":
                 copies = [place for place, name in enumerate(names) if len(name) > _DIGITS]
-                lots[copies] = _digests(names[place].encode() for place in copies)
+                digests[copies] = _digests(names[place].encode() for place in copies)
             table = table.append_column(ROW, pa.array(names, pa.string()))
         else:
-            lots = _row_digests(table, self.data.row_id)
+            digests = _row_digests(table, self.data.row_id)
         if self.data.entity is not None:
-            lots = _row_digests(table, [self.data.entity])
-        places = 1 + (lots[:, :8].copy().view(">u8")[:, 0] % _LENGTH).astype(np.int64)
+            digests = _row_digests(table, [self.data.entity])
+        places = 1 + (digests[:, :8].copy().view(">u8")[:, 0] % _LENGTH).astype(np.int64)
         return table.append_column(LOT, pa.array(places, pa.int64()).cast(pa.timestamp("us", "UTC")))
 
     def _named(self, digests: Digests) -> list[str]:

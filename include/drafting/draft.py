@@ -6,9 +6,8 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -18,80 +17,14 @@ from include.config.load import load_model
 from include.config.model import NAME
 from include.config.sections.rows.sources import FilesSource, SqlSource
 from include.data.sources.file_listing import File
-from include.drafting.declaration import MANY_ALIKE, Plan
+from include.drafting.declaration import Plan
 from include.drafting.dialect import dialect_of
+from include.drafting.draft_summary import Draft
 from include.drafting.lake_tables import LakeTable, lake_rows, lake_table_at, with_types
 from include.drafting.origins import EnvironmentConnections, files_at, table_at, table_source
-from include.drafting.periods import Periods
 from include.drafting.planning import plan_of, why_text
 from include.drafting.profile import Profile, profile
 from include.errors import ConfigError, nearest
-
-_MOST_SHOWN = 20
-_RARE = 10
-"""Rows; of a class with fewer, training and judging have next to nothing."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What was written, and what a person should look at in it."""
-
-    path: Path
-    task: str
-    target: str
-    rows: int
-    numeric: tuple[str, ...]
-    categorical: tuple[str, ...]
-    left_out: dict[str, str]
-    """Columns that are no features, and why."""
-    row_id: tuple[str, ...]
-    repeated: float
-    """The share of rows that equal one before them, where nothing else names a row."""
-    classes: dict[str, int]
-    """Rows of each class, the largest first; empty for a regression."""
-    unlabelled: int
-    periods: Periods | None
-    date_columns: tuple[str, ...]
-    """Columns of times, when none of them is the event time."""
-    doubtful: tuple[str, ...]
-    """Columns of numbers such as `1,234`, of which the draft takes one of two meanings."""
-    levels_of_numbers: dict[str, str]
-    """Columns that are taken for levels though most of their texts look like numbers, and why."""
-
-    def told(self) -> Iterator[str]:
-        """Yield what to tell a person, line by line."""
-        yield f"{self.path}: {self.task} of `{self.target}`, {self.rows:,} rows"
-        if self.classes:
-            shown = [f"{name} {rows:,}" for name, rows in list(self.classes.items())[:_MOST_SHOWN]]
-            more = f", and {len(self.classes) - len(shown)} more" if len(self.classes) > len(shown) else ""
-            yield f"  classes, by rows: {', '.join(shown)}{more}"
-            if rare := [name for name, rows in self.classes.items() if rows < _RARE]:
-                yield f"  next to nothing can be learned of {', '.join(rare)}: fewer than {_RARE} rows"
-        if self.unlabelled:
-            yield f"  {self.unlabelled:,} rows have no `{self.target}`; nothing is learned from them"
-        for what, columns in (("numbers", self.numeric), ("levels", self.categorical)):
-            if columns:
-                yield f"  {what}: {', '.join(columns)}"
-        for column in self.doubtful:
-            yield f"  {column}: is the mark of its numbers that of decimals, or of thousands? See its line in the draft"
-        for column, why in self.levels_of_numbers.items():
-            yield f"  {column} is taken for levels ({why})"
-        for column, why in self.left_out.items():
-            yield f"  left out: {column} ({why})"
-        named = ", ".join(f"`{column}`" for column in self.row_id)
-        yield f"  a row is named by {named or 'its values'}"
-        if self.repeated:
-            taken = "different things that are alike" if self.repeated >= MANY_ALIKE else "one thing that stands twice"
-            yield f"  {self.repeated:.1%} of the rows equal one before them; they are taken for {taken} (`data.equal_rows`)"
-        if self.periods is not None:
-            one = self.periods
-            yield (
-                f"  as of {one.end:%Y-%m-%d %H:%M} UTC, the newest rows: {one.train_rows:,} teach ({one.train}), "
-                f"{one.holdout_rows:,} judge ({one.holdout})"
-            )
-        if self.date_columns:
-            options = " or ".join(f"--event-time {column}" for column in self.date_columns)
-            yield f"  a table without time; if rows happen in time, remove the folder and say {options}"
 
 
 def draft(

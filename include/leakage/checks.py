@@ -71,11 +71,11 @@ def run_checks(
         with threadpool_limits(limits={"openmp": threads, "blas": 1}):
             inputs = LeakageInputs(model, learned, pipeline, judged, threads)
             asked = [_ask(name, inputs) for name in QUESTIONS]
-        known = keep_answer(store, place, question, [asdict(wire) for wire in asked])
-    found = tuple(Tripwire(**wire) for wire in known)
-    for wire in found:
-        level = logging.INFO if wire.state in ("clear", "not_asked") else logging.ERROR
-        log.log(level, "tripwire %s: %s: %s", wire.name, wire.state.replace("_", " "), wire.reason)
+        known = keep_answer(store, place, question, [asdict(tripwire) for tripwire in asked])
+    found = tuple(Tripwire(**tripwire) for tripwire in known)
+    for tripwire in found:
+        level = logging.INFO if tripwire.state in ("clear", "not_asked") else logging.ERROR
+        log.log(level, "tripwire %s: %s: %s", tripwire.name, tripwire.state.replace("_", " "), tripwire.reason)
     return found
 
 

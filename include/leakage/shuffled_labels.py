@@ -19,7 +19,7 @@ from include.training.training_rows import TrainingRows
 
 MAX_SHUFFLED_ROWS = 5_000
 FALSE_ALARM = 1e-5
-"""How often the wire trips over chance alone, at most."""
+"""How often the tripwire is tripped by chance alone, at most."""
 
 _NAME = "shuffled_labels"
 Array = np.ndarray[Any, Any]

@@ -15,7 +15,8 @@ from include.config.sections.training import (
 )
 from include.data.rare_levels import pooled_by
 from include.errors import ConfigError, nearest
-from include.training.estimators.registry import CONSTANT, check_settings
+from include.training.estimators.construction import check_settings
+from include.training.estimators.registry import CONSTANT
 from include.training.metrics.scoring import check_metric
 from include.training.recipe import Recipe
 

@@ -81,10 +81,10 @@ def fit_candidate(
         log.info("%s: fitted before, found by its key %s", name, key[:12])
         return verify_fit_key(store, load_fit(store, model.name, key))
     started = time.perf_counter()
-    if name in BASELINES and (twin := _twin(store, model, folder, snapshot, name)):
-        log.info("%s: declared just as %s, whose fit it takes", name, twin.candidate)
-        own = {"cv": twin.cv, "trials": twin.trials} if recipe.cv else {"cv": None, "trials": None}
-        record = replace(twin, key=key, candidate=name, **own)
+    if name in BASELINES and (equivalent := _equivalent_fit(store, model, folder, snapshot, name)):
+        log.info("%s: declared just as %s, whose fit it takes", name, equivalent.candidate)
+        own = {"cv": equivalent.cv, "trials": equivalent.trials} if recipe.cv else {"cv": None, "trials": None}
+        record = replace(equivalent, key=key, candidate=name, **own)
         return FitRecord.from_json(put_json_once(store, place, record.to_json()))
     code = recipe.code(folder)
     joined: list[FitRecord] = []
@@ -195,7 +195,9 @@ def _fitted(
     )
 
 
-def _twin(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, baseline: str) -> FitRecord | None:
+def _equivalent_fit(
+    store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot, baseline: str
+) -> FitRecord | None:
     candidate = equivalent_candidates(model).get(baseline)
     if candidate is None:
         return None

@@ -16,10 +16,11 @@ from threadpoolctl import threadpool_limits
 
 from include.errors import RatchetError, TrainingError
 from include.training.estimators.clusterers import drop_training_rows
+from include.training.estimators.construction import find_estimator
 from include.training.estimators.exposure import exposures
 from include.training.estimators.meta_estimator import estimators_in
 from include.training.estimators.predictions import Array
-from include.training.estimators.registry import CONSTANT, find_estimator
+from include.training.estimators.registry import CONSTANT
 from include.training.estimators.target_transform import fit_transformed
 from include.training.fairness.group_thresholds import group_names
 from include.training.fairness.randomized_classifier import fit_exponentiated_gradient

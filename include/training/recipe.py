@@ -25,8 +25,9 @@ from include.config.sections.training import (
 )
 from include.data.snapshots import Snapshot
 from include.storage.content import digest_json
+from include.training.estimators.construction import build_estimator, find_estimator
 from include.training.estimators.optional_libraries import library_version
-from include.training.estimators.registry import CONSTANT, Space, build_estimator, find_estimator
+from include.training.estimators.registry import CONSTANT, Space
 from include.training.preprocessing.column_transformer import build_column_transformer
 
 RECIPE_VERSION = 3

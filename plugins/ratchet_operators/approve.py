@@ -23,7 +23,7 @@ _NOTE = "Goes into the ledger beside your name, with either answer."
 
 
 class Approve(RatchetOperator, HITLOperator, BranchMixIn):
-    """Show what was measured, ask for an answer with a reason, and leave by the road that it opens.
+    """Show what was measured, ask for an answer with a reason, and follow the branch of the answer.
 
     Nothing is put on record here: the task that decides does, since the champion may have changed meanwhile. A version
     that is decided on for good is not asked about again.
@@ -84,7 +84,7 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
         return HITLOperator.execute(self, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Hand over who answered what, and why."""
+        """Return who answered what, and why."""
         from include.registry.approval import ApprovalAnswer, ApprovalReply
         from include.storage.content import to_iso
 
@@ -104,7 +104,7 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
         self.log.info("%s by %s: %s", answer, reply.user, reply.note)
         return self._leave(context, reply, self.approved if answer is ApprovalAnswer.APPROVED else self.kept)
 
-    def _leave(self, context: Context, reply: Any, road: str) -> None:
+    def _leave(self, context: Context, reply: Any, branch: str) -> None:
         # Branching leaves by an exception: what is returned is lost.
         context["ti"].xcom_push("return_value", reply.to_json() if reply else None)
-        self.do_branch(context, road)
+        self.do_branch(context, branch)

@@ -34,7 +34,7 @@ class Gate(RatchetOperator, BranchMixIn):
         self.keep = keep
 
     def work(self, context: Context) -> None:
-        """Hand over the outcome and its reason, and leave by one of the roads."""
+        """Return the outcome and its reason, and follow one branch."""
         from include.registry.approval import needs_approval
         from include.registry.evaluator import evaluator
         from include.registry.history.card_files import save_card
@@ -60,8 +60,8 @@ class Gate(RatchetOperator, BranchMixIn):
         context["ti"].xcom_push("return_value", upstream)  # branching leaves by an exception: what is returned is lost
         dry = self.upstream["mode"] == "dry_run"
         trigger = Trigger(actor_of(context)["trigger"]) if dry else ledger.timeline(fresh=False)[version].trigger
-        road = self.promote if judgement.outcome is Outcome.PROMOTE else self.keep
+        branch = self.promote if judgement.outcome is Outcome.PROMOTE else self.keep
         if needs_approval(config.gate.approval, judgement.outcome, trigger):
             self.log.info("The policy has a person decide on this.")
-            road = self.approve
-        self.do_branch(context, self.keep if dry else road)
+            branch = self.approve
+        self.do_branch(context, self.keep if dry else branch)

@@ -84,7 +84,7 @@ class Reconsider(_MaturedRows, BranchMixIn):
         self.approve = approve
 
     def work(self, context: Context) -> None:
-        """Hand over what was measured, and leave by one of the roads."""
+        """Return what was measured, and follow one branch."""
         from include.registry.approval import needs_approval
         from include.registry.history.card_files import save_card
         from include.registry.ledger import Ledger

@@ -43,7 +43,11 @@ class Train(RatchetOperator):
         if self.candidate != "baselines" and self.candidate not in chosen:
             raise AirflowSkipException(f"{self.candidate} was not chosen for this run.")
         # A baseline that is declared just as a candidate is fitted once, where the candidate is.
-        fitted_by = {baseline: twin for baseline, twin in equivalent_candidates(config).items() if twin in chosen}
+        fitted_by = {
+            baseline: equivalent
+            for baseline, equivalent in equivalent_candidates(config).items()
+            if equivalent in chosen
+        }
         names = [name for name in BASELINES if fitted_by.get(name, "baselines") == self.candidate]
         if self.candidate != "baselines":
             names.insert(0, self.candidate)

@@ -65,7 +65,7 @@ def new(
         sheet=sheet,
         connection=connection,
     )
-    for line in made.told():
+    for line in made.lines():
         typer.echo(line)
     typer.echo("Take out of `features` what is not known when the model is asked. Then: make up")
 

@@ -42,12 +42,12 @@ def demo(name: str, *, home: Path, port: int, at_once: int, again: bool, line: P
     settings = Settings.from_environment()
     model = _declared(name, settings.models)
     ledger = Ledger(store_of_settings(), name)
-    inputs, receipt = inputs_digest(settings.models, settings.store), home.parent / f"demo-{name}.json"
-    if not again and is_current(receipt, inputs, ledger.entries()):
+    inputs, stamp = inputs_digest(settings.models, settings.store), home.parent / f"demo-{name}.json"
+    if not again and is_current(stamp, inputs, ledger.entries()):
         line.say("Nothing changed since the last demo; this is what the ledger says:")
         _conclude(ledger, settings, line)
         return True
-    receipt.unlink(missing_ok=True)
+    stamp.unlink(missing_ok=True)
     dag = f"retrain_{name}"
     start, end = model.schedule.start, model.schedule.end or datetime.now(UTC)
     chosen = free_port(port)
@@ -64,7 +64,7 @@ def demo(name: str, *, home: Path, port: int, at_once: int, again: bool, line: P
     if progress.unsuccessful:
         _explain(progress, dag, home / "logs", line)
     else:
-        write_stamp(receipt, inputs, ledger.entries())
+        write_stamp(stamp, inputs, ledger.entries())
     _conclude(ledger, settings, line)
     return not progress.unsuccessful
 

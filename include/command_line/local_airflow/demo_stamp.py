@@ -20,13 +20,13 @@ def inputs_digest(models: Path, store_url: str) -> str:
     return digest_json({"files": files, "store": store_url})
 
 
-def is_current(receipt: Path, inputs: str, entries: tuple[Entry, ...]) -> bool:
-    """Tell whether the demo that left ``receipt`` had these inputs, and the ledger still holds what it wrote.
+def is_current(stamp: Path, inputs: str, entries: tuple[Entry, ...]) -> bool:
+    """Tell whether the demo that left ``stamp`` had these inputs, and the ledger still holds what it wrote.
 
     What was put on record since then, by a run from the form say, does not matter.
     """
     try:
-        known = json.loads(receipt.read_text())
+        known = json.loads(stamp.read_text())
     except (OSError, ValueError):
         return False
     events = int(known["events"])
@@ -35,13 +35,13 @@ def is_current(receipt: Path, inputs: str, entries: tuple[Entry, ...]) -> bool:
     return entries[events - 1].digest == str(known["last"])
 
 
-def write_stamp(receipt: Path, inputs: str, entries: tuple[Entry, ...]) -> None:
+def write_stamp(stamp: Path, inputs: str, entries: tuple[Entry, ...]) -> None:
     """Write down that a demo with these inputs succeeded and left the ledger with these events."""
-    draft = receipt.with_suffix(".new")
+    draft = stamp.with_suffix(".new")
     draft.write_text(
         json.dumps({"inputs": inputs, "events": len(entries), "last": entries[-1].digest if entries else None})
     )
-    draft.replace(receipt)
+    draft.replace(stamp)
 
 
 def _files(models: Path) -> Iterator[Path]:

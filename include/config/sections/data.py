@@ -59,7 +59,7 @@ class Data(Section):
 
     source: Source
     event_time: str = LOT
-    """The column that says when a row happened. Left out for a table without time, which each run reads as a whole: the holdout is then drawn by lot, from a digest of each row's id."""
+    """The column that says when a row happened. Left out for a table without time, which each run reads as a whole: the holdout is then a random sample, from a digest of each row's id."""
     row_id: tuple[str, ...] = ()
     """The columns that together name one row; required with `event_time`. Left out for a table without time, a row is named by the digest of its values."""
     target: str | None = None

@@ -88,16 +88,16 @@ def read(
     """
     given = {name: word for name, word in recorded.items() if not data.timeless or name not in (LOT, ROW)}
     conform = SchemaConverter(data.source.declared_types, given, data.clock)
-    lots = RandomPlaces(data) if data.timeless else None
+    places = RandomPlaces(data) if data.timeless else None
     functions = rectifiers(rectify)
     reader = _reader_of(data.source.kind)
     for table, where, period in reader(ReadRequest(data, data.source, folder, slots, connections)):
         for first in range(0, table.num_rows, BATCH):
             part = conform(table.slice(first, BATCH), where)
             part, put_right = rectify_texts(part, functions, where)
-            if lots is not None:
+            if places is not None:
                 _check_names(part, [*data.row_id, *([data.entity] if data.entity else [])], where)
-                part = lots(part)
+                part = places(part)
             _check_rows(part, data, where)
             if period is not None:
                 _check_dates(part[data.event_time], where, *period)

@@ -71,5 +71,5 @@ def units_of(unit: str) -> str:
 
 def format_window(after: str, until: str) -> str:
     """Return how a person would call a window: by its days, or by its share of a table without time."""
-    lots = describe_window(datetime.fromisoformat(after), datetime.fromisoformat(until))
-    return lots or f"after {format_instant(after)} until {format_instant(until)}"
+    window = describe_window(datetime.fromisoformat(after), datetime.fromisoformat(until))
+    return window or f"after {format_instant(after)} until {format_instant(until)}"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from include.monitoring.drift.change_detection import long_run_variance
+from include.monitoring.drift.long_run_variance import long_run_variance
 
 Array = NDArray[Any]
 

@@ -76,12 +76,12 @@ def leakage_verdicts(evidence: Evidence) -> Iterator[Verdict]:
     """Rule on the tripwires, with any policy: one that tripped rejects, one that could not be asked holds."""
     if evidence.tripwires is None:
         return  # evidence from before there were any: it is judged by what it has
-    asked = [wire for wire in evidence.tripwires if wire.state != "not_asked"]
-    for wire in asked:
-        if wire.state != "clear":
-            answer = RuleResult.FAIL if wire.state == "tripped" else RuleResult.OPEN
-            yield Verdict(f"leak tripwire {wire.name}", answer, wire.reason)
-    if all(wire.state == "clear" for wire in asked):
+    asked = [tripwire for tripwire in evidence.tripwires if tripwire.state != "not_asked"]
+    for tripwire in asked:
+        if tripwire.state != "clear":
+            answer = RuleResult.FAIL if tripwire.state == "tripped" else RuleResult.OPEN
+            yield Verdict(f"leak tripwire {tripwire.name}", answer, tripwire.reason)
+    if all(tripwire.state == "clear" for tripwire in asked):
         yield Verdict("no leak", RuleResult.PASS, f"none of {len(asked)} tripwires tripped")
 
 

@@ -16,10 +16,10 @@ from include.registry.gate.verdicts import RuleResult, Verdict
 SAME_KIND = "same kind as the baseline, not asked"
 
 
-_BY_HEART = (
-    "It is better on rows that it learned from than on new ones: it knows them by heart, or the world has changed since. "
-    "Against the first, let it learn less of each row (a smaller depth, larger leaves, more regularisation, fewer columns) "
-    "or learn from more rows; against the second, from newer ones. In validation inside the training window only the first shows"
+_OVERFITTING = (
+    "It scores better on its training rows than on new rows: it overfits, or the data has changed since. Against overfitting: "
+    "a smaller depth, larger leaves, more regularisation, fewer columns, or more rows. Against changed data: newer rows. "
+    "Validation inside the training window shows overfitting alone"
 )
 
 
@@ -95,7 +95,7 @@ def _overfitted(metric: str, most: float, evidence: Evidence) -> Verdict:
     """Ask whether the challenger is hardly better on rows that it learned from than on the holdout."""
     what = f"gap of {metric} between training rows and holdout"
     verdict = level_verdict(what, evidence.gap(metric), most, evidence.holdout.rows, at_least=False)
-    return replace(verdict, reason=f"{verdict.reason}. {_BY_HEART}") if verdict.answer is RuleResult.FAIL else verdict
+    return replace(verdict, reason=f"{verdict.reason}. {_OVERFITTING}") if verdict.answer is RuleResult.FAIL else verdict
 
 
 def _asked(rule: FairnessRule) -> tuple[str, str, str | None]:

@@ -1,4 +1,4 @@
-"""Estimators: the registry of short names, clusterers, ensembles, calibrated classifiers, and predictions of all of them.
+"""Estimators: the registry of short names and what constructs an estimator from it, clusterers, ensembles, calibrated classifiers, and predictions of all of them.
 
 Not here: what a fairness mitigation fits (`include.training.fairness`), the search for settings
 (`include.training.model_selection`).

@@ -17,8 +17,8 @@ from sklearn.feature_selection import (
 )
 
 from include.config.sections.features import Selection
+from include.training.estimators.construction import build_estimator
 from include.training.estimators.predictions import Array
-from include.training.estimators.registry import build_estimator
 from include.training.preprocessing.column_filters import ColumnMask
 
 _SCORES = {

@@ -13,7 +13,8 @@ from chain_run import run_chain
 
 from include.command_line.lint import lint
 from include.config.load import load_model, load_models
-from include.drafting.draft import Draft, draft
+from include.drafting.draft import draft
+from include.drafting.draft_summary import Draft
 from include.errors import ConfigError, RatchetError, SourceError
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
@@ -46,7 +47,7 @@ def test_columns_are_taken_for_numbers_levels_ids_or_left_out(drafted, tmp_path)
     model = load_model(made.path)
     assert model.data.event_time == "at" and model.data.windows is not None
     assert (made.path.parent / "rows.csv").read_bytes() == (tmp_path / "rows.csv").read_bytes()
-    assert "classes, by rows: False 166, True 84" in "\n".join(made.told())
+    assert "classes, by rows: False 166, True 84" in "\n".join(made.lines())
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_number_makes_a_regression_of_a_table_without_time(drafted) -> None:
     assert (model.task, model.gate.primary.metric, model.data.timeless) == ("regression", "rmse", True)
     assert "left" in made.numeric and "at" in made.left_out
     assert "a table without time; if rows happen in time, remove the folder and say --event-time at" in "\n".join(
-        made.told()
+        made.lines()
     )
 
 
@@ -166,7 +167,7 @@ def test_a_rare_class_is_named_and_has_no_more_folds_than_rows(drafted, rarest, 
     classes = ["a", "b"] * 100 + ["c"] * rarest
     made = drafted(["x,left", *(f"{n % 7},{c}" for n, c in enumerate(classes))])
     assert (cv or "folds: 5") in made.path.read_text() or cv is None
-    assert ("nothing can be learned of c" in "\n".join(made.told())) == (rarest < 10)
+    assert ("nothing can be learned of c" in "\n".join(made.lines())) == (rarest < 10)
 
 
 def daily(days: int = 731) -> pd.DataFrame:
@@ -185,7 +186,7 @@ def daily(days: int = 731) -> pd.DataFrame:
 def test_a_daily_table_of_many_classes_has_a_champion_at_the_first_trigger(drafted, tmp_path) -> None:
     made = drafted(daily(), "kind", "date")
     model = load_model(made.path)
-    assert made.row_id == ("date",) and "a row is named by `date`" in "\n".join(made.told())
+    assert made.row_id == ("date",) and "a row is named by `date`" in "\n".join(made.lines())
     assert model.data.source.columns["date"].type == "timestamp"
     assert model.gate.primary.metric == "log_loss"  # defined wherever a class has no row
     assert model.schedule.end == datetime(2012, 12, 31, tzinfo=UTC)  # where the form opens

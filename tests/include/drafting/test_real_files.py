@@ -18,7 +18,8 @@ import pytest
 
 from include.config.load import load_model
 from include.data.sources.registry import read
-from include.drafting.draft import Draft, draft
+from include.drafting.draft import draft
+from include.drafting.draft_summary import Draft
 from include.errors import RatchetError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -128,7 +129,7 @@ def test_numbers_with_marks_are_numbers_with_their_marks_declared(drafted, write
 @pytest.mark.parametrize("odd", ["inf", "n. v.", "12 apples"])
 def test_a_number_column_that_is_left_out_is_left_out_aloud(drafted, odd) -> None:
     made = drafted(TABLE.assign(x=[odd if n == 5 else f"{n / 7:.4f}" for n in range(ROWS)]))
-    said = "\n".join(made.told())
+    said = "\n".join(made.lines())
     assert "x" not in made.numeric and "599 texts look like numbers" in made.left_out["x"] and "`missing`" in said
 
 

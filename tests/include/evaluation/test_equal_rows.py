@@ -21,7 +21,7 @@ def test_a_table_of_few_different_rows_holds_and_says_why_and_its_draft_takes_th
     people().to_csv(tmp_path / "people.csv", index=False)
     drafted = draft(tmp_path, "people", tmp_path / "people.csv", "y", now=NOW)
     assert drafted.repeated > 0.9
-    assert any("different things that are alike (`data.equal_rows`)" in line for line in drafted.told())
+    assert any("different things that are alike (`data.equal_rows`)" in line for line in drafted.lines())
     path = tmp_path / "people" / "model.yaml"
     text = path.read_text()
     assert "  equal_rows: separate   # 9" in text

@@ -17,7 +17,7 @@ from include.config.sections.rows.sources import FilesSource
 from include.data.columns.type_inference import TypeInference, yaml_block
 from include.data.sources.file_listing import File
 from include.data.sources.file_signatures import file_signature
-from include.data.sources.formats.text import check_declared, check_once, no_columns, typed
+from include.data.sources.formats.declared_columns import check_declared, check_once, no_columns, typed
 from include.errors import RatchetError, SourceError
 
 _ROWS = 8192

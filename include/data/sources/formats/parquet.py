@@ -11,7 +11,7 @@ from include.config.sections.rows.sources import FilesSource
 from include.data.columns.conversion import declared_type
 from include.data.sources.file_listing import File
 from include.data.sources.file_signatures import file_signature
-from include.data.sources.formats.text import check_declared, typed
+from include.data.sources.formats.declared_columns import check_declared, typed
 from include.errors import SourceError
 
 _ROWS = 131_072

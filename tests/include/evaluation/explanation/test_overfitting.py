@@ -41,7 +41,7 @@ def test_a_tree_that_knows_its_rows_by_heart_is_rejected_with_what_to_do(by_hear
     assert by_heart.evidence.train.scores["roc_auc"].value > 0.99
     assert by_heart.judgement.outcome is Outcome.REJECT
     assert rule(by_heart.judgement).rule == "gap of roc_auc between training rows and holdout at most 0.1"
-    assert "knows them by heart" in rule(by_heart.judgement).reason
+    assert "it overfits" in rule(by_heart.judgement).reason
     assert ">Overfitting</h2>" in by_heart.card
 
 

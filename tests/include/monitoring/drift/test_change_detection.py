@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.monitoring.drift.change_detection import _bets, detect, long_run_variance, phases, studentised, thresholds
+from include.monitoring.drift.change_detection import _bets, detect, phases, thresholds
+from include.monitoring.drift.long_run_variance import long_run_variance, studentised
 
 Array = np.ndarray[Any, Any]
 REFERENCE, LOOKS = 84, 120

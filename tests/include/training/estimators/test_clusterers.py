@@ -14,7 +14,7 @@ from include.storage.content import get_content
 from include.storage.local import LocalStore
 from include.training.declared_recipes import STABILITY_REFITS, recipe_of
 from include.training.estimators.clusterers import DensityClusterer
-from include.training.estimators.registry import find_estimator
+from include.training.estimators.construction import find_estimator
 from include.training.fit_candidate import fit_candidate
 from include.training.fit_record import FitRecord
 from include.training.persistence.model_file import load, predict_scores

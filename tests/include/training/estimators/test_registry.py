@@ -5,7 +5,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from include.config.names import ESTIMATORS, METRICS
 from include.errors import ConfigError
-from include.training.estimators.registry import build_estimator, check_settings, find_estimator
+from include.training.estimators.construction import build_estimator, check_settings, find_estimator
 from include.training.metrics.scoring import score_of
 
 PAIRS = [(name, task) for name, facts in ESTIMATORS.items() for task in facts.tasks]
