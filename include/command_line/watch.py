@@ -78,7 +78,7 @@ def watching(store: ObjectStore, model: ModelConfig) -> str:
         [f"{one.until:%Y-%m-%d %H:%M}", one.kind.replace("_", " "), one.said, "backfilled" if one.backfilled else ""]
         for one in told
     ]
-    parts.append(draw_table(["alarm", "kind", "", ""], alarms) if alarms else "no alarm stands")
+    parts.append(draw_table(["alarm", "kind", "", ""], alarms) if alarms else "no alarms")
     parts.append(f"retraining: {report.because}; asked {len(report.requests.asked)}, taken {report.requests.taken}")
     if report.would_ask:
         parts.append(f"backfilled intervals would have asked {report.would_ask} times")

@@ -21,7 +21,7 @@ class SegmentLog:
     """What runs found and could not train, append-only. Which version of a segment is in force its own ledger says.
 
     Before an event is written to a segment's ledger that puts another version in force, its number is announced here. So who
-    follows all segments asks one log for news, however many there are, and misses nothing whoever is killed when.
+    follows all segments asks one log for news, however many there are, and misses nothing also after tasks were killed.
 
     Every method can be repeated: what stands already is not written again.
     """

@@ -62,7 +62,7 @@ def test_what_an_audit_finds_fails_the_task_and_is_told_counted_and_shown(
     assert done["complete"] and done["steps"][1] == done["steps"][2] and news is None
     assert gauges == [("ratchet.audit_findings", 0)]
     shown = page("/models/parcels")
-    assert "Everything that was looked at is what it was." in shown
+    assert "All checked objects are unchanged." in shown
 
     golden = signed_world.path(next(iter(signed_world.store.list(f"parcels/golden/{signed_world.champion}"))))
     golden.write_bytes(golden.read_bytes() + b"x")

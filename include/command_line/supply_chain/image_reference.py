@@ -21,7 +21,7 @@ class ImageReference:
         As it is written, with its registry if that is written.
     tag : str, optional
     digest : str, optional
-        ``sha256:`` and 64 digits: what is pulled, whatever the tag names by then.
+        ``sha256:`` and 64 digits: the pinned image, also after its tag has moved.
     """
 
     name: str

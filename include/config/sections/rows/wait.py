@@ -22,7 +22,7 @@ class Wait(Section):
     at_most: Duration
     """How long after the run's as-of."""
     until: Literal["rows", "watermark", "file"] = "rows"
-    """`rows`: until the partition has as many. `watermark`: until its newest row lies no further than `within` before its end, so that a load under way is not taken for the whole. `file`: until the file is there that whoever writes the rows leaves when it is done; nothing of the partition is read before."""
+    """`rows`: until the partition has as many. `watermark`: until its newest row lies no further than `within` before its end, so that a load under way is not taken for the whole. `file`: until the file is there that the writer of the rows leaves when it is done; nothing of the partition is read before."""
     rows: int = Field(default=1, ge=1)
     """For `until: rows`: how many."""
     within: Duration = _HOUR
