@@ -42,7 +42,7 @@ from ratchet_operators.connections import s3_client
 LEDGERS, DETAILS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
 
 Found = TypeVar("Found")
-StoredLog = TypeVar("StoredLog")
+LogT = TypeVar("LogT")
 
 
 class CacheEntry:
@@ -162,9 +162,7 @@ class PageCache:
 
         return self._each({version: version for version in standings}, self._estimators, estimator)
 
-    def read_log(
-        self, kind: Callable[[ObjectStore, str], StoredLog], model: str, read: Callable[[StoredLog], Found]
-    ) -> Found:
+    def read_log(self, kind: Callable[[ObjectStore, str], LogT], model: str, read: Callable[[LogT], Found]) -> Found:
         """Read a log of what the store keeps under a model's name on from where it was read last; raises `StoreError`."""
         with self._watching:
             return read(self._logs.setdefault((kind, model), kind(self.store, model)))
