@@ -102,7 +102,7 @@ def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     dossier = _shelf().dossier(model := _readable(viewer, model), chapter)
     if dossier.config is None or dossier.comparison is None or dossier.judgement is None:
         raise HTTPException(404, "Nothing was measured of this version that stands, so it has no card.")
-    gone = describe_retractions(_shelf().retracted(model, chapter.id))
+    gone = describe_retractions(_shelf().retracted(model, chapter))
     drawn = draw_card(dossier.config, dossier.comparison, dossier.judgement, chapter.standing.decision, gone)
     return HTMLResponse(drawn, headers=WITH_STYLES)
 

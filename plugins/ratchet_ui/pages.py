@@ -233,7 +233,7 @@ def draw_version(shelf: PageCache, viewer: Viewer, model: str, chapter: VersionS
         roles=ROLE_LABELS,
         next_in_line=told.next_in_line,
         events=events,
-        retracted=describe_retractions(shelf.retracted(model, chapter.id)),
+        retracted=describe_retractions(shelf.retracted(model, chapter)),
         run=_run(events),
         champion=told.champion,
         dags=_dags_that_ask(model),
