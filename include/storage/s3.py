@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import random
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,9 +51,13 @@ class S3Store:
         An object's name in the bucket is ``<prefix>/<key>``; the prefix may be empty.
     encryption : Encryption, optional
         What the server is asked to encrypt each object with; the bucket's own default if left out.
-    """
 
-    parallel = 10  # the connections that a botocore client keeps unless told otherwise
+    Attributes
+    ----------
+    parallel : int
+        As many connections as the client keeps. No more requests are made at a time, whatever number of threads asks: the client would open a
+        connection for each of them, and close it again.
+    """
 
     def __init__(self, client: Any, bucket: str, prefix: str = "", *, encryption: Encryption | None = None) -> None:
         check_prefix(prefix)
@@ -61,6 +66,8 @@ class S3Store:
         self.encryption = encryption
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._folder = f"{prefix.rstrip('/')}/" if prefix else ""
+        self.parallel: int = client.meta.config.max_pool_connections
+        self._connections = threading.BoundedSemaphore(self.parallel)
 
     def put_if_absent(self, key: str, body: bytes | Path) -> bool:
         """Write ``body`` under ``key`` unless something is there already; see `ObjectStore.put_if_absent`."""
@@ -145,17 +152,22 @@ class S3Store:
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self._folder + prefix, **start
         )
-        with self._answering(prefix):
-            for page in pages:
-                for found in page.get("Contents", ()):
-                    if is_key(key := found["Key"].removeprefix(self._folder)):
-                        yield StoredObject(key, found["Size"], found["LastModified"])
+        read_on = iter(pages)
+        while True:
+            with self._answering(prefix):  # no longer: who reads this may ask for objects meanwhile
+                page = next(read_on, None)
+            if page is None:
+                return
+            for found in page.get("Contents", ()):
+                if is_key(key := found["Key"].removeprefix(self._folder)):
+                    yield StoredObject(key, found["Size"], found["LastModified"])
 
     @contextlib.contextmanager
     def _answering(self, key: str) -> Iterator[None]:
         where = f"{self.url}: {key}"
         try:
-            yield
+            with self._connections:
+                yield
         except ClientError as error:
             code, status = error.response.get("Error", {}).get("Code", ""), _status(error)
             if code == "NoSuchKey" or (status == 404 and code != "NoSuchBucket"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from cachetools import LRUCache
@@ -25,24 +25,23 @@ from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.monitoring.watch_log import WatchLog
 from include.registry.history.recorded_measures import Measurement, load_measurement
 from include.registry.history.summary import History, VersionSummary, history
-from include.registry.history.trained_on import snapshot_of
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
 from include.registry.timeline import fold
-from include.registry.versions import fit_of, load_version
+from include.registry.versions import Version, fit_of, load_version
 from include.scoring.delivery_log import DeliveryLog, PlaceSummary, places
 from include.scoring.library_check import known_problem
 from include.storage.content import digest_json
 from include.storage.log import Entry
 from include.storage.opening import open_store
 from include.storage.store import ObjectStore
-from include.training.fit_record import FitRecord
 from ratchet_operators.connections import s3_client
 
 LEDGERS, DETAILS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
 
 Found = TypeVar("Found")
 LogT = TypeVar("LogT")
+Key = TypeVar("Key")
 
 
 class CacheEntry:
@@ -69,15 +68,15 @@ class LedgerReader:
         self._ledger = ledger
         self._shown = shown
         self._lock = threading.Lock()
-        self._told: tuple[int, History] | None = None
+        self._history: tuple[int, History] | None = None
 
     def read(self) -> tuple[tuple[Entry, ...], History]:
-        """Return the events and the history that they tell; told again only when there is a new event."""
+        """Return the events and the history that they tell; folded again only when there is a new event."""
         with self._lock:
             entries = self._ledger.entries()
-            if self._told is None or self._told[0] != len(entries):
-                self._told = len(entries), history(self._shown, self._ledger.timeline())
-            return entries, self._told[1]
+            if self._history is None or self._history[0] != len(entries):
+                self._history = len(entries), history(self._shown, fold(entries))
+            return entries, self._history[1]
 
 
 class PageCache:
@@ -90,14 +89,12 @@ class PageCache:
         self._details = CacheEntry(DETAILS)
         self._declarations = CacheEntry(DECLARATIONS)
         self._measurements = CacheEntry(VERSIONS)
-        self._estimators = CacheEntry(VERSIONS)
+        self._records = CacheEntry(VERSIONS)
         self._fits = CacheEntry(LEDGERS)
         self._reports = CacheEntry(DETAILS)
         self._snapshots = CacheEntry(LEDGERS)
-        self._catalogues: dict[tuple[str, str], Catalogue] = {}
-        self._logs: dict[Any, Any] = {}
+        self._logs: dict[Hashable, tuple[Any, threading.Lock]] = {}
         self._stored: dict[str, str] = {}
-        self._watching = threading.Lock()
         self.drawn = CacheEntry(DRAWINGS)
         """What was drawn of a history, by its model and number of events."""
 
@@ -134,14 +131,14 @@ class PageCache:
     def histories(self, models: list[str]) -> dict[str, History | RatchetError]:
         """Return the history of each model; one that can't be read does not hide the others."""
 
-        def told(model: str) -> History | RatchetError:
+        def read(model: str) -> History | RatchetError:
             try:
                 return self.read(model)[1]
             except RatchetError as error:
                 return error
 
         with ThreadPoolExecutor(max(1, self.store.parallel)) as pool:
-            return dict(zip(models, pool.map(told, models), strict=True))
+            return dict(zip(models, pool.map(read, models), strict=True))
 
     def measurements(self, model: str, versions: Sequence[VersionSummary]) -> dict[str, Measurement]:
         """Return what was measured of the versions that were decided on, by id; evidence that is gone is left out."""
@@ -153,19 +150,25 @@ class PageCache:
 
     def estimators(self, model: str, versions: Sequence[VersionSummary]) -> dict[str, str]:
         """Return the estimators of versions, by id."""
-        standings = {summary.id: summary.standing for summary in versions}
+        return {
+            version: record.estimator
+            for version, record in self._each({c.id: c for c in versions}, None, partial(self._record, model)).items()
+        }
 
-        def estimator(version: str) -> str:
-            named, place = standings[version], self.stored(model)
-            found = load_version(self.store, place, version, digest=named.record, model_file=named.model_file)
-            return found.estimator
-
-        return self._each({version: version for version in standings}, self._estimators, estimator)
+    def _record(self, model: str, summary: VersionSummary) -> Version:
+        """Return the record of a version; raises `StoreError`, and `RegistryError` if there is none."""
+        place, state = self.stored(model), summary.standing
+        return self._records.get(
+            (place, summary.id, state.record, state.model_file),
+            lambda: load_version(self.store, place, summary.id, digest=state.record, model_file=state.model_file),
+        )
 
     def read_log(self, kind: Callable[[ObjectStore, str], LogT], model: str, read: Callable[[LogT], Found]) -> Found:
         """Read a log of what the store keeps under a model's name on from where it was read last; raises `StoreError`."""
-        with self._watching:
-            return read(self._logs.setdefault((kind, model), kind(self.store, model)))
+        # What two threads make at the same time is one of the two: setdefault is atomic.
+        log, lock = self._logs.setdefault((kind, model), (kind(self.store, model), threading.Lock()))
+        with lock:  # one log is read by one thread at a time, and two logs side by side
+            return read(log)
 
     def watched(self, model: ModelConfig) -> WatchReport | None:
         """Return how a model's champion is watched; folded again only when there is a new event or another declaration."""
@@ -177,54 +180,55 @@ class PageCache:
 
     def library_problems(self, models: Mapping[str, History]) -> dict[str, str]:
         """Return what tasks found wrong with champions under the libraries that are installed here, by model."""
-        champions = {told.champion.id: told.champion.standing for told in models.values() if told.champion is not None}
-        named = {told.champion.id: model for model, told in models.items() if told.champion is not None}
 
-        def fit(version: str) -> FitRecord:
-            model, state = self.stored(named[version]), champions[version]
-            record = load_version(self.store, model, version, digest=state.record, model_file=state.model_file)
-            return fit_of(self.store, record)
-
-        found: dict[str, str] = {}
-        for version, record in self._each({version: version for version in named}, self._fits, fit).items():
+        def problem(model: str, champion: VersionSummary) -> str | None:
+            record = self._record(model, champion)
+            fit = self._fits.get((record.model, record.fit), lambda: fit_of(self.store, record))
             try:
-                problem: RatchetError | None = known_problem(self.store, version, record)
+                found: RatchetError | None = known_problem(self.store, champion.id, fit)
             except RatchetError as error:
-                problem = error
-            if problem is not None:
-                found[named[version]] = problem.message
-        return found
+                found = error
+            return None if found is None else found.message
+
+        return self._of_champions(models, problem)
 
     def audited(self, model: str) -> AuditState:
         """Return what stands after a model's audits; raises `StoreError`."""
         return self.read_log(AuditLog, self.stored(model), AuditLog.state)
 
-    def retracted(self, model: str, version: str) -> list[Retraction]:
+    def retracted(self, model: str, summary: VersionSummary) -> list[Retraction]:
         """Return which of the rows that a version was trained or judged on were taken back since; raises `StoreError`."""
+        place, pinned = self.stored(model), self._record(model, summary).snapshot
+        snapshot = self._snapshots.get((place, pinned), lambda: Snapshot.load(self.store, place, pinned))
 
-        def catalogue(source: Snapshot) -> Catalogue:
-            return self._catalogues.setdefault((place, source.source), Catalogue(self.store, place, source.source))
+        def catalogue_of(source: Snapshot) -> Catalogue:
+            return catalogues.setdefault(source.source, Catalogue(self.store, place, source.source))
 
-        place = self.stored(model)
-        snapshot = self._snapshots.get((place, version), lambda: snapshot_of(Ledger(self.store, place), version))
-        with self._watching:
-            return retracted_in(snapshot, catalogue)
+        catalogues: dict[str, Catalogue]
+        catalogues, lock = self._logs.setdefault((Catalogue, place), ({}, threading.Lock()))
+        with lock:
+            return retracted_in(snapshot, catalogue_of)
 
     def champions_retracted(self, models: Mapping[str, History]) -> dict[str, list[Retraction]]:
         """Return, by model, what was taken back of the rows of its champion; models without any are left out."""
-        champions = {told.champion.id: model for model, told in models.items() if told.champion is not None}
-        found = self._each(
-            {version: version for version in champions}, None, lambda one: self.retracted(champions[one], one)
-        )
-        return {champions[version]: gone for version, gone in found.items() if gone}
+        return {model: gone for model, gone in self._of_champions(models, self.retracted).items() if gone}
 
     def delivered(self, model: str) -> list[PlaceSummary]:
         """Return where a model's scores were delivered; raises `StoreError`."""
         states = self.read_log(DeliveryLog, self.stored(model), DeliveryLog.read)
         return places(states.values(), fold(self.read(model)[0]))
 
-    def _each(self, keys: dict[str, str], kept: CacheEntry | None, load: Callable[[str], Found]) -> dict[str, Found]:
-        def one(key: str) -> Found | None:
+    def _of_champions(
+        self, models: Mapping[str, History], read: Callable[[str, VersionSummary], Found | None]
+    ) -> dict[str, Found]:
+        """Return what is read of each model's champion, by model; what can't be read is left out."""
+        champions = {model: one.champion for model, one in models.items() if one.champion is not None}
+        return self._each({model: (model, one) for model, one in champions.items()}, None, lambda one: read(*one))
+
+    def _each(
+        self, keys: Mapping[str, Key], kept: CacheEntry | None, load: Callable[[Key], Found | None]
+    ) -> dict[str, Found]:
+        def one(key: Key) -> Found | None:
             try:
                 return load(key) if kept is None else kept.get(key, lambda: load(key))
             except RatchetError:

@@ -233,7 +233,7 @@ def draw_version(cache: PageCache, viewer: Viewer, model: str, summary: VersionS
         roles=ROLE_LABELS,
         next_in_line=history.next_in_line,
         events=events,
-        retracted=describe_retractions(cache.retracted(model, summary.id)),
+        retracted=describe_retractions(cache.retracted(model, summary)),
         run=_run(events),
         champion=history.champion,
         dags=_dags_that_ask(model),

@@ -20,7 +20,10 @@ def let_one_write_at_a_time() -> None:
 
 
 if __name__ == "__main__":
+    import sys
+
     from moto.server import main
 
+    host, port = sys.argv[1:] or ("0.0.0.0", "9000")
     let_one_write_at_a_time()
-    main(["--host", "0.0.0.0", "--port", "9000"])
+    main(["--host", host, "--port", port])

@@ -236,3 +236,15 @@ def test_the_calls_of_a_view_depend_on_what_it_shows_and_not_on_the_history(
     site.anew(monkeypatch)
     assert len(site.calls("supply")) == len(first)
     assert len(site.calls("supply")) == len(again)
+
+
+def test_a_view_asks_about_models_side_by_side_and_reads_each_ledger_once(site: Site) -> None:
+    site.store.delay = 0.02
+    for _ in range(2):
+        site.store.reset()
+        assert site.ask("supply")[0] == 200
+        assert site.store.trips < TEAMS["supply"], "no log of one model waits for that of another"
+        anew = [call for call in site.store.calls if call.endswith("/ledger-checkpoints/")]
+        assert len(anew) == len(set(anew))
+        records = [call for call in site.store.calls if "/versions/" in call]
+        assert len(records) == len(set(records))

@@ -95,7 +95,9 @@ def _overfitted(metric: str, most: float, evidence: Evidence) -> Verdict:
     """Ask whether the challenger is hardly better on rows that it learned from than on the holdout."""
     what = f"gap of {metric} between training rows and holdout"
     verdict = level_verdict(what, evidence.gap(metric), most, evidence.holdout.rows, at_least=False)
-    return replace(verdict, reason=f"{verdict.reason}. {_OVERFITTING}") if verdict.answer is RuleResult.FAIL else verdict
+    return (
+        replace(verdict, reason=f"{verdict.reason}. {_OVERFITTING}") if verdict.answer is RuleResult.FAIL else verdict
+    )
 
 
 def _asked(rule: FairnessRule) -> tuple[str, str, str | None]:

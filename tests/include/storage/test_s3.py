@@ -7,6 +7,7 @@ import hashlib
 import io
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,24 @@ def test_a_long_log_is_read_over_several_connections(s3_store: S3Store) -> None:
     with pytest.raises(ChainBroken) as caught:
         Log(s3_store, "model/ledger").verify()
     assert caught.value.number == 11
+
+
+def test_a_store_makes_no_more_requests_at_a_time_than_its_client_keeps_connections(
+    s3_store: S3Store, s3_server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = boto3.client("s3", endpoint_url=s3_server, config=Config(max_pool_connections=3))
+    store = S3Store(client, s3_store.bucket, "team/ratchet")
+    store.put_if_absent("a/one", b"one")
+    with caplog.at_level("WARNING", logger="urllib3.connectionpool"), ThreadPoolExecutor(24) as threads:
+        read = list(threads.map(lambda number: store.get("a/one") if number % 2 else [*store.list("a/")], range(96)))
+    assert read == [["a/one"], b"one"] * 48
+    assert store.parallel == 3
+    assert not caplog.records, "a connection that does not fit into the pool is closed"
+
+
+def test_who_reads_a_listing_may_ask_for_what_it_lists(s3_store: S3Store, s3_server: str) -> None:
+    client = boto3.client("s3", endpoint_url=s3_server, config=Config(max_pool_connections=1))
+    store = S3Store(client, s3_store.bucket, "team/ratchet")
+    for number in range(3):
+        store.put_if_absent(f"a/{number}", str(number).encode())
+    assert [store.get(key) for key in store.list("a/")] == [b"0", b"1", b"2"]
