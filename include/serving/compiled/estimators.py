@@ -17,6 +17,7 @@ from include.serving.compiled.preprocessing import Vector
 
 _ALL_AT_ONCE = 20_000
 """Up to how many nodes all splits of all trees are taken at once; in larger forests only those on the way."""
+_BITS = np.left_shift(np.uint8(1), np.arange(8, dtype=np.uint8))
 
 
 def estimator_of(estimator: Any, classes: int) -> Vector:
@@ -66,7 +67,9 @@ class _Trees:
     categorical: Array
     """Places of the nodes that ask for levels."""
     goes_left: Array
-    """For each of those, whether a row of level 0, 1, ..., or of another or none (the last place), goes left."""
+    """For each of those a bit for level 0, 1, ..., and at last for another level or none: whether such a row goes left."""
+    levels: int
+    """How many levels have a bit."""
 
     def leaves(self, x: Array) -> Array:
         """Return the leaf of one row in each tree."""
@@ -95,11 +98,11 @@ class _Trees:
         if missing.any():
             left |= missing.take(self.feature) & self.missing_left
         if len(self.categorical):
-            width = self.goes_left.shape[1]
-            known = (x >= 0) & (x < width - 1)
-            places = np.where(known, x, width - 1).astype(np.int64).take(self.levels_of)
+            bits = np.where((x >= 0) & (x < self.levels), x, self.levels).astype(np.int64)
+            places = (bits >> 3).take(self.levels_of)
             places += self.offsets
-            left[self.categorical] = self.goes_left.ravel().take(places)
+            bytes_ = self.goes_left.ravel().take(places)
+            left[self.categorical] = bytes_ & _BITS.take(bits & 7).take(self.levels_of)
         onward: Array = np.where(left, self.left, self.right)
         return onward
 
@@ -110,7 +113,7 @@ class _Trees:
 
     @cached_property
     def offsets(self) -> Array:
-        """Where the row of each of these nodes begins in `goes_left`, read as one line."""
+        """Where the bytes of each of these nodes begin in `goes_left`, read as one line."""
         return np.asarray(np.arange(len(self.categorical)) * self.goes_left.shape[1])
 
 
@@ -156,7 +159,8 @@ def _boosted(estimator: Any) -> Vector:
         roots=np.array(roots),
         depth=max(int(nodes["depth"].max()) for nodes, _ in tables),
         categorical=np.array(categorical, dtype=np.int64),
-        goes_left=np.array(goes_left, dtype=bool).reshape(-1, width + 1),
+        goes_left=np.packbits(np.array(goes_left, dtype=bool).reshape(-1, width + 1), axis=1, bitorder="little"),
+        levels=width,
     )
     baseline = np.asarray(estimator._baseline_prediction, dtype=float).reshape(-1)
     reorder = _level_order(estimator)
@@ -211,7 +215,8 @@ def _forest(estimator: Any, classes: int) -> Vector:
         roots=starts,
         depth=max(tree.max_depth for tree in fitted),
         categorical=np.array([], dtype=np.int64),
-        goes_left=np.zeros((0, 1), dtype=bool),
+        goes_left=np.zeros((0, 1), dtype=np.uint8),
+        levels=0,
     )
 
     def mean(x: Array) -> Array:

@@ -78,8 +78,11 @@ def _check_predictor(predictor: Any, columns: int) -> None:
     sets = nodes["bitset_idx"][inner & (nodes["is_categorical"] != 0)].astype(np.int64)
     if len(sets) and sets.max() >= min(len(predictor.raw_left_cat_bitsets), len(predictor.binned_left_cat_bitsets)):
         raise _refused()
-    # Each array that is read brings a description of its own, of two kilobytes; all trees share one.
-    predictor.nodes = nodes.view(PREDICTOR_RECORD_DTYPE)
+    # An array that is read is a view of another, and that has a description of its own, of three kilobytes with its header's
+    # texts. Copies need neither, and all trees share one description.
+    predictor.nodes = nodes.view(PREDICTOR_RECORD_DTYPE).copy()
+    predictor.raw_left_cat_bitsets = predictor.raw_left_cat_bitsets.copy()
+    predictor.binned_left_cat_bitsets = predictor.binned_left_cat_bitsets.copy()
 
 
 def _check(left: Any, right: Any, feature: Any, inner: Any, columns: int) -> None:

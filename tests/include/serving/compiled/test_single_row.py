@@ -116,6 +116,18 @@ def test_each_preparation_gives_the_same_numbers_for_a_row_alone(fits: Fits, num
     SingleRow(predictor).verify(predictor, fits.asked())
 
 
+def test_columns_of_many_levels_give_the_same_numbers(fits: Fits) -> None:
+    rows = fits.rows.copy()
+    level = np.random.default_rng(5).integers(40, size=len(rows))
+    rows["carrier"] = [f"carrier {number:02}" for number in level]
+    rows["late"] = level % 3 == 0  # so that trees divide the levels
+    many = replace(fits, rows=rows)
+    predictor, asked = many("hist_gradient_boosting", "plain", "native"), many.asked()
+    SingleRow(predictor).verify(predictor, asked)
+    assert len(set(asked["carrier"].to_pylist())) > 35
+    assert np.ptp(predictor.predict(predictor.inputs(asked)).score) > 0.5
+
+
 def test_forests_of_many_nodes_give_the_same_numbers(fits: Fits, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("include.serving.compiled.estimators._ALL_AT_ONCE", 0)
     predictor = fits("random_forest", "plain")

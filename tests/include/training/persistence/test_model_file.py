@@ -202,6 +202,18 @@ def test_a_tree_that_leads_outside_its_arrays_is_refused(estimator: Any, field: 
         loaded(packed(contents))
 
 
+def test_trees_keep_nothing_of_the_file_but_their_numbers() -> None:
+    written = fitted(HistGradientBoostingRegressor(max_iter=3, min_samples_leaf=5))
+    pipeline = loaded(dump(written))
+    trees = [tree for trees in pipeline[-1]._predictors for tree in trees]
+    assert len({id(tree.nodes.dtype) for tree in trees}) == 1
+    for tree in trees:
+        for array in (tree.nodes, tree.raw_left_cat_bitsets, tree.binned_left_cat_bitsets):
+            assert array.base is None  # a view would keep the array that was read, with its own description
+    assert pipeline.predict(FRAME).tolist() == written.predict(FRAME).tolist()
+    assert dump(pipeline) == dump(written)
+
+
 def test_what_load_would_refuse_is_not_written() -> None:
     class Foreign(DecisionTreeRegressor):
         pass
