@@ -21,7 +21,7 @@ from include.training.preprocessing.column_transformer import build_column_trans
 from include.training.preprocessing.datetime_features import DatetimeFeatures
 from include.training.preprocessing.row_filter import rows_to_learn_from
 from include.training.sample_weight import declared_weights, resample, reweighing
-from tests.include.training.conftest import declare, fit_at_once, frame_of
+from tests.include.training.conftest import declare, fit_at_once, frame_of, rows_of
 from tests.opcodes import opcodes_in
 
 NUMBERS = ["size", "weight"]
@@ -187,6 +187,19 @@ def test_crossing_runs_no_python_for_each_combination():
         return opcodes_in(category_interactions.__file__, lambda: crossed.transform(frame), but=[texts])
 
     assert work(1_600) == work(160)
+
+
+@pytest.mark.parametrize(
+    "positions", [np.arange(10, 300), np.array([5]), np.array([7, 3]), np.array([0, 2, 3]), np.array([], int)]
+)
+def test_some_of_the_rows_are_those_and_neighbours_are_no_copy(positions: np.ndarray):
+    rows = rows_of(declare(), frame_of())
+    some = rows.at(positions)
+    pd.testing.assert_frame_equal(some.frame, rows.frame.take(positions))
+    assert (some.target == rows.target[positions]).all()
+    neighbours = len(positions) in (290, 1)
+    for part, whole in ((some.target, rows.target), (some.frame["size"].to_numpy(), rows.frame["size"].to_numpy())):
+        assert np.shares_memory(part, whole) is neighbours
 
 
 # Dates and texts
