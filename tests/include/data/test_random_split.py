@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from include.config.model import ModelConfig
 from include.config.sections.data import LOT, ROW, Data
+from include.data import random_split
 from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest
-from include.data import random_split
 from include.data.random_split import RandomPlaces, Repeats
 from include.data.snapshots import Snapshot
 from include.data.table_versions import table_looks
