@@ -58,7 +58,7 @@ def read_rows(
     positions : bool
         Add the columns `SLOT` and `POSITION`, which name a row for quarantine.
     among : sequence of Pinned, optional
-        Read only these of the snapshot's partitions; that they hold no row of a window is then no error. Of no rows at
+        Read only these of the snapshot's partitions, in this order; that they hold no row of a window is then no error. Of no rows at
         all nothing is derived: they come without derived columns.
 
     Raises
@@ -73,8 +73,10 @@ def read_rows(
     derive, raw = model.features.derive, list(snapshot.schema)
     if columns is not None and set(columns) <= set(raw):
         raw, derive = list(columns), None
-    table = read_table(store, snapshot, model, raw, window=window, labelled=labelled, positions=positions, among=among)
-    frame = to_frame(table)
+    # No name holds the table: its columns go as they are turned into the frame's.
+    frame = to_frame(
+        read_table(store, snapshot, model, raw, window=window, labelled=labelled, positions=positions, among=among)
+    )
     if derive is not None and len(frame):
         frame = derived(frame, load_function(folder, derive), derive, target=model.data.target)
     if columns is None or (among is not None and not len(frame)):
@@ -125,18 +127,20 @@ def read_table(
     keys = [name for join in joins for name in join.rule.on]
     level = [snapshot.segment.column] if snapshot.segment else []
     needed = list(dict.fromkeys([*(name for name in needed if name in own), *keys, *level]))
-    chosen = None if among is None else set(among)
-    wanted = [pinned for pinned in touching(snapshot, window) if chosen is None or pinned in chosen]
+    wanted = touching(snapshot, window, among)
     reads: list[Callable[[], Any]] = [partial(read_partition, store, snapshot, pinned, needed) for pinned in wanted]
     reads.append(partial(_set_aside, store, snapshot))
     *tables, set_aside = at_once(store, reads)
     parts: dict[Pinned, pa.Table] = dict(zip(wanted, tables, strict=True))
+    del tables
     kept = []
-    for one in snapshot.split.windows(window):
+    windows = list(snapshot.split.windows(window))
+    while windows:
+        one = windows.pop(0)
         rows = 0
-        for pinned, table in parts.items():
-            if not touches(pinned, one):
-                continue
+        for pinned in [pinned for pinned in parts if touches(pinned, one)]:
+            # What no later window touches is not held beside what is kept of it.
+            table = parts[pinned] if any(touches(pinned, later) for later in windows) else parts.pop(pinned)
             part = _rows_of(
                 table, one, data.event_time, set_aside.get(pinned.slot), positions=positions, slot=pinned.slot
             )

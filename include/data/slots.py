@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from dateutil.relativedelta import relativedelta
 
@@ -27,6 +28,7 @@ def length_of(slot: str) -> Slot:
     return {7: Slot.MONTH, 10: Slot.DAY, 13: Slot.HOUR}[len(slot)]
 
 
+@lru_cache(maxsize=65_536)  # seven years of hours: a run asks for the bounds of each of its slots again and again
 def bounds(slot: str) -> tuple[datetime, datetime]:
     """Return the first instant of a slot and the first one after it."""
     length = length_of(slot)

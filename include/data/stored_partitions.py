@@ -18,20 +18,24 @@ SLOT, POSITION = "__slot__", "__position__"
 """Columns that `read_rows` adds on request: a row's partition, and its place there counted from zero."""
 
 
-def in_parts(snapshot: Snapshot, rows: int) -> list[list[Pinned]]:
-    """Divide the partitions of both windows, in their order, into parts of at least ``rows`` rows, as few as there must be."""
+def in_parts(snapshot: Snapshot, rows: int, window: WindowName = "both") -> list[list[Pinned]]:
+    """Divide the partitions of a window, in their order, into parts of at least ``rows`` rows, as few as there must be."""
     parts: list[list[Pinned]] = [[]]
-    for pinned in touching(snapshot, "both"):
-        if sum(one.rows for one in parts[-1]) >= rows:
+    held = 0
+    for pinned in touching(snapshot, window):
+        if held >= rows:
             parts.append([])
+            held = 0
         parts[-1].append(pinned)
+        held += pinned.rows
     return parts
 
 
-def touching(snapshot: Snapshot, window: WindowName) -> list[Pinned]:
-    """Return the partitions with rows that a window of the split touches, in their order."""
+def touching(snapshot: Snapshot, window: WindowName, among: Sequence[Pinned] | None = None) -> list[Pinned]:
+    """Return the partitions with rows that a window of the split touches, in their order; of some if they are given."""
     windows = snapshot.split.windows(window)
-    return [one for one in snapshot.partitions if one.rows and any(touches(one, among) for among in windows)]
+    partitions = snapshot.partitions if among is None else among
+    return [one for one in partitions if one.rows and any(touches(one, other) for other in windows)]
 
 
 def touches(pinned: Pinned, window: Window) -> bool:

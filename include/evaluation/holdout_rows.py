@@ -141,8 +141,10 @@ def read_holdout_rows(
             labels, columns = to_frame(table), unlabelled_columns(model)
             sliced = origins["challenger"].make(labels, columns) if model.evaluation.slices else labels
             unlabelled += unlabelled_by_slice(model, sliced, labels[target].isna().to_numpy())
+            del labels, sliced
             table = table.filter(pc.is_valid(table[target]))
     raw = to_frame(table)
+    del table
     inputs, obstacle = make_inputs(raw, origins, wanted)
     classes = origins["challenger"].fit.classes
     judged = HoldoutRows(

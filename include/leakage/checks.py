@@ -70,8 +70,9 @@ def run_checks(
     if (known := find_answer(store, place, question)) is None:
         with threadpool_limits(limits={"openmp": threads, "blas": 1}):
             inputs = LeakageInputs(model, learned, pipeline, judged, threads)
-            asked = [_ask(name, inputs) for name in QUESTIONS]
-        known = keep_answer(store, place, question, [asdict(tripwire) for tripwire in asked])
+            # First who reads and derives all rows part by part, which keeps what the others look at.
+            asked = {name: _ask(name, inputs) for name in sorted(QUESTIONS, key="later_rows".__ne__)}
+        known = keep_answer(store, place, question, [asdict(asked[name]) for name in QUESTIONS])
     found = tuple(Tripwire(**tripwire) for tripwire in known)
     for tripwire in found:
         level = logging.INFO if tripwire.state in ("clear", "not_asked") else logging.ERROR

@@ -41,6 +41,7 @@ def later_rows(parts: Iterable[tuple[pd.DataFrame, pd.DataFrame]], derive: Deriv
         rows += len(raw)
         for name, (count, how) in _changed(raw, whole, derive).items():
             changed[name] = (changed.get(name, (0, how))[0] + count, how)
+        del raw, whole  # not held while the next part is read
     if changed:
         named = ", ".join(f"`{name}` ({count:,} rows, {how})" for name, (count, how) in changed.items())
         return Tripwire(

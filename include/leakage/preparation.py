@@ -17,7 +17,8 @@ from include.leakage.tripwire import Tripwire
 from include.training.estimators.ensembles import EnsembleClassifier, EnsembleRegressor
 from include.training.estimators.meta_estimator import MetaEstimator
 from include.training.estimators.registry import CONSTANT
-from include.training.fit_estimator import learn_preparation
+from include.training.fit_estimator import learn_preparation, learned_from
+from include.training.out_of_core.parted_rows import PartedRows
 from include.training.persistence.model_file import dump, load
 from include.training.recipe import Recipe
 from include.training.training_rows import TrainingRows
@@ -62,14 +63,13 @@ def preparation_of_training_rows(model: Pipeline, recipe: Recipe, rows: Training
     for part, pipeline in _prepared(recipe, model):
         if part.estimator == CONSTANT:
             continue
-        again, _, _ = learn_preparation(part, rows, threads=threads)
-        # Through a file, as the model came: what a file does to types then makes no difference.
-        body = dump(Pipeline(again))
-        learned = load(body, hashlib.sha256(body).hexdigest())
-        steps += sum(1 for _ in _learners(learned))
-        names = [name for name, _ in again]
-        shipped = [(name, pipeline.named_steps.get(name)) for name in names]
-        found = list(_differences([pair[1] for pair in shipped], [learned.named_steps[n] for n in names], ()))
+        found: list[str] = []
+        for name, shipped, again in _learned_again(part, pipeline, rows, threads):
+            # Through a file, as the model came: what a file does to types then makes no difference.
+            body = dump(Pipeline([("learned", again)]))
+            learned = load(body, hashlib.sha256(body).hexdigest())[0]
+            steps += sum(1 for _ in _learners(learned))
+            found += _differences(shipped, learned, name)
         if found:
             more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
             who = f" of {part.name}" if part is not recipe else ""
@@ -85,6 +85,27 @@ def preparation_of_training_rows(model: Pipeline, recipe: Recipe, rows: Training
     return Tripwire(
         _NAME, "clear", f"learned again from {len(rows):,} training rows alone, all {steps} steps know the same"
     )
+
+
+def _learned_again(
+    recipe: Recipe, pipeline: Pipeline, rows: TrainingRows, threads: int
+) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """Yield what the file knows beside what the rows teach, each under its name: groups of columns one by one, where nothing needs all.
+
+    What they make of the rows then need not be held.
+    """
+    shipped = pipeline.named_steps
+    groups = recipe.preparation(2 if rows.classes is None else len(rows.classes)).transformers
+    declared = [(name, list(columns)) for name, _, columns in groups]
+    found = [(name, list(columns)) for name, _, columns in getattr(shipped["prepare"], "transformers_", ())]
+    alike = [pair for pair in found if pair[0] != "remainder"] == declared
+    if isinstance(rows, PartedRows) or recipe.features.select or not alike:
+        for name, step in learn_preparation(recipe, rows, threads=threads)[0]:
+            yield (), shipped.get(name), step
+        return
+    rows = learned_from(recipe, rows)
+    for name, step, columns in groups:
+        yield (name,), shipped["prepare"].named_transformers_[name], step.fit(rows.frame[list(columns)], rows.target)
 
 
 def _prepared(recipe: Recipe, model: Pipeline) -> Iterator[tuple[Recipe, Pipeline]]:

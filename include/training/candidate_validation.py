@@ -143,9 +143,11 @@ def _validate(
         started = time.perf_counter()
         score = None
         # A fold may have too few rows of a rare class to be fitted; it then says nothing.
-        if _says_something(recipe, rows.at(fitted)):
-            with fault_of(recipe, rows.at(fitted)):
-                score = _score(recipe, settings, rows.at(fitted), rows.at(validating), threads)
+        part = rows.at(fitted)
+        if _says_something(recipe, part):
+            with fault_of(recipe, part):
+                score = _score(recipe, settings, part, rows.at(validating), threads)
+        del part  # not held while the next is made
         scores.append(score)
         if say:
             said = "undefined" if score is None else f"{score:.4f}"

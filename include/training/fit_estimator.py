@@ -117,13 +117,7 @@ def learn_preparation(
     """
     if isinstance(rows, PartedRows):
         return [("prepare", learn_preparation_in_parts(recipe, rows))], None, rows
-    if recipe.exposure is not None:
-        rows = replace(rows, target=rows.target / exposures(rows.frame[recipe.exposure]))
-    if recipe.estimator != CONSTANT:
-        learned = rows_to_learn_from(recipe.features, rows.frame)
-        if say and not learned.all():
-            log.info("%s: learns from %s of %s rows", recipe.name, f"{learned.sum():,}", f"{len(rows):,}")
-        rows = rows if learned.all() else rows.at(np.flatnonzero(learned))
+    rows = learned_from(recipe, rows, say=say)
     prepare = recipe.preparation(2 if rows.classes is None else len(rows.classes))
     matrix = prepare.fit_transform(rows.frame[list(recipe.features.columns)], rows.target)
     steps: list[tuple[str, Any]] = [("prepare", prepare)]
@@ -134,6 +128,26 @@ def learn_preparation(
         matrix = kept.transform(matrix)
         steps.append((f"select_{number}", kept))
     return steps, matrix, rows
+
+
+def learned_from(recipe: Recipe, rows: TrainingRows, *, say: bool = False) -> TrainingRows:
+    """Return the rows that a recipe learns from: some may be dropped, and with an exposure their target is per unit.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+        In memory.
+    say : bool
+        Whether to log how many are kept.
+    """
+    if recipe.exposure is not None:
+        rows = replace(rows, target=rows.target / exposures(rows.frame[recipe.exposure]))
+    if recipe.estimator == CONSTANT:
+        return rows
+    learned = rows_to_learn_from(recipe.features, rows.frame)
+    if say and not learned.all():
+        log.info("%s: learns from %s of %s rows", recipe.name, f"{learned.sum():,}", f"{len(rows):,}")
+    return rows if learned.all() else rows.at(np.flatnonzero(learned))
 
 
 def _prepared_and_fitted(

@@ -13,14 +13,18 @@ import pandas as pd
 
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
-from include.data.snapshots import Snapshot
-from include.data.stored_partitions import touching
+from include.data.snapshots import Pinned, Snapshot
+from include.data.stored_partitions import in_parts, touching
 from include.storage.store import ObjectStore
 from include.training.fit_record import FitRecord
 from include.training.out_of_core.parted_rows import open_parted_rows
+from include.training.out_of_core.workers import together
 from include.training.provenance import Provenance
 from include.training.recipe import Recipe
 from include.training.training_rows import TrainingRows, training_rows
+
+PART = 1_000_000
+"""Rows that are held with all columns at once, where there are more; of all rows, those columns that are looked at."""
 
 
 class FitInputs:
@@ -34,6 +38,7 @@ class FitInputs:
 
     def __init__(self, store: ObjectStore, origin: Provenance) -> None:
         self._store, self.origin = store, origin
+        self._frame: pd.DataFrame | None = None
 
     @property
     def fit(self) -> FitRecord:
@@ -51,39 +56,73 @@ class FitInputs:
         return self.origin.recipe
 
     @cached_property
-    def raw(self) -> pd.DataFrame:
-        """The rows before ``features.derive``, in the order of time."""
-        snapshot = Snapshot.load(self._store, self.fit.model, self.fit.snapshot)
-        nowhere = Path()  # columns of the source alone: nothing is derived
-        return read_rows(self._store, snapshot, self.declared, nowhere, window="train", columns=list(snapshot.schema))
-
-    @cached_property
-    def derived(self) -> pd.DataFrame:
-        """The same rows after it."""
-        return self.origin.derive(self.raw) if self.declared.features.derive else self.raw
+    def snapshot(self) -> Snapshot:
+        """The fit's own."""
+        return Snapshot.load(self._store, self.fit.model, self.fit.snapshot)
 
     @property
-    def whole(self) -> pd.DataFrame:
-        """The same rows as the fit read them."""
-        return self.derived if self.origin.derives else self.raw
+    def frame(self) -> pd.DataFrame:
+        """The columns that the fit read, and others that are looked at, of the same rows in the order of time."""
+        if self._frame is None and not self.origin.derives:
+            self._frame = self._read([name for name in self._kept if name in self.snapshot.schema])
+        if self._frame is None:
+            for _ in self.parts():
+                pass
+        assert self._frame is not None  # noqa: S101 (a fit has rows)
+        return self._frame
 
     @cached_property
     def rows(self) -> TrainingRows:
         """The same rows as the fit was given them."""
         code = self.origin.code if self.recipe.cost_function else Path()
-        return training_rows(self.whole[list(self.recipe.columns)], self.recipe, code)
+        return training_rows(self.frame[list(self.recipe.columns)], self.recipe, code)
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Return columns of the same rows, also of those that the fit did not read."""
-        return self.whole[list(names)] if set(names) <= set(self.whole) else self.origin.make(self.raw, names)
+        if set(names) <= set(self.frame):
+            return self.frame[list(names)]
+        if not self.origin.derives and set(names) <= set(self.snapshot.schema):
+            return self._read(names)
+        return together([self.origin.make(raw, names) for raw in self._raw()])
 
     def some(self, places: np.ndarray[Any, Any], names: Sequence[str]) -> pd.DataFrame:
         """Return columns of some of the rows, by their places."""
         return self.columns(names).iloc[places]
 
     def parts(self) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-        """Yield the rows before and after ``features.derive``: all at once, or of one partition after the other."""
-        yield self.raw, self.derived
+        """Yield the rows before and after ``features.derive``, some partitions after the others.
+
+        What is derived by it is kept as `frame`: who asks for both lets this be the first.
+        """
+        kept: list[pd.DataFrame] = []
+        for raw in self._raw():
+            whole = self.origin.derive(raw) if self.declared.features.derive else raw
+            if self._frame is None and self.origin.derives:
+                kept.append(whole[[name for name in self._kept if name in whole]])
+            yield raw, whole
+            del raw, whole
+        if kept:
+            self._frame = together(kept) if len(kept) > 1 else kept[0]
+
+    @property
+    def _kept(self) -> list[str]:
+        data, cost = self.declared.data, self.declared.evaluation.cost
+        beside = [*([data.entity] if data.entity else []), *(cost.columns if cost else ())]
+        return list(dict.fromkeys([*self.recipe.columns, *beside]))
+
+    def _raw(self) -> Iterator[pd.DataFrame]:
+        parts = in_parts(self.snapshot, PART, "train")
+        for part in parts:
+            raw = self._read(list(self.snapshot.schema), None if len(parts) == 1 else part)
+            if len(raw):
+                yield raw
+            del raw
+
+    def _read(self, names: Sequence[str], among: Sequence[Pinned] | None = None) -> pd.DataFrame:
+        nowhere = Path()  # columns of the source alone: nothing is derived
+        return read_rows(
+            self._store, self.snapshot, self.declared, nowhere, window="train", columns=list(names), among=among
+        )
 
 
 class PartedInputs(FitInputs):
@@ -102,11 +141,6 @@ class PartedInputs(FitInputs):
         self._until_the_end = until_the_end
 
     @cached_property
-    def snapshot(self) -> Snapshot:
-        """The fit's own."""
-        return Snapshot.load(self._store, self.fit.model, self.fit.snapshot)
-
-    @cached_property
     def rows(self) -> TrainingRows:
         """The rows as the fit was given them: in partitions, which workers read."""
         code = self.origin.code
@@ -115,7 +149,7 @@ class PartedInputs(FitInputs):
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
         """Return columns of the source of all rows."""
-        return read_rows(self._store, self.snapshot, self.declared, Path(), window="train", columns=list(names))
+        return self._read(names)
 
     def some(self, places: np.ndarray[Any, Any], names: Sequence[str]) -> pd.DataFrame:
         """Return columns of some of the rows, by their places."""
@@ -124,10 +158,7 @@ class PartedInputs(FitInputs):
     def parts(self) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
         """Yield the rows of each partition, one after the other in this process."""
         for pinned in touching(self.snapshot, "train"):
-            columns, among = list(self.snapshot.schema), [pinned]
-            raw = read_rows(
-                self._store, self.snapshot, self.declared, Path(), window="train", columns=columns, among=among
-            )
+            raw = self._read(list(self.snapshot.schema), [pinned])
             if len(raw):
                 yield raw, self.origin.derive(raw)
 

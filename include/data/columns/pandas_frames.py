@@ -62,8 +62,10 @@ def typed_rows(
 def to_frame(table: pa.Table) -> pd.DataFrame:
     """Return raw rows as `read_rows` does: texts as categories, every integer and truth value exact."""
     columns: dict[str, Any] = {}
-    for name in table.column_names:
-        column = table[name]
+    rows, given = table.num_rows, dict(zip(table.column_names, table.columns, strict=True))
+    del table  # if nobody else holds it, each column goes once it is turned
+    for name in list(given):
+        column = given.pop(name)
         if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):
             columns[name] = _categories(column)
         elif pa.types.is_integer(column.type) and column.null_count:
@@ -72,7 +74,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
             columns[name] = column.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
         else:
             columns[name] = column.to_pandas(date_as_object=False)
-    return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows), copy=False)
+    return pd.DataFrame(columns, index=pd.RangeIndex(rows), copy=False)
 
 
 _EXACT = 2**53

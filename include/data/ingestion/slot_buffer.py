@@ -12,6 +12,9 @@ import pyarrow as pa
 
 from include.data.slots import bounds
 
+OPEN = 64
+"""Files that are open at a time, at most; of slots in order, as most sources give them, one is enough."""
+
 
 class SlotBuffer:
     """Rows of some slots, waiting in one file a slot below ``folder``.
@@ -35,6 +38,7 @@ class SlotBuffer:
         self.first: int | None = None
         self.last: int | None = None
         self.changed: dict[str, Counter[str]] = {slot: Counter() for slot in slots}
+        self._open: dict[int, tuple[pa.OSFile, pa.ipc.RecordBatchStreamWriter]] = {}
         edges = [[int(bound.timestamp()) * 10**6 for bound in bounds(slot)] for slot in self.slots]
         self._starts = np.array([start for start, _ in edges], dtype="int64")
         self._ends = np.array([end for _, end in edges], dtype="int64")
@@ -81,12 +85,25 @@ class SlotBuffer:
         if number < 0:
             self.elsewhere += rows.num_rows
             return
-        # A stream of its own for each batch, so that no file of thousands of slots stays open.
-        with pa.OSFile(str(self._path(number)), "ab") as file, pa.ipc.new_stream(file, rows.schema) as stream:
-            stream.write_table(rows.combine_chunks())
+        if (opened := self._open.pop(number, None)) is None:
+            if len(self._open) == OPEN:
+                self._close(
+                    next(iter(self._open))
+                )  # that which waited longest; who comes back appends a stream of its own
+            file = pa.OSFile(str(self._path(number)), "ab")
+            opened = file, pa.ipc.new_stream(file, rows.schema)
+        self._open[number] = opened
+        opened[1].write_table(rows.combine_chunks())
+
+    def _close(self, number: int) -> None:
+        file, stream = self._open.pop(number)
+        stream.close()
+        file.close()
 
     def tables(self) -> Iterator[tuple[str, pa.Table | None]]:
-        """Yield every slot with its rows, in the order they came; None for a slot without any."""
+        """Yield every slot with its rows, in the order they came; None for a slot without any. Nothing can be added any more."""
+        for number in list(self._open):
+            self._close(number)
         for number, slot in enumerate(self.slots):
             path = self._path(number)
             if self.schema is None or not path.exists():

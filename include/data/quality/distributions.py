@@ -68,9 +68,9 @@ class Distributions:
         for code, slot in enumerate(slots.cat.categories):
             mine = there & (codes == code)
             for number, window in enumerate((train, ~train)):
-                if len(own := values[mine & window]):
+                if len(own := np.sort(values[mine & window])):
                     # So many quantiles stand for a partition's rows, with any others it was read.
-                    points = np.sort(own) if len(own) <= _POINTS else np.quantile(own, _MIDDLES)
+                    points = own if len(own) <= _POINTS else np.quantile(own, _MIDDLES)
                     self._points.setdefault(name, ([], []))[number].append((str(slot), len(own), points))
             if len(own := values[mine]) >= FEWEST_ROWS:
                 low, middle, high = np.quantile(own, _QUANTILES).tolist()
@@ -80,8 +80,7 @@ class Distributions:
     def _add_levels(self, name: str, values: pd.Series[Any], train: Array) -> None:
         counts = self._levels.setdefault(name, (Counter(), Counter()))
         for counter, window in zip(counts, (train, ~train), strict=True):
-            found = values[window].dropna().astype(str).value_counts()
-            counter.update({str(level): int(count) for level, count in found.items() if count})
+            counter.update(_counted(values[window]))
         if len(counts[0] | counts[1]) > _COUNTED:
             self._left.add(name)
             del self._levels[name]
@@ -143,6 +142,20 @@ class Distributions:
             "holdout": shares[1],
             "periods": periods,
         }
+
+
+def _counted(values: pd.Series[Any]) -> dict[str, int]:
+    """Return how many rows have each level, as its text: the most frequent first, of equally frequent ones that which came first."""
+    levels: Any = None
+    values = values.dropna()
+    if isinstance(values.dtype, pd.CategoricalDtype) and isinstance(values.cat.categories.dtype, pd.StringDtype):
+        # Their numbers are counted, and so are truth values as they are: no text is made for a row.
+        levels, values = values.cat.categories, values.cat.codes
+    elif not pd.api.types.is_bool_dtype(values.dtype):
+        values = values.astype(str)
+    found = values.value_counts()
+    names = found.index if levels is None else levels[found.index]
+    return {str(level): int(count) for level, count in zip(names, found, strict=True) if count}
 
 
 def _shares(edges: Array, values: Array, weights: Array) -> list[float]:

@@ -42,11 +42,10 @@ class CategoryInteraction(TransformerMixin, BaseEstimator):  # type: ignore[misc
             # Only combinations that rows have are written out: all of them may be too many.
             found, codes = np.unique(joined, return_inverse=True)
             first, second = np.divmod(found, max(len(texts), 1))
-            parts = [f"{len(text)}:{text}" for text in texts.tolist()] or [""]
-            names = np.array(
-                [f"{names[a]}{'|' if names[a] else ''}{parts[b]}" for a, b in zip(first, second, strict=True)],
-                dtype=object,
-            )
+            parts = np.array([f"{len(text)}:{text}" for text in texts.tolist()] or [""], dtype=object)
+            # Arrays of objects add texts one by one, but not in Python.
+            begun = names if names.tolist() == [""] else names + "|"
+            names = begun[first] + parts[second]
         levels, which = np.unique(names.astype(np.str_), return_inverse=True)
         crossed = pd.Categorical.from_codes(
             np.where(missing, -1, which[codes]), categories=pd.Index(levels, dtype="str")

@@ -18,13 +18,15 @@ from hypothesis import strategies as st
 
 from include.config.model import ModelConfig
 from include.config.sections.data import LOT, ROW, Data
+from include.data import random_split
 from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest
-from include.data.random_split import RandomPlaces
+from include.data.random_split import RandomPlaces, Repeats
 from include.data.snapshots import Snapshot
 from include.data.table_versions import table_looks
 from include.errors import SourceError
 from include.storage.local import LocalStore
+from tests.opcodes import opcodes_in
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 READER = """
@@ -312,3 +314,40 @@ def test_lots_and_names_are_what_they_were_for_ids_of_every_type(
 
 def places(table: pa.Table) -> list[int]:
     return table[LOT].cast(pa.int64()).to_pylist()
+
+
+FEW = st.integers(0, 2) | st.integers(2**64 - 2, 2**64 - 1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(batches=st.lists(st.lists(st.tuples(FEW, FEW), max_size=6), max_size=9))
+def test_equal_digests_are_numbered_over_all_parts_also_where_half_of_them_is_equal(
+    batches: list[list[tuple[int, int]]],
+):
+    repeats, seen = Repeats(), Counter[tuple[int, int]]()
+    for batch in batches:
+        numbers = repeats(np.array(batch, np.uint64).reshape(-1, 2).view(np.uint8))
+        wanted = []
+        for digest in batch:
+            seen[digest] += 1
+            wanted.append(seen[digest])
+        assert numbers.tolist() == wanted
+
+
+def test_what_is_kept_of_digests_is_a_few_runs():
+    repeats, parts = Repeats(), 64
+    for part in range(parts):
+        repeats(np.arange(part * 20, part * 20 + 20, dtype=np.uint64).view(np.uint8).reshape(-1, 16))
+    assert [len(run.counts) for run in repeats._runs] == [10 * parts]
+    assert sum(array.nbytes for run in repeats._runs for array in run) == 24 * 10 * parts
+
+
+def test_naming_rows_runs_no_python_for_each():
+    def work(rows: int) -> int:
+        table = pa.table({"a": np.arange(rows) // 2, "b": [1.5] * rows})
+        named = RandomPlaces(Data.model_construct(row_id=(ROW,), entity=None, equal_rows="together"))
+        # Only the digests themselves are made one by one: nothing makes SHA-256 of many texts at once.
+        alone = ("_digests", "_digests.<locals>.<listcomp>")
+        return opcodes_in(random_split.__file__, lambda: named(table), but=alone)
+
+    assert work(2_000) == work(200)

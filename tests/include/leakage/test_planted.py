@@ -14,24 +14,28 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.compose import ColumnTransformer
 
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import Split, Window
-from include.evaluation.compared_models import ComparedModel
+from include.evaluation.compared_models import ComparedModel, open_model
 from include.evaluation.evidence import Evidence
 from include.evaluation.measure import measure
+from include.leakage.preparation import preparation_of_training_rows
 from include.leakage.tripwire import QUESTIONS
 from include.registry.gate.judgement import judge
 from include.registry.gate.verdicts import RuleResult
 from include.registry.version_states import Outcome
 from include.storage.content import put_content
 from include.storage.local import LocalStore
-from include.training import fit_pipeline
+from include.training import fit_inputs, fit_pipeline
 from include.training.declared_recipes import recipe_of
 from include.training.fit_candidate import fit_candidate
+from include.training.fit_inputs import FitInputs
 from include.training.persistence.model_file import dump
+from include.training.provenance import Provenance
 from include.training.training_rows import training_rows
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -78,6 +82,7 @@ class Training:
     trusted: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     code: str | None = None
+    partition: str = "month"
 
     @property
     def model(self) -> ModelConfig:
@@ -95,7 +100,7 @@ class Training:
                     "row_id": "id",
                     "target": "target",
                     "entity": self.entity,
-                    "partition": "month",
+                    "partition": self.partition,
                     "windows": {"train": "18d", "holdout": "12d"},
                 },
                 "features": {
@@ -114,22 +119,27 @@ class Training:
 
     def __post_init__(self) -> None:
         self.store = LocalStore(self.folder / "store")
+        self.folder.mkdir(parents=True, exist_ok=True)
         if self.code:
             (self.folder / "features.py").write_text(self.code)
-        table = pa.Table.from_pandas(self.rows, preserve_index=False)
-        table = table.set_column(0, "at", table["at"].cast(pa.timestamp("us", "UTC")))
-        out = io.BytesIO()
-        pq.write_table(table, out, write_page_checksum=True)
-        digest = hashlib.sha256(out.getvalue()).hexdigest()
         self.snapshot = Snapshot(
             model="toy",
             as_of=day(30),
             source="0" * 64,
             split=Split(Window(day(0), day(18)), Window(day(18), day(30))),
-            partitions=(Pinned("2024-01", digest, digest, len(self.rows)),),
+            partitions=(),
             schema={name: "timestamp" if name == "at" else WORDS[str(self.rows[name].dtype)] for name in self.rows},
         )
-        self.store.put_if_absent(self.snapshot.partition_key(self.snapshot.partitions[0]), out.getvalue())
+        slots = self.rows["at"].dt.strftime("%Y-%m" if self.partition == "month" else "%Y-%m-%d")
+        for slot, rows in self.rows.groupby(slots):
+            table = pa.Table.from_pandas(rows, preserve_index=False)
+            table = table.set_column(0, "at", table["at"].cast(pa.timestamp("us", "UTC")))
+            out = io.BytesIO()
+            pq.write_table(table, out, write_page_checksum=True)
+            digest = hashlib.sha256(out.getvalue()).hexdigest()
+            pinned = Pinned(str(slot), digest, digest, len(rows))
+            self.snapshot = replace(self.snapshot, partitions=(*self.snapshot.partitions, pinned))
+            self.store.put_if_absent(self.snapshot.partition_key(pinned), out.getvalue())
         self.snapshot.save(self.store)
 
     def fit(self, name: str = "decision_tree") -> Any:
@@ -165,6 +175,61 @@ def test_an_honest_training_trips_none(tmp_path: Path, task: str) -> None:
     ).measure()
     assert tripped(evidence) == []
     assert {wire.state for wire in evidence.tripwires or ()} == {"clear"}
+
+
+_TEXTS = """
+import pandas as pd
+
+
+def derive(frame):
+    shade = "dark " + frame["colour"].astype(str)
+    return frame.assign(shade=shade.astype("category"), half=frame["size"] / 2)
+"""
+
+
+def test_part_by_part_training_rows_say_the_same_and_few_are_held_with_all_their_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[int, int]] = []
+
+    def counted(*given: Any, **how: Any) -> pd.DataFrame:
+        frame = read_rows(*given, **how)
+        read.append(frame.shape)
+        return frame
+
+    monkeypatch.setattr(fit_inputs, "read_rows", counted)
+    said = []
+    for folder, part in (("whole", 10**6), ("parts", 200)):
+        read.clear()
+        monkeypatch.setattr(fit_inputs, "PART", part)
+        training = Training(tmp_path / folder, rows_of(), more=("half",), code=_TEXTS, partition="day")
+        said.append(training.measure())
+        columns = len(training.snapshot.schema)
+        assert sum(rows for rows, wide in read if wide == columns) == ROWS * 18 / 30
+        assert max(rows for rows, wide in read if wide == columns) < part + ROWS / 30 * 2
+    assert said[0].to_json() == said[1].to_json()
+    assert tripped(said[0]) == []
+
+
+def test_what_a_preparation_makes_of_all_rows_is_not_held_to_look_at_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    class Counting(ColumnTransformer):  # type: ignore[misc]  # scikit-learn has no types
+        def fit_transform(self, *given: Any, **how: Any) -> Any:
+            made.append(len(given[0]))
+            return super().fit_transform(*given, **how)
+
+    training = Training(tmp_path, rows_of())
+    challenger = training.fit()
+    monkeypatch.setattr("include.training.preprocessing.column_transformer.ColumnTransformer", Counting)
+    with Provenance(training.store, challenger, tmp_path) as origin:
+        learned = FitInputs(training.store, origin)
+        pipeline = open_model(training.store, challenger)
+        wire = preparation_of_training_rows(pipeline, learned.recipe, learned.rows)
+    assert wire.state == "clear" and "all 4 steps know the same" in wire.reason
+    assert made == []
 
 
 def test_a_row_of_training_that_comes_again_in_the_holdout_trips_its_wire(tmp_path: Path) -> None:

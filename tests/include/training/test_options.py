@@ -15,12 +15,14 @@ from include.config.sections.training import Imbalance, RowWeights, Threshold
 from include.errors import ConfigError, ModelFileRefused, TrainingError
 from include.training.model_selection.decision_threshold import choose_threshold
 from include.training.persistence.model_file import dump, load, predict_scores
+from include.training.preprocessing import category_interactions
 from include.training.preprocessing.category_interactions import CategoryInteraction
 from include.training.preprocessing.column_transformer import build_column_transformer
 from include.training.preprocessing.datetime_features import DatetimeFeatures
 from include.training.preprocessing.row_filter import rows_to_learn_from
 from include.training.sample_weight import declared_weights, resample, reweighing
-from tests.include.training.conftest import declare, fit_at_once, frame_of
+from tests.include.training.conftest import declare, fit_at_once, frame_of, rows_of
+from tests.opcodes import opcodes_in
 
 NUMBERS = ["size", "weight"]
 
@@ -161,6 +163,43 @@ def test_combinations_are_never_mistaken_for_one_another():
     crossed = CategoryInteraction().fit(frame).transform(frame).iloc[:, 0]
     assert crossed.nunique() == 2
     assert crossed.isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("gap", [None, "c"])
+def test_combinations_are_written_as_ever(gap: str | None):
+    frame = pd.DataFrame({"a": ["x", "yy", "", "x"], "b": [1, 2.5, 3, 1], "c": ["é", gap, "|", "é"]})
+    crossed = CategoryInteraction().fit(frame).transform(frame)["a x b x c"]
+    second = None if gap is None else "2:yy|3:2.5|1:c"
+    assert [None if pd.isna(one) else one for one in crossed] == ["1:x|1:1|1:é", second, "0:|1:3|1:|", "1:x|1:1|1:é"]
+    nothing = pd.DataFrame({"a": ["x", "y"], "b": pd.Series([None, None], dtype=object)})
+    alone = CategoryInteraction().fit(nothing).transform(nothing)["a x b"]
+    assert alone.isna().all()
+    assert alone.cat.categories.tolist() == ["1:x|", "1:y|"]
+
+
+def test_crossing_runs_no_python_for_each_combination():
+    def work(rows: int) -> int:
+        numbers = np.arange(rows)
+        frame = pd.DataFrame({"a": (numbers % 40).astype(str), "b": (numbers // 40).astype(str)})
+        crossed = CategoryInteraction().fit(frame)
+        # A part of a text is written for each level, of which there are as many however many rows.
+        texts = "CategoryInteraction.transform.<locals>.<listcomp>"
+        return opcodes_in(category_interactions.__file__, lambda: crossed.transform(frame), but=[texts])
+
+    assert work(1_600) == work(160)
+
+
+@pytest.mark.parametrize(
+    "positions", [np.arange(10, 300), np.array([5]), np.array([7, 3]), np.array([0, 2, 3]), np.array([], int)]
+)
+def test_some_of_the_rows_are_those_and_neighbours_are_no_copy(positions: np.ndarray):
+    rows = rows_of(declare(), frame_of())
+    some = rows.at(positions)
+    pd.testing.assert_frame_equal(some.frame, rows.frame.take(positions))
+    assert (some.target == rows.target[positions]).all()
+    neighbours = len(positions) in (290, 1)
+    for part, whole in ((some.target, rows.target), (some.frame["size"].to_numpy(), rows.frame["size"].to_numpy())):
+        assert np.shares_memory(part, whole) is neighbours
 
 
 # Dates and texts

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.data.ingestion import slot_buffer
 from include.data.ingestion.slot_buffer import SlotBuffer
 
 SLOTS = ["2024-01", "2024-02", "2024-04"]
@@ -48,3 +49,30 @@ def test_rows_outlast_their_file(tmp_path: Path) -> None:
     january = given["2024-01"]
     assert january is not None
     assert january.equals(table((1, 2), (1, 3), (1, 1)))
+
+
+@pytest.mark.parametrize(("most", "opens"), [(2, 2), (1, 12)])
+def test_a_file_stays_open_while_others_do_not_need_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, opens: int
+) -> None:
+    opened = []
+
+    class File(pa.OSFile):
+        def __init__(self, *given: str) -> None:
+            assert sum(not one.closed for one in opened) < most
+            opened.append(self)
+
+    monkeypatch.setattr(slot_buffer, "OPEN", most)
+    monkeypatch.setattr(pa, "OSFile", File)
+    spool = SlotBuffer(tmp_path, SLOTS, "at")
+    batches = [[(1, day), (4, day)] for day in range(1, 7)]
+    for batch in batches:
+        spool.add(table(*batch))
+    found = dict(spool.tables())
+    assert len(opened) == opens
+    assert all(one.closed for one in opened)
+    assert found["2024-02"] is None
+    for slot, month in (("2024-01", 1), ("2024-04", 4)):
+        rows = found[slot]
+        assert rows is not None
+        assert rows.equals(table(*((month, day) for day in range(1, 7))))

@@ -11,7 +11,7 @@ from include.data.quality import check as checking
 from include.data.quality.check import check
 from include.data.quality.check_report import load_report
 from include.data.quality.distribution_charts import HEIGHT, charts
-from include.data.quality.distributions import FEWEST_ROWS, Distributions
+from include.data.quality.distributions import FEWEST_ROWS, Distributions, _counted
 from include.data.stored_partitions import SLOT
 from include.storage.content import get_content
 from tests.include.data.quality import checked_model as parcels
@@ -82,3 +82,24 @@ def test_bars_are_shares_of_their_own_window() -> None:
     assert (a["train"]["share"], b["holdout"]["share"]) == (0.75, 0.75)
     assert a["train"]["height"] == b["holdout"]["height"] == HEIGHT
     assert np.isclose(a["holdout"]["height"], HEIGHT / 3, atol=0.01)
+
+
+def test_levels_are_counted_without_a_text_for_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = pd.Series(["b", "a", None, "c", "a", "b", "c", "d"])
+    columns = {
+        "text": levels,
+        "category": levels.astype(pd.CategoricalDtype(pd.Index(["e", "d", "c", "b", "a"], dtype="str"))),
+        "numbers": pd.Series([2, 1, None, 3, 1, 2, 3, 4]).astype("category"),
+        "truth": pd.Series([False, True, None, True, False, True, False, False], dtype="boolean"),
+        "whole": pd.Series([True, False] * 4),
+    }
+    made = []
+    astype = pd.Series.astype
+    monkeypatch.setattr(pd.Series, "astype", lambda self, kind: made.append(len(self)) or astype(self, kind))
+    counted = {name: list(_counted(column).items()) for name, column in columns.items()}
+    # Of equally frequent levels that which came first stands first.
+    assert counted["text"] == counted["category"] == [("b", 2), ("a", 2), ("c", 2), ("d", 1)]
+    assert counted["numbers"] == [("2.0", 2), ("1.0", 2), ("3.0", 2), ("4.0", 1)]
+    assert counted["truth"] == [("False", 4), ("True", 3)]
+    assert counted["whole"] == [("True", 4), ("False", 4)]
+    assert made == [7, 7]  # of texts that are no categories, and of categories that are no texts
