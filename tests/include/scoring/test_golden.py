@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from counting import CountingStore
 
 from include.errors import ObjectCorrupt
 from include.scoring.golden import PREDICTED, ROWS, GoldenRowsDiffer, check_golden, golden_of, keep_golden, load_golden
 from include.scoring.predictor import open_predictor
+from include.storage.local import LocalStore
 from tests.include.scoring.conftest import World
 
 
@@ -30,6 +33,25 @@ def test_kept_again_the_same_bytes_are_found(world: World) -> None:
     before = list(world.store.list("parcels/golden/"))
     keep_golden(world.store, world.model, world.folder, champion(world))
     assert list(world.store.list("parcels/golden/")) == before
+
+
+def test_kept_rows_are_found_without_a_look_at_holdout_and_model(world: World) -> None:
+    (kept,) = world.store.list(f"parcels/golden/{champion(world)}/")
+    folder, _, name = kept.rpartition("/")
+    counting = CountingStore(world.store)
+    assert keep_golden(counting, world.model, world.folder, champion(world)) == name.removesuffix(".parquet")
+    assert counting.calls == [f"list {folder}/", f"get {kept}"]
+
+
+def test_kept_rows_that_are_damaged_are_made_again_and_not_believed(world: World, tmp_path: Path) -> None:
+    (kept,) = world.store.list(f"parcels/golden/{champion(world)}/")
+    counting = CountingStore(LocalStore(tmp_path / "copy"))
+    for key in world.store.list(""):
+        counting.store.put_if_absent(key, world.store.get(key) + (b"?" if key == kept else b""))
+    made = keep_golden(counting, world.model, world.folder, champion(world))
+    assert kept.endswith(f"/{made}.parquet")
+    assert any("/models/" in call for call in counting.calls)
+    assert f"put {kept}" in counting.calls
 
 
 def test_a_version_that_predicts_otherwise_is_found_out(world: World) -> None:
