@@ -99,20 +99,20 @@ def _snapshot(store: ObjectStore, predictor: Predictor) -> Snapshot:
 
 
 def _spread_rows(store: ObjectStore, predictor: Predictor, columns: Sequence[str], rows: int) -> pd.DataFrame:
-    """Return columns of rows that are spread evenly over the holdout; of a fit in partitions, a partition at a time is read."""
+    """Return columns of the source of rows spread evenly over the holdout; of a fit in partitions, a partition at a time is read."""
     snapshot = _snapshot(store, predictor)
+    of_source = partial(read_rows, store, snapshot, predictor.model, Path(), window="holdout", labelled=False)
     if predictor.fit.engine is None:
-        frame = predictor.read(store, snapshot, columns)
+        frame = of_source(columns=columns)
         return frame.iloc[_spread(len(frame), rows)].reset_index(drop=True)
     parts = touching(snapshot, "holdout")
-    of_source = partial(read_rows, store, snapshot, predictor.model, Path(), window="holdout", labelled=False)
     sizes = [len(of_source(columns=[predictor.model.data.event_time], among=[pinned])) for pinned in parts]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     places, frames = _spread(int(starts[-1]), rows), []
     for number, pinned in enumerate(parts):
         own = places[(places >= starts[number]) & (places < starts[number + 1])] - starts[number]
         if len(own):
-            frames.append(predictor.read(store, snapshot, columns, [pinned]).iloc[own])
+            frames.append(of_source(columns=columns, among=[pinned]).iloc[own])
     return together(frames)
 
 

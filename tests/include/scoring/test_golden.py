@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from chain_run import declare, month, parcels, run_chain
 from counting import CountingStore
 
 from include.errors import ObjectCorrupt
@@ -52,6 +53,19 @@ def test_kept_rows_that_are_damaged_are_made_again_and_not_believed(world: World
     assert kept.endswith(f"/{made}.parquet")
     assert any("/models/" in call for call in counting.calls)
     assert f"put {kept}" in counting.calls
+
+
+def test_rows_are_kept_as_the_source_gives_them_where_features_replace_a_column(tmp_path: Path) -> None:
+    model = declare(tmp_path / "parcels", rows := parcels())
+    code = tmp_path / "parcels" / "features.py"
+    code.write_text(code.read_text().replace(" >= 18)", ' >= 18, weight=frame["weight"] * 2)'))
+    store = LocalStore(tmp_path / "store")
+    version = run_chain(store, model, tmp_path / "parcels", month(4))["select"]
+    (golden,) = load_golden(store, "parcels", version)
+    kept = golden.to_pandas().set_index("parcel")["weight"]
+    assert kept.tolist() == rows.set_index("parcel")["weight"].loc[kept.index].tolist()
+    with open_predictor(store, model, tmp_path / "parcels", version) as predictor:
+        check_golden(predictor, golden)
 
 
 def test_a_version_that_predicts_otherwise_is_found_out(world: World) -> None:
