@@ -60,11 +60,13 @@ def load_model_file(store: ObjectStore, model: str, digest: str) -> Pipeline:
     return load(get_content(store, f"{model}/models", ".skops", digest), digest)
 
 
-def _answers(store: ObjectStore, judged: HoldoutRows, role: Role, fit: FitRecord) -> Scored:
+def _answers(
+    store: ObjectStore, judged: HoldoutRows, role: Role, fit: FitRecord, pipeline: Pipeline | None = None
+) -> Scored:
     """Return a model's answers, asked of it now or by workers before."""
     if judged.answers is not None:
         return _scored(fit, judged.answers[role])
-    return score_rows(open_model(store, fit), fit, judged.inputs[role])
+    return score_rows(open_model(store, fit) if pipeline is None else pipeline, fit, judged.inputs[role])
 
 
 def _scored(fit: FitRecord, score: Array) -> Scored:
@@ -159,6 +161,7 @@ def score_unmitigated(store: ObjectStore, fit: FitRecord, frame: pd.DataFrame) -
 def score_models(
     store: ObjectStore,
     task: str,
+    pipeline: Pipeline,
     judged: HoldoutRows,
     fits: Mapping[Role, FitRecord],
     incumbent: ComparedModel | None,
@@ -171,6 +174,8 @@ def score_models(
     store : ObjectStore
     task : str
         The model's task.
+    pipeline : Pipeline
+        The challenger, as loaded from its file.
     judged : HoldoutRows
         The rows, and each model's inputs.
     fits : mapping of Role to FitRecord
@@ -185,7 +190,7 @@ def score_models(
         The challenger's predictions of its own classes, every model's of the classes that are judged, and what keeps the
         incumbent from being compared.
     """
-    own = _answers(store, judged, "challenger", fits["challenger"])
+    own = _answers(store, judged, "challenger", fits["challenger"], pipeline)
     models: dict[Role, Scored] = {"challenger": of_classes(own, fits["challenger"].classes, judged.classes)}
     for role in [role for role in fits if role != "challenger"]:
         models[role] = of_classes(_answers(store, judged, role, fits[role]), fits[role].classes, judged.classes)

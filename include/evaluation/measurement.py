@@ -118,7 +118,7 @@ class Measurement:
                 "%s of %s holdout rows have no label and are left out", f"{left.unlabelled:,}", f"{left.rows:,}"
             )
         pipeline = open_model(store, challenger.fit)
-        own, models, obstacle = score_models(store, model.task, judged, fits, incumbent, snapshot)
+        own, models, obstacle = score_models(store, model.task, pipeline, judged, fits, incumbent, snapshot)
         if "incumbent" in models and incumbent is not None:
             fits = {**fits, "incumbent": incumbent.fit}
         units, of = units_of(model, frame, snapshot)

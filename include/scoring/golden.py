@@ -6,6 +6,7 @@ A process that loads the version later, on any machine and by any release, first
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from include.data.columns.conversion import ARROW
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.data.stored_partitions import touching
-from include.errors import EvaluationError, ObjectMissing
+from include.errors import EvaluationError, ObjectCorrupt, ObjectMissing
 from include.registry.statements import golden_folder
 from include.registry.versions import Version
 from include.scoring.predictor import Array, Predictor, open_predictor
@@ -42,9 +43,10 @@ class GoldenRowsDiffer(EvaluationError):
 
 
 def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: str | Version) -> str:
-    """Keep the golden rows of a version and return their digest; repeated, the same bytes are found.
+    """Keep the golden rows of a version and return their digest; those that are kept are not made again.
 
-    Predictions are made the way that `include.scoring.score` makes them.
+    Predictions are made the way that `include.scoring.score` makes them. Kept rows count if their bytes have the digest that
+    they are named by: they follow from the version, so that another look at the holdout would give the same.
 
     Parameters
     ----------
@@ -53,11 +55,17 @@ def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: s
     version : str or Version
         Its id, by which the ledger names its record, or that record.
     """
+    place = golden_folder(model.name, version if isinstance(version, str) else version.id)
+    for key in store.list(f"{place}/"):
+        with suppress(ObjectCorrupt, ObjectMissing):
+            kept = key.removeprefix(f"{place}/").removesuffix(".parquet")
+            get_content(store, place, ".parquet", kept)
+            return kept
     with open_predictor(store, model, folder, version) as predictor:
         table = golden_of(store, predictor)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return put_content(store, golden_folder(model.name, predictor.version.id), ".parquet", sink.getvalue().to_pybytes())
+    return put_content(store, place, ".parquet", sink.getvalue().to_pybytes())
 
 
 def golden_of(store: ObjectStore, predictor: Predictor, rows: int = ROWS) -> pa.Table:
@@ -91,20 +99,20 @@ def _snapshot(store: ObjectStore, predictor: Predictor) -> Snapshot:
 
 
 def _spread_rows(store: ObjectStore, predictor: Predictor, columns: Sequence[str], rows: int) -> pd.DataFrame:
-    """Return columns of rows that are spread evenly over the holdout; of a fit in partitions, a partition at a time is read."""
+    """Return columns of the source of rows spread evenly over the holdout; of a fit in partitions, a partition at a time is read."""
     snapshot = _snapshot(store, predictor)
+    of_source = partial(read_rows, store, snapshot, predictor.model, Path(), window="holdout", labelled=False)
     if predictor.fit.engine is None:
-        frame = predictor.read(store, snapshot, columns)
+        frame = of_source(columns=columns)
         return frame.iloc[_spread(len(frame), rows)].reset_index(drop=True)
     parts = touching(snapshot, "holdout")
-    of_source = partial(read_rows, store, snapshot, predictor.model, Path(), window="holdout", labelled=False)
     sizes = [len(of_source(columns=[predictor.model.data.event_time], among=[pinned])) for pinned in parts]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     places, frames = _spread(int(starts[-1]), rows), []
     for number, pinned in enumerate(parts):
         own = places[(places >= starts[number]) & (places < starts[number + 1])] - starts[number]
         if len(own):
-            frames.append(predictor.read(store, snapshot, columns, [pinned]).iloc[own])
+            frames.append(of_source(columns=columns, among=[pinned]).iloc[own])
     return together(frames)
 
 

@@ -20,6 +20,8 @@ from airflow.listeners import hookimpl
 log = logging.getLogger(__name__)
 
 _MODULES = (
+    # What a task reads its DAG file with.
+    "airflow.dag_processing.dagbag",
     # What opens a store in S3; it brings boto3.
     "airflow.providers.amazon.aws.hooks.base_aws",
     "airflow.sdk.execution_time.task_runner",
@@ -30,6 +32,7 @@ _MODULES = (
     "include.registry.history.card_files",
     "include.registry.evaluator",
     "include.registry.challenger_selection",
+    "include.scoring.golden",
     "include.training.fit_candidate",
     "pyarrow.dataset",
     "pyarrow.pandas_compat",
@@ -37,6 +40,8 @@ _MODULES = (
     # Last: it asks every module that is loaded by then for its names, which takes seconds and is done once.
     "skops.io",
 )
+_TEMPLATES = ("include.data.quality.page", "include.evaluation.report.card")
+"""Modules whose ``template`` is compiled ahead: that takes longer than to draw the page."""
 
 
 @hookimpl
@@ -61,4 +66,7 @@ def warm() -> None:
                 importlib.import_module(module)
             except ImportError as error:
                 log.warning("%s is not imported ahead: %s", module, error)
+        for module in _TEMPLATES:
+            if module in sys.modules:
+                sys.modules[module].template()
     log.info("Modules that tasks need are imported (%.1f s)", time.perf_counter() - started)

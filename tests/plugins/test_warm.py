@@ -31,6 +31,19 @@ run_chain(LocalStore(Path("store")), model, Path("parcels"), month(4))
 print("LATE", *sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
 
+PARSE = """
+import sys
+from pathlib import Path
+from ratchet_operators.warm import warm
+warm()
+before = set(sys.modules)
+from airflow.dag_processing.dagbag import BundleDagBag  # as the task runner does
+bundle = Path(sys.argv[1])
+bag = BundleDagBag(dag_folder=str(bundle / "dags" / "retrain.py"), bundle_path=bundle, bundle_name="bundle")
+late = {name.partition(".")[0] for name in set(sys.modules) - before if not name.startswith("unusual_prefix_")}
+pages = (sys.modules["include.data.quality.page"], sys.modules["include.evaluation.report.card"])
+print("PARSED", len(bag.dags), sum(page.template.cache_info().currsize for page in pages), *sorted(late))
+"""
 
 THREADS = """
 from pathlib import Path
@@ -71,6 +84,23 @@ def test_a_task_forked_from_a_warm_parent_has_nothing_of_weight_left_to_import(t
     (late,) = [line for line in done.stdout.splitlines() if line.startswith("LATE")] or [done.stderr[-2000:]]
     heavy = {"fairlearn", "great_expectations", "pandas", "scipy", "skops", "sklearn"}
     assert not heavy & set(late.split()), late
+
+
+def test_a_task_forked_from_a_warm_parent_has_the_modules_to_read_its_dag_file_and_the_templates(tmp_path):
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path)}
+    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'plugins'}"
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE, str(ROOT)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=tmp_path,
+    )
+    (parsed,) = [line for line in done.stdout.splitlines() if line.startswith("PARSED")] or [done.stderr[-2000:]]
+    assert int(parsed.split()[1]) > 0
+    assert int(parsed.split()[2]) == 2  # the templates are compiled
+    assert set(parsed.split()[3:]) <= {"airflow"}, parsed  # small ones, such as what an operator without work is
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are told by /proc")

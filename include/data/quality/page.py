@@ -40,7 +40,7 @@ def render(report: Mapping[str, Any], digest: str) -> str:
         key=lambda check: (_ORDER.index(check["status"]), check["severity"] != "critical", check["entry"]),
     )
     missing = sorted(report["missing"], key=lambda column: (-column["missing"], column["column"]))
-    return _template().render(
+    return template().render(
         report=report,
         digest=digest,
         checks=checks,
@@ -57,7 +57,8 @@ def render(report: Mapping[str, Any], digest: str) -> str:
 
 
 @functools.cache
-def _template() -> Template:
+def template() -> Template:
+    """Return the page's template, compiled."""
     environment = templates_beside(__file__)
     environment.globals["between"] = _between
     environment.filters.update(count=_count, ordered=_ordered, share=_share, value=_value)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from chain_run import declare, month, parcels, run_chain
+from counting import CountingStore
 
 from include.errors import ObjectCorrupt
 from include.scoring.golden import PREDICTED, ROWS, GoldenRowsDiffer, check_golden, golden_of, keep_golden, load_golden
 from include.scoring.predictor import open_predictor
+from include.storage.local import LocalStore
 from tests.include.scoring.conftest import World
 
 
@@ -30,6 +34,38 @@ def test_kept_again_the_same_bytes_are_found(world: World) -> None:
     before = list(world.store.list("parcels/golden/"))
     keep_golden(world.store, world.model, world.folder, champion(world))
     assert list(world.store.list("parcels/golden/")) == before
+
+
+def test_kept_rows_are_found_without_a_look_at_holdout_and_model(world: World) -> None:
+    (kept,) = world.store.list(f"parcels/golden/{champion(world)}/")
+    folder, _, name = kept.rpartition("/")
+    counting = CountingStore(world.store)
+    assert keep_golden(counting, world.model, world.folder, champion(world)) == name.removesuffix(".parquet")
+    assert counting.calls == [f"list {folder}/", f"get {kept}"]
+
+
+def test_kept_rows_that_are_damaged_are_made_again_and_not_believed(world: World, tmp_path: Path) -> None:
+    (kept,) = world.store.list(f"parcels/golden/{champion(world)}/")
+    counting = CountingStore(LocalStore(tmp_path / "copy"))
+    for key in world.store.list(""):
+        counting.store.put_if_absent(key, world.store.get(key) + (b"?" if key == kept else b""))
+    made = keep_golden(counting, world.model, world.folder, champion(world))
+    assert kept.endswith(f"/{made}.parquet")
+    assert any("/models/" in call for call in counting.calls)
+    assert f"put {kept}" in counting.calls
+
+
+def test_rows_are_kept_as_the_source_gives_them_where_features_replace_a_column(tmp_path: Path) -> None:
+    model = declare(tmp_path / "parcels", rows := parcels())
+    code = tmp_path / "parcels" / "features.py"
+    code.write_text(code.read_text().replace(" >= 18)", ' >= 18, weight=frame["weight"] * 2)'))
+    store = LocalStore(tmp_path / "store")
+    version = run_chain(store, model, tmp_path / "parcels", month(4))["select"]
+    (golden,) = load_golden(store, "parcels", version)
+    kept = golden.to_pandas().set_index("parcel")["weight"]
+    assert kept.tolist() == rows.set_index("parcel")["weight"].loc[kept.index].tolist()
+    with open_predictor(store, model, tmp_path / "parcels", version) as predictor:
+        check_golden(predictor, golden)
 
 
 def test_a_version_that_predicts_otherwise_is_found_out(world: World) -> None:

@@ -89,6 +89,9 @@ def test_nothing_that_learns_sees_a_row_that_its_fold_holds_out(kind: str, seed:
             assert len(seen) > 50
 
 
+TWO_TRIALS = {"method": "grid", "space": {"var_smoothing": [1e-9, 1e-6]}}
+
+
 @pytest.mark.parametrize(
     ("metric", "training", "expected"),
     [
@@ -96,6 +99,8 @@ def test_nothing_that_learns_sees_a_row_that_its_fold_holds_out(kind: str, seed:
         ("f1", {"threshold": {"objective": "f1"}}, 16),  # each with a fit a fold
         ("f1", {"calibration": "sigmoid"}, 16),
         ("f1", {"calibration": "sigmoid", "threshold": {"objective": "f1"}}, 16),  # and not each of those once more
+        # Of a search each trial takes the three folds with their fits, and the fit to all rows comes once.
+        ("f1", {"calibration": "sigmoid", "threshold": {"objective": "f1"}, "search": TWO_TRIALS}, 28),
     ],
 )
 def test_calibration_and_threshold_learn_from_the_same_fits(
@@ -108,8 +113,9 @@ def test_calibration_and_threshold_learn_from_the_same_fits(
         return fit_estimator(*arguments)
 
     monkeypatch.setattr(fit_pipeline, "fit_estimator", counted)
-    candidate = {"estimator": "naive_bayes", "calibration": training.pop("calibration", "none")}
-    declared = {"candidates": [candidate], "cv": FOLDS, **training}
+    own = {name: training[name] for name in ("calibration", "search") if name in training}
+    shared = {name: value for name, value in training.items() if name not in own}
+    declared = {"candidates": [{"estimator": "naive_bayes", **own}], "cv": FOLDS, **shared}
     gate = {"primary": {"metric": metric, "rule": "better"}}
     fit(store, tmp_path, "naive_bayes", training=declared, gate=gate)
     assert len(fits) == expected
