@@ -124,7 +124,9 @@ def test_what_is_built_is_what_its_class_makes() -> None:
         built.name = "chalk"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("values", [{"name": "flint"}, {"name": "flint", "weight": 1.0, "age": 3}, {"weight": 1.0, "age": 3}])
+@pytest.mark.parametrize(
+    "values", [{"name": "flint"}, {"name": "flint", "weight": 1.0, "age": 3}, {"weight": 1.0, "age": 3}]
+)
 def test_nothing_is_built_of_other_fields(values: dict[str, object]) -> None:
     with pytest.raises(TypeError, match="Stone has other fields"):
         build(Stone, values)
