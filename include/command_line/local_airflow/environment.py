@@ -47,7 +47,7 @@ def airflow_environment(home: Path, port: int, database: str | None = None) -> d
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "ratchet_operators.resting_executor.RestingLocalExecutor",
         # Three training tasks each of two runs; an idle process costs little, and one of a task that has ended may stay busy
         # for five seconds more: its supervisor looks no sooner whether it is gone.
         "AIRFLOW__CORE__PARALLELISM": "6",
