@@ -52,7 +52,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q --durations=5 -m compose $(ONCE_MORE) -m compose; }
 
 bench: $(VENV)/installed-cluster
-	for part in parse ledger store_calls models_page retraining rows monitoring serving; do $(BIN)/python -m benchmarks.$$part || exit 1; done
+	for part in parse ledger store_calls models_page retraining queued rows monitoring serving; do $(BIN)/python -m benchmarks.$$part || exit 1; done
 
 screenshots: $(VENV)/installed-dev
 	$(BIN)/python tests/browser/screenshots.py $(ARGS)

@@ -32,6 +32,7 @@ class CountingStore:
         self.delay = delay
         self.calls: list[str] = []
         self.trips = 0
+        self._pools: list[str] = []
         self._under_way = 0
         self._lock = threading.Lock()
 
@@ -51,13 +52,21 @@ class CountingStore:
         """Return the calls whose key or prefix lies in a folder of this name; of a log, also those of its checkpoints."""
         return [call for call in self.calls if f"/{folder}/" in call or f"/{folder}-checkpoints/" in call]
 
+    def waits(self, *folders: str) -> int:
+        """Return how often somebody waits for calls of `in_folder`, counted without a clock: those that one pool of threads makes are one."""
+        wanted = {call for folder in folders for call in self.in_folder(folder)}
+        pools = [pool for call, pool in zip(self.calls, self._pools, strict=True) if call in wanted]
+        return pools.count("") + len(set(pools) - {""})
+
     def reset(self) -> None:
         """Count from zero."""
-        self.calls, self.trips = [], 0
+        self.calls, self._pools, self.trips = [], [], 0
 
     def _count(self, call: str, answer: Callable[[], T]) -> T:
+        pool, _, _ = threading.current_thread().name.rpartition("_")  # "" of no pool's thread
         with self._lock:
             self.calls.append(call)
+            self._pools.append(pool)
             self.trips += not self._under_way
             self._under_way += 1
         try:

@@ -16,7 +16,7 @@ from typing import Any
 from include.errors import RegistryError
 from include.registry.gate.error_budget import left_for
 from include.registry.version_states import ALIASED, TAGGED, Decision, Origin, Trigger, VersionState
-from include.storage.content import from_iso, known_fields
+from include.storage.content import build, from_iso, known_fields
 from include.storage.log import Entry
 
 SHORTEST = 4
@@ -160,12 +160,17 @@ def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
     body = entry.body
     name = body["version"]
     if entry.kind == "registered":
-        facts = {"record": body.get("record"), "model_file": body["model_file"]}
+        facts = {
+            "version": name,
+            "as_of": from_iso(body["as_of"]),
+            "registered": entry.number,
+            "trigger": Trigger(body["actor"]["trigger"]),
+            "record": body.get("record"),
+            "model_file": body["model_file"],
+        }
         if (origin := body.get("origin")) is not None:
             facts["origin"] = Origin(**known_fields(Origin, origin))
-        standings.setdefault(
-            name, VersionState(name, from_iso(body["as_of"]), entry.number, Trigger(body["actor"]["trigger"]), **facts)
-        )
+        standings.setdefault(name, build(VersionState, facts))
     elif entry.kind == "decided":
         before, decision = standings[name], Decision.from_json(body)
         looked = before.decision is not None and before.decision.as_of != decision.as_of
@@ -226,5 +231,4 @@ def _move_alias(body: dict[str, Any], standings: dict[str, VersionState]) -> Non
 
 
 def _changed(standing: VersionState, **changes: Any) -> VersionState:
-    # dataclasses.replace does the same and takes most of the time of a long fold.
-    return VersionState(**{**vars(standing), **changes})
+    return build(VersionState, {**vars(standing), **changes})

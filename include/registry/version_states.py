@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from include.errors import RegistryError
-from include.storage.content import from_iso, known_fields, to_iso
+from include.storage.content import build, from_iso, known_fields, to_iso
 
 ALIASED, TAGGED = "aliased", "tagged"
 """The kinds of event that name a version; see `include.registry.naming`."""
@@ -80,7 +80,7 @@ class Decision:
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Decision:
         """Read an event's body, of any release."""
-        return cls(**{**known_fields(cls, body), "outcome": Outcome(body["outcome"])})
+        return build(cls, {**known_fields(cls, body), "outcome": Outcome(body["outcome"])})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from include.errors import ChainBroken
-from include.storage.content import canonical_json, digest, read_json
+from include.storage.content import build, canonical_json, digest, read_json
 
 _SEAL = b'{"digest":"%s",'
 _SEAL_LENGTH = len(_SEAL % (b"0" * 64))
@@ -49,7 +49,7 @@ def open_entry(stored: bytes, number: int, *, where: str) -> Entry:
     try:
         if stored[:_SEAL_LENGTH] != _SEAL % sealed.encode():
             raise ValueError("bytes and digest do not agree")
-        entry = Entry(**read_json(content), digest=sealed)
+        entry = build(Entry, {**read_json(content), "digest": sealed})
         if not (isinstance(entry.body, dict) and isinstance(entry.kind, str) and isinstance(entry.at, str)):
             raise ValueError("kind, instant and body are of other types")
         if type(entry.number) is not int or entry.number != number or (entry.previous is None) != (number == 0):

@@ -57,6 +57,27 @@ def test_a_retraining_after_a_thousand_events_makes_as_few_calls_as_any(model: M
         assert set(read.values()) <= {1}, f"{step} reads each partition once"
 
 
+STATE_TRIPS = {"ingest": 5, "select": 4, "evaluate": 2, "gate": 2, "decide": 4, "settle": 2}
+"""Of each task, how often it waits for the ledger or its partitions' log: twice to read one, and twice to write an entry and its checkpoint. An
+ingestion looks once more for what was written while it read the source. Tasks that are not named wait for neither."""
+
+
+def test_a_task_waits_for_state_at_most_four_times_and_an_ingestion_that_writes_five(
+    model: ModelConfig, folder: Path
+) -> None:
+    store = MemoryStore()
+    with_history(store, model)
+    for number in (4, 5, 6):  # a log of two entries has no checkpoint yet
+        Run(model, folder, month(number)).do("ingest", store, {})
+    run, done, waits = Run(model, folder, month(7)), {}, {}
+    for step in run.steps:
+        counting = CountingStore(store)
+        done = run.do(step, counting, done)
+        if waited := counting.waits("ledger", "log"):
+            waits[step] = waited
+    assert waits == STATE_TRIPS
+
+
 def test_an_ingestion_reads_its_partitions_log_once_whatever_the_history(model: ModelConfig, folder: Path) -> None:
     store = MemoryStore()
     counts = set()

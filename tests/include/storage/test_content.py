@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import FrozenInstanceError, dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from include.errors import ObjectCorrupt, ObjectMissing, StoreError
 from include.storage.content import (
+    build,
     canonical_json,
     digest_json,
     from_iso,
@@ -104,3 +106,34 @@ def test_a_great_number_is_read_back_as_the_float_that_it_was() -> None:
     value = {"mse": 2.268243416812117e16, "rows": 2**53 - 1}
     assert read_json(canonical_json(value)) == value
     assert canonical_json(read_json(canonical_json(value))) == canonical_json(value)
+
+
+@dataclass(frozen=True)
+class Stone:
+    name: str
+    weight: float
+    colour: str = "grey"
+
+
+def test_what_is_built_is_what_its_class_makes() -> None:
+    built = build(Stone, {"weight": 2.0, "name": "flint"})
+    assert built == Stone("flint", 2.0)
+    assert build(Stone, {"name": "flint", "weight": 2.0, "colour": "red"}) == Stone("flint", 2.0, "red")
+    assert hash(built) == hash(Stone("flint", 2.0))
+    with pytest.raises(FrozenInstanceError):
+        built.name = "chalk"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "values", [{"name": "flint"}, {"name": "flint", "weight": 1.0, "age": 3}, {"weight": 1.0, "age": 3}]
+)
+def test_nothing_is_built_of_other_fields(values: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match="Stone has other fields"):
+        build(Stone, values)
+
+
+def test_what_is_built_shares_nothing_with_what_it_is_built_of() -> None:
+    values = {"name": "flint", "weight": 2.0}
+    built = build(Stone, values)
+    values["name"] = "chalk"
+    assert (built.name, Stone("a", 1.0).colour) == ("flint", "grey")
