@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from migrated import migrated  # noqa: F401 (a fixture)
 
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore

@@ -43,7 +43,7 @@ class Platform:
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory, migrated: Callable[[Path], Path]) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("platform")
     models, store, production = folder / "models", LocalStore(folder / "store"), LocalStore(folder / "production")
     model = declare(models / "parcels")
@@ -59,7 +59,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         patch.setenv("RATCHET_MODELS", str(models))
         patch.setenv("RATCHET_STAGES", f"production={production.url}")
         patch.setenv("RATCHET_STAGE_MODELS", f"production={folder / 'theirs'}")
-        with local_airflow(folder / "home", port=free_port(8190), triggerer=False) as airflow:
+        with local_airflow(migrated(folder / "home"), port=free_port(8200), triggerer=False) as airflow:
             for dag in ("retract_parcels", "promote_to_production_parcels"):
                 airflow.wait_ready(dag)
             running = Site(airflow.address, {}, store, models, [])

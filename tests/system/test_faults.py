@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,10 @@ ratchet_operators.defaults = shared
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def world(tmp_path_factory: pytest.TempPathFactory, migrated: Callable[[Path], Path]) -> Iterator[Path]:
     """A folder with the models, whose settings let Airflow notice a lost task within seconds."""
     folder = tmp_path_factory.mktemp("faults")
+    migrated(folder / "home")
     for name, fault in FAULTS.items():
         declare(folder / "models" / name, parcels(), name=name)
         (folder / name).mkdir()
@@ -93,18 +94,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def running(world: Path, name: str) -> Iterator[LocalAirflow]:
+def running(world: Path) -> Iterator[LocalAirflow]:
     with local_airflow(world / "home", port=free_port(8170), triggerer=False) as airflow:
-        airflow.wait_ready(f"retrain_{name}")
+        for name in FAULTS:
+            airflow.wait_ready(f"retrain_{name}")
+        yield airflow
+
+
+@pytest.fixture(scope="module")
+def airflow(world: Path) -> Iterator[LocalAirflow]:
+    """For all tests; the last one ends it."""
+    with running(world) as airflow:
         yield airflow
 
 
 def trigger(airflow: LocalAirflow, name: str) -> str:
     airflow.api.patch(f"dags/retrain_{name}", {"is_paused": False})
-    done = airflow.run(
-        "dags", "trigger", f"retrain_{name}", "--logical-date", "2024-07-01T00:00:00Z", "--run-id", "one"
-    )
-    assert done.returncode == 0, done.stderr
+    asked = {"logical_date": "2024-07-01T00:00:00Z", "dag_run_id": "one"}
+    airflow.api._ask("POST", f"/api/v2/dags/retrain_{name}/dagRuns", asked)
     return "one"
 
 
@@ -130,37 +137,34 @@ def component(airflow: LocalAirflow, name: str) -> list[psutil.Process]:
     return [main, *main.children(recursive=True)]
 
 
-def test_a_task_that_goes_on_beside_its_retry_changes_nothing(world: Path) -> None:
-    with running(world, "orphan") as airflow:
-        run = trigger(airflow, "orphan")
-        succeeds(airflow, "orphan", run)
-        assert tries(airflow, "orphan", run) > 1
-        until((world / "orphan" / "went_on").exists, "the end of the orphan")
+def test_a_task_that_goes_on_beside_its_retry_changes_nothing(world: Path, airflow: LocalAirflow) -> None:
+    run = trigger(airflow, "orphan")
+    succeeds(airflow, "orphan", run)
+    assert tries(airflow, "orphan", run) > 1
+    until((world / "orphan" / "went_on").exists, "the end of the orphan")
     is_as_undisturbed(LocalStore(world / "store"), world, "orphan")
 
 
-def test_an_api_server_that_is_away_for_a_minute_changes_nothing(world: Path) -> None:
-    with running(world, "unanswered") as airflow:
-        run = trigger(airflow, "unanswered")
-        until((world / "unanswered" / "begun").exists, "the training")
-        stopped = component(airflow, "api-server")
-        for process in stopped:
-            process.send_signal(signal.SIGSTOP)
-        time.sleep(AWAY)
-        for process in stopped:
-            process.send_signal(signal.SIGCONT)
-        succeeds(airflow, "unanswered", run)
+def test_an_api_server_that_is_away_for_a_minute_changes_nothing(world: Path, airflow: LocalAirflow) -> None:
+    run = trigger(airflow, "unanswered")
+    until((world / "unanswered" / "begun").exists, "the training")
+    stopped = component(airflow, "api-server")
+    for process in stopped:
+        process.send_signal(signal.SIGSTOP)
+    time.sleep(AWAY)
+    for process in stopped:
+        process.send_signal(signal.SIGCONT)
+    succeeds(airflow, "unanswered", run)
     is_as_undisturbed(LocalStore(world / "store"), world, "unanswered")
 
 
-def test_a_scheduler_that_is_killed_and_started_again_changes_nothing(world: Path) -> None:
-    with running(world, "restarted") as airflow:
-        run = trigger(airflow, "restarted")
-        until((world / "restarted" / "begun").exists, "the training")
-        component(airflow, "scheduler")[0].kill()
-        with pytest.raises(RatchetError, match="scheduler ended with status -9"):
-            until(airflow.check, "the end of Airflow")
-    with running(world, "restarted") as airflow:
-        succeeds(airflow, "restarted", run)
-        assert tries(airflow, "restarted", run) > 1
+def test_a_scheduler_that_is_killed_and_started_again_changes_nothing(world: Path, airflow: LocalAirflow) -> None:
+    run = trigger(airflow, "restarted")
+    until((world / "restarted" / "begun").exists, "the training")
+    component(airflow, "scheduler")[0].kill()
+    with pytest.raises(RatchetError, match="scheduler ended with status -9"):
+        until(airflow.check, "the end of Airflow")
+    with running(world) as again:
+        succeeds(again, "restarted", run)
+        assert tries(again, "restarted", run) > 1
     is_as_undisturbed(LocalStore(world / "store"), world, "restarted")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,9 @@ DAG = "promote_to_production_parcels"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, LocalAirflow, LocalStore]]:
+def site(
+    tmp_path_factory: pytest.TempPathFactory, migrated: Callable[[Path], Path]
+) -> Iterator[tuple[Site, LocalAirflow, LocalStore]]:
     folder = tmp_path_factory.mktemp("stages")
     staging, production = LocalStore(folder / "staging"), LocalStore(folder / "production")
     model = declare(folder / "models" / "parcels")
@@ -36,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Local
         patch.setenv("RATCHET_MODELS", str(folder / "models"))
         patch.setenv("RATCHET_STAGES", f"production={production.url}")
         patch.setenv("RATCHET_STAGE_MODELS", f"production={folder / 'theirs'}")
-        with local_airflow(folder / "home", port=free_port(8180), triggerer=False) as airflow:
+        with local_airflow(migrated(folder / "home"), port=free_port(8180), triggerer=False) as airflow:
             airflow.wait_ready(DAG)
             running = Site(airflow.address, {}, staging, folder / "models", [])
             login = {"username": USER, "password": password(folder / "home")}

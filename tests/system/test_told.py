@@ -9,8 +9,9 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -89,7 +90,9 @@ def hook() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, hook: Any) -> Iterator[tuple[Site, LocalAirflow]]:
+def site(
+    tmp_path_factory: pytest.TempPathFactory, hook: Any, migrated: Callable[[Path], Path]
+) -> Iterator[tuple[Site, LocalAirflow]]:
     folder = tmp_path_factory.mktemp("told")
     for name, (file, code, _) in ENDINGS.items():
         declare(folder / "models" / name, name=name)
@@ -116,7 +119,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, hook: Any) -> Iterator[tuple[
         patch.setenv("RATCHET_STORE", (folder / "store").as_uri())
         patch.setenv("RATCHET_MODELS", str(folder / "models"))
         patch.setattr(local, "airflow_environment", environment)
-        with local_airflow(folder / "home", port=free_port(8150), triggerer=False) as airflow:
+        with local_airflow(migrated(folder / "home"), port=free_port(8150), triggerer=False) as airflow:
             for name in (*ENDINGS, PLANTED):
                 airflow.wait_ready(f"retrain_{name}")
             running = Site(airflow.address, {}, LocalStore(folder / "store"), folder / "models", [])
