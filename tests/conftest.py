@@ -32,6 +32,15 @@ os.environ.update(
 )
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process of ``--dist loadfile`` what shares an Airflow."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from scheduling import BySite
+
+    return BySite(config, log)
+
+
 @pytest.fixture
 def local_store(tmp_path: Path) -> LocalStore:
     """An empty store in a folder."""
