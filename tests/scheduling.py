@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-SHARE_ONE_SITE = ("test_access", "test_hostile_text", "test_models_page", "test_watch_page")
-"""Files of tests/browser that use the session's site."""
-SHARE_NOTHING = ("tests/system/test_commands.py", "tests/system/test_ended_demo.py")
+SITES = {
+    "tests/browser": ("test_access.py", "test_hostile_text.py", "test_models_page.py", "test_watch_page.py"),
+    "tests/system": ("test_told.py", "test_faults.py"),
+}
+"""Files that use a site of the session, by their folder."""
+ALONE = ("tests/system/test_commands.py", "tests/system/test_ended_demo.py")
 """Files whose every test starts what it needs."""
 
 
@@ -15,6 +18,7 @@ class BySite(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        if file in {f"tests/browser/{name}.py" for name in SHARE_ONE_SITE}:
-            return "tests/browser"
-        return nodeid if file in SHARE_NOTHING else file
+        folder, _, name = file.rpartition("/")
+        if name in SITES.get(folder, ()):
+            return folder
+        return nodeid if file in ALONE else file
