@@ -121,7 +121,7 @@ def page_of(chromium: Any, site: Site) -> Iterator[Callable[..., Any]]:
 
     def opened(user: str, path: str, *, theme: str = "light", width: int = 1280) -> Any:
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(180_000)
         contexts.append(context)
         context.add_cookies([{"name": "_token", "value": site.tokens[user], "url": site.address}])
         page = context.new_page()

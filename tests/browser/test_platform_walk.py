@@ -26,7 +26,7 @@ from include.registry.history.trained_on import snapshot_of
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 MODELS = "/plugin/models"
 REASON = "a scale was broken"
@@ -118,7 +118,7 @@ def test_what_platform_teams_click_is_what_the_ledgers_say(
     platform: Platform, page_of: Callable[..., Any], tmp_path: Path
 ) -> None:
     site, page = platform.site, page_of(USER, MODELS)
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(180_000)
     pictures = Path(os.environ.get("RATCHET_PICTURES", tmp_path))
     ledger = Ledger(site.store, "parcels")
     champion = str(ledger.timeline().champion)
