@@ -46,9 +46,9 @@ airflow: $(VENV)/installed
 # What failed beside other tests is run once more, alone: a test that a busy machine delayed passes then, a fault fails again.
 ONCE_MORE = || { [ $$? = 1 ] && echo 'These failed beside others, and are run once more, alone:' && $(BIN)/python -m pytest -q --last-failed
 
-# These wait more than they compute, so that there are more at a time than two cores could do. The longest come first, in order that none
+# These wait more than they compute: three at a time keep two cores busy. The longest come first, in order that none
 # is left over at the end; a file without such a test is not even read, since all of them are a minute of imports in each process.
-SYSTEM_AT_ONCE ?= 4
+SYSTEM_AT_ONCE ?= 3
 LONGEST = tests/system/test_compose.py tests/browser/test_access.py tests/system/test_told.py tests/system/test_faults.py tests/system/test_outages.py \
 	tests/browser/test_click_through.py tests/system/test_order.py tests/system/test_watching.py tests/system/test_interrupted_demo.py
 SYSTEM = $(LONGEST) $$(grep -rl --include='test_*.py' 'mark\.system' tests)
