@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from migrated import migrated  # noqa: F401 (a fixture)
 
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
@@ -29,6 +30,15 @@ os.environ.update(
     AWS_CONFIG_FILE=os.devnull,
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
 )
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process of ``--dist loadfile`` what shares an Airflow."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from scheduling import BySite
+
+    return BySite(config, log)
 
 
 @pytest.fixture

@@ -25,10 +25,14 @@ from include.storage.local import LocalStore
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, april: Path) -> Iterator[Site]:  # noqa: F811 (a fixture)
+def site(
+    tmp_path_factory: pytest.TempPathFactory,
+    april: Path,  # noqa: F811 (a fixture)
+    migrated: Callable[[Path], Path],
+) -> Iterator[Site]:
     """Airflow's API server and DAG processor over a store that holds nine versions, and a model that was watched for two weeks."""
     folder = tmp_path_factory.mktemp("site")
-    models, home, port = folder / "models", folder / "home", free_port(8123)
+    models, home, port = folder / "models", migrated(folder / "home"), free_port(8123)
     for name in ("flight_delay", LONG):
         shutil.copytree(
             ROOT / "include" / "models" / "flight_delay", models / name, ignore=shutil.ignore_patterns("__pycache__")
@@ -57,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, april: Path) -> Iterator[Site
     logs.mkdir()
     wanted = {
         "logs": str(logs),
-        "first": [[*airflow, "db", "migrate"]],
+        "first": [],
         "together": {"api-server": [*airflow, "api-server"], "dag-processor": [*airflow, "dag-processor"]},
     }
     process = subprocess.Popen(
@@ -85,7 +89,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, april: Path) -> Iterator[Site
 
 
 def _wait(process: subprocess.Popen[bytes], logs: Path, ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while time.monotonic() < deadline:
         assert process.poll() is None, "\n".join(path.read_text()[-2000:] for path in logs.glob("*.log"))
         try:
@@ -117,7 +121,7 @@ def page_of(chromium: Any, site: Site) -> Iterator[Callable[..., Any]]:
 
     def opened(user: str, path: str, *, theme: str = "light", width: int = 1280) -> Any:
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(180_000)
         contexts.append(context)
         context.add_cookies([{"name": "_token", "value": site.tokens[user], "url": site.address}])
         page = context.new_page()

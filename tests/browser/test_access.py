@@ -12,7 +12,7 @@ from include.config.load import load_model
 from ratchet_ui.app import app
 from ratchet_ui.files import FILES, address
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 RUNS = "/api/v2/dags/retrain_flight_delay/dagRuns"

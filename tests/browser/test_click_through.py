@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,10 +28,10 @@ PATIENCE = 600
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, migrated: Callable[[Path], Path]) -> Iterator[Site]:
     """Airflow with two models whose every promotion waits for a person: for ten minutes, or for two seconds."""
     folder = tmp_path_factory.mktemp("story")
-    models, home = folder / "models", folder / "home"
+    models, home = folder / "models", migrated(folder / "home")
     declare(models / "parcels", guards="[]\n  approval: {when: always, within: 10min}")
     declare(models / "letters", guards="[]\n  approval: {when: always, within: 2s}", name="letters")
     with pytest.MonkeyPatch.context() as patch:

@@ -13,7 +13,7 @@ from ratchet_ui.access import Viewer, get_user
 from tests.plugins.test_drawn_pages import Ada
 from tests.plugins.test_hostile_text import NAME, PAYLOADS, Hostile
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 
 def test_no_page_runs_what_a_text_holds(chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from airflow_site import LONG, Site
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 MODELS = "/plugin/models"
 MODEL = f"{MODELS}/flight_delay"

@@ -1,4 +1,4 @@
-"""The controls of platform teams in a browser, under a real scheduler: retract, tag and alias, promote to a stage, segments, quality."""
+"""The controls of platform teams under a real scheduler, by the API and in a browser: retract, tag and alias, promote to a stage, segments, quality."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from segmented import declare_segments, run_segments
 from waiting import until
 
 from include.command_line.local_airflow.environment import USER, password
-from include.command_line.local_airflow.standalone import free_port, local_airflow
+from include.command_line.local_airflow.standalone import LocalAirflow, free_port, local_airflow
 from include.data.ingestion.catalogue import Catalogue
 from include.data.ingestion.retract import retracted_in
 from include.registry.history.trained_on import snapshot_of
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 MODELS = "/plugin/models"
 REASON = "a scale was broken"
@@ -36,14 +36,15 @@ PERSON = {"trigger": "manual", "user": "grace"}
 
 @dataclass
 class Platform:
-    """A running Airflow with a champion of parcels, letters in segments, and the store of production."""
+    """A running Airflow with champions of parcels and boxes, letters in segments, and the store of production."""
 
     site: Site
+    airflow: LocalAirflow
     production: LocalStore
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory, migrated: Callable[[Path], Path]) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("platform")
     models, store, production = folder / "models", LocalStore(folder / "store"), LocalStore(folder / "production")
     model = declare(models / "parcels")
@@ -51,21 +52,24 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         run_chain(store, model, models / "parcels", month(number), actor=SCHEDULED)
     letters = declare_segments(models / "letters", name="letters")
     run_segments(store, letters, models / "letters", month(4))
-    declare(folder / "theirs" / "parcels", parcels(seed=4).assign(parcel=lambda frame: frame["parcel"] + 100_000))
-    path = folder / "theirs" / "parcels" / "model.yaml"
-    path.write_text(path.read_text().replace("gate:\n", "gate:\n  approval: always\n"))
+    run_chain(store, declare(models / "boxes", name="boxes"), models / "boxes", month(7), actor=SCHEDULED)
+    for name in ("parcels", "boxes"):
+        rows = parcels(seed=4).assign(parcel=lambda frame: frame["parcel"] + 100_000)
+        declare(folder / "theirs" / name, rows, name=name)
+        path = folder / "theirs" / name / "model.yaml"
+        path.write_text(path.read_text().replace("gate:\n", "gate:\n  approval: always\n"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RATCHET_STORE", store.url)
         patch.setenv("RATCHET_MODELS", str(models))
         patch.setenv("RATCHET_STAGES", f"production={production.url}")
         patch.setenv("RATCHET_STAGE_MODELS", f"production={folder / 'theirs'}")
-        with local_airflow(folder / "home", port=free_port(8190), triggerer=False) as airflow:
-            for dag in ("retract_parcels", "promote_to_production_parcels"):
+        with local_airflow(migrated(folder / "home"), port=free_port(8200), triggerer=False) as airflow:
+            for dag in ("retract_parcels", "promote_to_production_parcels", "promote_to_production_boxes"):
                 airflow.wait_ready(dag)
             running = Site(airflow.address, {}, store, models, [])
             login = {"username": USER, "password": password(folder / "home")}
             running.tokens[USER] = json.loads(running.ask("/auth/token", method="POST", body=login)[2])["access_token"]
-            yield Platform(running, production)
+            yield Platform(running, airflow, production)
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +78,47 @@ def site(platform: Platform) -> Site:
     return platform.site
 
 
+def test_a_champion_goes_to_production_by_a_persons_answer(platform: Platform) -> None:
+    running, airflow = platform.site, platform.airflow
+    champion = Ledger(running.store, "boxes").timeline().champion
+    there = Ledger(platform.production, "boxes")
+    path = "/api/v2/dags/promote_to_production_boxes/dagRuns"
+    body = {"logical_date": None, "conf": {"as_of": "2024-10-01T00:00:00Z", "reason": "release"}}
+    status, _, text = running.ask(path, method="POST", user=USER, body=body)
+    assert status == 200, text
+    run = json.loads(text)["dag_run_id"]
+
+    waiting = f"{path}/{run}/hitlDetails?response_received=false&state=awaiting_input"
+    (asked,) = until(lambda: json.loads(running.ask(waiting, user=USER)[2])["hitl_details"], "the question")
+    assert asked["subject"].startswith(f"Put {champion} of boxes in force in production?")
+    assert there.timeline().champion is None
+    card = next(part for part in asked["body"].split("(") if part.startswith("/ratchet/boxes/cards/")).partition(")")[0]
+    assert running.ask(card, user=USER)[0] == 200, "the card is shown by this Airflow, whose store is another one"
+    time.sleep(8)  # Airflow hears of the parked task's end up to five seconds later
+    answer = {"chosen_options": ["Approve"], "params_input": {"note": "seen on staging"}}
+    place = f"{path}/{run}/taskInstances/approve/-1/hitlDetails"
+    status, _, text = running.ask(place, method="PATCH", user=USER, body=answer)
+    assert status == 200, text
+
+    def over() -> Any:
+        state = airflow.api.get(f"dags/promote_to_production_boxes/dagRuns/{run}")["state"]
+        return state if state in ("success", "failed") else None
+
+    assert until(over, "the end of the run") == "success"
+    timeline = there.timeline()
+    assert timeline.champion == champion
+    decision = timeline[str(champion)].decision
+    assert decision is not None and decision.approval is not None
+    assert (decision.approval["user"], decision.approval["note"]) == (USER, "seen on staging")
+    (registered, decided) = there.entries()
+    assert registered.body["actor"]["user"] == USER and decided.body["actor"]["dag"] == "promote_to_production_boxes"
+
+
 def test_what_platform_teams_click_is_what_the_ledgers_say(
     platform: Platform, page_of: Callable[..., Any], tmp_path: Path
 ) -> None:
     site, page = platform.site, page_of(USER, MODELS)
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(180_000)
     pictures = Path(os.environ.get("RATCHET_PICTURES", tmp_path))
     ledger = Ledger(site.store, "parcels")
     champion = str(ledger.timeline().champion)

@@ -10,7 +10,7 @@ from airflow_site import ROLES
 from include.config.load import load_model
 from include.monitoring.report.watch_report import watch_report
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 WATCH = "/plugin/models/parcels/watch"
 

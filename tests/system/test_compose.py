@@ -321,7 +321,7 @@ def test_every_panel_of_the_dashboard_shows_what_happened(composed: Composed, ba
     )
     assert lost < len(found), "the other worker had tasks"
     # Each task is a process that counts to one and ends; Prometheus fetches every 15 s.
-    wait_until(lambda: counted(finished, state="success") >= len(found) - lost, 60)
+    wait_until(lambda: counted(finished, state="success") >= len(found) - lost, 180)
     assert counted(finished, state="success") <= len(found)
     # The panels of watching are asked in tests/deployment/test_alerts.py: nothing is watched here.
     for query in (

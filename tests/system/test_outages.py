@@ -28,7 +28,7 @@ from include.storage.s3 import S3Store
 from include.storage.store import ObjectStore
 from tests.postgres_server import away, postgres_server
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 STORE_AWAY = 60
 DATABASE_AWAY = 20

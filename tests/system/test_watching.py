@@ -6,6 +6,7 @@ instead of five. Those on which something follows are Airflow's, and nobody but 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def watch(airflow: LocalAirflow, flights: Flights, day: datetime) -> None:
 
 
 def test_a_change_is_seen_asked_about_retrained_by_itself_and_promoted_and_a_worse_champion_is_taken_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Callable[[Path], Path]
 ) -> None:
     flights, _ = story(tmp_path / "models", WORSE + 2 * DAY)
     first = flights.ledger.timeline().champion
@@ -56,7 +57,7 @@ def test_a_change_is_seen_asked_about_retrained_by_itself_and_promoted_and_a_wor
 
     monkeypatch.setenv("RATCHET_STORE", flights.store.url)
     monkeypatch.setenv("RATCHET_MODELS", str(tmp_path / "models"))
-    with local_airflow(tmp_path / "home", port=free_port(8160), triggerer=False) as airflow:
+    with local_airflow(migrated(tmp_path / "home"), port=free_port(8160), triggerer=False) as airflow:
         for dag in ("retrain_flight_delay", "monitor_flight_delay"):
             airflow.wait_ready(dag)
             airflow.api.patch(f"dags/{dag}", {"is_paused": False})
