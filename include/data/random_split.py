@@ -83,7 +83,9 @@ class RandomPlaces:
             numbers = self._numbered(digests)
             names, copies = _named(digests, numbers), numbers > 1
             if self.data.equal_rows == "separate" and copies.any():
-                digests[copies] = _digests(names.filter(pa.array(copies)).cast(pa.binary()).to_numpy(zero_copy_only=False))
+                digests[copies] = _digests(
+                    names.filter(pa.array(copies)).cast(pa.binary()).to_numpy(zero_copy_only=False)
+                )
             table = table.append_column(ROW, names)
         else:
             digests = _row_digests(table, self.data.row_id)
