@@ -403,7 +403,8 @@ def _environment(root: Path, package: str) -> str | None:
     """Return the Python of an environment with a package and what the pipeline needs, or None if it is not to be had."""
     from importlib.metadata import version
 
-    uv, folder = Path(sys.executable).with_name("uv"), root / f"venv-{package}"
+    beside, folder = Path(sys.executable).with_name("uv"), root / f"venv-{package}"
+    uv = beside if beside.exists() else "uv"
     pins = [f"{name}=={version(name)}" for name in PINNED]
     make = [[str(uv), "venv", "--quiet", "--python", sys.executable, str(folder)]]
     make.append(
