@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from chain_run import declare, month, parcels, run_chain
-from counting import CountingStore
 
 from include.errors import ObjectCorrupt
 from include.scoring.golden import PREDICTED, ROWS, GoldenRowsDiffer, check_golden, golden_of, keep_golden, load_golden
 from include.scoring.predictor import open_predictor
 from include.storage.local import LocalStore
+from tests.counting import CountingStore
 from tests.include.scoring.conftest import World
 
 
