@@ -18,7 +18,6 @@ from include.training.estimators.ensembles import EnsembleClassifier, EnsembleRe
 from include.training.estimators.meta_estimator import MetaEstimator
 from include.training.estimators.registry import CONSTANT
 from include.training.fit_estimator import learn_preparation, learned_from
-from include.training.out_of_core.parted_rows import PartedRows
 from include.training.persistence.model_file import dump, load
 from include.training.recipe import Recipe
 from include.training.training_rows import TrainingRows
@@ -99,7 +98,7 @@ def _learned_again(
     declared = [(name, list(columns)) for name, _, columns in groups]
     found = [(name, list(columns)) for name, _, columns in getattr(shipped["prepare"], "transformers_", ())]
     alike = [pair for pair in found if pair[0] != "remainder"] == declared
-    if isinstance(rows, PartedRows) or recipe.features.select or not alike:
+    if recipe.engine is not None or recipe.features.select or not alike:
         for name, step in learn_preparation(recipe, rows, threads=threads)[0]:
             yield (), shipped.get(name), step
         return

@@ -23,10 +23,10 @@ def hours(rows: list[int], train: int | None = None) -> Snapshot:
     """Return a snapshot of hours with so many rows each; the first ``train`` of them are learned from."""
     cut = BEGIN + timedelta(hours=len(rows) - 1 if train is None else train)
     end = BEGIN + timedelta(hours=len(rows))
-    second = timedelta(seconds=1)
-    slots = slots_between(BEGIN, end - second, Slot.HOUR)
+    before = timedelta(microseconds=1)
+    slots = slots_between(BEGIN, end - before, Slot.HOUR)
     pinned = tuple(Pinned(slot, "content", "file", count) for slot, count in zip(slots, rows, strict=True))
-    split = Split(Window(BEGIN - second, cut - second), Window(cut - second, end - second))
+    split = Split(Window(BEGIN - before, cut - before), Window(cut, end - before))
     return Snapshot("model", end, "source", split, pinned, {"at": "timestamp"})
 
 
