@@ -145,9 +145,9 @@ def table(alone: list[float], ends: list[float], work: float, names: int) -> str
     lines.append(f"| one run alone, which can't use both slots all the time: seconds | {one:.1f} | |")
     lines += [f"| {name} | {took * SLOTS:.1f} | {took * SLOTS / one:.2f} |" for name, took in parts.items()]
     lines.append(f"| goal | | at most {GOAL} |")
-    return "\n".join(
-        [*lines, "", f"The tasks of one queued run take {work:.1f} s in all, between start and end of each."]
-    )
+    share = work / (parts[f"all {len(ends)}"] * SLOTS)
+    said = f"The tasks of a queued run take {work:.1f} s in all, from start to end of each: {share:.2f} of what the slots give it."
+    return "\n".join([*lines, "", said])
 
 
 def main() -> None:
