@@ -45,7 +45,7 @@ class Site:
             sent.setdefault("Content-Type", "application/json")
         request = Request(f"{self.address}{path}", method=method, data=data, headers=sent)
         try:
-            with urlopen(request, timeout=60) as answer:
+            with urlopen(request, timeout=300) as answer:
                 return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read().decode()
         except HTTPError as error:
             return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read().decode()
