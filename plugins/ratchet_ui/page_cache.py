@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
-from cachetools import LRUCache
-
 from include.audit.audit_log import AuditLog, AuditState
 from include.config.load import BrokenModel, load_models
 from include.config.model import ModelConfig
@@ -36,29 +34,13 @@ from include.storage.log import Entry
 from include.storage.opening import open_store
 from include.storage.store import ObjectStore
 from ratchet_operators.connections import s3_client
+from ratchet_ui.lru_cache import ThreadSafeCache
 
 LEDGERS, DETAILS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
 
 Found = TypeVar("Found")
 LogT = TypeVar("LogT")
 Key = TypeVar("Key")
-
-
-class CacheEntry:
-    """The values that were asked for last, by their key."""
-
-    def __init__(self, most: int) -> None:
-        self._values: LRUCache[Hashable, Any] = LRUCache(most)
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, make: Callable[[], Found]) -> Found:
-        """Return the value of a key, made if it is not there; two threads may make it twice, and one is kept."""
-        with self._lock:
-            if key in self._values:
-                return self._values[key]  # type: ignore[no-any-return]
-        made = make()
-        with self._lock:
-            return self._values.setdefault(key, made)  # type: ignore[no-any-return]
 
 
 class LedgerReader:
@@ -85,17 +67,17 @@ class PageCache:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
-        self._ledgers = CacheEntry(LEDGERS)
-        self._details = CacheEntry(DETAILS)
-        self._declarations = CacheEntry(DECLARATIONS)
-        self._measurements = CacheEntry(VERSIONS)
-        self._records = CacheEntry(VERSIONS)
-        self._fits = CacheEntry(LEDGERS)
-        self._reports = CacheEntry(DETAILS)
-        self._snapshots = CacheEntry(LEDGERS)
+        self._ledgers = ThreadSafeCache(LEDGERS)
+        self._details = ThreadSafeCache(DETAILS)
+        self._declarations = ThreadSafeCache(DECLARATIONS)
+        self._measurements = ThreadSafeCache(VERSIONS)
+        self._records = ThreadSafeCache(VERSIONS)
+        self._fits = ThreadSafeCache(LEDGERS)
+        self._reports = ThreadSafeCache(DETAILS)
+        self._snapshots = ThreadSafeCache(LEDGERS)
         self._logs: dict[Hashable, tuple[Any, threading.Lock]] = {}
         self._stored: dict[str, str] = {}
-        self.drawn = CacheEntry(DRAWINGS)
+        self.drawn = ThreadSafeCache(DRAWINGS)
         """What was drawn of a history, by its model and number of events."""
 
     def declared(self) -> tuple[dict[str, ModelConfig], list[BrokenModel]]:
@@ -226,7 +208,7 @@ class PageCache:
         return self._each({model: (model, one) for model, one in champions.items()}, None, lambda one: read(*one))
 
     def _each(
-        self, keys: Mapping[str, Key], kept: CacheEntry | None, load: Callable[[Key], Found | None]
+        self, keys: Mapping[str, Key], kept: ThreadSafeCache | None, load: Callable[[Key], Found | None]
     ) -> dict[str, Found]:
         def one(key: Key) -> Found | None:
             try:
