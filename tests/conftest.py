@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -20,6 +21,17 @@ from tests.compose.s3_server import let_one_write_at_a_time
 # pyspark takes a process whose main module has no file, as a worker of pytest-xdist's, for its own doctests, and ends it.
 if not hasattr(sys.modules["__main__"], "__file__"):
     sys.modules["__main__"].__file__ = __file__
+
+# Half a million objects of imported modules stay to the end: nothing looks through them, neither while more are imported nor later.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look only at what tests make."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
 
 # Set for child processes too; a test must never reach a real account.
 os.environ.update(

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import ForkServer
 
 from include.config.settings import ROOT
 
@@ -25,11 +26,8 @@ def answer(value):
 
 @pytest.fixture(scope="session")
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with Airflow's database, migrated."""
-    home = tmp_path_factory.mktemp("airflow")
-    command = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(command, env=environment(home), check=True, capture_output=True, timeout=300)
-    return home
+    """Airflow's folder."""
+    return tmp_path_factory.mktemp("airflow")
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -46,20 +44,35 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
-def in_airflow(airflow_home: Path) -> Callable[..., Any]:
-    """Run a script in a fresh process that has Airflow, and return what it answers."""
+AT_IMPORT = ("AIRFLOW__", "_AIRFLOW_PROCESS", "PYTHON")
+"""How variables begin that are read when Airflow is imported: with others than the usual ones, a process begins from nothing."""
 
-    def run(script: str, *arguments: str, **settings: str) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-c", PRELUDE + script, *arguments],
-            env=environment(airflow_home, **settings),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        answers = [line.removeprefix("ANSWER") for line in done.stdout.splitlines() if line.startswith("ANSWER")]
-        assert answers, done.stdout[-4000:] + done.stderr[-4000:]
+
+@pytest.fixture(scope="session")
+def in_airflow(airflow_home: Path) -> Iterator[Callable[..., Any]]:
+    """Run a script in a process that has Airflow and its database, and return what it answers.
+
+    The process is a fork of one that has imported what a task does, as those of Airflow's executor are. With ``fresh``,
+    or with settings that Airflow reads while it is imported, it is one that has imported nothing.
+    """
+    usual = environment(airflow_home)
+    server = ForkServer(usual | {"PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}, airflow_home)
+    server.run("from airflow.utils.db import upgradedb; upgradedb()", environment=usual)
+
+    def run(script: str, *arguments: str, fresh: bool = False, **settings: str) -> Any:
+        own = environment(airflow_home, **settings)
+        read = {
+            name for name in settings if name.startswith(AT_IMPORT) and not name.startswith("AIRFLOW__OPENLINEAGE__")
+        }
+        if fresh or read:
+            command = [sys.executable, "-c", PRELUDE + script, *arguments]
+            done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=300)
+            out, error = done.stdout, done.stderr
+        else:
+            out, error = server.run(PRELUDE + script, *arguments, environment=own)
+        answers = [line.removeprefix("ANSWER") for line in out.splitlines() if line.startswith("ANSWER")]
+        assert answers, out[-4000:] + error[-4000:]
         return json.loads(answers[-1])
 
-    return run
+    yield run
+    server.close()

@@ -93,7 +93,7 @@ answer({"heavy": sorted(heavy & set(sys.modules)), "before": sorted(before), "op
 
 
 def test_parsing_imports_nothing_heavy_and_reads_nothing_but_yaml(in_airflow: Callable[..., Any]) -> None:
-    found = in_airflow(PARSE)
+    found = in_airflow(PARSE, fresh=True)
     assert found["heavy"] == []
     read = [path for path in found["opened"] if not path.endswith((".py", ".pyc", ".airflowignore", ".so"))]
     ours = [path for path in read if not path.startswith(("/dev", "/proc"))]

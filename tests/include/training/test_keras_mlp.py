@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import os
 import random
@@ -11,7 +12,6 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,6 +34,12 @@ QUICK: dict[str, Any] = {"layers": [8, 4], "epochs": 3, "learning_rate": 0.01}
 def model(task: str = "classification", training: Any = None, params: Any = None, **candidate: Any) -> Any:
     candidate |= {"estimator": "keras_mlp", "params": QUICK | (params or {})}
     return declare(task, training={"candidates": [candidate], "cv": {"kind": "k_fold", "folds": 2}} | (training or {}))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def keras() -> Any:
+    """Keras, imported by the process that runs these tests and not by each that collects them: it takes seconds."""
+    return importlib.import_module("keras")
 
 
 @pytest.fixture
@@ -59,7 +65,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_numpy_predicts_what_keras_predicts(name: str, networks: list[Any]) -> None:
+def test_numpy_predicts_what_keras_predicts(name: str, networks: list[Any], keras: Any) -> None:
     estimator, target = TARGETS[name]
     estimator.set_params(**QUICK, dropout=0.2, l2=1e-4).fit(X, target)
     raw = networks[0].predict(X.astype(np.float32), verbose=0)
@@ -75,7 +81,7 @@ def test_numpy_predicts_what_keras_predicts(name: str, networks: list[Any]) -> N
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_each_activation_is_kerass_own(activation: str) -> None:
+def test_each_activation_is_kerass_own(activation: str, keras: Any) -> None:
     x = np.linspace(-8, 8, 500)
     expected = keras.ops.convert_to_numpy(keras.activations.get(activation)(x.astype(np.float32)))
     assert np.allclose(ACTIVATIONS[activation](x), expected, rtol=0, atol=1e-6)
@@ -175,7 +181,7 @@ def test_a_stored_network_predicts_without_keras_and_a_declaration_says_what_to_
         recipe_of(model(), "keras_mlp")
 
 
-def test_keras_on_another_backend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keras_on_another_backend_is_named(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ConfigError, match="jax"):
         keras_training._keras.__wrapped__()
