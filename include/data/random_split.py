@@ -144,7 +144,8 @@ class Repeats:
             self._runs.append(own)
         while len(self._runs) > 1 and len(self._runs[-2].counts) <= len(self._runs[-1].counts):
             newer, older = self._runs.pop(), self._runs.pop()
-            self._runs.append(_summed(*map(np.concatenate, zip(older, newer, strict=True)))[1])
+            both = _Run(*(np.concatenate(pair) for pair in zip(older, newer, strict=True)))
+            self._runs.append(_summed(both.high, both.low, both.counts)[1])
         return numbers
 
 
