@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from include.command_line.local_airflow import process_group
+from include.command_line.local_airflow.changed_declarations import ChangedDeclarations
 from include.command_line.local_airflow.environment import USER, airflow_environment, password
 from include.command_line.local_airflow.rest_api import AirflowApi
-from include.config.settings import ROOT
+from include.config.settings import ROOT, Settings
 from include.errors import RatchetError
 
 PATIENCE = 240.0
@@ -98,9 +99,11 @@ class LocalAirflow:
         )
 
     def wait_end(self) -> NoReturn:
-        """Wait until a component ends, which none should."""
+        """Wait until a component ends, which none should; a declaration that changes meanwhile is read at once."""
+        changed = ChangedDeclarations(Settings.from_environment().models, ROOT / "dags")
         while True:
             self.check()
+            changed.look()
             time.sleep(0.5)
 
 
