@@ -2,6 +2,7 @@
 
     python -m benchmarks.out_of_core --millions 0.5            # that it works; prints, writes nothing
     python -m benchmarks.out_of_core --millions 30 --alone     # on a quiet machine; the one process needs what it needs
+    python -m benchmarks.out_of_core --stream 1 10 100         # ingestion and checks alone; writes its part of docs/scale.md
 
 The flights of five months, each repeated under other flight numbers until there are as many as wanted, a partition a day. Peaks are
 of whole processes: of each worker, and of the one that ingests, of the one that drives training and of the one that evaluates.
@@ -22,6 +23,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from benchmarks.page import PAGE, machine, put
 from benchmarks.rows import AS_OF, YAML, declare, in_child, write_source
 from include.config.model import ModelConfig
 from include.evaluation.evidence import load_evidence
@@ -122,9 +126,38 @@ def compare(millions: float, *, alone: bool) -> None:
             print("  " + ", ".join(f"{role} {scored['roc_auc'].value}" for role, scored in scores.items()))  # noqa: T201
 
 
+def stream(sizes: list[float]) -> None:
+    """Ingest and check so many millions of rows, each in a process of its own, and write the table."""
+    lines = [
+        machine(),
+        "",
+        "| rows | largest partition | ingest, processor seconds a million | GiB | check, processor seconds a million | GiB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for millions in sizes:
+        with tempfile.TemporaryDirectory(prefix="ratchet-stream-") as scratch:
+            source, folder = Path(scratch, "source"), Path(scratch, "place")
+            rows = write_source(source, round(millions * 1e6), "%Y-%m-%d")
+            largest = max(pq.ParquetFile(file).metadata.num_rows for file in source.glob("*.parquet"))
+            run = Run(declare(folder / "flights", source, yaml("")), folder / "flights", AS_OF)
+            store, done, cells = LocalStore(folder / "store"), dict[str, Any](), ""
+            for task in STEPS["ingest"]:
+                seconds, most, done = in_child(partial(run.do, task, store, done))
+                cells += f" {seconds / rows * 1e6:.2f} | {most:.2f} |"
+            lines.append(f"| {rows / 1e6:.1f} million | {largest:,} |{cells}")
+            print(lines[-1], flush=True)  # noqa: T201
+    put("stream", "\n".join(lines), PAGE.with_name("scale.md"))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--millions", type=float, default=0.5)
     parser.add_argument("--alone", action="store_true", help="the same in one process, too")
+    parser.add_argument(
+        "--stream", type=float, nargs="+", metavar="MILLIONS", help="ingest and check alone, so many rows"
+    )
     given = parser.parse_args()
-    compare(given.millions, alone=given.alone)
+    if given.stream:
+        stream(given.stream)
+    else:
+        compare(given.millions, alone=given.alone)
