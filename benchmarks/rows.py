@@ -38,7 +38,7 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 import include.data.ingestion.slot_reading as ingestion
-import include.evaluation.measure as evaluation
+import include.evaluation.measurement as evaluation
 from benchmarks.page import machine, put
 from benchmarks.plain import LEVELS, NUMBERS, candidates, measure
 from include.config.load import load_model

@@ -230,6 +230,12 @@ class _Connection:
         self.due = due
         self.socket.sendall(self.server.request)
 
+    def closed(self) -> bool:
+        """Tell whether the server has closed an idle connection, and close it here, too."""
+        if gone := not self.socket.recv(1, socket.MSG_PEEK):
+            self.socket.close()
+        return gone
+
     def receive(self) -> bool:
         """Read what came; return whether the answer is whole."""
         if not (more := self.socket.recv(65536)):
@@ -302,7 +308,12 @@ def steady(server: Server, rate: float, seconds: float) -> list[float]:
                 select.select([ready], [], [], pause)
             for number, _ in ready.poll(0):
                 one = own[number]
-                if one.receive():
+                if (
+                    one in free and one.closed()
+                ):  # which a server does with one that it has not heard of for some seconds
+                    ready.unregister(number)
+                    free.remove(own.pop(number))
+                elif one.receive():
                     taken.append(math.inf if one.refused else time.perf_counter() - one.due)
                     free.append(one)
         for one in own.values():

@@ -94,10 +94,11 @@ def _learned_again(
     What they make of the rows then need not be held.
     """
     shipped = pipeline.named_steps
-    groups = recipe.preparation(2 if rows.classes is None else len(rows.classes)).transformers
+    prepare = recipe.preparation(2 if rows.classes is None else len(rows.classes))
+    groups = prepare.transformers
     declared = [(name, list(columns)) for name, _, columns in groups]
     found = [(name, list(columns)) for name, _, columns in getattr(shipped["prepare"], "transformers_", ())]
-    alike = [pair for pair in found if pair[0] != "remainder"] == declared
+    alike = [pair for pair in found if pair[0] != "remainder"] == declared and _only_groups(shipped["prepare"], prepare)
     if recipe.engine is not None or recipe.features.select or not alike:
         for name, step in learn_preparation(recipe, rows, threads=threads)[0]:
             yield (), shipped.get(name), step
@@ -105,6 +106,13 @@ def _learned_again(
     rows = learned_from(recipe, rows)
     for name, step, columns in groups:
         yield (name,), shipped["prepare"].named_transformers_[name], step.fit(rows.frame[list(columns)], rows.target)
+
+
+def _only_groups(shipped: Any, declared: Any) -> bool:
+    """Tell whether two column transformers are the same but for what their groups learned: nothing else is fitted, and nothing weighs."""
+    mine, theirs = ({**one.get_params(deep=False), "transformers": None} for one in (shipped, declared))
+    left = [step for name, step, _ in shipped.transformers_ if name == "remainder"]
+    return mine == theirs and mine["remainder"] == "drop" and all(step == "drop" for step in left)
 
 
 def _prepared(recipe: Recipe, model: Pipeline) -> Iterator[tuple[Recipe, Pipeline]]:

@@ -57,10 +57,11 @@ def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: s
     """
     place = golden_folder(model.name, version if isinstance(version, str) else version.id)
     for key in store.list(f"{place}/"):
-        with suppress(ObjectCorrupt, ObjectMissing):
+        with suppress(ObjectCorrupt, ObjectMissing, pa.ArrowInvalid):
             kept = key.removeprefix(f"{place}/").removesuffix(".parquet")
-            get_content(store, place, ".parquet", kept)
-            return kept
+            table = pq.read_table(pa.BufferReader(get_content(store, place, ".parquet", kept)))
+            if table.num_rows and PREDICTED in table.column_names:
+                return kept
     with open_predictor(store, model, folder, version) as predictor:
         table = golden_of(store, predictor)
     sink = pa.BufferOutputStream()

@@ -49,7 +49,10 @@ def open_entry(stored: bytes, number: int, *, where: str) -> Entry:
     try:
         if stored[:_SEAL_LENGTH] != _SEAL % sealed.encode():
             raise ValueError("bytes and digest do not agree")
-        entry = build(Entry, {**read_json(content), "digest": sealed})
+        fields = read_json(content)
+        if "digest" in fields:
+            raise ValueError("it holds a digest of its own")
+        entry = build(Entry, {**fields, "digest": sealed})
         if not (isinstance(entry.body, dict) and isinstance(entry.kind, str) and isinstance(entry.at, str)):
             raise ValueError("kind, instant and body are of other types")
         if type(entry.number) is not int or entry.number != number or (entry.previous is None) != (number == 0):

@@ -134,11 +134,13 @@ class ProbedS3Store(S3Store):
 
     def _probe(self) -> None:
         name = secrets.token_hex(8)
+        # A store makes no more requests at a time than its client keeps connections; here all racers have to be under way at once.
+        race = S3Store(self.client, self.bucket, self._folder.rstrip("/"), encryption=self.encryption, parallel=RACERS)
         with ThreadPoolExecutor(RACERS) as racers:
             for number in range(ROUNDS):
                 key, start = f"_store/probes/{name}-{number}", threading.Barrier(RACERS)
                 bodies = [f"writer {writer}".encode() for writer in range(RACERS)]
-                told = list(racers.map(lambda body, key=key, start=start: self._race(key, body, start), bodies))
+                told = list(racers.map(lambda body, key=key, start=start: _enter(race, key, body, start), bodies))
                 won = [body for body, first in zip(bodies, told, strict=True) if first]
                 # A True may be lost on the way, so that none was told that it won; what stands must not change even then.
                 stands = self.get(key)
@@ -146,10 +148,6 @@ class ProbedS3Store(S3Store):
                 if len(won) > 1 or late or (won and won != [stands]) or self.get(key) != stands:
                     self._refuse(len(won), late=late)
         log.info("%s keeps conditional writes: %d races of %d writers had one winner each", self.url, ROUNDS, RACERS)
-
-    def _race(self, key: str, body: bytes, start: threading.Barrier) -> bool:
-        start.wait()
-        return super().put_if_absent(key, body)
 
     def _refuse(self, winners: int, *, late: bool) -> None:
         if late:
@@ -165,3 +163,8 @@ class ProbedS3Store(S3Store):
             where=f"{self.url} at {self.client.meta.endpoint_url}",
             remedy="use Amazon S3, or a server (and a release of it) whose conditional PUT is atomic; docs/compose.md names one",
         )
+
+
+def _enter(race: S3Store, key: str, body: bytes, start: threading.Barrier) -> bool:
+    start.wait()
+    return race.put_if_absent(key, body)

@@ -51,22 +51,27 @@ class S3Store:
         An object's name in the bucket is ``<prefix>/<key>``; the prefix may be empty.
     encryption : Encryption, optional
         What the server is asked to encrypt each object with; the bucket's own default if left out.
-
-    Attributes
-    ----------
-    parallel : int
-        As many connections as the client keeps. No more requests are made at a time, whatever number of threads asks: the client would open a
-        connection for each of them, and close it again.
+    parallel : int, optional
+        How many requests are made at a time at most, whatever number of threads asks; as many as the client keeps connections if left out: for
+        each request beyond them it would open one, and close it again.
     """
 
-    def __init__(self, client: Any, bucket: str, prefix: str = "", *, encryption: Encryption | None = None) -> None:
+    def __init__(
+        self,
+        client: Any,
+        bucket: str,
+        prefix: str = "",
+        *,
+        encryption: Encryption | None = None,
+        parallel: int | None = None,
+    ) -> None:
         check_prefix(prefix)
         self.client = client
         self.bucket = bucket
         self.encryption = encryption
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._folder = f"{prefix.rstrip('/')}/" if prefix else ""
-        self.parallel: int = client.meta.config.max_pool_connections
+        self.parallel: int = parallel or client.meta.config.max_pool_connections
         self._connections = threading.BoundedSemaphore(self.parallel)
 
     def put_if_absent(self, key: str, body: bytes | Path) -> bool:

@@ -221,13 +221,16 @@ class Monitor(ChampionOperator):
 
 
 class ReconsiderMatured(TriggerDagRunOperator):
-    """Start ``reconsider_<model>`` for a held version whose rows have matured: once for each time that it was held."""
+    """Start ``reconsider_<model>`` for a held version whose rows have matured: once for each time that it was held.
+
+    ``upstream`` was called ``handed``, as in `RatchetOperator`.
+    """
 
     template_fields: Sequence[str] = ("upstream", *TriggerDagRunOperator.template_fields)
 
-    def __init__(self, *, model: dict[str, Any], upstream: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *, model: dict[str, Any], upstream: Any = None, handed: Any = None, **kwargs: Any) -> None:
         super().__init__(trigger_dag_id=f"reconsider_{model['name']}", skip_when_already_exists=True, **kwargs)
-        self.upstream = upstream
+        self.upstream = handed if upstream is None else upstream
 
     def execute(self, context: Context) -> None:
         """Start it; skipped if nothing has matured, or if it was started before."""

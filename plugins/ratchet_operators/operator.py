@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from include.registry.ledger import Ledger
     from include.storage.store import ObjectStore, PrunableStore
@@ -42,6 +43,8 @@ class RatchetOperator(BaseOperator):
         The model's configuration as JSON; validated again when the task runs.
     upstream : dict or list of dict, optional
         What the task before returned: ids and small numbers, never rows (templated).
+    handed : dict or list of dict, optional
+        The former name of `upstream`: a run of an earlier commit of a bundle keeps that commit's DAG file, and this release's operators.
     stage : str, optional
         A stage of ``RATCHET_STAGES``: the task works on that stage's store, by that stage's declaration.
     """
@@ -55,11 +58,24 @@ class RatchetOperator(BaseOperator):
     lineage: Lineage | None = None
     """What a task read and wrote, set while it runs."""
 
-    def __init__(self, *, model: dict[str, Any], upstream: Any = None, stage: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        model: dict[str, Any],
+        upstream: Any = None,
+        handed: Any = None,
+        stage: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.model = model
-        self.upstream = upstream
+        self.upstream = handed if upstream is None else upstream
         self.stage = stage
+
+    @classmethod
+    def partial(cls, *, handed: Any = None, **kwargs: Any) -> OperatorPartial:
+        """Take what all mapped tasks share, ``handed`` also under its former name."""
+        return super().partial(**kwargs if handed is None else {**kwargs, "upstream": handed})
 
     def execute(self, context: Context) -> Any:
         """Check the configuration and do the work; what a retry can't help fails at once."""

@@ -28,13 +28,15 @@ class DecisionOperator(ChampionOperator):
     ----------
     approval : dict or None
         The answer (templated).
+    answered : dict or None
+        The former name of `approval`, as of ``handed`` in `RatchetOperator`.
     """
 
     template_fields: Sequence[str] = ("upstream", "approval")
 
-    def __init__(self, *, approval: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *, approval: Any = None, answered: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.approval = approval
+        self.approval = answered if approval is None else approval
 
     @property
     def reply(self) -> ApprovalReply | None:

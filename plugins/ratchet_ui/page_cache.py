@@ -18,7 +18,7 @@ from include.data.ingestion.retract import retracted_in
 from include.data.segment_log import SegmentLog
 from include.data.snapshots import Snapshot
 from include.data.table_versions import TableLook, table_looks
-from include.errors import RatchetError
+from include.errors import RatchetError, StoreUnavailable
 from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.monitoring.watch_log import WatchLog
 from include.registry.history.recorded_measures import Measurement, load_measurement
@@ -123,11 +123,20 @@ class PageCache:
             return dict(zip(models, pool.map(read, models), strict=True))
 
     def measurements(self, model: str, versions: Sequence[VersionSummary]) -> dict[str, Measurement]:
-        """Return what was measured of the versions that were decided on, by id; evidence that is gone is left out."""
+        """Return what was measured of the versions that were decided on, by id; evidence that is gone is left out.
+
+        Raises
+        ------
+        StoreUnavailable
+            When the store does not answer: what is drawn without a measurement would stay so until the next event.
+        """
         decided = {c.id: c.standing.decision for c in versions if c.standing.decision is not None}
         evidence = {version: one.evidence for version, one in decided.items() if one.evidence is not None}
         return self._each(
-            evidence, self._measurements, lambda digest: load_measurement(self.store, self.stored(model), digest)
+            evidence,
+            self._measurements,
+            lambda digest: load_measurement(self.store, self.stored(model), digest),
+            besides=(StoreUnavailable,),
         )
 
     def estimators(self, model: str, versions: Sequence[VersionSummary]) -> dict[str, str]:
@@ -178,6 +187,19 @@ class PageCache:
         """Return what stands after a model's audits; raises `StoreError`."""
         return self.read_log(AuditLog, self.stored(model), AuditLog.state)
 
+    def failed_audits(self, models: Sequence[ModelConfig]) -> dict[str, str]:
+        """Return, by model, a sentence of each that is audited and of which audits found something wrong that stands."""
+
+        def problem(model: str) -> str | None:
+            try:
+                wrong = self.audited(model).wrong
+            except RatchetError as error:
+                return f"its audits can't be read: {error.message}"
+            return f"{len(wrong)} things on record are not what they were; its page names them." if wrong else None
+
+        audited = [model.declared_name for model in models if model.schedule.audit is not None]
+        return self._each({model: model for model in audited}, None, problem)
+
     def retracted(self, model: str, summary: VersionSummary) -> list[Retraction]:
         """Return which of the rows that a version was trained or judged on were taken back since; raises `StoreError`."""
         place, pinned = self.stored(model), self._record(model, summary).snapshot
@@ -208,11 +230,18 @@ class PageCache:
         return self._each({model: (model, one) for model, one in champions.items()}, None, lambda one: read(*one))
 
     def _each(
-        self, keys: Mapping[str, Key], kept: ThreadSafeCache | None, load: Callable[[Key], Found | None]
+        self,
+        keys: Mapping[str, Key],
+        kept: ThreadSafeCache | None,
+        load: Callable[[Key], Found | None],
+        *,
+        besides: tuple[type[RatchetError], ...] = (),
     ) -> dict[str, Found]:
         def one(key: Key) -> Found | None:
             try:
                 return load(key) if kept is None else kept.get(key, lambda: load(key))
+            except besides:
+                raise
             except RatchetError:
                 return None
 

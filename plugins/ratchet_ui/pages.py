@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime
 
 from markupsafe import Markup
@@ -66,6 +65,7 @@ def draw_models(cache: PageCache, viewer: Viewer, root: str, *, now: datetime, w
     history = cache.histories([model.declared_name for model in looked_at])
     problems = cache.library_problems({name: one for name, one in history.items() if isinstance(one, History)})
     retracted = cache.champions_retracted({name: one for name, one in history.items() if isinstance(one, History)})
+    audits = cache.failed_audits(looked_at)
     rows: list[tuple[ModelConfig, History, charts.Sparkline | None, list[str]]] = []
     attention: list[tuple[str, str, str]] = []
     if broken and viewer.may_see_import_errors():
@@ -78,7 +78,7 @@ def draw_models(cache: PageCache, viewer: Viewer, root: str, *, now: datetime, w
             attention.append(("unreadable", name, f"its ledger can't be read: {found.message}"))
             found = History(name, ())
         attention += [(kind, name, sentence) for kind, sentence in attention_needed(model, found, now)]
-        attention += [("audit", name, sentence) for sentence in _audit_failed(cache, model)]
+        attention += [("audit", name, audits[name])] if name in audits else []
         attention += [("libraries", name, problems[name])] if name in problems else []
         attention += [("retracted", name, _of_retracted(retracted[name]))] if name in retracted else []
         alarms = [kind for kind, of, _ in attention if of == name]
@@ -152,19 +152,6 @@ def draw_model(
 
 def _of_retracted(gone: list[Retraction]) -> str:
     return f"its champion was trained or judged on rows that were taken back since: {describe_retractions(gone)}."
-
-
-def _audit_failed(cache: PageCache, model: ModelConfig) -> Iterator[str]:
-    """Yield a sentence if audits of a model that is audited found something wrong that stands."""
-    if model.schedule.audit is None:
-        return
-    try:
-        wrong = cache.audited(model.declared_name).wrong
-    except RatchetError as error:
-        yield f"its audits can't be read: {error.message}"
-        return
-    if wrong:
-        yield f"{len(wrong)} things on record are not what they were; its page names them."
 
 
 def _dags_that_ask(model: str) -> list[str]:

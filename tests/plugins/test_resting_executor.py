@@ -8,12 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from airflow.executors.local_executor import LocalExecutor
+from airflow.executors.local_executor import LocalExecutor as AirflowLocalExecutor
 from airflow.models.taskinstancekey import TaskInstanceKey
 
 from include.command_line.local_airflow.environment import airflow_environment
 from ratchet_operators import resting_executor
-from ratchet_operators.resting_executor import AWAKE, REST, RestingLocalExecutor
+from ratchet_operators.resting_executor import AWAKE, REST, LocalExecutor
 
 TASK = TaskInstanceKey("retrain_parcels", "ingest", "one")
 
@@ -41,20 +41,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def executor() -> Iterator[RestingLocalExecutor]:
-    executor = RestingLocalExecutor(parallelism=1)
+def executor() -> Iterator[LocalExecutor]:
+    executor = LocalExecutor(parallelism=1)
     executor.start()
     yield executor
     executor.end()
 
 
-def test_an_executor_without_tasks_rests_in_each_loop(executor: RestingLocalExecutor, clock: Clock) -> None:
+def test_an_executor_without_tasks_rests_in_each_loop(executor: LocalExecutor, clock: Clock) -> None:
     for _ in range(3):
         executor.heartbeat()
     assert clock.slept == 3 * REST
 
 
-def test_an_executor_with_a_task_at_work_does_not_rest(executor: RestingLocalExecutor, clock: Clock) -> None:
+def test_an_executor_with_a_task_at_work_does_not_rest(executor: LocalExecutor, clock: Clock) -> None:
     executor.running.add(TASK)
     for _ in range(3):
         executor.heartbeat()
@@ -62,9 +62,7 @@ def test_an_executor_with_a_task_at_work_does_not_rest(executor: RestingLocalExe
     assert clock.slept == 0
 
 
-def test_between_two_tasks_it_does_not_rest_and_after_the_last_it_does(
-    executor: RestingLocalExecutor, clock: Clock
-) -> None:
+def test_between_two_tasks_it_does_not_rest_and_after_the_last_it_does(executor: LocalExecutor, clock: Clock) -> None:
     executor.running.add(TASK)
     executor.heartbeat()
     executor.running.discard(TASK)
@@ -78,5 +76,5 @@ def test_between_two_tasks_it_does_not_rest_and_after_the_last_it_does(
 
 def test_the_local_airflow_runs_on_it(tmp_path: Path) -> None:
     module, _, name = airflow_environment(tmp_path, 1)["AIRFLOW__CORE__EXECUTOR"].rpartition(".")
-    assert getattr(import_module(module), name) is RestingLocalExecutor
-    assert issubclass(RestingLocalExecutor, LocalExecutor)
+    assert getattr(import_module(module), name) is LocalExecutor
+    assert issubclass(LocalExecutor, AirflowLocalExecutor)

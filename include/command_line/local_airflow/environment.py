@@ -47,13 +47,10 @@ def airflow_environment(home: Path, port: int, database: str | None = None) -> d
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__EXECUTOR": "ratchet_operators.resting_executor.RestingLocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "ratchet_operators.resting_executor.LocalExecutor",
         # Three training tasks each of two runs; an idle process costs little, and one of a task that has ended may stay busy
         # for five seconds more: its supervisor looks no sooner whether it is gone.
         "AIRFLOW__CORE__PARALLELISM": "6",
-        # Each loop of the scheduler examines so many runs (Airflow: 20), some milliseconds each, on the cores that tasks share: with many
-        # runs under way it would take most of one. Six slots need no more.
-        "AIRFLOW__SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE": "5",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",

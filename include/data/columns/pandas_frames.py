@@ -68,8 +68,8 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
         column = given.pop(name)
         if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):
             columns[name] = _categories(column)
-        elif pa.types.is_integer(column.type) and column.null_count:
-            columns[name] = _with_gaps(column)
+        elif pa.types.is_integer(column.type):
+            columns[name] = whole_numbers(column)
         elif pa.types.is_boolean(column.type) and column.null_count:
             columns[name] = column.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
         else:
@@ -96,7 +96,10 @@ def _categories(column: pa.ChunkedArray) -> pd.Categorical:
     return pd.Categorical.from_codes(place[codes], dtype=dtype)
 
 
-def _with_gaps(column: pa.ChunkedArray) -> pd.Series[Any]:
+def whole_numbers(column: pa.ChunkedArray) -> pd.Series[Any]:
+    """Return integers as `read_rows` does: exact, as floats only where there are gaps and no float loses a digit."""
+    if not column.null_count:
+        return column.to_pandas()  # type: ignore[no-any-return]
     extremes = pc.min_max(column).as_py()
     exact = extremes["min"] is None or (extremes["min"] >= -_EXACT and extremes["max"] <= _EXACT)
     series: pd.Series[Any] = column.to_pandas(types_mapper=None if exact else {pa.int64(): pd.Int64Dtype()}.get)

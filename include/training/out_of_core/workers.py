@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pandas.api.types import is_float_dtype, is_integer_dtype
 
 from include.config.model import ModelConfig
 from include.config.settings import Settings
+from include.data.columns.pandas_frames import whole_numbers
 from include.data.frames import read_rows
 from include.data.snapshots import Pinned, Snapshot
 from include.data.windows import WindowName
@@ -154,7 +157,7 @@ def _itself(source: RowSource) -> RowSource:
 
 
 def together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return rows of partitions as one frame, texts as categories with their levels sorted, as `read_rows` has them."""
+    """Return rows of partitions as one frame, of the types that `read_rows` gives them: texts as categories with their levels sorted, integers exact."""
     names = list(frames[0])
     made = {}
     for name in names:
@@ -162,8 +165,20 @@ def together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
         if all(isinstance(column.dtype, pd.CategoricalDtype) for column in columns):
             levels = sorted(set().union(*(column.cat.categories for column in columns)))
             columns = [column.cat.set_categories(levels) for column in columns]
-        made[name] = pd.concat(columns, ignore_index=True)
+        made[name] = _integers(columns) if _are_integers(columns) else pd.concat(columns, ignore_index=True)
     return pd.DataFrame(made)
+
+
+def _are_integers(columns: Sequence[pd.Series[Any]]) -> bool:
+    """Tell whether integers have another type in some partitions, for want of values or for large ones."""
+    if len({column.dtype for column in columns}) == 1 or not any(is_integer_dtype(one.dtype) for one in columns):
+        return False
+    others = [column.dropna() for column in columns if not is_integer_dtype(column.dtype)]
+    return all(is_float_dtype(one.dtype) and (one == one.round()).all() for one in others)
+
+
+def _integers(columns: Sequence[pd.Series[Any]]) -> pd.Series[Any]:
+    return whole_numbers(pa.chunked_array([pa.array(column.astype("Int64")) for column in columns]))
 
 
 def read_part(source: RowSource, pinned: Pinned, columns: list[str], rows: int, places: Array) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import StandardScaler
 
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
@@ -381,3 +382,42 @@ def test_answers_are_found_again_and_asked_once(tmp_path: Path, monkeypatch: pyt
         index.unlink()
     monkeypatch.setattr("include.leakage.checks._ask", None)
     assert training.measure() == first
+
+
+@pytest.mark.parametrize("planted", ["remainder", "weights"])
+def test_what_a_column_transformer_holds_beside_its_groups_trips_the_wire_of_preparation(
+    tmp_path: Path, planted: str
+) -> None:
+    training = Training(tmp_path, rows_of())
+    challenger = training.fit()
+    with Provenance(training.store, challenger, tmp_path) as origin:
+        learned = FitInputs(training.store, origin)
+        pipeline = open_model(training.store, challenger)
+        prepare = pipeline.named_steps["prepare"]
+        if planted == "remainder":
+            elsewhere = StandardScaler().fit(np.arange(10.0).reshape(-1, 1))
+            prepare.remainder = StandardScaler()
+            prepare.transformers_ = [*prepare.transformers_, ("remainder", elsewhere, ["size"])]
+        else:
+            prepare.transformer_weights = {prepare.transformers_[0][0]: 5.0}
+        assert preparation_of_training_rows(pipeline, learned.recipe, learned.rows).state == "tripped"
+
+
+def test_large_ids_of_rows_that_are_read_part_by_part_keep_their_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = rows_of()
+    again = int(ROWS * 18 / 30) + 5
+    customers = pd.array(np.arange(ROWS) + 2**60 + 1, dtype="Int64")
+    customers[again:] = customers[: ROWS - again]  # each customer of the holdout is one of training
+    customers[rows["at"].dt.day <= 6] = pd.NA  # the column came later
+    rows["customer"] = customers
+    found = []
+    for folder, part in (("whole", 10**6), ("parts", 200)):
+        monkeypatch.setattr(fit_inputs, "PART", part)
+        evidence = Training(
+            tmp_path / folder, rows, entity="customer", more=("half",), code=_TEXTS, partition="day"
+        ).measure()
+        assert "shared_rows" in tripped(evidence)
+        found.append(lesson(evidence, "shared_rows"))
+    assert found[0] == found[1]

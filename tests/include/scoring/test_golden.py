@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from chain_run import declare, month, parcels, run_chain
 
 from include.errors import ObjectCorrupt
 from include.scoring.golden import PREDICTED, ROWS, GoldenRowsDiffer, check_golden, golden_of, keep_golden, load_golden
 from include.scoring.predictor import open_predictor
+from include.storage.content import put_content
 from include.storage.local import LocalStore
 from tests.counting import CountingStore
 from tests.include.scoring.conftest import World
@@ -91,3 +93,19 @@ def test_a_changed_file_is_refused_before_it_is_read(world: World) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with pytest.raises(ObjectCorrupt):
         load_golden(world.store, "parcels", champion(world))
+
+
+@pytest.mark.parametrize("planted", ["no parquet", "no predictions"])
+def test_an_object_that_holds_no_golden_rows_does_not_stand_for_them(
+    world: World, tmp_path: Path, planted: str
+) -> None:
+    (kept,) = world.store.list(f"parcels/golden/{champion(world)}/")
+    store = LocalStore(tmp_path / "copy")
+    for key in world.store.list(""):
+        if key != kept:
+            store.put_if_absent(key, world.store.get(key))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"size": [1.0]}), sink)
+    body = b"no parquet" if planted == "no parquet" else sink.getvalue().to_pybytes()
+    put_content(store, kept.rpartition("/")[0], ".parquet", body)
+    assert kept.endswith(f"/{keep_golden(store, world.model, world.folder, champion(world))}.parquet")

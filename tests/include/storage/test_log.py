@@ -83,6 +83,16 @@ def test_an_entry_is_json_that_names_its_own_digest(local_store: LocalStore) -> 
     assert fields.pop("digest") == entry.digest == digest(canonical_json(fields))
 
 
+def test_an_entry_with_a_digest_among_its_sealed_fields_is_none_that_a_log_wrote(local_store: LocalStore) -> None:
+    (entry,) = filled(local_store, 1).read()
+    fields = {key: value for key, value in vars(entry).items() if key != "digest"}
+    path_of(local_store, 0).unlink()
+    content = canonical_json({**fields, "digest": "0" * 64})
+    path_of(local_store, 0).write_bytes(b'{"digest":"%s",' % digest(content).encode() + content[1:])
+    with pytest.raises(ChainBroken, match="changed"):
+        Log(local_store, "model/ledger").read()
+
+
 def test_entries_already_read_are_not_read_again(local_store: LocalStore) -> None:
     filled(local_store, 5)
     counting = CountingStore(local_store)

@@ -27,8 +27,9 @@ def bucket(s3_client: Any) -> str:
     return name
 
 
-def client_of(server: str) -> Any:
-    return boto3.client("s3", endpoint_url=server, config=Config(retries={"total_max_attempts": 1}))
+def client_of(server: str, connections: int = 10) -> Any:
+    config = Config(retries={"total_max_attempts": 1}, max_pool_connections=connections)
+    return boto3.client("s3", endpoint_url=server, config=config)
 
 
 def opened(bucket: str, client: Any) -> ObjectStore:
@@ -84,8 +85,9 @@ def looks_first(server: str) -> Callable[..., AWSResponse | None]:
     return answer
 
 
-def test_a_server_that_looks_first_and_writes_later_is_refused(s3_server: str, bucket: str) -> None:
-    client = client_of(s3_server)
+@pytest.mark.parametrize("connections", [1, 10])
+def test_a_server_that_looks_first_and_writes_later_is_refused(s3_server: str, bucket: str, connections: int) -> None:
+    client = client_of(s3_server, connections)
     client.meta.events.register("before-sign.s3.PutObject", without_condition)
     client.meta.events.register("before-send.s3.PutObject", looks_first(s3_server))
     with pytest.raises(StoreUnfit, match="looks first and writes later") as caught:
