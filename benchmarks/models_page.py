@@ -101,8 +101,8 @@ def fill(folder: Path, *, models: int, versions: int) -> Settings:
 def measure(store: ObjectStore, settings: Settings, delay: float, repeats: int) -> dict[str, list[float]]:
     """Return, by page, the seconds of its first view, the median of later ones, and the calls of the store in each."""
     from ratchet_ui import pages
+    from ratchet_ui.cache.page_cache import PageCache
     from ratchet_ui.comparison_page import draw_comparison
-    from ratchet_ui.page_cache import PageCache
 
     viewer, now = Everyone(), datetime.now(UTC)
     draw: dict[str, Callable[[PageCache], str]] = {

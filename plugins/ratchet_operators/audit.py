@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ratchet_operators.lineage import Lineage, stored
-from ratchet_operators.operator import RatchetOperator, now
+from ratchet_operators.operator import RatchetOperator
+from ratchet_operators.run_instants import now
 from ratchet_operators.run_metrics import report_audit
 
 if TYPE_CHECKING:

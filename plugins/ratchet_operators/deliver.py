@@ -8,7 +8,8 @@ from airflow.sdk import Asset
 
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.lineage import Lineage, LineageDataset, stored
-from ratchet_operators.operator import RatchetOperator, now
+from ratchet_operators.operator import RatchetOperator
+from ratchet_operators.run_instants import now
 from ratchet_operators.source_lineage import SqlStatement
 
 if TYPE_CHECKING:

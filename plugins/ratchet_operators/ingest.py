@@ -16,7 +16,8 @@ from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.declarations import upstream_assets
 from ratchet_operators.lineage import rows_of
 from ratchet_operators.notify import News
-from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator, as_of, began, now
+from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator
+from ratchet_operators.run_instants import as_of, began, now
 from ratchet_operators.run_metrics import report_rows
 from ratchet_operators.source_lineage import source_of
 

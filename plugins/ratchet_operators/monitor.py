@@ -14,7 +14,7 @@ from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.lineage import Lineage, rows_of, stored
 from ratchet_operators.links import WatchLink
 from ratchet_operators.notify import News, version_page, watch_page
-from ratchet_operators.operator import as_of, began, now
+from ratchet_operators.run_instants import as_of, began, now
 from ratchet_operators.source_lineage import ingested_rows
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from airflow.sdk import BranchMixIn
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.lineage import Lineage, stored
 from ratchet_operators.links import PageLink
-from ratchet_operators.operator import RatchetOperator, as_of, began, now, open_store_of
+from ratchet_operators.operator import RatchetOperator, open_store_of
 from ratchet_operators.promote import DecisionOperator, news_of_decision
+from ratchet_operators.run_instants import as_of, began, now
 from ratchet_operators.source_lineage import ingested_rows
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.lineage import Lineage, LineageDataset, rows_of, stored
 from ratchet_operators.links import PageLink
 from ratchet_operators.notify import News, version_page
-from ratchet_operators.operator import now
+from ratchet_operators.run_instants import now
 
 if TYPE_CHECKING:
     from collections.abc import Collection

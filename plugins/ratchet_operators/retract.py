@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet_operators.lineage import Lineage, LineageDataset
 from ratchet_operators.notify import News
-from ratchet_operators.operator import RatchetOperator, now
+from ratchet_operators.operator import RatchetOperator
+from ratchet_operators.run_instants import now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -19,7 +19,7 @@ def on_dag_run_running(dag_run: Any, msg: str) -> None:
     from include.config.load import load_models
     from include.config.settings import Settings
     from include.errors import ConfigError
-    from ratchet_operators.operator import stand
+    from ratchet_operators.run_instants import stand
 
     models, _ = load_models(Settings.from_environment().models, only=name)
     for model in models:

@@ -11,7 +11,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.ingest import Waits
 from ratchet_operators.lineage import Lineage, rows_of, stored
-from ratchet_operators.operator import RatchetOperator, as_of, began, now
+from ratchet_operators.operator import RatchetOperator
+from ratchet_operators.run_instants import as_of, began, now
 from ratchet_operators.source_lineage import source_of
 
 if TYPE_CHECKING:

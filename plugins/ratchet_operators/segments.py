@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.lineage import Lineage, rows_of, stored
-from ratchet_operators.operator import RatchetOperator, actor_of, now
+from ratchet_operators.operator import RatchetOperator, actor_of
+from ratchet_operators.run_instants import now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

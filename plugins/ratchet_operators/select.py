@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.lineage import Lineage, stored
-from ratchet_operators.operator import RatchetOperator, now
+from ratchet_operators.operator import RatchetOperator
+from ratchet_operators.run_instants import now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BranchMixIn
 
 from ratchet_operators.lineage import Lineage, stored
-from ratchet_operators.operator import RatchetOperator, now, open_store_of
+from ratchet_operators.operator import RatchetOperator, open_store_of
+from ratchet_operators.run_instants import now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

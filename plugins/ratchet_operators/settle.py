@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from ratchet_operators.champion_asset import ChampionOperator
 from ratchet_operators.notify import News, version_page
-from ratchet_operators.operator import now
+from ratchet_operators.run_instants import now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

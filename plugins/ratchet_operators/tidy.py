@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ratchet_operators.lineage import Lineage, Removed, stored
-from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator, now
+from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator
+from ratchet_operators.run_instants import now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

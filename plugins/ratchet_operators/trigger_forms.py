@@ -204,7 +204,7 @@ def reproduce_form(model: ModelConfig) -> dict[str, Param]:
 
 
 def _stands(model: ModelConfig) -> str:
-    """Say where a run stands whose *As of* is empty; the rule itself is `ratchet_operators.operator.stand`."""
+    """Say where a run stands whose *As of* is empty; the rule itself is `ratchet_operators.run_instants.stand`."""
     end = model.schedule.end
     without = "now" if end is None else f"{end:%Y-%m-%d %H:%M} UTC, where the model's schedule ends, or now before that"
     return (

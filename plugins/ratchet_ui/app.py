@@ -18,10 +18,10 @@ from include.registry.history.summary import History, VersionSummary
 from include.registry.history.trained_on import describe_retractions
 from include.storage.content import get_content
 from ratchet_ui.access import ASKED_OF_EVERY_ROUTE, Viewer, ViewerDep
+from ratchet_ui.cache.page_cache import PageCache, page_cache
 from ratchet_ui.comparison_page import draw_comparison
 from ratchet_ui.distributions_page import draw_distributions
 from ratchet_ui.files import FILES
-from ratchet_ui.page_cache import PageCache, page_cache
 from ratchet_ui.pages import draw_model, draw_models, draw_version
 from ratchet_ui.response_headers import FOR_GOOD, WITH_STYLES, ResponseHeaders
 from ratchet_ui.watch_pages import draw_alarm, draw_watch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from include.evaluation.gains import CHURN_UNITS
 from include.registry.history.summary import VersionSummary
 from include.registry.history.version_differences import differences
-from ratchet_ui.page_cache import PageCache
+from ratchet_ui.cache.page_cache import PageCache
 from ratchet_ui.score_tables import metrics_of_both, paired
 from ratchet_ui.templating import day, draw, short
 

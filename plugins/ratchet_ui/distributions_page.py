@@ -10,7 +10,7 @@ from include.data.quality.check_report import load_report
 from include.data.quality.distribution_charts import HEIGHT, WIDTH, charts
 from include.data.quality.page import report_digest
 from include.registry.history.summary import VersionSummary
-from ratchet_ui.page_cache import PageCache
+from ratchet_ui.cache.page_cache import PageCache
 from ratchet_ui.templating import draw
 
 LOOKED_AT = 20

@@ -9,7 +9,7 @@ from include.config.model import ModelConfig
 from include.evaluation.report.scales import Scale, Tick
 from include.registry.history.charts import LEFT, RIGHT, TREND_BOTTOM, TREND_TOP, date_ticks
 from include.retention.stored_bytes import Stored, StoredBytes, StoredBytesLog
-from ratchet_ui.page_cache import PageCache
+from ratchet_ui.cache.page_cache import PageCache
 
 UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 

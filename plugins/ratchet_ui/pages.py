@@ -24,8 +24,8 @@ from include.registry.naming.aliases import alias_moves
 from include.storage.log import Entry
 from ratchet_ui.access import Viewer
 from ratchet_ui.actions import ON_MODELS, buttons_for, on_version
+from ratchet_ui.cache.page_cache import PageCache
 from ratchet_ui.growth import stored_growth
-from ratchet_ui.page_cache import PageCache
 from ratchet_ui.score_tables import scores_of, slices_of
 from ratchet_ui.segment_table import segment_rows
 from ratchet_ui.templating import draw

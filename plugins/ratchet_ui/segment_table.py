@@ -9,7 +9,7 @@ from include.config.sections.rows.segments import segment_key
 from include.data.segment_log import SegmentLog
 from include.errors import RatchetError
 from include.registry.history.summary import History
-from ratchet_ui.page_cache import PageCache
+from ratchet_ui.cache.page_cache import PageCache
 
 
 @dataclass(frozen=True)

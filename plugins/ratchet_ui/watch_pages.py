@@ -10,7 +10,7 @@ from include.monitoring.report.charts import heat_map, performance_chart
 from include.monitoring.report.watch_report import WatchReport
 from ratchet_ui.access import Viewer
 from ratchet_ui.actions import ON_MODELS, ROLL_BACK, buttons_for
-from ratchet_ui.page_cache import PageCache
+from ratchet_ui.cache.page_cache import PageCache
 from ratchet_ui.templating import draw
 
 

@@ -35,6 +35,7 @@ SAYS_NOTHING = {
     "Waits": "is the base of those that bring rows in",
     "RatchetOperator": "is the base of all",
     "ChampionOperator": "is the base of those that may change the champion",
+    "DecisionOperator": "is the base of those that decide",
     **({} if MIRRORS else {"Mirror": "can't run here: the client of MLflow is not installed"}),
 }
 """Operators whose tasks read and write no data set by themselves."""

@@ -38,7 +38,7 @@ answer([withdrawn, first, roll_back()])
 LOOK = """
 from include.config.settings import Settings
 from include.errors import LedgerRewound
-from ratchet_ui.page_cache import PageCache
+from ratchet_ui.cache.page_cache import PageCache
 try:
     PageCache(Settings.from_environment()).read("flight_delay")
     answer("read")

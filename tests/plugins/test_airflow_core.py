@@ -13,7 +13,7 @@ from include.config.settings import ROOT
 from ratchet_ui import access
 
 ADAPTER = ROOT / "plugins" / "ratchet_ui" / "access.py"
-PUBLIC = ("airflow.sdk", "airflow.providers", "airflow.listeners", "airflow.plugins_manager")
+PUBLIC = ("airflow.sdk", "airflow.providers", "airflow.listeners", "airflow.plugins_manager", "airflow.executors")
 FILES = sorted(path for folder in ("dags", "include", "plugins") for path in (ROOT / folder).rglob("*.py"))
 
 

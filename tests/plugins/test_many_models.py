@@ -19,8 +19,9 @@ from include.config.settings import ROOT
 from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
 from ratchet_operators.dag_arguments import dag_arguments
-from ratchet_ui import access, page_cache
+from ratchet_ui import access
 from ratchet_ui import app as pages
+from ratchet_ui.cache import page_cache
 from tests.counting import CountingStore
 from tests.dags.conftest import airflow_home, in_airflow  # noqa: F401 (fixtures)
 

@@ -13,7 +13,8 @@ from structlog.tracebacks import ExceptionDictTransformer
 from worlds import FLIGHTS
 
 from include.errors import ConfigError, DataError, StoreUnavailable
-from ratchet_operators.operator import RatchetOperator, actor_of, as_of, now
+from ratchet_operators.operator import RatchetOperator, actor_of
+from ratchet_operators.run_instants import as_of, now
 
 TRIGGERED = datetime(2014, 2, 1, tzinfo=UTC)
 

@@ -23,7 +23,7 @@ from include.registry.ledger import Ledger
 from include.storage.local import LocalStore
 from ratchet_ui import app as pages
 from ratchet_ui.access import Viewer, get_user
-from ratchet_ui.page_cache import page_cache
+from ratchet_ui.cache.page_cache import page_cache
 
 PAGE = "/models/parcels/watch"
 

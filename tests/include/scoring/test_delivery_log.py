@@ -148,7 +148,7 @@ def test_postgresql_holds_two_long_columns_and_changes_their_rows(world: World) 
 
 def test_the_page_shows_each_place(delivered: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from include.config.settings import Settings
-    from ratchet_ui import page_cache
+    from ratchet_ui.cache import page_cache
     from ratchet_ui.pages import draw_model
 
     world = delivered.world

@@ -22,7 +22,7 @@ from include.errors import RatchetError, StoreUnavailable
 from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.monitoring.watch_log import WatchLog
 from include.registry.history.recorded_measures import Measurement, load_measurement
-from include.registry.history.summary import History, VersionSummary, history
+from include.registry.history.summary import History, VersionSummary
 from include.registry.history.version_details import VersionDetails, version_details
 from include.registry.ledger import Ledger
 from include.registry.timeline import fold
@@ -34,31 +34,14 @@ from include.storage.log import Entry
 from include.storage.opening import open_store
 from include.storage.store import ObjectStore
 from ratchet_operators.connections import s3_client
-from ratchet_ui.lru_cache import ThreadSafeCache
+from ratchet_ui.cache.ledger_reader import LedgerReader
+from ratchet_ui.cache.lru_cache import ThreadSafeCache
 
 LEDGERS, DETAILS, DECLARATIONS, DRAWINGS, VERSIONS = 500, 64, 1000, 64, 5000
 
 Found = TypeVar("Found")
 LogT = TypeVar("LogT")
 Key = TypeVar("Key")
-
-
-class LedgerReader:
-    """One model's ledger, read on from where it was read last."""
-
-    def __init__(self, ledger: Ledger, shown: str) -> None:
-        self._ledger = ledger
-        self._shown = shown
-        self._lock = threading.Lock()
-        self._history: tuple[int, History] | None = None
-
-    def read(self) -> tuple[tuple[Entry, ...], History]:
-        """Return the events and the history that they tell; folded again only when there is a new event."""
-        with self._lock:
-            entries = self._ledger.entries()
-            if self._history is None or self._history[0] != len(entries):
-                self._history = len(entries), history(self._shown, fold(entries))
-            return entries, self._history[1]
 
 
 class PageCache:
