@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
     from include.registry.ledger import Ledger
     from include.storage.store import ObjectStore, PrunableStore
-
-log = logging.getLogger(__name__)
 
 OF_SCHEDULE = ("backfill", "scheduled", "asset_triggered")
 """The types of runs that the model's schedule makes, by time or by an upstream asset; what the form holds is not theirs."""
