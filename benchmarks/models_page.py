@@ -54,8 +54,9 @@ def s3_bucket() -> Iterator[S3Store]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     program = ROOT / "tests" / "compose" / "s3_server.py"
+    environment = {**os.environ, "S3_HOST": "127.0.0.1", "S3_PORT": str(port)}
     server = subprocess.Popen(  # noqa: S603 (our own program)
-        [sys.executable, str(program), "127.0.0.1", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, str(program)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         # Tried again until the server listens.

@@ -20,10 +20,10 @@ def let_one_write_at_a_time() -> None:
 
 
 if __name__ == "__main__":
-    import sys
+    import os
 
     from moto.server import main
 
-    host, port = sys.argv[1:] or ("0.0.0.0", "9000")
     let_one_write_at_a_time()
-    main(["--host", host, "--port", port])
+    # Not from the command line: the compose file gives the arguments of the server that this one stands in for.
+    main(["--host", os.environ.get("S3_HOST", "0.0.0.0"), "--port", os.environ.get("S3_PORT", "9000")])
