@@ -87,9 +87,8 @@ class SlotBuffer:
             return
         if (opened := self._open.pop(number, None)) is None:
             if len(self._open) == OPEN:
-                self._close(
-                    next(iter(self._open))
-                )  # that which waited longest; who comes back appends a stream of its own
+                # That which waited longest. A slot that comes back appends a stream of its own.
+                self._close(next(iter(self._open)))
             file = pa.OSFile(str(self._path(number)), "ab")
             opened = file, pa.ipc.new_stream(file, rows.schema)
         self._open[number] = opened
