@@ -38,6 +38,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 
 
 class RatchetError(Exception):
@@ -226,8 +227,8 @@ class RequestError(RatchetError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known spelling closest to ``word``, or None if nothing is close."""
-    known = list(known)
+    """Return the known spelling closest to ``word``, or None if nothing is close; the first 10,000 known are looked at."""
+    known = list(islice(known, 10_000))
     swapped = [name for name in known if sorted(name.split("_")) == sorted(str(word).split("_"))]
     if swapped:
         return swapped[0]

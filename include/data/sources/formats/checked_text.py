@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,6 +15,7 @@ from include.data.sources.formats.quoting import QuotedFields
 from include.errors import SourceError
 
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
+_MARKS = re.compile(rb'["\r\n]')
 _FIRST = 4096
 _LONGEST_LINE = 2**24
 
@@ -59,6 +61,7 @@ class CheckedText(io.RawIOBase):
         self._begun = False
         self._ended = False
         self._line_end: bytes | None = None
+        self._header_quoted = False
         self._tail = b""
         self._lines = 0
         self._open = 0
@@ -88,8 +91,11 @@ class CheckedText(io.RawIOBase):
 
     def first_line(self) -> bytes:
         """Return the first line without its end, leaving it to be read."""
-        while b"\n" not in self._ahead and len(self._ahead) < _LONGEST_LINE and (chunk := self._next(2**16)):
-            self._ahead += chunk
+        pieces, size = [self._ahead], len(self._ahead)
+        while b"\n" not in pieces[-1] and size < _LONGEST_LINE and (chunk := self._next(2**16)):
+            pieces.append(chunk)
+            size += len(chunk)
+        self._ahead = b"".join(pieces)
         return self._ahead.partition(b"\n")[0].rstrip(b"\r")
 
     def _next(self, size: int) -> bytes:
@@ -101,11 +107,22 @@ class CheckedText(io.RawIOBase):
             self._ended = not packed
             chunk += self._decoded(packed)
         if self._line_end is None:
-            self._line_end = _first_line_end(chunk)
+            self._line_end = self._first_line_end(chunk)
         if self._line_end == b"\r":
             chunk = chunk.replace(b"\r", b"\n")
         self._check(chunk)
         return chunk
+
+    def _first_line_end(self, chunk: bytes) -> bytes | None:
+        """Return how the first line ends, LF or CR; an LF for CRLF, and None while it has not ended."""
+        for mark in _MARKS.finditer(chunk):
+            if mark[0] == b'"':
+                self._header_quoted = not self._header_quoted
+            elif mark[0] == b"\n" or chunk.startswith(b"\n", mark.end()):
+                return b"\n"
+            elif not self._header_quoted:
+                return b"\r"
+        return None
 
     def _first_text(self, size: int) -> bytes:
         """Return the beginning without its mark, after a look at what the file is."""
@@ -205,16 +222,3 @@ class CheckedText(io.RawIOBase):
 
     def _refuse(self, message: str, *, found: object, remedy: str, expected: object = None) -> SourceError:
         return SourceError(message, expected=expected, found=found, where=self._name, remedy=remedy)
-
-
-def _first_line_end(text: bytes) -> bytes | None:
-    """Return how the first line ends, LF or CR; an LF for CRLF, and None while it has not ended."""
-    quoted = False
-    for place, byte in enumerate(text):
-        if byte == _QUOTE:
-            quoted = not quoted
-        elif byte == _NEWLINE:
-            return b"\n"
-        elif byte == ord("\r") and not quoted:
-            return b"\n" if text[place + 1 : place + 2] == b"\n" else b"\r"
-    return None
