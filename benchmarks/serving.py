@@ -6,7 +6,8 @@
 All of them answer for the same fitted pipeline of ``flight_delay`` (gradient boosting) and derive its columns from raw rows by the same
 ``features.derive``; the peers do it as their documentation shows, on a pandas frame, with one worker each. Peers that are libraries get an environment of
 their own, under a temporary folder. The load comes from a client on the same machine, which keeps connections open and has a core of its own. Servers are measured by turns, and those whose turn it is not are
-held. A server that only answers, always the same bytes, shows how much of the times is the machine's and the client's.
+held. A server that only answers, always the same bytes, shows how much of the times is the machine's and the client's, and so does a process of the
+highest priority that only sleeps: how late it wakes is how long the machine stood still.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import psutil
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
@@ -114,6 +116,72 @@ class Flights:
         return predict(rows)
 """
 
+
+SLEEPER = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+os.sched_setaffinity(0, {int(sys.argv[1])})
+try:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+except PermissionError:
+    pass
+lost, worst, began, parent = 0.0, 0.0, time.perf_counter(), os.getppid()
+try:
+    while os.getppid() == parent:
+        before = time.perf_counter()
+        time.sleep(0.001)
+        late = time.perf_counter() - before - 0.001
+        if late > 0.001:
+            lost, worst = lost + late, max(worst, late)
+finally:
+    print(time.perf_counter() - began, lost, worst)
+"""
+OWN_TIME = """
+import asyncio, gc, json, sys, time
+from pathlib import Path
+import numpy as np
+from include.config.settings import Settings
+from include.serving import worker
+from include.serving.access import Access
+from include.serving.app import Server
+from include.serving.live_versions import LiveModels, open_models
+from include.serving.platforms import platform_of
+from include.serving.settings import ServingSettings
+from include.storage.opening import open_store
+
+model, body = sys.argv[1], sys.argv[2].encode()
+settings, serving = Settings.from_environment(), ServingSettings()
+store = open_store(settings.store)
+live = LiveModels(open_models(store, settings.models, [model]), poll_seconds=serving.poll_seconds)
+server = Server(live, worker._logger([model], settings, serving), serving, platform_of({}))
+app = server.app(Access(serving))
+headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+scope = {"type": "http", "method": "POST", "path": f"/models/{model}/predict", "query_string": b"", "scheme": "http", "headers": headers}
+
+
+async def receive():
+    return {"type": "http.request", "body": body, "more_body": False}
+
+
+async def send(message):
+    assert message.get("status", 200) == 200, message
+
+
+async def main():
+    async with server._lifespan(None):
+        await asyncio.sleep(20)  # until the compiled form is verified
+        gc.collect()
+        gc.freeze()  # as a worker does
+        taken = []
+        for _ in range(12_000):
+            began = time.thread_time()
+            await app(dict(scope), receive, send)
+            taken.append(time.thread_time() - began)
+        print(*np.quantile(taken[2_000:], (0.5, 0.99), method="higher"))
+
+
+asyncio.run(main())
+"""
 
 NOTHING = "a server that only answers"
 NULL = """
@@ -201,10 +269,13 @@ class Server:
         self.first_answer = time.monotonic() - began
 
     def hold(self, number: int) -> None:
-        """Stop it, or let it go on."""
+        """Stop it, or let it go on; its workers as well, which some servers start in sessions of their own."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                started = psutil.Process(self.process.pid)
+                for one in [started, *started.children(recursive=True)]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        one.send_signal(number)
 
     @property
     def request(self) -> bytes:
@@ -319,6 +390,41 @@ def steady(server: Server, rate: float, seconds: float) -> list[float]:
         for one in own.values():
             one.socket.close()
     return taken
+
+
+class Standstill:
+    """How long the machine stood still: on each core a process of the highest priority that is to be had sleeps and wakes."""
+
+    def __init__(self) -> None:
+        self._sleepers = [
+            subprocess.Popen([sys.executable, "-c", SLEEPER, str(core)], stdout=subprocess.PIPE, text=True)  # noqa: S603
+            for core in _CORES
+        ]
+
+    def stop(self) -> tuple[float, float]:
+        """Return the share of the time in which a core came more than a millisecond late, and the longest that one did, in seconds."""
+        found = []
+        for one in self._sleepers:
+            one.terminate()
+            found.append([float(number) for number in one.communicate(timeout=10)[0].split()])
+        return sum(lost for _, lost, _ in found) / sum(whole for whole, _, _ in found), max(
+            worst for *_, worst in found
+        )
+
+
+def own_time(store: LocalStore, body: bytes) -> tuple[float, float]:
+    """Return the median and the 99th percentile of the processor seconds that one request takes in the server, from its bytes to the answer's."""
+    environment = {**os.environ, **ONE_THREAD, "RATCHET_STORE": store.url}
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", OWN_TIME, MODEL, body.decode()],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    half, most = map(float, done.stdout.split())
+    return half, most
 
 
 def measure(servers: list[Server], seconds: float, rounds: int) -> None:
@@ -506,12 +612,15 @@ def main() -> None:
             time.sleep(20)  # until Ratchet has verified its compiled form
             gc.collect()
             gc.freeze()  # a collection over all that the preparation left would stall the client, and count as the server's time
+            machines = Standstill()
             with _on(CLIENTS_CORES):
                 measure(servers, arguments.seconds, arguments.rounds)
+            still = machines.stop()
             for server in servers:
                 server.hold(signal.SIGCONT)
             over, alone = many_rows(servers[0], predictor, rows, 9)
-        text = _page(servers, over, alone, memory_of_models(store, version))
+            own = own_time(store, servers[0].body)
+        text = _page(servers, over, alone, memory_of_models(store, version), own, still)
         sys.stdout.write(f"{text}\n")
         if arguments.seconds >= 3:
             put("serving", text)
@@ -522,7 +631,14 @@ def main() -> None:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _page(servers: list[Server], over: float, alone: float, memory: float) -> str:
+def _page(
+    servers: list[Server],
+    over: float,
+    alone: float,
+    memory: float,
+    own: tuple[float, float],
+    still: tuple[float, float],
+) -> str:
     bare = statistics.median(servers[1].peaks)
     lines = [
         machine(),
@@ -539,6 +655,9 @@ def _page(servers: list[Server], over: float, alone: float, memory: float) -> st
         "",
         f"A body of 10,000 rows (Arrow): {over * 1000:.0f} ms; `derive` and `predict_proba` on the same rows as a frame: {alone * 1000:.0f} ms; ratio {over / alone:.2f}. "
         f"A further model takes {memory:.1f} times its file in memory.",
+        "",
+        f"Of its processor one row takes Ratchet {own[0] * 1000:.2f} ms, and {own[1] * 1000:.2f} at the 99th percentile, between the bytes of the request and those of the answer. "
+        f"While requests were timed, a process of the highest priority that only sleeps was woken more than a millisecond late in {still[0]:.1%} of the time, by up to {still[1] * 1000:.0f} ms.",
     ]
     return "\n".join(lines)
 
