@@ -12,17 +12,27 @@ from include.config.retention import Retention
 from include.config.schedule import Schedule
 from include.config.section import Section
 from include.config.sections.about import About
-from include.config.sections.airflow import Airflow
-from include.config.sections.behaviour import Behaviour
-from include.config.sections.data import LOT, Data, Quality
-from include.config.sections.evaluation import LEAST_BLOCKS, Canary, Evaluation, Gate, Guard, Primary, Require
+from include.config.sections.airflow import Airflow, check_timeouts
+from include.config.sections.behaviour import check_behaviour
+from include.config.sections.data import LOT, Data, check_timeless
+from include.config.sections.evaluation import (
+    Evaluation,
+    Gate,
+    Guard,
+    Primary,
+    Require,
+    check_blocks,
+    check_evaluation,
+    check_guards,
+)
 from include.config.sections.features import Features
 from include.config.sections.notify import Notification
 from include.config.sections.resources import Resources
-from include.config.sections.rows.rectify import AS_READ, Rectify
+from include.config.sections.rows.quality import Quality
+from include.config.sections.rows.rectify import AS_READ, Rectify, check_rectify
 from include.config.sections.rows.segments import SEGMENTS, Segments, check_segments
 from include.config.sections.score import Score
-from include.config.sections.serving import LOGGED, Serving
+from include.config.sections.serving import Serving, check_canary, check_request_log
 from include.config.sections.training import Training, check_engine
 from include.config.sections.watch import Watch
 from include.errors import nearest
@@ -113,55 +123,21 @@ class ModelConfig(Section):
             )
         if (self.task == "clustering") != (self.data.target is None):
             raise ValueError("expected `data.target` for every task but clustering, which has none")
-        if self.data.timeless:
-            self._without_time()
+        check_timeless(self)
         check_segments(self)
         check_engine(self)
-        limit, answer = self.airflow.dagrun_timeout, self.gate.approval
-        if self.is_tidied and limit is not None and self.retention.grace.about() <= limit.about():
-            raise ValueError(
-                f"expected a `retention.grace` longer than `airflow.dagrun_timeout`, which is {limit}: a run must not lose what it found"
-            )
-        if limit is not None and answer.when != "never" and limit.about() <= answer.within.about():
-            raise ValueError(
-                f"expected an `airflow.dagrun_timeout` longer than {answer.within}, which `gate.approval.within` gives people"
-            )
-        made = {name for join in self.data.joins for name, _, _, _ in join.made()}
-        for name in (name for one in self.quality.rectify.texts for name in one.columns):
-            if name in made:
-                raise ValueError(f"`quality.rectify` names `{name}`, which a join adds: put it right where it is from")
-        if self.quality.rectify.drop_duplicates and self.data.equal_rows == "separate":
-            raise ValueError(
-                "`quality.rectify.drop_duplicates` drops equal rows, which `data.equal_rows` calls separate"
-            )
+        check_timeouts(self)
+        check_rectify(self)
         if self.data.target in self.features.columns:
             raise ValueError(f"`features` holds the target `{self.data.target}`: a model would see the answer")
-        for guard in self.gate.guards:
-            if guard.slice is not None and guard.slice not in self.evaluation.slice_names:
-                raise ValueError(
-                    f"a guard names the slice `{guard.slice}`, which `evaluation.slices` does not list "
-                    f"(found there: {', '.join(self.evaluation.slice_names) or 'nothing'})"
-                )
+        check_guards(self)
         for groups in self.fairness_groups:
             _known("slice of `evaluation.slices`", groups, set(self.evaluation.slice_names), "fairness")
-        if self.task != "classification" and any(rule.metric is None for rule in self.gate.fairness):
-            raise ValueError(
-                "parity is of who is called positive, in classification; `measure: group_minimum` is for all tasks"
-            )
-        if self.task == "clustering" and self.gate.overfitting is not None:
-            raise ValueError("`gate.overfitting` compares predictions with a target, which clustering does not have")
-        if self.task == "clustering" and self.evaluation.learning_curve:
-            raise ValueError("`evaluation.learning_curve` is of a target's metric; of clusters ask for `stability`")
-        for check in self.evaluation.behaviour:
-            self._askable(check)
+        check_evaluation(self)
+        check_behaviour(self)
         for column in self.evaluation.trusted:
             _known("column of `features`", column, set(self.features.columns), "`evaluation.trusted`")
-        block, windows = self.evaluation.block, self.data.windows
-        holdout = None if windows is None else windows.holdout
-        if block is not None and holdout is not None and holdout.about() < LEAST_BLOCKS * block.about():
-            raise ValueError(
-                f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}"
-            )
+        check_blocks(self)
         if self.task != "regression" and (found := self.training.for_values_only):
             raise ValueError(f"`training.{found[0]}` is for regression")
         for metric in self.metrics:
@@ -190,64 +166,9 @@ class ModelConfig(Section):
             raise ValueError("expected `training.intervals` together with the metric `interval_coverage`")
         if self.task == "clustering" and (found := self.features.for_targets_only):
             raise ValueError(f"`{found[0]}` learns from a target, which clustering does not have")
-        kept = self.serving.request_log
-        if kept is not None and (
-            taken := sorted({*self.features.columns, *self.data.row_id} & {*LOGGED} - {*kept.leave_out})
-        ):
-            raise ValueError(
-                f"a column of the rows is called `{taken[0]}`, as one of `serving.request_log` is: rename it where the rows come "
-                f"from, or `leave_out` it"
-            )
-        if self.gate.canary is not None:
-            self._compares_answers(self.gate.canary)
+        check_request_log(self)
+        check_canary(self)
         return self
-
-    def _compares_answers(self, canary: Canary) -> None:
-        """Answer a canary release that could never show anything."""
-        challenger, kept = self.serving.challenger, self.serving.request_log
-        if challenger is None or challenger.version != "held" or not challenger.traffic or kept is None:
-            raise ValueError(
-                "`gate.canary` compares answers to requests: expected `serving.request_log`, and `serving.challenger` with "
-                "`version: held` and `traffic`"
-            )
-        metric = canary.metric or self.gate.primary.metric
-        if metric in ("cost", "interval_coverage") or self.task == "clustering":
-            raise ValueError(
-                f"`gate.canary` is of a metric of single predictions, in classification and regression; found `{metric}`: name another `metric`"
-            )
-        needed = {*self.data.row_id, str(challenger.by)}
-        if lost := sorted((needed & {*kept.leave_out}) | ({*self.data.row_id} & {*kept.hash})):
-            raise ValueError(
-                f"`gate.canary` joins answers with labels by {', '.join(self.data.row_id)} and counts entities by "
-                f"{challenger.by}: `serving.request_log` must keep `{lost[0]}`"
-            )
-
-    def _askable(self, check: Behaviour) -> None:
-        """Answer a check of behaviour that has no meaning for the task."""
-        if self.task == "clustering" and check.kind != "invariance":
-            raise ValueError(f"the {check.kind} `{check.name}` is of predictions; of clusters ask an `invariance`")
-        if check.kind == "case":
-            if self.task == "regression" and check.says is not None:
-                raise ValueError(f"the case `{check.name}` says a class; of numbers give `at_least` or `at_most`")
-            if self.data.target in check.row:
-                raise ValueError(f"the case `{check.name}` gives the target `{self.data.target}`: that is the answer")
-        elif check.column == self.data.target:
-            raise ValueError(
-                f"the {check.kind} `{check.name}` changes the target `{self.data.target}`, which no model reads"
-            )
-
-    def _without_time(self) -> None:
-        """Answer what needs event time."""
-        training = self.training
-        divisions = [training.cv, training.cross_fitting, *(c.search.cv for c in training.candidates if c.search)]
-        declared = {
-            "cv: {kind: time_series}": any(cv is not None and cv.kind == "time_series" for cv in divisions),
-            "weights: {half_life: ...}": training.weights is not None and bool(training.weights.half_life),
-            "evaluation.block": self.evaluation.block is not None,
-            "schedule.monitor": self.schedule.monitor is not None,
-        }
-        if found := [name for name, there in declared.items() if there]:
-            raise ValueError(f"`{found[0]}` needs `data.event_time`, which this table does not have")
 
     def rectify_of(self, data: Data) -> Rectify:
         """Return what is put right of the rows of one of `data.sources`: of a second one the texts that it is joined on."""

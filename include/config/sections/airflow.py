@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
 from include.config.durations import Duration
 from include.config.section import Section
+
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
 
 Permission = Literal["can_read", "can_edit", "can_delete"]
 
@@ -39,3 +42,16 @@ class Airflow(Section):
         if link is not None and not link.startswith(("https://", "http://", "mailto:")):
             raise ValueError("expected an address that begins with https://, http:// or mailto:")
         return link
+
+
+def check_timeouts(model: ModelConfig) -> None:
+    """Check that `dagrun_timeout` is shorter than the grace period and longer than the time to answer; raises `ValueError`."""
+    limit, answer = model.airflow.dagrun_timeout, model.gate.approval
+    if model.is_tidied and limit is not None and model.retention.grace.about() <= limit.about():
+        raise ValueError(
+            f"expected a `retention.grace` longer than `airflow.dagrun_timeout`, which is {limit}: a run must not lose what it found"
+        )
+    if limit is not None and answer.when != "never" and limit.about() <= answer.within.about():
+        raise ValueError(
+            f"expected an `airflow.dagrun_timeout` longer than {answer.within}, which `gate.approval.within` gives people"
+        )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from include.config.section import Section
+
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
 
 MayBreak = Annotated[float, Field(ge=0, lt=1)]
 
@@ -76,3 +79,18 @@ class Case(Section):
 
 
 Behaviour = Annotated[Invariance | Direction | Case, Field(discriminator="kind")]
+
+
+def check_behaviour(model: ModelConfig) -> None:
+    """Check that each behavioural test has a meaning for the model's task and target; raises `ValueError`."""
+    task, target = model.task, model.data.target
+    for check in model.evaluation.behaviour:
+        if task == "clustering" and check.kind != "invariance":
+            raise ValueError(f"the {check.kind} `{check.name}` is of predictions; of clusters ask an `invariance`")
+        if check.kind == "case":
+            if task == "regression" and check.says is not None:
+                raise ValueError(f"the case `{check.name}` says a class; of numbers give `at_least` or `at_most`")
+            if target in check.row:
+                raise ValueError(f"the case `{check.name}` gives the target `{target}`: that is the answer")
+        elif check.column == target:
+            raise ValueError(f"the {check.kind} `{check.name}` changes the target `{target}`, which no model reads")

@@ -1,29 +1,23 @@
-"""Where a model's rows come from, which of them a run may see, and what must hold of them."""
+"""The `data` section: where a model's rows come from, and which of them a run may see."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from include.config.durations import Duration
-from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
 from include.config.section import Section
 from include.config.sections.rows.joins import Join
-from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.rows.source_kinds import Source
 from include.config.sections.rows.sources import FilesSource, Slot
 from include.config.sections.rows.wait import Wait
 from include.config.time_zones import Ambiguous, Clock, Zone
-from include.errors import nearest
+
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
 
 LOT, ROW = "(lot)", "(row)"
 """Columns that stand for event time and id in a table that has none."""
@@ -240,74 +234,17 @@ class Data(Section):
         return self.event_time == LOT
 
 
-class Expectation(Section):
-    """One expectation under its Great Expectations name, with its arguments."""
-
-    type: str
-    """A Great Expectations name such as `expect_column_values_to_not_be_null`; those that need a SQL database are not available."""
-    arguments: dict[str, Any]
-    """Its arguments, as Great Expectations names them."""
-    severity: Literal["critical", "warning"] = "warning"
-    """What a failure means: `critical` stops the run without retries, `warning` is recorded. A check that can't be made at all always stops the run."""
-    quarantine: bool = False
-    """Set the offending rows aside and go on, below `max_quarantined`; for expectations on single rows, in place of `severity: critical` and `mostly`."""
-
-    @model_validator(mode="after")
-    def _can_be_done(self) -> Expectation:
-        if self.type not in EXPECTATIONS:
-            close = nearest(self.type, EXPECTATIONS)
-            hint = f"; did you mean `{close}`?" if close else ""
-            raise ValueError(
-                f"expected a Great Expectations name that a data frame can answer, found `{self.type}`{hint}"
-            )
-        if taken := sorted(_NOT_ARGUMENTS & self.arguments.keys()):
-            raise ValueError(f"`{taken[0]}` of `{self.type}` is set by Ratchet: leave it out")
-        if not self.quarantine:
-            return self
-        if self.type not in ROW_EXPECTATIONS:
-            raise ValueError(
-                f"expected `quarantine` only where single rows are judged; `{self.type}` judges all of them together"
-            )
-        if self.severity == "critical" or "mostly" in self.arguments:
-            other = "mostly" if "mostly" in self.arguments else "severity: critical"
-            raise ValueError(
-                f"expected `quarantine` or `{other}`, found both; `quality.max_quarantined` bounds what is set aside"
-            )
-        return self
-
-
-_NOT_ARGUMENTS = frozenset({"batch_id", "catch_exceptions", "id", "rendered_content", "result_format", "windows"})
-
-
-class Quality(Section):
-    """What must hold of the rows before anything learns from them."""
-
-    expectations: tuple[Expectation, ...] = ()
-    """Each is one entry `expect_...: {arguments}`, with `severity` and `quarantine` beside the arguments."""
-    max_quarantined: float = Field(default=0.05, ge=0, le=1)
-    """The largest share of rows that may be set aside; above it the run stops."""
-
-    rectify: Rectify = Field(default=AS_READ, exclude_if=lambda rectify: rectify == AS_READ)
-    """What is put right of rows as they are read, in training, scoring and serving alike: spellings, and rows that stand twice. Each is counted on the check report."""
-
-    @field_validator("expectations", mode="before")
-    @classmethod
-    def _by_name(cls, entries: Any) -> Any:
-        if not isinstance(entries, list | tuple):
-            return entries
-        return tuple(_expectation(entry) for entry in entries)
-
-
-def _expectation(entry: Any) -> Any:
-    if isinstance(entry, str):
-        entry = {entry: {}}
-    if not isinstance(entry, dict) or {"type", "arguments"} <= entry.keys():
-        return entry
-    if len(entry) != 1:
-        raise ValueError("expected one entry `expect_...: {arguments}`; two keys stand at one dash")
-    ((name, arguments),) = entry.items()
-    if arguments is not None and not isinstance(arguments, dict):
-        raise ValueError(f"expected the arguments of `{name}` as `{{column: ...}}`, found {arguments!r}")
-    arguments = dict(arguments or {})
-    own = {key: arguments.pop(key) for key in ("severity", "quarantine") if key in arguments}
-    return {"type": name, "arguments": arguments, **own}
+def check_timeless(model: ModelConfig) -> None:
+    """Check that a table without event time declares nothing that needs event time; raises `ValueError`."""
+    if not model.data.timeless:
+        return
+    training = model.training
+    divisions = [training.cv, training.cross_fitting, *(c.search.cv for c in training.candidates if c.search)]
+    declared = {
+        "cv: {kind: time_series}": any(cv is not None and cv.kind == "time_series" for cv in divisions),
+        "weights: {half_life: ...}": training.weights is not None and bool(training.weights.half_life),
+        "evaluation.block": model.evaluation.block is not None,
+        "schedule.monitor": model.schedule.monitor is not None,
+    }
+    if found := [name for name, there in declared.items() if there]:
+        raise ValueError(f"`{found[0]}` needs `data.event_time`, which this table does not have")

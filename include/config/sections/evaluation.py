@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
@@ -12,6 +12,9 @@ from include.config.section import Section
 from include.config.sections.behaviour import Behaviour
 from include.config.sections.slices import SliceOrColumn
 from include.config.sections.watch import Rate
+
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
 
 LEAST_BLOCKS = 10
 """Of fewer blocks of time no interval is given."""
@@ -276,3 +279,36 @@ class Gate(Section):
         ),
     ] = Approval()
     """`never`, `always`, `when_held`, or more about it: see Approval."""
+
+
+def check_guards(model: ModelConfig) -> None:
+    """Check that guards name slices that are measured; raises `ValueError`."""
+    known = model.evaluation.slice_names
+    for guard in model.gate.guards:
+        if guard.slice is not None and guard.slice not in known:
+            raise ValueError(
+                f"a guard names the slice `{guard.slice}`, which `evaluation.slices` does not list "
+                f"(found there: {', '.join(known) or 'nothing'})"
+            )
+
+
+def check_evaluation(model: ModelConfig) -> None:
+    """Check that what the gate and the evaluation compare exists for the model's task; raises `ValueError`."""
+    if model.task != "classification" and any(rule.metric is None for rule in model.gate.fairness):
+        raise ValueError(
+            "parity is of who is called positive, in classification; `measure: group_minimum` is for all tasks"
+        )
+    if model.task == "clustering" and model.gate.overfitting is not None:
+        raise ValueError("`gate.overfitting` compares predictions with a target, which clustering does not have")
+    if model.task == "clustering" and model.evaluation.learning_curve:
+        raise ValueError("`evaluation.learning_curve` is of a target's metric; of clusters ask for `stability`")
+
+
+def check_blocks(model: ModelConfig) -> None:
+    """Check that the holdout is long enough for blocks of time; raises `ValueError`."""
+    block, windows = model.evaluation.block, model.data.windows
+    holdout = None if windows is None else windows.holdout
+    if block is not None and holdout is not None and holdout.about() < LEAST_BLOCKS * block.about():
+        raise ValueError(
+            f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}"
+        )

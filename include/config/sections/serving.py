@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from include.config.section import Section
+
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
 
 LOGGED = (
     *("request_id", "request_row", "requested_at", "role"),
@@ -58,3 +61,38 @@ class Serving(Section):
                 "expected `request_log` with a `challenger` without `traffic`: what it predicts goes there only"
             )
         return self
+
+
+def check_request_log(model: ModelConfig) -> None:
+    """Check that no column of the rows has the name of a column that the request log adds; raises `ValueError`."""
+    kept = model.serving.request_log
+    if kept is None:
+        return
+    if taken := sorted({*model.features.columns, *model.data.row_id} & {*LOGGED} - {*kept.leave_out}):
+        raise ValueError(
+            f"a column of the rows is called `{taken[0]}`, as one of `serving.request_log` is: rename it where the rows come "
+            f"from, or `leave_out` it"
+        )
+
+
+def check_canary(model: ModelConfig) -> None:
+    """Check that `gate.canary` has answers to compare, a metric that fits them, and the columns that it joins by; raises `ValueError`."""
+    canary, challenger, kept = model.gate.canary, model.serving.challenger, model.serving.request_log
+    if canary is None:
+        return
+    if challenger is None or challenger.version != "held" or not challenger.traffic or kept is None:
+        raise ValueError(
+            "`gate.canary` compares answers to requests: expected `serving.request_log`, and `serving.challenger` with "
+            "`version: held` and `traffic`"
+        )
+    metric = canary.metric or model.gate.primary.metric
+    if metric in ("cost", "interval_coverage") or model.task == "clustering":
+        raise ValueError(
+            f"`gate.canary` is of a metric of single predictions, in classification and regression; found `{metric}`: name another `metric`"
+        )
+    row_id = model.data.row_id
+    if lost := sorted(({*row_id, str(challenger.by)} & {*kept.leave_out}) | ({*row_id} & {*kept.hash})):
+        raise ValueError(
+            f"`gate.canary` joins answers with labels by {', '.join(row_id)} and counts entities by "
+            f"{challenger.by}: `serving.request_log` must keep `{lost[0]}`"
+        )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from include.config.sections.data import Expectation
+from include.config.sections.rows.quality import Expectation
 from include.data.quality import expectations as gx
 from include.data.snapshots import DUPLICATES
 from include.storage.content import get_content

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from include.config.sections.data import Expectation
+from include.config.sections.rows.quality import Expectation
 from include.errors import ConfigError, nearest
 
 if TYPE_CHECKING:

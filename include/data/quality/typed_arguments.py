@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
-from include.config.sections.data import Expectation
+from include.config.sections.rows.quality import Expectation
 from include.data.columns.conversion import convert
 from include.data.quality.expectations import entry_of
 from include.errors import ConfigError

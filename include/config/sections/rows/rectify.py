@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator, model_validator
 
 from include.config.section import Section
+
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
 
 
 class Spelling(Section):
@@ -55,3 +58,14 @@ class Rectify(Section):
 
 AS_READ = Rectify()
 """Nothing is put right."""
+
+
+def check_rectify(model: ModelConfig) -> None:
+    """Check that only columns of the model's own source are corrected, and that equal rows may be dropped; raises `ValueError`."""
+    rectify = model.quality.rectify
+    joined = {name for join in model.data.joins for name, _, _, _ in join.made()}
+    for name in (name for one in rectify.texts for name in one.columns):
+        if name in joined:
+            raise ValueError(f"`quality.rectify` names `{name}`, which a join adds: put it right where it is from")
+    if rectify.drop_duplicates and model.data.equal_rows == "separate":
+        raise ValueError("`quality.rectify.drop_duplicates` drops equal rows, which `data.equal_rows` calls separate")
