@@ -55,7 +55,7 @@ def typed_arguments(
     Parameters
     ----------
     built : list
-        What `expectations.build` returned.
+        What `validation.build` returned.
     declared : list of Expectation
         What it was built from.
     frame : DataFrame

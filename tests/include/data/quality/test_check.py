@@ -16,7 +16,6 @@ import pytest
 from include.config.model import ModelConfig
 from include.config.settings import ROOT
 from include.data.frames import read_rows
-from include.data.quality import expectations as gx
 from include.data.quality.check import check
 from include.data.quality.check_report import CheckReport, load_report
 from include.data.snapshots import DUPLICATES, Snapshot
@@ -278,12 +277,6 @@ def test_report_and_page_hold_counts_and_no_value_of_a_row(local_store: LocalSto
     assert checks[2]["unexpected"] == 3 and checks[3]["observed"].endswith((" value", " values"))
     found = json.dumps([{key: value for key, value in one.items() if key != "arguments"} for one in checks[2:]])
     assert not any(level in found for level in ("north", "south", "west"))
-
-
-def test_an_error_of_the_library_is_told_without_what_it_quotes_of_rows() -> None:
-    said = "could not convert string to float: 'Ada Lovelace' in column 'size'"
-    told = gx._without_values(said, {"column": "size"})
-    assert told == "could not convert string to float: … in column 'size'"
 
 
 def test_what_was_put_right_is_counted_on_report_page_and_log(
