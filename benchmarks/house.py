@@ -39,7 +39,6 @@ LONGER: dict[str, tuple[int, str]] = {
     "include/monitoring/drift/data_faults.py": (310, "a list of faults, one function each"),
     "include/monitoring/performance/estimated.py": (290, "estimators with their derivation: 180 lines are code"),
     "include/registry/ledger.py": (350, "the operations that write one log: 190 lines are code"),
-    "include/reproduction/rebuild.py": (280, "one procedure and its report: under 200 lines are code"),
     "include/serving/protocol/open_inference.py": (265, "one protocol, reading and writing: under 200 lines are code"),
     "include/serving/protocol/row_schema.py": (335, "the checks of each type of a request's values"),
     "include/signing/heads.py": (270, "one class with its threats in docstrings: 164 lines are code"),

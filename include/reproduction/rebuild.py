@@ -10,37 +10,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from include.config.model import BASELINES, ModelConfig
 from include.config.names import REBUILD_TOLERANCE
-from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
-from include.errors import (
-    EvaluationError,
-    ModelFileRefused,
-    NotReproduced,
-    ObjectCorrupt,
-    ObjectMissing,
-    RegistryError,
-    StoreError,
-)
+from include.errors import RegistryError, StoreError
 from include.registry.challenger_selection import choose_challenger
 from include.registry.ledger import Ledger
 from include.registry.version_states import VersionState
-from include.registry.versions import Version, fit_of, load_version
+from include.registry.versions import fit_of, load_version
 from include.reproduction import differences
 from include.reproduction.page import save
-from include.reproduction.report import Outcome, Predictions, Reproduction
+from include.reproduction.prediction_differences import compare_predictions, decides_otherwise
+from include.reproduction.report import Outcome, Reproduction
 from include.reproduction.scratch_store import ScratchStore
-from include.scoring.golden import PREDICTED, check_golden, keep_golden, load_golden
-from include.scoring.predictor import Array, Predictor, open_predictor
+from include.scoring.golden import keep_golden, load_golden
 from include.storage.log import Entry
 from include.storage.store import ObjectStore
 from include.training.declared_recipes import recipe_of
 from include.training.fit_candidate import fit_candidate
-from include.training.fit_record import FitRecord
 from include.training.library_versions import changed_libraries, name_changes
 from include.training.provenance import code_of, config_of
 
@@ -146,9 +133,11 @@ def rebuild(
             new = choose_challenger(scratch, config, record.as_of, {name: one.key for name, one in made.items()})
             signed = ledger.statement(version)
             golden = load_golden(store, model.name, version, named=signed.golden if signed else ())
-            predictions = _compare(store, scratch, config, code, snapshot, record, new, golden, tolerance)
+            predictions = compare_predictions(
+                store, scratch, config, code, snapshot, record, new, golden=golden, tolerance=tolerance
+            )
         again, same = made[fit.candidate], new.model_file == record.model_file
-        differ = predictions.beyond > 0 or _decides_otherwise(fit, again, predictions.tolerance)
+        differ = predictions.beyond > 0 or decides_otherwise(fit, again, predictions.tolerance)
         report = Reproduction(
             model=model.name,
             version=version,
@@ -189,75 +178,6 @@ def _require_in_line(standing: VersionState) -> None:
         where=standing.version,
         remedy="retrain the model, or name the version that stands for it now",
     )
-
-
-def _compare(
-    store: ObjectStore,
-    scratch: ScratchStore,
-    config: ModelConfig,
-    code: Path,
-    snapshot: Snapshot,
-    original: Version,
-    rebuilt: Version,
-    golden: list[pa.Table],
-    tolerance: float,
-) -> Predictions:
-    """Compare predictions on the holdout, or on golden rows where the original's model file can't be used here."""
-    target = config.data.target
-    if config.task == "regression" and target is not None:
-        rows = read_rows(scratch, snapshot, config, code, window="holdout", columns=[target])
-        tolerance *= float(np.std(rows[target].to_numpy(dtype=float)))
-    with open_predictor(scratch, config, code, rebuilt) as now:
-        try:
-            with open_predictor(store, config, code, original) as then:
-                for table in golden:
-                    check_golden(then, table)
-                frame = then.read(store, snapshot, then.fit.columns)
-                before, after = then.predict(frame).score, now.predict(frame).score
-                return _apart(before, after, tolerance, "holdout")
-        except (EvaluationError, ModelFileRefused, ObjectCorrupt, ObjectMissing) as error:
-            log.warning("%s can't be used under the libraries here: %s", original.id, error.message)
-        if not golden:
-            raise NotReproduced(
-                f"{original.id} can't be measured: its model file can't be used here, and no golden rows are stored of it.",
-                expected="a model file that can be loaded and predicts, or golden rows",
-                found="neither",
-                where=f"{config.name}: {original.id}",
-                remedy="rebuild it where the former libraries are installed beside, or retrain the model",
-            )
-        stored = np.concatenate([np.asarray(one[PREDICTED].to_pylist(), dtype=float) for one in golden])
-        return _apart(stored, np.concatenate([_predicted(now, one) for one in golden]), tolerance, "golden rows")
-
-
-def _predicted(predictor: Predictor, golden: pa.Table) -> Array:
-    rows = golden.drop_columns([PREDICTED]).select(list(predictor.schema))
-    score = predictor.predict(predictor.inputs(rows)).score.astype(float)
-    return score.reshape(len(score), -1)
-
-
-def _apart(then: Array, now: Array, tolerance: float, proof: str) -> Predictions:
-    """Return how far predictions of shape (n_rows,) or (n_rows, n_values) are apart; raises `NotReproduced` if shapes differ."""
-    if then.shape != now.shape:
-        raise NotReproduced(
-            "Under the libraries here it becomes another model: its predictions have another shape.",
-            expected=f"{then.shape[1:] or 'one value'} for each of {len(then):,} rows",
-            found=f"{now.shape[1:] or 'one value'} for each of {len(now):,}",
-            remedy="retrain the model",
-        )
-    apart = np.abs(then.astype(float) - now).reshape(len(then), -1).max(axis=1)
-    return Predictions(len(then), float(apart.max()), int((apart > tolerance).sum()), tolerance, proof)
-
-
-def _decides_otherwise(then: FitRecord, now: FitRecord, tolerance: float) -> bool:
-    """Tell whether labels or bounds of predictions would differ, though the predictions agree."""
-    offsets = [(one.interval.offsets if one.interval is not None else ()) for one in (then, now)]
-    pairs = [*zip(*offsets, strict=False)]
-    if then.threshold is not None and now.threshold is not None:
-        pairs.append((then.threshold, now.threshold))
-    same = (then.classes, then.columns, then.threshold is None, len(offsets[0]))
-    if same != (now.classes, now.columns, now.threshold is None, len(offsets[1])):
-        return True
-    return any(abs(one - other) > tolerance for one, other in pairs)
 
 
 def _copy(scratch: ScratchStore, store: ObjectStore) -> None:
