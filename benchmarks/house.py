@@ -35,7 +35,6 @@ LONGER: dict[str, tuple[int, str]] = {
         390,
         "an audit pack brings this one file as its verifier, so it imports nothing of ours",
     ),
-    "include/data/sources/file_listing.py": (260, "listing on disk and on S3 by one set of rules"),
     "include/monitoring/drift/data_faults.py": (310, "a list of faults, one function each"),
     "include/monitoring/performance/estimated.py": (290, "estimators with their derivation: 180 lines are code"),
     "include/registry/ledger.py": (350, "the operations that write one log: 190 lines are code"),

@@ -8,8 +8,13 @@ files and markers such as ``_SUCCESS``, as Spark and Hive leave them: only a pat
 from __future__ import annotations
 
 import fnmatch
+import logging
 import re
 from collections.abc import Sequence
+
+from include.errors import SourceError
+
+log = logging.getLogger(__name__)
 
 _WILD = re.compile(r"[*?\[]")
 BELOW = "**"
@@ -35,6 +40,30 @@ def matches(pattern: str, name: str, *, hidden: bool = False) -> bool:
         Take hidden names for any others.
     """
     return _matches(pattern.split("/"), name.split("/"), hidden)
+
+
+def meant_names(names: Sequence[str], pattern: str, where: object) -> list[str]:
+    """Return the names that a pattern means, and log how many hidden ones it would mean otherwise.
+
+    Raises
+    ------
+    SourceError
+        When the folder is a Delta Lake table, whose files also hold rows that were removed.
+    """
+    meant = [name for name in names if matches(pattern, name)]
+    if hidden := [name for name in names if name not in set(meant) and matches(pattern, name, hidden=True)]:
+        if any("_delta_log/" in name for name in hidden):
+            raise SourceError(
+                "The folder is a Delta Lake table: its files hold rows that the table no longer has.",
+                expected="a folder of files",
+                where=where,
+                remedy="say `kind: delta`; or, where nothing was ever changed in it, name the files, such as `path: orders/*.parquet`",
+            )
+        log.info(
+            "%s: %d hidden files or markers were passed over, such as %s (their names begin with . or _)",
+            *(where, len(hidden), hidden[0]),
+        )
+    return meant
 
 
 def _matches(pattern: Sequence[str], name: Sequence[str], hidden: bool) -> bool:
