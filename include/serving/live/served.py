@@ -20,7 +20,8 @@ from include.scoring.library_check import UNUSABLE, explain
 from include.scoring.predictor import Predictor, open_predictor
 from include.serving.compiled.not_compiled import NotCompiled
 from include.serving.compiled.single_row import SingleRow, strange_rows
-from include.serving.protocol.row_schema import RequestSchema, schema_of
+from include.serving.protocol.row_schema import RequestSchema
+from include.serving.protocol.version_schema import schema_of
 from include.storage.content import to_iso
 from include.storage.store import ObjectStore
 
