@@ -37,7 +37,7 @@ LONGER: dict[str, tuple[int, str]] = {
     ),
     "include/monitoring/drift/data_faults.py": (310, "a list of faults, one function each"),
     "include/monitoring/performance/estimated.py": (290, "estimators with their derivation: 180 lines are code"),
-    "include/registry/ledger.py": (350, "the operations that write one log: 190 lines are code"),
+    "include/registry/ledger.py": (350, "one class: every operation that may write the log, so that nothing else does"),
     "include/serving/protocol/open_inference.py": (265, "one protocol, reading and writing: under 200 lines are code"),
     "include/signing/heads.py": (270, "one class with its threats in docstrings: 164 lines are code"),
     "include/storage/tombstones.py": (260, "one log of what was removed, with its proof"),
@@ -45,9 +45,11 @@ LONGER: dict[str, tuple[int, str]] = {
         265,
         "the one reading of the rows that everything is judged on, and its sample",
     ),
-    "include/training/recipe.py": (300, "one dataclass, its fields with what each means"),
+    "include/training/recipe.py": (
+        300,
+        "one dataclass: what a fit is made of, and the key and columns that follow from it",
+    ),
     "plugins/ratchet_ui/pages.py": (270, "one function a page, each a list of what its template shows"),
-    "include/retention/erase.py": (280, "one erasure, from what it finds to what it writes: 190 lines are code"),
     "include/mirror/registered_model.py": (270, "one registered model of a server that others write to as well"),
 }
 """Modules that are longer than `MOST_LINES`, how long each may be, and why it is one module."""

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from include.config.model import ModelConfig
 from include.data.ingestion.catalogue import Catalogue
-from include.data.row_digests import table_digest
 from include.data.segment_log import segment_models
-from include.errors import ObjectMissing, StoreUnavailable
+from include.errors import StoreUnavailable
 from include.registry.history.trained_on import trained_on
 from include.registry.ledger import Ledger
 from include.retention.people import People
+from include.retention.rewritten_objects import (
+    GOLDEN,
+    PARTITIONS,
+    REQUESTS,
+    SCORES,
+    Rewritten,
+    rewritten_others,
+    rewritten_partitions,
+    row_ids,
+    stem,
+)
 from include.scoring.delivery_log import DeliveryLog, told_owed
 from include.scoring.publication import Publication, window_of
 from include.storage.content import digest
-from include.storage.store import PrunableStore, StoredObject
+from include.storage.store import PrunableStore
 from include.storage.tombstones import State, Tombstone, Tombstones
 
-PARTITIONS, SCORES, REQUESTS, GOLDEN = "partitions", "scores", "requests", "golden"
 REASON = "erasure: rows of people were taken out of it"
 _ROUNDS = 3
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    """An object with rows of theirs: its kind, what it is replaced by, and how many rows go."""
-
-    kind: str
-    found: StoredObject
-    instead: str
-    rows: int
-    table: pa.Table
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -120,16 +113,16 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
     StoreUnavailable
         When a task kept what was to go; the call is to be repeated.
     """
-    partitions = list(_partitions(store, model, people))
-    by_row = _row_ids(store, model, people, partitions)
+    partitions = list(rewritten_partitions(store, model, people))
+    by_row = row_ids(store, model, people, partitions)
     unknown: set[str] = set()
-    others = list(_others(store, model, [people, *by_row], unknown))
+    others = list(rewritten_others(store, model, [people, *by_row], unknown))
     found = [*others, *partitions]
     ledgers = [Ledger(store, name) for name in (model.name, *segment_models(store, model.name))]
     versions = [one for ledger in ledgers for one in trained_on(ledger, [one.found.key for one in partitions])]
     former, scores, log = (
         0,
-        [_stem(one.found.key) for one in found if one.kind == SCORES],
+        [stem(one.found.key) for one in found if one.kind == SCORES],
         DeliveryLog(store, model.name),
     )
     if remove:
@@ -152,72 +145,11 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
     )
 
 
-def _parquet(store: PrunableStore, prefix: str) -> Iterator[tuple[StoredObject, pa.Table]]:
-    for one in store.inventory(prefix):
-        if one.key.endswith(".parquet"):
-            try:
-                yield one, pq.read_table(pa.BufferReader(store.get(one.key)))
-            except ObjectMissing:  # removed meanwhile
-                continue
-
-
-def _partitions(store: PrunableStore, model: ModelConfig, people: People) -> Iterator[Rewritten]:
-    for one, table in _parquet(store, f"{model.name}/{PARTITIONS}/"):
-        mine = people.rows(table)
-        if mine is not None and pc.any(mine).as_py():
-            kept = table.filter(pc.invert(mine))
-            folder = one.key.rpartition("/")[0]
-            body = _written(kept)
-            yield Rewritten(
-                PARTITIONS, one, f"{folder}/{table_digest(kept)}.parquet", table.num_rows - kept.num_rows, kept, body
-            )
-
-
-def _row_ids(store: PrunableStore, model: ModelConfig, people: People, partitions: Iterable[Rewritten]) -> list[People]:
-    """Return the ids of their rows, by which files are searched that lack the named columns."""
-    columns = tuple(model.data.row_id)
-    if set(columns) <= set(people.columns):
-        return []
-    found: set[tuple[str, ...]] = set()
-    for one in partitions:
-        table = pq.read_table(pa.BufferReader(store.get(one.found.key)))
-        if set(columns) <= set(table.column_names):
-            own = table.filter(people.rows(table))
-            found |= set(zip(*(own[name].cast(pa.string()).to_pylist() for name in columns), strict=True))
-    return [People(columns, frozenset(found))]
-
-
-def _others(store: PrunableStore, model: ModelConfig, asked: list[People], unknown: set[str]) -> Iterator[Rewritten]:
-    places = [(kind, model.name) for kind in (SCORES, REQUESTS, GOLDEN)]
-    places += [(GOLDEN, segment) for segment in segment_models(store, model.name)]
-    for kind, owner in places:
-        for one, table in _parquet(store, f"{owner}/{kind}/"):
-            masks = [mask for people in asked if (mask := people.rows(table)) is not None]
-            if not masks:
-                unknown.add(kind)
-                continue
-            mine = masks[0] if len(masks) == 1 else pc.or_(*masks)
-            if pc.any(mine).as_py():
-                kept = table.filter(pc.invert(mine))
-                body = _written(kept)
-                folder, _, file = one.key.rpartition("/")
-                name = f"{file[: -len('.parquet') - 64]}{digest(body)}.parquet"
-                yield Rewritten(kind, one, f"{folder}/{name}", table.num_rows - kept.num_rows, kept, body)
-
-
-def _written(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
-    pq.write_table(table, sink, compression="zstd", use_dictionary=texts, write_page_checksum=True)
-    body: bytes = sink.getvalue().to_pybytes()
-    return body
-
-
 def _publish(store: PrunableStore, model: ModelConfig, scores: Iterable[Rewritten], at: datetime) -> None:
     """Put the rewritten scores in force where the old ones are."""
     for one in scores:
         publication = Publication(store, model.name, window_of(one.found.key.split("/")[2]))
-        old, new = _stem(one.found.key), _stem(one.instead)
+        old, new = stem(one.found.key), stem(one.instead)
         manifest = publication.newest()
         if manifest is not None and manifest.scores == old:
             publication.publish(
@@ -234,8 +166,8 @@ def _observe(store: PrunableStore, model: ModelConfig, partitions: Iterable[Rewr
     sources: dict[str, dict[str, dict[str, object]]] = {}
     for one in partitions:
         _, _, source, _, _ = one.found.key.split("/")
-        facts = {"content": _stem(one.instead), "file": digest(store.get(one.instead)), "rows": one.table.num_rows}
-        sources.setdefault(source, {})[_stem(one.found.key)] = {**facts, "bytes": len(one.body)}
+        facts = {"content": stem(one.instead), "file": digest(store.get(one.instead)), "rows": one.table.num_rows}
+        sources.setdefault(source, {})[stem(one.found.key)] = {**facts, "bytes": len(one.body)}
     for source, replaced in sources.items():
         Catalogue(store, model.name, source).replace(replaced, at)
 
@@ -267,7 +199,3 @@ def _remove(store: PrunableStore, model: str, rewritten: list[Rewritten], at: da
         where=f"{store.url}: {model}",
         remedy="erase again",
     )
-
-
-def _stem(key: str) -> str:
-    return key.rpartition("/")[2].partition(".")[0]

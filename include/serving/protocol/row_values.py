@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
+import pyarrow.compute as pc
 
 from include.config.sections.rows.sources import ColumnType
 from include.config.time_zones import Ambiguous, Clock
@@ -118,7 +118,7 @@ def _date(value: Any) -> date:
 def within_years(values: Any, kind: ColumnType) -> Any:
     """Return an array, if it holds no time outside the years 1900 to 2199; raises `ValueError` otherwise."""
     if kind == "timestamp" and len(values) > values.null_count:
-        extremes = pa.compute.min_max(values).as_py()
+        extremes = pc.min_max(values).as_py()
         if extremes["min"].year < 1900 or extremes["max"].year >= 2200:
             raise ValueError("a time beyond the years 1900 to 2199")
     return values
