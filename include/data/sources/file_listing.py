@@ -20,7 +20,7 @@ from include.config.settings import Settings
 from include.data.sources.connections import Connections
 from include.data.sources.dated_paths import dated_paths
 from include.data.sources.file_patterns import BELOW, is_wild, meant_names
-from include.data.sources.s3_listing import find_objects
+from include.data.sources.s3_objects import find_objects
 from include.errors import SourceError
 
 _MAGIC = re.compile(r"[*?\[]|%[YmdH]")
