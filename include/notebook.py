@@ -1,7 +1,7 @@
-"""A model in a notebook or script of your own: load a version, predict rows of your own, see its card.
+"""Models in a notebook or script: load a version, predict your own rows, read its card.
 
-It reads the store alone, by the declaration, code and types that are on record beside the version: no Airflow, no
-repository, and nothing of a model's folder as it is today. What it predicts is what ``score_<model>`` would.
+It needs only the store, from which it reads the declaration, code and types that were recorded with the version. It needs neither
+Airflow, nor the repository, nor the current model folder. Its predictions equal those of ``score_<model>``.
 """
 
 from __future__ import annotations

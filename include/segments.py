@@ -1,7 +1,7 @@
-"""One model per segment: each is trained, judged and put on record by what trains, judges and records the model of all rows.
+"""One model per segment, trained, evaluated and recorded in the same way as the model of all rows.
 
-A segment's model is declared as its model is, at its share of the gate's error. It sees the same partitions, of them its own rows,
-and has a ledger of its own below the model's keys; so all that reads a ledger reads that of a segment.
+The model of a segment has the declaration of the whole model, with its share of the gate's error. It reads the same partitions, but
+only its own rows, and has its own ledger below the model's keys, so everything that reads a ledger can read that of a segment.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Stages: a champion is copied to the store of another stage, where that stage's gate decides on it by rows of its own.
+"""Stages: copy a champion to the store of another stage, whose gate decides on it with its own rows.
 
-Nothing is trained again: what the version is made of is copied as it is and held against its digests before the other ledger
-registers it, with where it came from. A decision of one stage is no decision of another: until that stage's gate has ruled on it
-(`Ledger.reconsider`), the version is in force nowhere there.
+Nothing is trained again: the objects of the version are copied unchanged and verified against their digests before the other ledger
+registers it with its origin. The decision of one stage does not count in another: the version is not in force there until that
+stage's gate has decided on it (`Ledger.reconsider`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Look again at everything that a model's ledger names, as much in one run as it may cost."""
+"""Audit a model: verify as many of the objects that its ledger names as one run may cost."""
 
 from __future__ import annotations
 

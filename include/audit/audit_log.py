@@ -1,4 +1,4 @@
-"""The log of a model's audits: which steps were looked at, and what was found; what stands follows from it."""
+"""The audit log of a model: which steps were verified, and what each found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audit packs: one file with what is on record about a decision, which anybody can verify without Airflow, store or Ratchet."""
+"""Audit packs: one file with the records of a decision, which an auditor verifies without Airflow, the store or Ratchet."""
 
 from __future__ import annotations
 

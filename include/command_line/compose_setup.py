@@ -1,4 +1,4 @@
-"""What docker-compose needs before Airflow starts: secrets, a bucket, and a store that can keep a ledger."""
+"""Prepare docker-compose before Airflow starts: secrets, a bucket, and a check that the store can hold a ledger."""
 
 from __future__ import annotations
 

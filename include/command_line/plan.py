@@ -1,4 +1,4 @@
-"""What a model.yaml would change before it is deployed."""
+"""Plan: what a model.yaml would change, before it is deployed."""
 
 from __future__ import annotations
 

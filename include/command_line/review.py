@@ -1,4 +1,4 @@
-"""What a change of models would do, for a pull request: every model linted, every changed one planned."""
+"""Review of a pull request: lint every model, and plan every model that changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make a signing key, and sign what stands from before signing."""
+"""Create a signing key, and sign the versions that were registered before signing was set up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions that a model's own Python files bring along, and the identity of those files."""
+"""Functions in a model's own Python files, and the digest of those files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the declared models; each mistake is answered with file, field, expected, found and the nearest spelling."""
+"""Load the declared models; an error names file, field, expected and found value, and the nearest spelling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``model.yaml`` may say, as one typed object."""
+"""The model configuration: all sections of ``model.yaml`` as one typed object."""
 
 from __future__ import annotations
 

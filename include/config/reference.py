@@ -1,4 +1,4 @@
-"""The reference of model.yaml and its JSON Schema, both drawn from the models that validate it."""
+"""The reference page of model.yaml and its JSON Schema, generated from the Pydantic models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long what nothing needs is kept."""
+"""The `retention` section: how long objects are kept that nothing needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form that every part of a model's configuration has."""
+"""The base class of all sections of a model's configuration."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""YAML read as YAML 1.2 means it, with the line of every entry.
+"""YAML 1.2 parser that keeps the line of every entry.
 
 PyYAML follows YAML 1.1, where ``NO`` is false, ``010`` is eight, ``1e-3`` is text and the last of two equal keys wins.
-Each of these has cost somebody a night, so they are not repeated here. Values are built here and not by the library, so
-that any text ends in plain values or in a `ConfigError`: no type that JSON lacks, no key that is a list,
-no anchor that contains itself or grows without end, no nesting that overruns the stack of the parser in C.
+This parser does not repeat these mistakes. It builds the values itself, so that any text gives either plain values or a
+`ConfigError`: it refuses types that JSON does not have, keys that are lists, anchors that contain themselves or expand
+without limit, and nesting that would overflow the stack of the C parser.
 """
 
 from __future__ import annotations

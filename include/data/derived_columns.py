@@ -1,4 +1,4 @@
-"""Derived columns: what the model's own ``features.derive`` adds to its rows, one row at a time."""
+"""Derived columns, which the model's ``features.derive`` computes row by row."""
 
 from __future__ import annotations
 

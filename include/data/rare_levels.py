@@ -1,4 +1,4 @@
-"""Levels that few people have: they are not shown by name, but together as one.
+"""Pool rare levels, those of few people, into one level that is shown instead of them.
 
 What is kept for ever (evidence, cards, reports of checks, domains, references of the watch) outlives an erasure, so it must
 not name a level that tells of a few people alone: the threshold rule of statistical disclosure control, `data.pool_levels`.

@@ -1,4 +1,4 @@
-"""The log of a model's segments: what runs found and could not train, and where another version is about to be in force."""
+"""The log of a model's segments: segments that runs found or could not train, and announced promotions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A snapshot names exactly the partition contents that a run uses; its digest is the identity of the data."""
+"""Snapshots: each names the exact partition contents that a run uses, and its digest identifies the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A first model.yaml as text, to be read and corrected by a person."""
+"""Write a first model.yaml as text, for a person to read and correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model drafted from a file: its rows are looked at, and a folder with a declaration appears whole or not at all."""
+"""Draft a model from a file: profile its rows, and write a folder with a declaration, all of it or nothing."""
 
 from __future__ import annotations
 

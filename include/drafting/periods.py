@@ -1,4 +1,4 @@
-"""Windows, partitions and dates of a schedule, from when the rows of a file happened."""
+"""Choose windows, partitions and schedule dates from the event times in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a drafted model: its task, its features, its row ids and its folds, from what the rows look like."""
+"""Choose the task, features, row ids and folds of a drafted model from the profile of its rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rows of a file look like: types, levels, gaps, classes, instants, and which columns name a row."""
+"""Profile the rows of a file: types, levels, missing values, classes, event times, and candidate row ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which columns together name one row."""
+"""Find the columns that together identify a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the columns of JSON Lines and Parquet look like, whose values have types already."""
+"""Profile the columns of JSON Lines and Parquet files, whose values are already typed."""
 
 from __future__ import annotations
 

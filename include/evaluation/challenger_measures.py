@@ -1,4 +1,4 @@
-"""Measurements of the challenger alone, independent of the models that it is compared with: made once for a fit and a holdout."""
+"""Measurements of the challenger alone, made once for each fit and holdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models that are measured: opened, asked for their scores once, and described."""
+"""The models of a measurement: load each, predict with it once, and describe it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence: all that was measured about a challenger, as plain values that a gate can rule on and a card can show."""
+"""Evidence: everything measured about a challenger, as plain values for the gate and the model card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes of evidence: what a reader must know beside the numbers."""
+"""Notes of evidence: caveats that a reader needs beside the numbers."""
 
 from __future__ import annotations
 

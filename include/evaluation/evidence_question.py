@@ -1,4 +1,4 @@
-"""What evidence is found by: all that the measurement of a challenger depends on."""
+"""The cache key of evidence: everything that the measurement of a challenger depends on."""
 
 from __future__ import annotations
 

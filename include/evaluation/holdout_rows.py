@@ -1,4 +1,4 @@
-"""The rows that models are judged on: read once, with their target, their slices, and what is resampled together."""
+"""The holdout rows, read once with their target, slices and resampling units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure a challenger: every model predicts the same holdout rows once, and everything else follows from the scores."""
+"""Measure a challenger: every model predicts the same holdout rows once, and all evidence is computed from these scores."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Labelled rows of classes that a model can't know, since no training row has them: they count as errors, or are left out.
+"""Labelled rows of classes that are not in the training rows: counted as errors, or left out.
 
-Of more than two classes each is one more, to which the model gives no probability. Of two there is no third: what the model
-answers is whether a row is of the positive class, and what a row of neither costs is not declared.
+In multiclass problems such a class is an additional one, whose probability is zero. In binary problems there is no third class: the
+model predicts whether a row is of the positive class, and the cost of a row of neither class is not declared.
 """
 
 from __future__ import annotations

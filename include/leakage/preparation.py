@@ -1,4 +1,4 @@
-"""What the model file's preparation has learned, learned again from training rows alone."""
+"""Leakage check: fit the preparation again on the training rows alone, and compare it with the one in the model file."""
 
 from __future__ import annotations
 

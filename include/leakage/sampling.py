@@ -1,4 +1,4 @@
-"""Some of the rows, where some are as good as all."""
+"""Sampling of rows for leakage checks that do not need all of them."""
 
 from __future__ import annotations
 

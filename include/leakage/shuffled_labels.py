@@ -1,4 +1,4 @@
-"""Leakage check: the same recipe on shuffled labels; skill there means that it has seen the labels to predict."""
+"""Leakage check: train on shuffled labels; a model with skill has seen the labels that it predicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A column that predicts almost perfectly by itself: most often it is the answer under another name."""
+"""Leakage check: a single column that predicts almost perfectly is most often the target under another name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a version is as a run of MLflow: parameters, metrics with bounds, tags, data sets and the card."""
+"""A version as an MLflow run: parameters, metrics with bounds, tags, data sets and the card."""
 
 from __future__ import annotations
 

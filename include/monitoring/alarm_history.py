@@ -1,7 +1,7 @@
-"""The alarms of a champion: a pure fold over what was observed of it. An alarm needs surprise and size; broken data is no drift.
+"""Alarm history of a champion, folded from its observations. An alarm needs significance and effect size; broken data is not drift.
 
-In any order in which intervals are observed, the history of alarms is the same: it is computed in the order of
-event time, from all of them.
+The history does not depend on the order in which intervals are observed: it is computed from all of them, in the order of
+event time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The same season of earlier years, counted in the bins of today's champion, and put on record beside what is watched.
+"""Count the rows of the same season in earlier years in the bins of the current champion, and record them.
 
-Sketches of earlier champions have other cells, so each is counted again, once. Whichever of two intervals a year apart was
-observed last, the record is the same: every monitor puts there what is missing.
+Sketches of earlier champions have other bins, so each interval is counted again, once. The record does not depend on the order in
+which two intervals a year apart are observed: every run of the monitor adds what is missing.
 """
 
 from __future__ import annotations

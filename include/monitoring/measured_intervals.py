@@ -1,4 +1,4 @@
-"""A champion's metrics on an interval whose labels have matured, on what it really predicted, and its predecessor's beside them."""
+"""Metrics of a champion on an interval with matured labels, for its recorded predictions and for its predecessor."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Rows that were predicted in an interval: those of batch scores, and those that the server was asked about.
+"""Rows predicted in an interval, from batch scores and from the server's request log.
 
-An interval of `schedule.monitor` may be a part of one of `schedule.score`, or hold several. Requests count where they came in,
-scored rows where they happened.
+An interval of `schedule.monitor` may be part of one interval of `schedule.score`, or contain several. A request belongs to the
+interval in which it arrived, a scored row to the interval of its event time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests for a retraining: one for any number of alarms, none lost, none doubled, and none without end."""
+"""Retraining requests: one for any number of alarms, without losses, duplicates or loops."""
 
 from __future__ import annotations
 

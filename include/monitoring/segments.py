@@ -1,7 +1,7 @@
-"""Watch the versions of segments: each on the rows that it answered, beside what its holdout promised and beside its predecessor.
+"""Monitor the versions of segments, each on the rows that it predicted.
 
-Rows are compared with training once, for all of them (`include.monitoring.monitor`). What is here is performance: measured where
-labels have matured, in a watch log of the segment's own.
+The drift of rows is computed once for all segments (`include.monitoring.monitor`). This module measures the performance of each
+segment, where labels have matured, and writes it to the segment's own watch log.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The watch log of one model: what was observed, measured, told and asked, append-only, beside the ledger.
+"""The watch log of one model: observations, measurements, notifications and requests, append-only, beside the ledger.
 
-The ledger alone says which version is in force; what stands here follows from it and from rows, and can be computed again.
+Only the ledger says which version is in force. The entries of this log follow from the ledger and from rows, and can be computed again.
 """
 
 from __future__ import annotations

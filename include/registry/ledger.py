@@ -1,7 +1,7 @@
-"""The ledger of one model: the only thing that ever changes state.
+"""The ledger of one model: the only object that changes its state.
 
-Every operation reads the events, decides, and writes the next one; if somebody else wrote first, it decides again on what
-it then reads. Nothing here remembers anything between two calls.
+Every operation reads the events, decides, and writes the next event. If another process wrote that event first, the operation reads
+the events again and decides again. No state is kept between two calls.
 """
 
 from __future__ import annotations

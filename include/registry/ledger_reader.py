@@ -1,4 +1,4 @@
-"""Read the ledger of one model: its events, what follows from them, and the records that they name.
+"""Read the ledger of one model: its events, its timeline, and the records that it names.
 
 Nothing here writes to the ledger; `include.registry.ledger.Ledger` does.
 """

@@ -1,4 +1,4 @@
-"""Follow the names in a ledger to stored objects, and hold each object against its digest and against what names it."""
+"""Follow the names in a ledger to stored objects, and verify each object against its digest."""
 
 from __future__ import annotations
 

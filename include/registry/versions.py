@@ -1,4 +1,4 @@
-"""A version: what a run trained and selected, by the identity of its inputs."""
+"""A version: a trained and selected model, identified by its inputs."""
 
 from __future__ import annotations
 

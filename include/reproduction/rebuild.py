@@ -1,4 +1,4 @@
-"""Rebuild a promoted version under the libraries here: train it again, prove that it predicts the same, and put it in its place."""
+"""Rebuild a promoted version with the installed libraries: train it again, prove equal predictions, and replace the original."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of training a version again: an outcome, and every difference between then and now by name."""
+"""The report of a reproduction: its outcome, and each difference from the record."""
 
 from __future__ import annotations
 

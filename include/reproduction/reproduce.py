@@ -1,4 +1,4 @@
-"""Train a version again from its record alone, and say whether it is the same model, and what is not as it was."""
+"""Reproduce a version: train it again from its record, compare the models, and name every difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Erase people: rewrite every stored row of theirs without it, and say which versions were trained on them."""
+"""Erase people: rewrite every stored file without their rows, and list the versions that were trained on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose rows are meant, by values of columns."""
+"""People to erase, given by values of columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mark what nothing needs, and remove what was marked long enough ago and is needed by nothing still."""
+"""Mark objects that nothing needs, and remove marked objects after the grace period."""
 
 from __future__ import annotations
 

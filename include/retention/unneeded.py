@@ -1,4 +1,4 @@
-"""Which objects of a model nothing needs: old enough, and not reached from its ledger, its watch log or a run under way."""
+"""Find the objects of a model that nothing needs: old, and not referenced by ledger, watch log or a current run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who answers for which rows: the champion of the row's segment where there is one, otherwise that of the model of all rows."""
+"""The champion for each row: that of its segment, otherwise that of the model of all rows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What was delivered where, as a log beside the scores: pages and an erasure ask it, since they open no other place.
+"""The delivery log: which scores were delivered where, for the pages and for erasure.
 
-The place itself is what is true of its rows; the log says which publication a delivery left there.
+The destination is authoritative for its rows; the log records which publication was delivered to it.
 """
 
 from __future__ import annotations

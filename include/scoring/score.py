@@ -1,4 +1,4 @@
-"""Predict the rows of one interval with the champion that was in force before any of them happened."""
+"""Batch scoring: predict the rows of one interval with the champion as of its start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions as a table: one row for each input row, said by which version, and whether the row was of a known kind."""
+"""Scores as a table: one row for each input row, with version and out-of-domain flag."""
 
 from __future__ import annotations
 

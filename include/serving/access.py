@@ -1,4 +1,4 @@
-"""Who may ask the server what: bearer tokens, kept hashed, and JSON Web Tokens of one issuer."""
+"""Access to the server: hashed bearer tokens, and JSON Web Tokens of one issuer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of a request: of one version, or of several that answer its rows by their segments, joined in the order of the rows."""
+"""Answers to a request: predictions of one version, or of several versions of segments, in the order of the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Middleware before every route: authentication, a limit of what one worker holds at a time, and of the time that a body takes."""
+"""Middleware of every route: authentication, and limits of concurrent bytes and of the time for a body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The versions that are served: the champion of each model, swapped within seconds of the ledger's event."""
+"""The served versions: the champion of each model, replaced within seconds of the ledger's event."""
 
 from __future__ import annotations
 

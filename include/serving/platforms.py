@@ -1,4 +1,4 @@
-"""What managed platforms ask of a container: SageMaker, Vertex AI and Azure Machine Learning, told by their environment."""
+"""Adapters to managed platforms, detected by their environment: SageMaker, Vertex AI and Azure Machine Learning."""
 
 from __future__ import annotations
 

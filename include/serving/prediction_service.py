@@ -1,4 +1,4 @@
-"""Predict the rows of requests: by the champion or a challenger, off the event loop where it takes long, and beside it."""
+"""Predict the rows of requests with the champion or a challenger; long predictions leave the event loop."""
 
 from __future__ import annotations
 

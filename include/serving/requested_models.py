@@ -1,4 +1,4 @@
-"""The model and the version that a request asks for, among those that its caller may ask."""
+"""Find the model and the version of a request among those that its caller may use."""
 
 from __future__ import annotations
 

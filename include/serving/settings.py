@@ -1,4 +1,4 @@
-"""What a deployment sets for the server, by environment variables."""
+"""Settings of the server, from environment variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a deployment signs with, whom it trusts and where it remembers heads, from its settings."""
+"""Signing settings of a deployment: its key, the trusted keys, and the places of anchors."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Checkpoints of a log: what it held up to some entry, as at most two objects, so that reading costs few calls for a history of any length.
+"""Checkpoints of a log: its state up to an entry in at most two objects, so that a read needs few calls.
 
 A checkpoint that ends at entry ``n`` holds the entries before ``n``, and is written by the process that has written entry ``n``. It is
 one object with all of them, or one with the newest of them on top of an earlier checkpoint that is one object. The whole is
-written anew once the bytes of such newest parts have come to those of the whole: with ``n`` entries of one size about every
+written again when the newest parts that were written have as many bytes as the whole: with ``n`` entries of one size about every
 ``sqrt(2 n)`` entries, so that what is written grows with ``n`` to the power of 1.5 and never with its square.
 
 All this is a cache. A reader takes entry ``n`` itself from the log and believes a checkpoint only if its last entry
-is the one that entry ``n`` was written after: a chain of digests up to an entry of the log is that log's chain. What is
-missing, cut, changed or from elsewhere is passed over.
+is the one that entry ``n`` was written after: a chain of digests up to an entry of the log is that log's chain. A
+checkpoint that is missing, truncated, changed or from another log is ignored.
 """
 
 from __future__ import annotations

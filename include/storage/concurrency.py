@@ -1,4 +1,4 @@
-"""Calls of a store that do not wait for each other."""
+"""Concurrent calls of a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as canonical bytes, and bytes under their own digest."""
+"""Canonical bytes of values, and content-addressed objects."""
 
 from __future__ import annotations
 

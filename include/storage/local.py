@@ -1,4 +1,4 @@
-"""Objects as files in a folder, on one machine or on a file system that several machines share."""
+"""An object store in a folder, on one machine or on a shared file system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an S3 server keeps the promise that the ledger stands on, of racing conditional writes one wins, and encrypts as it is asked to."""
+"""Probe an S3 server: conditional writes must be atomic, and objects encrypted as requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store with a read cache for small immutable objects that the steps of one task read again, or that it will read next."""
+"""A store with a read cache for small immutable objects."""
 
 from __future__ import annotations
 

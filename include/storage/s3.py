@@ -1,4 +1,4 @@
-"""Objects in an S3 bucket, or in a server that speaks S3 with conditional writes."""
+"""An object store in an S3 bucket, or on another server with S3's conditional writes."""
 
 from __future__ import annotations
 

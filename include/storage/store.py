@@ -1,4 +1,4 @@
-"""What every object store promises, wherever it keeps its bytes."""
+"""The interface of every object store."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Tombstones: what was removed, or will be, as a log of its own beside the ledger.
+"""Tombstones: a log of objects that were removed or will be, beside the ledger.
 
-An object is marked first, and may be removed from the instant that its mark names. A task that needs it until then takes the mark
-back. Which of the two came first is decided by the order of the log, so nobody loses an object that was taken back: bytes go
-only after ``removing`` is on record, on top of a log in which the mark still stands.
+An object is marked first, and may be removed after the instant that its mark names. A task that needs it before then takes the mark
+back. The order of the log decides which of the two came first, so an object that was taken back is never lost: bytes are deleted
+only after ``removing`` was appended to a log in which the object is still marked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cross-validation of a candidate, and the search for its settings."""
+"""Cross-validate a candidate, and search for its settings."""
 
 from __future__ import annotations
 

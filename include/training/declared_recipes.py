@@ -1,4 +1,4 @@
-"""The recipes that a model's declaration makes: of its candidates, and of the baselines beside them."""
+"""Recipes of a declaration: one for each candidate and each baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit one estimator: its columns prepared and selected, its rows dropped, weighed and resampled."""
+"""Fit one estimator: prepare and select columns, then drop, weigh and resample rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit a recipe to rows: an estimator, or several joined, with calibration and thresholds on scores of rows not learned from."""
+"""Fit a recipe: an estimator or an ensemble, with calibration and thresholds from out-of-fold scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit came from, kept beside it, so that the record alone is enough to fit it again: declaration and code."""
+"""Provenance of a fit: the stored declaration and code, with which the fit can be repeated."""
 
 from __future__ import annotations
 

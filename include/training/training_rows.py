@@ -1,4 +1,4 @@
-"""The rows that one fit may see."""
+"""The training rows of a fit."""
 
 from __future__ import annotations
 

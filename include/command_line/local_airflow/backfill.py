@@ -1,4 +1,4 @@
-"""Run a DAG over past dates as an Airflow backfill, and see it through."""
+"""Run a DAG over past dates as an Airflow backfill, and wait until it ends."""
 
 from __future__ import annotations
 

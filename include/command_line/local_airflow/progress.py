@@ -1,4 +1,4 @@
-"""Progress as it is printed: one line that changes on a terminal, a line for each run that ends elsewhere."""
+"""Progress output: one line that changes on a terminal, and otherwise a line for each run that ends."""
 
 from __future__ import annotations
 

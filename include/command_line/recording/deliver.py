@@ -1,4 +1,4 @@
-"""Bring what was delivered up to what is published, from a terminal."""
+"""The command `deliver`: update deliveries to the published scores."""
 
 from __future__ import annotations
 

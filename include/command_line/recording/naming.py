@@ -1,4 +1,4 @@
-"""Tags and aliases of versions from a terminal."""
+"""Commands for tags and aliases of versions."""
 
 from __future__ import annotations
 

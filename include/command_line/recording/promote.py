@@ -1,4 +1,4 @@
-"""Send a champion to another stage, from a terminal."""
+"""The command that sends a champion to another stage."""
 
 from __future__ import annotations
 

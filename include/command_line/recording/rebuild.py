@@ -1,4 +1,4 @@
-"""Rebuild a version after an upgrade of libraries, from a terminal."""
+"""The command that rebuilds a version after an upgrade of libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The name of an image, taken apart as container engines do it."""
+"""Parse the name of an image as container engines do."""
 
 from __future__ import annotations
 

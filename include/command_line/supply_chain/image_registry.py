@@ -1,4 +1,4 @@
-"""What a registry of images says a tag is now, by the OCI distribution protocol."""
+"""Resolve a tag to a digest in an image registry, by the OCI distribution protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a challenger is measured, and by which rules it goes forward."""
+"""The `evaluation` and `gate` sections: how a challenger is measured, and by which rules it is promoted."""
 
 from __future__ import annotations
 

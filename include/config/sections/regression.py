@@ -1,4 +1,4 @@
-"""What only a regression declares of its target: a transformation, an exposure, prediction intervals."""
+"""Options for regression: a transformation of the target, an exposure, and prediction intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a model's tasks run, and what they may use there."""
+"""The `resources` section: where a model's tasks run, and how much they may use."""
 
 from __future__ import annotations
 

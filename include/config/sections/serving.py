@@ -1,4 +1,4 @@
-"""How a model is served: what of its requests is kept, and which version predicts beside the champion."""
+"""The `serving` section: the request log, and a challenger that predicts beside the champion."""
 
 from __future__ import annotations
 

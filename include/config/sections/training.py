@@ -1,4 +1,4 @@
-"""How rows become a fitted model: candidates, search, weights, thresholds."""
+"""The `training` section: candidates, search, weights, calibration and thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a champion is watched: which changes matter, how many false alarms are accepted, and what follows from one."""
+"""The `watch` section: which changes matter, how many false alarms are accepted, and what an alarm triggers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts put right as `quality.rectify` declares: each value by itself, so that a row is the same in training, scoring and serving."""
+"""Correct texts as `quality.rectify` declares, value by value, in the same way in training, scoring and serving."""
 
 from __future__ import annotations
 

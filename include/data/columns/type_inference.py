@@ -1,6 +1,6 @@
-"""What the columns of a text file are, by all values that are looked at: a suggestion, which a person must look through.
+"""Infer the types of a text file's columns from their values, as a draft for a person to check.
 
-A type is suggested if the parser that a run uses takes every value as that type. So what is suggested can be read.
+A type is suggested if the parser of a run reads every value as that type, so a run can read every suggested type.
 """
 
 from __future__ import annotations

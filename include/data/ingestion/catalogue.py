@@ -1,4 +1,4 @@
-"""The catalogue of a source: which partitions were read, when, and with what content."""
+"""The catalogue of a source: the partitions that were read, with instant and content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which slots of a source a run reads: those that are lacking, gaps, not complete yet, or to be checked again."""
+"""Select the slots of a source that a run reads: missing, empty, incomplete, or due for another check."""
 
 from __future__ import annotations
 

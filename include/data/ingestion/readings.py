@@ -1,4 +1,4 @@
-"""Readings of a source as its catalogue has them: what was found when, what was taken back, and what is in force of both."""
+"""Readings of a source, from its catalogue: which were recorded, which were retracted, and which are in force."""
 
 from __future__ import annotations
 

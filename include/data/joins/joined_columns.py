@@ -1,4 +1,4 @@
-"""The columns that a join adds to rows: what they are, and their values."""
+"""The columns that a join adds to rows: their types and their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a second source, read and decoded once a task, however many parts of the model's own rows are joined with them."""
+"""Rows of a second source, read and decoded once in each task."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Check a snapshot's rows against the model's expectations, set offending rows aside, and keep the result before judging it.
+"""Check a snapshot's rows against the model's expectations, quarantine offending rows, and store the report before judging it.
 
-Report, page, log lines and errors hold names, counts and aggregates, and no value of a row.
+Report, page, log lines and errors contain names, counts and aggregates, but no value of a row.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a check found: its report as it is stored, and the short form that a task returns."""
+"""The report of a check: its stored form, and the summary that a task returns."""
 
 from __future__ import annotations
 

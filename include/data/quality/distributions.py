@@ -1,4 +1,4 @@
-"""How the values of each column are distributed: in training window and holdout, and partition by partition; counts and quantiles only."""
+"""Distributions of each column in training window, holdout and each partition, as counts and quantiles."""
 
 from __future__ import annotations
 

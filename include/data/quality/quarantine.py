@@ -1,4 +1,4 @@
-"""Rows that a check counts part by part, and those of them that it sets aside."""
+"""Count the rows of a check part by part, and quarantine some of them."""
 
 from __future__ import annotations
 

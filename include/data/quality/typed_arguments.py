@@ -1,4 +1,4 @@
-"""Bounds and sets of an expectation in the type of the column that it judges; Great Expectations compares them as they are."""
+"""Convert bounds and sets of an expectation to the type of its column, since Great Expectations compares them unconverted."""
 
 from __future__ import annotations
 

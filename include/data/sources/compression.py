@@ -1,4 +1,4 @@
-"""Files that were packed with gzip, bzip2, xz, zstd or zip, unpacked on the way."""
+"""Decompress files that were packed with gzip, bzip2, xz, zstd or zip, as they are read."""
 
 from __future__ import annotations
 

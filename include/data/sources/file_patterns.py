@@ -1,8 +1,8 @@
-"""The one pattern language of `data.source.path`: the same files are meant on disk and in S3.
+"""The pattern language of `data.source.path`, with the same meaning on disk and in S3.
 
 ``*``, ``?`` and ``[...]`` stand for characters of one name and never for a ``/``; ``**`` stands for any number of folders. A
-path without any of them is a file, or a folder with all that lies below it. Names that begin with ``.`` or ``_`` are hidden
-files and markers such as ``_SUCCESS``, as Spark and Hive leave them: only a pattern that begins so, too, means them.
+path without any of them is a file, or a folder with all files below it. Names that begin with ``.`` or ``_`` are hidden
+files and markers such as ``_SUCCESS``, as Spark and Hive leave them: only a pattern that begins with the same character matches them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a file is, by the first bytes that its format prescribes, not by its name."""
+"""Recognise the format of a file by its first bytes, not by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marker files: what a writer of rows leaves when it is done, such as Spark's `_SUCCESS`."""
+"""Marker files that show that a partition is complete, such as Spark's `_SUCCESS`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a team knows that a model must do, asked of the model: columns that must not matter, numbers that must push one way, sure cases."""
+"""Behavioural tests of a model: invariances, directions and single cases that its team declares."""
 
 from __future__ import annotations
 

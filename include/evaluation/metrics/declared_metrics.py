@@ -1,4 +1,4 @@
-"""What metrics take from the declaration: the quantile of the pinball loss, costs, prediction intervals."""
+"""Parameters of metrics from the declaration: the quantile of the pinball loss, costs, prediction intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How differently groups are treated: the disparities that Fairlearn defines, for every model, with intervals.
+"""Fairness metrics: the disparities that Fairlearn defines, for every model, with intervals.
 
 The rates of each group come from the same resamples as everything else, so that disparities are resampled as a whole. The values
 are Fairlearn's (a test holds them equal); Fairlearn has no sums to resample.

@@ -1,4 +1,4 @@
-"""Which level of each declared slice a row is in."""
+"""Assign each row to a level of each declared slice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model decides, as its card shows it: what its columns matter, which way they move it, and what more rows would do."""
+"""Panels of the model card that explain a model: importance, effects of columns, and the learning curve."""
 
 from __future__ import annotations
 

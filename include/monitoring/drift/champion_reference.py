@@ -1,4 +1,4 @@
-"""What is kept of a version for watching it: its sketches period by period and what it promised, by the digest of its stored form."""
+"""The stored reference of a version: sketches of its rows by period, and its expected performance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes of changes: a watched column beside the reference's same weekdays, and beside the same season of earlier years."""
+"""Effect sizes of changes in a column, against the same weekdays of the reference and the same season of earlier years."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drift of columns: how much each changed, ranked by how much that moves the model, and where predictions moved."""
+"""Drift of columns, ranked by its effect on the model, and the rows whose predictions moved."""
 
 from __future__ import annotations
 

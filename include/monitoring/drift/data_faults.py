@@ -1,7 +1,7 @@
-"""Broken data, distinguished from drift: changes of columns that come from the source and not from the world.
+"""Data faults, distinguished from drift: changes of columns that are caused by the source, not by the world.
 
-A fault is for the source's owner. It is never a reason to retrain, and rows of it are kept from the detectors of drift: a
-model that learned from them would learn the fault.
+The owner of the source must correct a fault. It is never a reason to retrain, and its rows are not given to the drift
+detectors: a model that is trained on them would learn the fault.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Variance of dependent periods: values studentised, and the variance that autocorrelation leaves in the long run."""
+"""Long-run variance of dependent periods, with autocorrelation."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Learn what a champion is compared with: its training rows and its holdout, sketched period by period, and what it promised.
+"""Build the reference of a champion: sketches of its training rows and holdout by period, and its expected performance.
 
-Made once for each version, from what its snapshot pins, and kept; nobody has to be asked again, and no row is kept.
+It is built once for each version, from the partitions that its snapshot pins, and is stored without any row.
 """
 
 from __future__ import annotations

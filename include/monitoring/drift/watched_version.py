@@ -1,4 +1,4 @@
-"""A version, opened to be watched: the columns that it reads, and rows with what it says of them."""
+"""A version that is loaded for monitoring: its columns, and rows with their predictions."""
 
 from __future__ import annotations
 

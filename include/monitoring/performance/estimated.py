@@ -1,10 +1,10 @@
-"""Performance before labels: estimated from the predictions alone, and how far that can be trusted.
+"""Estimated performance before labels arrive, from predictions alone, and how reliable the estimate is.
 
 Classification: if probabilities are calibrated, they say how often each label will be right (confidence-based estimation).
-Regression: a small tree, learned on residuals of rows that the champion was not fitted to, says how large errors are where.
+Regression: a small tree, fitted to residuals of rows that the champion was not fitted to, predicts how large the errors are.
 
-Both see that rows became harder, not that the answer changed: where the target depends on the columns in another way than
-before (concept drift), they go on saying what used to be true.
+Both detect that rows became harder to predict, but not concept drift: when the relation between the columns and the target
+changes, they still estimate the performance under the old relation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What waits for a person in the watching of a model."""
+"""Open tasks for a person in the monitoring of a model."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is known of how a model's champion is watched, for people: read by the page, the command line, metrics and TensorBoard.
+"""The monitoring report of a model, for the page, the command line, metrics and TensorBoard.
 
-Everything is folded from the watch log, the ledger and what was kept of the champion; nothing is computed from rows.
+Everything is folded from the watch log, the ledger and the champion's reference; nothing is computed from rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The canary rule: how a challenger did on requests that it answered, beside the champion's answers to other entities."""
+"""The canary rule: metrics of the challenger's answers to requests, compared with the champion's answers."""
 
 from __future__ import annotations
 

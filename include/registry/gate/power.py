@@ -1,4 +1,4 @@
-"""Power of a comparison: the least gain that the rows would show, and how many more rows would decide."""
+"""Power of a comparison: the smallest gain that it can detect, and how many more rows it needs."""
 
 from __future__ import annotations
 

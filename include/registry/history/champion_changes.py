@@ -1,4 +1,4 @@
-"""Which events of a ledger put another champion in force."""
+"""Find the events of a ledger that changed the champion."""
 
 from __future__ import annotations
 

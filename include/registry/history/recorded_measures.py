@@ -1,4 +1,4 @@
-"""What a decision's evidence says of all holdout rows: the part of it that charts and tables over many versions need."""
+"""Metrics on all holdout rows from a decision's evidence, for charts and tables over many versions."""
 
 from __future__ import annotations
 

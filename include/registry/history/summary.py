@@ -1,4 +1,4 @@
-"""What a ledger's events tell a reader: each version's status, who was in force from when to when, and what needs a person."""
+"""Summary of a ledger: the status of each version, the periods of each champion, and open tasks for a person."""
 
 from __future__ import annotations
 

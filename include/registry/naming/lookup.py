@@ -1,4 +1,4 @@
-"""Lookup of the version that a person names: by its id, the beginning of it, or an alias."""
+"""Look up a version by its id, a prefix of its id, or an alias."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The error that a pipeline has no compiled form."""
+"""The error for a pipeline that can't be compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preprocessing compiled for one row: a dict of raw values in, the array that the estimator gets out."""
+"""Preprocessing compiled for one row: from a dict of raw values to the estimator's input array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The versions of a model's segments: which is in force the ledgers say, which is in memory the requests."""
+"""The loaded versions of a model's segments, loaded when requests need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One version in memory: opened, held to its golden rows, and compiled for single rows."""
+"""One loaded version: opened, verified with its golden rows, and compiled for single rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet bodies of requests, and how large they may grow."""
+"""Parquet bodies of requests, with limits of their size in memory."""
 
 from __future__ import annotations
 

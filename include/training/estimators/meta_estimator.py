@@ -1,4 +1,4 @@
-"""Models that are made of fitted pipelines: what they share, and how to reach the estimators inside."""
+"""Base classes of models that combine fitted pipelines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regression of a target on another scale than its own."""
+"""Regression of a transformed target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A threshold for each group of people, as Fairlearn's optimiser finds them."""
+"""A classifier with a threshold for each group, from Fairlearn's ThresholdOptimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mixture of classifiers, as Fairlearn's reductions find it."""
+"""A randomized mixture of classifiers, from Fairlearn's reductions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which candidate becomes the challenger, and which trial its settings."""
+"""Select the challenger among candidates, and the best trial of a search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounds of predictions by split conformal prediction."""
+"""Prediction intervals by split conformal prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the trials that are left of a search may be expected to gain, by those that were made: when to end it."""
+"""Expected gain of a search's remaining trials, to stop it early."""
 
 from __future__ import annotations
 

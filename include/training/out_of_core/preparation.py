@@ -1,4 +1,4 @@
-"""The preparation of columns, learned from statistics of their partitions: what one process would have learned from all rows."""
+"""Fit the preparation of columns from statistics of partitions, with the same result as from all rows."""
 
 from __future__ import annotations
 

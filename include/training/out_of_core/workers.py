@@ -1,4 +1,4 @@
-"""What workers of a Dask cluster are given to read rows by, and how they are asked."""
+"""Tasks for the workers of a Dask cluster, and what they need to read rows."""
 
 from __future__ import annotations
 

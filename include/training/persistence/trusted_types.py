@@ -1,4 +1,4 @@
-"""The types that a model file may hold, by the way that they are built: owned here, and never by the file."""
+"""The types that a model file may contain; the loader owns the list, never the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The target as numbers."""
+"""Encode the target as numbers."""
 
 from __future__ import annotations
 

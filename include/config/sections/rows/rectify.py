@@ -1,4 +1,4 @@
-"""What is put right of rows as they are read: spellings of texts, and rows that stand twice."""
+"""Corrections of rows as they are read: spellings of texts, and duplicate rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One declaration, one model per segment: which rows make a segment, and what its model is declared as."""
+"""The `segments` section: one model for each segment of the rows, and the configuration of each."""
 
 from __future__ import annotations
 

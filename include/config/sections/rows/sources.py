@@ -1,4 +1,4 @@
-"""Where rows come from, how their columns are read, and how much event time one stored partition holds."""
+"""Sources of rows: files, SQL and Python readers, types of columns, and the length of a partition."""
 
 from __future__ import annotations
 

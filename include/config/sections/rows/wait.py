@@ -1,4 +1,4 @@
-"""How long a run waits for its newest partition, and for what."""
+"""The `wait` section: how long a run waits for its newest partition, and for which sign of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A text stream that raises at bytes which parsers would accept silently."""
+"""A text stream that raises at bytes which parsers would silently accept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which columns of a table with Arrow types are read, and what a bound on event time is there."""
+"""Select the columns of an Arrow dataset, and filter it by bounds on event time."""
 
 from __future__ import annotations
 
