@@ -139,7 +139,7 @@ class LoadedModel:
         """The model card, with the verdict that stands; raises `RegistryError` before a decision."""
         details = self._details
         if details.config is None or details.comparison is None or details.judgement is None:
-            raise RegistryError(f"Nothing was decided on {self.id} yet, so it has no card.")
+            raise RegistryError(f"There is no decision on {self.id} yet, so it has no card.")
         return Card(draw_card(details.config, details.comparison, details.judgement, self._decision))
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:

@@ -116,9 +116,7 @@ def steps_of(ledger: Ledger, model: ModelConfig, folder: Path) -> list[Step]:
 
 def _golden(ledger: Ledger, model: ModelConfig, folder: Path, version: str) -> str:
     if (rebuilt := ledger.timeline()[version].rebuilt_as) is not None:
-        return (
-            f"{rebuilt} has its place: it may predict otherwise, or not at all, under the libraries that are installed"
-        )
+        return f"{rebuilt} replaced it: under the installed libraries it may predict other values, or fail"
     signed = ledger.statement(version)
     store = MarkedStore(ledger.store, model.name)
     kept = load_golden(store, model.name, version, named=signed.golden if signed else ())

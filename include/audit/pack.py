@@ -55,7 +55,7 @@ def make_pack(ledger: Ledger, version: str, *, whole: bool = False) -> bytes:
     decision = standing.decision
     if decision is None:
         raise RegistryError(
-            f"Nothing was decided on {version} yet.",
+            f"There is no decision on {version} yet.",
             expected="a version that the gate ruled on",
             where=ledger.store.url,
         )

@@ -121,9 +121,9 @@ def _require_own_names(model: ModelConfig, path: Path, where: str) -> None:
             theirs |= {name for name in (former if isinstance(former, list) else [former]) if isinstance(name, str)}
         if taken := sorted(theirs & {*model.renamed_from, model.declared_name}):
             raise ConfigError(
-                "Two models have one name, and would write one history.",
+                "Two models have the same name, and would write to the same ledger.",
                 expected="names that no other declaration has, now or as a former one",
-                found=f"`{taken[0]}`, which {other.parent.name}/model.yaml has, too",
+                found=f"`{taken[0]}`, which {other.parent.name}/model.yaml also has",
                 where=where,
                 remedy=f"remove the folder {other.parent.name} if {model.declared_name} is that model renamed, or take the name out here",
             )

@@ -152,7 +152,7 @@ class ModelConfig(Section):
                 "`interval_coverage` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it"
             )
         if self.task == "regression" and self.evaluation.cost is not None and self.evaluation.cost.matrix is not None:
-            raise ValueError("`evaluation.cost.matrix` is of classes; give `function`")
+            raise ValueError("`evaluation.cost.matrix` is for classes; for regression give `function`")
         able = {name for name, facts in ESTIMATORS.items() if self.task in facts.tasks}
         able |= set() if self.task == "clustering" else set(ENSEMBLES)
         for candidate in self.training.candidates:

@@ -136,8 +136,8 @@ def _cell(text: str) -> str:
 
 def _names(spaces: Mapping[str, Mapping[str, Range | tuple[Any, ...]]]) -> Iterator[str]:
     yield "## Estimators\n"
-    yield "A `search` without a `space` looks where the last column says, the most important setting first.\n"
-    yield "| name | tasks | early stopping | row weights | where a search looks |\n|---|---|---|---|---|"
+    yield "A `search` without a `space` uses the space in the last column, with the most important setting first.\n"
+    yield "| name | tasks | early stopping | row weights | default search space |\n|---|---|---|---|---|"
     for name, facts in ESTIMATORS.items():
         space = "; ".join(f"`{setting}` {_values(values)}" for setting, values in spaces.get(name, {}).items())
         stops, weighs = ("yes" if able else "no" for able in (facts.early_stopping, facts.weights))

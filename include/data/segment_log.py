@@ -64,7 +64,7 @@ class SegmentLog:
             if entry.kind == LISTED and entry.body["of"] == wanted:
                 return SegmentList.from_json(entry.body)
         raise ConfigError(
-            "The segments of these rows were not listed by what `segments` says now.",
+            "The segments of this run were listed under another declaration of `segments`.",
             where=f"{self.model}, as of {to_iso(snapshot.as_of)}",
             remedy="clear the run from its task `segments`",
         )

@@ -136,8 +136,8 @@ def _answering(address: str) -> Iterator[None]:
     except (MlflowException, BotoCoreError, ClientError, OSError, ImportError) as error:
         said = (str(error).splitlines() or [""])[0]
         raise MirrorBehind(
-            "MLflow does not show yet what the ledger says.",
-            expected="a server that answers, and lets this process write",
+            "MLflow is not up to date with the ledger.",
+            expected="a server that answers, and that this process may write to",
             found=f"{type(error).__name__}: {said[:300]}",
             where=address,
             remedy="nothing is lost: the next run catches up, or `python -m include mirror`",

@@ -209,4 +209,4 @@ def _read_subjects(value: Any, where: str) -> dict[str, str]:
             raise ValueError
         return {str(one["name"]): str(one["digest"]["sha256"]) for one in value["subject"]}
     except (KeyError, TypeError, ValueError):
-        raise SignatureRefused("this is no statement about a version", expected=PREDICATE, where=where) from None
+        raise SignatureRefused("this is not a statement about a version", expected=PREDICATE, where=where) from None

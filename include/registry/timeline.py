@@ -150,7 +150,7 @@ def fold(entries: Iterable[Entry]) -> Timeline:
                 expected="a body as a release of Ratchet writes it, about a version that is registered before",
                 found=f"{type(error).__name__} in an event of kind {entry.kind}",
                 where=f"event {entry.number}",
-                remedy="look for who else may write to the store: the chain is whole, so it was written like this",
+                remedy="find out which other programs write to the store: the chain is intact, so the event was written in this form",
             ) from error
     return Timeline(tuple(sorted(standings.values(), key=lambda standing: standing.order)))
 

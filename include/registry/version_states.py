@@ -199,7 +199,7 @@ def require_held(standing: VersionState, as_of: datetime) -> None:
         )
     if as_of <= standing.since:
         raise RegistryError(
-            "Nothing can have matured since.",
+            "No label can have matured since then.",
             expected=f"an as-of after {to_iso(standing.since)}, of which its rows are",
             found=to_iso(as_of),
             where=standing.version,
@@ -216,11 +216,11 @@ def require_replaceable(original: VersionState, rebuilt: VersionState) -> None:
             expected="a version that was promoted, and is neither withdrawn nor rebuilt",
             found="withdrawn" if original.withdrawn is not None else state or "not decided on",
             where=original.version,
-            remedy="retrain the model, or name the version that stands for it now",
+            remedy="retrain the model, or name the version that replaced it",
         )
     if rebuilt.version == original.version or rebuilt.as_of != original.as_of:
         raise RegistryError(
-            "A version is rebuilt as another one of the same as-of.",
+            "A version and its rebuilt version must have the same as-of.",
             expected=to_iso(original.as_of),
             found=to_iso(rebuilt.as_of),
             where=rebuilt.version,

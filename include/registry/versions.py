@@ -146,12 +146,12 @@ def load_version(
         derived = id_of(record.model, record.as_of, record.fit)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ObjectCorrupt(
-            "an object is no record of a version", found=type(error).__name__, where=f"{store.url}: {key}"
+            "an object is not the record of a version", found=type(error).__name__, where=f"{store.url}: {key}"
         ) from error
     facts = {"id": (version, record.id), "digest of as-of and fit": (version, derived)}
     if model_file is not None:
         facts["model file"] = (model_file, record.model_file)
-    _check(facts, f"{store.url}: {key}", "the record of a version is not the one that it is named by")
+    _check(facts, f"{store.url}: {key}", "the record of a version does not match its digest")
     return record
 
 

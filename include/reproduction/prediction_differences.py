@@ -69,14 +69,14 @@ def compare_predictions(
                 before, after = then.predict(frame).score, now.predict(frame).score
                 return _difference(before, after, tolerance, "holdout")
         except (EvaluationError, ModelFileRefused, ObjectCorrupt, ObjectMissing) as error:
-            log.warning("%s can't be used under the libraries here: %s", original.id, error.message)
+            log.warning("%s can't be used with the installed libraries: %s", original.id, error.message)
         if not golden:
             raise NotReproduced(
-                f"{original.id} can't be measured: its model file can't be used here, and no golden rows are stored of it.",
+                f"{original.id} can't be compared: its model file can't be used here, and it has no stored golden rows.",
                 expected="a model file that can be loaded and predicts, or golden rows",
                 found="neither",
                 where=f"{config.name}: {original.id}",
-                remedy="rebuild it where the former libraries are installed beside, or retrain the model",
+                remedy="rebuild it where the former libraries are installed, or retrain the model",
             )
         stored = np.concatenate([np.asarray(one[PREDICTED].to_pylist(), dtype=float) for one in golden])
         return _difference(stored, np.concatenate([_predicted(now, one) for one in golden]), tolerance, "golden rows")
@@ -92,7 +92,7 @@ def _difference(then: Array, now: Array, tolerance: float, proof: str) -> Predic
     """Return how far predictions of shape (n_rows,) or (n_rows, n_values) are apart; raises `NotReproduced` if shapes differ."""
     if then.shape != now.shape:
         raise NotReproduced(
-            "Under the libraries here it becomes another model: its predictions have another shape.",
+            "With the installed libraries it becomes another model: its predictions have another shape.",
             expected=f"{then.shape[1:] or 'one value'} for each of {len(then):,} rows",
             found=f"{now.shape[1:] or 'one value'} for each of {len(now):,}",
             remedy="retrain the model",

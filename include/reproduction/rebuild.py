@@ -64,8 +64,8 @@ class Rebuilt:
         )
         if self.version is None:
             what = f"{found.beyond:,} predictions differ" if found.beyond else "The threshold or the bounds differ"
-            return f"Under the libraries here {self.report.version} becomes another model. {what}: {facts}."
-        return f"{self.version} has the place of {self.report.version}: {facts}."
+            return f"With the installed libraries {self.report.version} becomes another model. {what}: {facts}."
+        return f"{self.version} replaces {self.report.version}: {facts}."
 
 
 def rebuild(
@@ -117,7 +117,7 @@ def rebuild(
     fit = fit_of(store, record)
     if not (changes := changed_libraries(fit.libraries)):
         raise RegistryError(
-            f"There is nothing to rebuild: the libraries here are those that {version} was trained with.",
+            f"There is nothing to rebuild: {version} was trained with the installed libraries.",
             expected="another version of a library",
             found=", ".join(f"{name} {number}" for name, number in fit.libraries.items()),
             remedy=f"without *rebuild*, reproduce_{model.name} compares it with its record",
@@ -156,7 +156,7 @@ def rebuild(
     stored = load_version(store, model.name, new.id)
     keep_golden(store, config, folder, stored)
     ledger.rebuild(version, stored, proof=digest, actor=actor, at=at)
-    log.info("%s has the place of %s: predictions on the %s agree", new.id, version, predictions.proof)
+    log.info("%s replaces %s: predictions on the %s agree", new.id, version, predictions.proof)
     return Rebuilt(report, digest, page, new.id)
 
 
@@ -176,7 +176,7 @@ def _require_in_line(standing: VersionState) -> None:
         expected="a version that was promoted, and is neither withdrawn nor rebuilt already",
         found=f"rebuilt as {standing.rebuilt_as}" if standing.rebuilt_as else "another state",
         where=standing.version,
-        remedy="retrain the model, or name the version that stands for it now",
+        remedy="retrain the model, or name the version that replaced it",
     )
 
 
@@ -190,4 +190,4 @@ def _copy(scratch: ScratchStore, store: ObjectStore) -> None:
 
 def _check_equal(store: ObjectStore, key: str, body: bytes) -> None:
     if store.get(key) != body:
-        raise StoreError("An object of the store is not the one that it is named by.", where=f"{store.url}: {key}")
+        raise StoreError("An object of the store does not match its digest.", where=f"{store.url}: {key}")

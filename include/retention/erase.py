@@ -69,13 +69,15 @@ class Erased:
             f"{self.rows[kind]:,} rows {verb} out of {count:,} objects of {kind}"
             for kind, count in self.objects.items()
         ]
-        lines = lines or ["No stored row is theirs."]
+        lines = lines or ["No stored row is about these people."]
         if self.versions:
             lines.append(
-                f"Reproducible no more, as they were trained or judged on these rows: {', '.join(self.versions)}"
+                f"No longer reproducible, since they were trained or evaluated on these rows: {', '.join(self.versions)}"
             )
         if self.unknown:
-            lines.append(f"Whose rows they are can't be told, as they keep no ids: {', '.join(self.unknown)}")
+            lines.append(
+                f"These files keep no ids, so the people of their rows are not known: {', '.join(self.unknown)}"
+            )
         lines += self.deliveries
         if self.deliveries and not self.dry:
             lines.append(
@@ -88,7 +90,7 @@ class Erased:
         lines.append(
             "Nothing was changed. To do it: --remove."
             if self.dry
-            else "Take them out of the source and of backups, too."
+            else "Remove the rows from the source and from backups, too."
         )
         return "\n".join(lines)
 
@@ -194,7 +196,7 @@ def _remove(store: PrunableStore, model: str, rewritten: list[Rewritten], at: da
         if not left:
             return former
     raise StoreUnavailable(
-        "a task keeps what is to be erased",
+        "a task keeps objects that must be erased",
         found=f"{len(left)} objects",
         where=f"{store.url}: {model}",
         remedy="erase again",

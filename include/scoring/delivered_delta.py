@@ -96,7 +96,7 @@ class DeliveredDelta:
                 except self._library.exceptions.CommitFailedError:
                     log.info("%s: another writer was faster; the delivery looks again", self.where)
         raise StoreUnavailable(
-            "Others write to the table all the time.",
+            "Other writers commit to the table without a pause.",
             expected=f"a commit within {_TRIES} tries",
             where=self.where,
             remedy="try again; nothing of this interval was changed",
@@ -162,7 +162,7 @@ class DeliveredDelta:
         except (self._library.exceptions.DeltaError, OSError) as error:
             if isinstance(error, OSError) and self._options is not None:
                 raise StoreUnavailable(
-                    "The bucket did not take the scores.",
+                    "The bucket did not accept the scores.",
                     found=type(error).__name__,
                     where=self.where,
                     remedy="try again later; nothing of this interval was changed",

@@ -171,7 +171,7 @@ class DeliveredTable:
             connection.execute(sa.insert(table), [row | place for row in rows])
         if (found := connection.execute(counted).scalar_one()) != manifest.rows:
             raise DataError(
-                "The table does not hold the scores that were written.",
+                "The table does not contain the scores that were written.",
                 expected=f"{manifest.rows:,} rows of the interval until {manifest.until}",
                 found=f"{found:,}",
                 where=self.where,
@@ -218,7 +218,7 @@ class DeliveredTable:
         except DBAPIError as error:
             if error.connection_invalidated or error.statement is None or isinstance(error, OperationalError):
                 raise StoreUnavailable(
-                    "The database did not take the scores.",
+                    "The database did not accept the scores.",
                     found=type(error.orig).__name__,
                     where=self.where,
                     remedy="try again later; nothing of this interval was changed",

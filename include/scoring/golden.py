@@ -39,7 +39,7 @@ PREDICTED = "(predicted)"
 
 
 class GoldenRowsDiffer(EvaluationError):
-    """A version does not predict its golden rows as it did when it was registered."""
+    """A version no longer gives the recorded predictions for its golden rows."""
 
 
 def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: str | Version) -> str:
@@ -154,7 +154,7 @@ def check_golden(predictor: Predictor, golden: pa.Table) -> None:
     found = predictor.predict(predictor.inputs(rows.select(list(predictor.schema)))).score.astype(float)
     if not agree(found.reshape(len(found), -1), expected):
         raise GoldenRowsDiffer(
-            "A version does not predict its golden rows as it did when it was registered.",
+            "A version no longer gives the recorded predictions for its golden rows.",
             expected=f"the same {len(expected)} predictions, to within {TOLERANCE}",
             found=f"differences up to {np.abs(found.reshape(expected.shape) - expected).max():.3g}"
             if found.size == expected.size

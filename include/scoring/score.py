@@ -136,7 +136,7 @@ def score(
     EvaluationError, DataError, ModelFileRefused
         When the version can't predict these rows.
     LibrariesChanged
-        When it can't be used as it was under the libraries here.
+        When it can't be used unchanged with the installed libraries.
     ObjectCorrupt, ObjectMissing
         When something that the ledger names, directly or not, is not what it is named by; nothing of it is run then.
     """

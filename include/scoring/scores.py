@@ -82,10 +82,10 @@ def scores_of(
     names = (PREDICTION, LABEL, *bounds, VERSION, OUTSIDE, *contributed)
     if taken := [name for name in rows if name in names or list(rows).count(name) > 1]:
         raise ConfigError(
-            f"A column of the rows is called `{taken[0]}`, as one of the scores is.",
+            f"The column `{taken[0]}` of the rows has the name of a column of the scores.",
             expected=f"other names than {', '.join(names)}; nor {NAME}, of a table without id",
             where="the columns that stand beside scores: `data.row_id` and `data.event_time`, or all of a table without either",
-            remedy="rename it where the rows come from",
+            remedy="rename it in the source",
         )
     table = _plain(pa.Table.from_pandas(rows, preserve_index=False))
     answers = answers_of(predictions.score, predictions.fit)

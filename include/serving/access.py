@@ -123,7 +123,7 @@ class Access:
             if path not in self._read or self._read[path][0] != stamp:
                 self._read[path] = (stamp, read(path))
         except OSError as error:
-            raise ConfigError("A file that says who may ask can't be read.", found=error.strerror, where=path) from None
+            raise ConfigError("A file of tokens or keys can't be read.", found=error.strerror, where=path) from None
         return self._read[path][1]
 
 

@@ -97,7 +97,7 @@ class Server:
         """Say whether every model has a version that answers."""
         request.state.route = "ready"
         if not self.live.ready:
-            raise RequestError("A model has no version that answers yet.", status=503, retry_after=1)
+            raise RequestError("A model has no loaded version yet.", status=503, retry_after=1)
         return JSONResponse({"ready": True})
 
     async def server(self, request: Request) -> Response:

@@ -118,12 +118,14 @@ class Guard:
             return
         if self.local_only and not _LOCAL.fullmatch(headers.get(b"host", b"").decode("latin-1")):
             # A page of another site whose name leads here must not be able to ask.
-            raise RequestError("Only this machine is answered.", status=403, expected="localhost or 127.0.0.1 as Host")
+            raise RequestError(
+                "Only requests from this machine are answered.", status=403, expected="localhost or 127.0.0.1 as Host"
+            )
         try:
             caller = self.access.caller(headers.get(b"authorization", b"").decode("latin-1"), self.clock())
         except ConfigError as error:  # the file was changed for the worse: nobody is let in
             log.error("%s", error)
-            raise RequestError("Nobody can be told apart now.", status=503, retry_after=5) from error
+            raise RequestError("Callers can't be authenticated now.", status=503, retry_after=5) from error
         if caller is None:
             raise RequestError("The caller is not known.", status=401, expected="Authorization: Bearer <token>")
         state["caller"] = caller
@@ -138,7 +140,7 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             return 0
         if headers.get(b"content-encoding", b"identity") not in (b"identity", b""):
-            raise RequestError("Compressed bodies are not taken.", status=415, expected="no Content-Encoding")
+            raise RequestError("Compressed bodies are not accepted.", status=415, expected="no Content-Encoding")
         length = headers.get(b"content-length", b"")
         if not length.isdigit() and b"transfer-encoding" not in headers:
             wanted = 0

@@ -90,7 +90,7 @@ class RequestLogger:
         self.clock = clock
         if any(one.hash for one in declared.values()) and not settings.hash_key:
             raise ConfigError(
-                "Columns of the request log are to be hashed, and there is no key.",
+                "Columns of the request log must be hashed, and there is no key.",
                 expected="a secret: without one, a value can be guessed from its hash",
                 where="environment variable RATCHET_SERVING_HASH_KEY",
             )

@@ -67,7 +67,7 @@ def _opened(store: ObjectStore, key: str, sealed: Any) -> Any:
         if named and sealed["digest"] == digest_json([sealed["question"], sealed["answer"]]):
             return sealed["answer"]
     raise ObjectCorrupt(
-        "an answer that was kept is not the one that was given",
+        "a cached answer was changed",
         expected="a question, its answer, and the digest of both",
         where=f"{store.url}: {key}",
         remedy="find out who changed it, and remove the object: it is asked for again",

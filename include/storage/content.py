@@ -169,7 +169,7 @@ def check_digest(store: ObjectStore, key: str, body: bytes, expected: str) -> No
     found = digest(body)
     if found != expected:
         raise ObjectCorrupt(
-            "an object's bytes are not those that it is named by",
+            "an object's bytes do not match its digest",
             expected=f"sha256 {expected}",
             found=f"sha256 {found} ({len(body):,} bytes)",
             where=f"{store.url}: {key}",

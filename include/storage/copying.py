@@ -185,11 +185,11 @@ def _check_beginning(target: ObjectStore, log: str, newest: int, entries: Sequen
     held = open_entry(target.get(key), newest, where=f"{target.url}: {key}")
     if newest >= len(entries) or entries[newest].digest != held.digest:
         raise StoreError(
-            "the target is no copy of this store: one of its logs holds what the source's log does not",
+            "the target is not a copy of this store: one of its logs has entries that the source's log does not have",
             expected=f"the beginning of a log of {len(entries)} entries",
             found=f"{newest + 1} entries, the last of {held.at}",
             where=f"{target.url}: {log}",
-            remedy="copy to an empty place; if the target was copied meanwhile by somebody else, just copy again",
+            remedy="copy to an empty place; if another process copied to the target meanwhile, just copy again",
         )
 
 

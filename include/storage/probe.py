@@ -54,7 +54,7 @@ class Encryption:
         found = re.fullmatch(r"(AES256)|(aws:kms)(?:/(\S+))?", wanted)
         if found is None:
             raise ConfigError(
-                "How the store is to be encrypted is not understood.",
+                "The setting for the encryption of the store is not valid.",
                 expected="AES256, aws:kms, or aws:kms/ and a key's id or ARN",
                 found=wanted,
                 where=f"environment variable {_ENCRYPTION}",
@@ -82,7 +82,7 @@ class Encryption:
         named = self.key is None or (key is not None and re.split("[:/]", key)[-1] == re.split("[:/]", self.key)[-1])
         if algorithm != self.algorithm or not named:
             raise StoreUnfit(
-                "This S3 server does not encrypt what it is given as it is asked to.",
+                "This S3 server does not encrypt objects as requested.",
                 expected=f"{self.algorithm}{f' with key {self.key}' if self.key else ''}",
                 found=f"{algorithm or 'no encryption'}{f' with key {key}' if key else ''}",
                 where=where,

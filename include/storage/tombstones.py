@@ -199,7 +199,7 @@ class MarkedStore:
         """Write ``body`` under ``key`` unless something is there already; raises `StoreUnavailable` while it is being removed."""
         if self._being_removed(key):
             raise StoreUnavailable(
-                "an object that is to be written is just being removed",
+                "an object that must be written is being removed",
                 found=key,
                 where=self.url,
                 remedy="try again; if it was the removal that was killed, run it again first",

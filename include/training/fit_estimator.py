@@ -208,7 +208,7 @@ def groups_of(recipe: Recipe, rows: TrainingRows) -> Array:
     groups = group_names(rows.frame[recipe.fairness.column])
     if (count := len(np.unique(groups))) > _MOST_GROUPS:
         raise TrainingError(
-            f"`{recipe.fairness.column}` has too many groups to treat alike",
+            f"`{recipe.fairness.column}` has too many groups for a fairness method",
             expected=f"at most {_MOST_GROUPS}",
             found=count,
             where="fairness.column",

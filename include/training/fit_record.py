@@ -213,11 +213,11 @@ def read_fit(store: ObjectStore, model: str, key: str, digest: str | None = None
         record = FitRecord.from_json(read_json(body))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ObjectCorrupt(
-            "an object is no record of a fit", found=type(error).__name__, where=f"{store.url}: {place}"
+            "an object is not the record of a fit", found=type(error).__name__, where=f"{store.url}: {place}"
         ) from error
     if (record.model, record.key) != (model, key):
         raise ObjectCorrupt(
-            "the record of a fit is that of another",
+            "the record of a fit is that of another fit",
             expected=f"fit {key[:12]} of {model}",
             found=f"fit {record.key[:12]} of {record.model}",
             where=f"{store.url}: {place}",

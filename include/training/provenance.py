@@ -196,7 +196,7 @@ def config_of(store: ObjectStore, fit: FitRecord) -> ModelConfig:
     """
     if fit.config is None:
         raise TrainingError(
-            "This fit is from before declarations, code and domains were kept beside fits.",
+            "This fit is from a release that did not store declaration, code and domain with a fit.",
             found=f"fit {fit.key[:12]} of {fit.candidate}",
             where=f"model {fit.model}",
             remedy="retrain the model; what it says of the version still holds, but it can't be scored or reproduced",
@@ -225,7 +225,7 @@ def verify_fit_key(store: ObjectStore, fit: FitRecord) -> FitRecord:
     known = (recipe.key_with(fit.snapshot, fit.code, fit.libraries, meaning=meaning) for meaning in earlier)
     if fit.key != key and fit.key not in known:
         raise ObjectCorrupt(
-            "the record of a fit is not the one that it is named by",
+            "the record of a fit does not match its key",
             expected=f"declaration, rows, code and libraries whose key is {fit.key[:12]}",
             found=f"those of another fit, {key[:12]}",
             where=f"{store.url}: {fit.model}/fits/{fit.key}.json",

@@ -158,7 +158,7 @@ def check_kinds(features: Features, inputs: pd.DataFrame) -> None:
         for name in (name for group in groups for name in group.columns):
             if not suits(inputs[name].dtype):
                 raise TrainingError(
-                    f"the column `{name}` is no {'number' if section == 'numeric' else section.rstrip('s')}",
+                    f"the column `{name}` is not a {'number' if section == 'numeric' else section.rstrip('s')}",
                     expected=expected,
                     found=str(inputs[name].dtype),
                     where=f"features.{section}",

@@ -44,7 +44,7 @@ class Audit(RatchetOperator):
                 f"{len(wrong)} things that the ledger of {config.declared_name} names are not what they were, {len(done.wrong)} of them "
                 f"found by this run: {wrong[0][0]}.",
                 where=f"{store.url}: {config.declared_name}; all of them are on its page and in this log",
-                remedy="look for who could write there, and restore the objects from a backup; the next audit finds them right",
+                remedy="find out who could write there, and restore the objects from a backup; the next audit finds them right",
             )
         return {
             "config": self.identity,

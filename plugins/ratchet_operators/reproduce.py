@@ -109,6 +109,6 @@ class Reproduce(ChampionOperator):
             ledger.store, version, made, stored(ledger.store, ledger.model, "reproductions", version=proof)
         )
         self.announce(context, ledger)
-        sentence = f"{rebuilt}, trained again under other libraries, has the place of {version}: it predicts the same"
+        sentence = f"{rebuilt}, trained again with other libraries, replaces {version}: it predicts the same"
         self.news = News("promoted", sentence, rebuilt, version_page(self.config.declared_name, str(rebuilt)))
         return {"config": self.identity, "version": version, "rebuilt": rebuilt, "report": proof}

@@ -41,6 +41,6 @@ def rebuild(model: str, version: str | None, tolerance: float, at: datetime) -> 
         raise NotReproduced(
             done.sentence,
             where=f"the report {report}",
-            remedy="a greater --tolerance is yours to choose; otherwise retrain the model",
+            remedy="choose a greater --tolerance, or retrain the model",
         )
     return done.sentence

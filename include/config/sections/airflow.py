@@ -49,9 +49,9 @@ def check_timeouts(model: ModelConfig) -> None:
     limit, answer = model.airflow.dagrun_timeout, model.gate.approval
     if model.is_tidied and limit is not None and model.retention.grace.about() <= limit.about():
         raise ValueError(
-            f"expected a `retention.grace` longer than `airflow.dagrun_timeout`, which is {limit}: a run must not lose what it found"
+            f"expected a `retention.grace` longer than `airflow.dagrun_timeout`, which is {limit}: otherwise a run could lose objects that it uses"
         )
     if limit is not None and answer.when != "never" and limit.about() <= answer.within.about():
         raise ValueError(
-            f"expected an `airflow.dagrun_timeout` longer than {answer.within}, which `gate.approval.within` gives people"
+            f"expected an `airflow.dagrun_timeout` longer than {answer.within}, the time to answer in `gate.approval.within`"
         )

@@ -86,11 +86,11 @@ def check_behaviour(model: ModelConfig) -> None:
     task, target = model.task, model.data.target
     for check in model.evaluation.behaviour:
         if task == "clustering" and check.kind != "invariance":
-            raise ValueError(f"the {check.kind} `{check.name}` is of predictions; of clusters ask an `invariance`")
+            raise ValueError(f"the {check.kind} `{check.name}` tests predictions; for clusters declare an `invariance`")
         if check.kind == "case":
             if task == "regression" and check.says is not None:
-                raise ValueError(f"the case `{check.name}` says a class; of numbers give `at_least` or `at_most`")
+                raise ValueError(f"the case `{check.name}` names a class; for regression give `at_least` or `at_most`")
             if target in check.row:
-                raise ValueError(f"the case `{check.name}` gives the target `{target}`: that is the answer")
+                raise ValueError(f"the case `{check.name}` contains the target `{target}`, which is the answer")
         elif check.column == target:
             raise ValueError(f"the {check.kind} `{check.name}` changes the target `{target}`, which no model reads")

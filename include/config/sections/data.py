@@ -150,7 +150,7 @@ class Data(Section):
         if self.min_coverage is not None:
             raise ValueError("expected no `min_coverage` without `event_time`: a table is read as a whole")
         if self.wait.at_most:
-            raise ValueError("expected no `wait` without `event_time`: nothing tells that a table is late")
+            raise ValueError("expected no `wait` without `event_time`: a table does not show that it is late")
         if isinstance(self.source, FilesSource) and "%" in self.source.path:
             raise ValueError("expected a path without date parts where there is no `event_time`")
         if query is not None and (":start" in query or ":end" in query):
@@ -187,14 +187,14 @@ class Data(Section):
     @model_validator(mode="after")
     def _joinable(self) -> Data:
         if self.joins and self.timeless:
-            raise ValueError("expected `joins` only with `event_time`: they hold what was known by then")
+            raise ValueError("expected `joins` only with `event_time`: a join adds what was known at that time")
         names = [name for join in self.joins for name, _, _, _ in join.made()]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two joins make the column `{twice[0]}`: give one of them another `name`")
         for join in self.joins:
             if made := {name for name, _, _, _ in join.made()} & {self.event_time, *self.row_id, *self.labels}:
                 raise ValueError(
-                    f"the join `{join.name}` makes `{sorted(made)[0]}`, which the model's own source gives"
+                    f"the join `{join.name}` makes `{sorted(made)[0]}`, which the model's own source already has"
                 )
             try:
                 self.of_join(join)

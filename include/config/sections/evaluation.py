@@ -296,12 +296,12 @@ def check_evaluation(model: ModelConfig) -> None:
     """Check that what the gate and the evaluation compare exists for the model's task; raises `ValueError`."""
     if model.task != "classification" and any(rule.metric is None for rule in model.gate.fairness):
         raise ValueError(
-            "parity is of who is called positive, in classification; `measure: group_minimum` is for all tasks"
+            "parity compares rates of positive predictions, in classification only; `measure: group_minimum` is for all tasks"
         )
     if model.task == "clustering" and model.gate.overfitting is not None:
         raise ValueError("`gate.overfitting` compares predictions with a target, which clustering does not have")
     if model.task == "clustering" and model.evaluation.learning_curve:
-        raise ValueError("`evaluation.learning_curve` is of a target's metric; of clusters ask for `stability`")
+        raise ValueError("`evaluation.learning_curve` needs a metric of the target; for clusters use `stability`")
 
 
 def check_blocks(model: ModelConfig) -> None:

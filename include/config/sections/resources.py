@@ -66,7 +66,7 @@ class Resources(TaskResources):
             if name not in TASKS | FORMER_TASKS:
                 close = nearest(name, TASKS)
                 hint = f"did you mean `{close}`?" if close else f"known: {', '.join(sorted(TASKS))}"
-                raise ValueError(f"`{name}` is no task; {hint}")
+                raise ValueError(f"`{name}` is not a task; {hint}")
         return tasks
 
     def of(self, task: str) -> TaskResources:

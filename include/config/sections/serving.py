@@ -58,7 +58,7 @@ class Serving(Section):
     def _seen_by_somebody(self) -> Serving:
         if self.challenger is not None and not self.challenger.traffic and self.request_log is None:
             raise ValueError(
-                "expected `request_log` with a `challenger` without `traffic`: what it predicts goes there only"
+                "expected `request_log` with a `challenger` without `traffic`: its predictions are stored only there"
             )
         return self
 
@@ -70,8 +70,8 @@ def check_request_log(model: ModelConfig) -> None:
         return
     if taken := sorted({*model.features.columns, *model.data.row_id} & {*LOGGED} - {*kept.leave_out}):
         raise ValueError(
-            f"a column of the rows is called `{taken[0]}`, as one of `serving.request_log` is: rename it where the rows come "
-            f"from, or `leave_out` it"
+            f"the column `{taken[0]}` of the rows has the name of a column of `serving.request_log`: rename it in the source, "
+            f"or `leave_out` it"
         )
 
 
@@ -88,7 +88,7 @@ def check_canary(model: ModelConfig) -> None:
     metric = canary.metric or model.gate.primary.metric
     if metric in ("cost", "interval_coverage") or model.task == "clustering":
         raise ValueError(
-            f"`gate.canary` is of a metric of single predictions, in classification and regression; found `{metric}`: name another `metric`"
+            f"`gate.canary` needs a metric of single predictions, in classification or regression; found `{metric}`: name another `metric`"
         )
     row_id = model.data.row_id
     if lost := sorted(({*row_id, str(challenger.by)} & {*kept.leave_out}) | ({*row_id} & {*kept.hash})):

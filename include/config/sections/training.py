@@ -148,7 +148,7 @@ class Candidate(Section):
         if facts is None:
             close = nearest(self.estimator, [*ESTIMATORS, *ENSEMBLES])
             hint = f"did you mean `{close}`?" if close else f"expected one of {', '.join(ESTIMATORS)}"
-            raise ValueError(f"`{self.estimator}` is no estimator; {hint}")
+            raise ValueError(f"`{self.estimator}` is not an estimator; {hint}")
         if self.early_stopping and not facts.early_stopping:
             able = ", ".join(name for name, other in ESTIMATORS.items() if other.early_stopping)
             raise ValueError(f"`{self.estimator}` can't stop early; expected one of {able}")
@@ -293,7 +293,9 @@ class Training(Section):
             if unknown := [member for member in joined.members or () if member not in single]:
                 close = nearest(unknown[0], single)
                 hint = f"; did you mean `{close}`?" if close else f" (found: {', '.join(single)})"
-                raise ValueError(f"`{joined.name}` joins `{unknown[0]}`, which is no candidate to join{hint}")
+                raise ValueError(
+                    f"`{joined.name}` joins `{unknown[0]}`, which is not a candidate that can be joined{hint}"
+                )
             if len(single) < (joined.best or 2):
                 raise ValueError(f"`{joined.name}` joins {joined.best or 2} candidates, found {len(single)}")
         return named
@@ -303,7 +305,9 @@ class Training(Section):
         if self.target is None and self.exposure is None:
             return self
         if self.target is not None and self.exposure is not None:
-            raise ValueError("expected `target` or `exposure`: a rate is learned by its logarithm as it is")
+            raise ValueError(
+                "expected `target` or `exposure`, not both: with `exposure`, the logarithm of the rate is learned"
+            )
         for candidate in self.candidates:
             if candidate.estimator not in ENSEMBLES and _has_log_link(candidate) != (self.exposure is not None):
                 raise ValueError(
@@ -330,7 +334,7 @@ class Training(Section):
                     "rows made by SMOTE have no weight: remove `weights` and `fairness`, or resample by `random_over`"
                 )
             if method == "group_thresholds" and self.threshold is not None:
-                raise ValueError("`group_thresholds` chooses its own: remove `threshold`")
+                raise ValueError("`group_thresholds` chooses thresholds itself: remove `threshold`")
         return self
 
 

@@ -110,9 +110,9 @@ class SchemaConverter:
                 "the code of a reader; of files declare `columns: {...}`"
             )
             raise SourceError(
-                f"The type of column `{name}` can't be told."
+                f"The type of column `{name}` can't be determined."
                 if unknown
-                else f"Column `{name}` has a type without a word.",
+                else f"Column `{name}` has a type that model.yaml has no word for.",
                 expected=", ".join(ARROW),
                 found="no value in the first rows" if unknown else kind,
                 where=where,
@@ -163,7 +163,7 @@ class SchemaConverter:
 
 def _changed(message: str, **facts: Any) -> SchemaChanged:
     remedy = (
-        "if this is meant, change `data.source` in model.yaml (for a Python reader, its code): a changed source is read anew "
+        "if this is intended, change `data.source` in model.yaml (for a Python reader, its code): a changed source is read again "
         "and gets a schema of its own; if not, correct the source. Of Parquet, `columns` keeps what it names and leaves "
         "all else alone"
     )

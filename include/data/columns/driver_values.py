@@ -86,7 +86,7 @@ def _refused(name: str, kinds: set[type], error: Exception, where: str) -> Sourc
         message, expected = f"Column `{name}` mixes types.", "one type in all rows"
     else:
         message, expected = (
-            f"Column `{name}` has a type without a word.",
+            f"Column `{name}` has a type that model.yaml has no word for.",
             "numbers, texts, truth values, times or dates",
         )
     return SourceError(

@@ -224,7 +224,7 @@ def _say(model: ModelConfig, report: Mapping[str, Any], result: CheckReport) -> 
     for warning in result.warnings:
         log.warning("%s: %s", model.name, warning)
     for one in report.get("rectified", ()):
-        log.info("%s: put right as rows were read: %s", model.name, describe_rectified(one))
+        log.info("%s: corrected as rows were read: %s", model.name, describe_rectified(one))
     log.info(
         "%s: %d of %d expectations hold, %d warnings, %s of %s rows set aside",
         model.name,

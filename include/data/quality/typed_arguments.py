@@ -116,7 +116,7 @@ def _typed(built: Any, declared: Expectation, frame: pd.DataFrame, timezone: str
         except (ValueError, TypeError) as error:  # pa.ArrowInvalid is a ValueError
             quotes = " in quotes, if it is meant as text" if kinds[0] == "texts" else ""
             raise ConfigError(
-                f"`{columns[0]}` is a column of {kinds[0]}, and this is none.",
+                f"`{columns[0]}` is a column of {kinds[0]}, and this value is not of that type.",
                 expected=_SPELT[kinds[0]],
                 found=repr(value),
                 where=place,

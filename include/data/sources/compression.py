@@ -78,11 +78,11 @@ class Unpacked:
         self._given += len(chunk)
         if self._given > _FREE and self._given > _RATIO * self._counted.given:
             raise SourceError(
-                f"The {self._packing} file inflates beyond what tables do.",
+                f"The {self._packing} file expands to an implausible size.",
                 expected=f"at most {_RATIO} times its size",
                 found=f"{self._given:,} bytes out of {self._counted.given:,}",
                 where=self._name,
-                remedy="look at where the file comes from; a real table of this kind can be delivered as Parquet",
+                remedy="check where the file comes from; a real table of this kind can be delivered as Parquet",
             )
         return chunk
 

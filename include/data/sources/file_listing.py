@@ -98,7 +98,7 @@ def find_files(
                 expected=source.path,
                 where=str(folder) if not source.path.startswith("s3://") else None,
                 remedy="correct `data.source.path`; a relative path starts at the model's folder, `*` stays within one folder "
-                "(`**` does not), hidden files and markers are passed over, and a `[` of a name is written `[[]`",
+                "(`**` does not), hidden files and markers are ignored, and a `[` in a name is written `[[]`",
             )
         yield from found
         return
@@ -161,7 +161,7 @@ def check_permitted(declared: str, root: Path, folder: Path) -> None:
             expected=f"a path below {folder}" + "".join(f", or below {one}" for one in permitted),
             found=declared,
             where="data.source.path",
-            remedy="copy the files into the model's folder; or who runs this deployment permits their folder: "
+            remedy="copy the files into the model's folder, or let the operator of this deployment permit their folder: "
             f"RATCHET_SOURCE_FOLDERS={place}",
         )
 
@@ -169,7 +169,7 @@ def check_permitted(declared: str, root: Path, folder: Path) -> None:
 def _on_this_disk(path: Path, root: Path) -> File:
     if not path.resolve().is_relative_to(root.resolve()):
         raise SourceError(
-            "A file of the source is a link that leads elsewhere.",
+            "A file of the source is a link to a place outside of its folder.",
             expected=f"a file below {root}",
             found=f"a link to {path.resolve()}",
             where=path,

@@ -57,10 +57,10 @@ def meant_names(names: Sequence[str], pattern: str, where: object) -> list[str]:
                 "The folder is a Delta Lake table: its files hold rows that the table no longer has.",
                 expected="a folder of files",
                 where=where,
-                remedy="say `kind: delta`; or, where nothing was ever changed in it, name the files, such as `path: orders/*.parquet`",
+                remedy="declare `kind: delta`; or, if no row of it was ever changed, name the files, such as `path: orders/*.parquet`",
             )
         log.info(
-            "%s: %d hidden files or markers were passed over, such as %s (their names begin with . or _)",
+            "%s: %d hidden files or markers were ignored, such as %s (their names begin with . or _)",
             *(where, len(hidden), hidden[0]),
         )
     return meant

@@ -61,10 +61,10 @@ def _answering(where: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         kind = StoreUnavailable if status >= 500 or status == 429 else SourceError
         raise kind(
-            "S3 refused to give the source's files.",
+            "S3 refused access to the source's files.",
             found=error,
             where=where,
-            remedy="look at the bucket's name, and at what `data.source.connection` may do",
+            remedy="check the bucket's name, and the permissions of `data.source.connection`",
         ) from error
     except BotoCoreError as error:
         raise StoreUnavailable("S3 did not answer.", found=error, where=where, remedy="try again later") from error
@@ -120,7 +120,7 @@ class S3Body(io.RawIOBase):
         if self._md5 is not None:
             self._md5.update(chunk)
         if self._left < 0 or (not chunk and self._left):
-            raise self._broken(f"{self._left:,} bytes were still to come")
+            raise self._broken(f"{self._left:,} bytes are missing")
         if not chunk and self._md5 is not None and self._md5.hexdigest() != self._etag:
             raise self._broken("its bytes do not have the MD5 that S3 keeps as its ETag")
         return chunk
@@ -133,7 +133,7 @@ class S3Body(io.RawIOBase):
 
     def _broken(self, found: str) -> StoreUnavailable:
         return StoreUnavailable(
-            "S3 did not give a file of the source whole.", found=found, where=self._where, remedy="try again later"
+            "S3 did not deliver a whole file of the source.", found=found, where=self._where, remedy="try again later"
         )
 
 

@@ -174,7 +174,7 @@ def reference_of(layout: Layout, periods: Iterable[tuple[datetime, datetime, Ske
     listed = sorted(periods, key=lambda one: one[1])
     if not listed:
         raise NotEnoughRows(
-            "There is nothing to compare a champion's rows with.",
+            "There is no reference for a champion's rows.",
             expected="training rows of at least one whole interval of `schedule.monitor`",
             found="none",
             where=f"model {model}",

@@ -36,7 +36,7 @@ def find_version(timeline: Timeline, wanted: str | None) -> str:
     if matches:
         raise RegistryError(
             f"{len(matches)} versions begin with {version}.",
-            expected="the whole id, or enough of it to name one version",
+            expected="the whole id, or a longer prefix of it",
             found=listed(matches[::-1]),
         )
     close = nearest(version, known)

@@ -205,7 +205,7 @@ class LiveSegments:
                 log.info("%s: %s answers for segment %s now", self._declared.declared_name, wanted.version, segment)
                 return served
         self._held.pop(segment, None)
-        raise RegistryError("It was taken out of force.")
+        raise RegistryError("It is no longer in force.")
 
     def _open(self, wanted: InForce) -> Served:
         tried, why = self._refused.get(wanted.version, (0.0, None))

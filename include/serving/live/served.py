@@ -112,7 +112,7 @@ def compile_single(store: ObjectStore, folder: Path, served: Served) -> None:
     except StoreUnavailable:
         return  # at the next look
     except RatchetError as error:
-        log.info("%s: single rows of %s go by the pipeline: %s", name, served.version, error.message)
+        log.info("%s: single rows of %s are predicted by the pipeline: %s", name, served.version, error.message)
     served.compiled = True
 
 
@@ -128,5 +128,5 @@ def _compiled(store: ObjectStore, folder: Path, predictor: Predictor) -> SingleR
         # The team's own code may raise anything.
         if isinstance(error, RatchetError):
             raise
-        raise NotCompiled("A row can't be predicted alone.", found=type(error).__name__) from error
+        raise NotCompiled("A single row can't be predicted.", found=type(error).__name__) from error
     return single

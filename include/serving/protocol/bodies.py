@@ -61,7 +61,7 @@ class _TwiceError(ValueError):
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise _TwiceError("a key that stands twice in an object")
+        raise _TwiceError("a key that occurs twice in an object")
     return value
 
 
@@ -151,7 +151,7 @@ def _arrow(body: bytes, kind: str) -> pa.Table:
     words = np.frombuffer(body[: len(body) // 8 * 8], "<u4")
     if np.isin(words, _COMPRESSED).any():
         raise RequestError(
-            "Compressed Arrow buffers are refused: nobody can tell to what they grow.",
+            "Compressed Arrow buffers are refused: their size in memory is not known.",
             status=415,
             expected="buffers as they are",
             remedy="write without compression, or send Parquet",

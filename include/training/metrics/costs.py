@@ -153,9 +153,9 @@ def row_costs(
     mixed = rows % len(classes)
     if not np.allclose(price(mixed), table[rows, mixed]):
         raise EvaluationError(
-            "The cost function prices a row by what is said of other rows.",
-            expected="a cost that depends on the row, its class and what it is said to be alone",
+            "The cost function uses the predictions of other rows.",
+            expected="a cost that depends only on the row, its class and its own prediction",
             where=f"evaluation.cost: {declared.function}",
-            remedy="price each row by itself; of all rows the mean is taken",
+            remedy="compute the cost of each row by itself; the metric is the mean over rows",
         )
     return RowCosts(table)

@@ -130,7 +130,7 @@ def as_numbers(column: pd.Series[Any], classes: tuple[Any, ...] | None) -> np.nd
     if classes is None:
         if not pd.api.types.is_numeric_dtype(column.dtype):
             raise TrainingError(
-                "the target of a regression is no number", found=str(column.dtype), where=str(column.name)
+                "the target of a regression is not a number", found=str(column.dtype), where=str(column.name)
             )
         numbers: np.ndarray[Any, Any] = column.to_numpy(dtype=np.float64)
         if not np.isfinite(numbers).all():

@@ -76,7 +76,7 @@ def _expectation(entry: Any) -> Any:
     if not isinstance(entry, dict) or {"type", "arguments"} <= entry.keys():
         return entry
     if len(entry) != 1:
-        raise ValueError("expected one entry `expect_...: {arguments}`; two keys stand at one dash")
+        raise ValueError("expected one entry `expect_...: {arguments}` in each list item, found several keys")
     ((name, arguments),) = entry.items()
     if arguments is not None and not isinstance(arguments, dict):
         raise ValueError(f"expected the arguments of `{name}` as `{{column: ...}}`, found {arguments!r}")

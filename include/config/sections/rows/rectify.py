@@ -66,6 +66,8 @@ def check_rectify(model: ModelConfig) -> None:
     joined = {name for join in model.data.joins for name, _, _, _ in join.made()}
     for name in (name for one in rectify.texts for name in one.columns):
         if name in joined:
-            raise ValueError(f"`quality.rectify` names `{name}`, which a join adds: put it right where it is from")
+            raise ValueError(f"`quality.rectify` names `{name}`, which a join adds: correct it in the joined source")
     if rectify.drop_duplicates and model.data.equal_rows == "separate":
-        raise ValueError("`quality.rectify.drop_duplicates` drops equal rows, which `data.equal_rows` calls separate")
+        raise ValueError(
+            "`quality.rectify.drop_duplicates` drops equal rows, but `data.equal_rows: separate` keeps them"
+        )

@@ -123,7 +123,7 @@ def check_segments(model: ModelConfig) -> None:
     if declared is None:
         return
     if declared.column == model.data.target:
-        raise ValueError("`segments.column` is the target: which segment a row belongs to must be known before it")
+        raise ValueError("`segments.column` is the target: the segment of a row must be known before it is predicted")
     most = math.floor((1 - model.gate.primary.confidence) / SMALLEST_LEVEL + 1e-9)
     if declared.at_most > most:
         raise ValueError(
@@ -141,6 +141,6 @@ def check_segments(model: ModelConfig) -> None:
             "data.event_time": "segments need `data.event_time`, which this table does not have",
             "gate.approval": "segments are decided by the gate alone: expected `gate.approval: never`",
             "gate.canary": "segments are decided without requests: expected no `gate.canary`",
-            "retention": "versions of segments need those of all rows and what these set aside: expected no `retention.versions` and no `retention.quarantine`",
+            "retention": "versions of segments need the versions of all rows and their quarantined rows: expected no `retention.versions` and no `retention.quarantine`",
         }
         raise ValueError(why[found[0]])

@@ -51,7 +51,7 @@ class Column(Section):
         numbers = self.type in ("integer", "float") or self.format == "excel"
         if self.marked and not numbers:
             raise ValueError(
-                f"expected `decimal`, `thousands` and `unit` only of numbers, found them at a `{self.type}`"
+                f"expected `decimal`, `thousands` and `unit` only for numbers, found them for `{self.type}`"
             )
         if self.thousands == self.decimal:
             raise ValueError(f"expected two marks, found `{self.decimal}` for decimals and thousands")
@@ -148,9 +148,9 @@ class FilesSource(SourceSection):
     @model_validator(mode="after")
     def _of_the_format(self) -> FilesSource:
         if self.encoding != "utf-8" and self.format in ("parquet", "excel"):
-            raise ValueError("expected `encoding` only of `csv` and `json_lines`: other formats have their own")
+            raise ValueError("expected `encoding` only for `csv` and `json_lines`: other formats define their own")
         if self.sheet is not None and self.format != "excel":
-            raise ValueError(f"expected `sheet` only of `excel`, found it at `{self.format}`")
+            raise ValueError(f"expected `sheet` only for `excel`, found it for `{self.format}`")
         return self
 
 
@@ -191,7 +191,7 @@ def check_pattern(path: str) -> None:
     scheme, found, _ = path.partition("://")
     if found and scheme != "s3":
         raise ValueError(
-            f"expected a path or an `s3://` address, found `{scheme}://`: nothing is fetched from elsewhere"
+            f"expected a path or an `s3://` address, found `{scheme}://`: files of other addresses are not read"
         )
     if unknown := sorted(set(re.findall(r"%.?", path)) - set(DATE_PARTS)):
         raise ValueError(f"expected the date parts %Y, %m, %d and %H, found `{unknown[0]}`")

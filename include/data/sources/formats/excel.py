@@ -195,11 +195,11 @@ def _looked_through(path: Path, name: str) -> bool:
                     formulas |= "/worksheets/" in member.filename and (b"<f>" in chunk or b"<f " in chunk)
                     if given > _FREE and given > _RATIO * packed:
                         raise SourceError(
-                            "The workbook inflates beyond what tables do.",
+                            "The workbook expands to an implausible size.",
                             expected=f"at most {_RATIO} times its size",
                             found=f"{given:,} bytes out of {packed:,}",
                             where=name,
-                            remedy="look at where the file comes from; a real table of this kind can be saved as CSV",
+                            remedy="check where the file comes from; a real table of this kind can be saved as CSV",
                         )
     return formulas
 

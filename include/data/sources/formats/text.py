@@ -77,7 +77,7 @@ def _csv(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Table]:
             if bad:
                 expected, actual = bad[0]
                 raise SourceError(
-                    "A row has not as many fields as the header.",
+                    "A row does not have as many fields as the header.",
                     expected=f"{expected} fields",
                     found=f"{actual} fields on line {_line_with(file, source, expected)}",
                     where=file.name,

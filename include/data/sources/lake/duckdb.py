@@ -131,8 +131,8 @@ def _refused(duckdb: Any, error: Exception, source: DuckdbSource) -> SourceError
             where=_WHERE,
         )
     return SourceError(
-        "The query can't be run to its end.",
-        expected="values that its casts and functions take, and files that stay as they are meanwhile",
+        "The query failed while it ran.",
+        expected="values that its casts and functions accept, and files that do not change while it runs",
         found=type(error).__name__,
         where=_WHERE,
         remedy="look at casts in the query (`TRY_CAST` gives no value where `CAST` fails), or try again if files were just written",

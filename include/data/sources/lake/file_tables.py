@@ -114,7 +114,7 @@ def _dataset(found: Sequence[File], files: FilesSource, request: ReadRequest[Any
                 expected=f"those of {found[0].name}",
                 found=f"no {', '.join(gone)}",
                 where=file.name,
-                remedy="declare the `columns` that all files have, or write the older files anew",
+                remedy="declare the `columns` that all files have, or write the older files again",
             )
     return dataset
 

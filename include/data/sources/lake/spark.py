@@ -104,16 +104,16 @@ def _refused(error: Any, where: str) -> SourceError | StoreUnavailable:
         return StoreUnavailable("Spark did not answer.", found=status, where=where, remedy="try again later")
     if status in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         return SourceError(
-            "Spark lets nobody in as this.",
-            expected="a token that the server takes, as the connection's password",
+            "Spark refused the login.",
+            expected="a token that the server accepts, as the connection's password",
             found=status,
             where=where,
             remedy="look at the Airflow connection: its password, and `use_ssl` in its extras",
         )
     about = any(kind.__name__ in _ABOUT_THE_QUERY for kind in type(error).__mro__)
     return SourceError(
-        "Spark does not understand the query." if about else "The query can't be run to its end.",
-        expected="one SELECT of tables that are there" if about else "values that its casts and functions take",
+        "Spark does not understand the query." if about else "The query failed while it ran.",
+        expected="one SELECT of tables that are there" if about else "values that its casts and functions accept",
         found=str(error).partition("\n")[0][:300] if about else error.getCondition() or type(error).__name__,
         where=where,
         remedy="correct `data.source.query` or `table`"

@@ -299,7 +299,7 @@ def test_what_was_put_right_is_counted_on_report_page_and_log(
         {"what": "place", "count": 4},
     ]
     page = get_content(local_store, "parcels/checks", ".html", report.page).decode()
-    for said in ("2 rows that stood twice were dropped", "4 texts of place"):
+    for said in ("2 duplicate rows were dropped", "4 texts of place"):
         assert said in page and said in caplog.text
     untouched = run(local_store, parcels.model_with(PLACES), parcels.rows())
     assert "rectified" not in load_report(local_store, "parcels", untouched.report)
