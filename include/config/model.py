@@ -39,8 +39,8 @@ from include.errors import nearest
 
 BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
-"""How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
-_NAMED = rf"{NAME.removesuffix('$')}(/{SEGMENTS}/[a-z0-9_-]{{1,49}})?$"  # with what the models of segments are kept as
+"""The pattern of a model's name, which is part of DAG ids and of keys of the store."""
+_NAMED = rf"{NAME.removesuffix('$')}(/{SEGMENTS}/[a-z0-9_-]{{1,49}})?$"  # also the names of segments' models
 
 FormerNames = Annotated[
     tuple[Annotated[str, Field(pattern=NAME)], ...],
@@ -63,7 +63,7 @@ BESIDE = (
     "retention",
     "segments",
 )
-"""The parts of a declaration that change nothing about what a run that is under way makes."""
+"""Sections that do not affect the result of a run that is in progress."""
 
 
 class ModelConfig(Section):
@@ -72,7 +72,7 @@ class ModelConfig(Section):
     declared_name: str = Field(alias="name", pattern=_NAMED)
     """The folder's name: lower case letters, digits and underscores."""
     renamed_from: FormerNames = Field(default=(), exclude_if=lambda names: not names)
-    """The name that the model had before, or all of them, the first one first: it keeps the history that it has under that one."""
+    """The former name of the model, or a list of all former names with the first one first; the model keeps the history under that name."""
     description: str
     """The question that the model answers, in one sentence."""
     owner: str
@@ -80,7 +80,7 @@ class ModelConfig(Section):
     about: About | None = Field(default=None, exclude_if=lambda section: section is None)
     """Origin of the data, intended use, and what is out of scope."""
     task: Literal["classification", "regression", "clustering"]
-    """What is predicted: one of some classes, a number, or which of some groups of like rows, found without a target."""
+    """What is predicted: a class, a number, or a cluster of similar rows, which is found without a target."""
     schedule: Schedule
     data: Data
     quality: Quality = Quality()
@@ -95,16 +95,16 @@ class ModelConfig(Section):
     score: Score = Field(default=Score(), exclude_if=lambda section: section == Score())
     """What happens with batch scores."""
     notify: tuple[Notification, ...] = ()
-    """Whom to tell what became of a run."""
+    """Who is notified of the outcome of a run."""
     watch: Watch = Field(default=Watch(), exclude_if=lambda value: value == Watch())
     """What happens after promotion."""
     retention: Retention = Field(default=Retention(), exclude_if=lambda value: value == Retention())
-    """How long what nothing needs any more is kept: for ever, if nothing is said."""
+    """How long objects are kept that nothing needs any more; without it, for ever."""
 
     @model_validator(mode="before")
     @classmethod
     def _folds_at_random(cls, value: Any) -> Any:
-        """Compare candidates on folds at random where rows have no time, unless something else is said."""
+        """Compare candidates on random folds where rows have no time, unless `cv` is declared."""
         data, training = (value.get("data"), value.get("training")) if isinstance(value, dict) else (None, None)
         if not isinstance(data, dict) or not isinstance(training, dict) or "cv" in training:
             return value
@@ -171,7 +171,7 @@ class ModelConfig(Section):
         return self
 
     def rectify_of(self, data: Data) -> Rectify:
-        """Return what is put right of the rows of one of `data.sources`: of a second one the texts that it is joined on."""
+        """Return the corrections for the rows of one of `data.sources`: for a joined source, those of the texts that it is joined on."""
         declared = self.quality.rectify
         if declared == AS_READ or data == self.data:
             return declared
@@ -181,9 +181,9 @@ class ModelConfig(Section):
 
     @property
     def name(self) -> str:
-        """The name under which the store keeps the model and by which its records are signed: the first that it ever had.
+        """The model's name in the store and in signatures: the first name that it had.
 
-        What people see has ``declared_name``.
+        Pages and DAGs show ``declared_name``.
         """
         return self.renamed_from[0] if self.renamed_from else self.declared_name
 
@@ -210,12 +210,12 @@ class ModelConfig(Section):
 
     @property
     def asks_for_retraining(self) -> bool:
-        """Whether an alarm of its champion can ask for a retraining."""
+        """Whether an alarm of the champion can request a retraining."""
         return self.schedule.monitor is not None and self.watch.retrain != "never"
 
     @property
     def is_tidied(self) -> bool:
-        """Whether anything of it is kept for some time only."""
+        """Whether `retention` limits how long anything is kept."""
         kept = self.retention
         return any(span is not None for span in (kept.versions, kept.scores, kept.quarantine))
 
@@ -229,7 +229,7 @@ class ModelConfig(Section):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What affects the result of a run, as JSON, and no more; two declarations with the same give the same versions and decisions."""
+        """Everything that affects the result of a run, as JSON: two declarations with the same identity give the same versions and decisions."""
         approval = self.gate.approval.said()
         approval.pop("within", None)
         gate = self.gate.said() | {"approval": approval}

@@ -19,15 +19,15 @@ class Airflow(Section):
     """How Airflow treats the model's DAGs."""
 
     dagrun_timeout: Duration | None = None
-    """How long a run of `retrain` or `score` may take before Airflow fails it, waiting for late data or for an answer included."""
+    """How long a run of `retrain` or `score` may take before Airflow fails it, including the time that it waits for late data or for an answer."""
     deadline: Duration | None = None
-    """How long after it was queued a run of `retrain` or `score` may still be under way before an `alarm` is told to those in `notify`; the run goes on. Backfills have none. It needs a triggerer."""
+    """How long after it was queued a run of `retrain` or `score` may still be running before the channels of `notify` get an `alarm`; the run goes on. Backfills have no deadline. It needs a triggerer."""
     max_consecutive_failed_dag_runs: int | None = Field(default=None, ge=1)
-    """After how many failed runs in a row Airflow pauses `retrain` or `score`, until somebody has looked and unpauses it."""
+    """After how many failed runs in a row Airflow pauses `retrain` or `score`, until a person unpauses it."""
     owner_link: str | None = None
     """Where the owner's name leads in Airflow's list of DAGs, such as `https://chat.example.org/growth` or `mailto:growth@example.org`."""
     access: dict[str, tuple[Permission, ...]] = Field(default_factory=dict)
-    """Who else may do what with the model's DAGs and its pages, by role of Airflow's FAB auth manager, such as `growth: [can_read, can_edit]`. Other auth managers have rules of their own and pass over it."""
+    """Who else may do what with the model's DAGs and its pages, by role of Airflow's FAB auth manager, such as `growth: [can_read, can_edit]`. Other auth managers have their own rules and ignore it."""
 
     @field_validator("dagrun_timeout", "deadline")
     @classmethod

@@ -24,7 +24,7 @@ LOT, ROW = "(lot)", "(row)"
 
 
 class Windows(Section):
-    """Which rows a run learns from and is judged on; both end where labels have matured at as-of."""
+    """The windows of rows that a run trains on and is evaluated on; both end where labels have matured at as-of."""
 
     train: Duration
     """Length of the training window; it ends one label delay before the holdout begins."""
@@ -40,7 +40,7 @@ class Windows(Section):
 
 
 class PoolLevels(Section):
-    """Which levels are shown together, as `(other levels)`, in evidence, cards, reports of checks, the trained domain and references of the watch."""
+    """Which levels are pooled as `(other levels)` in evidence, cards, check reports, the trained domain and monitoring references."""
 
     below: int = Field(ge=2)
     """Levels that fewer people have than this, such as `10`."""
@@ -59,9 +59,9 @@ class Data(Section):
     target: str | None = None
     """The column to predict; left out for `task: clustering`, which has none."""
     positive: str | int | bool | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Of two classes the positive one: whose probability is predicted, which thresholds call, and which recall and costs are about. Required unless the classes are true and false, yes and no, or 1 and 0."""
+    """The positive one of two classes: its probability is predicted, and thresholds, recall and costs refer to it. Required unless the classes are true and false, yes and no, or 1 and 0."""
     entity: str | None = None
-    """A column that says what a row is about, such as a patient, if none may be in both training and holdout: a tripwire then holds that. In a table without time, all rows about one of them have the same lot."""
+    """A column that names what a row is about, such as a patient, if no patient may be in both training and holdout: a tripwire then checks this. In a table without time, all rows about one patient are on the same side of the split."""
     pool_levels: Annotated[
         PoolLevels | None,
         BeforeValidator(
@@ -69,23 +69,23 @@ class Data(Section):
             json_schema_input_type=PoolLevels | int | None,
         ),
     ] = Field(default=None, exclude_if=lambda pooling: pooling is None)
-    """Levels that few people have are named by nothing that is kept for ever, see PoolLevels and [docs/retention.md](retention.md#levels-of-few-people). A number alone is its `below`."""
+    """Levels that few people have are not named in anything that is kept for ever, see PoolLevels and [docs/retention.md](retention.md#levels-of-few-people). A number alone is its `below`."""
     partition: Slot = Slot.MONTH
     """How much event time one stored partition holds: `hour`, `day` or `month`."""
     label_delay: Duration = Duration("0s")
     """How long after its event time a row's target is known."""
     windows: Windows | None = None
-    """Required with `event_time`, and only there."""
+    """Required with `event_time`, and only allowed there."""
     min_coverage: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda share: share is None)
-    """The least share of the partitions of the declared training window that have rows, such as `0.9`; below it the gate holds. Without it a window that is longer than the data, or has gaps, is shown and no more. Only with `event_time`."""
+    """The least share of the partitions of the declared training window that have rows, such as `0.9`; below it the gate holds. Without it, a window that is longer than the data or has gaps is only reported. Only with `event_time`."""
     holdout: float | None = Field(default=None, gt=0, lt=1)
     """The share of rows in the holdout of a table without time; 0.25 if left out."""
     equal_rows: Literal["together", "separate"] = Field(default="together", exclude_if=lambda way: way == "together")
-    """What rows of a table are that have no `row_id` and are equal in all columns. `together`: one thing that stands several times; they are all in training or all in the holdout, and count as one where bounds are drawn. `separate`: different things that happen to be alike, such as people with the same answers; each has a lot of its own."""
+    """The meaning of rows without `row_id` that are equal in all columns. `together`: one thing that is repeated; such rows are all in training or all in the holdout, and count as one row for confidence bounds. `separate`: different things that happen to be equal, such as people with the same answers; each is assigned to a side of the split by itself."""
     timezone: Zone = "UTC"
-    """What event times without a zone mean, as an IANA name such as `America/New_York`."""
+    """The time zone of event times that have none, as an IANA name such as `America/New_York`."""
     ambiguous: Ambiguous = Field(default="refuse", exclude_if=lambda policy: policy == "refuse")
-    """Which instant an event time without a zone means where a clock change shows it twice or never: the `earlier` or the `later` of the two; or the run stops and says so."""
+    """Which instant an event time without a zone means when a clock change repeats or skips it: the `earlier` or the `later` of the two; with `refuse` the run stops with an error."""
     recheck: int = Field(default=1, ge=0)
     """How many of the newest partitions each run reads again, for late corrections."""
     wait: Annotated[
@@ -95,7 +95,7 @@ class Data(Section):
             json_schema_input_type=Duration | Wait,
         ),
     ] = Field(default=Wait(at_most=Duration("0s")), exclude_if=lambda wait: not wait.at_most)
-    """How long after its as-of a run waits for the newest partition that is over by then, such as `6h`: for its first row, for more, or for a marker file, see Wait. It gives up its worker's slot meanwhile, looks again every few minutes, and goes on in the end with what there is; people are then told that it is `late`. A backfill of old dates does not wait."""
+    """How long after its as-of a run waits for the newest partition that has ended by then, such as `6h`: for its first row, for more rows, or for a marker file, see Wait. The run does not occupy a worker while it waits, checks again every few minutes, and finally continues with the rows that there are; a notification then says that the partition is `late`. A backfill of old dates does not wait."""
     corrections: Literal["as_now_known", "as_known_then"] = "as_now_known"
     """Which content of a partition that was corrected later a run reads: the newest, or the one that was known at its as-of (the first on record if none was)."""
     joins: tuple[Join, ...] = Field(default=(), exclude_if=lambda joins: not joins)
@@ -204,7 +204,7 @@ class Data(Section):
         return self
 
     def of_join(self, join: Join) -> Data:
-        """Return the declaration by which a second source is read, stored and pinned as this one is."""
+        """Return a joined source as a declaration of its own, so that it is read, stored and pinned like the model's source."""
         return Data(
             source=join.source,
             event_time=join.valid_from,

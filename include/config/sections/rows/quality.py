@@ -20,7 +20,7 @@ class Expectation(Section):
     arguments: dict[str, Any]
     """Its arguments, as Great Expectations names them."""
     severity: Literal["critical", "warning"] = "warning"
-    """What a failure means: `critical` stops the run without retries, `warning` is recorded. A check that can't be made at all always stops the run."""
+    """What a failure means: `critical` stops the run without retries, `warning` is recorded. A check that can't be evaluated always stops the run."""
     quarantine: bool = False
     """Set the offending rows aside and go on, below `max_quarantined`; for expectations on single rows, in place of `severity: critical` and `mostly`."""
 
@@ -52,7 +52,7 @@ _NOT_ARGUMENTS = frozenset({"batch_id", "catch_exceptions", "id", "rendered_cont
 
 
 class Quality(Section):
-    """What must hold of the rows before anything learns from them."""
+    """What must hold for the rows before a model is trained on them."""
 
     expectations: tuple[Expectation, ...] = ()
     """Each is one entry `expect_...: {arguments}`, with `severity` and `quarantine` beside the arguments."""
@@ -60,7 +60,7 @@ class Quality(Section):
     """The largest share of rows that may be set aside; above it the run stops."""
 
     rectify: Rectify = Field(default=AS_READ, exclude_if=lambda rectify: rectify == AS_READ)
-    """What is put right of rows as they are read, in training, scoring and serving alike: spellings, and rows that stand twice. Each is counted on the check report."""
+    """Corrections of rows as they are read, in training, scoring and serving: spellings, and duplicate rows. The check report counts each correction."""
 
     @field_validator("expectations", mode="before")
     @classmethod

@@ -22,21 +22,21 @@ SMALLEST_LEVEL = 0.001
 """The smallest error at which evidence keeps bounds of everything that a gate asks of it."""
 
 BEYOND = 10
-"""So many resamples lie beyond a segment's bound, on average: of fewer the bound itself would be left to chance."""
+"""The mean number of resamples beyond a segment's bound: with fewer, the bound would be too noisy."""
 
 _PLAIN = re.compile(r"[a-z0-9_]{1,40}")
 _HASHED = re.compile(r"[a-z0-9_]{1,40}-[0-9a-f]{8}")
 
 
 class Segments(Section):
-    """One model per segment, beside the model of all rows: the same declaration, trained, judged and promoted on the rows of each level of a column. A level that is too rare, or whose model is not promoted, is answered by the model of all rows."""
+    """One model per segment, beside the model of all rows: the same declaration, trained, judged and promoted on the rows of each level of a column. Rows of a level that is too rare, or whose model is not promoted, are predicted by the model of all rows."""
 
     column: str
     """A column of the source with texts, whole numbers or truth values; each of its levels may be a segment. Rows without a value belong to none."""
     min_rows: int = Field(default=5000, ge=100)
     """How many labelled rows of the training window a level must have."""
     otherwise: Literal["pooled"] = "pooled"
-    """What answers for every other row: the model of all rows."""
+    """What predicts every other row: the model of all rows."""
     at_most: int = Field(default=50, ge=2, le=1000)
     """How many segments there may be; a run that finds more trains none of them. The gate's error is divided among those that are found, so that it holds for all of them together."""
 
@@ -118,7 +118,7 @@ def declared_for(model: ModelConfig, segment: str, family: int) -> ModelConfig:
 
 
 def check_segments(model: ModelConfig) -> None:
-    """Answer what has no meaning for models of segments; raises `ValueError`."""
+    """Check that everything declared works with models of segments; raises `ValueError`."""
     declared = model.segments
     if declared is None:
         return
