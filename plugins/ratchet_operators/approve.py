@@ -80,7 +80,7 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
         self.subject, self.body = question.subject, question.body
         form = f"dags/{context['ti'].dag_id}/runs/{quote(context['ti'].run_id, safe='')}/tasks/{self.task_id}/required_actions"
         self.news = News("waiting", f"{question.subject} {judgement.reason}", self.upstream["version"], form)
-        self.log.info("%s An answer is waited for: %s.", question.subject, config.gate.approval.within)
+        self.log.info("%s Waiting for an answer: %s.", question.subject, config.gate.approval.within)
         return HITLOperator.execute(self, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:

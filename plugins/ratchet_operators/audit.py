@@ -41,10 +41,10 @@ class Audit(RatchetOperator):
         )
         if wrong:
             raise AuditFailed(
-                f"{len(wrong)} things that the ledger of {config.declared_name} names are not what they were, {len(done.wrong)} of them "
+                f"{len(wrong)} objects that the ledger of {config.declared_name} names are changed or missing, {len(done.wrong)} of them "
                 f"found by this run: {wrong[0][0]}.",
                 where=f"{store.url}: {config.declared_name}; all of them are on its page and in this log",
-                remedy="find out who could write there, and restore the objects from a backup; the next audit finds them right",
+                remedy="find out who could write there, and restore the objects from a backup; the next audit then finds no fault",
             )
         return {
             "config": self.identity,

@@ -70,8 +70,8 @@ class ChampionOperator(RatchetOperator):
         events, asset = champion_events(name, self.stage), champion_asset(name, self.stage)
         context["outlet_events"][events].add(asset, extra=extra)
         self.log.info(
-            "In force is now %s instead of %s, by event %d.",
-            change.version or "no version",
+            "%s is now in force instead of %s, by event %d.",
+            change.version or "No version",
             change.before or "no version",
             change.entry.number,
         )

@@ -55,7 +55,7 @@ class Waits(RatchetOperator):
         snapshot = Snapshot.load(store, self.config.name, digest)
         late = late_partition(store, snapshot, data, self.folder, AirflowConnections())
         if late is not None:
-            sentence = f"{late} after a wait of {data.wait.at_most}; the run went on with what there was."
+            sentence = f"{late} after a wait of {data.wait.at_most}; the run continued with the rows that there were."
             self.log.warning(sentence)
             self.news = News("late", sentence)
 
@@ -64,7 +64,7 @@ class Waits(RatchetOperator):
 
         at = min(now(context) + _LOOK_AGAIN, late.until)
         self.log.info(
-            "%s It is looked for again at %s, until %s.", late.message, f"{at:%H:%M}", f"{late.until:%d %B %H:%M}"
+            "%s The task checks again at %s, until %s.", late.message, f"{at:%H:%M}", f"{late.until:%d %B %H:%M}"
         )
         self.defer(trigger=DateTimeTrigger(moment=at), method_name="look_again")
 
@@ -140,5 +140,7 @@ class Ingest(Waits):
         for one in asked:
             self.log.info("Asked for as of %s: %s", one.as_of, "; ".join(one.alarms))
         if stands is None and not asked:
-            raise AirflowSkipException("No retraining is asked for: another run has taken what woke this one.")
+            raise AirflowSkipException(
+                "No retraining is requested: another run has taken the request that triggered this run."
+            )
         return stands or max(one.as_of for one in asked), len(asked)

@@ -71,7 +71,7 @@ class Notify(BaseNotifier):
                 _notifier(self.channel, self.model, news, _link(context, news)).notify(context)
             except Exception:
                 self.log.exception(
-                    "%s (%s) could not be told: %s", self.channel.connection, self.channel.via, news.event
+                    "%s (%s) could not be notified: %s", self.channel.connection, self.channel.via, news.event
                 )
 
     def find_news(self, context: Context) -> tuple[News, ...]:
@@ -144,7 +144,7 @@ def _silent(context: Context) -> list[str]:
         failed = sorted(name for name, state in states.items() if str(state) == "failed")
         return [_shown(name, context) for name in failed if not _told(task, *_parts(name, context))]
     except Exception:
-        log.exception("What failed can't be asked; told is the task that Airflow names")
+        log.exception("The failed tasks can't be read; the notification names the task that Airflow reports")
         return [task.task_id]
 
 

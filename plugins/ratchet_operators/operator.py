@@ -110,7 +110,7 @@ class RatchetOperator(BaseOperator):
         for upstream in self.upstream if isinstance(self.upstream, list) else [self.upstream]:
             if upstream and upstream["config"] != identity:
                 raise ConfigError(
-                    f"What {config.declared_name} is trained or judged by changed while this run was under way.",
+                    f"The declaration or code of {config.declared_name} changed during this run.",
                     expected=f"configuration {upstream['config'][:12]}, with which the run began",
                     found=identity[:12],
                     where=self.folder,

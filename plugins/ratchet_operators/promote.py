@@ -115,5 +115,5 @@ def news_of_decision(model: str, decision: Decision, champion: str | None) -> Ne
     event: Event = {"PROMOTE": "promoted", "HOLD": "held"}.get(decision.outcome, "rejected")  # type: ignore[assignment] # three of its words
     sentence = f"{decision.version}, {decision.outcome}: {decision.reason}"
     if event == "promoted" and champion != decision.version:
-        sentence = f"{sentence.rstrip('.')}. It fills in history: in force is {champion or 'no version'}."
+        sentence = f"{sentence.rstrip('.')}. It fills in history: {champion or 'no version'} is in force."
     return News(event, sentence, decision.version, version_page(model, decision.version))

@@ -56,7 +56,7 @@ class Reproduce(ChampionOperator):
             raise NotReproduced(
                 report.sentence,
                 where=f"{version}; report {digest[:12]}, linked from this task",
-                remedy="look at what is not as it was; what was trained and decided stays on record as it is",
+                remedy="check the differences; the record of the training and of the decision does not change",
             )
         return {
             "config": self.identity,
@@ -100,7 +100,7 @@ class Reproduce(ChampionOperator):
                 raise NotReproduced(
                     done.sentence,
                     where=f"{version}; report {done.digest[:12]}, linked from this task",
-                    remedy="look at the largest difference: a greater tolerance is yours to choose; otherwise retrain the model",
+                    remedy="check the largest difference: choose a greater tolerance, or retrain the model",
                 )
             own = find_own_rebuild(ledger.entries(), actor)
         rebuilt, proof = (None, None) if own is None else (str(own.body["version"]), own.body["proof"])

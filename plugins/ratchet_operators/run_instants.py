@@ -38,7 +38,7 @@ def as_of(context: Context, config: ModelConfig) -> datetime:
     given; without one at ``schedule.end``, if that is past, or else at the moment it was triggered.
     """
     instant, source = stand(context["dag_run"], context["params"].get("as_of"), config.schedule.end)
-    log.info("This run stands as of %s: %s.", instant.isoformat(), source)
+    log.info("The as-of of this run is %s: %s.", instant.isoformat(), source)
     return instant
 
 

@@ -91,7 +91,7 @@ class CatalogTable:
         try:
             place = location_in_catalog(self.source, AirflowConnections())
         except Exception as error:  # noqa: BLE001 - of any catalog; the rows are there, and the rest is told
-            log.warning("Where %s lies is not told: %s", self.source.table, type(error).__name__)
+            log.warning("The location of %s is not reported: %s", self.source.table, type(error).__name__)
             return None
         name = symlinks.Identifier(str(self.source.catalog), str(self.source.table), "TABLE")
         facets: dict[str, Any] = {"symlinks": symlinks.SymlinksDatasetFacet(identifiers=[name])}

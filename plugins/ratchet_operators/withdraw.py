@@ -39,7 +39,7 @@ class Withdraw(ChampionOperator):
         by = f" by {who}" if (who := actor.get("user")) else ""
         of = f" of segment {segment}" if segment else ""
         sentence = (
-            f"{done.version}{of} was withdrawn{by}: {params['reason']}. In force is {done.champion or 'no version'}."
+            f"{done.version}{of} was withdrawn{by}: {params['reason']}. {done.champion or 'No version'} is in force."
         )
         page = None if segment else version_page(self.config.declared_name, done.version)
         self.news = News("alarm", sentence, done.version, page)

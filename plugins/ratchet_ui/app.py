@@ -101,7 +101,7 @@ def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     summary = _summary(viewer, model, version)
     details = _cache().details(model := _readable(viewer, model), summary)
     if details.config is None or details.comparison is None or details.judgement is None:
-        raise HTTPException(404, "Nothing was measured of this version that stands, so it has no card.")
+        raise HTTPException(404, "There is no valid measurement of this version, so it has no card.")
     gone = describe_retractions(_cache().retracted(model, summary))
     drawn = draw_card(details.config, details.comparison, details.judgement, summary.standing.decision, gone)
     return HTMLResponse(drawn, headers=WITH_STYLES)

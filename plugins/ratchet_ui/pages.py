@@ -151,7 +151,7 @@ def draw_model(
 
 
 def _of_retracted(gone: list[Retraction]) -> str:
-    return f"its champion was trained or judged on rows that were taken back since: {describe_retractions(gone)}."
+    return f"its champion was trained or evaluated on rows that were taken back since: {describe_retractions(gone)}."
 
 
 def _dags_that_ask(model: str) -> list[str]:
