@@ -88,7 +88,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreUnfit(StoreError):
-    """The store lets two writers of one object win, so that it can't keep a ledger, or does not encrypt as it is asked to."""
+    """The store's conditional writes are not atomic, so that it can't keep a ledger, or it does not encrypt as requested."""
 
 
 class ObjectMissing(StoreError):
@@ -119,7 +119,7 @@ class LedgerRewound(StoreError):
 
 
 class SignatureRefused(StoreError):
-    """Something is not signed, or by nobody who is trusted."""
+    """Something is not signed, or the signer is not trusted."""
 
 
 class DataError(RatchetError):
@@ -187,7 +187,7 @@ class MirrorBehind(RatchetError):
 
 
 class LibrariesChanged(RatchetError):  # named as the rest of the error tree
-    """A version can't be used as it was under the libraries that are installed here."""
+    """A version can't be used unchanged with the installed libraries."""
 
 
 class NotReproduced(RatchetError):  # named as the rest of the error tree
@@ -195,11 +195,11 @@ class NotReproduced(RatchetError):  # named as the rest of the error tree
 
 
 class ImageError(RatchetError):
-    """A registry of images does not say what an image's tag names."""
+    """An image registry does not resolve a tag to a digest."""
 
 
 class RequestError(RatchetError):
-    """A request to the server can't be answered as it is.
+    """A request to the server is not valid.
 
     Parameters
     ----------

@@ -33,12 +33,12 @@ from include.training.fit_candidate import fit_candidate
 log = logging.getLogger(__name__)
 
 UNTRAINED = "UNTRAINED"
-"""What a run says of a segment whose rows can't be learned from or judged on."""
+"""The note of a run on a segment that can't be trained or evaluated."""
 
 
 @dataclass(frozen=True)
 class SegmentOutcome:
-    """What became of a segment in a run.
+    """The outcome of a segment in a run.
 
     Attributes
     ----------

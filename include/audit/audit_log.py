@@ -16,7 +16,7 @@ AUDITED = "audited"
 
 @dataclass(frozen=True)
 class AuditRun:
-    """What one run of the audit looked at.
+    """The steps that one run of the audit verified.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class AuditRun:
 
 @dataclass(frozen=True)
 class AuditState:
-    """What stands after all audits of a model.
+    """The state after all audits of a model.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class AuditLog:
 
 
 def audit_state(entries: Iterable[Entry]) -> AuditState:
-    """Fold the events into what stands."""
+    """Fold the events into the current state."""
     wrong: dict[str, str] = {}
     state = AuditState()
     for entry in entries:

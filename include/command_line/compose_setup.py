@@ -29,7 +29,7 @@ _ATTEMPTS = 30
 
 
 def prepare(home: Path, store: str, environment: Mapping[str, str]) -> None:
-    """Make what is missing; what is there stays as it is.
+    """Create everything that is missing; what exists is not changed.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ def _dags(new: ModelConfig, old: ModelConfig | None) -> str:
 
 
 def _asked(new: ModelConfig, old: ModelConfig) -> str:
-    """Say whom the policy has decide, if that changes."""
+    """Describe who decides under the policy, if that changes."""
     policy = new.gate.approval
     if policy == old.gate.approval:
         return ""

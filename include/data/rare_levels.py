@@ -75,7 +75,7 @@ class RareLevels:
 
 
 def pooled_by(data: Data) -> dict[str, list[int | str]]:
-    """Return what an answer is found by whose levels are pooled; nothing where they are not, as it was before."""
+    """Return the part of a cache key that names the pooling of levels; empty without pooling, as in earlier releases."""
     return {} if data.pool_levels is None else {"pooled": [data.pool_levels.below, *data.people]}
 
 

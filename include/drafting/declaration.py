@@ -56,7 +56,7 @@ MANY_ALIKE = 0.1
 
 @dataclass(frozen=True)
 class Plan:
-    """What a declaration is to say."""
+    """The content of a drafted declaration."""
 
     name: str
     source: FilesSource | SqlSource | DeltaSource | IcebergSource

@@ -25,7 +25,7 @@ class Draft:
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     left_out: dict[str, str]
-    """Columns that are no features, and why."""
+    """Columns that are not features, with the reason."""
     row_id: tuple[str, ...]
     repeated: float
     """The share of rows that equal one before them, where nothing else names a row."""

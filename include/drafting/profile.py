@@ -49,7 +49,7 @@ class ColumnFacts:
 
     @property
     def type(self) -> str:
-        """The word for its type."""
+        """The name of its type."""
         return self.guess.column.type
 
 

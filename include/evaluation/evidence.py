@@ -175,7 +175,7 @@ class Evidence:
 
     behaviours: tuple[BehaviourResult, ...] = ()
     linear: LinearModel | None = None
-    """None of a challenger that is no linear model."""
+    """None for a challenger that is not a linear model."""
     dependence: tuple[Dependence, ...] = ()
     learning: tuple[LearningPoint, ...] = ()
     """With the share of all rows last; empty unless `evaluation.learning_curve` asks."""

@@ -9,7 +9,7 @@ import numpy as np
 from include.training.training_rows import TrainingRows
 
 MIN_SAMPLE = 10
-"""Of a class with fewer rows nothing is said."""
+"""The smallest number of rows of a class for a result."""
 
 
 def sample(rows: TrainingRows, most: int, seed: int) -> TrainingRows:

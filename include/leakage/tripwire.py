@@ -36,7 +36,7 @@ class Tripwire:
 
 
 NO_TARGET = "there is no target that could be given away"
-"""Why a question about the target is not asked of a clustering."""
+"""Why a check of the target is skipped for a clustering."""
 
 QUESTIONS: dict[str, str] = {
     "shared_rows": "Is any row, or what it is about, in both training and holdout?",

@@ -54,10 +54,10 @@ class Mirrored:
 
 
 def mirror(ledger: Ledger, *, credentials: Callable[[], tuple[str, str]] | None = None) -> Mirrored:
-    """Bring MLflow up to what the ledger says, and return what that took.
+    """Update MLflow to the state of the ledger, and return what was changed.
 
-    Reads the ledger and writes nothing to the store. The alias is moved to what the ledger was read to say, and the ledger
-    is read again after it was moved: of two mirrors the one that read the older ledger finds that out.
+    Reads the ledger and writes nothing to the store. The ledger is read again after the alias was moved: of two mirrors that
+    run at the same time, the one that had read an older ledger detects it.
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ class RegisteredModel:
         return written
 
     def move_alias(self, entries: tuple[Entry, ...]) -> str | None:
-        """Let the alias name the champion of these events, and return that."""
+        """Point the alias at the champion of these events, and return its version."""
         champion = fold(entries).champion
         shown = None if champion is None else self._standing(champion)
         now = self._client.get_registered_model(self._name).aliases.get(CHAMPION)

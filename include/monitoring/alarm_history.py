@@ -112,9 +112,10 @@ def alarm_history(
 
 
 def _touched(reference: Reference, series: Series, faults: Sequence[DataFault]) -> list[int]:
-    """Return the series in which an interval with these faults says nothing of the world.
+    """Return the series in which an interval with these faults is not used.
 
-    Those of the broken columns, and of what is made from columns: derived ones, predictions, labels beside them.
+    These are the series of the broken columns and of everything that is computed from columns: derived columns, predictions,
+    and labels.
     """
     if not faults:
         return []
@@ -195,5 +196,5 @@ def _of_drift(
 
 
 def _window(sound: Array, first: int, last: int) -> list[int]:
-    """Return the looks from first to last whose rows are not broken."""
+    """Return the looks from first to last, without those on broken rows."""
     return [look for look in range(max(first, 0), last + 1) if sound[look]]

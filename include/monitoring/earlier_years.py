@@ -87,7 +87,7 @@ def _counted(store: ObjectStore, model: str, interval: _Interval, then: Referenc
 
 
 def _intervals(entries: Iterable[Entry], labels: bool) -> list[_Interval]:
-    """Return what stands of each interval under each version, ascending."""
+    """Return the record in force of each interval and version, ascending."""
     observed = _last(entries, OBSERVED)
     standing = _last(entries, MEASURED) if labels else observed
     found = []

@@ -18,7 +18,7 @@ from include.storage.log import Entry
 
 @dataclass(frozen=True)
 class Matured:
-    """A held version whose rows have come.
+    """A held version with enough new labelled rows.
 
     Parameters
     ----------

@@ -177,7 +177,7 @@ def measure_interval(
             ),
             at=at,
         )
-    # Last: an interval that is measured is not looked at again.
+    # Written last: a measured interval is not measured again.
     watched.measure(found, details=digest, labels=counts, reference=kept.digest, at=at)
 
 

@@ -65,7 +65,7 @@ class PredictedRows:
     requests: tuple[str, ...]
 
     def parts(self, watching: WatchedVersion) -> Iterator[PredictedPart]:
-        """Yield the rows with what was said of them, part by part."""
+        """Yield the rows with their predictions, part by part."""
         for publication, manifest in self.published:
             snapshot = Snapshot.load(self.store, self.model.name, manifest.snapshot)
             for rows in watching.parts(snapshot):

@@ -19,7 +19,7 @@ ASKING = {"never": (), "on_performance": ("performance",), "on_drift": ("perform
 
 @dataclass(frozen=True)
 class Request:
-    """A retraining that is asked for.
+    """A request for a retraining.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class RequestState:
 
 
 def request_state(entries: Iterable[Entry]) -> RequestState:
-    """Fold the events of a watch log into what was asked for and taken."""
+    """Fold the events of a watch log into the requests and those that runs have taken."""
     asked: list[Request] = []
     taken, runs = 0, []
     for entry in entries:

@@ -66,7 +66,7 @@ class SegmentWatched:
 
     @property
     def probation_said(self) -> str | None:
-        """Where the probation stands, in a sentence."""
+        """The state of the probation, in a sentence."""
         if self.probation is None or self.predecessor is None:
             return None
         return withdrawal_reason(self.model, self.predecessor, self.probation)

@@ -29,8 +29,8 @@ Body = dict[str, Any]
 class WatchLog:
     """The events of one model.
 
-    Every method can be repeated: what stands already is not written again. Of several observations of one interval, such as
-    after its rows were corrected, the last stands.
+    Every method can be repeated: what is recorded is not written again. Of several observations of one interval, for example
+    after its rows were corrected, the last one is in force.
     """
 
     def __init__(self, store: ObjectStore, model: str) -> None:
@@ -97,7 +97,7 @@ class WatchLog:
         *,
         at: datetime,
     ) -> None:
-        """Put on record that an interval's matured labels were held against what segments' versions said; each has it in its own log.
+        """Record that the versions of segments were measured on an interval with matured labels; each has the result in its own log.
 
         Parameters
         ----------

@@ -62,7 +62,7 @@ def withdraw_if_worse(
 
 
 def withdrawal_reason(model: ModelConfig, predecessor: str, standing: ProbationState) -> str:
-    """Return a sentence about where a probation stands."""
+    """Return the state of a probation as a sentence."""
     metric, rows = model.gate.primary.metric, f"{standing.rows:,} labelled rows of {standing.intervals} intervals"
     if standing.gain is None:
         return f"no interval has told anything about {metric} beside {predecessor} yet"

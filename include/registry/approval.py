@@ -17,12 +17,12 @@ from include.storage.content import known_fields
 
 
 class ApprovalAnswer(StrEnum):
-    """What came of asking a person."""
+    """The result of asking a person for approval."""
 
     APPROVED = "approved"
     REJECTED = "rejected"
     UNANSWERED = "unanswered"
-    """Nobody answered in time."""
+    """No person answered in time."""
     UNASKED = "unasked"
     """The question arose when the run was past asking, such as with a new incumbent."""
     VOID = "void"
@@ -66,7 +66,7 @@ def trigger_of(standing: VersionState, decision: Decision | None = None) -> Trig
 
 
 def needs_approval(policy: Approval, outcome: Outcome, trigger: Trigger) -> bool:
-    """Whether a person is to decide on what the gate says this of."""
+    """Whether a person decides on a challenger with this outcome of the gate."""
     if policy.when == "never" or (trigger is Trigger.BACKFILL and not policy.backfills):
         return False
     if outcome is Outcome.PROMOTE:

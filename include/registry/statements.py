@@ -30,7 +30,7 @@ _UNSAID = (ALIASED, TAGGED, "withdrawn")
 
 @dataclass(frozen=True)
 class VersionStatement:
-    """What a signed statement says of a version.
+    """The content of a signed statement about a version.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def sign_version(
     evidence: str | None = None,
     config: str | None = None,
 ) -> None:
-    """Put the signed statement about a version; the first one stands.
+    """Store the signed statement about a version; the first one is kept.
 
     Parameters
     ----------

@@ -96,7 +96,9 @@ class Timeline:
     def champions(self) -> list[tuple[datetime, str]]:
         """Return who is in force from when: the instants at which the champion changes, with the new one."""
         in_line = [standing for standing in self.standings if standing.in_line]
-        last = {standing.since: standing.version for standing in in_line}  # of several at one instant the last stands
+        last = {
+            standing.since: standing.version for standing in in_line
+        }  # of several at one instant the last is in force
         return list(last.items())
 
     def left_for(self, version: str, a_year: float, *, since: datetime | None = None) -> float:
@@ -156,7 +158,7 @@ def fold(entries: Iterable[Entry]) -> Timeline:
 
 
 def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
-    """Let one event change where its version stands."""
+    """Apply one event to the state of its version."""
     body = entry.body
     name = body["version"]
     if entry.kind == "registered":

@@ -15,7 +15,7 @@ ALIASED, TAGGED = "aliased", "tagged"
 
 
 class Outcome(StrEnum):
-    """What a policy can say of evidence."""
+    """The outcome of a policy on evidence."""
 
     PROMOTE = "PROMOTE"
     HOLD = "HOLD"
@@ -57,7 +57,7 @@ class Decision:
 
     @property
     def by_gate(self) -> Outcome:
-        """What the gate alone said."""
+        """The outcome of the gate alone."""
         return self.outcome if self.approval is None else Outcome(self.approval["gate"])
 
     @property
@@ -108,7 +108,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class VersionState:
-    """Where one version stands."""
+    """The state of one version."""
 
     version: str
     as_of: datetime
@@ -135,7 +135,7 @@ class VersionState:
     aliases: tuple[str, ...] = ()
     """The aliases that point at it. Those of a version that was trained again point at its equal."""
     tags: tuple[tuple[str, str], ...] = ()
-    """What was said of this very version, by key."""
+    """The tags of this version, by key."""
     origin: Origin | None = None
     """Where it came from; None of one that was trained in this store."""
 

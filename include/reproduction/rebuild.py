@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What came of a rebuild.
+    """The result of a rebuild.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Rebuilt:
 
     @property
     def sentence(self) -> str:
-        """What came of it, with the numbers."""
+        """The result in a sentence, with the numbers."""
         found = self.report.predictions
         assert found is not None  # noqa: S101 (without them there is no result)
         facts = (

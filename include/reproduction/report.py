@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """How the model made again compares with the one on record."""
+    """How the reproduced model compares with the recorded one."""
 
     IDENTICAL = "IDENTICAL"
     """The model files have the same bytes."""

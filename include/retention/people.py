@@ -13,7 +13,7 @@ from include.errors import ConfigError
 
 @dataclass(frozen=True)
 class People:
-    """Whose rows are meant: the values of some columns, each as text."""
+    """People to erase: values of some columns, each as text."""
 
     columns: tuple[str, ...]
     values: frozenset[tuple[str, ...]]

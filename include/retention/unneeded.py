@@ -22,7 +22,7 @@ from include.training.fit_record import FitRecord
 
 SCORES, QUARANTINE, VERSIONS = "scores", "quarantine", "versions"
 FOLDERS = ("scores", "quarantine", "snapshots", "checks", "fits", "golden", "models")
-"""Of which folders below the model's name the objects are looked at."""
+"""The folders of a model whose objects may be unneeded."""
 Found = Mapping[str, Sequence[StoredObject]]
 
 

@@ -20,7 +20,7 @@ from include.storage.store import ObjectStore
 
 @dataclass(frozen=True)
 class SegmentChampion:
-    """A segment whose own model answers.
+    """A segment that its own model predicts.
 
     Attributes
     ----------

@@ -103,7 +103,7 @@ class DeliveredDelta:
         )
 
     def versions(self) -> list[tuple[Window, str]]:
-        """Return whose scores stand in the table for each interval, ascending, by its log; no rows are read."""
+        """Return which publication is in the table for each interval, ascending, from its log; no rows are read."""
         with self._errors():
             table = self._library.DeltaTable(self._path, storage_options=self._options)
             files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
@@ -167,7 +167,7 @@ class DeliveredDelta:
                     where=self.where,
                     remedy="try again later; nothing of this interval was changed",
                 ) from error
-            raise DataError(  # the library's own words may hold what stands in a row
+            raise DataError(  # the library's message may contain values of a row
                 "The Delta Lake table can't be written.",
                 expected="a table that `deltalake` writes, whose columns have the types of the scores",
                 found=type(error).__name__,

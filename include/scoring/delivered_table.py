@@ -124,7 +124,7 @@ class DeliveredTable:
         raise AssertionError
 
     def versions(self) -> list[tuple[Window, str]]:
-        """Return whose scores stand in the table for each interval, ascending."""
+        """Return which publication is in the table for each interval, ascending."""
         record = self._record.c
         asked = sa.select(record[AFTER], record[UNTIL], record.version).where(record[MODEL] == self._model)
         with self._errors(), self._engine.connect() as connection:
@@ -223,7 +223,7 @@ class DeliveredTable:
                     where=self.where,
                     remedy="try again later; nothing of this interval was changed",
                 ) from error
-            raise DataError(  # the database's own words may hold what stands in a row
+            raise DataError(  # the database's message may contain values of a row
                 "The database refused the scores.",
                 found=type(error.orig).__name__,
                 where=self.where,

@@ -107,7 +107,7 @@ class DeliveryLog:
         self._log = Log(store, f"{model}/deliveries/log")
 
     def read(self, *, also: Iterable[str] = ()) -> dict[tuple[str, str], DeliveryState]:
-        """Return what stands, by place and interval.
+        """Return the deliveries in force, by place and interval.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ def place_of(place: Delivery) -> str:
 
 
 def fold(entries: Iterable[Entry]) -> dict[tuple[str, str], DeliveryState]:
-    """Return what stands after the events, by place and interval."""
+    """Return the deliveries in force after the events, by place and interval."""
     found: dict[tuple[str, str], DeliveryState] = {}
     for entry in entries:
         if entry.kind == ERASED:

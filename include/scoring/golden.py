@@ -137,7 +137,7 @@ def load_golden(store: ObjectStore, model: str, version: str, *, named: Sequence
 
 
 def _standing(store: ObjectStore, model: str, folder: str, digest: str) -> bytes:
-    """Return the bytes of golden rows; of those that an erasure rewrote, what its tombstone says stands instead."""
+    """Return the bytes of golden rows; for golden rows that an erasure rewrote, those of the object that the tombstone names."""
     try:
         return get_content(store, folder, ".parquet", digest)
     except ObjectMissing:

@@ -26,9 +26,9 @@ UNUSABLE = (DataError, EvaluationError, ModelFileRefused)
 
 
 def require_usable(store: ObjectStore, model: ModelConfig, folder: Path, version: Version) -> None:
-    """Raise `LibrariesChanged` if a version can't be used as it was under the libraries here.
+    """Raise `LibrariesChanged` if a version can't be used unchanged with the installed libraries.
 
-    Where the libraries are those of its fit, nothing is asked and nothing is read but the record of the fit.
+    Where the libraries are those of its fit, only the record of the fit is read.
 
     Parameters
     ----------

@@ -34,8 +34,8 @@ class Scores:
 def keys_of(data: Data, schema: Mapping[str, str]) -> list[str]:
     """Return the columns of the rows that stand beside their scores: the id and the event time.
 
-    Of a table without either, a row is named by a digest of its values and its number among equal ones. That name alone
-    would tell nobody which row is meant, so the values stand beside it, but for the target.
+    Of a table without either, a row is named by a digest of its values and its number among equal ones. That name alone does
+    not show which row is meant, so the values are included, except for the target.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def key_names(data: Data) -> list[str]:
 def scores_of(
     rows: pd.DataFrame, predictions: Predictions, version: str, reasons: Attributions | None = None
 ) -> Scores:
-    """Put predictions beside the rows that they are of.
+    """Join predictions with the rows that they are for.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ ANYONE = Caller("this machine", frozenset({EVERY}))
 
 
 def new_token(name: str, models: list[str], expires: datetime | None = None) -> tuple[str, dict[str, Any]]:
-    """Return a token and the entry of the tokens file that stands for it, from which nobody can tell the token.
+    """Return a token and its entry in the tokens file, from which the token can't be derived.
 
     The token has 256 random bits, so that one SHA-256 is as good as a slow hash.
     """

@@ -45,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a version says of its part."""
+    """The predictions of a version for its part of the rows."""
 
     part: Part
     predictions: Predictions
@@ -58,7 +58,7 @@ class Answer:
 
     @property
     def named(self) -> bool:
-        """Whether each row says its version: those of models with segments do, whoever answers."""
+        """Whether each row names its version, as it does for models with segments."""
         return self.part.chosen.model.segments.declared
 
 

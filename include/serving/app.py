@@ -90,18 +90,18 @@ class Server:
     # What a probe or a client asks first.
 
     async def alive(self, request: Request) -> Response:
-        """Say that the process answers."""
+        """Tell that the process is alive."""
         return JSONResponse({"live": True})
 
     async def ready(self, request: Request) -> Response:
-        """Say whether every model has a version that answers."""
+        """Tell whether every model has a loaded version."""
         request.state.route = "ready"
         if not self.live.ready:
             raise RequestError("A model has no loaded version yet.", status=503, retry_after=1)
         return JSONResponse({"ready": True})
 
     async def server(self, request: Request) -> Response:
-        """Say what the server is, in the protocol's words."""
+        """Return the server's metadata, as the protocol defines it."""
         return JSONResponse({"name": "ratchet", "version": "2", "extensions": oip.EXTENSIONS})
 
     async def models(self, request: Request) -> Response:
@@ -132,7 +132,7 @@ class Server:
         )
 
     async def model_ready(self, request: Request) -> Response:
-        """Say whether a model answers."""
+        """Tell whether a model is ready."""
         model = requested_model(self.live, request)
         requested_version(model, request)
         return JSONResponse({"name": model.name, "ready": True})
@@ -156,7 +156,7 @@ class Server:
         return await self._predict(request, requested_model(self.live, request))
 
     async def invocations(self, request: Request) -> Response:
-        """Predict as a managed platform asks: of the one model, or of the one that the request names."""
+        """Predict for a managed platform, with the only model or with the model that the request names."""
         name = self.platform.model_of(request.headers, list(self.live.models))
         return await self._predict(request, requested_model(self.live, request, name))
 

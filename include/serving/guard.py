@@ -117,13 +117,13 @@ class Guard:
             state["caller"] = Caller("anonymous", frozenset())
             return
         if self.local_only and not _LOCAL.fullmatch(headers.get(b"host", b"").decode("latin-1")):
-            # A page of another site whose name leads here must not be able to ask.
+            # A page of another site whose host name resolves to this machine must not be able to send requests.
             raise RequestError(
                 "Only requests from this machine are answered.", status=403, expected="localhost or 127.0.0.1 as Host"
             )
         try:
             caller = self.access.caller(headers.get(b"authorization", b"").decode("latin-1"), self.clock())
-        except ConfigError as error:  # the file was changed for the worse: nobody is let in
+        except ConfigError as error:  # the file is no longer valid: all requests are refused
             log.error("%s", error)
             raise RequestError("Callers can't be authenticated now.", status=503, retry_after=5) from error
         if caller is None:
@@ -191,7 +191,7 @@ def _limited(receive: Receive, limit: int, settings: ServingSettings) -> Receive
 
 
 def error_body(error: RequestError) -> bytes:
-    """Return what a caller is told of an error."""
+    """Return the error that a caller gets."""
     facts = {"expected": error.expected, "found": error.found, "where": error.where, "remedy": error.remedy}
     said: dict[str, Any] = {"error": error.message}
     said |= {name: str(fact) for name, fact in facts.items() if fact is not None}

@@ -123,7 +123,7 @@ class PredictionService:
         predicted: Predictions | SinglePrediction,
         predictions: Predictions,
     ) -> None:
-        """Count the request, keep it, and have it predicted beside."""
+        """Count the request, log it, and predict it with the second version."""
         chosen, model = part.chosen, part.chosen.model
         path = "pipeline" if isinstance(rows, pa.Table) else "single"
         metrics.ROWS.labels(model.name, chosen.served.version, path).inc(len(predictions.score))

@@ -1,6 +1,6 @@
 """Requests and answers, kept in the store: batches of rows as Parquet files, named by their content.
 
-Where the files stand and what is in their columns says `include.data.request_files`.
+`include.data.request_files` describes the keys of the files and their columns.
 """
 
 from __future__ import annotations

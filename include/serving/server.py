@@ -151,7 +151,7 @@ class _Workers:
         self._ending = False
 
     def run(self, count: int) -> None:
-        """Keep ``count`` workers running until a signal says to end."""
+        """Keep ``count`` workers running until a signal ends the server."""
         from include.serving import worker  # everything of weight
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -43,7 +43,7 @@ def keep_answer(store: ObjectStore, folder: str, question: Any, answer: Any) -> 
 
 
 def check_answers(store: ObjectStore, folder: str) -> Iterator[tuple[str, ObjectCorrupt | None]]:
-    """Yield the key of every answer in a folder, with what is wrong with it; those of release 0.1, which nobody asks for any more, are passed over."""
+    """Yield the key of every answer in a folder, with what is wrong with it; those of release 0.1, which are no longer used, are skipped."""
     for key in store.list(f"{folder}/"):
         try:
             value = get_json(store, key)

@@ -66,7 +66,7 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of the log under ``prefix``, as one reader and writer knows them.
 
-    They are kept beside the log's folder, so that they are in the way of no listing of entries.
+    They are stored outside of the log's folder, so that a listing of entries does not contain them.
     """
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
@@ -125,7 +125,7 @@ class Checkpoints:
             checkpoint, newest = Checkpoint(end), newest if self._whole == 0 else pack(entries[:end])
         try:
             self.store.put_if_absent(self.folder + checkpoint.name, newest)
-        except StoreUnavailable as error:  # the entry stands, and readers can do without
+        except StoreUnavailable as error:  # the entry is written, and readers do not need the checkpoint
             log.warning("The log has no new checkpoint: %s", error)
             return
         if not checkpoint.start:

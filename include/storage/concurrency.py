@@ -38,7 +38,7 @@ def at_once(store: ObjectStore, calls: Sequence[Callable[[], T]]) -> list[T]:
 
 
 class _Unwritten:
-    """A store whose writes wait; what waits can be read."""
+    """A store that delays writes; a delayed object can be read."""
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store

@@ -83,7 +83,7 @@ class Log:
 
     def verify(self) -> tuple[Entry, ...]:
         """Read every entry from the store again, verify their chain and the newest checkpoint; raises `ChainBroken`."""
-        checkpoint = next(self._checkpoints.listed(), None)  # before the entries: nobody writes it before them
+        checkpoint = next(self._checkpoints.listed(), None)  # read before the entries: it is never written before them
         entries = self._read_on(())
         if checkpoint is not None:
             self._checkpoints.verify(checkpoint, entries)
@@ -165,7 +165,7 @@ class Log:
     def _newest(self, *, after: int) -> int:
         """Return the number of the newest entry; ``after`` if there is none after that.
 
-        A listing may miss what is written meanwhile, even an entry before one that it shows: it only says how far to read.
+        A listing may miss entries that are written at the same time, even earlier ones than it shows: it only tells how far to read.
         """
         keys = self.store.list(f"{self.prefix}/", after=self._key(after) if after >= 0 else None)
         return max((number for key in keys if (number := self._number(key)) is not None), default=after)

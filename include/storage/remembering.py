@@ -11,7 +11,7 @@ from include.storage.concurrency import at_once
 from include.storage.store import ObjectStore
 
 FOLDERS = frozenset(("checks", "configs", "evidence", "fits", "quarantine", "snapshots", "versions"))
-"""Of each model, the folders whose objects are remembered, beside its partitions. No log is: who verifies one reads it again."""
+"""The folders of each model whose objects are cached, in addition to its partitions. Logs are not cached: verification reads them again."""
 _SMALL = 1 << 20  # bytes of one object
 _MOST = 64 << 20  # bytes of all
 

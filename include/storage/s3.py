@@ -129,7 +129,7 @@ class S3Store:
         return True
 
     def head(self, key: str) -> dict[str, Any]:
-        """Return what the server says of an object; raises `ObjectMissing`."""
+        """Return the metadata of an object; raises `ObjectMissing`."""
         check_key(key)
         with self._answering(key):
             answer: dict[str, Any] = self.client.head_object(Bucket=self.bucket, Key=self._folder + key)

@@ -76,7 +76,7 @@ class Tombstone:
 
 
 def fold(entries: Iterable[Entry]) -> dict[str, Tombstone]:
-    """Return the tombstones that stand, by key."""
+    """Return the tombstones in force, by key."""
     found: dict[str, Tombstone] = {}
     for entry in entries:
         at = from_iso(entry.at)
@@ -101,7 +101,7 @@ class Tombstones:
         self._log = Log(store, f"{model}/tombstones/log")
 
     def read(self) -> dict[str, Tombstone]:
-        """Return what stands, by key; the chain of the log is verified."""
+        """Return the tombstones in force, by key; the chain of the log is verified."""
         return fold(self._log.read())
 
     def mark(self, objects: Iterable[Tombstone], *, at: datetime) -> None:
@@ -119,7 +119,7 @@ class Tombstones:
             self._log.append(unless_marked, at=to_iso(at))
 
     def keep(self, keys: Iterable[str], *, why: str, at: datetime) -> None:
-        """Take marks back; what is being removed already is passed over."""
+        """Take marks back, except those of objects that are already being removed."""
         for batch in _batches(sorted(keys)):
 
             def still_marked(

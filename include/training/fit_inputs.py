@@ -42,7 +42,7 @@ class FitInputs:
 
     @property
     def fit(self) -> FitRecord:
-        """Whose rows they are."""
+        """The groups of the rows."""
         return self.origin.fit
 
     @property

@@ -116,7 +116,7 @@ class FitRecord:
     platform: str | None = None
     """Operating system and processor, on which its model file has the same bytes again."""
     inputs: dict[str, str] | None = None
-    """In records of release 0.1, digests of the input columns in the first training rows; nobody asks for them any more."""
+    """In records of release 0.1, digests of the input columns in the first training rows; they are no longer used."""
     members: tuple[str, ...] | None = None
     """The keys of the fits that it joins; None for what joins none."""
     refits: tuple[str, ...] | None = None

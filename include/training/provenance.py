@@ -148,10 +148,10 @@ def code_of(store: ObjectStore, fit: FitRecord, functions: Sequence[str], folder
 def code_on_record(
     store: ObjectStore, model: str, digest: str, functions: Sequence[str], folder: Path
 ) -> Iterator[Path]:
-    """Yield a folder with the code behind functions as it was: the model's own, or a copy restored if that has changed.
+    """Yield a folder with the recorded code of functions: the model's own folder, or a restored copy if the code has changed.
 
-    A copy lies in a folder of its own, by which its modules are named: of two that are restored in one process neither
-    sees the other's.
+    A copy is in a separate folder that its modules are named by, so that two copies in one process do not see each other's
+    modules.
 
     Parameters
     ----------
@@ -206,10 +206,10 @@ def config_of(store: ObjectStore, fit: FitRecord) -> ModelConfig:
 
 
 def verify_fit_key(store: ObjectStore, fit: FitRecord) -> FitRecord:
-    """Return a fit whose record nothing names by its digest, once its key is the one that follows from it.
+    """Return a fit whose record is not named by a digest, after its key was verified.
 
-    The key is worked out again from declaration, rows, code and libraries; so none of them, the code above all, can be
-    another than the one that it was fitted with.
+    The key is computed again from declaration, rows, code and libraries, so that none of them, in particular the code, can
+    differ from those of the fit.
 
     Raises
     ------

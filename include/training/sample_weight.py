@@ -15,7 +15,7 @@ from include.training.estimators.predictions import Array
 
 
 def declared_weights(weights: RowWeights, frame: pd.DataFrame, event_time: str) -> Array:
-    """Return what a column and age say, with a mean of one.
+    """Return weights from a column and from age, with a mean of one.
 
     Raises
     ------

@@ -25,8 +25,8 @@ _NOTE = "Goes into the ledger beside your name, with either answer."
 class Approve(RatchetOperator, HITLOperator, BranchMixIn):
     """Show what was measured, ask for an answer with a reason, and follow the branch of the answer.
 
-    Nothing is put on record here: the task that decides does, since the champion may have changed meanwhile. A version
-    that is decided on for good is not asked about again.
+    This task records nothing: the task that decides does, since the champion may change meanwhile. A version with a final
+    decision is not asked about again.
 
     Parameters
     ----------

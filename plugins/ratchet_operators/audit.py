@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Audit(RatchetOperator):
     """Take the next steps of the audit.
 
-    The task fails for good while anything stands that was found wrong, after it is on record.
+    The task fails without retries while any fault is open, after the fault is recorded.
     """
 
     def work(self, context: Context) -> dict[str, Any]:

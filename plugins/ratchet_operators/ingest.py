@@ -121,10 +121,10 @@ class Ingest(Waits):
         }
 
     def _stand(self, context: Context) -> tuple[datetime, int]:
-        """Return where the run stands, and how many requests of watching it answers.
+        """Return the as-of of the run, and the number of retraining requests that it takes.
 
-        A run that an alarm woke stands where the newest request was asked, and is skipped if another run has taken them all.
-        Every other live run takes those that were asked by where it stands.
+        The as-of of a run that an alarm triggered is that of the newest request, and the run is skipped if another run has
+        taken all requests. Every other live run takes the requests up to its as-of.
         """
         from include.monitoring.watch_log import WatchLog
 

@@ -63,7 +63,7 @@ class Statement(Protocol):
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a task read and wrote; the sum of two is what both say."""
+    """What a task read and wrote; two of them can be added."""
 
     inputs: tuple[LineageDataset, ...] = ()
     outputs: tuple[LineageDataset, ...] = ()

@@ -176,7 +176,7 @@ class Monitor(ChampionOperator):
         self.log.info("A retraining is requested, as of %s: %s", extra["as_of"], "; ".join(newest.alarms))
 
     def _log_and_notify(self, found: Monitored) -> None:
-        """Log what there is, and set what people are told."""
+        """Log the results, and set the notification."""
         for alarm in (*found.alarms, *(alarm for one in found.segments for alarm in one.alarms)):
             self.log.info("%s, until %s: %s", alarm.kind, alarm.until, alarm.said)
         if self.backfilled:

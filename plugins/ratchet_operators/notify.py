@@ -1,6 +1,6 @@
 """Notify a model's team of the outcome of a run: one sentence and a link, through Airflow's notifiers.
 
-A task tells by its own callbacks, in its own process, what it has to say. A process that was killed, ran out of memory or
+A task sends its notifications by its own callbacks, in its own process. A process that was killed, ran out of memory or
 was lost with its worker says nothing, and Airflow calls no callback of it, or calls it elsewhere and without a reason. So a
 run that failed is looked at once more, by the DAG's callback: its failed tasks that nobody has told about are told there.
 """
@@ -75,7 +75,7 @@ class Notify(BaseNotifier):
                 )
 
     def find_news(self, context: Context) -> tuple[News, ...]:
-        """Return what there is to tell."""
+        """Return the notification of a task."""
         return news_of(context)
 
 
@@ -117,7 +117,7 @@ def task_callbacks(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_callbacks(model: dict[str, Any]) -> list[BaseNotifier] | None:
-    """Return what a DAG calls when a run of it failed; None if nobody is to be told."""
+    """Return the callback of a DAG for failed runs; None without a channel."""
     return [NotifyOfRun(str(model["name"]), channel) for channel in _channels(model)] or None
 
 
@@ -129,8 +129,8 @@ _TOLD = "told"
 
 
 def _remember(context: Context) -> None:
-    """Leave word that a failure was told by the task itself."""
-    if context.get("exception") is not None:  # the DAG processor calls without one, for a process that is no more
+    """Record that the task itself sent a notification of its failure."""
+    if context.get("exception") is not None:  # the DAG processor calls it without one, for a process that has ended
         context["ti"].xcom_push(_TOLD, True)
 
 
@@ -166,7 +166,7 @@ def _told(task: Any, task_id: str, index: int) -> bool:
 
 
 def news_of(context: Context) -> tuple[News, ...]:
-    """Return what a task told, or that it failed without a word of its own."""
+    """Return the notification of a task, or one that it failed without a message."""
     news: News | tuple[News, ...] | None = getattr(context["task"], "news", None)
     if news is None and (error := context.get("exception")) is not None:
         said = str(error).strip().splitlines() or [type(error).__name__]

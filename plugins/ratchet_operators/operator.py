@@ -98,9 +98,9 @@ class RatchetOperator(BaseOperator):
         """Return what the next tasks take as `upstream`."""
 
     def _configure(self) -> tuple[ModelConfig, str]:
-        """Return the configuration and its identity with that of its code, held against the one that this run began with.
+        """Return the configuration, and its identity together with that of its code, which must be the identity that this run began with.
 
-        What does not affect the result may be edited meanwhile: a description, whom to tell.
+        Parts that do not affect the result, such as the description or `notify`, may be edited during the run.
         """
         from include.config.code import code_digest
         from include.storage.content import digest_json

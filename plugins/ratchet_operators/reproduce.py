@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class Reproduce(ChampionOperator):
-    """Reproduce the version that the form names, or the champion; with *rebuild*, put the version made in its place.
+    """Reproduce the version that the form names, or the champion; with *rebuild*, replace it by the new version.
 
-    The task fails for good if it does not reproduce, after the report is stored and linked.
+    The task fails without retries if the version does not reproduce, after the report is stored and linked.
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Reproduction"),)

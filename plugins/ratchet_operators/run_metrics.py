@@ -1,6 +1,6 @@
 """Numbers of a model's runs among Airflow's own metrics, for StatsD or OpenTelemetry, whichever Airflow sends.
 
-They say how it goes; what is true stands in the ledger.
+They show trends; the ledger is authoritative.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def monitor_form(model: ModelConfig) -> dict[str, Param]:
 
 
 def _no_backfill(schedule: str, cron: str | None) -> str:
-    """Say why Airflow's dialog offers no backfill, where it does not."""
+    """Explain why Airflow's dialog offers no backfill, where it offers none."""
     return "" if cron else f" Backfill is grey: without `schedule.{schedule}` there are no dates to run again."
 
 
@@ -206,7 +206,7 @@ def reproduce_form(model: ModelConfig) -> dict[str, Param]:
 
 
 def _stands(model: ModelConfig) -> str:
-    """Say where a run stands whose *As of* is empty; the rule itself is `ratchet_operators.run_instants.stand`."""
+    """Describe the as-of of a run whose *As of* is empty; the rule is in `ratchet_operators.run_instants.stand`."""
     end = model.schedule.end
     without = "now" if end is None else f"{end:%Y-%m-%d %H:%M} UTC, where the model's schedule ends, or now before that"
     return f"Empty: the run's logical date; without one {without}. Scheduled runs and backfills use their own date."

@@ -40,7 +40,7 @@ MEASURED = 60
 
 
 def draw_models(cache: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str = "", page: int = 1) -> str:
-    """Draw the overview; of the models only those whose name, owner, task or description holds the wanted words.
+    """Draw the overview, restricted to models whose name, owner, task or description contains the wanted words.
 
     Where there are more than fit on a page, what needs a person is said of the models on the page.
 

@@ -101,7 +101,7 @@ def password(home: Path) -> str:
 
 
 def of_user(password: str) -> str:
-    """Return what Airflow's file of passwords says."""
+    """Return the content of Airflow's file of passwords."""
     return json.dumps({USER: password}) + "\n"
 
 

@@ -41,7 +41,7 @@ class ProgressLine:
         return None
 
     def show(self, progress: Progress) -> None:
-        """Print where the backfill stands."""
+        """Print the progress of the backfill."""
         done = progress.ended
         for date in done:
             if date not in self._said:

@@ -27,7 +27,7 @@ ARROW: dict[ColumnType, pa.DataType] = {
 
 
 def declared_type(kind: pa.DataType) -> ColumnType | None:
-    """Return model.yaml's word for an Arrow type; None for one without a word, such as a list."""
+    """Return the name that model.yaml has for an Arrow type; None for a type without a name, such as a list."""
     t = pa.types
     if t.is_dictionary(kind):
         return declared_type(kind.value_type)

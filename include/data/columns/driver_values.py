@@ -19,7 +19,7 @@ _AS_TEXT = {
     *(UUID, time),
     *(IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network),
 }
-"""Types without a word in model.yaml whose text says all of them."""
+"""Types without a name in model.yaml whose text contains the whole value."""
 _JSON = {dict, list}
 """What drivers make of JSON, and of arrays."""
 

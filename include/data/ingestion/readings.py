@@ -107,7 +107,7 @@ def retractions(entries: Iterable[Entry]) -> dict[tuple[str, str], Retraction]:
 
 
 def in_doubt(entries: Sequence[Entry]) -> set[str]:
-    """Return the slots whose last reading is taken back: the source is asked again until it gives other rows."""
+    """Return the slots whose last reading is retracted: they are read again until the source gives other rows."""
     gone = retractions(entries)
     return (
         {slot for slot, (one, _) in newest_by_slot(entries).items() if (slot, one.content) in gone} if gone else set()

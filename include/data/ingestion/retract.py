@@ -111,7 +111,7 @@ def retract(
     at: datetime,
     restore: bool = False,
 ) -> Retracted:
-    """Take back one reading of a partition, or let it count again; said twice, it is on record once.
+    """Retract one reading of a partition, or restore it; a repeated call records nothing.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class SlotBuffer:
             self._append(one, table.slice(begin, end - begin))
 
     def count(self, table: pa.Table, changed: Mapping[str, pa.ChunkedArray]) -> None:
-        """Count, for each slot and column, the rows of a batch whose texts were put right."""
+        """Count, for each slot and column, the rows of a batch whose texts were corrected."""
         slot = self._slots_of(table[self.event_time].cast(pa.int64()).to_numpy())
         for name, rows in changed.items():
             numbers, counts = np.unique(slot[rows.to_numpy()], return_counts=True)

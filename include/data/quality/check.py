@@ -127,7 +127,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
             "%s: %s rows against %d expectations%s",
             *(model.name, f"{len(frame):,}", len(at_once), "" if among is None else f", part {number} of {len(parts)}"),
         )
-        if frame.empty:  # a partition that only touches a window, as the one that as-of stands at the edge of
+        if frame.empty:  # a partition at the edge of a window may have no row in it
             continue
         check_columns(declared, list(frame.columns), where)
         train = (frame[model.data.event_time] <= snapshot.split.train.until).to_numpy()

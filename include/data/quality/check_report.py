@@ -88,7 +88,7 @@ def report_of(number: int, expectation: Expectation, outcome: Outcome) -> dict[s
 
 
 def describe_rectified(one: Mapping[str, Any]) -> str:
-    """Say what was put right, as a report keeps it: of a column, or rows that stood twice."""
+    """Describe a correction in a report: texts of a column, or duplicate rows."""
     if one["what"] == DUPLICATES:
         return f"{one['count']:,} duplicate rows were dropped"
     return f"{one['count']:,} texts of {one['what']}"

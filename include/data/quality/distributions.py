@@ -69,7 +69,7 @@ class Distributions:
             mine = there & (codes == code)
             for number, window in enumerate((train, ~train)):
                 if len(own := np.sort(values[mine & window])):
-                    # So many quantiles stand for a partition's rows, with any others it was read.
+                    # The number of quantiles that represent a partition's rows, independent of the other rows.
                     points = own if len(own) <= _POINTS else np.quantile(own, _MIDDLES)
                     self._points.setdefault(name, ([], []))[number].append((str(slot), len(own), points))
             if len(own := values[mine]) >= FEWEST_ROWS:

@@ -109,7 +109,7 @@ class Unpacked:
         return self._member()
 
     def _member(self) -> Any:
-        """Return the one file of an archive, whose table of contents stands at its end."""
+        """Return the only file of an archive; its table of contents is at the end."""
         copy = tempfile.TemporaryFile(prefix="ratchet-source-")  # noqa: SIM115 (read by the caller, gone with the stream)
         shutil.copyfileobj(self._counted, copy, 2**20)
         archive = zipfile.ZipFile(copy)

@@ -118,7 +118,7 @@ def file_finder(path: str, folder: Path, s3: Callable[[], Any]) -> Callable[[str
 def _on_disk(path: str, folder: Path) -> Callable[[str], Iterator[File]]:
     declared = Path(path).parts
     fixed = tuple(itertools.takewhile(lambda part: not _MAGIC.search(part), declared))
-    # What stands before the first wildcard is the operator's word; what is found behind it must lie inside.
+    # The part before the first wildcard is trusted, since the operator wrote it; files found below it must be inside.
     root = folder.joinpath(*fixed)
     if fixed == declared and not root.is_dir():
         root = root.parent

@@ -27,7 +27,7 @@ def is_wild(text: str) -> bool:
 
 
 def fixed_part(pattern: str) -> str:
-    """Return what stands before the first wildcard."""
+    """Return the part before the first wildcard."""
     return _WILD.split(pattern, maxsplit=1)[0]
 
 

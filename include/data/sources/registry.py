@@ -30,7 +30,7 @@ _LAKE = frozenset({"delta", "duckdb", "iceberg", "spark"})
 
 
 def source_digest(data: Data, folder: Path, rectify: Rectify = AS_READ) -> str:
-    """Return the digest of everything that says how rows are read; another digest means partitions and a schema of its own.
+    """Return the digest of everything that determines how rows are read; a source with another digest has its own partitions and schema.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _NOISE = 1e-9
 
 @dataclass(frozen=True)
 class BehaviourInputs:
-    """The rows that are asked about, and whom to ask.
+    """The rows of a behavioural test, and the model that predicts them.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ Array = NDArray[Any]
 MAX_COLUMNS = 4
 GRID_POINTS = 20
 MAX_CATEGORIES = 12
-"""The most frequent levels are looked at."""
+"""The number of levels that are evaluated, the most frequent ones."""
 MAX_AVERAGED_ROWS = 300
 
 

@@ -44,7 +44,7 @@ are of them, and look at fewer anyway."""
 
 
 class AnsweredPart(NamedTuple):
-    """What comes back of one partition: what its rows are judged by, what each model says of them, and the incumbent's obstacle."""
+    """The result of one partition: its target and slices, the predictions of each model, and the reason why the incumbent can't predict."""
 
     frame: pd.DataFrame
     answers: dict[Role, NDArray[np.float64]]

@@ -29,7 +29,7 @@ def with_declared_terms(
     scored: Scored,
     classes: tuple[Any, ...] | None,
 ) -> Scored:
-    """Return a model's answers for rows with the terms of metrics that say more than target and score.
+    """Return a model's predictions with the terms of metrics that need more than target and score.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ def weights(evidence: Evidence) -> CoefficientPanel | None:
 
 
 def learning(evidence: Evidence) -> tuple[plots.Plot, str] | None:
-    """Return the learning curve and what it says."""
+    """Return the learning curve and its interpretation."""
     known = [point for point in evidence.learning if point.score.value is not None]
     if len(known) < 2:
         return None

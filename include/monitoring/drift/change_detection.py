@@ -34,7 +34,7 @@ STRENGTHS = (0.35, 0.7, 1.2, 2.0, 3.0)
 LEAST_IN_PHASE = 4
 """With fewer reference periods in any phase of the week, phases are not told apart."""
 LEAST_PERIODS = 8
-"""Beside fewer reference periods nothing is surprising."""
+"""The smallest number of reference periods; with fewer, no change is significant."""
 YEAR = timedelta(days=365.25)
 
 

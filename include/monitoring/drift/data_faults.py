@@ -30,7 +30,7 @@ OF_ALL_ROWS = ("frozen_feed", "rows_lost", "duplicated_rows")
 LEAST_ROWS = 30
 """Fewer rows with a value look like anything."""
 LEAST_PERIODS = 5
-"""Of fewer periods of training nobody knows how columns differ by nature: nothing is called swapped."""
+"""The smallest number of training periods that shows how columns usually differ; with fewer, no swap is reported."""
 SURPRISE = 1e-4
 """How rarely a column may be so far from training by chance to be called swapped."""
 _AT = np.linspace(0.05, 0.95, 19)

@@ -34,7 +34,7 @@ LEAST_BESIDE = 2
 
 @dataclass(frozen=True, eq=False)
 class SeasonalDetection:
-    """What detectors found beside earlier years.
+    """What detectors found in comparison with earlier years.
 
     Parameters
     ----------

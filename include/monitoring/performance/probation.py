@@ -14,7 +14,7 @@ from include.storage.content import from_iso, known_fields, to_iso
 
 
 class ProbationVerdict(StrEnum):
-    """What probation says of a champion."""
+    """The verdict of probation on a champion."""
 
     BETTER = "better"
     NOT_WORSE = "not worse"
@@ -47,7 +47,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class ProbationState:
-    """Where a probation stands: after so many intervals and rows, the mean gain with its interval."""
+    """The state of a probation: its intervals and rows, and the mean gain with its confidence interval."""
 
     verdict: ProbationVerdict
     intervals: int

@@ -19,7 +19,7 @@ STALE_AFTER = 3
 
 
 class VersionStatus(StrEnum):
-    """What became of a version, in the words that people read."""
+    """The status of a version, as people read it."""
 
     PROMOTED = "promoted"
     HELD = "held"

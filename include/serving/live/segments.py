@@ -43,11 +43,11 @@ class InForce:
 
 
 class LiveSegments:
-    """What answers for the segments of one model.
+    """The served versions of one model's segments.
 
     The watching thread follows the ledgers: all of them by one log, in which another champion is announced before it is in
-    force. A version is loaded when the first row of its segment comes; of those in memory the one that was asked for least
-    lately goes. A version in memory is replaced by the watching thread, and answers until the new one can.
+    force. A version is loaded when the first row of its segment arrives; the least recently used version is removed from
+    memory. A version in memory is replaced by the watching thread, and answers until the new one can.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class LiveSegments:
 
     @property
     def in_force(self) -> list[InForce]:
-        """The segments that a version of their own answers for, by name."""
+        """The segments with a version of their own, by name."""
         return [one for _, one in sorted(self._in_force.items())]
 
     @property
@@ -105,7 +105,7 @@ class LiveSegments:
         return found if any(found) else None
 
     def get(self, segment: str) -> Served | None:
-        """Return what answers for a segment, if it is in memory."""
+        """Return the version of a segment, if it is in memory."""
         self._used[segment] = next(self._uses)
         return self._held.get(segment)
 
@@ -123,7 +123,7 @@ class LiveSegments:
                 ) from error
 
     def look(self) -> bool:
-        """Put in force what the ledgers say; one call of the store if there is no news, however many segments there are.
+        """Update the versions from the ledgers; without new events this takes one call of the store for any number of segments.
 
         Returns
         -------
@@ -194,7 +194,7 @@ class LiveSegments:
                 continue
 
     def _load(self, segment: str) -> Served:
-        """Load the version that is in force, and the one after it if that changes meanwhile."""
+        """Load the version in force, and its successor if that changes during loading."""
         while (wanted := self._in_force.get(segment)) is not None:
             served = self._held[segment] = self._open(wanted)
             self._used[segment] = next(self._uses)

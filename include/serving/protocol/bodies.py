@@ -55,7 +55,7 @@ def read_json(body: bytes, *, nan: bool = False) -> Any:
 
 
 class _TwiceError(ValueError):
-    """A key stands twice in an object."""
+    """A key occurs twice in an object."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def rows_in(value: Any) -> list[Any]:
 
 
 def read_table(body: bytes, kind: str, schema: RequestSchema, *, max_rows: int, max_bytes: int) -> pa.Table:
-    """Return the rows of a CSV, Arrow or Parquet body, held to the schema.
+    """Return the rows of a CSV, Arrow or Parquet body, converted to the schema.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Column:
     name: str
     type: ColumnType
     required: bool
-    """Whether the prediction depends on it; it may be null all the same."""
+    """Whether the prediction depends on it; its value may be null."""
     meaning: str = ""
     """Of a column that a join added in training: what it is there, which the caller looks up."""
 

@@ -96,7 +96,7 @@ class EnsembleRegressor(RegressorMixin, MetaEstimator):  # type: ignore[misc]  #
 
 
 def fit_final_estimator(known: list[Array], target: Array, *, classes: int | None, weights: Array | None = None) -> Any:
-    """Learn whom to trust from what the members say of rows that they did not learn from, each counting by its weight.
+    """Fit the final estimator to the members' out-of-fold predictions, with sample weights.
 
     Parameters
     ----------

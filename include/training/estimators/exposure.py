@@ -40,7 +40,7 @@ class ExposureRegressor(RegressorMixin, MetaEstimator):  # type: ignore[misc]  #
 
     @property
     def models(self) -> list[Any]:
-        """The one that predicts rates."""
+        """The regressor that predicts rates."""
         return [self.model]
 
     def predict(self, X: pd.DataFrame) -> Array:

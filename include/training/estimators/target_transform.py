@@ -13,7 +13,7 @@ from include.errors import TrainingError
 Array = np.ndarray[Any, Any]
 
 _LOWEST = {"log1p": -1.0, "box_cox": 0.0}
-"""What the target must lie above."""
+"""The exclusive lower bound of the target."""
 _MOST_QUANTILES = 1000
 
 

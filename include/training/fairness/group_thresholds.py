@@ -51,7 +51,7 @@ class GroupThresholdClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[
 
     @property
     def models(self) -> list[Any]:
-        """The one whose scores are cut."""
+        """The classifier whose scores are thresholded."""
         return [self.model]
 
     @property

@@ -50,7 +50,7 @@ def cost_matrix(matrix: Mapping[str, Mapping[str, float]], classes: tuple[Any, .
 
 
 def call_cost_function(declared: BusinessCost, folder: Path, frame: pd.DataFrame, actual: Array, said: Array) -> Array:
-    """Return what the model's own function says that each row costs.
+    """Return the cost of each row by the model's own function.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def call_cost_function(declared: BusinessCost, folder: Path, frame: pd.DataFrame
 
 @dataclass(frozen=True)
 class RowCosts:
-    """What each row costs by what is said of it.
+    """The cost of each row for each possible prediction.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class RowCosts:
 def row_costs(
     declared: BusinessCost, folder: Path, frame: pd.DataFrame, target: Array, classes: tuple[Any, ...] | None
 ) -> RowCosts:
-    """Return what rows cost by what is said of them.
+    """Return the cost of rows, given their predictions.
 
     Parameters
     ----------

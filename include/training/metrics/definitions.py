@@ -58,7 +58,7 @@ class Metric:
     multiclass: Metric | Callable[[int], Metric] | None = None
 
     def of_classes(self, classes: int | None) -> Metric:
-        """Return how it is computed of so many classes; None for two classes, values and clusters."""
+        """Return how the metric is computed for this number of classes; None for two classes, values and clusters."""
         if classes is None or self.multiclass is None:
             return self
         return self.multiclass if isinstance(self.multiclass, Metric) else self.multiclass(classes)

@@ -40,12 +40,12 @@ def is_shared(term: str) -> bool:
 
 
 def definition(name: str, classes: int | None) -> Metric:
-    """Return how a metric is computed of so many classes."""
+    """Return how a metric is computed for this number of classes."""
     return DEFINITIONS[name].of_classes(classes)
 
 
 def of_averages(metrics: Sequence[str], classes: Sequence[Any] | None) -> dict[str, int]:
-    """Return the edition of means over classes, where one is asked for: the first left out a class that rows are said to be of and none is."""
+    """Return the edition of macro averages, where one is used: the first edition left out classes that are predicted but have no row."""
     many = ("f1", "precision", "recall") if len(classes or ()) > 2 else ()
     return {"averages": 2} if any(name.endswith("_macro") or name in many for name in metrics) else {}
 

@@ -28,7 +28,7 @@ Part = tuple[Pinned, list[str], int, Array, Array, Array | None]
 """A partition, its columns, its rows in the window, places of ours among them, and their target and weights."""
 
 SAMPLED = 200_000
-"""Rows that bins are found by: as many as LightGBM takes by itself, and all if there are no more."""
+"""The number of rows that bins are computed from, as in LightGBM."""
 _ATTEMPTS = 5
 _PATIENCE = 120  # seconds until a worker that was ended is back
 

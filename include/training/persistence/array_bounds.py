@@ -49,7 +49,7 @@ def check_bounds(pipeline: Any) -> None:
 
 
 def _parts(estimator: Any) -> Iterator[Any]:
-    """Yield what runs compiled, wherever in an estimator it is."""
+    """Yield the compiled objects inside an estimator."""
     seen: set[int] = set()
     waiting = [estimator]
     while waiting:

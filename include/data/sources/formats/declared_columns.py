@@ -55,7 +55,7 @@ def check_declared(header: Sequence[str], name: str, source: FilesSource, place:
         if column not in header:
             close = nearest(column, header)
             known = [one for one in source.columns if one in header]
-            # Names that nobody asked for may be the first line of any file.
+            # Undeclared names may be the first line of any file, so they are not shown.
             found = f"a first line with {len(header)} fields, and of those declared " + (", ".join(known) or "none")
             raise SourceError(
                 f"The file has no column `{column}`.",

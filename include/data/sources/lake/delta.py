@@ -26,7 +26,7 @@ _ROWS = 131_072
 def read(request: ReadRequest[DeltaSource]) -> Iterator[SourceBatch]:
     """Yield the rows whose event time may lie in the wanted slots, all of them from one version of the table.
 
-    A column of a type without a word in model.yaml, such as a list or a structure, is left alone.
+    A column whose type has no name in model.yaml, such as a list or a structure, is ignored.
 
     Raises
     ------

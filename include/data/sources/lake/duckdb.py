@@ -60,7 +60,7 @@ def read(request: ReadRequest[DuckdbSource]) -> Iterator[SourceBatch]:
                     for batch in _relation(database, query, bounds).to_arrow_reader(_ROWS):
                         yield SourceBatch(pa.Table.from_batches([batch]), _WHERE)
             except duckdb.Error as error:
-                raise _refused(duckdb, error, request.source) from None  # its words may hold what stands in a row
+                raise _refused(duckdb, error, request.source) from None  # its message may contain values of a row
 
 
 def _select(duckdb: Any, database: Any, query: str) -> tuple[str, set[str]]:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def read(request: ReadRequest[IcebergSource]) -> Iterator[SourceBatch]:
     """Yield the rows whose event time may lie in the wanted slots, all of them from one snapshot of the table.
 
-    A column of a type without a word in model.yaml, such as a list or a structure, is left alone. Memory holds the wanted rows
+    A column whose type has no name in model.yaml, such as a list or a structure, is ignored. Memory holds the wanted rows
     of one of the table's files.
 
     Raises

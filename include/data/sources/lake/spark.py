@@ -55,7 +55,7 @@ def read(request: ReadRequest[SparkSource]) -> Iterator[SourceBatch]:
                     if isinstance(part, pa.Table):  # a schema comes, too
                         yield SourceBatch(part.select(readable(part.schema, request, where)), where)
         except errors.PySparkException as error:
-            raise _refused(error, where) from None  # its words may hold what stands in a row
+            raise _refused(error, where) from None  # its message may contain values of a row
 
 
 def _libraries() -> tuple[Any, Any, Any]:
