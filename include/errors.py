@@ -72,7 +72,7 @@ class RatchetError(Exception):
 
 
 class ConfigError(RatchetError):
-    """model.yaml, settings or a form value says something it may not."""
+    """model.yaml, a setting or a form value is invalid."""
 
 
 class CodeError(ConfigError):
@@ -96,7 +96,7 @@ class ObjectMissing(StoreError):
 
 
 class ObjectRemoved(ObjectMissing):
-    """It was removed by retention or erasure, and a tombstone says so."""
+    """It was removed by retention or erasure, as a tombstone records."""
 
 
 class ObjectCorrupt(StoreError):
@@ -135,7 +135,7 @@ class SchemaChanged(DataError):
 
 
 class NotEnoughRows(DataError):
-    """A window holds too few rows to learn from or judge on."""
+    """A window has too few rows to train on or to evaluate on."""
 
 
 class NotYetThere(NotEnoughRows):

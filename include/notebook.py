@@ -136,7 +136,7 @@ class LoadedModel:
 
     @property
     def card(self) -> Card:
-        """The model card, with the verdict that stands; raises `RegistryError` before a decision."""
+        """The model card, with the decision in force; raises `RegistryError` before a decision."""
         details = self._details
         if details.config is None or details.comparison is None or details.judgement is None:
             raise RegistryError(f"There is no decision on {self.id} yet, so it has no card.")
@@ -172,7 +172,7 @@ class LoadedModel:
 def load_champion(
     model: str, *, at: datetime | str | None = None, alias: str | None = None, store: str | None = None
 ) -> LoadedModel:
-    """Load the champion of a model, the version that stands for an instant by all that is known now, or that of an alias.
+    """Load the champion of a model, the champion as of an instant by all that is known now, or the version of an alias.
 
     Parameters
     ----------

@@ -124,7 +124,7 @@ def retrain_segment(
     measure = evaluator(store, folder, threads=threads, clock=clock)
     try:
         version = _train(store, declared, folder, own, pooled, threads, cluster, candidates)
-        # Measured before it is registered: what can't be judged leaves no version that nobody decides on.
+        # Measured before it is registered, so that a segment that can't be evaluated leaves no version without a decision.
         measured = ledger.measure(declared, version.id, measure)
     except ClusterUnavailable:
         raise

@@ -157,5 +157,5 @@ def _keys(store: ObjectStore, version: Version) -> Iterator[str]:
 
 
 def _copy(source: ObjectStore, target: ObjectStore, key: str) -> bool:
-    """Copy an object unless it is there, and tell whether it was copied; its bytes are held against their digest later."""
+    """Copy an object unless it exists, and tell whether it was copied; its bytes are verified against their digest later."""
     return False if target.exists(key) else target.put_if_absent(key, source.get(key))

@@ -125,7 +125,7 @@ def _of_version(ledger: Ledger, version: Version, fit: FitRecord, decision: Deci
 
 
 def _rows(ledger: Ledger, told: VersionDetails) -> Iterator[str]:
-    """Yield the keys of the model file and of what holds values of rows."""
+    """Yield the keys of the model file and of objects that contain values of rows."""
     model, version = ledger.model, told.version
     yield f"{model}/models/{version.model_file}.skops"
     yield from ledger.store.list(f"{golden_folder(model, version.id)}/")

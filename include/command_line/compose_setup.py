@@ -64,7 +64,7 @@ def prepare(home: Path, store: str, environment: Mapping[str, str]) -> None:
 
 
 def _keep_serving_token(secrets: Path) -> None:
-    """Make the token with which the server of predictions is asked, unless there is one."""
+    """Create the token for requests to the prediction server, unless there is one."""
     from include.serving.access import EVERY, new_token
 
     entries = secrets / "serving_tokens.json"

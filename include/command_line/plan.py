@@ -33,7 +33,7 @@ _FOLLOWS = {
 
 
 def plan(path: Path, against: Path | None) -> str:
-    """Say what a model.yaml would change: in DAGs, versions, evidence and policy.
+    """Describe what a model.yaml would change: in DAGs, versions, evidence and policy.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def _follows(changed: tuple[VersionDifference, ...]) -> list[str]:
 
 
 def _dags(new: ModelConfig, old: ModelConfig | None) -> str:
-    """Say which DAGs come and how they are scheduled, as far as that is new."""
+    """Describe the DAGs and schedules that are new."""
     if old is not None and (old.name, old.schedule, old.candidate_names) == (
         new.name,
         new.schedule,

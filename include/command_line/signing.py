@@ -53,7 +53,7 @@ def make_key(place: str, name: str, since: datetime) -> str:
 
 
 def sign(model: str, at: datetime) -> str:
-    """Sign a model's ledger and versions as they stand, and return what was done.
+    """Sign the present ledger and versions of a model, and return what was done.
 
     Parameters
     ----------

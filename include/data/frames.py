@@ -139,7 +139,7 @@ def read_table(
         one = windows.pop(0)
         rows = 0
         for pinned in [pinned for pinned in parts if touches(pinned, one)]:
-            # What no later window touches is not held beside what is kept of it.
+            # Free what no later window needs, so that it is not in memory beside the filtered rows.
             table = parts[pinned] if any(touches(pinned, later) for later in windows) else parts.pop(pinned)
             part = _rows_of(
                 table, one, data.event_time, set_aside.get(pinned.slot), positions=positions, slot=pinned.slot

@@ -15,7 +15,7 @@ from include.storage.content import digest_json, from_iso, get_content, put_json
 from include.storage.store import ObjectStore
 
 DUPLICATES = "(duplicates)"
-"""What rows that stood twice are counted under, beside the names of columns."""
+"""The key under which duplicate rows are counted, beside the names of columns."""
 
 
 @dataclass(frozen=True)

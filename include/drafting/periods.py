@@ -23,10 +23,10 @@ _LENGTHS = tuple(
     )
 )
 _FEWEST = 20
-"""Rows, of fewer no window can be made that anything is learned from."""
+"""The smallest number of rows that windows can be made of."""
 _ENOUGH_TO_JUDGE, _ENOUGH_TO_LEARN = 5_000, 100_000
 _LEAST_SHARE = 15
-"""The holdout is at least a fifteenth of the time, so that it is no single odd day."""
+"""The holdout is at least a fifteenth of the time, so that a single unusual day does not dominate it."""
 
 
 @dataclass(frozen=True)

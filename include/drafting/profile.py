@@ -37,7 +37,7 @@ class ColumnFacts:
 
     guess: InferredColumn
     levels: Counter[Any] | None
-    """How often each value stands; None for more than 10,000 of them, and for floats."""
+    """The count of each value; None for more than 10,000 values, and for floats."""
     missing: int
     low: Any = None
     high: Any = None
@@ -129,7 +129,7 @@ def _declared(source: FilesSource, columns: dict[str, Column]) -> FilesSource:
 
 
 def _settled(name: str, guess: InferredColumn, event_time: str | None, day_first: bool | None) -> InferredColumn:
-    """Return the one meaning of a column, as timestamps if it is the event time."""
+    """Return the only possible meaning of a column; for the event time, as timestamps."""
     column = guess.column
     if guess.others and day_first is not None and column.format is not None:
         wanted = "%d" if day_first else "%m"

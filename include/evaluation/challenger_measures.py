@@ -57,7 +57,7 @@ CHALLENGER_VERSION = 2
 
 @dataclass(frozen=True)
 class ChallengerMeasures:
-    """What evidence says of the challenger alone, under the names that `Evidence` has for it."""
+    """The part of the evidence that is about the challenger alone, with the field names of `Evidence`."""
 
     importance: tuple[Importance, ...]
     train: TrainScores | None

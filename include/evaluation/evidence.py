@@ -55,7 +55,7 @@ class Holdout:
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores inside the training window, on rows that a fold did not learn from."""
+    """Cross-validation scores inside the training window."""
 
     metric: str
     mean: float

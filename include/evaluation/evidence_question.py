@@ -86,6 +86,6 @@ def _mended(model: ModelConfig, snapshot: Snapshot, fit: FitRecord, incumbent: F
 
 
 def metrics_of_worst_group(model: ModelConfig) -> tuple[str, ...]:
-    """Return the metrics whose worst group is looked for: the primary, and what rules name."""
+    """Return the metrics whose worst group is determined: the primary metric, and those of fairness rules."""
     named = [rule.metric for rule in model.gate.fairness if rule.metric is not None]
     return tuple(dict.fromkeys([model.gate.primary.metric, *named]))

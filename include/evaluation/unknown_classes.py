@@ -75,7 +75,7 @@ def name_unknown(column: pd.Series[Any], strange: Mapping[Any, int], rare: RareL
 
 
 def name_classes(classes: Sequence[Any], own: Sequence[Any], unknown: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the names of classes: those of the model, and the unknown ones that ``unknown`` names."""
+    """Return the name of each class: its own for classes of the model and of ``unknown``, one common name for all others."""
     return tuple(str(value) if value in own or category_name(value) in unknown else OTHER_LEVELS for value in classes)
 
 

@@ -1,4 +1,4 @@
-"""A tripwire: one question about one kind of leak, asked of every training, with its answer."""
+"""A tripwire: one check for one kind of leakage, made for every training, with its result."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class AlarmHistory:
 
     @property
     def broken(self) -> frozenset[datetime]:
-        """The ends of the intervals with a data fault: how a model did on such rows says nothing of the model."""
+        """The ends of the intervals with a data fault, on which a model's performance is not meaningful."""
         return frozenset(one.period.until for one in self.observed if one.faults)
 
 

@@ -25,7 +25,7 @@ from include.storage.store import ObjectStore
 
 @dataclass(frozen=True)
 class _Interval:
-    """An interval on record under one version: where its sketch is, and the reference in whose cells it was counted."""
+    """A recorded interval of one version: the key of its sketch, and the reference whose bins it was counted in."""
 
     version: str
     after: datetime

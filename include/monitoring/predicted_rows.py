@@ -79,7 +79,7 @@ class PredictedRows:
         return sum(int(pc.sum(table[OUTSIDE]).as_py() or 0) for table in (*self._scores, *self._asked))
 
     def said(self) -> pa.Table | None:
-        """Return ids and predictions, or None if no ids were kept; of a row that was scored and asked about, what was scored."""
+        """Return ids and predictions, or None if no ids were kept; for a row with both a batch score and an answer, the batch score."""
         keys, log = list(self.model.data.row_id), self.model.serving.request_log
         hidden = {*log.leave_out, *log.hash} if log is not None else set()
         asked = () if hidden & set(keys) else self._asked

@@ -45,8 +45,8 @@ def measure_segments(
 ) -> None:
     """Measure segments' versions on every observed interval whose labels have matured, on the rows that each answered there.
 
-    A segment that can't be measured keeps no other from it; the reason stands in the model's watch log. Repeated, nothing more is
-    put on record.
+    A segment that can't be measured does not prevent others from it; the reason is in the model's watch log. A repeated call
+    records nothing.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ from include.storage.store import ObjectStore
 
 OBSERVED, MEASURED, PAIRED, ALARM, VERDICT, EARLIER = "observed", "measured", "paired", "alarm", "verdict", "earlier"
 SEGMENTS = "segments"
-"""The kind of the events that say of which segments' versions an interval was measured."""
+"""The kind of the events that name the segments' versions that an interval was measured for."""
 Body = dict[str, Any]
 
 
@@ -227,7 +227,7 @@ def observed_in(entries: Iterable[Entry], version: str) -> tuple[Observed, ...]:
 
 
 def measured_in(entries: Iterable[Entry], version: str) -> tuple[Performance, ...]:
-    """Return a champion's performance by interval, in the order of time; of several of one interval the last stands."""
+    """Return a champion's performance by interval, in the order of time; of several for one interval the last is in force."""
     found = [one.body for one in entries if one.kind == MEASURED and one.body["version"] == version]
     newest = {one["until"]: Performance.from_json(one) for one in found}
     return tuple(sorted(newest.values(), key=lambda one: one.until))
@@ -242,7 +242,7 @@ def paired_in(entries: Iterable[Entry], version: str, predecessor: str) -> tuple
 
 
 def earlier_in(entries: Iterable[Entry], version: str, *, labels: bool = False) -> dict[datetime, Period]:
-    """Return the same season of earlier years, by the end of each of a version's; of several records the last stands."""
+    """Return the same season of earlier years, by the end of each of a version's; of several records the last is in force."""
     return {
         from_iso(one.body["until"]): Period.from_json(one.body["period"])
         for one in entries

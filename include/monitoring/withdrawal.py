@@ -15,7 +15,7 @@ from include.storage.content import canonical_json, put_content
 def withdraw_if_worse(
     ledger: Ledger, model: ModelConfig, version: str, *, actor: dict[str, Any], at: datetime
 ) -> str | None:
-    """Withdraw a champion whose probation ended with *worse*, if the model declares it; repeated, nothing more happens.
+    """Withdraw a champion whose probation ended with *worse*, if the model declares it; a repeated call does nothing.
 
     What it is judged by is the verdict on record, and the pairs until then. A version that is no longer the champion is left alone.
 

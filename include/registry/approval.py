@@ -61,7 +61,7 @@ class ApprovalReply:
 
 
 def trigger_of(standing: VersionState, decision: Decision | None = None) -> Trigger:
-    """Return what made a version's run happen, as far as asking people goes: a second look is always asked for by one."""
+    """Return the trigger of a decision, as far as approval depends on it: a reconsideration is always triggered by a person."""
     return Trigger.MANUAL if decision is not None and decision.as_of is not None else standing.trigger
 
 

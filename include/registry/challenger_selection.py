@@ -27,7 +27,7 @@ def choose_challenger(
     failed: Mapping[str, str] = MappingProxyType({}),
     pooled: str = "",
 ) -> Version:
-    """Give a version to the fit with the best validation score; of equals, to the one declared first.
+    """Make a version of the fit with the best validation score; of equal ones, of the one declared first.
 
     Parameters
     ----------

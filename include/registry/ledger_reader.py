@@ -94,7 +94,7 @@ class LedgerReader:
         return self._version(self.timeline(), version)
 
     def statement(self, version: str) -> VersionStatement | None:
-        """Return what is signed about a registered version, as it stands; None where the deployment trusts no keys.
+        """Return the signed statement about a registered version in its present state; None where the deployment trusts no keys.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class LedgerReader:
         return check_version(self.store, version, self.heads.trusted, evidence=evidence)
 
     def _made_by(self, decision: Decision, model: ModelConfig) -> bool:
-        """Tell whether a decision was made by what this configuration says, as far as that affects it."""
+        """Tell whether a decision was made under a configuration of the same identity."""
         same = decision.config == digest_json(model.to_json())
         return same or self.config(decision.config).identity == model.identity
 

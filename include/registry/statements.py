@@ -25,7 +25,7 @@ STATEMENT = "application/vnd.in-toto+json"
 """The payload type, https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md."""
 PREDICATE = "urn:ratchet:version:1"
 _UNSAID = (ALIASED, TAGGED, "withdrawn")
-"""Kinds of event of which no statement about a version says anything; the head of the ledger is signed with each."""
+"""Kinds of events that no statement about a version contains; the head of the ledger is signed with each."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def signed_first(decide: Decide, store: ObjectStore, model: str, heads: SignedHe
 
 
 def sign_standing(store: ObjectStore, model: str, timeline: Timeline, heads: SignedHeads, *, at: str) -> int:
-    """Sign what stands of every version, and return how many there are; parameters as of `signed_first`.
+    """Sign the present state of every version, and return the number of versions; parameters as of `signed_first`.
 
     Parameters
     ----------

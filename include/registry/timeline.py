@@ -65,7 +65,7 @@ class Timeline:
         return self[version].original if version is not None and version in self else version
 
     def in_place_of(self, version: str) -> str:
-        """Return the version that has the place of a version now: itself, unless it was rebuilt."""
+        """Return the version that replaced a version: itself, unless it was rebuilt."""
         while version in self and (rebuilt := self[version].rebuilt_as) is not None:
             version = rebuilt
         return version

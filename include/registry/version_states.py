@@ -53,7 +53,7 @@ class Decision:
     lifetime: dict[str, float] | None = None
     """With `gate.lifetime`: what was `left` to risk, the `level` that allowed, what was `spent`, and what a policy allows `a_year`."""
     approval: dict[str, Any] | None = None
-    """Where a person was to decide: what the gate alone said, and who answered what, when, why and to which question."""
+    """For a decision that needed approval: the outcome of the gate alone, and the answer with person, instant, reason and question."""
 
     @property
     def by_gate(self) -> Outcome:
@@ -127,7 +127,7 @@ class VersionState:
     earlier: tuple[Decision, ...] = ()
     """What was decided on older rows, of a version that was reconsidered."""
     rebuild_of: str | None = None
-    """Of a rebuilt version: the first version that was trained from the same record, whose place and decision it has."""
+    """For a rebuilt version: its original, whose place in the timeline and decision it takes."""
     rebuilt_as: str | None = None
     """Of a version that was trained again under other libraries: the version that has its place now."""
     place: int | None = None
@@ -135,7 +135,7 @@ class VersionState:
     aliases: tuple[str, ...] = ()
     """The aliases that point at it. Those of a version that was trained again point at its equal."""
     tags: tuple[tuple[str, str], ...] = ()
-    """The tags of this version, by key."""
+    """The tags of this version itself, by key."""
     origin: Origin | None = None
     """Where it came from; None of one that was trained in this store."""
 
@@ -156,7 +156,7 @@ class VersionState:
 
     @property
     def looks(self) -> tuple[Decision, ...]:
-        """Its decisions that stand: the last one on its own rows, and on the rows of each reconsideration."""
+        """Its decisions in force: the last one on its own rows, and on the rows of each reconsideration."""
         return self.earlier if self.decision is None else (*self.earlier, self.decision)
 
     def look(self, decision: Decision) -> datetime:

@@ -188,7 +188,7 @@ def pooled_fit(store: ObjectStore, version: Version) -> FitRecord | None:
 
 
 def read_versions_ahead(store: ObjectStore, model: str, *versions: str | None) -> None:
-    """Ask at the same time for the records of versions that are loaded next; None is passed over."""
+    """Read the records of versions that are loaded next at the same time; None is ignored."""
     read_ahead(store, [_key(model, one) for one in versions if one is not None])
 
 

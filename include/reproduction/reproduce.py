@@ -36,7 +36,7 @@ from include.training.provenance import code_of, config_of
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-6
-"""How far two predictions may be apart: of probabilities as it is, of values times their standard deviation."""
+"""The largest accepted difference of two predictions: of probabilities as it is, of values times their standard deviation."""
 
 
 def reproduce(

@@ -164,7 +164,7 @@ def _publish(store: PrunableStore, model: ModelConfig, scores: Iterable[Rewritte
 
 
 def _observe(store: PrunableStore, model: ModelConfig, partitions: Iterable[Rewritten], at: datetime) -> None:
-    """Put on record, in the catalogue of each source, what stands for each partition now."""
+    """Record in the catalogue of each source which object replaces each partition."""
     sources: dict[str, dict[str, dict[str, object]]] = {}
     for one in partitions:
         _, _, source, _, _ = one.found.key.split("/")

@@ -20,7 +20,7 @@ class People:
 
     @classmethod
     def read(cls, file: Path) -> People:
-        """Read a CSV file whose header names columns; a row of it means all rows with these values in them."""
+        """Read a CSV file whose header names columns; each line selects all rows with these values."""
         with file.open(newline="", encoding="utf-8-sig") as lines:
             rows = [tuple(row) for row in csv.reader(lines) if row]
         if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):

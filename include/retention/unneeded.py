@@ -28,7 +28,7 @@ Found = Mapping[str, Sequence[StoredObject]]
 
 @dataclass(frozen=True)
 class Unneeded:
-    """An object that nothing needs, and the kind under which `retention` speaks of it."""
+    """An object that nothing needs, with its kind in `retention`."""
 
     kind: str
     found: StoredObject
@@ -62,7 +62,7 @@ def unneeded(store: ObjectStore, model: ModelConfig, now: datetime, listed: Foun
 
 
 def _kept_versions(ledger: Ledger, since: datetime | None) -> frozenset[str]:
-    """Return the versions whose model files stay: those that something may still ask, and those that are young."""
+    """Return the versions whose model files stay: those that may still be used, and recent ones."""
     entries = ledger.entries()
     last = {str(entry.body["version"]): from_iso(entry.at) for entry in entries}  # what was done last with each
     return frozenset(
@@ -92,13 +92,13 @@ def _scores(store: ObjectStore, model: ModelConfig, before: datetime, listed: Fo
 
 
 def _unmeasured(store: ObjectStore, model: ModelConfig) -> list[tuple[datetime, datetime]]:
-    """Return the intervals whose predictions the watch of the champion has still to read: their labels have not matured."""
+    """Return the intervals whose predictions monitoring must still read, since their labels have not matured."""
     if model.schedule.monitor is None or (champion := Ledger(store, model.name).timeline().champion) is None:
         return []
     entries = WatchLog(store, model.name).entries()
     done = {one.until for one in measured_in(entries, champion)}
     observed = [(from_iso(one.body["after"]), from_iso(one.body["until"])) for one in entries if one.kind == OBSERVED]
-    # The watch may be late: all that comes after its last interval is still to be looked at.
+    # Monitoring may be late: everything after its last interval is still needed.
     last = max((until for _, until in observed), default=datetime.min.replace(tzinfo=UTC))
     return [pair for pair in observed if pair[1] not in done] + [(last, datetime.max.replace(tzinfo=UTC))]
 

@@ -196,7 +196,7 @@ def _owing(states: dict[tuple[str, str], DeliveryState], gone: set[str]) -> dict
 
 
 def superseded(timeline: Timeline, scored: list[tuple[Window, str]]) -> list[Superseded]:
-    """Return those of some scores in force whose version is not the champion as of their interval's start."""
+    """Return the scores whose version is not the champion as of the start of their interval."""
     found = []
     for interval, version in scored:
         champion = timeline.champion_as_of(interval.after)

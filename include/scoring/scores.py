@@ -114,7 +114,7 @@ def _contributions(reasons: Attributions) -> dict[str, pa.Array]:
 
 
 def answers_of(scored: np.ndarray[tuple[int, ...], np.dtype[np.float64]], fit: FitRecord) -> pa.Table:
-    """Return what a fit's scores say of each row: ``prediction``, ``label`` and bounds, as in `scores_of`."""
+    """Return the columns of predictions: ``prediction``, ``label`` and bounds, as in `scores_of`."""
     predictions = Predictions(fit, scored, {})
     table = pa.table({PREDICTION: pa.array(predictions.prediction)})
     label = predictions.label

@@ -74,7 +74,7 @@ class Access:
 
     def _by_token(self, token: str, now: datetime) -> Caller | None:
         hashed, found = _hash(token), None
-        # All entries are compared, each in constant time: how long it takes says nothing.
+        # All entries are compared in constant time, so that the duration reveals nothing.
         for entry in self._tokens():
             if hmac.compare_digest(hashed, entry["sha256"]):
                 found = entry

@@ -54,7 +54,7 @@ class Server:
     def app(self, access: Access) -> Guard:
         """Return the application, with its guard around it."""
         routes = [
-            # Routes are tried one after the other: first those that are asked all the time.
+            # Routes are tried one after the other: the most frequent ones first.
             Route("/models/{model}/predict", self.predict, methods=["POST"]),
             Route("/v2/models/{model}/infer", self.infer, methods=["POST"]),
             *(Route(path, self.invocations, methods=["POST"]) for path in self.platform.predict),
@@ -72,7 +72,7 @@ class Server:
             Route("/metrics", self.metrics),
             *(Route(path, self.ready) for path in self.platform.health),
         ]
-        # Without Starlette around it: the guard answers errors, and who forgot a slash is told so and not sent elsewhere.
+        # Without Starlette's middleware: the guard answers errors, and a missing slash is an error, not a redirect.
         router = Router(routes, redirect_slashes=False, default=_no_route, lifespan=self._lifespan)
         anonymous = frozenset({LIVE, *self.platform.anonymous})
         local_only = not self.settings.asks_who and not self.platform.fronted

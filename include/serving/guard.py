@@ -38,7 +38,7 @@ _TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Guard:
-    """An ASGI application around another: nothing reaches a route that may not, and no error leaves as it is.
+    """ASGI middleware: it refuses requests that are not permitted, and hides the messages of errors.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ async def _refuse(send: Send, error: RequestError) -> None:
 
 
 def _place(error: BaseException) -> str:
-    """Return where an error came from, without what it says: that may hold values."""
+    """Return where an error was raised, without its message, which may contain values."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

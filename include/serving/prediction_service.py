@@ -28,7 +28,7 @@ from include.serving.request_log import Record, RequestLogger
 log = logging.getLogger(__name__)
 
 _SHADOWS = 256
-"""How many requests may wait to be predicted beside; further ones are left out."""
+"""The number of requests that may wait for the second prediction; further ones are skipped."""
 
 
 class PredictionService:
@@ -172,7 +172,7 @@ class PredictionService:
 
 
 def share_of(model: str, entity: object) -> float:
-    """Return where an entity stands between 0 and 1, the same everywhere and at all times."""
+    """Return the place of an entity between 0 and 1, which is the same on every server and at any time."""
     hashed = hashlib.sha256(f"{model}\x00{entity}".encode()).digest()
     return int.from_bytes(hashed[:8]) / 2**64
 
@@ -204,7 +204,7 @@ def _by_pipeline(served: Served, rows: pa.Table, *, explain: bool) -> tuple[Pred
     except RatchetError as error:
         raise _unpredictable() from error
     except Exception as error:
-        # The team's `derive` may raise anything, and what it says may hold values.
+        # The team's `derive` may raise any error, and the message may contain values.
         log.warning("%s: rows could not be predicted: %s", served.predictor.model.name, type(error).__name__)
         raise _unpredictable() from error
     if explained is None:
@@ -224,7 +224,7 @@ def _alone(served: Served, row: Row) -> SinglePrediction | None:
 
 
 def _as_asked(rows: pa.Table | list[Row], answered: Served, beside: Served) -> pa.Table:
-    """Return rows that one version asked for as another asks for them; raises `RequestError` if it asks for more."""
+    """Return rows in the schema of one version converted to that of another; raises `RequestError` if it needs more columns."""
     table = rows if isinstance(rows, pa.Table) else answered.schema.table(rows)
     known = [column.name for column in beside.schema.columns if column.name in table.column_names]
     return beside.schema.conform(table.select(known))

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Record:
-    """One request as it is kept: its rows, and what was predicted for them."""
+    """One logged request: its rows and their predictions."""
 
     model: str
     request_id: str
@@ -51,7 +51,7 @@ class Record:
     """A table, or a row that was predicted alone."""
     predictions: Predictions | SinglePrediction
     places: list[int] | None = None
-    """Where the rows stand in the request, if another version answered others of it."""
+    """The positions of the rows in the request, if another version answered the other rows."""
 
     @property
     def size(self) -> int:

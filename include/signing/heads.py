@@ -51,7 +51,7 @@ class HeadsFound:
 
 
 class SignedHeads:
-    """Signs what is appended to one model's ledger, and refuses a ledger whose newest event is not vouched for.
+    """Signs events that are appended to one model's ledger, and refuses a ledger whose newest event is not signed.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class SignedHeads:
         self._newest: bytes | None = None
 
     def sign(self, number: int, digest: str, at: str) -> None:
-        """Put the signature of an event beside the place that it is about to be written to.
+        """Store the signature of an event beside the key that the event will be written to.
 
         Raises
         ------
@@ -192,7 +192,7 @@ class SignedHeads:
         )
 
     def adopt(self, entries: Sequence[Entry], *, at: str) -> None:
-        """Sign the newest of events that stand unsigned; a person has made sure that they are right.
+        """Sign the newest unsigned event; a person has verified the events.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ def find_answer(store: ObjectStore, folder: str, question: Any) -> Any | None:
 
 
 def keep_answer(store: ObjectStore, folder: str, question: Any, answer: Any) -> Any:
-    """Keep an answer, and return the one in force: of several to one question, the first.
+    """Store an answer, and return the stored one: the first of several answers to one question.
 
     Parameters
     ----------

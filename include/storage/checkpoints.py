@@ -167,7 +167,7 @@ def pack(entries: Sequence[Entry]) -> bytes:
 
 
 def unpack(packed: bytes, part: Checkpoint, *, where: str) -> tuple[Entry, ...]:
-    """Return the entries of one object of a checkpoint, each held against its digest; raises `ChainBroken`."""
+    """Return the entries of one object of a checkpoint, each verified against its digest; raises `ChainBroken`."""
     try:
         unpacker = zlib.decompressobj(wbits=_GZIP)
         text = unpacker.decompress(packed, min(_LARGEST, _SMALL + _RATIO * len(packed)))

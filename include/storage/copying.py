@@ -76,7 +76,7 @@ def copy_store(
     until: datetime | None = None,
     tell: Callable[[str], object] = lambda line: None,
 ) -> Copied:
-    """Copy what a store holds; what the copy has already is left as it is, so that a killed copy is taken up again.
+    """Copy the content of a store; objects that the copy has already are skipped, so that a killed copy can be continued.
 
     Logs are listed before all else and written after all else, the ledgers last: each log of the copy is the beginning of
     the source's log, and what its entries name is there, while others write to the source and whenever the copy
@@ -132,7 +132,7 @@ def copy_store(
         tell(f"{start + len(batch):,} of {len(missing):,} objects, {size / 1e6:,.1f} MB")
 
     unsaid: list[str] = []
-    if gone:  # an object goes after its tombstone is written, so that is to be had by now
+    if gone:  # an object is removed after its tombstone is written, so the tombstone exists by now
         for log, newest in _newest_of(source, prefixes).items():
             if log.endswith(_TOMBSTONES):
                 logs[log] = _read_log(source, log, newest)

@@ -73,7 +73,7 @@ def check_chain(entries: Sequence[Entry], *, where: str) -> None:
     for index, (before, entry) in enumerate(itertools.pairwise(entries)):
         if entry.previous == before.digest:
             continue
-        # Of two that don't fit, the one without a successor that fits was put in the place of another.
+        # Of two entries that don't fit, the one without a fitting successor replaced another entry.
         follows = any(later.previous == entry.digest for later in entries[index + 2 : index + 3])
         raise ChainBroken(
             "the log forks: an entry was put in the place of another",

@@ -68,7 +68,7 @@ class Encryption:
         return {"ServerSideEncryption": self.algorithm, **named}
 
     def require(self, head: dict[str, Any], where: str) -> None:
-        """Raise `StoreUnfit` unless a server says of an object that it is encrypted like this.
+        """Raise `StoreUnfit` unless a server reports that an object is encrypted like this.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class ProbedS3Store(S3Store):
         self._fit = True
 
     def _require_encrypted(self, encryption: Encryption) -> None:
-        """Look, in each process, at an object that was put with the setting: what a server did once it may do no more."""
+        """Read, in each process, an object that was written with the setting, since the server may have changed since."""
         key = f"_store/encrypted-{digest_json(encryption.put)[:12]}.json"
         try:
             head = self.head(key)
@@ -142,7 +142,7 @@ class ProbedS3Store(S3Store):
                 bodies = [f"writer {writer}".encode() for writer in range(RACERS)]
                 told = list(racers.map(lambda body, key=key, start=start: _enter(race, key, body, start), bodies))
                 won = [body for body, first in zip(bodies, told, strict=True) if first]
-                # A True may be lost on the way, so that none was told that it won; what stands must not change even then.
+                # An answer may be lost, so that no writer knows that it won; the object must not change even then.
                 stands = self.get(key)
                 late = super().put_if_absent(key, b"late")
                 if len(won) > 1 or late or (won and won != [stands]) or self.get(key) != stands:

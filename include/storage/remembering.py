@@ -56,7 +56,7 @@ class RememberingStore:
         try:
             return self.store.get(key)
         except StoreError:
-            return None  # missing, damaged or out of reach: it is asked for again when it is needed, and the answer is reported there
+            return None  # missing, damaged or out of reach: it is read again when it is needed, and the error is reported there
 
     def exists(self, key: str) -> bool:
         """Tell whether ``key`` holds an object."""

@@ -79,7 +79,7 @@ class S3Store:
         check_key(key)
         source: io.BytesIO | io.BufferedReader = io.BytesIO(body) if isinstance(body, bytes) else body.open("rb")
         with source, self._answering(key):
-            # Computed here and checked by the server: unlike botocore's own it needs no trailer, which not all servers know.
+            # Computed here and checked by the server: unlike botocore's checksum it needs no trailer, which some servers lack.
             checksum = base64.b64encode(hashlib.file_digest(source, "sha256").digest()).decode()
             for conflict in range(_CONFLICTS):
                 source.seek(0)

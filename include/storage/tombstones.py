@@ -105,7 +105,7 @@ class Tombstones:
         return fold(self._log.read())
 
     def mark(self, objects: Iterable[Tombstone], *, at: datetime) -> None:
-        """Mark objects of one reason and due instant; those that are marked already are passed over."""
+        """Mark objects with one reason and due instant; objects that are marked already are skipped."""
         for batch in _batches(list(objects)):
 
             def unless_marked(
@@ -178,7 +178,7 @@ class Tombstones:
 
 
 class MarkedStore:
-    """A store that says of a missing object that it was removed, and takes back the marks of what is needed.
+    """A store whose error for a missing object names its tombstone, and that takes back marks of objects that are read.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ def fit_estimator(recipe: Recipe, settings: dict[str, Any], threads: int, say: b
             remedy="another `loss` in its `params`",
         )
     for estimator in estimators_in(pipeline):
-        # How many threads fitted it is no property of a model, and must not be in its bytes.
+        # The number of threads is not a property of a model, and must not be in its bytes.
         if "n_jobs" in estimator.get_params(deep=False):
             estimator.set_params(n_jobs=None)
         if hasattr(estimator, "_bin_mapper"):

@@ -26,7 +26,7 @@ class FittedRows:
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """Scores on rows that a fold did not learn from, in the metric's own unit."""
+    """Cross-validation scores, in the metric's own unit."""
 
     metric: str
     mean: float

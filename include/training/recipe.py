@@ -132,7 +132,7 @@ class Recipe:
 
     @property
     def learns_from_scores(self) -> bool:
-        """Whether something in the model file is learned from the estimator's scores of rows held out."""
+        """Whether a part of the model file is fitted to out-of-fold scores."""
         return self.calibration != "none" or self.reads_groups
 
     @property
@@ -186,7 +186,7 @@ class Recipe:
             return {}
         if declared is None:
             return find_estimator(self.estimator, self.task).space
-        # In an order of its own: the declaration that is kept for a retraining has its names sorted.
+        # Sorted, as the names are in the stored declaration that a reproduction reads.
         return dict(sorted(declared.items()))
 
     @property

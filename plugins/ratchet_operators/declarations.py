@@ -41,8 +41,8 @@ def declared_models(
 ) -> list[ModelConfig]:
     """Return the models to build DAGs ``<family>_<model>`` for; those that can't be used are left out.
 
-    A task parses only its own DAG. What is wrong with a model is said by `refuse_broken_models`, in a file of its own:
-    Airflow takes every DAG of a file with an import error out of service.
+    A task parses only its own DAG. Errors of a model are reported by `refuse_broken_models`, in a separate file: Airflow
+    disables every DAG of a file with an import error.
 
     Parameters
     ----------

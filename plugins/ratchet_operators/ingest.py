@@ -69,7 +69,7 @@ class Waits(RatchetOperator):
         self.defer(trigger=DateTimeTrigger(moment=at), method_name="look_again")
 
     def look_again(self, context: Context, event: Any = None) -> Any:
-        """Go on where the wait was begun; the trigger's event says nothing but that it is time."""
+        """Continue after a wait; the trigger's event only says that the time has come."""
         return self.execute(context)
 
     @abstractmethod

@@ -58,7 +58,7 @@ class Statement(Protocol):
     """Something by which more is known of what was read and written than the declaration says; asked where the provider is installed."""
 
     def parsed(self) -> OperatorLineage[Any, Any] | None:
-        """Return that in the words of OpenLineage, or None if it says nothing."""
+        """Return it as OpenLineage data sets and facets, or None if it is empty."""
 
 
 @dataclass(frozen=True)

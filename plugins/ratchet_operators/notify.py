@@ -83,7 +83,7 @@ class NotifyOfRun(Notify):
     """Tell of the tasks of a failed run that could not tell themselves."""
 
     def find_news(self, context: Context) -> tuple[News, ...]:
-        """Return which tasks ended without a word; nothing if each failure was told by its task."""
+        """Return which tasks ended without a notification; nothing if each task sent one."""
         run = str(context["run_id"])
         page = f"dags/{context['dag'].dag_id}/runs/{quote(run, safe='')}"
         if context.get("reason") == "timed_out":
@@ -135,7 +135,7 @@ def _remember(context: Context) -> None:
 
 
 def _silent(context: Context) -> list[str]:
-    """Return the failed tasks of a run that have not told of it, with the index of a mapped one."""
+    """Return the failed tasks of a run that sent no notification, with the index of a mapped task."""
     task = context.get("ti")
     if task is None:
         return ["a task"]
@@ -200,7 +200,7 @@ def _notifier(channel: Notification, model: str, news: News, link: str) -> BaseN
             SlackWebhookNotifier,
         )
 
-        # Slack's own three escapes, so that nobody's text becomes a link or a call.
+        # Slack's three escapes, so that no text becomes a link or a mention.
         text = f"*{title}*\n{html.escape(news.sentence, quote=False)} <{link}|Look>"
         made = SlackWebhookNotifier(slack_webhook_conn_id=channel.connection, text=text)
         return made

@@ -43,7 +43,7 @@ def as_of(context: Context, config: ModelConfig) -> datetime:
 
 
 def stand(run: Any, wanted: Any, end: datetime | None) -> tuple[datetime, str]:
-    """Return the instant that a run stands at, and in words where it is from.
+    """Return the as-of of a run, and its origin in words.
 
     Parameters
     ----------

@@ -32,8 +32,8 @@ def report_audit(model: str, findings: int) -> None:
 def report_written(model: str, entry: Entry) -> None:
     """Report a decision as it is written to the ledger: its outcome, and of a challenger its primary metric and its gain.
 
-    The gain is over the champion, or over the baseline before there is one. What `settle` decides again is counted, but
-    says nothing of the newest challenger.
+    The gain is over the champion, or over the baseline before there is one. Decisions that `settle` makes again are counted,
+    but are not about the newest challenger.
     """
     from include.registry.version_states import Decision
 

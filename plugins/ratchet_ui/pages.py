@@ -36,7 +36,7 @@ MODELS_ON_A_PAGE = 50
 ALIAS_MOVES = 20
 """How many moves of aliases are shown, the newest."""
 MEASURED = 60
-"""Of how many versions, the newest, the evidence is read for what their decisions do not say."""
+"""The number of newest versions whose evidence is read, for facts that their decisions do not contain."""
 
 
 def draw_models(cache: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str = "", page: int = 1) -> str:

@@ -24,7 +24,7 @@ GRACE = 6.0
 
 
 def session_members(session: int) -> set[int]:
-    """Return the processes of a session that still run, without the one that asks."""
+    """Return the running processes of a session, without this process."""
     found = set()
     for pid in psutil.pids():
         try:

@@ -94,7 +94,7 @@ def _get(address: str, headers: dict[str, str], authorization: str | None = None
     request = Request(address, headers=headers)  # noqa: S310 (https, or http on this machine)
     if authorization:  # for this server alone: it does not go along where the server sends us on
         request.add_unredirected_header("Authorization", authorization)
-    # As engines do it: what is on this machine is asked without a proxy.
+    # As container engines do: requests to this machine do not use a proxy.
     opener = build_opener(_Onward, *([ProxyHandler({})] if _is_here(urlsplit(address).netloc) else []))
     try:
         with opener.open(request, timeout=_SECONDS) as answer:

@@ -23,7 +23,7 @@ _UTC = re.compile(r" ?(?:UTC|GMT)$")
 
 
 def plausible(times: Any) -> bool:
-    """Tell whether all event times lie in years that a business can mean."""
+    """Tell whether all event times are in plausible years."""
     return _within(times.cast(pa.int64()), 10**6)
 
 

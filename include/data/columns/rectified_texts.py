@@ -50,7 +50,7 @@ def _rectifier(spelling: Spelling) -> Rectifier:
 def rectify_texts(
     table: pa.Table, functions: Mapping[str, Rectifier], where: str
 ) -> tuple[pa.Table, dict[str, pa.Array]]:
-    """Return a table with its texts put right, and for each column which rows were changed.
+    """Return a table with corrected texts, and for each column which rows were changed.
 
     Parameters
     ----------

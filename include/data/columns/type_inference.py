@@ -67,7 +67,7 @@ _LOOKS = {
     "boolean": r"^([Tt]rue|[Ff]alse|TRUE|FALSE)$",
 }
 _ID = r"^-?(0\d|\d{17})"
-"""Digits that are no number: with zeros in front, or more of them than a float keeps."""
+"""Digits that are not a number: with leading zeros, or with more digits than a float keeps."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[-+]\d\d(:?\d\d)?)?)?")
 
 

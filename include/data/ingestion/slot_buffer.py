@@ -87,7 +87,7 @@ class SlotBuffer:
             return
         if (opened := self._open.pop(number, None)) is None:
             if len(self._open) == OPEN:
-                # That which waited longest. A slot that comes back appends a stream of its own.
+                # The slot that was used least recently. A slot that comes again appends another stream.
                 self._close(next(iter(self._open)))
             file = pa.OSFile(str(self._path(number)), "ab")
             opened = file, pa.ipc.new_stream(file, rows.schema)

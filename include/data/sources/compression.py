@@ -34,7 +34,7 @@ def packing_of(name: str) -> str | None:
 
 
 class Unpacked:
-    """The bytes of a file, unpacked if its name says that it is packed.
+    """The bytes of a file, decompressed if its name has the suffix of a compressed file.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Unpacked:
         except SourceError:
             raise
         except _FAILURES as error:
-            # A stream of a library says in its message what the bytes were.
+            # The message of a library's error may contain bytes of the file.
             raise SourceError(
                 f"The {self._packing} file is cut off or damaged.",
                 found=type(error).__name__,
@@ -89,7 +89,7 @@ class Unpacked:
     def _open(self) -> Any:
         first = self._counted.peek()
         found = file_signature(first)
-        # A workbook is a ZIP archive, too, and what is wrong with it is said below.
+        # A workbook is a ZIP archive, too; its error is raised below.
         if first and found not in (self._packing, "Excel workbook" if self._packing == "ZIP" else self._packing):
             raise SourceError(
                 "The file is not packed as its name says.",

@@ -42,7 +42,7 @@ def find_objects(client: Any, path: str) -> Iterator[tuple[str, Callable[[], Bin
         pattern = name if is_wild(name) else "/".join(filter(None, [name, BELOW]))
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=fixed_part(pattern))
         keys = sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
-    # An empty object whose key ends in `/` is how some tools draw a folder.
+    # Some tools create an empty object whose key ends in `/` as a folder.
     for key in meant_names([key for key in keys if not key.endswith("/")], pattern, f"s3://{bucket}"):
         yield f"s3://{bucket}/{key}", partial(_open, client, bucket, key)
 

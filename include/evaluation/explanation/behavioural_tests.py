@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
 
 MAX_BEHAVIOUR_ROWS = 1_000
-"""Holdout rows that are asked about, drawn at random where there are more."""
+"""The largest number of holdout rows of a test; if there are more, they are sampled."""
 
 _NOISE = 1e-9
 """By this share of the largest prediction two may differ because of the rows that they were computed beside."""

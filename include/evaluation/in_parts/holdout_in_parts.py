@@ -144,7 +144,7 @@ def _answer(source: RowSource, pinned: Pinned, fits: dict[Role, FitRecord]) -> A
                 obstacle = Obstacle(error.message, remedy)
             except (ModelFileRefused, ObjectMissing, ObjectCorrupt):
                 if role != "incumbent":
-                    raise  # of the incumbent's file the driver finds the same, and says it
+                    raise  # the driver finds the same error in the incumbent's file, and reports it
         return AnsweredPart(inputs["challenger"][judged_by].reset_index(drop=True), answers, obstacle)
 
 

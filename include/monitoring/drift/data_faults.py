@@ -35,9 +35,9 @@ SURPRISE = 1e-4
 """How rarely a column may be so far from training by chance to be called swapped."""
 _AT = np.linspace(0.05, 0.95, 19)
 _SURE = 2_000
-"""Rows from which on a factor below ten, or a shift, is told from a world that became larger by about as much."""
+"""The number of rows from which a factor below ten, or a shift, is distinguished from real growth of about that size."""
 _ALIKE = 0.25
-"""Standard deviations that quantiles may lie apart, on average, to be called those of one distribution."""
+"""The largest mean difference of quantiles, in standard deviations, between samples of one distribution."""
 _FACTORS: dict[float, str] = {
     **{10.0**power: f"{10**power:,}" for power in (1, 2, 3, 6, 9)},
     24: "24, as of days and hours",
@@ -79,7 +79,7 @@ class DataFault:
 
 
 def faults_in(reference: Reference, current: Sketch) -> tuple[DataFault, ...]:
-    """Return what is broken in the columns of an interval, as the sketch beside the reference tells."""
+    """Return the faults in the columns of an interval, from its sketch and the reference."""
     columns = [one for one in reference.layout.columns if one.role in ("input", "derived")]
     found: list[DataFault] = []
     for layout in columns:
@@ -135,7 +135,7 @@ def faults_between(
 
 
 def _frozen(period: Period, before: Period) -> DataFault | None:
-    """Return the fault of columns whose values are those of the period before, one for one."""
+    """Return the fault of columns whose values equal those of the previous period, row by row."""
     same = tuple(name for name, one in period.fingerprints.items() if before.fingerprints.get(name) == one)
     if not same or period.rows < LEAST_ROWS:
         return None
@@ -288,7 +288,7 @@ def _number_fits(
     usual, theirs = own.quantiles(layout, _AT), others.quantiles(other, _AT)
     spreads = [sketch.deviation(one) or one.scale for sketch, one in ((own, layout), (others, other))]
     away = float(np.abs(found - usual).mean()) / min(spreads)
-    # A column that now lies far from its own median is known no better than the cells there are wide.
+    # For a column far from its own median, the precision is the width of the bins there.
     wide = np.diff(layout.edges)[np.clip(np.searchsorted(layout.edges, found) - 1, 1, NUMBER_CELLS - 2)]
     fits = float(np.maximum(np.abs(found - theirs) - wide, 0).mean()) / spreads[1]
     return away >= 0.5 and fits < min(_ALIKE, 0.3 * away)

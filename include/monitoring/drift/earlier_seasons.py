@@ -49,7 +49,7 @@ class SeasonalDetection:
     began: Array
 
     def instead_of(self, beside_reference: Detection) -> tuple[Array, Array]:
-        """Return which series alarmed at which look, and where the change began: beside earlier years where that was asked."""
+        """Return which series raised an alarm at which look, and where the change began; in comparison with earlier years where requested."""
         crossed = np.where(self.asked, self.crossed, beside_reference.crossed)
         return crossed, np.where(self.asked, self.began, beside_reference.began)
 

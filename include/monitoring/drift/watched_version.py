@@ -32,7 +32,7 @@ from include.training.provenance import code_of, config_of
 PREDICTION, SAID, TARGET = "(prediction)", "(label)", "(target)"
 """The names of the columns for a model's predictions, which no column of a source has."""
 CONTRIBUTION = "(contribution of {})"
-"""What a column of the fit contributed to each prediction, where the scores say so."""
+"""The contribution of a column to each prediction, where the scores contain it."""
 PART = 500_000
 """Rows that are watched together, where partitions allow."""
 

@@ -27,7 +27,7 @@ from include.training.metrics.definitions import DEFINITIONS, bins_of, ratio
 Array = NDArray[Any]
 
 _SCORES = 1_000
-"""Scores are counted in so many quantile bins: what an estimate costs then does not grow with the rows."""
+"""The number of quantile bins for scores, so that the cost of an estimate does not grow with the rows."""
 _DRAWS = 400
 LEAST_IN_LEAF = 50
 

@@ -137,7 +137,7 @@ def each_short(
 ) -> tuple[PromiseCheck, ...]:
     """Return the first look at which the champion fell short, and others at which it still does, at least ``again`` apart.
 
-    A sequence that holds at all looks at once errs no more often for being looked at again.
+    A confidence sequence holds at all looks at once, so further looks do not raise its error rate.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ class ProbationVerdict(StrEnum):
     NOT_WORSE = "not worse"
     WORSE = "worse"
     UNDECIDED = "undecided"
-    """Its rows or its time are over, and nothing is sure: the gate's decision stands."""
+    """Its rows or its time are used up without a significant result: the gate's decision is kept."""
     RUNNING = "running"
 
 
@@ -75,10 +75,11 @@ class ProbationState:
 
 
 def probation_of(pairs: Sequence[Paired], since: datetime, declared: Probation, error: float) -> ProbationState:
-    """Return what the pairs of one champion and its predecessor say, at the first interval at which it is sure.
+    """Return the verdict on one champion and its predecessor, at the first interval at which it is significant.
 
-    A confidence sequence of the mean gain over intervals is looked at after each of them. With a true gain of zero or more
-    ``worse`` is said with probability ``error`` at most, over all looks together, and so is ``better`` with one of zero or less.
+    A confidence sequence of the mean gain over intervals is looked at after each of them. With a true gain of zero or more,
+    the probability of ``worse`` is at most ``error`` over all looks together, and with one of zero or less the same holds
+    for ``better``.
 
     Parameters
     ----------

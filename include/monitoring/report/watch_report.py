@@ -217,7 +217,7 @@ def _slices(store: ObjectStore, model: ModelConfig, kept: ChampionReference, det
 def _probation(
     model: ModelConfig, version: str, entries: Sequence[Entry], timeline: Timeline, history: AlarmHistory
 ) -> tuple[str | None, ProbationState | None, bool]:
-    """Return the predecessor and where the probation stands: the verdict on record, if there is one."""
+    """Return the predecessor and the state of the probation: the recorded verdict, if there is one."""
     for entry in entries:
         if entry.kind == VERDICT and entry.body["version"] == version:
             return entry.body["predecessor"], ProbationState.from_json(entry.body), True

@@ -39,7 +39,7 @@ def canary_verdict(rule: Canary, metric: str, answers: CanaryAnswers | None) -> 
 
 
 def requests_wanted(rule: Canary, answers: CanaryAnswers | None) -> int | None:
-    """Return about how many more rows must be asked for, of all entities, until the challenger has answered enough.
+    """Return about how many more rows must be requested, for all entities, until the challenger has answered enough.
 
     Returns
     -------

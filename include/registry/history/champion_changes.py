@@ -43,7 +43,7 @@ def champion_changes(entries: Iterable[Entry]) -> Iterator[ChampionChange]:
         before = None if champion is None else champion.version
         apply_event(entry, standings)
         changed = standings[entry.body["version"]]
-        # Only its own fall makes all others stand again; the other kinds of event change two versions or more.
+        # Only its own withdrawal leaves all others unchanged; the other kinds of event change two versions or more.
         if before == changed.version or entry.kind in ("rebuilt", "withdrawn"):
             in_line = (standing for standing in standings.values() if standing.in_line)
             champion = max(in_line, key=lambda standing: standing.order, default=None)

@@ -159,7 +159,7 @@ def _status_of(standing: VersionState) -> VersionStatus:
 
 
 def champion_periods(of: History, *, timeless: bool = False) -> Iterator[tuple[VersionSummary, VersionSummary | None]]:
-    """Yield each version that was in force, with the one that took its place, or None for the champion.
+    """Yield each version that was in force, with its successor, or None for the champion.
 
     Parameters
     ----------

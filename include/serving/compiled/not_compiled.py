@@ -6,4 +6,4 @@ from include.errors import RatchetError
 
 
 class NotCompiled(RatchetError):
-    """A pipeline can't be predicted row by row without a frame; the message says why."""
+    """A pipeline can't be compiled for single rows; the message gives the reason."""

@@ -30,7 +30,7 @@ from include.storage.store import ObjectStore
 log = logging.getLogger(__name__)
 
 IN_MEMORY = 50
-"""How many versions of segments a model may have in memory, if nothing else is said."""
+"""The default number of segments' versions that a model may have in memory."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class LiveSegments:
         return self._held.get(segment)
 
     def open(self, segment: str) -> Served:
-        """Return what answers for a segment, loaded if need be; raises `RequestError` if it can't be."""
+        """Return the version of a segment, and load it if necessary; raises `RequestError` if that fails."""
         with self._loading:
             if (held := self._held.get(segment)) is not None:
                 return held
@@ -176,7 +176,7 @@ class LiveSegments:
         return None if version is None else InForce(segment, version, to_iso(timeline[version].as_of))
 
     def _replace(self) -> None:
-        """Replace what is in memory and no longer in force; a version that was withdrawn answers no more in any case."""
+        """Replace loaded versions that are no longer in force; a withdrawn version is removed in any case."""
         for segment, served in list(self._held.items()):
             wanted = self._in_force.get(segment)
             if wanted is not None and wanted.version == served.version:

@@ -28,7 +28,7 @@ from include.storage.store import ObjectStore
 log = logging.getLogger(__name__)
 
 VERIFIED_ROWS = 10_000
-"""How many rows a compiled form is held to the pipeline on; half of them with a value changed."""
+"""The number of rows on which a compiled form is verified against the pipeline; half of them with a changed value."""
 ONLINE = "online"
 """The file of a model's folder that may hold ``derive(row)``, for single rows."""
 RETRY_SECONDS = 30.0

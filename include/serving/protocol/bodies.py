@@ -38,7 +38,7 @@ def media_type(header: str) -> str:
 
 
 def read_json(body: bytes, *, nan: bool = False) -> Any:
-    """Return a JSON value; raises `RequestError` (400) for what is not JSON, keys that stand twice, and infinity.
+    """Return a JSON value; raises `RequestError` (400) for invalid JSON, duplicate keys, and infinity.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _nan(name: str) -> float:
     return math.nan if name == "NaN" else _no_constant(name)
 
 
-# Made once: `json.loads` and `json.dumps` make one a call where they are told more than nothing.
+# Created once: `json.loads` and `json.dumps` create one in each call with arguments.
 _STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
 _WITH_NAN = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_nan)
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from include.errors import RequestError
 
 _INFLATED = 8
-"""By how much a Parquet file may say that it grows when it is unpacked, beyond the limit of bodies."""
+"""The largest ratio of a Parquet file's declared uncompressed size to the limit of bodies."""
 
 
 def too_many(rows: int, limit: int) -> RequestError:
@@ -38,7 +38,7 @@ def read_parquet_body(body: bytes, *, max_rows: int, max_bytes: int) -> pa.Table
     facts = file.metadata
     if facts.num_rows > max_rows:
         raise too_many(facts.num_rows, max_rows)
-    # Of whole row groups: of a damaged file pyarrow ends the process where it is asked for one column's facts.
+    # From whole row groups: for a damaged file, pyarrow crashes when the metadata of one column is read.
     _check_inflated(sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups)), max_bytes)
     for field in file.schema_arrow:
         if pa.types.is_nested(field.type):

@@ -22,7 +22,7 @@ _OURS = {"random_state", "n_jobs", "early_stopping", "categorical_features", "ve
 
 
 def find_estimator(name: str, task: str) -> Estimator:
-    """Return what stands behind a name; raises `ConfigError` when it is unknown, not permitted or not for this task."""
+    """Return the estimator of a name; raises `ConfigError` when it is unknown, not permitted or not for this task."""
     if "." in name:
         return _by_path(name, task)
     found = REGISTRY.get(name)
@@ -119,7 +119,7 @@ def _check_value(name: str, task: str, key: str, value: Any) -> None:
 
 
 def _by_path(path: str, task: str) -> Estimator:
-    """Return the class that a dotted path names, with what it says of itself."""
+    """Return the class that a dotted path names, with its capabilities."""
     module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)

@@ -113,5 +113,5 @@ def fit_final_estimator(known: list[Array], target: Array, *, classes: int | Non
 
 
 def stack_predictions(known: list[Array]) -> Array:
-    """Return one matrix of what the members say; of two classes the second is enough."""
+    """Return the members' predictions as one matrix; for two classes only those of the second."""
     return np.column_stack([positive_probability(each) if each.ndim == 2 else each for each in known])

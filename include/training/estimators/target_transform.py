@@ -20,8 +20,8 @@ _MOST_QUANTILES = 1000
 class TransformedTargetRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A fitted regressor of a transformed target, whose predictions are turned back.
 
-    They stay between the smallest and the largest target that was learned from: beyond, the inverse of a transformation
-    has no value, or grows without bound.
+    They stay between the smallest and the largest training target: outside of this range the inverse transformation is
+    undefined or unbounded.
 
     Parameters
     ----------

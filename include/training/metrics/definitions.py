@@ -24,7 +24,7 @@ Array = NDArray[Any]
 Sums = Mapping[str, Array]
 
 TARGET_TERMS = frozenset({"rows", "positive", "negative", "target", "target_squared"})
-"""Terms that say nothing of a model and are computed once for all of them."""
+"""Terms that do not depend on a model and are computed once."""
 
 CALIBRATION_BINS = 10
 """Of probabilities, for the calibration error."""

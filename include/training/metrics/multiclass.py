@@ -35,7 +35,7 @@ def classes_in(score: Array) -> int | None:
 
 
 def is_shared(term: str) -> bool:
-    """Tell whether a term says nothing of a model, so that it is computed once for all of them."""
+    """Tell whether a term does not depend on a model, so that it is computed once."""
     return term in TARGET_TERMS or term.startswith("is:")
 
 
@@ -87,7 +87,7 @@ def terms_of(
 
 
 def pinball(target: Array, score: Array, quantile: float) -> Array:
-    """Return what each row is off, by how much it counts to lie above or below a quantile."""
+    """Return the pinball loss of each row."""
     below = target - score
     return np.maximum(quantile * below, (quantile - 1) * below)
 

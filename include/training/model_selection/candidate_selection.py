@@ -24,7 +24,7 @@ def select_challenger(records: Iterable[FitRecord]) -> FitRecord:
 
 
 def select_best(records: Iterable[FitRecord], count: int | None) -> list[FitRecord]:
-    """Return so many of the fits, or all of them, the best first; of equals the first in order.
+    """Return the best fits, at most a given number, best first; of equal ones the first in order.
 
     Raises
     ------

@@ -43,7 +43,7 @@ def divide(recipe: Recipe, cv: CrossValidation, rows: TrainingRows) -> list[Fold
 def out_of_fold(
     recipe: Recipe, rows: TrainingRows, fit: Fit, answer: Callable[[Any, TrainingRows], Array], *, least: int
 ) -> tuple[Array, Array]:
-    """Return the positions of rows that a fold held out, and what the fold's model says of them.
+    """Return the positions of rows that a fold held out, and the predictions of the fold's model.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def grow_in_parts(
     rows: PartedRows,
     weight: Array | None,
 ) -> None:
-    """Fit an estimator to rows that workers read and prepare; begun anew with those that are left when a worker dies.
+    """Fit an estimator to rows that workers read and prepare; started again with the remaining workers when one ends.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ def dump(pipeline: Pipeline) -> bytes:
 def load(body: bytes, digest: str) -> Pipeline:
     """Read a model file whose bytes have the given sha256.
 
-    Everything is looked at before anything is built: digest, members, sizes, array headers, and every type that the
+    Everything is checked before anything is built: digest, members, sizes, array headers, and every type that the
     file names against the list in `include.training.persistence.trusted_types`, which no file can extend.
 
     Raises

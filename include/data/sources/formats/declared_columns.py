@@ -27,7 +27,7 @@ def no_columns(name: str, suggestion: str) -> SourceError:
 
 
 def check_once(header: Sequence[str], source: FilesSource, where: str) -> None:
-    """Raise `SourceError` where a name stands twice in a header."""
+    """Raise `SourceError` if a header names a column twice."""
     if twice := sorted(column for column, times in Counter(header).items() if column and times > 1):
         raise SourceError(
             "The header names a column twice.",

@@ -19,6 +19,6 @@ def no_utf8(name: str) -> SourceError:
 
 
 def without_values(error: Exception) -> str:
-    """Return what Arrow says of a text that it can't parse, without the text itself."""
+    """Return Arrow's error for a text that it can't parse, without the text itself."""
     text = re.sub(r"^(CSV|JSON) parse error: ", "", str(error))
     return re.sub(r"(parse|got \d+):.*", r"\1 a value", text, flags=re.DOTALL)

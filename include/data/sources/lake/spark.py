@@ -62,7 +62,7 @@ def _libraries() -> tuple[Any, Any, Any]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)  # none is used
         sessions = library("pyspark.sql.connect.session", "spark")
-    # They print errors, with what stands in a row, past all settings of logging.
+    # They print errors, which may contain values of rows, whatever the logging settings are.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         logging.getLogger(name).disabled = True
     retries = library("pyspark.sql.connect.client.retries", "spark")
@@ -78,7 +78,7 @@ def _query(request: ReadRequest[SparkSource]) -> str:
     if request.ranges is None:
         return query
     name = _quoted(request.data.event_time)
-    # A row without an event time is refused and not passed over.
+    # Read rows without an event time as well: they are refused, not skipped.
     return f"{query} WHERE ({name} >= :start AND {name} < :end) OR {name} IS NULL"
 
 
