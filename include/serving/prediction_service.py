@@ -154,9 +154,7 @@ class PredictionService:
             shadow = Chosen(model, beside, "shadow")
             self._logger.add(_record(shadow, table, predictions, request_id, at, part.places))
         except Exception as error:  # noqa: BLE001 - the caller was answered; only the number of them matters
-            log.warning(
-                "%s: %s can't predict a request in addition: %s", model.name, beside.version, type(error).__name__
-            )
+            log.warning("%s: %s can't also predict a request: %s", model.name, beside.version, type(error).__name__)
 
     async def do(self, work: Callable[[], Any], *, large: bool) -> Any:
         """Do what takes microseconds at once, and what takes longer off the loop."""

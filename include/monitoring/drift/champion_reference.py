@@ -11,7 +11,8 @@ from include.config.sections.rows.sources import Slot
 from include.data.rare_levels import pooled_by
 from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.drift.watched_version import PREDICTION
-from include.monitoring.performance.estimated import Calibration, ErrorModel
+from include.monitoring.performance.confidence_estimation import Calibration
+from include.monitoring.performance.error_model import ErrorModel
 from include.monitoring.sketches.layouts import Layout
 from include.monitoring.sketches.sketches import ColumnSketch, Sketch
 from include.storage.content import (

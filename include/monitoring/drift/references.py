@@ -43,7 +43,8 @@ from include.monitoring.drift.watched_version import (
     number_columns,
     open_watched_version,
 )
-from include.monitoring.performance.estimated import Calibration, ErrorModel, learn_calibration, learn_error_model
+from include.monitoring.performance.confidence_estimation import Calibration, learn_calibration
+from include.monitoring.performance.error_model import ErrorModel, learn_error_model
 from include.monitoring.performance.measured import LEAST_ROWS
 from include.monitoring.sketches.arrow_values import Kind
 from include.monitoring.sketches.counting import sketch

@@ -23,7 +23,7 @@ from include.monitoring.drift.column_drift import Moved, MovedSlice, moved_slice
 from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.drift.watched_version import PREDICTION, SAID
 from include.monitoring.performance.alarms import sound_champion_periods
-from include.monitoring.performance.estimated import EstimatorJudged, judge_estimator, reservations
+from include.monitoring.performance.estimate_reliability import EstimatorJudged, judge_estimator, reservations
 from include.monitoring.performance.measured import PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, probation_of
 from include.monitoring.report.needs import Need, needs_of, needs_of_segments
