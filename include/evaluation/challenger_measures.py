@@ -33,11 +33,12 @@ from include.evaluation.explanation.results import (
     LinearModel,
     TrainScores,
 )
-from include.evaluation.holdout_rows import HoldoutRows, holdout_declaration, units_of
+from include.evaluation.holdout_rows import HoldoutRows, holdout_declaration
 from include.evaluation.metrics.declared_metrics import with_declared_terms
 from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
 from include.evaluation.uncertainty.intervals import rounded
+from include.evaluation.uncertainty.resampling_units import units_of
 from include.storage.answers import find_answer, keep_answer
 from include.storage.content import digest_json
 from include.storage.store import ObjectStore

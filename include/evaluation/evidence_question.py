@@ -10,8 +10,9 @@ from include.data.snapshots import Snapshot
 from include.evaluation.challenger_measures import CHALLENGER_VERSION
 from include.evaluation.compared_models import ComparedModel
 from include.evaluation.data_coverage import counts_asked
-from include.evaluation.holdout_rows import counts_equal_rows_once, holdout_declaration
+from include.evaluation.holdout_rows import holdout_declaration
 from include.evaluation.metrics.slices import slice_rows
+from include.evaluation.uncertainty.resampling_units import counts_equal_rows_once
 from include.leakage.checks import CHECKS_VERSION, of_entities
 from include.storage.content import digest_json
 from include.training.fit_record import FitRecord
