@@ -71,14 +71,14 @@ def send(
     wanted : str or None
         The version's id, the beginning of it or an alias; None for the champion.
     actor : dict
-        Who sends it; it stands in the event of the other ledger.
+        Who sends it; it is recorded in the event of the other ledger.
     at : datetime
         The instant that goes on record.
 
     Raises
     ------
     RegistryError
-        When the version is not promoted and in line here, both ledgers lie in one store, or the table has no time: another stage has
+        When the version is not promoted and in line here, both ledgers are in one store, or the table has no event time: another stage has
         no rows of its own to decide by.
     ObjectMissing, ObjectCorrupt, SignatureRefused
         When something that the version is made of is not what it was; nothing is registered then.

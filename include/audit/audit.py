@@ -52,8 +52,8 @@ class CountedStore:
 def audit(store: ObjectStore, model: ModelConfig, folder: Path, *, run: str, calls: int, at: datetime) -> AuditRun:
     """Take the steps after those of the last run, until they have cost enough, and put on record what was found.
 
-    A step is never cut: the last one may cost more than is left. After the last step of all the next run begins anew. A run
-    that is repeated finds what it found; one that was killed begins again where it began.
+    A step is never cut: the last one may cost more than is left. After the last step, the next run starts again at the first
+    one. A repeated run finds its result; a killed run starts again where it started.
 
     Parameters
     ----------

@@ -64,9 +64,9 @@ class AuditState:
     Attributes
     ----------
     next_step : int
-        Where the next run goes on; 0 to begin anew.
+        The step at which the next run continues; 0 to start again.
     wrong : dict of str to str
-        What was found wrong and was not found right since, by the step's name.
+        The open findings, by the step's name.
     last, completed : datetime or None
         When the last run ended, and the last one that came to the end of all steps.
     steps : tuple of int

@@ -109,7 +109,7 @@ def read_table(
     labelled : bool
         Leave out rows without a target.
     positions : bool
-        Also return where each row stands in its partition.
+        Also return the position of each row in its partition.
     among : sequence of Pinned, optional
         Read these partitions only.
 
@@ -166,7 +166,7 @@ def _rows_of(
     positions: bool,
     slot: str,
 ) -> pa.Table:
-    """Return the rows of one partition that lie in ``window`` and are not set aside, in their order."""
+    """Return the rows of one partition that are in ``window`` and not quarantined, in their order."""
     # Rows are sorted by event time, so a window is a slice.
     times = table[event_time].cast(pa.int64()).to_numpy()
     first = int(np.searchsorted(times, _microseconds(window.after), side="right"))

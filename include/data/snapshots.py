@@ -29,10 +29,10 @@ class Pinned:
     """Digest of the stored bytes."""
     rows: int
     rectified: tuple[tuple[str, int], ...] = ()
-    """How many texts of which columns were put right as the rows were read, and how many `DUPLICATES` were dropped."""
+    """How many texts of which columns were corrected as the rows were read, and how many `DUPLICATES` were dropped."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON; where nothing was put right, as before anything could be: digests stay."""
+        """Return plain JSON; without corrections it has the form of earlier releases, so that digests stay."""
         counts = {"rectified": dict(self.rectified)} if self.rectified else {}
         return {"slot": self.slot, "content": self.content, "file": self.file, "rows": self.rows, **counts}
 
@@ -208,7 +208,7 @@ def coverage(snapshot: Snapshot, window: Window) -> Coverage:
     touching = [
         p for p in snapshot.partitions if bounds(p.slot)[0] <= window.until and bounds(p.slot)[1] > window.after
     ]
-    # A partition that begins as the window ends gives at most the rows of that instant: nobody misses it.
+    # A partition that begins as the window ends has at most the rows of that instant, and may be missing.
     inside = [p for p in touching if bounds(p.slot)[0] < window.until]
     return Coverage(
         slots=len(inside),

@@ -43,14 +43,14 @@ def draft(
 ) -> Draft:
     """Declare a new model from what the rows look like. A file, or a folder of files written alike, is copied into its folder.
 
-    What lies in S3, in a database or in a table of a lake stays there, and is read by each run.
+    Rows in S3, in a database or in a table of a lake stay there, and are read by each run.
 
     Parameters
     ----------
     models : Path
         The folder of models.
     file : Path or str
-        A file of CSV, JSON Lines, Parquet or Excel, or a folder of such; hidden files and markers in it are passed over. Or
+        A file of CSV, JSON Lines, Parquet or Excel, or a folder of such; hidden files and markers in it are ignored. Or
         such a path in S3, or with a ``connection`` a table's name.
     target : str
         The column to predict.
@@ -61,7 +61,7 @@ def draft(
     day_first : bool, optional
         Which of day and month comes first where dates allow both.
     decimal : str, optional
-        What stands before decimals where numbers such as `1,234` allow both.
+        The decimal mark where numbers such as `1,234` allow both.
     encoding : str, optional
         How the file writes its characters; told from its bytes if left out.
     sheet : str, optional

@@ -84,7 +84,7 @@ def profile(
     day_first : bool, optional
         Which of day and month comes first where the values allow both.
     decimal : str, optional
-        What stands before decimals where the values allow both.
+        The decimal mark where the values allow both.
 
     Raises
     ------

@@ -30,7 +30,7 @@ def notes_of(
         What was resampled.
     gains : tuple of Gain
     against : Role
-        The model whose gains are held to DeLong's closed form.
+        The model whose gains are compared with DeLong's closed form.
     """
     rows = len(judged.frame)
     return (

@@ -13,9 +13,9 @@ MIN_SAMPLE = 10
 
 
 def sample(rows: TrainingRows, most: int, seed: int) -> TrainingRows:
-    """Return at most so many rows in their order, each class with an equal share as far as it goes.
+    """Return at most a given number of rows in their order, with an equal share of each class as far as possible.
 
-    What is asked of them, how well classes or values are told apart by rank, does not depend on how frequent classes are.
+    The checks measure how well classes or values are ranked, which does not depend on how frequent classes are.
     """
     if len(rows) <= most:
         return rows.fetched()

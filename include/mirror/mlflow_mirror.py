@@ -45,7 +45,7 @@ class Mirrored:
     champion : str or None
         The version that the alias now names; None where none is in force.
     wrong : dict of str to str
-        Why versions could not be shown, by id: a record of theirs is damaged.
+        Why versions could not be mirrored, by id: one of their records is damaged.
     """
 
     written: int
@@ -132,7 +132,7 @@ def _answering(address: str) -> Iterator[None]:
 
     try:
         yield
-    # Artifacts may lie in a bucket, which the client writes to itself; what requests raises is an OSError.
+    # Artifacts may be in a bucket, which the client writes to itself; an error of requests is an OSError.
     except (MlflowException, BotoCoreError, ClientError, OSError, ImportError) as error:
         said = (str(error).splitlines() or [""])[0]
         raise MirrorBehind(

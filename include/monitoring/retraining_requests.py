@@ -26,7 +26,7 @@ class Request:
     version : str
         The champion that the alarms are about.
     as_of : datetime
-        The end of the interval at which it was asked: the retraining stands there or later.
+        The end of the interval that requested it: the as-of of the retraining is there or later.
     alarms : tuple of str
         The keys of the alarms behind it.
     """

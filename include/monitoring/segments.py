@@ -108,7 +108,7 @@ def conclude_segments(
     at: datetime,
     backfilled: bool,
 ) -> tuple[SegmentWatched, ...]:
-    """Return what follows for each segment's champion as of an interval's start, and put on record what people are told.
+    """Return the state of each segment's champion as of an interval's start, and record the notifications.
 
     An alarm asks for a retraining of the model, which is one of all its segments, as an alarm of the model itself does.
 
@@ -119,13 +119,13 @@ def conclude_segments(
         Of all rows.
     interval : Window
     broken : collection of datetime
-        The ends of the intervals with data faults: what was measured there says nothing of a model.
+        The ends of the intervals with data faults: performance on such rows is not meaningful.
     watched : WatchLog
-        Of the model; requests for retraining stand there.
+        The watch log of the model, which has the requests for retraining.
     at : datetime
         The instant that goes on record.
     backfilled : bool
-        Whether the interval is looked at as history, which tells nobody and asks for nothing.
+        Whether the interval is history, for which no notification is sent and nothing is requested.
     """
     found = segments_watched(store, model, interval, watched.entries(), broken)
     if backfilled:

@@ -169,7 +169,7 @@ class WatchLog:
         ----------
         as_of : datetime, optional
             Where the run stands: it does not take what was asked as of a later instant, whose rows it does not see. Without
-            one it takes all, to stand where the newest of them was asked.
+            one it takes all of them, and its as-of is that of the newest.
         """
 
         def unless_taken(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:

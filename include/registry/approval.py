@@ -40,7 +40,7 @@ class ApprovalReply:
     incumbent : str or None
         Whom it was measured against.
     user, at, note : str or None
-        Who answered, when, and why; None when nobody did.
+        The person who answered, when, and why; None without an answer.
     """
 
     answer: ApprovalAnswer
@@ -90,7 +90,7 @@ def conclude(
     judgement : Judgement
         What the gate says now.
     reply : ApprovalReply or None
-        What came of asking a person; None if nobody was asked.
+        The answer of a person; None if no person was asked.
     evidence : str
         Digest of what the judgement was made on.
     incumbent : str or None

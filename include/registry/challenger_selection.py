@@ -34,7 +34,7 @@ def choose_challenger(
     store : ObjectStore
     model : ModelConfig
     as_of : datetime
-        The instant that the run stands at.
+        The as-of of the run.
     fits : dict of str to str
         The keys of the run's fits by candidate; the baselines are among them, to be measured against, not to be chosen.
     failed : mapping of str to str, optional

@@ -165,7 +165,7 @@ class Ledger(LedgerReader):
     ) -> Decision:
         """Decide again on a held version, or on one of another stage, by rows that have matured since, without training.
 
-        Promoted, it is in force from ``as_of`` on, not from its own: nobody could have known earlier. The incumbent is the
+        If it is promoted, it is in force from ``as_of`` on, not from its own as-of, since the evidence did not exist earlier. The incumbent is the
         champion before ``as_of``.
 
         Parameters

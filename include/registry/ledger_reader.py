@@ -64,7 +64,7 @@ class LedgerReader:
         ----------
         recorded_by : datetime, optional
             Only what was on record then, by `include.storage.log.recorded_by`. Its ``champion`` is the version that was in force in fact at that instant, whereas
-            ``champion_as_of`` of the whole timeline is the one that stands for that instant by all that is known now.
+            ``champion_as_of`` of the whole timeline is the champion for that instant by all that is known now.
         fresh : bool
             As for `entries`.
         """
@@ -99,7 +99,7 @@ class LedgerReader:
         Raises
         ------
         SignatureRefused
-            When it is not signed, or by nobody who is trusted.
+            When it is not signed, or its signer is not trusted.
         """
         timeline = self.timeline()
         if self.heads is None or version not in timeline:

@@ -66,7 +66,7 @@ class NamedObjects:
         return f"{sentence}; {self._tidied()}" if self._removed else sentence
 
     def _tidied(self) -> str:
-        """Say what was not there because it was removed on record, and begin anew."""
+        """Describe the objects that were removed on record, and reset the list."""
         said = f"but {len(self._removed)} objects that were removed. {min(self._removed)}"
         self._removed.clear()
         return said

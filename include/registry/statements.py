@@ -111,7 +111,7 @@ def check_version(
     Raises
     ------
     SignatureRefused
-        When there is none, nobody who is trusted signed it, or it names other objects.
+        When there is none, its signer is not trusted, or it names other objects.
     """
     key = statement_key(version.model, version.id, evidence)
     where = f"{store.url}: {key}"

@@ -1,6 +1,6 @@
 """Champion timeline: which version was, is or would be the champion, computed from the ledger's events.
 
-Versions stand in one order: by as-of, and at one as-of by when they were registered. The incumbent of a version is the
+Versions have one order: by as-of, and at the same as-of by registration. The incumbent of a version is the
 promoted, not withdrawn version before it in that order. A version that was trained again under other libraries has the place of the
 version that it rebuilds. Since the order does not depend on when runs happened, neither
 does the timeline.

@@ -129,7 +129,7 @@ class VersionState:
     rebuild_of: str | None = None
     """For a rebuilt version: its original, whose place in the timeline and decision it takes."""
     rebuilt_as: str | None = None
-    """Of a version that was trained again under other libraries: the version that has its place now."""
+    """For a version that was trained again with other libraries: the version that replaced it."""
     place: int | None = None
     """Of a rebuilt version: the number of the event that registered the first one."""
     aliases: tuple[str, ...] = ()
@@ -175,7 +175,7 @@ class VersionState:
 
     @property
     def in_line(self) -> bool:
-        """Whether it was promoted, is not withdrawn, and no rebuilt version has its place."""
+        """Whether it was promoted, and neither withdrawn nor replaced by a rebuilt version."""
         promoted = self.decision is not None and self.decision.outcome is Outcome.PROMOTE
         return promoted and self.withdrawn is None and self.rebuilt_as is None
 

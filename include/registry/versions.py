@@ -25,7 +25,7 @@ _LATER = ("candidates", "failed", "records", "pooled")
 class Version:
     """One trained model.
 
-    The id is ``<as-of>-<digest>``; the digest is that of the selected fit's key, which stands for data, recipe, code and
+    The id is ``<as-of>-<digest>``; the digest is that of the selected fit's key, which covers data, recipe, code and
     libraries. So the same inputs give the same version, on every machine and at any time.
     """
 

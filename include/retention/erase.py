@@ -41,15 +41,15 @@ class Erased:
     Attributes
     ----------
     objects, rows : dict of str to int
-        By kind, how many objects held rows of theirs, and how many rows.
+        By kind, how many objects had rows of the people, and how many rows.
     versions : tuple of str
-        Versions that were trained or judged on a partition with rows of theirs: they can't be reproduced any more.
+        Versions that were trained or evaluated on a partition with such rows: they can't be reproduced any more.
     unknown : tuple of str
-        Kinds of files that hold neither the named columns nor a row's id, so that nobody can say whose rows they are.
+        Kinds of files that have neither the named columns nor row ids, so that the people of their rows are unknown.
     former : int
-        Of how many objects the bucket keeps a former version.
+        The number of objects of which the bucket keeps a former version.
     deliveries : tuple of str
-        Where scores with rows of theirs were delivered, in which intervals.
+        The places and intervals to which scores with such rows were delivered.
     dry : bool
         Whether nothing was done.
     """
@@ -96,10 +96,10 @@ class Erased:
 
 
 def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datetime, remove: bool = False) -> Erased:
-    """Write every partition, scores, request log and golden rows with rows of theirs again without them, and remove the old ones.
+    """Rewrite all partitions, scores, request logs and golden rows without the rows of people, and remove the old objects.
 
-    What is new is written and put in force before what is old goes, and partitions go last: from them follows which ids rows of
-    theirs have. So a call that was killed anywhere is just repeated. The tombstone of each old object names the new one.
+    New objects are written and put in force before old ones are removed, and partitions are removed last, since they show
+    the ids of the rows. So a killed call can simply be repeated. The tombstone of each old object names the new one.
 
     Parameters
     ----------

@@ -122,7 +122,7 @@ def _quarantine(
     for one in (one for one in listed["checks"] if one.key.startswith(f"{name}/checks/index/")):
         answer = get_json(store, one.key).get("answer")
         if answer is None:
-            continue  # of release 0.1, which nobody asks for
+            continue  # of release 0.1, no longer used
         files = _set_aside(store, name, load_report(store, name, answer["report"])["goes_on_with"])
         if one.written >= before:
             needed |= files

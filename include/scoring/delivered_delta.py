@@ -1,8 +1,8 @@
 """Scores in a Delta Lake table: each interval is merged by the row's id, in one commit that also says which publication it was.
 
 A commit carries a transaction id of Delta's own protocol, ``ratchet:<model>:<interval>``, with the number of the publication. So a killed
-delivery leaves files that no commit names, a repeated one finds its number, and of two at once the newer publication stands, whichever
-comes last. Rows that did not change are not written, but for those that lie in a file with one that did.
+delivery leaves files that no commit names, a repeated one finds its number, and of two concurrent deliveries the newer
+publication remains, in any order. Unchanged rows are not written, except those in a file with a changed row.
 """
 
 from __future__ import annotations

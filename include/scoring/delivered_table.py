@@ -2,7 +2,7 @@
 
 A second table, ``<table>_delivered``, has one row for each interval that is in the first: its version, its publication's number
 and digest. Both change in one transaction that begins by locking that row. So a killed delivery leaves nothing, a repeated one
-finds its own digest, and of two at once the newer publication stands, whichever comes last.
+finds its own digest, and of two concurrent deliveries the newer publication remains, in any order.
 """
 
 from __future__ import annotations

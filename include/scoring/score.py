@@ -108,7 +108,7 @@ def score(
 
     The version is ``champion_as_of`` the interval's start: it was in force before any of the rows happened, so none of
     them can have been in its training, for any lengths of interval and holdout. Of a table without event time all rows
-    are predicted, by the champion as of the instant that the snapshot stands at. Rows without a target are predicted
+    are predicted, by the champion as of the snapshot's as-of. Rows without a target are predicted
     like all others, and columns are derived by the code that the version was fitted with. Rows of a segment whose own model
     has such a champion are predicted by that one. Repeated, the same bytes are found in force. If another champion as of then
     lands meanwhile, the rows are scored again, by that one.

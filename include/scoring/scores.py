@@ -32,7 +32,7 @@ class Scores:
 
 
 def keys_of(data: Data, schema: Mapping[str, str]) -> list[str]:
-    """Return the columns of the rows that stand beside their scores: the id and the event time.
+    """Return the columns of the rows that are stored with their scores: the id and the event time.
 
     Of a table without either, a row is named by a digest of its values and its number among equal ones. That name alone does
     not show which row is meant, so the values are included, except for the target.
@@ -84,7 +84,7 @@ def scores_of(
         raise ConfigError(
             f"The column `{taken[0]}` of the rows has the name of a column of the scores.",
             expected=f"other names than {', '.join(names)}; nor {NAME}, of a table without id",
-            where="the columns that stand beside scores: `data.row_id` and `data.event_time`, or all of a table without either",
+            where="the columns that are stored with scores: `data.row_id` and `data.event_time`, or all of a table without either",
             remedy="rename it in the source",
         )
     table = _plain(pa.Table.from_pandas(rows, preserve_index=False))

@@ -35,7 +35,7 @@ class Part:
     Attributes
     ----------
     places : list of int or None
-        Where they stand in the request; None if they are all of its rows.
+        Their positions in the request; None if they are all of its rows.
     """
 
     chosen: Chosen

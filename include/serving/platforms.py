@@ -25,7 +25,7 @@ class Platform:
         Paths that the platform's own probe asks without a token.
     fronted : bool
         Whether the platform itself asks who calls and is the only one that reaches the container, so that the server
-        need not. A token or JWT setting is held to all the same, where there is one.
+        need not. A token or JWT setting still applies, where there is one.
     vertex : bool
         Whether answers hold predictions and nothing that the platform would refuse.
     """

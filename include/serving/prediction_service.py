@@ -216,7 +216,7 @@ def _alone(served: Served, row: Row) -> SinglePrediction | None:
         return None
     try:
         alone = served.single(row)
-    except Exception:  # noqa: BLE001 - the team's function for one row may meet one that it was not held to
+    except Exception:  # noqa: BLE001 - the team's function for one row may fail on a row that it was not verified on
         return None
     return alone if np.isfinite(alone.score).all() else None
 

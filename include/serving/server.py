@@ -83,7 +83,7 @@ def _names(folder: Path, wanted: list[str]) -> list[str]:
 def _allowed(address: Address, serving: ServingSettings, platform: Platform) -> Address:
     """Return where to listen; without a way to tell callers apart that is this machine only."""
     if platform.port is not None:
-        address = Address("0.0.0.0", platform.port, address.certificate, address.key)  # noqa: S104 - its platform stands before it
+        address = Address("0.0.0.0", platform.port, address.certificate, address.key)  # noqa: S104 - behind the platform's own gateway
     if address.host not in _LOOPBACK and not serving.asks_who and not platform.fronted:
         raise ConfigError(
             "Anyone could send requests to this server.",

@@ -80,8 +80,8 @@ def copy_store(
 
     Logs are listed before all else and written after all else, the ledgers last: each log of the copy is the beginning of
     the source's log, and what its entries name is there, while others write to the source and whenever the copy
-    is killed. Every entry is held against its digest and the one before it, an object against the digest that it is named
-    by, and a JSON object must be whole. Checkpoints are made anew.
+    is killed. Every entry is verified against its digest and the entry before it, an object against its digest, and a JSON
+    object must be complete. Checkpoints are created again.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def copy_store(
         Beginnings of keys, such as ``flight_delay/``.
     until : datetime, optional
         Copy only the entries that were on record at this instant. Objects of later entries may be there; nothing names them.
-        Tombstones are copied all the same: what was removed since is not there, and the copy says so.
+        All tombstones are copied, so that the copy records what was removed since.
     tell : callable, optional
         Called with a line of progress now and then.
 

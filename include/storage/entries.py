@@ -86,7 +86,7 @@ def check_chain(entries: Sequence[Entry], *, where: str) -> None:
 
 
 def recorded_by(entries: Sequence[Entry], instant: datetime) -> tuple[Entry, ...]:
-    """Return the entries that were on record at an instant: the first so many of them.
+    """Return the entries that were on record at an instant: a prefix of the log.
 
     The order of entries is certain; their instants are what the clocks of many machines said. Where those contradict the
     order, the cut is made where the fewest entries have to be disbelieved, and of equal cuts at the earliest. So one clock

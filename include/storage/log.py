@@ -48,7 +48,7 @@ class Log:
     one once. Nothing in a log can tell that its newest entries were removed; a reader that must know gives ``heads``.
 
     The writer of an entry also writes a checkpoint of those before it, from which a log of any length is read in few
-    calls; see `include.storage.checkpoints`. It is a cache that is held against the log's newest entries at every reading.
+    calls; see `include.storage.checkpoints`. It is a cache that is compared with the log's newest entries at every reading.
     """
 
     def __init__(self, store: ObjectStore, prefix: str, *, heads: Heads | None = None) -> None:

@@ -41,9 +41,9 @@ class Tombstone:
     Attributes
     ----------
     key : str
-        Its key in the store; the digest in it stands for the bytes.
+        Its key in the store; the digest in it identifies the bytes.
     kind : str
-        What it was, as retention and erasure call it.
+        Its kind, as retention and erasure name it.
     size : int
         In bytes.
     reason : str

@@ -39,7 +39,7 @@ from include.training.training_rows import TrainingRows
 def fit_model(
     recipe: Recipe, settings: dict[str, Any], rows: TrainingRows, *, threads: int = 1, say: bool = False
 ) -> Pipeline:
-    """Fit a recipe, and what stands on its scores.
+    """Fit a recipe, and the calibration and thresholds of its scores.
 
     Rows are dropped and resampled, columns chosen, curves and thresholds learned among ``rows``. None of the parts that do
     so, other than what they learned for scoring, is in the pipeline.

@@ -79,7 +79,7 @@ class ChampionOperator(RatchetOperator):
 
 
 def champion_asset(model: str, stage: str | None = None) -> Asset:
-    """Return the asset that stands for a model's champion, here or in another stage.
+    """Return the asset of a model's champion, here or in another stage.
 
     For any scheme but ``x-...`` Airflow imports its providers' handlers of addresses, boto3 among them: half of what parsing
     a DAG file costs.

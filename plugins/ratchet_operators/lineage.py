@@ -1,7 +1,7 @@
 """What a task read and wrote, for OpenLineage: data sets with columns, numbers of rows, versions and checks, and no value of any row.
 
-A task sets `RatchetOperator.lineage` in words of its own. Airflow's provider of OpenLineage, where it is installed, asks for it in
-its words once the task has ended; without it nobody asks.
+A task sets `RatchetOperator.lineage` in words of its own. Airflow's provider of OpenLineage, where it is installed, reads it
+in OpenLineage's form when the task has ended; without the provider it is not read.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ _LONGEST = timedelta(hours=6)
 class Monitor(ChampionOperator):
     """Observe an interval, measure what has matured, tell people, and ask for a retraining.
 
-    While requests wait for a retraining an event of ``x-ratchet://<model>/alarm`` goes out with every success. The event is only
-    a trigger: which requests there are, and which run took them, stands in the watch log.
+    While requests wait for a retraining an event of ``x-ratchet://<model>/alarm`` goes out with every success. The event is
+    only a trigger: the watch log records the requests, and the runs that took them.
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (WatchLink(),)

@@ -1,8 +1,8 @@
 """Notify a model's team of the outcome of a run: one sentence and a link, through Airflow's notifiers.
 
 A task sends its notifications by its own callbacks, in its own process. A process that was killed, ran out of memory or
-was lost with its worker says nothing, and Airflow calls no callback of it, or calls it elsewhere and without a reason. So a
-run that failed is looked at once more, by the DAG's callback: its failed tasks that nobody has told about are told there.
+was lost with its worker says nothing, and Airflow calls no callback of it, or calls it elsewhere and without a reason. So
+the DAG's callback checks a failed run again, and sends the notification of failed tasks that sent none.
 """
 
 from __future__ import annotations

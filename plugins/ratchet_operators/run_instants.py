@@ -57,7 +57,7 @@ def stand(run: Any, wanted: Any, end: datetime | None) -> tuple[datetime, str]:
     Raises
     ------
     ConfigError
-        When *As of* is no date and time, or lies in the future.
+        When *As of* is not a date and time, or is in the future.
     """
     kind = str(getattr(run.run_type, "value", run.run_type))
     if kind in ("backfill", "scheduled"):

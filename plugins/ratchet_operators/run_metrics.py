@@ -1,4 +1,4 @@
-"""Numbers of a model's runs among Airflow's own metrics, for StatsD or OpenTelemetry, whichever Airflow sends.
+"""Metrics of a model's runs, sent with Airflow's own metrics to StatsD or OpenTelemetry.
 
 They show trends; the ledger is authoritative.
 """

@@ -34,7 +34,7 @@ class Withdraw(ChampionOperator):
         )
         book = stored(ledger.store, ledger.model, "ledger")
         self.lineage = Lineage((book, stored(ledger.store, ledger.model, "versions", version=done.version)), (book,))
-        if not segment:  # the asset stands for the champion of all rows
+        if not segment:  # the asset is that of the champion of all rows
             self.announce(context, ledger)
         by = f" by {who}" if (who := actor.get("user")) else ""
         of = f" of segment {segment}" if segment else ""

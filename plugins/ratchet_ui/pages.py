@@ -32,7 +32,7 @@ from ratchet_ui.templating import draw
 
 VERSIONS_ON_A_PAGE = 50
 MODELS_ON_A_PAGE = 50
-"""Of so many models the store is asked for one view of the overview."""
+"""The number of models that the store is read for in one view of the overview."""
 ALIAS_MOVES = 20
 """How many moves of aliases are shown, the newest."""
 MEASURED = 60

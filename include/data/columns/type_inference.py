@@ -143,7 +143,7 @@ class TypeInference:
         Parameters
         ----------
         decimal : str, optional
-            What stands before decimals where a column allows both; if left out, what other columns of the file show.
+            The decimal mark where a column allows both; if left out, the one that other columns of the file show.
         """
         shown = {marks.pop() for marks in map(self._decimals, self._valued) if len(marks) == 1}
         if decimal is None and len(shown) == 1:

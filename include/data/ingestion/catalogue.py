@@ -116,7 +116,7 @@ class Catalogue:
         Parameters
         ----------
         replaced : mapping of str to mapping
-            By the content that was: ``content``, ``file``, ``rows`` and ``bytes`` of what stands instead.
+            By the former content: ``content``, ``file``, ``rows`` and ``bytes`` of its replacement.
         at : datetime
             The instant that goes on record.
         """

@@ -107,7 +107,7 @@ def ingest_window(
     at, started : datetime
         As for `ingest`.
     as_of : datetime, optional
-        The instant that the run stands at; the window's end if left out. It is needed for a table without event time, whose
+        The as-of of the run; the window's end if left out. It is needed for a table without event time, whose
         window (`include.data.random_split.whole_table`) does not lie in time.
 
     Raises

@@ -42,12 +42,12 @@ class Observation:
 
 @dataclass(frozen=True)
 class Retraction:
-    """A reading that somebody took back: these rows of this slot are not in force, whenever they are read again.
+    """A retracted reading: these rows of this slot are not in force, even if they are read again.
 
     Attributes
     ----------
     nothing : Observation
-        A partition without rows, which stands where no reading is left.
+        A partition without rows, which is in force where no reading is left.
     at : str
         The instant that is on record.
     actor : dict

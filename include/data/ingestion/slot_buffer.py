@@ -26,7 +26,7 @@ class SlotBuffer:
     first, last : int or None
         The oldest and newest event time of all rows, in microseconds since the epoch.
     changed : dict of str to Counter
-        By slot, how many texts of each column were put right.
+        By slot, how many texts of each column were corrected.
     """
 
     def __init__(self, folder: Path, slots: Sequence[str], event_time: str) -> None:
@@ -53,7 +53,7 @@ class SlotBuffer:
         self.first = min(first, self.first if self.first is not None else first)
         self.last = max(last, self.last if self.last is not None else last)
         if (number := self._slot_of(first)) >= 0 and number == self._slot_of(last):
-            self._append(number, table)  # most batches lie in one slot: no need to look at each row
+            self._append(number, table)  # most batches are in one slot, so not every row must be checked
             return
         slot = self._slots_of(times)
         order = np.argsort(slot, kind="stable")

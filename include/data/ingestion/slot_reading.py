@@ -113,7 +113,7 @@ def read_slots(
     connections : Connections
         Opens the clients that the source needs.
     rectify : Rectify
-        What is put right of the rows; each slot for itself, so that no row hangs on others that came later.
+        Corrections of the rows; slot by slot, so that no row depends on rows that arrive later.
 
     Returns
     -------

@@ -38,7 +38,7 @@ class IngestionRun:
     folder : Path
         The model's folder.
     as_of : datetime
-        The instant that the run stands at.
+        The as-of of the run.
     at : datetime
         The instant of reading, which is recorded.
     started : datetime

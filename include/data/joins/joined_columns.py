@@ -83,7 +83,7 @@ def add_joined(rows: pa.Table, event_time: str, other: pa.Table, rule: JoinRule,
     other : pyarrow.Table of n_partners
         The second source's rows with the columns of ``rule.reads``, sorted by ``valid_from`` and then by ``rule.keys``.
     wanted : collection of str
-        Names of columns; those that the join does not make are passed over.
+        Names of columns; those that the join does not make are ignored.
     """
     known = partners(rows, event_time, other, rule)
     for name, how, column, over in rule.made():

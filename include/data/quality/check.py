@@ -183,7 +183,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
 
 
 def _rectified(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return how many texts of each column were put right and how many rows dropped, in the whole partitions of the model's own source."""
+    """Return how many texts of each column were corrected and how many rows dropped, in the whole partitions of the model's own source."""
     counts = sum((Counter(dict(one.rectified)) for one in snapshot.partitions), Counter[str]())
     return [{"what": name, "count": count} for name, count in sorted(counts.items())]
 

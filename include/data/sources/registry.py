@@ -39,7 +39,7 @@ def source_digest(data: Data, folder: Path, rectify: Rectify = AS_READ) -> str:
     folder : Path
         The model's folder.
     rectify : Rectify
-        What is put right of its rows.
+        Corrections of its rows.
     """
     source = data.source
     code = None if source.code is None else code_digest(folder, source.code)
@@ -75,7 +75,7 @@ def read(
     recorded : mapping
         The schema on record, empty if there is none.
     rectify : Rectify
-        What is put right of the texts.
+        Corrections of the texts.
     changed : callable, optional
         Told of each batch, and for each column which of its texts were put right.
 

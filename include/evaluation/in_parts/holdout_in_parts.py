@@ -1,4 +1,4 @@
-"""The holdout of `training.engine: dask`: workers predict its partitions, and no more of them comes back than rows are judged by."""
+"""The holdout of `training.engine: dask`: workers predict its partitions, and return only what the evaluation needs."""
 
 from __future__ import annotations
 

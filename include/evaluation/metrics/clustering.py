@@ -59,7 +59,7 @@ def with_clusters(
     models : dict of role to Scored
         Numbers of clusters; those of the other models are paired with the challenger's, for churn.
     resamples : int
-        How many draws stand for the distribution of stability.
+        The number of draws for the distribution of stability.
     """
     rows = len(space)
     at = silhouette_sample(rows, seed)

@@ -50,7 +50,7 @@ def fairness_of(
     metrics : tuple of str
         Metrics whose worst group is looked for.
     binary : bool
-        Whether there are two classes, without which nobody is called positive.
+        Whether there are two classes, without which there is no positive prediction.
     """
     parts = [np.flatnonzero(levels.codes == code) for code in range(len(levels.names))]
     units = min(resampling.present(rows) for rows in parts)

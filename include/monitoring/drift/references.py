@@ -69,7 +69,7 @@ def reference_for(
     version : str
         Id of the version.
     made_by : str, optional
-        Id of the version that has its place now, if it was rebuilt: that one is opened.
+        Id of the version that replaced it, if it was rebuilt: that one is opened.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def measurable(model: ModelConfig) -> tuple[str, ...]:
 
 
 def intervals_in(window: Window, model: ModelConfig) -> list[Window]:
-    """Return the whole intervals that lie in a window, ascending."""
+    """Return the whole intervals in a window, ascending."""
     found: list[Window] = []
     after, until = interval_until(ticks_of(model), window.until, model.schedule.timezone)
     while after >= window.after:

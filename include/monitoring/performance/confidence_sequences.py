@@ -24,7 +24,7 @@ EXPECTED = 0.25
 
 @dataclass(frozen=True)
 class Bounds:
-    """A mean of so many values, with the interval that holds at this look and every other; without one when values are too few."""
+    """A mean of some values, with the interval that holds at every look at once; without an interval when there are too few values."""
 
     values: int
     mean: float | None

@@ -56,8 +56,8 @@ def champion_changes(entries: Iterable[Entry]) -> Iterator[ChampionChange]:
 def own_change(entries: Iterable[Entry], actor: dict[str, Any]) -> ChampionChange | None:
     """Return the newest change of the champion if the task that ``actor`` names wrote it; None otherwise.
 
-    So a task that was killed after it had written finds its change again when it is repeated. A change that another task
-    has overtaken meanwhile is nobody's to announce any more: the other announces its own.
+    So a task that was killed after it had written finds its change again when it is repeated. A change that another task has
+    superseded is not announced any more: the other task announces its own.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ def _open_checked(ledger: Ledger, declared: ModelConfig, folder: Path, record: V
     except BaseException:
         stack.close()
         raise
-    # The copy of its code goes when nobody uses the version any more.
+    # The copy of its code is removed when the version is no longer used.
     weakref.finalize(served, stack.close)
     return served
 

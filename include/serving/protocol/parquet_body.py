@@ -44,7 +44,7 @@ def read_parquet_body(body: bytes, *, max_rows: int, max_bytes: int) -> pa.Table
         if pa.types.is_nested(field.type):
             raise RequestError("A column holds lists or structures.", expected="one value in each row")
     texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
-    # A dictionary of one long text can stand for it in every row: how long all rows are is known before they are written out.
+    # A dictionary can repeat one long text in every row: the size of all rows is computed before they are decoded.
     file = pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True, read_dictionary=texts)
     table = file.read(use_threads=False)
     coded = [

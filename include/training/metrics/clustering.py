@@ -18,7 +18,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 Array = np.ndarray[Any, Any]
 
 MAX_SILHOUETTE_ROWS = 3_000
-"""Of more rows, silhouettes are measured on so many drawn at random: distances are between every two of them."""
+"""The largest number of rows for silhouettes; more rows are sampled, since distances between all pairs are needed."""
 
 _CHUNK = 500
 

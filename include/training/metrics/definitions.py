@@ -5,7 +5,7 @@ of placement values (DeLong, DeLong and Clarke-Pearson 1988), average precision 
 two the sum over all rows is exact and a reweighted sum is the first-order expansion around it, which is what their
 asymptotic intervals rest on.
 
-Values are scikit-learn's. Cross-validation goes by them as evidence does, so that a name means one thing.
+Values are scikit-learn's. Cross-validation uses the same definitions as evidence, so that a name has one meaning.
 """
 
 from __future__ import annotations

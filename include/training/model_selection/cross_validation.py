@@ -47,7 +47,7 @@ def folds(
     Raises
     ------
     TrainingError
-        When the rows do not allow so many folds.
+        When there are too few rows for the folds.
     """
     if cv.kind == "time_series":
         return time_series(times, folds=cv.folds, gap=label_delay)

@@ -14,7 +14,7 @@ from include.training.preprocessing.category_encoder import factorize_texts
 class CategoryInteraction(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Make one categorical column of several; where one is missing, the combination is.
 
-    A length stands before each text, so that no two combinations are written the same.
+    Each text is prefixed by its length, so that different combinations have different texts.
 
     Examples
     --------

@@ -36,8 +36,8 @@ def read_excel(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Ta
     Raises
     ------
     SourceError
-        Naming file, row and column of what is not as declared, a formula that was never computed among it; also when the
-        workbook is damaged or locked, or has not the one sheet that is meant.
+        Naming file, row and column of a value that is not as declared, or of a formula that was never computed; also when
+        the workbook is damaged or locked, or does not have the declared sheet.
     """
     with _sheet(file, source) as rows:
         header = header_row(rows)
