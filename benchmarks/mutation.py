@@ -48,7 +48,10 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "log": ("include/storage/log.py", ("storage/test_log.py -k 'not fifty'",)),
     "checkpoints": ("include/storage/checkpoints.py", ("storage/test_checkpoints.py",)),
-    "partitions": ("include/data/ingestion/ingest.py", ("data/ingestion/test_ingest.py", "data/test_random_split.py")),
+    "partitions": (
+        "include/data/ingestion/source_pinning.py",
+        ("data/ingestion/test_ingest.py", "data/test_random_split.py"),
+    ),
     "windows": ("include/data/windows.py", ("data/test_windows.py", "data/test_frames.py")),
     "weighing": ("include/training/sample_weight.py", ("training/test_sample_weight.py", "training/test_options.py")),
     "search": (

@@ -1,34 +1,34 @@
-"""Every mistake that a user can make, one class each.
+"""The tree of errors: one class for each mistake that a user can make.
 
     RatchetError
-    ├── ConfigError            model.yaml, settings or a form value says something it may not
+    ├── ConfigError            model.yaml, a setting or a form value is invalid
     │   └── CodeError          a function named in model.yaml is missing or broken
     ├── StoreError
     │   ├── StoreUnavailable   the store did not answer; the only error that a retry can help
-    │   ├── StoreUnfit         the store lets two writers of one object win, or does not encrypt as it is asked to
+    │   ├── StoreUnfit         the store's conditional writes are not atomic, or it does not encrypt as requested
     │   ├── ObjectMissing      a key that should be there is not
-    │   │   └── ObjectRemoved  it was removed by retention or erasure, on record
-    │   ├── ObjectCorrupt      bytes do not have the digest that they are named by
+    │   │   └── ObjectRemoved  it was removed by retention or erasure, as a tombstone records
+    │   ├── ObjectCorrupt      bytes do not match their digest
     │   ├── ChainBroken        a log has a gap, a fork or a changed entry
-    │   ├── LedgerRewound      a log is older than, or another one than, what was seen before
-    │   └── SignatureRefused   something is not signed, or by nobody who is trusted
+    │   ├── LedgerRewound      a log is older than, or differs from, its remembered head
+    │   └── SignatureRefused   something is not signed, or the signer is not trusted
     ├── DataError
     │   ├── SourceError        raw rows can't be read as declared
     │   ├── SchemaChanged      the source's columns or types differ from those on record
-    │   └── NotEnoughRows      a window holds too few rows to learn from or judge on
-    │       └── NotYetThere    the newest partition has not come yet, and the run may wait for it
-    ├── QualityError           a critical expectation failed, or too many rows were set aside
+    │   └── NotEnoughRows      a window has too few rows to train on or to evaluate on
+    │       └── NotYetThere    the newest partition has not arrived yet, and the run may wait for it
+    ├── QualityError           a critical expectation failed, or too many rows were quarantined
     ├── TrainingError          a candidate can't be fitted, or none could be selected
     │   └── ClusterUnavailable the Dask cluster did not answer
-    ├── ModelFileRefused       a model file is damaged or holds a type that is not permitted
+    ├── ModelFileRefused       a model file is damaged or has a type that is not permitted
     ├── EvaluationError        evidence can't be measured
     ├── RegistryError          an operation on the ledger that the laws do not allow
-    ├── AuditFailed            something that a ledger names is not what it was
-    ├── MirrorBehind           a mirror of the ledger in another system is not as new as the ledger
-    ├── LibrariesChanged       a version can't be used as it was under the libraries that are installed here
+    ├── AuditFailed            an object that a ledger names is changed or missing
+    ├── MirrorBehind           a mirror in another system is not up to date with the ledger
+    ├── LibrariesChanged       a version can't be used unchanged with the installed libraries
     ├── NotReproduced          a version, trained again from its record, is another model
-    ├── ImageError             a registry of images does not say what an image's tag names
-    └── RequestError           a request to the server can't be answered as it is
+    ├── ImageError             an image registry does not resolve a tag to a digest
+    └── RequestError           a request to the server is not valid
 
 Each message says what was expected, what was found, where, and what to do next.
 """
@@ -72,7 +72,7 @@ class RatchetError(Exception):
 
 
 class ConfigError(RatchetError):
-    """model.yaml, settings or a form value says something it may not."""
+    """model.yaml, a setting or a form value is invalid."""
 
 
 class CodeError(ConfigError):
@@ -80,7 +80,7 @@ class CodeError(ConfigError):
 
 
 class StoreError(RatchetError):
-    """The object store did not do as asked."""
+    """An operation of the object store failed."""
 
 
 class StoreUnavailable(StoreError):
@@ -88,7 +88,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreUnfit(StoreError):
-    """The store lets two writers of one object win, so that it can't keep a ledger, or does not encrypt as it is asked to."""
+    """The store's conditional writes are not atomic, so that it can't keep a ledger, or it does not encrypt as requested."""
 
 
 class ObjectMissing(StoreError):
@@ -96,11 +96,11 @@ class ObjectMissing(StoreError):
 
 
 class ObjectRemoved(ObjectMissing):
-    """It was removed by retention or erasure, and a tombstone says so."""
+    """It was removed by retention or erasure, as a tombstone records."""
 
 
 class ObjectCorrupt(StoreError):
-    """Bytes do not have the digest that they are named by."""
+    """Bytes do not match their digest."""
 
 
 class ChainBroken(StoreError):
@@ -115,11 +115,11 @@ class ChainBroken(StoreError):
 
 
 class LedgerRewound(StoreError):
-    """A log is older than, or another one than, what was seen of it before."""
+    """A log is older than, or differs from, its remembered head."""
 
 
 class SignatureRefused(StoreError):
-    """Something is not signed, or by nobody who is trusted."""
+    """Something is not signed, or the signer is not trusted."""
 
 
 class DataError(RatchetError):
@@ -135,11 +135,11 @@ class SchemaChanged(DataError):
 
 
 class NotEnoughRows(DataError):
-    """A window holds too few rows to learn from or judge on."""
+    """A window has too few rows to train on or to evaluate on."""
 
 
 class NotYetThere(NotEnoughRows):
-    """The newest partition has not come yet, and the run may wait for it ``until`` an instant."""
+    """The newest partition has not arrived yet, and the run may wait for it ``until`` an instant."""
 
     def __init__(self, message: str, *, until: datetime, **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ class NotYetThere(NotEnoughRows):
 
 
 class QualityError(RatchetError):
-    """A critical expectation failed, or too many rows were set aside.
+    """A critical expectation failed, or too many rows were quarantined.
 
     ``report`` and ``page`` are the digests of the stored report and of its page.
     """
@@ -163,11 +163,11 @@ class TrainingError(RatchetError):
 
 
 class ClusterUnavailable(TrainingError):
-    """The Dask cluster did not answer, or has no workers; no fault of what is fitted."""
+    """The Dask cluster did not answer, or has no workers; the fit itself has no error."""
 
 
 class ModelFileRefused(RatchetError):
-    """A model file is damaged or holds a type that is not permitted."""
+    """A model file is damaged or has a type that is not permitted."""
 
 
 class EvaluationError(RatchetError):
@@ -179,15 +179,15 @@ class RegistryError(RatchetError):
 
 
 class AuditFailed(RatchetError):  # named as the rest of the error tree
-    """Something that a ledger names is not what it was."""
+    """An object that a ledger names is changed or missing."""
 
 
 class MirrorBehind(RatchetError):
-    """A mirror of the ledger in another system is not as new as the ledger; the next one catches up."""
+    """A mirror of the ledger in another system is not up to date with the ledger; the next run updates it."""
 
 
 class LibrariesChanged(RatchetError):  # named as the rest of the error tree
-    """A version can't be used as it was under the libraries that are installed here."""
+    """A version can't be used unchanged with the installed libraries."""
 
 
 class NotReproduced(RatchetError):  # named as the rest of the error tree
@@ -195,11 +195,11 @@ class NotReproduced(RatchetError):  # named as the rest of the error tree
 
 
 class ImageError(RatchetError):
-    """A registry of images does not say what an image's tag names."""
+    """An image registry does not resolve a tag to a digest."""
 
 
 class RequestError(RatchetError):
-    """A request to the server can't be answered as it is.
+    """A request to the server is not valid.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ class RequestError(RatchetError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known spelling closest to ``word``, or None if nothing is close; the first 10,000 known are looked at."""
+    """Return the known spelling closest to ``word``, or None if nothing is close; it compares the first 10,000 known spellings."""
     known = list(islice(known, 10_000))
     swapped = [name for name in known if sorted(name.split("_")) == sorted(str(word).split("_"))]
     if swapped:

@@ -1,7 +1,7 @@
-"""A model in a notebook or script of your own: load a version, predict rows of your own, see its card.
+"""Models in a notebook or script: load a version, predict your own rows, read its card.
 
-It reads the store alone, by the declaration, code and types that are on record beside the version: no Airflow, no
-repository, and nothing of a model's folder as it is today. What it predicts is what ``score_<model>`` would.
+It needs only the store, from which it reads the declaration, code and types that were recorded with the version. It needs neither
+Airflow, nor the repository, nor the current model folder. Its predictions equal those of ``score_<model>``.
 """
 
 from __future__ import annotations
@@ -136,10 +136,10 @@ class LoadedModel:
 
     @property
     def card(self) -> Card:
-        """The model card, with the verdict that stands; raises `RegistryError` before a decision."""
+        """The model card, with the decision in force; raises `RegistryError` before a decision."""
         details = self._details
         if details.config is None or details.comparison is None or details.judgement is None:
-            raise RegistryError(f"Nothing was decided on {self.id} yet, so it has no card.")
+            raise RegistryError(f"There is no decision on {self.id} yet, so it has no card.")
         return Card(draw_card(details.config, details.comparison, details.judgement, self._decision))
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -172,7 +172,7 @@ class LoadedModel:
 def load_champion(
     model: str, *, at: datetime | str | None = None, alias: str | None = None, store: str | None = None
 ) -> LoadedModel:
-    """Load the champion of a model, the version that stands for an instant by all that is known now, or that of an alias.
+    """Load the champion of a model, the champion as of an instant by all that is known now, or the version of an alias.
 
     Parameters
     ----------

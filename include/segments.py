@@ -1,7 +1,7 @@
-"""One model per segment: each is trained, judged and put on record by what trains, judges and records the model of all rows.
+"""One model per segment, trained, evaluated and recorded in the same way as the model of all rows.
 
-A segment's model is declared as its model is, at its share of the gate's error. It sees the same partitions, of them its own rows,
-and has a ledger of its own below the model's keys; so all that reads a ledger reads that of a segment.
+The model of a segment has the declaration of the whole model, with its share of the gate's error. It reads the same partitions, but
+only its own rows, and has its own ledger below the model's keys, so everything that reads a ledger can read that of a segment.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from include.training.fit_candidate import fit_candidate
 log = logging.getLogger(__name__)
 
 UNTRAINED = "UNTRAINED"
-"""What a run says of a segment whose rows can't be learned from or judged on."""
+"""The note of a run on a segment that can't be trained or evaluated."""
 
 
 @dataclass(frozen=True)
 class SegmentOutcome:
-    """What became of a segment in a run.
+    """The outcome of a segment in a run.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ def retrain_segment(
     measure = evaluator(store, folder, threads=threads, clock=clock)
     try:
         version = _train(store, declared, folder, own, pooled, threads, cluster, candidates)
-        # Measured before it is registered: what can't be judged leaves no version that nobody decides on.
+        # Measured before it is registered, so that a segment that can't be evaluated leaves no version without a decision.
         measured = ledger.measure(declared, version.id, measure)
     except ClusterUnavailable:
         raise

@@ -1,8 +1,8 @@
-"""Stages: a champion is copied to the store of another stage, where that stage's gate decides on it by rows of its own.
+"""Stages: copy a champion to the store of another stage, whose gate decides on it with its own rows.
 
-Nothing is trained again: what the version is made of is copied as it is and held against its digests before the other ledger
-registers it, with where it came from. A decision of one stage is no decision of another: until that stage's gate has ruled on it
-(`Ledger.reconsider`), the version is in force nowhere there.
+Nothing is trained again: the objects of the version are copied unchanged and verified against their digests before the other ledger
+registers it with its origin. The decision of one stage does not count in another: the version is not in force there until that
+stage's gate has decided on it (`Ledger.reconsider`).
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ def send(
     wanted : str or None
         The version's id, the beginning of it or an alias; None for the champion.
     actor : dict
-        Who sends it; it stands in the event of the other ledger.
+        Who sends it; it is recorded in the event of the other ledger.
     at : datetime
         The instant that goes on record.
 
     Raises
     ------
     RegistryError
-        When the version is not promoted and in line here, both ledgers lie in one store, or the table has no time: another stage has
+        When the version is not promoted and in line here, both ledgers are in one store, or the table has no event time: another stage has
         no rows of its own to decide by.
     ObjectMissing, ObjectCorrupt, SignatureRefused
         When something that the version is made of is not what it was; nothing is registered then.
@@ -157,5 +157,5 @@ def _keys(store: ObjectStore, version: Version) -> Iterator[str]:
 
 
 def _copy(source: ObjectStore, target: ObjectStore, key: str) -> bool:
-    """Copy an object unless it is there, and tell whether it was copied; its bytes are held against their digest later."""
+    """Copy an object unless it exists, and tell whether it was copied; its bytes are verified against their digest later."""
     return False if target.exists(key) else target.put_if_absent(key, source.get(key))

@@ -1,4 +1,4 @@
-"""How every page and picture is drawn from its template."""
+"""Render pages and pictures from templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look again at everything that a model's ledger names, as much in one run as it may cost."""
+"""Audit a model: verify as many of the objects that its ledger names as one run may cost."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class CountedStore:
 def audit(store: ObjectStore, model: ModelConfig, folder: Path, *, run: str, calls: int, at: datetime) -> AuditRun:
     """Take the steps after those of the last run, until they have cost enough, and put on record what was found.
 
-    A step is never cut: the last one may cost more than is left. After the last step of all the next run begins anew. A run
-    that is repeated finds what it found; one that was killed begins again where it began.
+    A step is never cut: the last one may cost more than is left. After the last step, the next run starts again at the first
+    one. A repeated run finds its result; a killed run starts again where it started.
 
     Parameters
     ----------
@@ -116,9 +116,7 @@ def steps_of(ledger: Ledger, model: ModelConfig, folder: Path) -> list[Step]:
 
 def _golden(ledger: Ledger, model: ModelConfig, folder: Path, version: str) -> str:
     if (rebuilt := ledger.timeline()[version].rebuilt_as) is not None:
-        return (
-            f"{rebuilt} has its place: it may predict otherwise, or not at all, under the libraries that are installed"
-        )
+        return f"{rebuilt} replaced it: under the installed libraries it may predict other values, or fail"
     signed = ledger.statement(version)
     store = MarkedStore(ledger.store, model.name)
     kept = load_golden(store, model.name, version, named=signed.golden if signed else ())

@@ -1,4 +1,4 @@
-"""The log of a model's audits: which steps were looked at, and what was found; what stands follows from it."""
+"""The audit log of a model: which steps were verified, and what each found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AUDITED = "audited"
 
 @dataclass(frozen=True)
 class AuditRun:
-    """What one run of the audit looked at.
+    """The steps that one run of the audit verified.
 
     Attributes
     ----------
@@ -59,14 +59,14 @@ class AuditRun:
 
 @dataclass(frozen=True)
 class AuditState:
-    """What stands after all audits of a model.
+    """The state after all audits of a model.
 
     Attributes
     ----------
     next_step : int
-        Where the next run goes on; 0 to begin anew.
+        The step at which the next run continues; 0 to start again.
     wrong : dict of str to str
-        What was found wrong and was not found right since, by the step's name.
+        The open findings, by the step's name.
     last, completed : datetime or None
         When the last run ended, and the last one that came to the end of all steps.
     steps : tuple of int
@@ -107,7 +107,7 @@ class AuditLog:
 
 
 def audit_state(entries: Iterable[Entry]) -> AuditState:
-    """Fold the events into what stands."""
+    """Fold the events into the current state."""
     wrong: dict[str, str] = {}
     state = AuditState()
     for entry in entries:

@@ -179,7 +179,7 @@ def open_envelope(body: bytes, keys: Keys, where: str) -> tuple[Found, str]:
     key = named[0]
     _require(_instant(key["from"]) <= at, f"{where}: signed before {key['name']} was trusted")
     _require(
-        "until" not in key or at < _instant(key["until"]), f"{where}: signed when {key['name']} was trusted no more"
+        "until" not in key or at < _instant(key["until"]), f"{where}: signed when {key['name']} was no longer trusted"
     )
     signed = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
     public, signature = base64.b64decode(key["public"]), base64.b64decode(one["sig"])

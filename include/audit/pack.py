@@ -1,4 +1,4 @@
-"""Audit packs: one file with what is on record about a decision, which anybody can verify without Airflow, store or Ratchet."""
+"""Audit packs: one file with the records of a decision, which an auditor verifies without Airflow, the store or Ratchet."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def make_pack(ledger: Ledger, version: str, *, whole: bool = False) -> bytes:
     decision = standing.decision
     if decision is None:
         raise RegistryError(
-            f"Nothing was decided on {version} yet.",
+            f"There is no decision on {version} yet.",
             expected="a version that the gate ruled on",
             where=ledger.store.url,
         )
@@ -125,7 +125,7 @@ def _of_version(ledger: Ledger, version: Version, fit: FitRecord, decision: Deci
 
 
 def _rows(ledger: Ledger, told: VersionDetails) -> Iterator[str]:
-    """Yield the keys of the model file and of what holds values of rows."""
+    """Yield the keys of the model file and of objects that contain values of rows."""
     model, version = ledger.model, told.version
     yield f"{model}/models/{version.model_file}.skops"
     yield from ledger.store.list(f"{golden_folder(model, version.id)}/")

@@ -1,4 +1,4 @@
-"""Software bills of materials in CycloneDX 1.6 JSON: that of a version, and the form of every other."""
+"""Software bills of materials in CycloneDX 1.6 JSON, of a version or of an installation."""
 
 from __future__ import annotations
 

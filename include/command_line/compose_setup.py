@@ -1,4 +1,4 @@
-"""What docker-compose needs before Airflow starts: secrets, a bucket, and a store that can keep a ledger."""
+"""Prepare docker-compose before Airflow starts: secrets, a bucket, and a check that the store can hold a ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ATTEMPTS = 30
 
 
 def prepare(home: Path, store: str, environment: Mapping[str, str]) -> None:
-    """Make what is missing; what is there stays as it is.
+    """Create everything that is missing; what exists is not changed.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def prepare(home: Path, store: str, environment: Mapping[str, str]) -> None:
 
 
 def _keep_serving_token(secrets: Path) -> None:
-    """Make the token with which the server of predictions is asked, unless there is one."""
+    """Create the token for requests to the prediction server, unless there is one."""
     from include.serving.access import EVERY, new_token
 
     entries = secrets / "serving_tokens.json"

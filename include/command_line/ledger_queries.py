@@ -41,7 +41,7 @@ def ledger_of(model: str) -> Ledger:
 
 
 def history(model: str, instant: datetime | None) -> str:
-    """Return the versions, and who was champion when: as it stands by all that is known now, and in fact.
+    """Return the versions, and which was champion when: by all that is known now, and in fact.
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from include.config.model import BASELINES, ModelConfig
 from include.config.sections.rows.sources import PythonSource
 from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest
-from include.data.quality import expectations
 from include.data.quality.check import check
+from include.data.quality.validation import build
 from include.data.rare_levels import RareLevels
 from include.data.snapshots import Snapshot
 from include.evaluation.holdout_rows import holdout_columns
@@ -60,7 +60,7 @@ def lint(path: Path, *, now: datetime, as_of: datetime | None = None, with_rows:
     for recipe in recipes:
         if recipe.search is not None:
             check_search(recipe.search, recipe.space)
-    expectations.build(model.quality.expectations, f"{model.declared_name}/model.yaml")
+    build(model.quality.expectations, f"{model.declared_name}/model.yaml")
     said = [f"{path}: {model.declared_name} can be used. Candidates: {', '.join(model.candidate_names)}."]
     if not with_rows:
         said.append("Its rows were not read.")

@@ -1,4 +1,4 @@
-"""Answer Prometheus with the numbers of all models, read from the store at each look."""
+"""HTTP endpoint for Prometheus: metrics of all models, read from the store at each scrape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model.yaml would change before it is deployed."""
+"""Plan: what a model.yaml would change, before it is deployed."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from include.registry.ledger import Ledger
 from include.registry.version_states import Trigger
 
 _FOLLOWS = {
-    "schedule": "Airflow makes runs at other dates from its next look at the file on; runs that were made stay.",
-    "data.source": "The source is another one by its digest: its partitions are read anew, beside the old ones.",
-    "data.joins": "Rows get other columns of second sources: new snapshots, so new versions. Versions in force read the columns that they were fitted with by name.",
+    "schedule": "After Airflow parses the file again, it makes runs at other dates; runs that exist stay.",
+    "data.source": "The source has another digest: its partitions are read again, and the old ones stay.",
+    "data.joins": "Rows get other columns from joined sources: new snapshots, so new versions. Versions in force still read, by name, the columns that they were fitted with.",
     "data": "Runs use other rows: new snapshots, so new versions.",
-    "quality": "Rows are held against other expectations, so that other ones may be set aside or refused.",
+    "quality": "Rows are checked against other expectations, so other rows may be quarantined or refused.",
     "features": "Models are fitted otherwise: new versions, also where a date is run again.",
     "training": "Models are fitted otherwise: new versions, also where a date is run again.",
-    "evaluation": "Evidence is measured anew, also for versions that were measured before.",
+    "evaluation": "Evidence is measured again, also for versions that were measured before.",
     "gate": "The policy has another digest. Backfilled decisions are made again when their dates are run again; live ones stay.",
     "notify": "Other people are told.",
-    "resources": "Tasks run elsewhere, or with other limits; nothing that they make changes.",
-    "name": "It is another model, with DAGs, ledger and partitions of its own; those of the old name stay as they are.",
+    "resources": "Tasks run elsewhere, or with other limits; their results do not change.",
+    "name": "It is another model, with its own DAGs, ledger and partitions; those of the old name do not change.",
     "renamed_from": "It is the same model under another name: its history goes on. DAGs, assets and pages have the new name.",
-    "task": "It is another kind of model: no version so far can be compared with those to come.",
+    "task": "It is another kind of model: existing versions can't be compared with later ones.",
 }
 
 
 def plan(path: Path, against: Path | None) -> str:
-    """Say what a model.yaml would change: in DAGs, versions, evidence and policy.
+    """Describe what a model.yaml would change: in DAGs, versions, evidence and policy.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def _follows(changed: tuple[VersionDifference, ...]) -> list[str]:
 
 
 def _dags(new: ModelConfig, old: ModelConfig | None) -> str:
-    """Say which DAGs come and how they are scheduled, as far as that is new."""
+    """Describe the DAGs and schedules that are new."""
     if old is not None and (old.name, old.schedule, old.candidate_names) == (
         new.name,
         new.schedule,
@@ -92,12 +92,12 @@ def _dags(new: ModelConfig, old: ModelConfig | None) -> str:
 
 
 def _asked(new: ModelConfig, old: ModelConfig) -> str:
-    """Say whom the policy has decide, if that changes."""
+    """Describe who decides under the policy, if that changes."""
     policy = new.gate.approval
     if policy == old.gate.approval:
         return ""
     if policy.when == "never":
-        return "gate.approval: nobody is asked any more; the gate alone decides."
+        return "gate.approval: no person is asked; the gate alone decides."
     asked = ["that the gate holds", *(["that it would promote"] if policy.when == "always" else [])]
     asked += ["that it rejects or can't compare"] if policy.override else []
     who = ", ".join(policy.by) or "everyone who may edit the DAG"
@@ -113,5 +113,5 @@ def _replayed(ledger: Ledger, new: ModelConfig) -> str:
         if one.differs or one.outcome is None
     ]
     backfilled = sum(standing.trigger is Trigger.BACKFILL for standing in ledger.timeline().standings)
-    head = f"Under the new gate {sum(one.differs for one in found)} of {len(found)} decisions would be others ({backfilled} versions are backfilled)."
+    head = f"Under the new gate {sum(one.differs for one in found)} of {len(found)} decisions would differ ({backfilled} versions are backfilled)."
     return f"{head}\n\n{draw_table(['version', 'recorded', 'then', 'reason'], rows)}" if rows else head

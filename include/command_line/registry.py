@@ -1,4 +1,4 @@
-"""What the registry holds, for a terminal: models, champions, versions, two of them side by side, and whether all is sound."""
+"""Commands that read the registry: models, champions, versions, comparisons and verification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a change of models would do, for a pull request: every model linted, every changed one planned."""
+"""Review of a pull request: lint every model, and plan every model that changed."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def _planned(file: Path, old: Path) -> str:
     if not old.is_file():
         return "The model is new."
     if old.read_bytes() == file.read_bytes():
-        return "Its declaration is as it was."
+        return "Its declaration did not change."
     try:
         return plan(file, old)
     except RatchetError as error:
-        return f"What would change can't be said: the declaration there can't be used. {error}"
+        return f"The changes can't be listed: the earlier declaration is not valid. {error}"
 
 
 def _checked_out(models: Path, against: str, scratch: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Make a signing key, and sign what stands from before signing."""
+"""Create a signing key, and sign the versions that were registered before signing was set up."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def make_key(place: str, name: str, since: datetime) -> str:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(pem)
     except FileExistsError:
-        raise ConfigError("A file is there already; a key is never overwritten.", where=path) from None
+        raise ConfigError("The file exists already; a key is never overwritten.", where=path) from None
     except OSError as error:
         raise ConfigError(
             "The key can't be written.",
             found=error.strerror,
             where=path,
-            remedy="name a file in a folder that is there and yours",
+            remedy="name a file in an existing folder that you may write to",
         ) from None
     return json.dumps(trusted.to_json())
 
 
 def sign(model: str, at: datetime) -> str:
-    """Sign a model's ledger and versions as they stand, and return what was done.
+    """Sign the present ledger and versions of a model, and return what was done.
 
     Parameters
     ----------
@@ -81,4 +81,4 @@ def sign(model: str, at: datetime) -> str:
     heads.adopt(entries, at=to_iso(at))
     versions = Ledger(store, model).sign_versions(at=at)
     newest = entries[-1]
-    return f"{versions} versions and {len(entries)} events of {model} are vouched for, up to {newest.digest[:12]} of {newest.at}"
+    return f"{versions} versions and {len(entries)} events of {model} are signed, up to {newest.digest[:12]} of {newest.at}"

@@ -1,4 +1,4 @@
-"""The store that commands read, by the connection that tasks use."""
+"""Open the store for commands, with the connection that tasks use."""
 
 from __future__ import annotations
 

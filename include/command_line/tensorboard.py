@@ -65,7 +65,7 @@ def export(store: ObjectStore, model: ModelConfig, folder: Path) -> int:
     Raises
     ------
     ConfigError
-        When tensorboardX is not installed, or an export stands there: TensorBoard would show both as one.
+        When tensorboardX is not installed, or the folder has an export: TensorBoard would show both as one.
     """
     try:
         from tensorboardX import SummaryWriter  # type: ignore[import-not-found,unused-ignore] # an extra

@@ -1,4 +1,4 @@
-"""How a model's champion is watched, for a terminal."""
+"""Monitoring of a model's champion, as text for a terminal."""
 
 from __future__ import annotations
 

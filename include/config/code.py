@@ -1,4 +1,4 @@
-"""Functions that a model's own Python files bring along, and the identity of those files."""
+"""Functions in a model's own Python files, and the digest of those files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKAGE = "ratchet_model_"
 
 class _FromSource(SourceFileLoader):
     def path_stats(self, path: str) -> Mapping[str, Any]:
-        # Python takes bytecode for current when second and size of its source agree, which an edit may leave as they
+        # Python reuses bytecode if second and size of the source are unchanged, which an edit may leave as they
         # were; a source without stats is always compiled.
         raise OSError
 
@@ -76,7 +76,7 @@ def code_digest(folder: Path, module: str | None = None) -> str:
 
 
 def code_files(folder: Path, module: str | None = None) -> dict[str, bytes]:
-    """Return the files that `code_digest` stands for, by their path inside the folder.
+    """Return the files that `code_digest` covers, by their path inside the folder.
 
     A file beside the module counts if it is imported, directly or not. A folder from which anything is imported counts
     whole: its Python files, and the tables that they may read.

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: ``4mo``, ``1d``, ``12h``."""
+"""Durations as a number and a unit: ``4mo``, ``1d``, ``12h``."""
 
 from __future__ import annotations
 

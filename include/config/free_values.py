@@ -1,7 +1,7 @@
-"""Values that model.yaml hands on as they are, such as an estimator's settings, and how JSON keeps them apart.
+"""Values of model.yaml with a free form, such as an estimator's settings, and their unambiguous form in JSON.
 
 Canonical JSON writes 1.0 as 1, but to scikit-learn ``max_features: 1.0`` is every column and ``max_features: 1`` one of them. So
-a whole float is written with a mark, and what was declared is what is read back.
+a float without a fraction is stored with a mark, and is read back as the float that was declared.
 """
 
 from __future__ import annotations

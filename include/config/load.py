@@ -1,4 +1,4 @@
-"""Read the declared models; each mistake is answered with file, field, expected, found and the nearest spelling."""
+"""Load the declared models; an error names file, field, expected and found value, and the nearest spelling."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BrokenModel:
 def load_models(
     folder: Path, *, only: str | None = None, naming: str | None = None
 ) -> tuple[list[ModelConfig], list[BrokenModel]]:
-    """Read every ``<name>/model.yaml`` under ``folder``; a broken one never hides the others.
+    """Load every ``<name>/model.yaml`` under ``folder``; an invalid one does not affect the others.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def load_model(path: Path) -> ModelConfig:
         return _read(path, where)
     except RatchetError:
         raise
-    except Exception as error:  # any fault of one file: an unforeseen one must not hide the other models
+    except Exception as error:  # any error of one file: an unexpected one must not hide the other models
         raise ConfigError(
             "The file can't be understood.",
             expected="the fields of docs/model-yaml.md, with values of their kinds",
@@ -85,7 +85,7 @@ def load_model(path: Path) -> ModelConfig:
 def _read(path: Path, where: str) -> ModelConfig:
     value, lines = read_yaml_file(path, where)
     if not isinstance(value, dict):
-        # Any file may lie there: what it holds is not shown.
+        # Any file may be in this place, so its content is not shown.
         found = {list: "a list", type(None): "nothing"}.get(type(value), "a text or number alone")
         raise ConfigError(
             "The file declares no model.", expected="`name: ...` and the other keys", found=found, where=where
@@ -115,15 +115,15 @@ def _require_own_names(model: ModelConfig, path: Path, where: str) -> None:
         if may_name(other, "renamed_from"):
             try:
                 declared = read_yaml_file(other, other.parent.name)[0]
-            except RatchetError:  # what is wrong there is said of that one
+            except RatchetError:  # the error is reported for that file
                 continue
             former = declared.get("renamed_from") if isinstance(declared, dict) else None
             theirs |= {name for name in (former if isinstance(former, list) else [former]) if isinstance(name, str)}
         if taken := sorted(theirs & {*model.renamed_from, model.declared_name}):
             raise ConfigError(
-                "Two models have one name, and would write one history.",
+                "Two models have the same name, and would write to the same ledger.",
                 expected="names that no other declaration has, now or as a former one",
-                found=f"`{taken[0]}`, which {other.parent.name}/model.yaml has, too",
+                found=f"`{taken[0]}`, which {other.parent.name}/model.yaml also has",
                 where=where,
                 remedy=f"remove the folder {other.parent.name} if {model.declared_name} is that model renamed, or take the name out here",
             )

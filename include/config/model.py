@@ -1,4 +1,4 @@
-"""What ``model.yaml`` may say, as one typed object."""
+"""The model configuration: all sections of ``model.yaml`` as one typed object."""
 
 from __future__ import annotations
 
@@ -12,25 +12,35 @@ from include.config.retention import Retention
 from include.config.schedule import Schedule
 from include.config.section import Section
 from include.config.sections.about import About
-from include.config.sections.airflow import Airflow
-from include.config.sections.behaviour import Behaviour
-from include.config.sections.data import LOT, Data, Quality
-from include.config.sections.evaluation import LEAST_BLOCKS, Canary, Evaluation, Gate, Guard, Primary, Require
+from include.config.sections.airflow import Airflow, check_timeouts
+from include.config.sections.behaviour import check_behaviour
+from include.config.sections.data import LOT, Data, check_timeless
+from include.config.sections.evaluation import (
+    Evaluation,
+    Gate,
+    Guard,
+    Primary,
+    Require,
+    check_blocks,
+    check_evaluation,
+    check_guards,
+)
 from include.config.sections.features import Features
 from include.config.sections.notify import Notification
 from include.config.sections.resources import Resources
-from include.config.sections.rows.rectify import AS_READ, Rectify
+from include.config.sections.rows.quality import Quality
+from include.config.sections.rows.rectify import AS_READ, Rectify, check_rectify
 from include.config.sections.rows.segments import SEGMENTS, Segments, check_segments
 from include.config.sections.score import Score
-from include.config.sections.serving import LOGGED, Serving
+from include.config.sections.serving import Serving, check_canary, check_request_log
 from include.config.sections.training import Training, check_engine
 from include.config.sections.watch import Watch
 from include.errors import nearest
 
 BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
-"""How a model may be called: its name is in the ids of DAGs and in the keys of the store."""
-_NAMED = rf"{NAME.removesuffix('$')}(/{SEGMENTS}/[a-z0-9_-]{{1,49}})?$"  # with what the models of segments are kept as
+"""The pattern of a model's name, which is part of DAG ids and of keys of the store."""
+_NAMED = rf"{NAME.removesuffix('$')}(/{SEGMENTS}/[a-z0-9_-]{{1,49}})?$"  # also the names of segments' models
 
 FormerNames = Annotated[
     tuple[Annotated[str, Field(pattern=NAME)], ...],
@@ -53,7 +63,7 @@ BESIDE = (
     "retention",
     "segments",
 )
-"""The parts of a declaration that change nothing about what a run that is under way makes."""
+"""Sections that do not affect the result of a run that is in progress."""
 
 
 class ModelConfig(Section):
@@ -62,7 +72,7 @@ class ModelConfig(Section):
     declared_name: str = Field(alias="name", pattern=_NAMED)
     """The folder's name: lower case letters, digits and underscores."""
     renamed_from: FormerNames = Field(default=(), exclude_if=lambda names: not names)
-    """The name that the model had before, or all of them, the first one first: it keeps the history that it has under that one."""
+    """The former name of the model, or a list of all former names with the first one first; the model keeps the history under that name."""
     description: str
     """The question that the model answers, in one sentence."""
     owner: str
@@ -70,7 +80,7 @@ class ModelConfig(Section):
     about: About | None = Field(default=None, exclude_if=lambda section: section is None)
     """Origin of the data, intended use, and what is out of scope."""
     task: Literal["classification", "regression", "clustering"]
-    """What is predicted: one of some classes, a number, or which of some groups of like rows, found without a target."""
+    """What is predicted: a class, a number, or a cluster of similar rows, which is found without a target."""
     schedule: Schedule
     data: Data
     quality: Quality = Quality()
@@ -85,16 +95,16 @@ class ModelConfig(Section):
     score: Score = Field(default=Score(), exclude_if=lambda section: section == Score())
     """What happens with batch scores."""
     notify: tuple[Notification, ...] = ()
-    """Whom to tell what became of a run."""
+    """Who is notified of the outcome of a run."""
     watch: Watch = Field(default=Watch(), exclude_if=lambda value: value == Watch())
     """What happens after promotion."""
     retention: Retention = Field(default=Retention(), exclude_if=lambda value: value == Retention())
-    """How long what nothing needs any more is kept: for ever, if nothing is said."""
+    """How long objects are kept that nothing needs any more; without it, for ever."""
 
     @model_validator(mode="before")
     @classmethod
     def _folds_at_random(cls, value: Any) -> Any:
-        """Compare candidates on folds at random where rows have no time, unless something else is said."""
+        """Compare candidates on random folds where rows have no time, unless `cv` is declared."""
         data, training = (value.get("data"), value.get("training")) if isinstance(value, dict) else (None, None)
         if not isinstance(data, dict) or not isinstance(training, dict) or "cv" in training:
             return value
@@ -113,55 +123,21 @@ class ModelConfig(Section):
             )
         if (self.task == "clustering") != (self.data.target is None):
             raise ValueError("expected `data.target` for every task but clustering, which has none")
-        if self.data.timeless:
-            self._without_time()
+        check_timeless(self)
         check_segments(self)
         check_engine(self)
-        limit, answer = self.airflow.dagrun_timeout, self.gate.approval
-        if self.is_tidied and limit is not None and self.retention.grace.about() <= limit.about():
-            raise ValueError(
-                f"expected a `retention.grace` longer than `airflow.dagrun_timeout`, which is {limit}: a run must not lose what it found"
-            )
-        if limit is not None and answer.when != "never" and limit.about() <= answer.within.about():
-            raise ValueError(
-                f"expected an `airflow.dagrun_timeout` longer than {answer.within}, which `gate.approval.within` gives people"
-            )
-        made = {name for join in self.data.joins for name, _, _, _ in join.made()}
-        for name in (name for one in self.quality.rectify.texts for name in one.columns):
-            if name in made:
-                raise ValueError(f"`quality.rectify` names `{name}`, which a join adds: put it right where it is from")
-        if self.quality.rectify.drop_duplicates and self.data.equal_rows == "separate":
-            raise ValueError(
-                "`quality.rectify.drop_duplicates` drops equal rows, which `data.equal_rows` calls separate"
-            )
+        check_timeouts(self)
+        check_rectify(self)
         if self.data.target in self.features.columns:
             raise ValueError(f"`features` holds the target `{self.data.target}`: a model would see the answer")
-        for guard in self.gate.guards:
-            if guard.slice is not None and guard.slice not in self.evaluation.slice_names:
-                raise ValueError(
-                    f"a guard names the slice `{guard.slice}`, which `evaluation.slices` does not list "
-                    f"(found there: {', '.join(self.evaluation.slice_names) or 'nothing'})"
-                )
+        check_guards(self)
         for groups in self.fairness_groups:
             _known("slice of `evaluation.slices`", groups, set(self.evaluation.slice_names), "fairness")
-        if self.task != "classification" and any(rule.metric is None for rule in self.gate.fairness):
-            raise ValueError(
-                "parity is of who is called positive, in classification; `measure: group_minimum` is for all tasks"
-            )
-        if self.task == "clustering" and self.gate.overfitting is not None:
-            raise ValueError("`gate.overfitting` compares predictions with a target, which clustering does not have")
-        if self.task == "clustering" and self.evaluation.learning_curve:
-            raise ValueError("`evaluation.learning_curve` is of a target's metric; of clusters ask for `stability`")
-        for check in self.evaluation.behaviour:
-            self._askable(check)
+        check_evaluation(self)
+        check_behaviour(self)
         for column in self.evaluation.trusted:
             _known("column of `features`", column, set(self.features.columns), "`evaluation.trusted`")
-        block, windows = self.evaluation.block, self.data.windows
-        holdout = None if windows is None else windows.holdout
-        if block is not None and holdout is not None and holdout.about() < LEAST_BLOCKS * block.about():
-            raise ValueError(
-                f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}"
-            )
+        check_blocks(self)
         if self.task != "regression" and (found := self.training.for_values_only):
             raise ValueError(f"`training.{found[0]}` is for regression")
         for metric in self.metrics:
@@ -176,7 +152,7 @@ class ModelConfig(Section):
                 "`interval_coverage` can't be the primary metric: candidates are not compared by it; make it a `guard` or `require` it"
             )
         if self.task == "regression" and self.evaluation.cost is not None and self.evaluation.cost.matrix is not None:
-            raise ValueError("`evaluation.cost.matrix` is of classes; give `function`")
+            raise ValueError("`evaluation.cost.matrix` is for classes; for regression give `function`")
         able = {name for name, facts in ESTIMATORS.items() if self.task in facts.tasks}
         able |= set() if self.task == "clustering" else set(ENSEMBLES)
         for candidate in self.training.candidates:
@@ -190,67 +166,12 @@ class ModelConfig(Section):
             raise ValueError("expected `training.intervals` together with the metric `interval_coverage`")
         if self.task == "clustering" and (found := self.features.for_targets_only):
             raise ValueError(f"`{found[0]}` learns from a target, which clustering does not have")
-        kept = self.serving.request_log
-        if kept is not None and (
-            taken := sorted({*self.features.columns, *self.data.row_id} & {*LOGGED} - {*kept.leave_out})
-        ):
-            raise ValueError(
-                f"a column of the rows is called `{taken[0]}`, as one of `serving.request_log` is: rename it where the rows come "
-                f"from, or `leave_out` it"
-            )
-        if self.gate.canary is not None:
-            self._compares_answers(self.gate.canary)
+        check_request_log(self)
+        check_canary(self)
         return self
 
-    def _compares_answers(self, canary: Canary) -> None:
-        """Answer a canary release that could never show anything."""
-        challenger, kept = self.serving.challenger, self.serving.request_log
-        if challenger is None or challenger.version != "held" or not challenger.traffic or kept is None:
-            raise ValueError(
-                "`gate.canary` compares answers to requests: expected `serving.request_log`, and `serving.challenger` with "
-                "`version: held` and `traffic`"
-            )
-        metric = canary.metric or self.gate.primary.metric
-        if metric in ("cost", "interval_coverage") or self.task == "clustering":
-            raise ValueError(
-                f"`gate.canary` is of a metric of single predictions, in classification and regression; found `{metric}`: name another `metric`"
-            )
-        needed = {*self.data.row_id, str(challenger.by)}
-        if lost := sorted((needed & {*kept.leave_out}) | ({*self.data.row_id} & {*kept.hash})):
-            raise ValueError(
-                f"`gate.canary` joins answers with labels by {', '.join(self.data.row_id)} and counts entities by "
-                f"{challenger.by}: `serving.request_log` must keep `{lost[0]}`"
-            )
-
-    def _askable(self, check: Behaviour) -> None:
-        """Answer a check of behaviour that has no meaning for the task."""
-        if self.task == "clustering" and check.kind != "invariance":
-            raise ValueError(f"the {check.kind} `{check.name}` is of predictions; of clusters ask an `invariance`")
-        if check.kind == "case":
-            if self.task == "regression" and check.says is not None:
-                raise ValueError(f"the case `{check.name}` says a class; of numbers give `at_least` or `at_most`")
-            if self.data.target in check.row:
-                raise ValueError(f"the case `{check.name}` gives the target `{self.data.target}`: that is the answer")
-        elif check.column == self.data.target:
-            raise ValueError(
-                f"the {check.kind} `{check.name}` changes the target `{self.data.target}`, which no model reads"
-            )
-
-    def _without_time(self) -> None:
-        """Answer what needs event time."""
-        training = self.training
-        divisions = [training.cv, training.cross_fitting, *(c.search.cv for c in training.candidates if c.search)]
-        declared = {
-            "cv: {kind: time_series}": any(cv is not None and cv.kind == "time_series" for cv in divisions),
-            "weights: {half_life: ...}": training.weights is not None and bool(training.weights.half_life),
-            "evaluation.block": self.evaluation.block is not None,
-            "schedule.monitor": self.schedule.monitor is not None,
-        }
-        if found := [name for name, there in declared.items() if there]:
-            raise ValueError(f"`{found[0]}` needs `data.event_time`, which this table does not have")
-
     def rectify_of(self, data: Data) -> Rectify:
-        """Return what is put right of the rows of one of `data.sources`: of a second one the texts that it is joined on."""
+        """Return the corrections for the rows of one of `data.sources`: for a joined source, those of the texts that it is joined on."""
         declared = self.quality.rectify
         if declared == AS_READ or data == self.data:
             return declared
@@ -260,9 +181,9 @@ class ModelConfig(Section):
 
     @property
     def name(self) -> str:
-        """The name under which the store keeps the model and by which its records are signed: the first that it ever had.
+        """The model's name in the store and in signatures: the first name that it had.
 
-        What people see has ``declared_name``.
+        Pages and DAGs show ``declared_name``.
         """
         return self.renamed_from[0] if self.renamed_from else self.declared_name
 
@@ -289,12 +210,12 @@ class ModelConfig(Section):
 
     @property
     def asks_for_retraining(self) -> bool:
-        """Whether an alarm of its champion can ask for a retraining."""
+        """Whether an alarm of the champion can request a retraining."""
         return self.schedule.monitor is not None and self.watch.retrain != "never"
 
     @property
     def is_tidied(self) -> bool:
-        """Whether anything of it is kept for some time only."""
+        """Whether `retention` limits how long anything is kept."""
         kept = self.retention
         return any(span is not None for span in (kept.versions, kept.scores, kept.quarantine))
 
@@ -308,7 +229,7 @@ class ModelConfig(Section):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What affects the result of a run, as JSON, and no more; two declarations with the same give the same versions and decisions."""
+        """Everything that affects the result of a run, as JSON: two declarations with the same identity give the same versions and decisions."""
         approval = self.gate.approval.said()
         approval.pop("within", None)
         gate = self.gate.said() | {"approval": approval}

@@ -11,7 +11,7 @@ class MetricFacts(NamedTuple):
     task: str
     greater_is_better: bool
     label: str = ""
-    """How people read it; the name with blanks for its underscores if left out."""
+    """The name shown to people; by default the name with blanks instead of underscores."""
 
 
 METRICS: dict[str, MetricFacts] = {
@@ -44,7 +44,7 @@ METRICS: dict[str, MetricFacts] = {
     "stability": MetricFacts("clustering", True),
     "cost": MetricFacts("classification or regression", False, "Cost per row"),
 }
-"""What can be measured, by task, and which direction is good."""
+"""The metrics by name, with their task and the direction of improvement."""
 
 
 class EstimatorFacts(NamedTuple):
@@ -52,9 +52,9 @@ class EstimatorFacts(NamedTuple):
 
     tasks: tuple[str, ...]
     early_stopping: bool = False
-    """Whether it can stop adding rounds by itself."""
+    """Whether it supports early stopping."""
     weights: bool = True
-    """Whether rows can count more or less than others."""
+    """Whether it supports sample weights."""
     stores: tuple[str, ...] = ()
     """The classes that its model files hold beside what every file may hold, as they are stored: the loader trusts them."""
 
@@ -285,4 +285,4 @@ FORMER_TASKS: frozenset[str] = frozenset({"announce"})
 """Tasks of earlier releases: what is declared for them stays valid, and asks for nothing."""
 
 REBUILD_TOLERANCE = 0.001
-"""How far a rebuilt version may predict from its original: a probability by this much, a value by this much times the standard deviation of the target."""
+"""The largest accepted difference between predictions of a rebuilt version and its original: for probabilities in their own unit, for values in standard deviations of the target."""

@@ -1,4 +1,4 @@
-"""The reference of model.yaml and its JSON Schema, both drawn from the models that validate it."""
+"""The reference page of model.yaml and its JSON Schema, generated from the Pydantic models."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ def _cell(text: str) -> str:
 
 def _names(spaces: Mapping[str, Mapping[str, Range | tuple[Any, ...]]]) -> Iterator[str]:
     yield "## Estimators\n"
-    yield "A `search` without a `space` looks where the last column says, the most important setting first.\n"
-    yield "| name | tasks | early stopping | row weights | where a search looks |\n|---|---|---|---|---|"
+    yield "A `search` without a `space` uses the space in the last column, with the most important setting first.\n"
+    yield "| name | tasks | early stopping | row weights | default search space |\n|---|---|---|---|---|"
     for name, facts in ESTIMATORS.items():
         space = "; ".join(f"`{setting}` {_values(values)}" for setting, values in spaces.get(name, {}).items())
         stops, weighs = ("yes" if able else "no" for able in (facts.early_stopping, facts.weights))

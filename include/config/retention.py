@@ -1,4 +1,4 @@
-"""How long what nothing needs is kept."""
+"""The `retention` section: how long objects are kept that nothing needs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Retention(Section):
     versions: Duration | None = None
     """Model files and golden rows of versions that can't come into force any more: rejected, withdrawn, or rebuilt. Counted from the last event of the version. Left out: for ever."""
     scores: Duration | None = None
-    """Files of batch scores, but those whose labels the watch still waits for. Their manifests stay. Left out: for ever."""
+    """Files of batch scores, except those whose labels monitoring still waits for. Their manifests stay. Left out: for ever."""
     quarantine: Duration | None = None
-    """Lists of rows that were set aside, but those of the versions that are kept. Left out: for ever."""
+    """Lists of quarantined rows, except those of the versions that are kept. Left out: for ever."""
     grace: Duration = Field(default=Duration("7d"))
-    """How long an object is marked before it is removed; a task that needs it meanwhile keeps it. Longer than any task, and at least a day."""
+    """How long an object is marked before it is removed; a task that needs it during this time takes the mark back. It must be longer than any task, and at least a day."""
     cron: str = "@weekly"
-    """A cron expression or a preset, at whose ticks `tidy_<model>` runs."""
+    """A cron expression or a preset: the schedule of `tidy_<model>`."""
     remove: bool = False
-    """Whether scheduled runs remove. Otherwise they say what they would remove."""
+    """Whether scheduled runs remove objects. Otherwise they only report what they would remove."""
 
     @field_validator("cron")
     @classmethod

@@ -20,12 +20,12 @@ def _is_schedule(text: str | None) -> str | None:
 
 
 class Retrain(Section):
-    """Retraining when upstream assets change, and on time as well if `cron` is given."""
+    """Retraining when upstream assets are updated, and also on a schedule if `cron` is given."""
 
     on: tuple[str, ...] = Field(min_length=1)
-    """Airflow assets by URI, such as `s3://lake/orders`, or by name: a run begins when all of them were updated since the last one, and stands at the moment it begins. An event with a partition key wakes only DAGs of partitions: give a `cron` and `data.wait` for those."""
+    """Airflow assets by URI, such as `s3://lake/orders`, or by name: a run starts when all of them were updated since the last run, and its as-of is the moment at which it starts. An event with a partition key triggers only partitioned DAGs: for such assets declare `cron` and `data.wait`."""
     cron: str | None = None
-    """A cron expression or a preset, at whose ticks it is retrained all the same; backfills need one."""
+    """A cron expression or a preset: an additional schedule, which backfills need."""
 
     _readable = field_validator("cron")(_is_schedule)
 
@@ -34,9 +34,9 @@ class Audit(Section):
     """Auditing in parts."""
 
     cron: str
-    """A cron expression or a preset, at whose ticks a part is audited."""
+    """A cron expression or a preset: the schedule of audits, each of one part."""
     calls: int = Field(default=10_000, ge=100)
-    """How many calls of the store one run may cost; the next run goes on where it ended, and begins anew after the last object."""
+    """The number of store calls that one run may make; the next run continues where it ended, and starts again after the last object."""
 
     _readable = field_validator("cron")(_is_schedule)
 
@@ -45,19 +45,19 @@ class Schedule(Section):
     """When the model's DAGs run."""
 
     retrain: str | Retrain | None = None
-    """A cron expression or an Airflow preset such as `@monthly`; each run stands at its logical date. Or upstream assets, `{on: [...], cron: ...}`. Left out: only by hand."""
+    """A cron expression or an Airflow preset such as `@monthly`; the as-of of each run is its logical date. Or upstream assets, `{on: [...], cron: ...}`. Left out: only manual runs."""
     score: str | None = None
-    """The same for batch predictions, on time only; each run predicts the rows between the tick before its logical date and that date, or all rows of a table without event time. Left out: only by hand, one partition (or the table) at a time."""
+    """The schedule of batch predictions, without assets; each run predicts the rows between the tick before its logical date and that date, or all rows of a table without event time. Left out: only manual runs, each for one partition (or the table)."""
     monitor: str | None = Field(default=None, exclude_if=lambda value: value is None)
-    """The same for watching the champion, on time only; each run looks at the rows that were predicted between the tick before its logical date and that date. Left out: the champion is not watched."""
+    """The schedule of monitoring the champion, without assets; each run evaluates the rows that were predicted between the tick before its logical date and that date. Left out: the champion is not monitored."""
     audit: str | Audit | None = Field(default=None, exclude_if=lambda value: value is None)
-    """The same for auditing: everything that the ledger names is read again and held against its name, its signature and its evidence. Or `{cron: ..., calls: ...}`, with what one run may cost. Left out: nothing is audited by itself."""
+    """The schedule of audits: everything that the ledger names is read again and verified against its digest, its signature and its evidence. Or `{cron: ..., calls: ...}`, with the cost of one run. Left out: audits only run when triggered."""
     timezone: Zone = Field(default="UTC", exclude_if=lambda name: name == "UTC")
-    """What the expressions mean, and `start` and `end` if they are written without a zone: an IANA name such as `Europe/Berlin`. Daylight saving time moves the ticks as it moves the clocks."""
+    """The time zone of the expressions, and of `start` and `end` if they have no offset: an IANA name such as `Europe/Berlin`. The ticks follow daylight saving time."""
     start: datetime
-    """The first date that a scheduled run or a backfill may stand at."""
+    """The first as-of of a scheduled run or a backfill."""
     end: datetime | None = None
-    """The last one; left out for a model that goes on."""
+    """The last as-of; left out for a model without an end."""
 
     @field_validator("retrain", "score", "monitor", "audit")
     @classmethod

@@ -22,7 +22,7 @@ _ANY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def is_cron(text: str) -> bool:
-    """Tell whether a schedule can be read and ever ticks, at whole minutes.
+    """Tell whether a schedule is valid and has ticks, at whole minutes.
 
     croniter takes more: a sixth field of seconds, a seventh of years, and ``R`` for a minute by chance, another one
     each time that a DAG file is parsed.
@@ -101,7 +101,7 @@ def _tick_before(cron: str, instant: datetime, zone: ZoneInfo) -> datetime:
         if ticks.expanded[1] == ["*"]:
             # It ticks in every hour that passes, also in one that the clock shows twice.
             return instant.astimezone(UTC) - (clock - before)
-        # A time that the clock shows twice is meant the second time; one that it leaps over comes as much later.
+        # A repeated time means its second occurrence; a skipped time is moved later by the change.
         tick = max(before.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
         if tick < instant:
             return tick

@@ -1,4 +1,4 @@
-"""The form that every part of a model's configuration has."""
+"""The base class of all sections of a model's configuration."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A part of model.yaml: frozen, and answering unknown keys with an error instead of ignoring them."""
+    """A section of model.yaml: frozen, and with an error for unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def said(self) -> dict[str, Any]:
-        """Return, as JSON, what differs from the defaults: what digests are made of, so that a new field changes none.
+        """Return the values that differ from the defaults, as JSON. Digests are made of these, so a new field does not change them.
 
-        A release must not change a default, then: it adds a field or a word instead.
+        So a release must not change a default: it adds a field or a value instead.
         """
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
     @classmethod
     def from_stored(cls, body: bytes) -> Self:
-        """Read a stored form of any release: what this one does not know is passed over, what it added keeps its default."""
+        """Read the stored form of any release: unknown fields are ignored, and new fields get their default."""
         return cls.model_validate_json(body, extra="ignore")

@@ -1,4 +1,4 @@
-"""What a deployment sets, by environment variables; everything about one model is in its model.yaml."""
+"""Settings of a deployment, from environment variables; settings of a model are in its model.yaml."""
 
 from __future__ import annotations
 

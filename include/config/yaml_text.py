@@ -1,9 +1,9 @@
-"""YAML read as YAML 1.2 means it, with the line of every entry.
+"""YAML 1.2 parser that keeps the line of every entry.
 
 PyYAML follows YAML 1.1, where ``NO`` is false, ``010`` is eight, ``1e-3`` is text and the last of two equal keys wins.
-Each of these has cost somebody a night, so they are not repeated here. Values are built here and not by the library, so
-that any text ends in plain values or in a `ConfigError`: no type that JSON lacks, no key that is a list,
-no anchor that contains itself or grows without end, no nesting that overruns the stack of the parser in C.
+This parser does not repeat these mistakes. It builds the values itself, so that any text gives either plain values or a
+`ConfigError`: it refuses types that JSON does not have, keys that are lists, anchors that contain themselves or expand
+without limit, and nesting that would overflow the stack of the C parser.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def read_yaml(text: str, where: str) -> tuple[Any, dict[KeyPath, int]]:
     except yaml.reader.ReaderError as error:
         raise ConfigError(
             "This is not YAML that can be read.",
-            found=f"a character that is none: U+{_code(error.character):04X}",
+            found=f"an invalid character: U+{_code(error.character):04X}",
             where=f"{where}:{text.count(chr(10), 0, error.position) + 1}",
             remedy="remove it; files of another encoding or a damaged disk look like this",
         ) from error
@@ -177,7 +177,9 @@ class _Builder:
         self._lines.setdefault(path, node.start_mark.line + 1)
         self._entries += 1
         if self._entries > _MOST:
-            raise self._refuse(node, "The aliases of this file repeat too much.", expected=f"at most {_MOST:,} entries")
+            raise self._refuse(
+                node, "The aliases of this file expand to too many entries.", expected=f"at most {_MOST:,} entries"
+            )
         if len(path) > _DEEPEST:  # an anchor that contains itself has no end
             raise _too_deep(f"{self._where}:{node.start_mark.line + 1}")
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_CORE}map":
@@ -218,7 +220,7 @@ class _Builder:
             if key in own or (here in self._lines and key_node.tag == f"{_CORE}merge"):
                 raise self._refuse(
                     key_node,
-                    f"`{key_node.value}` stands twice in the same place.",
+                    f"`{key_node.value}` is given twice in the same place.",
                     expected="every key once",
                     found=f"lines {self._lines[here]} and {line}",
                     remedy="remove one of them",
@@ -234,7 +236,9 @@ class _Builder:
     def _merged(self, value: Any, node: yaml.Node) -> dict[Any, Any]:
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
-            raise self._refuse(node, "`<<` joins what has no names.", expected="`<<: *anchor` of names with values")
+            raise self._refuse(
+                node, "`<<` can only merge names with values.", expected="`<<: *anchor` of names with values"
+            )
         return {key: item for part in reversed(parts) for key, item in part.items()}
 
     def _refuse(self, node: yaml.Node, message: str, **facts: Any) -> ConfigError:

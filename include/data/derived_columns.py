@@ -1,4 +1,4 @@
-"""Derived columns: what the model's own ``features.derive`` adds to its rows, one row at a time."""
+"""Derived columns, which the model's ``features.derive`` computes row by row."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def derived(
         )
     if len(result) != len(seen) or not result.index.equals(seen.index):
         raise DataError(
-            "`derive` changed which rows there are.",
+            "`derive` added, removed or reordered rows.",
             expected=f"{len(seen)} rows with their index, in their order",
             found=f"{len(result)} rows" if len(result) != len(seen) else "another index",
             where=where,
@@ -62,7 +62,7 @@ def derived(
         )
     if clash := [column for column in hidden.columns if column in result]:
         raise DataError(
-            f"`derive` returns `{clash[0]}`, which is not its to give.",
+            f"`derive` returns `{clash[0]}`, which it must not change.",
             where=where,
             remedy="name the column differently",
         )
@@ -83,8 +83,8 @@ def _check_row_by_row(seen: pd.DataFrame, result: pd.DataFrame, derive: Callable
         alone = derive(pd.DataFrame({name: _levels_in_use(column) for name, column in seen.iloc[some].items()}))
         if set(alone.columns) != set(result.columns):
             raise DataError(
-                "The columns that `derive` makes depend on which rows there are.",
-                expected="the same columns whichever rows are derived together",
+                "The columns that `derive` returns depend on the rows.",
+                expected="the same columns for any subset of the rows",
                 found=f"{len(result.columns)} columns from all rows, {len(alone.columns)} from {len(some)} of them",
                 where=where,
                 remedy="a column for each level is made by `features.categorical: {encode: one_hot}`, which learns the levels "
@@ -93,8 +93,8 @@ def _check_row_by_row(seen: pd.DataFrame, result: pd.DataFrame, derive: Callable
         for column in result.columns:
             if not equal_values(result[column].iloc[some], alone[column]).all():
                 raise DataError(
-                    f"`derive` looks at other rows to make `{column}`.",
-                    expected="the same values whichever rows are derived together",
+                    f"`derive` uses other rows to compute `{column}`.",
+                    expected="the same values for any subset of the rows",
                     where=where,
                     remedy="learned values belong to `features.numeric` and `features.categorical`, which learn from training rows only",
                 )

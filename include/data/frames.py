@@ -109,7 +109,7 @@ def read_table(
     labelled : bool
         Leave out rows without a target.
     positions : bool
-        Also return where each row stands in its partition.
+        Also return the position of each row in its partition.
     among : sequence of Pinned, optional
         Read these partitions only.
 
@@ -139,7 +139,7 @@ def read_table(
         one = windows.pop(0)
         rows = 0
         for pinned in [pinned for pinned in parts if touches(pinned, one)]:
-            # What no later window touches is not held beside what is kept of it.
+            # Free what no later window needs, so that it is not in memory beside the filtered rows.
             table = parts[pinned] if any(touches(pinned, later) for later in windows) else parts.pop(pinned)
             part = _rows_of(
                 table, one, data.event_time, set_aside.get(pinned.slot), positions=positions, slot=pinned.slot
@@ -166,7 +166,7 @@ def _rows_of(
     positions: bool,
     slot: str,
 ) -> pa.Table:
-    """Return the rows of one partition that lie in ``window`` and are not set aside, in their order."""
+    """Return the rows of one partition that are in ``window`` and not quarantined, in their order."""
     # Rows are sorted by event time, so a window is a slice.
     times = table[event_time].cast(pa.int64()).to_numpy()
     first = int(np.searchsorted(times, _microseconds(window.after), side="right"))

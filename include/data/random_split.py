@@ -1,6 +1,6 @@
 """Random split of tables without event time: a hash of the row's id or group takes the place of time.
 
-Each row has a fixed place on a line, an imaginary hour: the digest of its id, or of what it is about, says which. The
+Each row has a fixed place on a line, an imaginary hour, which the digest of its id or of its entity determines. The
 training window is the beginning of that line and the holdout its end. So a row stays on its side when other rows come or
 go, and everything that is said of windows of time holds without change: no row of the holdout is ever learned from, by this
 version or by the one before it.
@@ -29,11 +29,11 @@ _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _LENGTH = 3_600_000_000
 """Microseconds of the line."""
 _DIGITS = 32
-"""Hexadecimal digits of a row's name; a copy's number stands behind them."""
+"""Hexadecimal digits of a row's name; the number of a copy follows them."""
 
 
 def random_split(holdout: float) -> Split:
-    """Return the windows of a table whose holdout is such a share of the rows."""
+    """Return the windows of a table with a given share of the rows in the holdout."""
     cut = _BEGIN + timedelta(microseconds=round((1 - holdout) * _LENGTH))
     end = _BEGIN + timedelta(microseconds=_LENGTH)
     return Split(train=Window(_BEGIN, cut), holdout=Window(cut, end))

@@ -1,4 +1,4 @@
-"""Levels that few people have: they are not shown by name, but together as one.
+"""Pool rare levels, those of few people, into one level that is shown instead of them.
 
 What is kept for ever (evidence, cards, reports of checks, domains, references of the watch) outlives an erasure, so it must
 not name a level that tells of a few people alone: the threshold rule of statistical disclosure control, `data.pool_levels`.
@@ -75,7 +75,7 @@ class RareLevels:
 
 
 def pooled_by(data: Data) -> dict[str, list[int | str]]:
-    """Return what an answer is found by whose levels are pooled; nothing where they are not, as it was before."""
+    """Return the part of a cache key that names the pooling of levels; empty without pooling, as in earlier releases."""
     return {} if data.pool_levels is None else {"pooled": [data.pool_levels.below, *data.people]}
 
 

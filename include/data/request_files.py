@@ -1,7 +1,7 @@
-"""Where the server keeps requests and answers in the store, and what stands in the files' columns.
+"""Layout of the request log in the store: keys of the files, and their columns.
 
-A file stands under ``<model>/requests/<hour>/<first instant>-<digest>.parquet`` and holds rows that one version predicted. Columns
-are those of the request's rows and those of batch scores, so that both are watched in the same way.
+Each file has the key ``<model>/requests/<hour>/<first instant>-<digest>.parquet`` and holds rows that one version predicted. Its
+columns are those of the request's rows and those of batch scores, so that both are monitored in the same way.
 """
 
 from __future__ import annotations

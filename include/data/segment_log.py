@@ -1,4 +1,4 @@
-"""The log of a model's segments: what runs found and could not train, and where another version is about to be in force."""
+"""The log of a model's segments: segments that runs found or could not train, and announced promotions."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SegmentLog:
             if entry.kind == LISTED and entry.body["of"] == wanted:
                 return SegmentList.from_json(entry.body)
         raise ConfigError(
-            "The segments of these rows were not listed by what `segments` says now.",
+            "The segments of this run were listed under another declaration of `segments`.",
             where=f"{self.model}, as of {to_iso(snapshot.as_of)}",
             remedy="clear the run from its task `segments`",
         )

@@ -1,4 +1,4 @@
-"""The segments of a run: the levels of a column with enough rows to train on."""
+"""Find the segments of a run: levels of a column with enough rows to train on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A snapshot names exactly the partition contents that a run uses; its digest is the identity of the data."""
+"""Snapshots: each names the exact partition contents that a run uses, and its digest identifies the data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from include.storage.content import digest_json, from_iso, get_content, put_json
 from include.storage.store import ObjectStore
 
 DUPLICATES = "(duplicates)"
-"""What rows that stood twice are counted under, beside the names of columns."""
+"""The key under which duplicate rows are counted, beside the names of columns."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Pinned:
     """Digest of the stored bytes."""
     rows: int
     rectified: tuple[tuple[str, int], ...] = ()
-    """How many texts of which columns were put right as the rows were read, and how many `DUPLICATES` were dropped."""
+    """How many texts of which columns were corrected as the rows were read, and how many `DUPLICATES` were dropped."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON; where nothing was put right, as before anything could be: digests stay."""
+        """Return plain JSON; without corrections it has the form of earlier releases, so that digests stay."""
         counts = {"rectified": dict(self.rectified)} if self.rectified else {}
         return {"slot": self.slot, "content": self.content, "file": self.file, "rows": self.rows, **counts}
 
@@ -208,7 +208,7 @@ def coverage(snapshot: Snapshot, window: Window) -> Coverage:
     touching = [
         p for p in snapshot.partitions if bounds(p.slot)[0] <= window.until and bounds(p.slot)[1] > window.after
     ]
-    # A partition that begins as the window ends gives at most the rows of that instant: nobody misses it.
+    # A partition that begins as the window ends has at most the rows of that instant, and may be missing.
     inside = [p for p in touching if bounds(p.slot)[0] < window.until]
     return Coverage(
         slots=len(inside),

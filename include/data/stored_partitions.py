@@ -1,4 +1,4 @@
-"""Stored partitions of a snapshot: which of them a window touches, and their verified content."""
+"""Read the stored partitions of a snapshot that a window touches, and verify their content."""
 
 from __future__ import annotations
 

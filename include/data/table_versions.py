@@ -1,4 +1,4 @@
-"""Names for the contents of a table without event time: the as-of of the run that found them first."""
+"""Versions of a table without event time, each named by the as-of of the run that found it first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A first model.yaml as text, to be read and corrected by a person."""
+"""Write a first model.yaml as text, for a person to read and correct."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ MANY_ALIKE = 0.1
 
 @dataclass(frozen=True)
 class Plan:
-    """What a declaration is to say."""
+    """The content of a drafted declaration."""
 
     name: str
     source: FilesSource | SqlSource | DeltaSource | IcebergSource

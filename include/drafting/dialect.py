@@ -1,4 +1,4 @@
-"""How a file is written: its format, encoding and delimiter, by all of its bytes."""
+"""Detect the format, encoding and delimiter of a file from all of its bytes."""
 
 from __future__ import annotations
 

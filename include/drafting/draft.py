@@ -1,4 +1,4 @@
-"""A model drafted from a file: its rows are looked at, and a folder with a declaration appears whole or not at all."""
+"""Draft a model from a file: profile its rows, and write a folder with a declaration, all of it or nothing."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def draft(
 ) -> Draft:
     """Declare a new model from what the rows look like. A file, or a folder of files written alike, is copied into its folder.
 
-    What lies in S3, in a database or in a table of a lake stays there, and is read by each run.
+    Rows in S3, in a database or in a table of a lake stay there, and are read by each run.
 
     Parameters
     ----------
     models : Path
         The folder of models.
     file : Path or str
-        A file of CSV, JSON Lines, Parquet or Excel, or a folder of such; hidden files and markers in it are passed over. Or
+        A file of CSV, JSON Lines, Parquet or Excel, or a folder of such; hidden files and markers in it are ignored. Or
         such a path in S3, or with a ``connection`` a table's name.
     target : str
         The column to predict.
@@ -61,7 +61,7 @@ def draft(
     day_first : bool, optional
         Which of day and month comes first where dates allow both.
     decimal : str, optional
-        What stands before decimals where numbers such as `1,234` allow both.
+        The decimal mark where numbers such as `1,234` allow both.
     encoding : str, optional
         How the file writes its characters; told from its bytes if left out.
     sheet : str, optional
@@ -79,12 +79,12 @@ def draft(
     folder = models / name
     if not re.fullmatch(NAME, name):
         raise ConfigError(
-            "A model can't be called so.",
+            "This can't be the name of a model.",
             expected="lower case letters, digits and underscores, a letter first, 63 at most",
             found=name,
         )
     if folder.exists():
-        raise ConfigError("There is such a model already.", found=str(folder), remedy="choose another name")
+        raise ConfigError("A model of this name exists already.", found=str(folder), remedy="choose another name")
     place, remote = str(file), str(file).startswith("s3://")
     with ExitStack() as opened:
         engine = lake = None
@@ -149,7 +149,7 @@ def _dialect(files: Sequence[File], path: str, encoding: str | None, sheet: str 
     for file, other in zip(files[1:], others, strict=True):
         if other != first:
             raise ConfigError(
-                "The files of the folder are not written alike.",
+                "The files of the folder have different formats.",
                 expected=f"{_said(first)}, as in {files[0].name}",
                 found=f"{_said(other)} in {file.name}",
                 remedy="keep files of one kind in the folder, or draft from one of them and write a path such as `*.csv`",
@@ -174,7 +174,7 @@ def _check_columns(seen: Profile, target: str, event_time: str | None, file: str
                 remedy=f"did you mean `{close}`?" if close else None,
             )
     if target == event_time:
-        raise ConfigError("The target can't be the event time: it is what is not known yet.", found=target)
+        raise ConfigError("The target can't be the event time: at that time the target is not known yet.", found=target)
 
 
 def _write(folder: Path, plan: Plan, copied: str | None, files: Sequence[File], *, folded: bool) -> None:

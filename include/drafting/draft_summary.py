@@ -25,7 +25,7 @@ class Draft:
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     left_out: dict[str, str]
-    """Columns that are no features, and why."""
+    """Columns that are not features, with the reason."""
     row_id: tuple[str, ...]
     repeated: float
     """The share of rows that equal one before them, where nothing else names a row."""
@@ -48,7 +48,7 @@ class Draft:
             more = f", and {len(self.classes) - len(shown)} more" if len(self.classes) > len(shown) else ""
             yield f"  classes, by rows: {', '.join(shown)}{more}"
             if rare := [name for name, rows in self.classes.items() if rows < _RARE]:
-                yield f"  next to nothing can be learned of {', '.join(rare)}: fewer than {_RARE} rows"
+                yield f"  almost nothing can be learned about {', '.join(rare)}: fewer than {_RARE} rows"
         if self.unlabelled:
             yield f"  {self.unlabelled:,} rows have no `{self.target}`; nothing is learned from them"
         for what, columns in (("numbers", self.numeric), ("levels", self.categorical)):

@@ -1,4 +1,4 @@
-"""A Delta Lake or Iceberg table that a model is drafted from: it is told from a folder of files, and its rows stay where they are."""
+"""Draft a model from a Delta Lake or Iceberg table, whose rows stay where they are."""
 
 from __future__ import annotations
 

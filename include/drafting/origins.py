@@ -1,4 +1,4 @@
-"""What a model may be drafted from: files on a disk, files in S3, or a table of a database."""
+"""Origins of a draft: files on disk, files in S3, or a table of a database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows, partitions and dates of a schedule, from when the rows of a file happened."""
+"""Choose windows, partitions and schedule dates from the event times in a file."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LENGTHS = tuple(
     )
 )
 _FEWEST = 20
-"""Rows, of fewer no window can be made that anything is learned from."""
+"""The smallest number of rows that windows can be made of."""
 _ENOUGH_TO_JUDGE, _ENOUGH_TO_LEARN = 5_000, 100_000
 _LEAST_SHARE = 15
-"""The holdout is at least a fifteenth of the time, so that it is no single odd day."""
+"""The holdout is at least a fifteenth of the time, so that a single unusual day does not dominate it."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def periods_of(times: Instants, now: datetime) -> Periods:
     past = times[times <= _microseconds(end)]
     if len(past) < _FEWEST:
         raise ConfigError(
-            "There are too few rows to divide by time.",
+            "There are too few rows to split by time.",
             expected=f"{_FEWEST} rows and more before {end:%Y-%m-%d %H:%M} UTC",
             found=f"{len(past)} of {len(times)} rows, from {first:%Y-%m-%d %H:%M} until {last:%Y-%m-%d %H:%M} UTC",
             remedy="leave out `--event-time`: rows are then divided by a digest of each",
@@ -85,7 +85,7 @@ def periods_of(times: Instants, now: datetime) -> Periods:
     train = None if holdout is None else _train(past, first, cut)
     if holdout is None or train is None:
         raise ConfigError(
-            "The rows lie too close together to divide them by time.",
+            "The rows are too close together to split them by time.",
             expected="rows over two hours and more",
             found=f"rows from {first:%Y-%m-%d %H:%M} until {last:%Y-%m-%d %H:%M} UTC",
             remedy="leave out `--event-time`: rows are then divided by a digest of each",

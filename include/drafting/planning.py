@@ -1,4 +1,4 @@
-"""The plan of a drafted model: its task, its features, its row ids and its folds, from what the rows look like."""
+"""Choose the task, features, row ids and folds of a drafted model from the profile of its rows."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _classes(target: str, facts: ColumnFacts) -> int:
         )
     if levels < 2:
         raise ConfigError(
-            f"There is nothing to tell apart: the target `{target}` has " + ("one value." if levels else "no value."),
+            f"There is nothing to predict: the target `{target}` has " + ("one value." if levels else "no value."),
             expected="two classes or more, or a number",
         )
     check_classes(facts.levels or {}, _positive(facts), target)

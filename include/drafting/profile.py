@@ -1,4 +1,4 @@
-"""What the rows of a file look like: types, levels, gaps, classes, instants, and which columns name a row."""
+"""Profile the rows of a file: types, levels, missing values, classes, event times, and candidate row ids."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ColumnFacts:
 
     guess: InferredColumn
     levels: Counter[Any] | None
-    """How often each value stands; None for more than 10,000 of them, and for floats."""
+    """The count of each value; None for more than 10,000 values, and for floats."""
     missing: int
     low: Any = None
     high: Any = None
@@ -49,7 +49,7 @@ class ColumnFacts:
 
     @property
     def type(self) -> str:
-        """The word for its type."""
+        """The name of its type."""
         return self.guess.column.type
 
 
@@ -84,7 +84,7 @@ def profile(
     day_first : bool, optional
         Which of day and month comes first where the values allow both.
     decimal : str, optional
-        What stands before decimals where the values allow both.
+        The decimal mark where the values allow both.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def _declared(source: FilesSource, columns: dict[str, Column]) -> FilesSource:
 
 
 def _settled(name: str, guess: InferredColumn, event_time: str | None, day_first: bool | None) -> InferredColumn:
-    """Return the one meaning of a column, as timestamps if it is the event time."""
+    """Return the only possible meaning of a column; for the event time, as timestamps."""
     column = guess.column
     if guess.others and day_first is not None and column.format is not None:
         wanted = "%d" if day_first else "%m"

@@ -1,4 +1,4 @@
-"""Which columns together name one row."""
+"""Find the columns that together identify a row."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Names:
         return tuple(chosen)
 
     def unique(self, column: str) -> bool:
-        """Tell whether every row has a value of its own."""
+        """Tell whether the values of all rows are distinct."""
         return column in self._hashes and len(np.unique(np.concatenate(self._hashes[column]))) == self._rows
 
 

@@ -1,4 +1,4 @@
-"""What the columns of JSON Lines and Parquet look like, whose values have types already."""
+"""Profile the columns of JSON Lines and Parquet files, whose values are already typed."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _object(line: str, name: str, number: int) -> dict[str, Any]:
         row = None
     if not isinstance(row, dict):
         raise SourceError(
-            "A line is no JSON object.", expected="one JSON object a line", found=f"line {number}", where=name
+            "A line is not a JSON object.", expected="one JSON object a line", found=f"line {number}", where=name
         )
     return row
 
@@ -169,5 +169,5 @@ def _kind(key: str, found: set[type], name: str) -> str | None:
         expected="texts, numbers or true and false on all lines",
         found=", ".join(sorted(kind.__name__ for kind in kinds)),
         where=name,
-        remedy="write them alike where the file is made",
+        remedy="write them with one type where the file is made",
     )

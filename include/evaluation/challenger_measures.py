@@ -1,4 +1,4 @@
-"""Measurements of the challenger alone, independent of the models that it is compared with: made once for a fit and a holdout."""
+"""Measurements of the challenger alone, made once for each fit and holdout."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ from include.evaluation.explanation.results import (
     LinearModel,
     TrainScores,
 )
-from include.evaluation.holdout_rows import HoldoutRows, holdout_declaration, units_of
+from include.evaluation.holdout_rows import HoldoutRows, holdout_declaration
 from include.evaluation.metrics.declared_metrics import with_declared_terms
 from include.evaluation.scored_rows import Scored
 from include.evaluation.uncertainty.bootstrap import draw
 from include.evaluation.uncertainty.intervals import rounded
+from include.evaluation.uncertainty.resampling_units import units_of
 from include.storage.answers import find_answer, keep_answer
 from include.storage.content import digest_json
 from include.storage.store import ObjectStore
@@ -57,7 +58,7 @@ CHALLENGER_VERSION = 2
 
 @dataclass(frozen=True)
 class ChallengerMeasures:
-    """What evidence says of the challenger alone, under the names that `Evidence` has for it."""
+    """The part of the evidence that is about the challenger alone, with the field names of `Evidence`."""
 
     importance: tuple[Importance, ...]
     train: TrainScores | None

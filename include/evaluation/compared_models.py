@@ -1,4 +1,4 @@
-"""The models that are measured: opened, asked for their scores once, and described."""
+"""The models of a measurement: load each, predict with it once, and describe it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def load_model_file(store: ObjectStore, model: str, digest: str) -> Pipeline:
 def _answers(
     store: ObjectStore, judged: HoldoutRows, role: Role, fit: FitRecord, pipeline: Pipeline | None = None
 ) -> Scored:
-    """Return a model's answers, asked of it now or by workers before."""
+    """Return a model's predictions, computed now or by workers before."""
     if judged.answers is not None:
         return _scored(fit, judged.answers[role])
     return score_rows(open_model(store, fit) if pipeline is None else pipeline, fit, judged.inputs[role])
@@ -211,7 +211,7 @@ def score_models(
 
 
 def overlap(fit: FitRecord, snapshot: Snapshot) -> str | None:
-    """Say so if a fit has seen rows of the snapshot's holdout."""
+    """Return a reason if a fit has seen rows of the snapshot's holdout."""
     until, after = fit.train.until, snapshot.split.holdout.after
     if until <= after:
         return None

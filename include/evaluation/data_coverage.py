@@ -1,4 +1,4 @@
-"""What a measurement had to do without: partitions that have no rows, and rows of the holdout that have no label."""
+"""Coverage of a measurement: partitions without rows, and holdout rows without a label."""
 
 from __future__ import annotations
 

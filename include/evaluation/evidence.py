@@ -1,4 +1,4 @@
-"""Evidence: all that was measured about a challenger, as plain values that a gate can rule on and a card can show."""
+"""Evidence: everything measured about a challenger, as plain values for the gate and the model card."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Holdout:
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores inside the training window, on rows that a fold did not learn from."""
+    """Cross-validation scores inside the training window."""
 
     metric: str
     mean: float
@@ -175,7 +175,7 @@ class Evidence:
 
     behaviours: tuple[BehaviourResult, ...] = ()
     linear: LinearModel | None = None
-    """None of a challenger that is no linear model."""
+    """None for a challenger that is not a linear model."""
     dependence: tuple[Dependence, ...] = ()
     learning: tuple[LearningPoint, ...] = ()
     """With the share of all rows last; empty unless `evaluation.learning_curve` asks."""

@@ -1,4 +1,4 @@
-"""Notes of evidence: what a reader must know beside the numbers."""
+"""Notes of evidence: caveats that a reader needs beside the numbers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from include.evaluation.holdout_rows import HoldoutRows
 from include.evaluation.unknown_classes import say_unknown
 
 DISAGREEMENT = 0.2
-"""Share by which the widths of two intervals may differ before a person is told; 200 resamples leave 5 % open."""
+"""The relative difference between the widths of two intervals that is not reported; with 200 resamples it is about 5 % by chance."""
 NEGLIGIBLE = 0.0005
-"""A difference in AUC between widths that nobody need be told of."""
+"""A difference in AUC between widths that is not reported."""
 
 
 def notes_of(
     judged: HoldoutRows, own: tuple[Any, ...] | None, units: Units, gains: tuple[Gain, ...], against: Role
 ) -> tuple[str, ...]:
-    """Return what a reader must know beside the numbers, a sentence each.
+    """Return the caveats that a reader needs beside the numbers, one sentence each.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def notes_of(
         What was resampled.
     gains : tuple of Gain
     against : Role
-        The model whose gains are held to DeLong's closed form.
+        The model whose gains are compared with DeLong's closed form.
     """
     rows = len(judged.frame)
     return (

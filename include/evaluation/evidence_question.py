@@ -1,4 +1,4 @@
-"""What evidence is found by: all that the measurement of a challenger depends on."""
+"""The cache key of evidence: everything that the measurement of a challenger depends on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from include.data.snapshots import Snapshot
 from include.evaluation.challenger_measures import CHALLENGER_VERSION
 from include.evaluation.compared_models import ComparedModel
 from include.evaluation.data_coverage import counts_asked
-from include.evaluation.holdout_rows import counts_equal_rows_once, holdout_declaration
+from include.evaluation.holdout_rows import holdout_declaration
 from include.evaluation.metrics.slices import slice_rows
+from include.evaluation.uncertainty.resampling_units import counts_equal_rows_once
 from include.leakage.checks import CHECKS_VERSION, of_entities
 from include.storage.content import digest_json
 from include.training.fit_record import FitRecord
@@ -86,6 +87,6 @@ def _mended(model: ModelConfig, snapshot: Snapshot, fit: FitRecord, incumbent: F
 
 
 def metrics_of_worst_group(model: ModelConfig) -> tuple[str, ...]:
-    """Return the metrics whose worst group is looked for: the primary, and what rules name."""
+    """Return the metrics whose worst group is determined: the primary metric, and those of fairness rules."""
     named = [rule.metric for rule in model.gate.fairness if rule.metric is not None]
     return tuple(dict.fromkeys([model.gate.primary.metric, *named]))

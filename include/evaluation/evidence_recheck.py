@@ -34,7 +34,7 @@ TOLERANCE = 1e-4
 def measured_otherwise(
     store: ObjectStore, model: ModelConfig, folder: Path, evidence: Evidence, fits: dict[Role, FitRecord]
 ) -> list[Role]:
-    """Return the models of which evidence says something else than they say now; none if no code had a part in their inputs.
+    """Return the models whose recorded predictions differ from the present ones; none if their inputs need no code.
 
     Parameters
     ----------

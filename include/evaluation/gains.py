@@ -87,7 +87,7 @@ class Gain:
     def bound(self, confidence: float) -> float | None:
         """Return the one-sided lower bound: the gain is above it with this confidence.
 
-        None when the gain is undefined, or when the confidence is beyond what the resamples can speak of.
+        None when the gain is undefined, or when the confidence is too high for the number of resamples.
         """
         return self._quantile(1 - confidence)
 
@@ -109,8 +109,8 @@ class Gain:
 class Family:
     """How far the gains over the incumbent on all levels of a slice column may be off at once, in standard errors.
 
-    Levels are counted from the one with most rows; of equal ones, by name. Those without a gain are left out. So the
-    levels with at least so many rows are the first so many of them, for any number that a policy takes for enough.
+    Levels are counted from the one with most rows; of equal ones, by name. Those without a gain are left out. So the levels
+    with at least a given number of rows come first, whatever number a policy requires.
     """
 
     metric: str

@@ -1,4 +1,4 @@
-"""The rows that models are judged on: read once, with their target, their slices, and what is resampled together."""
+"""The holdout rows, read once with their target, slices and the inputs of each model."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from include.config.model import ModelConfig
-from include.config.sections.data import ROW
 from include.config.sections.slices import columns_of
 from include.data.columns.pandas_frames import to_frame
 from include.data.frames import read_table
-from include.data.random_split import without_copies
 from include.data.rare_levels import RareLevels, pooled_by
 from include.data.snapshots import Snapshot
 from include.data.stored_partitions import nothing_in
 from include.errors import RatchetError, StoreUnavailable
 from include.evaluation.data_coverage import unlabelled_by_slice, unlabelled_columns
-from include.evaluation.evidence import EQUAL_ROWS, UnlabelledRows
+from include.evaluation.evidence import UnlabelledRows
 from include.evaluation.gains import Role
-from include.evaluation.uncertainty.bootstrap import blocks
 from include.evaluation.unknown_classes import find_unknown, name_unknown
 from include.storage.store import ObjectStore
 from include.training.preprocessing.target import as_numbers
@@ -241,25 +238,3 @@ def target_of(frame: pd.DataFrame, model: ModelConfig, classes: tuple[Any, ...] 
         return np.zeros(len(frame))
     column = frame[model.data.target]
     return column.to_numpy(dtype=float) if classes is None else as_numbers(column, classes).astype(float)
-
-
-def counts_equal_rows_once(model: ModelConfig) -> bool:
-    """Whether rows that are equal in all columns are on one side together, and so are no evidence of their own."""
-    return model.data.row_id == (ROW,) and model.data.equal_rows == "together"
-
-
-def units_of(model: ModelConfig, frame: pd.DataFrame, snapshot: Snapshot) -> tuple[Array, str]:
-    """Return which unit each row is resampled with, and what a unit is."""
-    cluster, block = model.evaluation.cluster, model.evaluation.block
-    if block is not None:
-        times = frame[model.data.event_time] - pd.Timestamp(snapshot.split.holdout.after)
-        return blocks(times.dt.total_seconds().to_numpy(), block.about().total_seconds()), f"{block} of time"
-    if cluster is None and counts_equal_rows_once(model):
-        codes, values = pd.factorize(without_copies(frame[ROW]))
-        return codes, "row" if len(values) == len(frame) else EQUAL_ROWS
-    if cluster is None:
-        return np.arange(len(frame)), "row"
-    codes, values = pd.factorize(frame[cluster])
-    alone = codes < 0  # a row without a cluster stands for itself
-    codes[alone] = len(values) + np.arange(int(alone.sum()))
-    return codes, cluster

@@ -1,4 +1,4 @@
-"""Measure a challenger: every model predicts the same holdout rows once, and everything else follows from the scores."""
+"""Measure a challenger: every model predicts the same holdout rows once, and all evidence is computed from these scores."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def measure(
     challenger : ComparedModel
     incumbent : ComparedModel or None
         None for a first version. One that was fitted on holdout rows, or can't be given its inputs or predict these rows,
-        makes the evidence incomparable; the challenger and the baselines are measured all the same.
+        makes the evidence incomparable; the challenger and the baselines are still measured.
     baselines : dict of {"trivial", "simple", "pooled"} to FitRecord
     snapshot : Snapshot
     clock : callable

@@ -33,7 +33,7 @@ from include.evaluation.evidence_notes import notes_of
 from include.evaluation.evidence_question import metrics_of_worst_group
 from include.evaluation.explanation.results import Curves
 from include.evaluation.gains import CanaryAnswers, Fairness, Role, opponent_among
-from include.evaluation.holdout_rows import read_holdout_rows, target_of, units_of
+from include.evaluation.holdout_rows import read_holdout_rows, target_of
 from include.evaluation.in_parts.holdout_in_parts import read_holdout_in_parts
 from include.evaluation.metrics.canary import compare_answers
 from include.evaluation.metrics.clustering import describe_clusters, with_clusters
@@ -43,6 +43,7 @@ from include.evaluation.metrics.fairness import fairness_of
 from include.evaluation.metrics.slices import slice_levels
 from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.bootstrap import Resampling, draw
+from include.evaluation.uncertainty.resampling_units import units_of
 from include.evaluation.unknown_classes import name_classes
 from include.leakage.checks import run_checks
 from include.storage.content import to_iso

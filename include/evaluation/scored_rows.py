@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Scored:
-    """One model's answers for the holdout rows.
+    """One model's predictions for the holdout rows.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Scored:
 
     @property
     def said(self) -> Array | None:
-        """What each row is said to be; None for a regression."""
+        """The predicted label of each row; None for a regression."""
         if self.labels is not None:
             return self.labels
         if self.score.ndim == 2:

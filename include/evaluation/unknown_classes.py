@@ -1,7 +1,7 @@
-"""Labelled rows of classes that a model can't know, since no training row has them: they count as errors, or are left out.
+"""Labelled rows of classes that are not in the training rows: counted as errors, or left out.
 
-Of more than two classes each is one more, to which the model gives no probability. Of two there is no third: what the model
-answers is whether a row is of the positive class, and what a row of neither costs is not declared.
+In multiclass problems such a class is an additional one, whose probability is zero. In binary problems there is no third class: the
+model predicts whether a row is of the positive class, and the cost of a row of neither class is not declared.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def name_unknown(column: pd.Series[Any], strange: Mapping[Any, int], rare: RareL
 
 
 def name_classes(classes: Sequence[Any], own: Sequence[Any], unknown: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the names of classes: the model's own, and of those that it can't know the ones that ``unknown`` names."""
+    """Return the name of each class: its own for classes of the model and of ``unknown``, one common name for all others."""
     return tuple(str(value) if value in own or category_name(value) in unknown else OTHER_LEVELS for value in classes)
 
 

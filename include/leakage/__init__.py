@@ -1,4 +1,4 @@
-"""Leakage checks: tripwires that ask of each training whether it saw what it could not know.
+"""Leakage checks: tripwires of each training for information that it must not have.
 
 Not here: quality of rows (`include.data.quality.check`).
 """

@@ -1,4 +1,4 @@
-"""The tripwires of one training: asked once, on record for good."""
+"""Run the tripwires of one training once, and store their results."""
 
 from __future__ import annotations
 

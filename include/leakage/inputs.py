@@ -1,4 +1,4 @@
-"""What every leakage check may look at: one training and the rows that its model is judged on."""
+"""Inputs of the leakage checks: one training, and the rows that its model is evaluated on."""
 
 from __future__ import annotations
 

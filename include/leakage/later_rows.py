@@ -1,4 +1,4 @@
-"""Features that change when other rows are taken away: they were made with what nobody knows at prediction time."""
+"""Leakage check: features that change when later rows are removed use information from the future."""
 
 from __future__ import annotations
 

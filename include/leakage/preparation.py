@@ -1,4 +1,4 @@
-"""What the model file's preparation has learned, learned again from training rows alone."""
+"""Leakage check: fit the preparation again on the training rows alone, and compare it with the one in the model file."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ def preparation_of_training_rows(model: Pipeline, recipe: Recipe, rows: Training
 def _learned_again(
     recipe: Recipe, pipeline: Pipeline, rows: TrainingRows, threads: int
 ) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    """Yield what the file knows beside what the rows teach, each under its name: groups of columns one by one, where nothing needs all.
+    """Yield each learned value of the file with the value learned from the rows, by name.
 
-    What they make of the rows then need not be held.
+    The preparation is fitted group by group where possible, so that the prepared rows need not be held in memory.
     """
     shipped = pipeline.named_steps
     prepare = recipe.preparation(2 if rows.classes is None else len(rows.classes))
@@ -157,7 +157,7 @@ def _differences(one: Any, other: Any, path: tuple[str, ...]) -> Iterator[str]:
             yield _said(path, f"{len(one)} values", str(len(other)))
             return
         for a, b in zip(one, other, strict=True):
-            # A pair of a name and a step, as pipelines keep them, is told by its name.
+            # A pair of a name and a step, as pipelines keep them, is identified by its name.
             named = isinstance(a, tuple) and a and isinstance(a[0], str) and isinstance(b, tuple)
             yield from _differences(a, b, (*path, a[0]) if named else path)
     elif isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.dtype == other.dtype == object:
@@ -198,7 +198,7 @@ def _said(path: Sequence[str], one: Any, other: Any) -> str:
 
 
 def _short(value: Any, beside: Any) -> str:
-    """Return a value, of an array the first number that differs; a level of a column is not said."""
+    """Return a value; for an array the first number that differs; a level of a column is not shown."""
     if isinstance(value, np.ndarray) and isinstance(beside, np.ndarray):
         if value.shape != beside.shape:
             return f"{value.size} values"

@@ -1,4 +1,4 @@
-"""Some of the rows, where some are as good as all."""
+"""Sampling of rows for leakage checks that do not need all of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from include.training.training_rows import TrainingRows
 
 MIN_SAMPLE = 10
-"""Of a class with fewer rows nothing is said."""
+"""The smallest number of rows of a class for a result."""
 
 
 def sample(rows: TrainingRows, most: int, seed: int) -> TrainingRows:
-    """Return at most so many rows in their order, each class with an equal share as far as it goes.
+    """Return at most a given number of rows in their order, with an equal share of each class as far as possible.
 
-    What is asked of them, how well classes or values are told apart by rank, does not depend on how frequent classes are.
+    The checks measure how well classes or values are ranked, which does not depend on how frequent classes are.
     """
     if len(rows) <= most:
         return rows.fetched()

@@ -1,4 +1,4 @@
-"""Leakage check: rows and entities that are in both training and holdout, where memorised rows are evaluated."""
+"""Leakage check: rows and entities that are in both training rows and holdout."""
 
 from __future__ import annotations
 

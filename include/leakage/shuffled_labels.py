@@ -1,4 +1,4 @@
-"""Leakage check: the same recipe on shuffled labels; skill there means that it has seen the labels to predict."""
+"""Leakage check: train on shuffled labels; a model with skill has seen the labels that it predicts."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _ranked(said: Array, wanted: Array, classes: tuple[Any, ...] | None) -> tupl
     if np.ptp(said) == 0:
         return (0.0 if classes is None else 0.5), 0.0
     ranks, count = rankdata(said), len(said)
-    # What one half has in common with the other by chance helps both ways at once, so that two halves tell no more than one.
+    # A chance similarity of the two halves affects both directions at once, so two halves carry no more information than one.
     error = np.sqrt(2)
     if classes is None:
         correlation = float(np.corrcoef(ranks, rankdata(wanted))[0, 1])

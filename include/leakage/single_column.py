@@ -1,4 +1,4 @@
-"""A column that predicts almost perfectly by itself: most often it is the answer under another name."""
+"""Leakage check: a single column that predicts almost perfectly is most often the target under another name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 
 
 def ask(inputs: LeakageInputs) -> Tripwire:
-    """Let every column of one training predict its target alone."""
+    """Predict the target of one training from every single column."""
     if inputs.model.data.target is None:
         return Tripwire(_NAME, "not_asked", NO_TARGET)
     learned, trusted = inputs.learned, inputs.model.evaluation.trusted

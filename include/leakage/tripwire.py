@@ -1,4 +1,4 @@
-"""A tripwire: one question about one kind of leak, asked of every training, with its answer."""
+"""A tripwire: one check for one kind of leakage, made for every training, with its result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Tripwire:
 
 
 NO_TARGET = "there is no target that could be given away"
-"""Why a question about the target is not asked of a clustering."""
+"""Why a check of the target is skipped for a clustering."""
 
 QUESTIONS: dict[str, str] = {
     "shared_rows": "Is any row, or what it is about, in both training and holdout?",

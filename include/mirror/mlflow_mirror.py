@@ -45,7 +45,7 @@ class Mirrored:
     champion : str or None
         The version that the alias now names; None where none is in force.
     wrong : dict of str to str
-        Why versions could not be shown, by id: a record of theirs is damaged.
+        Why versions could not be mirrored, by id: one of their records is damaged.
     """
 
     written: int
@@ -54,10 +54,10 @@ class Mirrored:
 
 
 def mirror(ledger: Ledger, *, credentials: Callable[[], tuple[str, str]] | None = None) -> Mirrored:
-    """Bring MLflow up to what the ledger says, and return what that took.
+    """Update MLflow to the state of the ledger, and return what was changed.
 
-    Reads the ledger and writes nothing to the store. The alias is moved to what the ledger was read to say, and the ledger
-    is read again after it was moved: of two mirrors the one that read the older ledger finds that out.
+    Reads the ledger and writes nothing to the store. The ledger is read again after the alias was moved: of two mirrors that
+    run at the same time, the one that had read an older ledger detects it.
 
     Parameters
     ----------
@@ -132,12 +132,12 @@ def _answering(address: str) -> Iterator[None]:
 
     try:
         yield
-    # Artifacts may lie in a bucket, which the client writes to itself; what requests raises is an OSError.
+    # Artifacts may be in a bucket, which the client writes to itself; an error of requests is an OSError.
     except (MlflowException, BotoCoreError, ClientError, OSError, ImportError) as error:
         said = (str(error).splitlines() or [""])[0]
         raise MirrorBehind(
-            "MLflow does not show yet what the ledger says.",
-            expected="a server that answers, and lets this process write",
+            "MLflow is not up to date with the ledger.",
+            expected="a server that answers, and that this process may write to",
             found=f"{type(error).__name__}: {said[:300]}",
             where=address,
             remedy="nothing is lost: the next run catches up, or `python -m include mirror`",

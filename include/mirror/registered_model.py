@@ -79,7 +79,7 @@ class RegisteredModel:
         return written
 
     def move_alias(self, entries: tuple[Entry, ...]) -> str | None:
-        """Let the alias name the champion of these events, and return that."""
+        """Point the alias at the champion of these events, and return its version."""
         champion = fold(entries).champion
         shown = None if champion is None else self._standing(champion)
         now = self._client.get_registered_model(self._name).aliases.get(CHAMPION)
@@ -98,7 +98,7 @@ class RegisteredModel:
         return len(shown) == 1 and runs == [shown[0].run_id] and shown[0].tags.get(_STATE) == state_of(standing)
 
     def _standing(self, version: str) -> ModelVersion | None:
-        """Return the model version that stands for a version: the first that was made."""
+        """Return the MLflow model version of a version: the first that was created."""
         return min(self._shown.get(version, ()), key=lambda one: int(one.version), default=None)
 
     def _write(self, standing: VersionState, run: VersionRun) -> None:

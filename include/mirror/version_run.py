@@ -1,4 +1,4 @@
-"""What a version is as a run of MLflow: parameters, metrics with bounds, tags, data sets and the card."""
+"""A version as an MLflow run: parameters, metrics with bounds, tags, data sets and the card."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class VersionRun:
     started, ended : int
         Milliseconds since 1970: when it was registered, and when it was last decided on.
     step : int
-        The number of the event that decided on it, so that what a second decision measured stands beside the first.
+        The number of the event that decided on it, so that the metrics of a second decision are kept beside the first.
     card : str or None
         The page; None before a decision, and where nothing could be measured.
     """
@@ -168,7 +168,7 @@ def _tags(
         "incumbent": None if decision is None else decision.incumbent,
         "evidence": None if decision is None else decision.evidence,
         "policy": None if decision is None else decision.policy,
-        # What may be taken back is said as well: a tag of MLflow stays until it is written anew.
+        # Values that may be removed are written as well: a tag of MLflow stays until it is written again.
         "withdrawn": standing.withdrawn or "no",
         "rebuild_of": standing.rebuild_of or "none",
         "rebuilt_as": standing.rebuilt_as or "none",

@@ -1,4 +1,4 @@
-"""Monitoring: a champion after its promotion: drift, performance, alarms, requests for retraining, probation.
+"""Monitoring of a champion: drift, performance, alarms, retraining requests, probation.
 
 Sub-packages: `drift`, `performance`, `report`, `sketches`. Not here: the scores that are watched (`include.scoring`).
 """

@@ -1,7 +1,7 @@
-"""The alarms of a champion: a pure fold over what was observed of it. An alarm needs surprise and size; broken data is no drift.
+"""Alarm history of a champion, folded from its observations. An alarm needs significance and effect size; broken data is not drift.
 
-In any order in which intervals are observed, the history of alarms is the same: it is computed in the order of
-event time, from all of them.
+The history does not depend on the order in which intervals are observed: it is computed from all of them, in the order of
+event time.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class AlarmHistory:
 
     @property
     def broken(self) -> frozenset[datetime]:
-        """The ends of the intervals with a data fault: how a model did on such rows says nothing of the model."""
+        """The ends of the intervals with a data fault, on which a model's performance is not meaningful."""
         return frozenset(one.period.until for one in self.observed if one.faults)
 
 
@@ -112,9 +112,10 @@ def alarm_history(
 
 
 def _touched(reference: Reference, series: Series, faults: Sequence[DataFault]) -> list[int]:
-    """Return the series in which an interval with these faults says nothing of the world.
+    """Return the series in which an interval with these faults is not used.
 
-    Those of the broken columns, and of what is made from columns: derived ones, predictions, labels beside them.
+    These are the series of the broken columns and of everything that is computed from columns: derived columns, predictions,
+    and labels.
     """
     if not faults:
         return []
@@ -195,5 +196,5 @@ def _of_drift(
 
 
 def _window(sound: Array, first: int, last: int) -> list[int]:
-    """Return the looks from first to last whose rows are not broken."""
+    """Return the looks from first to last, without those on broken rows."""
     return [look for look in range(max(first, 0), last + 1) if sound[look]]

@@ -1,7 +1,7 @@
-"""The same season of earlier years, counted in the bins of today's champion, and put on record beside what is watched.
+"""Count the rows of the same season in earlier years in the bins of the current champion, and record them.
 
-Sketches of earlier champions have other cells, so each is counted again, once. Whichever of two intervals a year apart was
-observed last, the record is the same: every monitor puts there what is missing.
+Sketches of earlier champions have other bins, so each interval is counted again, once. The record does not depend on the order in
+which two intervals a year apart are observed: every run of the monitor adds what is missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from include.storage.store import ObjectStore
 
 @dataclass(frozen=True)
 class _Interval:
-    """An interval on record under one version: where its sketch is, and the reference in whose cells it was counted."""
+    """A recorded interval of one version: the key of its sketch, and the reference whose bins it was counted in."""
 
     version: str
     after: datetime
@@ -87,7 +87,7 @@ def _counted(store: ObjectStore, model: str, interval: _Interval, then: Referenc
 
 
 def _intervals(entries: Iterable[Entry], labels: bool) -> list[_Interval]:
-    """Return what stands of each interval under each version, ascending."""
+    """Return the record in force of each interval and version, ascending."""
     observed = _last(entries, OBSERVED)
     standing = _last(entries, MEASURED) if labels else observed
     found = []

@@ -18,7 +18,7 @@ from include.storage.log import Entry
 
 @dataclass(frozen=True)
 class Matured:
-    """A held version whose rows have come.
+    """A held version with enough new labelled rows.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Matured:
     rows, wanted : int
         Labelled rows since it was held, and how many it takes.
     as_of : datetime
-        The first instant at which there were enough; when somebody looks does not matter.
+        The first instant at which there were enough, independent of when the check is made.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""A champion's metrics on an interval whose labels have matured, on what it really predicted, and its predecessor's beside them."""
+"""Metrics of a champion on an interval with matured labels, for its recorded predictions and for its predecessor."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def measure_interval(
             ),
             at=at,
         )
-    # Last: an interval that is measured is not looked at again.
+    # Written last: a measured interval is not measured again.
     watched.measure(found, details=digest, labels=counts, reference=kept.digest, at=at)
 
 

@@ -46,9 +46,9 @@ class Monitored:
     history : AlarmHistory
         Of inputs, derived columns and predictions.
     alarms : tuple of Alarm
-        All that stand at the end of the interval.
+        All that are open at the end of the interval.
     told : tuple of Alarm
-        Those that nobody was told of before; repeated for the same interval, the same ones.
+        Those without an earlier notification; a repeated call for the same interval returns the same ones.
     request : Request or None
         A retraining that this call asked for.
     because : str
@@ -65,9 +65,9 @@ class Monitored:
     predecessor : str or None
         The version that it is compared with.
     concluded : bool
-        Whether the probation ended with this interval, of which people are told.
+        Whether the probation ended with this interval, which is notified.
     predicted : PredictedRows or None
-        The batch scores and requests that were looked at.
+        The batch scores and requests of the interval.
     segments : tuple of SegmentWatched
         The same of the segments that a version of their own answers for.
     """
@@ -118,7 +118,7 @@ def monitor(
     at : datetime
         The instant that goes on record.
     backfilled : bool
-        Whether the interval is looked at as history: it shows what it would have asked for, tells nobody, and asks nothing.
+        Whether the interval is history: the run shows what it would have requested, but sends no notification and requests nothing.
     labels : callable, optional
         Without it nothing is measured.
 

@@ -18,7 +18,8 @@ from include.monitoring.drift.data_faults import faults_in
 from include.monitoring.drift.periods import period_of
 from include.monitoring.drift.references import measurable, sketch_slices, watched_slices, without
 from include.monitoring.drift.watched_version import WatchedRows, WatchedVersion, number_columns
-from include.monitoring.performance.estimated import estimate_classification, estimate_regression
+from include.monitoring.performance.confidence_estimation import estimate_classification
+from include.monitoring.performance.error_model import estimate_regression
 from include.monitoring.predicted_rows import PredictedRows
 from include.monitoring.sketches.counting import sketch
 from include.monitoring.sketches.sketches import Sketch, merge

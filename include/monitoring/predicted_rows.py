@@ -1,7 +1,7 @@
-"""Rows that were predicted in an interval: those of batch scores, and those that the server was asked about.
+"""Rows predicted in an interval, from batch scores and from the server's request log.
 
-An interval of `schedule.monitor` may be a part of one of `schedule.score`, or hold several. Requests count where they came in,
-scored rows where they happened.
+An interval of `schedule.monitor` may be part of one interval of `schedule.score`, or contain several. A request belongs to the
+interval in which it arrived, a scored row to the interval of its event time.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class PredictedRows:
     requests: tuple[str, ...]
 
     def parts(self, watching: WatchedVersion) -> Iterator[PredictedPart]:
-        """Yield the rows with what was said of them, part by part."""
+        """Yield the rows with their predictions, part by part."""
         for publication, manifest in self.published:
             snapshot = Snapshot.load(self.store, self.model.name, manifest.snapshot)
             for rows in watching.parts(snapshot):
@@ -79,7 +79,7 @@ class PredictedRows:
         return sum(int(pc.sum(table[OUTSIDE]).as_py() or 0) for table in (*self._scores, *self._asked))
 
     def said(self) -> pa.Table | None:
-        """Return ids and predictions, or None if no ids were kept; of a row that was scored and asked about, what was scored."""
+        """Return ids and predictions, or None if no ids were kept; for a row with both a batch score and an answer, the batch score."""
         keys, log = list(self.model.data.row_id), self.model.serving.request_log
         hidden = {*log.leave_out, *log.hash} if log is not None else set()
         asked = () if hidden & set(keys) else self._asked

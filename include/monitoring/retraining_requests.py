@@ -1,4 +1,4 @@
-"""Requests for a retraining: one for any number of alarms, none lost, none doubled, and none without end."""
+"""Retraining requests: one for any number of alarms, without losses, duplicates or loops."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ASKING = {"never": (), "on_performance": ("performance",), "on_drift": ("perform
 
 @dataclass(frozen=True)
 class Request:
-    """A retraining that is asked for.
+    """A request for a retraining.
 
     Parameters
     ----------
     version : str
         The champion that the alarms are about.
     as_of : datetime
-        The end of the interval at which it was asked: the retraining stands there or later.
+        The end of the interval that requested it: the as-of of the retraining is there or later.
     alarms : tuple of str
         The keys of the alarms behind it.
     """
@@ -63,7 +63,7 @@ class RequestState:
 
 
 def request_state(entries: Iterable[Entry]) -> RequestState:
-    """Fold the events of a watch log into what was asked for and taken."""
+    """Fold the events of a watch log into the requests and those that runs have taken."""
     asked: list[Request] = []
     taken, runs = 0, []
     for entry in entries:

@@ -36,7 +36,7 @@ class SegmentWatched:
     model : ModelConfig
         What its model is declared as, at the error that the version was promoted with.
     alarms, told : tuple of Alarm
-        All of its performance, and those that nobody was told of before.
+        All alarms about its performance, and those without an earlier notification.
     performance : tuple of Performance
         By interval, on the rows that it answered.
     kept : PromiseCheck or None
@@ -66,7 +66,7 @@ class SegmentWatched:
 
     @property
     def probation_said(self) -> str | None:
-        """Where the probation stands, in a sentence."""
+        """The state of the probation, in a sentence."""
         if self.probation is None or self.predecessor is None:
             return None
         return withdrawal_reason(self.model, self.predecessor, self.probation)

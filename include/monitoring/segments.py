@@ -1,7 +1,7 @@
-"""Watch the versions of segments: each on the rows that it answered, beside what its holdout promised and beside its predecessor.
+"""Monitor the versions of segments, each on the rows that it predicted.
 
-Rows are compared with training once, for all of them (`include.monitoring.monitor`). What is here is performance: measured where
-labels have matured, in a watch log of the segment's own.
+The drift of rows is computed once for all segments (`include.monitoring.monitor`). This module measures the performance of each
+segment, where labels have matured, and writes it to the segment's own watch log.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def measure_segments(
 ) -> None:
     """Measure segments' versions on every observed interval whose labels have matured, on the rows that each answered there.
 
-    A segment that can't be measured keeps no other from it; the reason stands in the model's watch log. Repeated, nothing more is
-    put on record.
+    A segment that can't be measured does not prevent others from it; the reason is in the model's watch log. A repeated call
+    records nothing.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def conclude_segments(
     at: datetime,
     backfilled: bool,
 ) -> tuple[SegmentWatched, ...]:
-    """Return what follows for each segment's champion as of an interval's start, and put on record what people are told.
+    """Return the state of each segment's champion as of an interval's start, and record the notifications.
 
     An alarm asks for a retraining of the model, which is one of all its segments, as an alarm of the model itself does.
 
@@ -119,13 +119,13 @@ def conclude_segments(
         Of all rows.
     interval : Window
     broken : collection of datetime
-        The ends of the intervals with data faults: what was measured there says nothing of a model.
+        The ends of the intervals with data faults: performance on such rows is not meaningful.
     watched : WatchLog
-        Of the model; requests for retraining stand there.
+        The watch log of the model, which has the requests for retraining.
     at : datetime
         The instant that goes on record.
     backfilled : bool
-        Whether the interval is looked at as history, which tells nobody and asks for nothing.
+        Whether the interval is history, for which no notification is sent and nothing is requested.
     """
     found = segments_watched(store, model, interval, watched.entries(), broken)
     if backfilled:

@@ -1,6 +1,6 @@
-"""The watch log of one model: what was observed, measured, told and asked, append-only, beside the ledger.
+"""The watch log of one model: observations, measurements, notifications and requests, append-only, beside the ledger.
 
-The ledger alone says which version is in force; what stands here follows from it and from rows, and can be computed again.
+Only the ledger says which version is in force. The entries of this log follow from the ledger and from rows, and can be computed again.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from include.storage.store import ObjectStore
 
 OBSERVED, MEASURED, PAIRED, ALARM, VERDICT, EARLIER = "observed", "measured", "paired", "alarm", "verdict", "earlier"
 SEGMENTS = "segments"
-"""The kind of the events that say of which segments' versions an interval was measured."""
+"""The kind of the events that name the segments' versions that an interval was measured for."""
 Body = dict[str, Any]
 
 
 class WatchLog:
     """The events of one model.
 
-    Every method can be repeated: what stands already is not written again. Of several observations of one interval, such as
-    after its rows were corrected, the last stands.
+    Every method can be repeated: what is recorded is not written again. Of several observations of one interval, for example
+    after its rows were corrected, the last one is in force.
     """
 
     def __init__(self, store: ObjectStore, model: str) -> None:
@@ -97,7 +97,7 @@ class WatchLog:
         *,
         at: datetime,
     ) -> None:
-        """Put on record that an interval's matured labels were held against what segments' versions said; each has it in its own log.
+        """Record that the versions of segments were measured on an interval with matured labels; each has the result in its own log.
 
         Parameters
         ----------
@@ -169,7 +169,7 @@ class WatchLog:
         ----------
         as_of : datetime, optional
             Where the run stands: it does not take what was asked as of a later instant, whose rows it does not see. Without
-            one it takes all, to stand where the newest of them was asked.
+            one it takes all of them, and its as-of is that of the newest.
         """
 
         def unless_taken(entries: tuple[Entry, ...]) -> tuple[str, Body] | None:
@@ -227,7 +227,7 @@ def observed_in(entries: Iterable[Entry], version: str) -> tuple[Observed, ...]:
 
 
 def measured_in(entries: Iterable[Entry], version: str) -> tuple[Performance, ...]:
-    """Return a champion's performance by interval, in the order of time; of several of one interval the last stands."""
+    """Return a champion's performance by interval, in the order of time; of several for one interval the last is in force."""
     found = [one.body for one in entries if one.kind == MEASURED and one.body["version"] == version]
     newest = {one["until"]: Performance.from_json(one) for one in found}
     return tuple(sorted(newest.values(), key=lambda one: one.until))
@@ -242,7 +242,7 @@ def paired_in(entries: Iterable[Entry], version: str, predecessor: str) -> tuple
 
 
 def earlier_in(entries: Iterable[Entry], version: str, *, labels: bool = False) -> dict[datetime, Period]:
-    """Return the same season of earlier years, by the end of each of a version's; of several records the last stands."""
+    """Return the same season of earlier years, by the end of each of a version's; of several records the last is in force."""
     return {
         from_iso(one.body["until"]): Period.from_json(one.body["period"])
         for one in entries

@@ -15,7 +15,7 @@ from include.storage.content import canonical_json, put_content
 def withdraw_if_worse(
     ledger: Ledger, model: ModelConfig, version: str, *, actor: dict[str, Any], at: datetime
 ) -> str | None:
-    """Withdraw a champion whose probation ended with *worse*, if the model declares it; repeated, nothing more happens.
+    """Withdraw a champion whose probation ended with *worse*, if the model declares it; a repeated call does nothing.
 
     What it is judged by is the verdict on record, and the pairs until then. A version that is no longer the champion is left alone.
 
@@ -62,7 +62,7 @@ def withdraw_if_worse(
 
 
 def withdrawal_reason(model: ModelConfig, predecessor: str, standing: ProbationState) -> str:
-    """Return a sentence about where a probation stands."""
+    """Return the state of a probation as a sentence."""
     metric, rows = model.gate.primary.metric, f"{standing.rows:,} labelled rows of {standing.intervals} intervals"
     if standing.gain is None:
         return f"no interval has told anything about {metric} beside {predecessor} yet"

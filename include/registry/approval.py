@@ -17,12 +17,12 @@ from include.storage.content import known_fields
 
 
 class ApprovalAnswer(StrEnum):
-    """What came of asking a person."""
+    """The result of asking a person for approval."""
 
     APPROVED = "approved"
     REJECTED = "rejected"
     UNANSWERED = "unanswered"
-    """Nobody answered in time."""
+    """No person answered in time."""
     UNASKED = "unasked"
     """The question arose when the run was past asking, such as with a new incumbent."""
     VOID = "void"
@@ -40,7 +40,7 @@ class ApprovalReply:
     incumbent : str or None
         Whom it was measured against.
     user, at, note : str or None
-        Who answered, when, and why; None when nobody did.
+        The person who answered, when, and why; None without an answer.
     """
 
     answer: ApprovalAnswer
@@ -61,12 +61,12 @@ class ApprovalReply:
 
 
 def trigger_of(standing: VersionState, decision: Decision | None = None) -> Trigger:
-    """Return what made a version's run happen, as far as asking people goes: a second look is always asked for by one."""
+    """Return the trigger of a decision, as far as approval depends on it: a reconsideration is always triggered by a person."""
     return Trigger.MANUAL if decision is not None and decision.as_of is not None else standing.trigger
 
 
 def needs_approval(policy: Approval, outcome: Outcome, trigger: Trigger) -> bool:
-    """Whether a person is to decide on what the gate says this of."""
+    """Whether a person decides on a challenger with this outcome of the gate."""
     if policy.when == "never" or (trigger is Trigger.BACKFILL and not policy.backfills):
         return False
     if outcome is Outcome.PROMOTE:
@@ -90,7 +90,7 @@ def conclude(
     judgement : Judgement
         What the gate says now.
     reply : ApprovalReply or None
-        What came of asking a person; None if nobody was asked.
+        The answer of a person; None if no person was asked.
     evidence : str
         Digest of what the judgement was made on.
     incumbent : str or None

@@ -27,14 +27,14 @@ def choose_challenger(
     failed: Mapping[str, str] = MappingProxyType({}),
     pooled: str = "",
 ) -> Version:
-    """Give a version to the fit with the best validation score; of equals, to the one declared first.
+    """Make a version of the fit with the best validation score; of equal ones, of the one declared first.
 
     Parameters
     ----------
     store : ObjectStore
     model : ModelConfig
     as_of : datetime
-        The instant that the run stands at.
+        The as-of of the run.
     fits : dict of str to str
         The keys of the run's fits by candidate; the baselines are among them, to be measured against, not to be chosen.
     failed : mapping of str to str, optional

@@ -1,4 +1,4 @@
-"""Decisions on versions: a challenger measured against its incumbent, and what policy and approval make of it."""
+"""Decisions on versions: the comparison with the incumbent, the policy and the approval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure versions: the step from the registry's ids to the rows and model files that they name."""
+"""Measure versions by id: load the rows and model files that the registry names."""
 
 from __future__ import annotations
 

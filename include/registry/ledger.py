@@ -1,7 +1,7 @@
-"""The ledger of one model: the only thing that ever changes state.
+"""The ledger of one model: the only object that changes its state.
 
-Every operation reads the events, decides, and writes the next one; if somebody else wrote first, it decides again on what
-it then reads. Nothing here remembers anything between two calls.
+Every operation reads the events, decides, and writes the next event. If another process wrote that event first, the operation reads
+the events again and decides again. No state is kept between two calls.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Ledger(LedgerReader):
     model : str
         The model's name.
     written : callable, optional
-        Told each event that this object writes, once, when it is written; not those that it finds.
+        Called with each event that this object writes, once; not with events that exist already.
     """
 
     def __init__(self, store: ObjectStore, model: str, *, written: Callable[[Entry], None] | None = None) -> None:
@@ -51,7 +51,7 @@ class Ledger(LedgerReader):
     def register(
         self, version: Version, *, actor: dict[str, Any], at: datetime, origin: Origin | None = None
     ) -> VersionState:
-        """Put on record that a version exists; the first registration stands.
+        """Register a version; only the first registration is recorded.
 
         Parameters
         ----------
@@ -84,16 +84,15 @@ class Ledger(LedgerReader):
         at: datetime,
         reply: ApprovalReply | None = None,
     ) -> Decision:
-        """Measure a version against its incumbent, apply the policy, and put the decision on record.
+        """Measure a version against its incumbent, apply the policy, and record the decision.
 
-        What a scheduled or manual run or a person decided is a fact of history and returned as it stands. A backfilled
-        decision is made again when its incumbent or what affects the result of the configuration is no longer what it was,
-        or when nothing could be measured then.
+        A decision of a scheduled or manual run or of a person is final and returned unchanged. A backfilled decision is made
+        again when its incumbent or the identity of the configuration has changed, or when nothing could be measured then.
 
         Parameters
         ----------
         reply : ApprovalReply, optional
-            What came of asking a person; it counts for the question that they were asked, and for no other.
+            The answer of a person; it counts only for the question that they were asked.
         """
         config = put_content(self.store, f"{self.model}/configs", ".json", canonical_json(model.to_json()))
 
@@ -166,7 +165,7 @@ class Ledger(LedgerReader):
     ) -> Decision:
         """Decide again on a held version, or on one of another stage, by rows that have matured since, without training.
 
-        Promoted, it is in force from ``as_of`` on, not from its own: nobody could have known earlier. The incumbent is the
+        If it is promoted, it is in force from ``as_of`` on, not from its own as-of, since the evidence did not exist earlier. The incumbent is the
         champion before ``as_of``.
 
         Parameters
@@ -210,10 +209,10 @@ class Ledger(LedgerReader):
         return decision
 
     def rebuild(self, original: str, rebuilt: Version, *, proof: str, actor: dict[str, Any], at: datetime) -> Timeline:
-        """Put a version that was trained again under other libraries in force as the equal of the one that it rebuilds.
+        """Put a version that was trained again with other libraries in force as the equal of its original.
 
-        It gets the place of the original in the timeline: its as-of, its trigger and its decision. What was decided against
-        the original stands. Both are withdrawn together. Repeated, nothing more is put on record.
+        It replaces the original in the timeline, with the same as-of, trigger and decision. Decisions against the original
+        are kept. Both are withdrawn together. A repeated call records nothing.
 
         Parameters
         ----------
@@ -254,7 +253,7 @@ class Ledger(LedgerReader):
     def withdraw(
         self, version: str, reason: str, *, actor: dict[str, Any], at: datetime, evidence: str | None = None
     ) -> Timeline:
-        """Take a version out of force for good, with all that rebuild it; the champion before it is back in force.
+        """Withdraw a version permanently, with all versions that rebuild it; the champion before it is in force again.
 
         Parameters
         ----------
@@ -279,7 +278,7 @@ class Ledger(LedgerReader):
         return self.timeline(fresh=False)
 
     def alias(self, alias: str, version: str | None, reason: str, *, actor: dict[str, Any], at: datetime) -> Timeline:
-        """Let an alias point at a version, or at none any more.
+        """Point an alias at a version, or remove it.
 
         Parameters
         ----------
@@ -294,7 +293,7 @@ class Ledger(LedgerReader):
     def tag(
         self, version: str, key: str, value: str | None, reason: str, *, actor: dict[str, Any], at: datetime
     ) -> Timeline:
-        """Give a version a tag, or take it away with the value None.
+        """Set a tag of a version, or remove it with the value None.
 
         Parameters
         ----------
@@ -307,7 +306,7 @@ class Ledger(LedgerReader):
         return self.timeline(fresh=False)
 
     def sign_versions(self, *, at: datetime) -> int:
-        """Sign what stands of every version, where the deployment signs, and return how many there are."""
+        """Sign the current state of every version, where the deployment signs, and return the number of versions."""
         if self.heads is None:
             return 0
         return sign_standing(self.store, self.model, self.timeline(), self.heads, at=to_iso(at))

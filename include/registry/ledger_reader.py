@@ -1,4 +1,4 @@
-"""Read the ledger of one model: its events, what follows from them, and the records that they name.
+"""Read the ledger of one model: its events, its timeline, and the records that it names.
 
 Nothing here writes to the ledger; `include.registry.ledger.Ledger` does.
 """
@@ -64,7 +64,7 @@ class LedgerReader:
         ----------
         recorded_by : datetime, optional
             Only what was on record then, by `include.storage.log.recorded_by`. Its ``champion`` is the version that was in force in fact at that instant, whereas
-            ``champion_as_of`` of the whole timeline is the one that stands for that instant by all that is known now.
+            ``champion_as_of`` of the whole timeline is the champion for that instant by all that is known now.
         fresh : bool
             As for `entries`.
         """
@@ -94,12 +94,12 @@ class LedgerReader:
         return self._version(self.timeline(), version)
 
     def statement(self, version: str) -> VersionStatement | None:
-        """Return what is signed about a registered version, as it stands; None where the deployment trusts no keys.
+        """Return the signed statement about a registered version in its present state; None where the deployment trusts no keys.
 
         Raises
         ------
         SignatureRefused
-            When it is not signed, or by nobody who is trusted.
+            When it is not signed, or its signer is not trusted.
         """
         timeline = self.timeline()
         if self.heads is None or version not in timeline:
@@ -179,7 +179,7 @@ class LedgerReader:
         return check_version(self.store, version, self.heads.trusted, evidence=evidence)
 
     def _made_by(self, decision: Decision, model: ModelConfig) -> bool:
-        """Tell whether a decision was made by what this configuration says, as far as that affects it."""
+        """Tell whether a decision was made under a configuration of the same identity."""
         same = decision.config == digest_json(model.to_json())
         return same or self.config(decision.config).identity == model.identity
 

@@ -1,4 +1,4 @@
-"""Follow the names in a ledger to stored objects, and hold each object against its digest and against what names it."""
+"""Follow the names in a ledger to stored objects, and verify each object against its digest."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class NamedObjects:
         return f"{sentence}; {self._tidied()}" if self._removed else sentence
 
     def _tidied(self) -> str:
-        """Say what was not there because it was removed on record, and begin anew."""
+        """Describe the objects that were removed on record, and reset the list."""
         said = f"but {len(self._removed)} objects that were removed. {min(self._removed)}"
         self._removed.clear()
         return said
@@ -79,7 +79,7 @@ class NamedObjects:
             self._removed.add(error.message)
 
     def _origin(self, name: str, origin: Origin) -> None:
-        """Hold the copy of another stage's event against its digest and the version that it is said to have promoted."""
+        """Verify the copy of another stage's event against its digest and the version that it promoted."""
         key = origin.key(self._model)
         event = open_entry(self._store.get(key), origin.event, where=f"{self._store.url}: {key}")
         told = (event.digest, event.kind, event.body.get("outcome"), event.body["version"])
@@ -138,7 +138,7 @@ class NamedObjects:
         return digest_json(read_json(get_content(self._store, f"{self._model}/configs", ".json", config))["gate"])
 
     def decision(self, decision: Decision) -> str:
-        """Hold a decision against what it was made on."""
+        """Verify a decision against its evidence and policy."""
         config = self._ledger.config(decision.config)
         if decision.policy not in (policy_digest(config.gate), self._policy_of_0_1(decision.config)):
             raise ObjectCorrupt("a decision names another policy than that of its configuration")
@@ -230,7 +230,7 @@ class NamedObjects:
 
 
 def _same_fit(role: Role, evidence: Evidence, fit: FitRecord) -> None:
-    """Raise `ObjectCorrupt` unless evidence speaks of this very fit, asked with its own code."""
+    """Raise `ObjectCorrupt` unless evidence is about exactly this fit, measured with its own code."""
     then, now = evidence.subjects[role], subject_of(fit)
     names = ["fit", "model_file", "model_bytes", "candidate", "estimator", "threshold", "train_after", "train_until"]
     names += ["train_rows", *(["code"] if then.code is not None else [])]

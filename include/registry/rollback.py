@@ -65,7 +65,7 @@ def roll_back(
             then = known.aliases.get(name) if name else known.champion
         if then != version:
             raise RegistryError(
-                f"{name or 'The champion'} is no longer the one of when this run was triggered.",
+                f"{name or 'The champion'} changed after this run was triggered.",
                 expected=f"{then or 'none'} at {to_iso(asked)}",
                 found=f"{version}; of the other: {_what_became_of(timeline, then)}",
                 remedy=f"nothing was withdrawn; to withdraw {version}, name it",
@@ -79,7 +79,7 @@ def roll_back(
         ledger.withdraw(version, reason, actor=actor, at=at)
         own = _withdrawal(ledger.entries(), actor)
         if own is None:
-            raise RegistryError(f"Somebody else has just withdrawn {version}.", found="a withdrawal by another run")
+            raise RegistryError(f"Another run has just withdrawn {version}.", found="a withdrawal by another run")
     entries = ledger.entries()
     version = own.body["version"]
     before, after = fold(entries[: own.number]), fold(entries[: own.number + 1])

@@ -1,4 +1,4 @@
-"""What puts another version of a segment in force is announced in its model's segment log before it is written."""
+"""Announce a new version of a segment in the model's segment log before the ledger is written."""
 
 from __future__ import annotations
 

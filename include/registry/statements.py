@@ -25,12 +25,12 @@ STATEMENT = "application/vnd.in-toto+json"
 """The payload type, https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md."""
 PREDICATE = "urn:ratchet:version:1"
 _UNSAID = (ALIASED, TAGGED, "withdrawn")
-"""Kinds of event of which no statement about a version says anything; the head of the ledger is signed with each."""
+"""Kinds of events that no statement about a version contains; the head of the ledger is signed with each."""
 
 
 @dataclass(frozen=True)
 class VersionStatement:
-    """What a signed statement says of a version.
+    """The content of a signed statement about a version.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def sign_version(
     evidence: str | None = None,
     config: str | None = None,
 ) -> None:
-    """Put the signed statement about a version; the first one stands.
+    """Store the signed statement about a version; the first one is kept.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def check_version(
     Raises
     ------
     SignatureRefused
-        When there is none, nobody who is trusted signed it, or it names other objects.
+        When there is none, its signer is not trusted, or it names other objects.
     """
     key = statement_key(version.model, version.id, evidence)
     where = f"{store.url}: {key}"
@@ -169,7 +169,7 @@ def signed_first(decide: Decide, store: ObjectStore, model: str, heads: SignedHe
 
 
 def sign_standing(store: ObjectStore, model: str, timeline: Timeline, heads: SignedHeads, *, at: str) -> int:
-    """Sign what stands of every version, and return how many there are; parameters as of `signed_first`.
+    """Sign the present state of every version, and return the number of versions; parameters as of `signed_first`.
 
     Parameters
     ----------
@@ -209,4 +209,4 @@ def _read_subjects(value: Any, where: str) -> dict[str, str]:
             raise ValueError
         return {str(one["name"]): str(one["digest"]["sha256"]) for one in value["subject"]}
     except (KeyError, TypeError, ValueError):
-        raise SignatureRefused("this is no statement about a version", expected=PREDICATE, where=where) from None
+        raise SignatureRefused("this is not a statement about a version", expected=PREDICATE, where=where) from None

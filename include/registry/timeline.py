@@ -1,6 +1,6 @@
 """Champion timeline: which version was, is or would be the champion, computed from the ledger's events.
 
-Versions stand in one order: by as-of, and at one as-of by when they were registered. The incumbent of a version is the
+Versions have one order: by as-of, and at the same as-of by registration. The incumbent of a version is the
 promoted, not withdrawn version before it in that order. A version that was trained again under other libraries has the place of the
 version that it rebuilds. Since the order does not depend on when runs happened, neither
 does the timeline.
@@ -65,7 +65,7 @@ class Timeline:
         return self[version].original if version is not None and version in self else version
 
     def in_place_of(self, version: str) -> str:
-        """Return the version that has the place of a version now: itself, unless it was rebuilt."""
+        """Return the version that replaced a version: itself, unless it was rebuilt."""
         while version in self and (rebuilt := self[version].rebuilt_as) is not None:
             version = rebuilt
         return version
@@ -96,7 +96,9 @@ class Timeline:
     def champions(self) -> list[tuple[datetime, str]]:
         """Return who is in force from when: the instants at which the champion changes, with the new one."""
         in_line = [standing for standing in self.standings if standing.in_line]
-        last = {standing.since: standing.version for standing in in_line}  # of several at one instant the last stands
+        last = {
+            standing.since: standing.version for standing in in_line
+        }  # of several at one instant the last is in force
         return list(last.items())
 
     def left_for(self, version: str, a_year: float, *, since: datetime | None = None) -> float:
@@ -150,13 +152,13 @@ def fold(entries: Iterable[Entry]) -> Timeline:
                 expected="a body as a release of Ratchet writes it, about a version that is registered before",
                 found=f"{type(error).__name__} in an event of kind {entry.kind}",
                 where=f"event {entry.number}",
-                remedy="look for who else may write to the store: the chain is whole, so it was written like this",
+                remedy="find out which other programs write to the store: the chain is intact, so the event was written in this form",
             ) from error
     return Timeline(tuple(sorted(standings.values(), key=lambda standing: standing.order)))
 
 
 def apply_event(entry: Entry, standings: dict[str, VersionState]) -> None:
-    """Let one event change where its version stands."""
+    """Apply one event to the state of its version."""
     body = entry.body
     name = body["version"]
     if entry.kind == "registered":

@@ -27,7 +27,7 @@ CACHED_ANSWERS = ("alone", "checks/index", "checks/passed", "evidence/index", "t
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One object that was verified."""
 
     what: str
     state: Literal["ok", "note", "wrong"]
@@ -156,7 +156,7 @@ def _looked(what: str, look: Callable[[], str]) -> Iterator[Finding]:
 
 
 def _of_heads(found: HeadsFound) -> str:
-    """Say in one sentence what signatures and anchors tell."""
+    """Describe the state of signatures and anchors in one sentence."""
     parts = [f"{found.signed} events are signed by {', '.join(found.signers) or 'nobody'}"]
     if found.before:
         parts.append(f"the {found.before} before them are vouched for by their chain")

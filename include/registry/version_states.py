@@ -15,7 +15,7 @@ ALIASED, TAGGED = "aliased", "tagged"
 
 
 class Outcome(StrEnum):
-    """What a policy can say of evidence."""
+    """The outcome of a policy on evidence."""
 
     PROMOTE = "PROMOTE"
     HOLD = "HOLD"
@@ -53,11 +53,11 @@ class Decision:
     lifetime: dict[str, float] | None = None
     """With `gate.lifetime`: what was `left` to risk, the `level` that allowed, what was `spent`, and what a policy allows `a_year`."""
     approval: dict[str, Any] | None = None
-    """Where a person was to decide: what the gate alone said, and who answered what, when, why and to which question."""
+    """For a decision that needed approval: the outcome of the gate alone, and the answer with person, instant, reason and question."""
 
     @property
     def by_gate(self) -> Outcome:
-        """What the gate alone said."""
+        """The outcome of the gate alone."""
         return self.outcome if self.approval is None else Outcome(self.approval["gate"])
 
     @property
@@ -108,7 +108,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class VersionState:
-    """Where one version stands."""
+    """The state of one version."""
 
     version: str
     as_of: datetime
@@ -127,15 +127,15 @@ class VersionState:
     earlier: tuple[Decision, ...] = ()
     """What was decided on older rows, of a version that was reconsidered."""
     rebuild_of: str | None = None
-    """Of a rebuilt version: the first version that was trained from the same record, whose place and decision it has."""
+    """For a rebuilt version: its original, whose place in the timeline and decision it takes."""
     rebuilt_as: str | None = None
-    """Of a version that was trained again under other libraries: the version that has its place now."""
+    """For a version that was trained again with other libraries: the version that replaced it."""
     place: int | None = None
     """Of a rebuilt version: the number of the event that registered the first one."""
     aliases: tuple[str, ...] = ()
     """The aliases that point at it. Those of a version that was trained again point at its equal."""
     tags: tuple[tuple[str, str], ...] = ()
-    """What was said of this very version, by key."""
+    """The tags of this version itself, by key."""
     origin: Origin | None = None
     """Where it came from; None of one that was trained in this store."""
 
@@ -156,7 +156,7 @@ class VersionState:
 
     @property
     def looks(self) -> tuple[Decision, ...]:
-        """Its decisions that stand: the last one on its own rows, and on the rows of each reconsideration."""
+        """Its decisions in force: the last one on its own rows, and on the rows of each reconsideration."""
         return self.earlier if self.decision is None else (*self.earlier, self.decision)
 
     def look(self, decision: Decision) -> datetime:
@@ -175,7 +175,7 @@ class VersionState:
 
     @property
     def in_line(self) -> bool:
-        """Whether it was promoted, is not withdrawn, and no rebuilt version has its place."""
+        """Whether it was promoted, and neither withdrawn nor replaced by a rebuilt version."""
         promoted = self.decision is not None and self.decision.outcome is Outcome.PROMOTE
         return promoted and self.withdrawn is None and self.rebuilt_as is None
 
@@ -199,7 +199,7 @@ def require_held(standing: VersionState, as_of: datetime) -> None:
         )
     if as_of <= standing.since:
         raise RegistryError(
-            "Nothing can have matured since.",
+            "No label can have matured since then.",
             expected=f"an as-of after {to_iso(standing.since)}, of which its rows are",
             found=to_iso(as_of),
             where=standing.version,
@@ -216,11 +216,11 @@ def require_replaceable(original: VersionState, rebuilt: VersionState) -> None:
             expected="a version that was promoted, and is neither withdrawn nor rebuilt",
             found="withdrawn" if original.withdrawn is not None else state or "not decided on",
             where=original.version,
-            remedy="retrain the model, or name the version that stands for it now",
+            remedy="retrain the model, or name the version that replaced it",
         )
     if rebuilt.version == original.version or rebuilt.as_of != original.as_of:
         raise RegistryError(
-            "A version is rebuilt as another one of the same as-of.",
+            "A version and its rebuilt version must have the same as-of.",
             expected=to_iso(original.as_of),
             found=to_iso(rebuilt.as_of),
             where=rebuilt.version,

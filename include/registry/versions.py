@@ -1,4 +1,4 @@
-"""A version: what a run trained and selected, by the identity of its inputs."""
+"""A version: a trained and selected model, identified by its inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LATER = ("candidates", "failed", "records", "pooled")
 class Version:
     """One trained model.
 
-    The id is ``<as-of>-<digest>``; the digest is that of the selected fit's key, which stands for data, recipe, code and
+    The id is ``<as-of>-<digest>``; the digest is that of the selected fit's key, which covers data, recipe, code and
     libraries. So the same inputs give the same version, on every machine and at any time.
     """
 
@@ -146,12 +146,12 @@ def load_version(
         derived = id_of(record.model, record.as_of, record.fit)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ObjectCorrupt(
-            "an object is no record of a version", found=type(error).__name__, where=f"{store.url}: {key}"
+            "an object is not the record of a version", found=type(error).__name__, where=f"{store.url}: {key}"
         ) from error
     facts = {"id": (version, record.id), "digest of as-of and fit": (version, derived)}
     if model_file is not None:
         facts["model file"] = (model_file, record.model_file)
-    _check(facts, f"{store.url}: {key}", "the record of a version is not the one that it is named by")
+    _check(facts, f"{store.url}: {key}", "the record of a version does not match its digest")
     return record
 
 
@@ -188,7 +188,7 @@ def pooled_fit(store: ObjectStore, version: Version) -> FitRecord | None:
 
 
 def read_versions_ahead(store: ObjectStore, model: str, *versions: str | None) -> None:
-    """Ask at the same time for the records of versions that are loaded next; None is passed over."""
+    """Read the records of versions that are loaded next at the same time; None is ignored."""
     read_ahead(store, [_key(model, one) for one in versions if one is not None])
 
 

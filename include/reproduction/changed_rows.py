@@ -1,4 +1,4 @@
-"""Which rows of a snapshot its source gives otherwise today."""
+"""Find the rows of a snapshot that its source now gives differently."""
 
 from __future__ import annotations
 

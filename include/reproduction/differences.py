@@ -27,7 +27,7 @@ _NOTHING = "nothing"
 
 
 def of_settings(then: ModelConfig, now: ModelConfig) -> Iterator[ReproductionDifference]:
-    """Compare the parts of two declarations that say how a model comes about."""
+    """Compare the parts of two declarations that affect how a model is trained."""
     old, new = _leaves(_about_fits(then)), _leaves(_about_fits(now))
     for name in sorted({*old, *new}):
         if old.get(name, _NOTHING) != new.get(name, _NOTHING):

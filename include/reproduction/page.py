@@ -1,4 +1,4 @@
-"""Save a reproduction: its report as JSON, and the page that a person reads."""
+"""Store a reproduction: its report as JSON, and its page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rebuild a promoted version under the libraries here: train it again, prove that it predicts the same, and put it in its place."""
+"""Rebuild a promoted version with the installed libraries: train it again, prove equal predictions, and replace the original."""
 
 from __future__ import annotations
 
@@ -10,37 +10,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from include.config.model import BASELINES, ModelConfig
 from include.config.names import REBUILD_TOLERANCE
-from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
-from include.errors import (
-    EvaluationError,
-    ModelFileRefused,
-    NotReproduced,
-    ObjectCorrupt,
-    ObjectMissing,
-    RegistryError,
-    StoreError,
-)
+from include.errors import RegistryError, StoreError
 from include.registry.challenger_selection import choose_challenger
 from include.registry.ledger import Ledger
 from include.registry.version_states import VersionState
-from include.registry.versions import Version, fit_of, load_version
+from include.registry.versions import fit_of, load_version
 from include.reproduction import differences
 from include.reproduction.page import save
-from include.reproduction.report import Outcome, Predictions, Reproduction
+from include.reproduction.prediction_differences import compare_predictions, decides_otherwise
+from include.reproduction.report import Outcome, Reproduction
 from include.reproduction.scratch_store import ScratchStore
-from include.scoring.golden import PREDICTED, check_golden, keep_golden, load_golden
-from include.scoring.predictor import Array, Predictor, open_predictor
+from include.scoring.golden import keep_golden, load_golden
 from include.storage.log import Entry
 from include.storage.store import ObjectStore
 from include.training.declared_recipes import recipe_of
 from include.training.fit_candidate import fit_candidate
-from include.training.fit_record import FitRecord
 from include.training.library_versions import changed_libraries, name_changes
 from include.training.provenance import code_of, config_of
 
@@ -49,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What came of a rebuild.
+    """The result of a rebuild.
 
     Attributes
     ----------
@@ -68,7 +55,7 @@ class Rebuilt:
 
     @property
     def sentence(self) -> str:
-        """What came of it, with the numbers."""
+        """The result in a sentence, with the numbers."""
         found = self.report.predictions
         assert found is not None  # noqa: S101 (without them there is no result)
         facts = (
@@ -77,8 +64,8 @@ class Rebuilt:
         )
         if self.version is None:
             what = f"{found.beyond:,} predictions differ" if found.beyond else "The threshold or the bounds differ"
-            return f"Under the libraries here {self.report.version} becomes another model. {what}: {facts}."
-        return f"{self.version} has the place of {self.report.version}: {facts}."
+            return f"With the installed libraries {self.report.version} becomes another model. {what}: {facts}."
+        return f"{self.version} replaces {self.report.version}: {facts}."
 
 
 def rebuild(
@@ -130,7 +117,7 @@ def rebuild(
     fit = fit_of(store, record)
     if not (changes := changed_libraries(fit.libraries)):
         raise RegistryError(
-            f"There is nothing to rebuild: the libraries here are those that {version} was trained with.",
+            f"There is nothing to rebuild: {version} was trained with the installed libraries.",
             expected="another version of a library",
             found=", ".join(f"{name} {number}" for name, number in fit.libraries.items()),
             remedy=f"without *rebuild*, reproduce_{model.name} compares it with its record",
@@ -146,9 +133,11 @@ def rebuild(
             new = choose_challenger(scratch, config, record.as_of, {name: one.key for name, one in made.items()})
             signed = ledger.statement(version)
             golden = load_golden(store, model.name, version, named=signed.golden if signed else ())
-            predictions = _compare(store, scratch, config, code, snapshot, record, new, golden, tolerance)
+            predictions = compare_predictions(
+                store, scratch, config, code, snapshot, record, new, golden=golden, tolerance=tolerance
+            )
         again, same = made[fit.candidate], new.model_file == record.model_file
-        differ = predictions.beyond > 0 or _decides_otherwise(fit, again, predictions.tolerance)
+        differ = predictions.beyond > 0 or decides_otherwise(fit, again, predictions.tolerance)
         report = Reproduction(
             model=model.name,
             version=version,
@@ -167,7 +156,7 @@ def rebuild(
     stored = load_version(store, model.name, new.id)
     keep_golden(store, config, folder, stored)
     ledger.rebuild(version, stored, proof=digest, actor=actor, at=at)
-    log.info("%s has the place of %s: predictions on the %s agree", new.id, version, predictions.proof)
+    log.info("%s replaces %s: predictions on the %s agree", new.id, version, predictions.proof)
     return Rebuilt(report, digest, page, new.id)
 
 
@@ -187,77 +176,8 @@ def _require_in_line(standing: VersionState) -> None:
         expected="a version that was promoted, and is neither withdrawn nor rebuilt already",
         found=f"rebuilt as {standing.rebuilt_as}" if standing.rebuilt_as else "another state",
         where=standing.version,
-        remedy="retrain the model, or name the version that stands for it now",
+        remedy="retrain the model, or name the version that replaced it",
     )
-
-
-def _compare(
-    store: ObjectStore,
-    scratch: ScratchStore,
-    config: ModelConfig,
-    code: Path,
-    snapshot: Snapshot,
-    original: Version,
-    rebuilt: Version,
-    golden: list[pa.Table],
-    tolerance: float,
-) -> Predictions:
-    """Compare predictions on the holdout, or on golden rows where the original's model file can't be used here."""
-    target = config.data.target
-    if config.task == "regression" and target is not None:
-        rows = read_rows(scratch, snapshot, config, code, window="holdout", columns=[target])
-        tolerance *= float(np.std(rows[target].to_numpy(dtype=float)))
-    with open_predictor(scratch, config, code, rebuilt) as now:
-        try:
-            with open_predictor(store, config, code, original) as then:
-                for table in golden:
-                    check_golden(then, table)
-                frame = then.read(store, snapshot, then.fit.columns)
-                before, after = then.predict(frame).score, now.predict(frame).score
-                return _apart(before, after, tolerance, "holdout")
-        except (EvaluationError, ModelFileRefused, ObjectCorrupt, ObjectMissing) as error:
-            log.warning("%s can't be used under the libraries here: %s", original.id, error.message)
-        if not golden:
-            raise NotReproduced(
-                f"{original.id} can't be measured: its model file can't be used here, and no golden rows are stored of it.",
-                expected="a model file that can be loaded and predicts, or golden rows",
-                found="neither",
-                where=f"{config.name}: {original.id}",
-                remedy="rebuild it where the former libraries are installed beside, or retrain the model",
-            )
-        stored = np.concatenate([np.asarray(one[PREDICTED].to_pylist(), dtype=float) for one in golden])
-        return _apart(stored, np.concatenate([_predicted(now, one) for one in golden]), tolerance, "golden rows")
-
-
-def _predicted(predictor: Predictor, golden: pa.Table) -> Array:
-    rows = golden.drop_columns([PREDICTED]).select(list(predictor.schema))
-    score = predictor.predict(predictor.inputs(rows)).score.astype(float)
-    return score.reshape(len(score), -1)
-
-
-def _apart(then: Array, now: Array, tolerance: float, proof: str) -> Predictions:
-    """Return how far predictions of shape (n_rows,) or (n_rows, n_values) are apart; raises `NotReproduced` if shapes differ."""
-    if then.shape != now.shape:
-        raise NotReproduced(
-            "Under the libraries here it becomes another model: its predictions have another shape.",
-            expected=f"{then.shape[1:] or 'one value'} for each of {len(then):,} rows",
-            found=f"{now.shape[1:] or 'one value'} for each of {len(now):,}",
-            remedy="retrain the model",
-        )
-    apart = np.abs(then.astype(float) - now).reshape(len(then), -1).max(axis=1)
-    return Predictions(len(then), float(apart.max()), int((apart > tolerance).sum()), tolerance, proof)
-
-
-def _decides_otherwise(then: FitRecord, now: FitRecord, tolerance: float) -> bool:
-    """Tell whether labels or bounds of predictions would differ, though the predictions agree."""
-    offsets = [(one.interval.offsets if one.interval is not None else ()) for one in (then, now)]
-    pairs = [*zip(*offsets, strict=False)]
-    if then.threshold is not None and now.threshold is not None:
-        pairs.append((then.threshold, now.threshold))
-    same = (then.classes, then.columns, then.threshold is None, len(offsets[0]))
-    if same != (now.classes, now.columns, now.threshold is None, len(offsets[1])):
-        return True
-    return any(abs(one - other) > tolerance for one, other in pairs)
 
 
 def _copy(scratch: ScratchStore, store: ObjectStore) -> None:
@@ -270,4 +190,4 @@ def _copy(scratch: ScratchStore, store: ObjectStore) -> None:
 
 def _check_equal(store: ObjectStore, key: str, body: bytes) -> None:
     if store.get(key) != body:
-        raise StoreError("An object of the store is not the one that it is named by.", where=f"{store.url}: {key}")
+        raise StoreError("An object of the store does not match its digest.", where=f"{store.url}: {key}")

@@ -1,4 +1,4 @@
-"""What came of training a version again: an outcome, and every difference between then and now by name."""
+"""The report of a reproduction: its outcome, and each difference from the record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """How the model made again compares with the one on record."""
+    """How the reproduced model compares with the recorded one."""
 
     IDENTICAL = "IDENTICAL"
     """The model files have the same bytes."""

@@ -1,4 +1,4 @@
-"""Train a version again from its record alone, and say whether it is the same model, and what is not as it was."""
+"""Reproduce a version: train it again from its record, compare the models, and name every difference."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from include.training.provenance import code_of, config_of
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-6
-"""How far two predictions may be apart: of probabilities as it is, of values times their standard deviation."""
+"""The largest accepted difference of two predictions: of probabilities as it is, of values times their standard deviation."""
 
 
 def reproduce(

@@ -1,4 +1,4 @@
-"""A store to work in that leaves no trace: it reads what another store holds, and writes into a folder of its own."""
+"""A scratch store: it reads from another store, and writes to a folder of its own."""
 
 from __future__ import annotations
 

@@ -1,44 +1,37 @@
-"""Erase people: rewrite every stored row of theirs without it, and say which versions were trained on them."""
+"""Erase people: rewrite every stored file without their rows, and list the versions that were trained on them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from include.config.model import ModelConfig
 from include.data.ingestion.catalogue import Catalogue
-from include.data.row_digests import table_digest
 from include.data.segment_log import segment_models
-from include.errors import ObjectMissing, StoreUnavailable
+from include.errors import StoreUnavailable
 from include.registry.history.trained_on import trained_on
 from include.registry.ledger import Ledger
 from include.retention.people import People
+from include.retention.rewritten_objects import (
+    GOLDEN,
+    PARTITIONS,
+    REQUESTS,
+    SCORES,
+    Rewritten,
+    rewritten_others,
+    rewritten_partitions,
+    row_ids,
+    stem,
+)
 from include.scoring.delivery_log import DeliveryLog, told_owed
 from include.scoring.publication import Publication, window_of
 from include.storage.content import digest
-from include.storage.store import PrunableStore, StoredObject
+from include.storage.store import PrunableStore
 from include.storage.tombstones import State, Tombstone, Tombstones
 
-PARTITIONS, SCORES, REQUESTS, GOLDEN = "partitions", "scores", "requests", "golden"
 REASON = "erasure: rows of people were taken out of it"
 _ROUNDS = 3
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    """An object with rows of theirs: its kind, what it is replaced by, and how many rows go."""
-
-    kind: str
-    found: StoredObject
-    instead: str
-    rows: int
-    table: pa.Table
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -48,15 +41,15 @@ class Erased:
     Attributes
     ----------
     objects, rows : dict of str to int
-        By kind, how many objects held rows of theirs, and how many rows.
+        By kind, how many objects had rows of the people, and how many rows.
     versions : tuple of str
-        Versions that were trained or judged on a partition with rows of theirs: they can't be reproduced any more.
+        Versions that were trained or evaluated on a partition with such rows: they can't be reproduced any more.
     unknown : tuple of str
-        Kinds of files that hold neither the named columns nor a row's id, so that nobody can say whose rows they are.
+        Kinds of files that have neither the named columns nor row ids, so that the people of their rows are unknown.
     former : int
-        Of how many objects the bucket keeps a former version.
+        The number of objects of which the bucket keeps a former version.
     deliveries : tuple of str
-        Where scores with rows of theirs were delivered, in which intervals.
+        The places and intervals to which scores with such rows were delivered.
     dry : bool
         Whether nothing was done.
     """
@@ -76,13 +69,15 @@ class Erased:
             f"{self.rows[kind]:,} rows {verb} out of {count:,} objects of {kind}"
             for kind, count in self.objects.items()
         ]
-        lines = lines or ["No stored row is theirs."]
+        lines = lines or ["No stored row is about these people."]
         if self.versions:
             lines.append(
-                f"Reproducible no more, as they were trained or judged on these rows: {', '.join(self.versions)}"
+                f"No longer reproducible, since they were trained or evaluated on these rows: {', '.join(self.versions)}"
             )
         if self.unknown:
-            lines.append(f"Whose rows they are can't be told, as they keep no ids: {', '.join(self.unknown)}")
+            lines.append(
+                f"These files keep no ids, so the people of their rows are not known: {', '.join(self.unknown)}"
+            )
         lines += self.deliveries
         if self.deliveries and not self.dry:
             lines.append(
@@ -95,16 +90,16 @@ class Erased:
         lines.append(
             "Nothing was changed. To do it: --remove."
             if self.dry
-            else "Take them out of the source and of backups, too."
+            else "Remove the rows from the source and from backups, too."
         )
         return "\n".join(lines)
 
 
 def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datetime, remove: bool = False) -> Erased:
-    """Write every partition, scores, request log and golden rows with rows of theirs again without them, and remove the old ones.
+    """Rewrite all partitions, scores, request logs and golden rows without the rows of people, and remove the old objects.
 
-    What is new is written and put in force before what is old goes, and partitions go last: from them follows which ids rows of
-    theirs have. So a call that was killed anywhere is just repeated. The tombstone of each old object names the new one.
+    New objects are written and put in force before old ones are removed, and partitions are removed last, since they show
+    the ids of the rows. So a killed call can simply be repeated. The tombstone of each old object names the new one.
 
     Parameters
     ----------
@@ -120,16 +115,16 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
     StoreUnavailable
         When a task kept what was to go; the call is to be repeated.
     """
-    partitions = list(_partitions(store, model, people))
-    by_row = _row_ids(store, model, people, partitions)
+    partitions = list(rewritten_partitions(store, model, people))
+    by_row = row_ids(store, model, people, partitions)
     unknown: set[str] = set()
-    others = list(_others(store, model, [people, *by_row], unknown))
+    others = list(rewritten_others(store, model, [people, *by_row], unknown))
     found = [*others, *partitions]
     ledgers = [Ledger(store, name) for name in (model.name, *segment_models(store, model.name))]
     versions = [one for ledger in ledgers for one in trained_on(ledger, [one.found.key for one in partitions])]
     former, scores, log = (
         0,
-        [_stem(one.found.key) for one in found if one.kind == SCORES],
+        [stem(one.found.key) for one in found if one.kind == SCORES],
         DeliveryLog(store, model.name),
     )
     if remove:
@@ -152,72 +147,11 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
     )
 
 
-def _parquet(store: PrunableStore, prefix: str) -> Iterator[tuple[StoredObject, pa.Table]]:
-    for one in store.inventory(prefix):
-        if one.key.endswith(".parquet"):
-            try:
-                yield one, pq.read_table(pa.BufferReader(store.get(one.key)))
-            except ObjectMissing:  # removed meanwhile
-                continue
-
-
-def _partitions(store: PrunableStore, model: ModelConfig, people: People) -> Iterator[Rewritten]:
-    for one, table in _parquet(store, f"{model.name}/{PARTITIONS}/"):
-        mine = people.rows(table)
-        if mine is not None and pc.any(mine).as_py():
-            kept = table.filter(pc.invert(mine))
-            folder = one.key.rpartition("/")[0]
-            body = _written(kept)
-            yield Rewritten(
-                PARTITIONS, one, f"{folder}/{table_digest(kept)}.parquet", table.num_rows - kept.num_rows, kept, body
-            )
-
-
-def _row_ids(store: PrunableStore, model: ModelConfig, people: People, partitions: Iterable[Rewritten]) -> list[People]:
-    """Return the ids of their rows, by which files are searched that lack the named columns."""
-    columns = tuple(model.data.row_id)
-    if set(columns) <= set(people.columns):
-        return []
-    found: set[tuple[str, ...]] = set()
-    for one in partitions:
-        table = pq.read_table(pa.BufferReader(store.get(one.found.key)))
-        if set(columns) <= set(table.column_names):
-            own = table.filter(people.rows(table))
-            found |= set(zip(*(own[name].cast(pa.string()).to_pylist() for name in columns), strict=True))
-    return [People(columns, frozenset(found))]
-
-
-def _others(store: PrunableStore, model: ModelConfig, asked: list[People], unknown: set[str]) -> Iterator[Rewritten]:
-    places = [(kind, model.name) for kind in (SCORES, REQUESTS, GOLDEN)]
-    places += [(GOLDEN, segment) for segment in segment_models(store, model.name)]
-    for kind, owner in places:
-        for one, table in _parquet(store, f"{owner}/{kind}/"):
-            masks = [mask for people in asked if (mask := people.rows(table)) is not None]
-            if not masks:
-                unknown.add(kind)
-                continue
-            mine = masks[0] if len(masks) == 1 else pc.or_(*masks)
-            if pc.any(mine).as_py():
-                kept = table.filter(pc.invert(mine))
-                body = _written(kept)
-                folder, _, file = one.key.rpartition("/")
-                name = f"{file[: -len('.parquet') - 64]}{digest(body)}.parquet"
-                yield Rewritten(kind, one, f"{folder}/{name}", table.num_rows - kept.num_rows, kept, body)
-
-
-def _written(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
-    pq.write_table(table, sink, compression="zstd", use_dictionary=texts, write_page_checksum=True)
-    body: bytes = sink.getvalue().to_pybytes()
-    return body
-
-
 def _publish(store: PrunableStore, model: ModelConfig, scores: Iterable[Rewritten], at: datetime) -> None:
     """Put the rewritten scores in force where the old ones are."""
     for one in scores:
         publication = Publication(store, model.name, window_of(one.found.key.split("/")[2]))
-        old, new = _stem(one.found.key), _stem(one.instead)
+        old, new = stem(one.found.key), stem(one.instead)
         manifest = publication.newest()
         if manifest is not None and manifest.scores == old:
             publication.publish(
@@ -230,12 +164,12 @@ def _publish(store: PrunableStore, model: ModelConfig, scores: Iterable[Rewritte
 
 
 def _observe(store: PrunableStore, model: ModelConfig, partitions: Iterable[Rewritten], at: datetime) -> None:
-    """Put on record, in the catalogue of each source, what stands for each partition now."""
+    """Record in the catalogue of each source which object replaces each partition."""
     sources: dict[str, dict[str, dict[str, object]]] = {}
     for one in partitions:
         _, _, source, _, _ = one.found.key.split("/")
-        facts = {"content": _stem(one.instead), "file": digest(store.get(one.instead)), "rows": one.table.num_rows}
-        sources.setdefault(source, {})[_stem(one.found.key)] = {**facts, "bytes": len(one.body)}
+        facts = {"content": stem(one.instead), "file": digest(store.get(one.instead)), "rows": one.table.num_rows}
+        sources.setdefault(source, {})[stem(one.found.key)] = {**facts, "bytes": len(one.body)}
     for source, replaced in sources.items():
         Catalogue(store, model.name, source).replace(replaced, at)
 
@@ -262,12 +196,8 @@ def _remove(store: PrunableStore, model: str, rewritten: list[Rewritten], at: da
         if not left:
             return former
     raise StoreUnavailable(
-        "a task keeps what is to be erased",
+        "a task keeps objects that must be erased",
         found=f"{len(left)} objects",
         where=f"{store.url}: {model}",
         remedy="erase again",
     )
-
-
-def _stem(key: str) -> str:
-    return key.rpartition("/")[2].partition(".")[0]

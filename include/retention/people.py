@@ -1,4 +1,4 @@
-"""Whose rows are meant, by values of columns."""
+"""People to erase, given by values of columns."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from include.errors import ConfigError
 
 @dataclass(frozen=True)
 class People:
-    """Whose rows are meant: the values of some columns, each as text."""
+    """People to erase: values of some columns, each as text."""
 
     columns: tuple[str, ...]
     values: frozenset[tuple[str, ...]]
 
     @classmethod
     def read(cls, file: Path) -> People:
-        """Read a CSV file whose header names columns; a row of it means all rows with these values in them."""
+        """Read a CSV file whose header names columns; each line selects all rows with these values."""
         with file.open(newline="", encoding="utf-8-sig") as lines:
             rows = [tuple(row) for row in csv.reader(lines) if row]
         if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):

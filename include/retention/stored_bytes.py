@@ -1,4 +1,4 @@
-"""How many bytes of a model's store are of which kind, and how they grew: counted at each run that tidies."""
+"""Stored bytes of a model by kind and over time, counted at each run of `tidy`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mark what nothing needs, and remove what was marked long enough ago and is needed by nothing still."""
+"""Mark objects that nothing needs, and remove marked objects after the grace period."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Tidied:
             f"marked before, not due: {_sums(self.waiting)}",
         ]
         if self.kept:
-            lines.append(f"{would}kept, as something needs them again: {len(self.kept):,}")
+            lines.append(f"{would}kept, since something needs them again: {len(self.kept):,}")
         if self.former:
             lines.append(
                 f"The bucket keeps former versions of {self.former:,} objects: let a lifecycle rule expire them."

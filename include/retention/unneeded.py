@@ -1,4 +1,4 @@
-"""Which objects of a model nothing needs: old enough, and not reached from its ledger, its watch log or a run under way."""
+"""Find the objects of a model that nothing needs: old, and not referenced by ledger, watch log or a current run."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from include.training.fit_record import FitRecord
 
 SCORES, QUARANTINE, VERSIONS = "scores", "quarantine", "versions"
 FOLDERS = ("scores", "quarantine", "snapshots", "checks", "fits", "golden", "models")
-"""Of which folders below the model's name the objects are looked at."""
+"""The folders of a model whose objects may be unneeded."""
 Found = Mapping[str, Sequence[StoredObject]]
 
 
 @dataclass(frozen=True)
 class Unneeded:
-    """An object that nothing needs, and the kind under which `retention` speaks of it."""
+    """An object that nothing needs, with its kind in `retention`."""
 
     kind: str
     found: StoredObject
@@ -62,7 +62,7 @@ def unneeded(store: ObjectStore, model: ModelConfig, now: datetime, listed: Foun
 
 
 def _kept_versions(ledger: Ledger, since: datetime | None) -> frozenset[str]:
-    """Return the versions whose model files stay: those that something may still ask, and those that are young."""
+    """Return the versions whose model files stay: those that may still be used, and recent ones."""
     entries = ledger.entries()
     last = {str(entry.body["version"]): from_iso(entry.at) for entry in entries}  # what was done last with each
     return frozenset(
@@ -92,13 +92,13 @@ def _scores(store: ObjectStore, model: ModelConfig, before: datetime, listed: Fo
 
 
 def _unmeasured(store: ObjectStore, model: ModelConfig) -> list[tuple[datetime, datetime]]:
-    """Return the intervals whose predictions the watch of the champion has still to read: their labels have not matured."""
+    """Return the intervals whose predictions monitoring must still read, since their labels have not matured."""
     if model.schedule.monitor is None or (champion := Ledger(store, model.name).timeline().champion) is None:
         return []
     entries = WatchLog(store, model.name).entries()
     done = {one.until for one in measured_in(entries, champion)}
     observed = [(from_iso(one.body["after"]), from_iso(one.body["until"])) for one in entries if one.kind == OBSERVED]
-    # The watch may be late: all that comes after its last interval is still to be looked at.
+    # Monitoring may be late: everything after its last interval is still needed.
     last = max((until for _, until in observed), default=datetime.min.replace(tzinfo=UTC))
     return [pair for pair in observed if pair[1] not in done] + [(last, datetime.max.replace(tzinfo=UTC))]
 
@@ -122,7 +122,7 @@ def _quarantine(
     for one in (one for one in listed["checks"] if one.key.startswith(f"{name}/checks/index/")):
         answer = get_json(store, one.key).get("answer")
         if answer is None:
-            continue  # of release 0.1, which nobody asks for
+            continue  # of release 0.1, no longer used
         files = _set_aside(store, name, load_report(store, name, answer["report"])["goes_on_with"])
         if one.written >= before:
             needed |= files

@@ -1,4 +1,4 @@
-"""What each column contributed to a prediction, for linear and tree models: contributions that add up to it.
+"""Attributions: the contribution of each column to a prediction, for linear and tree models.
 
 Linear models: coefficient times prepared value; the base is the intercept. Trees: along a row's way from the root, each split
 changes the expected value, and the change goes to the column that was asked (Saabas, 2014, "Interpreting random forests"); the

@@ -1,4 +1,4 @@
-"""Who answers for which rows: the champion of the row's segment where there is one, otherwise that of the model of all rows."""
+"""The champion for each row: that of its segment, otherwise that of the model of all rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from include.storage.store import ObjectStore
 
 @dataclass(frozen=True)
 class SegmentChampion:
-    """A segment whose own model answers.
+    """A segment that its own model predicts.
 
     Attributes
     ----------

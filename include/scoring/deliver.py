@@ -79,7 +79,7 @@ def deliver(
     manifests = publication.manifests()
     if not manifests:
         raise DataError(
-            "There are no scores to deliver.",
+            "There are no published scores to deliver.",
             where=f"{model.name}, interval {name_of(interval)}",
             remedy="score it first",
         )

@@ -15,13 +15,13 @@ MODEL, AFTER, UNTIL = "model", "interval_after", "interval_until"
 
 
 def require_free(names: Collection[str], where: str) -> None:
-    """Raise `DataError` if a column of scores is called as one of those that say whose they are and of which interval."""
+    """Raise `DataError` if a column of scores has the name of a column that delivery adds for model and interval."""
     if taken := {MODEL, AFTER, UNTIL} & set(names):
         raise DataError(
-            f"A column of the scores is called `{min(taken)}`, as one of the delivered table is.",
+            f"The column `{min(taken)}` of the scores has the name of a column that delivery adds.",
             expected=f"other names than {MODEL}, {AFTER} and {UNTIL}",
             where=where,
-            remedy="rename it where the rows come from, or deliver files",
+            remedy="rename it in the source, or deliver files",
         )
 
 

@@ -1,8 +1,8 @@
 """Scores in a Delta Lake table: each interval is merged by the row's id, in one commit that also says which publication it was.
 
 A commit carries a transaction id of Delta's own protocol, ``ratchet:<model>:<interval>``, with the number of the publication. So a killed
-delivery leaves files that no commit names, a repeated one finds its number, and of two at once the newer publication stands, whichever
-comes last. Rows that did not change are not written, but for those that lie in a file with one that did.
+delivery leaves files that no commit names, a repeated one finds its number, and of two concurrent deliveries the newer
+publication remains, in any order. Unchanged rows are not written, except those in a file with a changed row.
 """
 
 from __future__ import annotations
@@ -96,14 +96,14 @@ class DeliveredDelta:
                 except self._library.exceptions.CommitFailedError:
                     log.info("%s: another writer was faster; the delivery looks again", self.where)
         raise StoreUnavailable(
-            "Others write to the table all the time.",
+            "Other writers commit to the table without a pause.",
             expected=f"a commit within {_TRIES} tries",
             where=self.where,
             remedy="try again; nothing of this interval was changed",
         )
 
     def versions(self) -> list[tuple[Window, str]]:
-        """Return whose scores stand in the table for each interval, ascending, by its log; no rows are read."""
+        """Return which publication is in the table for each interval, ascending, from its log; no rows are read."""
         with self._errors():
             table = self._library.DeltaTable(self._path, storage_options=self._options)
             files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
@@ -162,12 +162,12 @@ class DeliveredDelta:
         except (self._library.exceptions.DeltaError, OSError) as error:
             if isinstance(error, OSError) and self._options is not None:
                 raise StoreUnavailable(
-                    "The bucket did not take the scores.",
+                    "The bucket did not accept the scores.",
                     found=type(error).__name__,
                     where=self.where,
                     remedy="try again later; nothing of this interval was changed",
                 ) from error
-            raise DataError(  # the library's own words may hold what stands in a row
+            raise DataError(  # the library's message may contain values of a row
                 "The Delta Lake table can't be written.",
                 expected="a table that `deltalake` writes, whose columns have the types of the scores",
                 found=type(error).__name__,

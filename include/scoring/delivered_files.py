@@ -50,7 +50,7 @@ class DeliveredFiles:
         return manifest.rows
 
     def remove(self, interval: Window, erased: Collection[str], delete: Callable[[str], bool]) -> None:
-        """Remove the files of an interval out of whose scores rows were erased; their manifests stay, which hold no rows.
+        """Remove the files of an interval that contain erased rows; their manifests stay, since they contain no rows.
 
         Parameters
         ----------
@@ -66,7 +66,7 @@ class DeliveredFiles:
                 delete(key)
 
     def versions(self) -> list[tuple[Window, str]]:
-        """Return whose scores are in force for each interval, ascending; a listing of names, nothing is read."""
+        """Return which publication is in force for each interval, ascending, from a listing alone."""
         newest = {}
         for key in self._place.list(self._manifests):
             interval, _, name = key.removeprefix(self._manifests).partition("/")

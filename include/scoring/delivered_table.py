@@ -2,7 +2,7 @@
 
 A second table, ``<table>_delivered``, has one row for each interval that is in the first: its version, its publication's number
 and digest. Both change in one transaction that begins by locking that row. So a killed delivery leaves nothing, a repeated one
-finds its own digest, and of two at once the newer publication stands, whichever comes last.
+finds its own digest, and of two concurrent deliveries the newer publication remains, in any order.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class DeliveredTable:
         raise AssertionError
 
     def versions(self) -> list[tuple[Window, str]]:
-        """Return whose scores stand in the table for each interval, ascending."""
+        """Return which publication is in the table for each interval, ascending."""
         record = self._record.c
         asked = sa.select(record[AFTER], record[UNTIL], record.version).where(record[MODEL] == self._model)
         with self._errors(), self._engine.connect() as connection:
@@ -171,7 +171,7 @@ class DeliveredTable:
             connection.execute(sa.insert(table), [row | place for row in rows])
         if (found := connection.execute(counted).scalar_one()) != manifest.rows:
             raise DataError(
-                "The table does not hold the scores that were written.",
+                "The table does not contain the scores that were written.",
                 expected=f"{manifest.rows:,} rows of the interval until {manifest.until}",
                 found=f"{found:,}",
                 where=self.where,
@@ -218,12 +218,12 @@ class DeliveredTable:
         except DBAPIError as error:
             if error.connection_invalidated or error.statement is None or isinstance(error, OperationalError):
                 raise StoreUnavailable(
-                    "The database did not take the scores.",
+                    "The database did not accept the scores.",
                     found=type(error.orig).__name__,
                     where=self.where,
                     remedy="try again later; nothing of this interval was changed",
                 ) from error
-            raise DataError(  # the database's own words may hold what stands in a row
+            raise DataError(  # the database's message may contain values of a row
                 "The database refused the scores.",
                 found=type(error.orig).__name__,
                 where=self.where,

@@ -1,6 +1,6 @@
-"""What was delivered where, as a log beside the scores: pages and an erasure ask it, since they open no other place.
+"""The delivery log: which scores were delivered where, for the pages and for erasure.
 
-The place itself is what is true of its rows; the log says which publication a delivery left there.
+The destination is authoritative for its rows; the log records which publication was delivered to it.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class DeliveryLog:
         self._log = Log(store, f"{model}/deliveries/log")
 
     def read(self, *, also: Iterable[str] = ()) -> dict[tuple[str, str], DeliveryState]:
-        """Return what stands, by place and interval.
+        """Return the deliveries in force, by place and interval.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ def place_of(place: Delivery) -> str:
 
 
 def fold(entries: Iterable[Entry]) -> dict[tuple[str, str], DeliveryState]:
-    """Return what stands after the events, by place and interval."""
+    """Return the deliveries in force after the events, by place and interval."""
     found: dict[tuple[str, str], DeliveryState] = {}
     for entry in entries:
         if entry.kind == ERASED:
@@ -196,7 +196,7 @@ def _owing(states: dict[tuple[str, str], DeliveryState], gone: set[str]) -> dict
 
 
 def superseded(timeline: Timeline, scored: list[tuple[Window, str]]) -> list[Superseded]:
-    """Return those of some scores in force whose version is not the champion as of their interval's start."""
+    """Return the scores whose version is not the champion as of the start of their interval."""
     found = []
     for interval, version in scored:
         champion = timeline.champion_as_of(interval.after)

@@ -39,7 +39,7 @@ PREDICTED = "(predicted)"
 
 
 class GoldenRowsDiffer(EvaluationError):
-    """A version does not predict its golden rows as it did when it was registered."""
+    """A version no longer gives the recorded predictions for its golden rows."""
 
 
 def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: str | Version) -> str:
@@ -137,7 +137,7 @@ def load_golden(store: ObjectStore, model: str, version: str, *, named: Sequence
 
 
 def _standing(store: ObjectStore, model: str, folder: str, digest: str) -> bytes:
-    """Return the bytes of golden rows; of those that an erasure rewrote, what its tombstone says stands instead."""
+    """Return the bytes of golden rows; for golden rows that an erasure rewrote, those of the object that the tombstone names."""
     try:
         return get_content(store, folder, ".parquet", digest)
     except ObjectMissing:
@@ -154,7 +154,7 @@ def check_golden(predictor: Predictor, golden: pa.Table) -> None:
     found = predictor.predict(predictor.inputs(rows.select(list(predictor.schema)))).score.astype(float)
     if not agree(found.reshape(len(found), -1), expected):
         raise GoldenRowsDiffer(
-            "A version does not predict its golden rows as it did when it was registered.",
+            "A version no longer gives the recorded predictions for its golden rows.",
             expected=f"the same {len(expected)} predictions, to within {TOLERANCE}",
             found=f"differences up to {np.abs(found.reshape(expected.shape) - expected).max():.3g}"
             if found.size == expected.size

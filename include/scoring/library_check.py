@@ -26,9 +26,9 @@ UNUSABLE = (DataError, EvaluationError, ModelFileRefused)
 
 
 def require_usable(store: ObjectStore, model: ModelConfig, folder: Path, version: Version) -> None:
-    """Raise `LibrariesChanged` if a version can't be used as it was under the libraries here.
+    """Raise `LibrariesChanged` if a version can't be used unchanged with the installed libraries.
 
-    Where the libraries are those of its fit, nothing is asked and nothing is read but the record of the fit.
+    Where the libraries are those of its fit, only the record of the fit is read.
 
     Parameters
     ----------
@@ -94,11 +94,11 @@ def _question(version: str, fit: FitRecord) -> dict[str, Any]:
 def _error(model: str, version: str, fit: FitRecord, problem: str) -> LibrariesChanged:
     changes = changed_libraries(fit.libraries)
     return LibrariesChanged(
-        f"{version} can't be used as it was under the libraries here ({name_changes(changes)}): {problem.rstrip('.')}. "
+        f"{version} can't be used unchanged with the installed libraries ({name_changes(changes)}): {problem.rstrip('.')}. "
         f"Run reproduce_{model} with *rebuild*.",
         expected=", ".join(f"{name} {then}" for name, (then, _) in changes.items()),
         found=", ".join(f"{name} {now}" for name, (_, now) in changes.items()),
         where=f"{model}: {version}",
         remedy=f"trigger reproduce_{model} with *rebuild*, or run `python -m include rebuild {model}`: it trains the version again "
-        "under the libraries here and puts it in its place, if both predict the same. Until then, the former libraries can be installed again",
+        "with the installed libraries and replaces it, if both predict the same. Until then, the former libraries can be installed again",
     )

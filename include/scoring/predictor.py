@@ -1,4 +1,4 @@
-"""A version that is ready to predict: what batch scores and the server share, so that one row gets one number."""
+"""A loaded version that predicts rows, shared by batch scoring and the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where scores are published: one log of manifests for each interval, of which the newest is in force."""
+"""Publication of scores: a log of manifests for each interval, of which the newest is in force."""
 
 from __future__ import annotations
 

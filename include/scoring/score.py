@@ -1,4 +1,4 @@
-"""Predict the rows of one interval with the champion that was in force before any of them happened."""
+"""Batch scoring: predict the rows of one interval with the champion as of its start."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def score(
 
     The version is ``champion_as_of`` the interval's start: it was in force before any of the rows happened, so none of
     them can have been in its training, for any lengths of interval and holdout. Of a table without event time all rows
-    are predicted, by the champion as of the instant that the snapshot stands at. Rows without a target are predicted
+    are predicted, by the champion as of the snapshot's as-of. Rows without a target are predicted
     like all others, and columns are derived by the code that the version was fitted with. Rows of a segment whose own model
     has such a champion are predicted by that one. Repeated, the same bytes are found in force. If another champion as of then
     lands meanwhile, the rows are scored again, by that one.
@@ -136,7 +136,7 @@ def score(
     EvaluationError, DataError, ModelFileRefused
         When the version can't predict these rows.
     LibrariesChanged
-        When it can't be used as it was under the libraries here.
+        When it can't be used unchanged with the installed libraries.
     ObjectCorrupt, ObjectMissing
         When something that the ledger names, directly or not, is not what it is named by; nothing of it is run then.
     """

@@ -1,4 +1,4 @@
-"""Predictions as a table: one row for each input row, said by which version, and whether the row was of a known kind."""
+"""Scores as a table: one row for each input row, with version and out-of-domain flag."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Scores:
 
 
 def keys_of(data: Data, schema: Mapping[str, str]) -> list[str]:
-    """Return the columns of the rows that stand beside their scores: the id and the event time.
+    """Return the columns of the rows that are stored with their scores: the id and the event time.
 
-    Of a table without either, a row is named by a digest of its values and its number among equal ones. That name alone
-    would tell nobody which row is meant, so the values stand beside it, but for the target.
+    Of a table without either, a row is named by a digest of its values and its number among equal ones. That name alone does
+    not show which row is meant, so the values are included, except for the target.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def key_names(data: Data) -> list[str]:
 def scores_of(
     rows: pd.DataFrame, predictions: Predictions, version: str, reasons: Attributions | None = None
 ) -> Scores:
-    """Put predictions beside the rows that they are of.
+    """Join predictions with the rows that they are for.
 
     Parameters
     ----------
@@ -82,10 +82,10 @@ def scores_of(
     names = (PREDICTION, LABEL, *bounds, VERSION, OUTSIDE, *contributed)
     if taken := [name for name in rows if name in names or list(rows).count(name) > 1]:
         raise ConfigError(
-            f"A column of the rows is called `{taken[0]}`, as one of the scores is.",
+            f"The column `{taken[0]}` of the rows has the name of a column of the scores.",
             expected=f"other names than {', '.join(names)}; nor {NAME}, of a table without id",
-            where="the columns that stand beside scores: `data.row_id` and `data.event_time`, or all of a table without either",
-            remedy="rename it where the rows come from",
+            where="the columns that are stored with scores: `data.row_id` and `data.event_time`, or all of a table without either",
+            remedy="rename it in the source",
         )
     table = _plain(pa.Table.from_pandas(rows, preserve_index=False))
     answers = answers_of(predictions.score, predictions.fit)
@@ -114,7 +114,7 @@ def _contributions(reasons: Attributions) -> dict[str, pa.Array]:
 
 
 def answers_of(scored: np.ndarray[tuple[int, ...], np.dtype[np.float64]], fit: FitRecord) -> pa.Table:
-    """Return what a fit's scores say of each row: ``prediction``, ``label`` and bounds, as in `scores_of`."""
+    """Return the columns of predictions: ``prediction``, ``label`` and bounds, as in `scores_of`."""
     predictions = Predictions(fit, scored, {})
     table = pa.table({PREDICTION: pa.array(predictions.prediction)})
     label = predictions.label

@@ -1,4 +1,4 @@
-"""Serving: an HTTP server whose answers are those of the champion in force.
+"""Serving: an HTTP server that predicts with the champion in force.
 
 Formats of requests and answers are in `protocol`. Not here: the prediction itself (`include.scoring.predictor`).
 """

@@ -1,4 +1,4 @@
-"""Who may ask the server what: bearer tokens, kept hashed, and JSON Web Tokens of one issuer."""
+"""Access to the server: hashed bearer tokens, and JSON Web Tokens of one issuer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ANYONE = Caller("this machine", frozenset({EVERY}))
 
 
 def new_token(name: str, models: list[str], expires: datetime | None = None) -> tuple[str, dict[str, Any]]:
-    """Return a token and the entry of the tokens file that stands for it, from which nobody can tell the token.
+    """Return a token and its entry in the tokens file, from which the token can't be derived.
 
     The token has 256 random bits, so that one SHA-256 is as good as a slow hash.
     """
@@ -74,7 +74,7 @@ class Access:
 
     def _by_token(self, token: str, now: datetime) -> Caller | None:
         hashed, found = _hash(token), None
-        # All entries are compared, each in constant time: how long it takes says nothing.
+        # All entries are compared in constant time, so that the duration reveals nothing.
         for entry in self._tokens():
             if hmac.compare_digest(hashed, entry["sha256"]):
                 found = entry
@@ -123,7 +123,7 @@ class Access:
             if path not in self._read or self._read[path][0] != stamp:
                 self._read[path] = (stamp, read(path))
         except OSError as error:
-            raise ConfigError("A file that says who may ask can't be read.", found=error.strerror, where=path) from None
+            raise ConfigError("A file of tokens or keys can't be read.", found=error.strerror, where=path) from None
         return self._read[path][1]
 
 

@@ -1,4 +1,4 @@
-"""Answers of a request: of one version, or of several that answer its rows by their segments, joined in the order of the rows."""
+"""Answers to a request: predictions of one version, or of several versions of segments, in the order of the rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Part:
     Attributes
     ----------
     places : list of int or None
-        Where they stand in the request; None if they are all of its rows.
+        Their positions in the request; None if they are all of its rows.
     """
 
     chosen: Chosen
@@ -45,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a version says of its part."""
+    """The predictions of a version for its part of the rows."""
 
     part: Part
     predictions: Predictions
@@ -58,7 +58,7 @@ class Answer:
 
     @property
     def named(self) -> bool:
-        """Whether each row says its version: those of models with segments do, whoever answers."""
+        """Whether each row names its version, as it does for models with segments."""
         return self.part.chosen.model.segments.declared
 
 

@@ -54,7 +54,7 @@ class Server:
     def app(self, access: Access) -> Guard:
         """Return the application, with its guard around it."""
         routes = [
-            # Routes are tried one after the other: first those that are asked all the time.
+            # Routes are tried one after the other: the most frequent ones first.
             Route("/models/{model}/predict", self.predict, methods=["POST"]),
             Route("/v2/models/{model}/infer", self.infer, methods=["POST"]),
             *(Route(path, self.invocations, methods=["POST"]) for path in self.platform.predict),
@@ -72,7 +72,7 @@ class Server:
             Route("/metrics", self.metrics),
             *(Route(path, self.ready) for path in self.platform.health),
         ]
-        # Without Starlette around it: the guard answers errors, and who forgot a slash is told so and not sent elsewhere.
+        # Without Starlette's middleware: the guard answers errors, and a missing slash is an error, not a redirect.
         router = Router(routes, redirect_slashes=False, default=_no_route, lifespan=self._lifespan)
         anonymous = frozenset({LIVE, *self.platform.anonymous})
         local_only = not self.settings.asks_who and not self.platform.fronted
@@ -90,18 +90,18 @@ class Server:
     # What a probe or a client asks first.
 
     async def alive(self, request: Request) -> Response:
-        """Say that the process answers."""
+        """Tell that the process is alive."""
         return JSONResponse({"live": True})
 
     async def ready(self, request: Request) -> Response:
-        """Say whether every model has a version that answers."""
+        """Tell whether every model has a loaded version."""
         request.state.route = "ready"
         if not self.live.ready:
-            raise RequestError("A model has no version that answers yet.", status=503, retry_after=1)
+            raise RequestError("A model has no loaded version yet.", status=503, retry_after=1)
         return JSONResponse({"ready": True})
 
     async def server(self, request: Request) -> Response:
-        """Say what the server is, in the protocol's words."""
+        """Return the server's metadata, as the protocol defines it."""
         return JSONResponse({"name": "ratchet", "version": "2", "extensions": oip.EXTENSIONS})
 
     async def models(self, request: Request) -> Response:
@@ -132,7 +132,7 @@ class Server:
         )
 
     async def model_ready(self, request: Request) -> Response:
-        """Say whether a model answers."""
+        """Tell whether a model is ready."""
         model = requested_model(self.live, request)
         requested_version(model, request)
         return JSONResponse({"name": model.name, "ready": True})
@@ -156,7 +156,7 @@ class Server:
         return await self._predict(request, requested_model(self.live, request))
 
     async def invocations(self, request: Request) -> Response:
-        """Predict as a managed platform asks: of the one model, or of the one that the request names."""
+        """Predict for a managed platform, with the only model or with the model that the request names."""
         name = self.platform.model_of(request.headers, list(self.live.models))
         return await self._predict(request, requested_model(self.live, request, name))
 

@@ -1,4 +1,4 @@
-"""Middleware before every route: authentication, a limit of what one worker holds at a time, and of the time that a body takes."""
+"""Middleware of every route: authentication, and limits of concurrent bytes and of the time for a body."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Guard:
-    """An ASGI application around another: nothing reaches a route that may not, and no error leaves as it is.
+    """ASGI middleware: it refuses requests that are not permitted, and hides the messages of errors.
 
     Parameters
     ----------
@@ -117,13 +117,15 @@ class Guard:
             state["caller"] = Caller("anonymous", frozenset())
             return
         if self.local_only and not _LOCAL.fullmatch(headers.get(b"host", b"").decode("latin-1")):
-            # A page of another site whose name leads here must not be able to ask.
-            raise RequestError("Only this machine is answered.", status=403, expected="localhost or 127.0.0.1 as Host")
+            # A page of another site whose host name resolves to this machine must not be able to send requests.
+            raise RequestError(
+                "Only requests from this machine are answered.", status=403, expected="localhost or 127.0.0.1 as Host"
+            )
         try:
             caller = self.access.caller(headers.get(b"authorization", b"").decode("latin-1"), self.clock())
-        except ConfigError as error:  # the file was changed for the worse: nobody is let in
+        except ConfigError as error:  # the file is no longer valid: all requests are refused
             log.error("%s", error)
-            raise RequestError("Nobody can be told apart now.", status=503, retry_after=5) from error
+            raise RequestError("Callers can't be authenticated now.", status=503, retry_after=5) from error
         if caller is None:
             raise RequestError("The caller is not known.", status=401, expected="Authorization: Bearer <token>")
         state["caller"] = caller
@@ -138,7 +140,7 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             return 0
         if headers.get(b"content-encoding", b"identity") not in (b"identity", b""):
-            raise RequestError("Compressed bodies are not taken.", status=415, expected="no Content-Encoding")
+            raise RequestError("Compressed bodies are not accepted.", status=415, expected="no Content-Encoding")
         length = headers.get(b"content-length", b"")
         if not length.isdigit() and b"transfer-encoding" not in headers:
             wanted = 0
@@ -189,7 +191,7 @@ def _limited(receive: Receive, limit: int, settings: ServingSettings) -> Receive
 
 
 def error_body(error: RequestError) -> bytes:
-    """Return what a caller is told of an error."""
+    """Return the error that a caller gets."""
     facts = {"expected": error.expected, "found": error.found, "where": error.where, "remedy": error.remedy}
     said: dict[str, Any] = {"error": error.message}
     said |= {name: str(fact) for name, fact in facts.items() if fact is not None}
@@ -212,7 +214,7 @@ async def _refuse(send: Send, error: RequestError) -> None:
 
 
 def _place(error: BaseException) -> str:
-    """Return where an error came from, without what it says: that may hold values."""
+    """Return where an error was raised, without its message, which may contain values."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,4 +1,4 @@
-"""The versions that are served: the champion of each model, swapped within seconds of the ledger's event."""
+"""The served versions: the champion of each model, replaced within seconds of the ledger's event."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALIAS = "alias:"
 
 @dataclass(eq=False)
 class LiveModel:
-    """One model: who answers, who predicts beside, and why nobody does.
+    """One model: the version that answers, the version that predicts in addition, and the problem if there is none.
 
     Only the watching thread writes; a request reads `champion` and `beside` once.
     """
@@ -134,7 +134,7 @@ class LiveModel:
         return changed
 
     def _drop_withdrawn(self, timeline: Timeline) -> None:
-        """Let a withdrawn version answer no more, whether the one before it can be loaded or not."""
+        """Stop serving a withdrawn version, whether its predecessor can be loaded or not."""
         if self.champion is not None and timeline[self.champion.version].withdrawn is not None:
             self.champion = None
             metrics.CHAMPION.labels(self.name).set(0)
@@ -150,7 +150,7 @@ class LiveModel:
 
 
 def _beside(timeline: Timeline, challenger: Challenger | None) -> str | None:
-    """Return which version predicts beside the champion."""
+    """Return the version that predicts in addition to the champion."""
     champion = timeline.champion
     if challenger is None or champion is None:
         return None

@@ -1,4 +1,4 @@
-"""What Prometheus may know of the server: counts and times, never a row or a caller."""
+"""Prometheus metrics of the server: counts and times, without rows or callers."""
 
 from __future__ import annotations
 

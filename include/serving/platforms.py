@@ -1,4 +1,4 @@
-"""What managed platforms ask of a container: SageMaker, Vertex AI and Azure Machine Learning, told by their environment."""
+"""Adapters to managed platforms, detected by their environment: SageMaker, Vertex AI and Azure Machine Learning."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Platform:
         Paths that the platform's own probe asks without a token.
     fronted : bool
         Whether the platform itself asks who calls and is the only one that reaches the container, so that the server
-        need not. A token or JWT setting is held to all the same, where there is one.
+        need not. A token or JWT setting still applies, where there is one.
     vertex : bool
         Whether answers hold predictions and nothing that the platform would refuse.
     """

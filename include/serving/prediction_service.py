@@ -1,4 +1,4 @@
-"""Predict the rows of requests: by the champion or a challenger, off the event loop where it takes long, and beside it."""
+"""Predict the rows of requests with the champion or a challenger; long predictions leave the event loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from include.serving.request_log import Record, RequestLogger
 log = logging.getLogger(__name__)
 
 _SHADOWS = 256
-"""How many requests may wait to be predicted beside; further ones are left out."""
+"""The number of requests that may wait for the second prediction; further ones are skipped."""
 
 
 class PredictionService:
@@ -123,7 +123,7 @@ class PredictionService:
         predicted: Predictions | SinglePrediction,
         predictions: Predictions,
     ) -> None:
-        """Count the request, keep it, and have it predicted beside."""
+        """Count the request, log it, and predict it with the second version."""
         chosen, model = part.chosen, part.chosen.model
         path = "pipeline" if isinstance(rows, pa.Table) else "single"
         metrics.ROWS.labels(model.name, chosen.served.version, path).inc(len(predictions.score))
@@ -154,7 +154,7 @@ class PredictionService:
             shadow = Chosen(model, beside, "shadow")
             self._logger.add(_record(shadow, table, predictions, request_id, at, part.places))
         except Exception as error:  # noqa: BLE001 - the caller was answered; only the number of them matters
-            log.warning("%s: %s can't predict a request beside: %s", model.name, beside.version, type(error).__name__)
+            log.warning("%s: %s can't also predict a request: %s", model.name, beside.version, type(error).__name__)
 
     async def do(self, work: Callable[[], Any], *, large: bool) -> Any:
         """Do what takes microseconds at once, and what takes longer off the loop."""
@@ -170,7 +170,7 @@ class PredictionService:
 
 
 def share_of(model: str, entity: object) -> float:
-    """Return where an entity stands between 0 and 1, the same everywhere and at all times."""
+    """Return the place of an entity between 0 and 1, which is the same on every server and at any time."""
     hashed = hashlib.sha256(f"{model}\x00{entity}".encode()).digest()
     return int.from_bytes(hashed[:8]) / 2**64
 
@@ -202,7 +202,7 @@ def _by_pipeline(served: Served, rows: pa.Table, *, explain: bool) -> tuple[Pred
     except RatchetError as error:
         raise _unpredictable() from error
     except Exception as error:
-        # The team's `derive` may raise anything, and what it says may hold values.
+        # The team's `derive` may raise any error, and the message may contain values.
         log.warning("%s: rows could not be predicted: %s", served.predictor.model.name, type(error).__name__)
         raise _unpredictable() from error
     if explained is None:
@@ -216,13 +216,13 @@ def _alone(served: Served, row: Row) -> SinglePrediction | None:
         return None
     try:
         alone = served.single(row)
-    except Exception:  # noqa: BLE001 - the team's function for one row may meet one that it was not held to
+    except Exception:  # noqa: BLE001 - the team's function for one row may fail on a row that it was not verified on
         return None
     return alone if np.isfinite(alone.score).all() else None
 
 
 def _as_asked(rows: pa.Table | list[Row], answered: Served, beside: Served) -> pa.Table:
-    """Return rows that one version asked for as another asks for them; raises `RequestError` if it asks for more."""
+    """Return rows in the schema of one version converted to that of another; raises `RequestError` if it needs more columns."""
     table = rows if isinstance(rows, pa.Table) else answered.schema.table(rows)
     known = [column.name for column in beside.schema.columns if column.name in table.column_names]
     return beside.schema.conform(table.select(known))

@@ -1,6 +1,6 @@
 """Requests and answers, kept in the store: batches of rows as Parquet files, named by their content.
 
-Where the files stand and what is in their columns says `include.data.request_files`.
+`include.data.request_files` describes the keys of the files and their columns.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Record:
-    """One request as it is kept: its rows, and what was predicted for them."""
+    """One logged request: its rows and their predictions."""
 
     model: str
     request_id: str
@@ -51,7 +51,7 @@ class Record:
     """A table, or a row that was predicted alone."""
     predictions: Predictions | SinglePrediction
     places: list[int] | None = None
-    """Where the rows stand in the request, if another version answered others of it."""
+    """The positions of the rows in the request, if another version answered the other rows."""
 
     @property
     def size(self) -> int:
@@ -90,7 +90,7 @@ class RequestLogger:
         self.clock = clock
         if any(one.hash for one in declared.values()) and not settings.hash_key:
             raise ConfigError(
-                "Columns of the request log are to be hashed, and there is no key.",
+                "Columns of the request log must be hashed, and there is no key.",
                 expected="a secret: without one, a value can be guessed from its hash",
                 where="environment variable RATCHET_SERVING_HASH_KEY",
             )

@@ -1,4 +1,4 @@
-"""The model and the version that a request asks for, among those that its caller may ask."""
+"""Find the model and the version of a request among those that its caller may use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def visible(live: LiveModels, request: Request) -> list[str]:
 
 
 def requested_model(live: LiveModels, request: Request, name: str | None = None) -> LiveModel:
-    """Return the model of a name, or the one that the path names; raises `RequestError` if the caller can't ask one."""
+    """Return the model of a name, or the one that the path names; raises `RequestError` if the caller may not use it."""
     wanted = request.path_params["model"] if name is None else name
     names = visible(live, request)
     if wanted not in names:

@@ -83,10 +83,10 @@ def _names(folder: Path, wanted: list[str]) -> list[str]:
 def _allowed(address: Address, serving: ServingSettings, platform: Platform) -> Address:
     """Return where to listen; without a way to tell callers apart that is this machine only."""
     if platform.port is not None:
-        address = Address("0.0.0.0", platform.port, address.certificate, address.key)  # noqa: S104 - its platform stands before it
+        address = Address("0.0.0.0", platform.port, address.certificate, address.key)  # noqa: S104 - behind the platform's own gateway
     if address.host not in _LOOPBACK and not serving.asks_who and not platform.fronted:
         raise ConfigError(
-            "Everybody could ask this server.",
+            "Anyone could send requests to this server.",
             expected="tokens or JWTs, or an address of this machine only: 127.0.0.1",
             found=address.host,
             where="--host",
@@ -118,7 +118,7 @@ def _listening(address: Address) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            "The address can't be listened on.", found=error.strerror, where=f"{address.host}:{address.port}"
+            "The server can't listen on this address.", found=error.strerror, where=f"{address.host}:{address.port}"
         ) from error
     listener.listen(_CONNECTIONS)
     listener.setblocking(False)
@@ -151,7 +151,7 @@ class _Workers:
         self._ending = False
 
     def run(self, count: int) -> None:
-        """Keep ``count`` workers running until a signal says to end."""
+        """Keep ``count`` workers running until a signal ends the server."""
         from include.serving import worker  # everything of weight
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

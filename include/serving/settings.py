@@ -1,4 +1,4 @@
-"""What a deployment sets for the server, by environment variables."""
+"""Settings of the server, from environment variables."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ServingSettings:
 
     @property
     def asks_who(self) -> bool:
-        """Whether callers must say who they are; if not, only this machine is answered."""
+        """Whether callers must authenticate; if not, only requests from this machine are answered."""
         return self.tokens is not None or self.jwt_keys is not None
 
 

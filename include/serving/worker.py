@@ -51,7 +51,7 @@ def run(
     address: Address,
     listener: socket.socket,
 ) -> None:
-    """Answer requests until a signal says to end; those that came in are answered first.
+    """Answer requests until a signal ends the worker; accepted requests are answered first.
 
     Parameters
     ----------

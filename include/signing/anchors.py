@@ -96,7 +96,7 @@ class FileAnchor:
 
 
 def number_of(envelope: bytes | None) -> int:
-    """Return the number of a head that was kept; -1 of what can't be read, which the caller is told.
+    """Return the number of a remembered head; -1 if it can't be read, which the caller reports.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def number_of(envelope: bytes | None) -> int:
 
 
 class StoreAnchor:
-    """A second store, written by the same tasks: a bucket whose objects are locked, in which nobody can take one away."""
+    """A second store, written by the same tasks: a bucket with object lock, in which no object can be removed."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store

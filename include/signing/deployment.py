@@ -1,4 +1,4 @@
-"""What a deployment signs with, whom it trusts and where it remembers heads, from its settings."""
+"""Signing settings of a deployment: its key, the trusted keys, and the places of anchors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AirflowSide:
     signing_pem: Callable[[str], bytes] | None = None
     """Returns the private key (PEM) that an Airflow connection holds."""
     variable_anchor: Callable[[str], Anchor | None] | None = None
-    """Returns the anchor in Airflow variables whose names begin so; None where Airflow shows this process none."""
+    """Returns the anchor in Airflow variables with this prefix; None where this process can't read variables."""
 
 
 def heads_of_deployment(store: ObjectStore, model: str) -> SignedHeads | None:
@@ -89,7 +89,7 @@ def signing_key(store: ObjectStore) -> Callable[[], SigningKey] | None:
 
 
 def unasked_anchors() -> tuple[str, ...]:
-    """Return the anchors that this process can't ask, since it is no task of Airflow's."""
+    """Return the anchors that this process can't read, since it is not a task of Airflow."""
     anchors = Settings.from_environment().anchors
     return tuple(url for url in anchors if url.startswith(_VARIABLE) and _variable(url) is None)
 

@@ -60,7 +60,10 @@ def unseal(payload_type: str, envelope: bytes, trusted: TrustedKeys, *, where: s
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise SignatureRefused(
-            "this is no signed envelope", expected=f"DSSE with a payload of {payload_type}", where=where, remedy=_REMEDY
+            "this is not a signed envelope",
+            expected=f"DSSE with a payload of {payload_type}",
+            where=where,
+            remedy=_REMEDY,
         ) from None
     key = trusted.named(signer, at, where=where)
     if not key.verifies(signature, pre_authentication(payload_type, payload)):
@@ -73,4 +76,4 @@ def unseal(payload_type: str, envelope: bytes, trusted: TrustedKeys, *, where: s
     return value, key
 
 
-_REMEDY = "restore the object from a backup; look for who could write there"
+_REMEDY = "restore the object from a backup; find out who could write there"

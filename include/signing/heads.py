@@ -51,7 +51,7 @@ class HeadsFound:
 
 
 class SignedHeads:
-    """Signs what is appended to one model's ledger, and refuses a ledger whose newest event is not vouched for.
+    """Signs events that are appended to one model's ledger, and refuses a ledger whose newest event is not signed.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class SignedHeads:
         self._newest: bytes | None = None
 
     def sign(self, number: int, digest: str, at: str) -> None:
-        """Put the signature of an event beside the place that it is about to be written to.
+        """Store the signature of an event beside the key that the event will be written to.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class SignedHeads:
                     expected=f"an instant from {later[0].since.isoformat()} on",
                     found=f"{at}, by {signer.name}",
                     where=f"event {entry.number}",
-                    remedy="a retired key may be in foreign hands: set its `until`, and look at what it signed last",
+                    remedy="a retired key may have been stolen: set its `until`, and check what it signed last",
                 )
             signers += [signer] if signer not in signers else []
         return HeadsFound(
@@ -192,7 +192,7 @@ class SignedHeads:
         )
 
     def adopt(self, entries: Sequence[Entry], *, at: str) -> None:
-        """Sign the newest of events that stand unsigned; a person has made sure that they are right.
+        """Sign the newest unsigned event; a person has verified the events.
 
         Parameters
         ----------
@@ -223,11 +223,13 @@ class SignedHeads:
             return
         rewound = number >= len(entries)
         raise LedgerRewound(
-            "the ledger is older than it was" if rewound else "the ledger is another one than it was",
+            "the ledger is older than its remembered head"
+            if rewound
+            else "the ledger differs from its remembered head",
             expected=f"event {number} of {head['at']}, with digest {head['digest'][:12]}",
             found=f"{len(entries)} events" if rewound else f"event {number} with digest {entries[number].digest[:12]}",
             where=f"{self._store.url}: {self._model}/ledger, against {anchor.where}",
-            remedy="restore the events from a backup, and look for who could remove them. If you restored an older state on "
+            remedy="restore the events from a backup, and find out who could remove them. If you restored an older state on "
             "purpose, remove what that anchor remembers of the model",
         )
 

@@ -117,7 +117,7 @@ class TrustedKeys:
         Raises
         ------
         SignatureRefused
-            When nobody trusts it, or not then.
+            When it is not trusted, or not at that instant.
         """
         found = self._keys.get(key)
         if found is None:

@@ -1,4 +1,4 @@
-"""Signing keys in AWS Key Management Service, which never leave it: this process asks for each signature."""
+"""Signing keys in AWS Key Management Service, which never leave the service."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def find_answer(store: ObjectStore, folder: str, question: Any) -> Any | None:
 
 
 def keep_answer(store: ObjectStore, folder: str, question: Any, answer: Any) -> Any:
-    """Keep an answer, and return the one in force: of several to one question, the first.
+    """Store an answer, and return the stored one: the first of several answers to one question.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def keep_answer(store: ObjectStore, folder: str, question: Any, answer: Any) -> 
 
 
 def check_answers(store: ObjectStore, folder: str) -> Iterator[tuple[str, ObjectCorrupt | None]]:
-    """Yield the key of every answer in a folder, with what is wrong with it; those of release 0.1, which nobody asks for any more, are passed over."""
+    """Yield the key of every answer in a folder, with what is wrong with it; those of release 0.1, which are no longer used, are skipped."""
     for key in store.list(f"{folder}/"):
         try:
             value = get_json(store, key)
@@ -67,7 +67,7 @@ def _opened(store: ObjectStore, key: str, sealed: Any) -> Any:
         if named and sealed["digest"] == digest_json([sealed["question"], sealed["answer"]]):
             return sealed["answer"]
     raise ObjectCorrupt(
-        "an answer that was kept is not the one that was given",
+        "a cached answer was changed",
         expected="a question, its answer, and the digest of both",
         where=f"{store.url}: {key}",
         remedy="find out who changed it, and remove the object: it is asked for again",

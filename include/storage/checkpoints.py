@@ -1,13 +1,13 @@
-"""Checkpoints of a log: what it held up to some entry, as at most two objects, so that reading costs few calls for a history of any length.
+"""Checkpoints of a log: its state up to an entry in at most two objects, so that a read needs few calls.
 
 A checkpoint that ends at entry ``n`` holds the entries before ``n``, and is written by the process that has written entry ``n``. It is
 one object with all of them, or one with the newest of them on top of an earlier checkpoint that is one object. The whole is
-written anew once the bytes of such newest parts have come to those of the whole: with ``n`` entries of one size about every
+written again when the newest parts that were written have as many bytes as the whole: with ``n`` entries of one size about every
 ``sqrt(2 n)`` entries, so that what is written grows with ``n`` to the power of 1.5 and never with its square.
 
 All this is a cache. A reader takes entry ``n`` itself from the log and believes a checkpoint only if its last entry
-is the one that entry ``n`` was written after: a chain of digests up to an entry of the log is that log's chain. What is
-missing, cut, changed or from elsewhere is passed over.
+is the one that entry ``n`` was written after: a chain of digests up to an entry of the log is that log's chain. A
+checkpoint that is missing, truncated, changed or from another log is ignored.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of the log under ``prefix``, as one reader and writer knows them.
 
-    They are kept beside the log's folder, so that they are in the way of no listing of entries.
+    They are stored outside of the log's folder, so that a listing of entries does not contain them.
     """
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
@@ -125,7 +125,7 @@ class Checkpoints:
             checkpoint, newest = Checkpoint(end), newest if self._whole == 0 else pack(entries[:end])
         try:
             self.store.put_if_absent(self.folder + checkpoint.name, newest)
-        except StoreUnavailable as error:  # the entry stands, and readers can do without
+        except StoreUnavailable as error:  # the entry is written, and readers do not need the checkpoint
             log.warning("The log has no new checkpoint: %s", error)
             return
         if not checkpoint.start:
@@ -167,7 +167,7 @@ def pack(entries: Sequence[Entry]) -> bytes:
 
 
 def unpack(packed: bytes, part: Checkpoint, *, where: str) -> tuple[Entry, ...]:
-    """Return the entries of one object of a checkpoint, each held against its digest; raises `ChainBroken`."""
+    """Return the entries of one object of a checkpoint, each verified against its digest; raises `ChainBroken`."""
     try:
         unpacker = zlib.decompressobj(wbits=_GZIP)
         text = unpacker.decompress(packed, min(_LARGEST, _SMALL + _RATIO * len(packed)))

@@ -1,4 +1,4 @@
-"""Calls of a store that do not wait for each other."""
+"""Concurrent calls of a store."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def at_once(store: ObjectStore, calls: Sequence[Callable[[], T]]) -> list[T]:
 
 
 class _Unwritten:
-    """A store whose writes wait; what waits can be read."""
+    """A store that delays writes; a delayed object can be read."""
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
@@ -71,8 +71,8 @@ class _Unwritten:
 def written_together(store: ObjectStore) -> Iterator[ObjectStore]:
     """Give a store whose writes are made at the same time when the context ends, and not at all if it ends by an error.
 
-    For objects whose keys follow from their content (`include.storage.content.put_content`): who wins such a write makes no difference, and
-    nobody finds them before an object that is written after the context names them.
+    For objects whose keys follow from their content (`include.storage.content.put_content`): it does not matter which writer
+    wins, and the objects are not found before an object that names them is written after the context.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Values as canonical bytes, and bytes under their own digest."""
+"""Canonical bytes of values, and content-addressed objects."""
 
 from __future__ import annotations
 
@@ -99,15 +99,15 @@ def put_json(store: ObjectStore, key: str, value: Any) -> None:
 
 
 def put_json_once(store: ObjectStore, key: str, value: Any) -> Any:
-    """Put ``value`` unless somebody was first, and return the value in force."""
+    """Store ``value`` unless the key exists, and return the stored value."""
     body = canonical_json(value)
     return read_json(body) if store.put_if_absent(key, body) else get_json(store, key)
 
 
 def known_fields(of: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a dataclass of this release knows of a stored value.
+    """Return the fields of a stored value that a dataclass of this release has.
 
-    A field that another release added is passed over; one that this release added keeps its default.
+    Fields that another release added are ignored; new fields of this release keep their default.
     """
     names = _field_names(cast(Hashable, of))  # mypy takes the hash of instances for that of the class
     if value.keys() <= names:
@@ -169,7 +169,7 @@ def check_digest(store: ObjectStore, key: str, body: bytes, expected: str) -> No
     found = digest(body)
     if found != expected:
         raise ObjectCorrupt(
-            "an object's bytes are not those that it is named by",
+            "an object's bytes do not match its digest",
             expected=f"sha256 {expected}",
             found=f"sha256 {found} ({len(body):,} bytes)",
             where=f"{store.url}: {key}",

@@ -76,12 +76,12 @@ def copy_store(
     until: datetime | None = None,
     tell: Callable[[str], object] = lambda line: None,
 ) -> Copied:
-    """Copy what a store holds; what the copy has already is left as it is, so that a killed copy is taken up again.
+    """Copy the content of a store; objects that the copy has already are skipped, so that a killed copy can be continued.
 
     Logs are listed before all else and written after all else, the ledgers last: each log of the copy is the beginning of
     the source's log, and what its entries name is there, while others write to the source and whenever the copy
-    is killed. Every entry is held against its digest and the one before it, an object against the digest that it is named
-    by, and a JSON object must be whole. Checkpoints are made anew.
+    is killed. Every entry is verified against its digest and the entry before it, an object against its digest, and a JSON
+    object must be complete. Checkpoints are created again.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def copy_store(
         Beginnings of keys, such as ``flight_delay/``.
     until : datetime, optional
         Copy only the entries that were on record at this instant. Objects of later entries may be there; nothing names them.
-        Tombstones are copied all the same: what was removed since is not there, and the copy says so.
+        All tombstones are copied, so that the copy records what was removed since.
     tell : callable, optional
         Called with a line of progress now and then.
 
@@ -132,7 +132,7 @@ def copy_store(
         tell(f"{start + len(batch):,} of {len(missing):,} objects, {size / 1e6:,.1f} MB")
 
     unsaid: list[str] = []
-    if gone:  # an object goes after its tombstone is written, so that is to be had by now
+    if gone:  # an object is removed after its tombstone is written, so the tombstone exists by now
         for log, newest in _newest_of(source, prefixes).items():
             if log.endswith(_TOMBSTONES):
                 logs[log] = _read_log(source, log, newest)
@@ -185,11 +185,11 @@ def _check_beginning(target: ObjectStore, log: str, newest: int, entries: Sequen
     held = open_entry(target.get(key), newest, where=f"{target.url}: {key}")
     if newest >= len(entries) or entries[newest].digest != held.digest:
         raise StoreError(
-            "the target is no copy of this store: one of its logs holds what the source's log does not",
+            "the target is not a copy of this store: one of its logs has entries that the source's log does not have",
             expected=f"the beginning of a log of {len(entries)} entries",
             found=f"{newest + 1} entries, the last of {held.at}",
             where=f"{target.url}: {log}",
-            remedy="copy to an empty place; if the target was copied meanwhile by somebody else, just copy again",
+            remedy="copy to an empty place; if another process copied to the target meanwhile, just copy again",
         )
 
 

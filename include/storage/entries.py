@@ -73,7 +73,7 @@ def check_chain(entries: Sequence[Entry], *, where: str) -> None:
     for index, (before, entry) in enumerate(itertools.pairwise(entries)):
         if entry.previous == before.digest:
             continue
-        # Of two that don't fit, the one without a successor that fits was put in the place of another.
+        # Of two entries that don't fit, the one without a fitting successor replaced another entry.
         follows = any(later.previous == entry.digest for later in entries[index + 2 : index + 3])
         raise ChainBroken(
             "the log forks: an entry was put in the place of another",
@@ -86,7 +86,7 @@ def check_chain(entries: Sequence[Entry], *, where: str) -> None:
 
 
 def recorded_by(entries: Sequence[Entry], instant: datetime) -> tuple[Entry, ...]:
-    """Return the entries that were on record at an instant: the first so many of them.
+    """Return the entries that were on record at an instant: a prefix of the log.
 
     The order of entries is certain; their instants are what the clocks of many machines said. Where those contradict the
     order, the cut is made where the fewest entries have to be disbelieved, and of equal cuts at the earliest. So one clock

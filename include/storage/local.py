@@ -1,4 +1,4 @@
-"""Objects as files in a folder, on one machine or on a file system that several machines share."""
+"""An object store in a folder, on one machine or on a shared file system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import BinaryIO
 from include.errors import ObjectMissing, StoreError, StoreUnavailable
 from include.storage.store import StoredObject, check_key, check_prefix, is_key
 
-# Bodies are written here first. The name is no key, so nothing in it can be read or listed as an object.
+# Bodies are written here first. The name is not a key, so its content can't be read or listed as an object.
 _WRITING = "~writing"
 _ABANDONED_AFTER = 24 * 3600.0  # seconds
 

@@ -48,7 +48,7 @@ class Log:
     one once. Nothing in a log can tell that its newest entries were removed; a reader that must know gives ``heads``.
 
     The writer of an entry also writes a checkpoint of those before it, from which a log of any length is read in few
-    calls; see `include.storage.checkpoints`. It is a cache that is held against the log's newest entries at every reading.
+    calls; see `include.storage.checkpoints`. It is a cache that is compared with the log's newest entries at every reading.
     """
 
     def __init__(self, store: ObjectStore, prefix: str, *, heads: Heads | None = None) -> None:
@@ -83,7 +83,7 @@ class Log:
 
     def verify(self) -> tuple[Entry, ...]:
         """Read every entry from the store again, verify their chain and the newest checkpoint; raises `ChainBroken`."""
-        checkpoint = next(self._checkpoints.listed(), None)  # before the entries: nobody writes it before them
+        checkpoint = next(self._checkpoints.listed(), None)  # read before the entries: it is never written before them
         entries = self._read_on(())
         if checkpoint is not None:
             self._checkpoints.verify(checkpoint, entries)
@@ -165,7 +165,7 @@ class Log:
     def _newest(self, *, after: int) -> int:
         """Return the number of the newest entry; ``after`` if there is none after that.
 
-        A listing may miss what is written meanwhile, even an entry before one that it shows: it only says how far to read.
+        A listing may miss entries that are written at the same time, even earlier ones than it shows: it only tells how far to read.
         """
         keys = self.store.list(f"{self.prefix}/", after=self._key(after) if after >= 0 else None)
         return max((number for key in keys if (number := self._number(key)) is not None), default=after)

@@ -1,4 +1,4 @@
-"""The store that a setting names."""
+"""Open the store that a setting names."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def require_tls(address: str) -> None:
         return
     if host not in re.split(r"[,\s]+", os.environ.get(_PLAIN, "")):
         raise ConfigError(
-            "The store would be spoken to in plain text.",
+            "The connection to the store would not be encrypted.",
             expected="an address that begins with https://",
             found=f"{parts.scheme}://{host}",
             where="the endpoint of the S3 client: `endpoint_url` of the connection, or AWS_ENDPOINT_URL_S3",

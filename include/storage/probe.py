@@ -1,4 +1,4 @@
-"""Whether an S3 server keeps the promise that the ledger stands on, of racing conditional writes one wins, and encrypts as it is asked to."""
+"""Probe an S3 server: conditional writes must be atomic, and objects encrypted as requested."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Encryption:
         found = re.fullmatch(r"(AES256)|(aws:kms)(?:/(\S+))?", wanted)
         if found is None:
             raise ConfigError(
-                "How the store is to be encrypted is not understood.",
+                "The setting for the encryption of the store is not valid.",
                 expected="AES256, aws:kms, or aws:kms/ and a key's id or ARN",
                 found=wanted,
                 where=f"environment variable {_ENCRYPTION}",
@@ -68,7 +68,7 @@ class Encryption:
         return {"ServerSideEncryption": self.algorithm, **named}
 
     def require(self, head: dict[str, Any], where: str) -> None:
-        """Raise `StoreUnfit` unless a server says of an object that it is encrypted like this.
+        """Raise `StoreUnfit` unless a server reports that an object is encrypted like this.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class Encryption:
         named = self.key is None or (key is not None and re.split("[:/]", key)[-1] == re.split("[:/]", self.key)[-1])
         if algorithm != self.algorithm or not named:
             raise StoreUnfit(
-                "This S3 server does not encrypt what it is given as it is asked to.",
+                "This S3 server does not encrypt objects as requested.",
                 expected=f"{self.algorithm}{f' with key {self.key}' if self.key else ''}",
                 found=f"{algorithm or 'no encryption'}{f' with key {key}' if key else ''}",
                 where=where,
@@ -123,7 +123,7 @@ class ProbedS3Store(S3Store):
         self._fit = True
 
     def _require_encrypted(self, encryption: Encryption) -> None:
-        """Look, in each process, at an object that was put with the setting: what a server did once it may do no more."""
+        """Read, in each process, an object that was written with the setting, since the server may have changed since."""
         key = f"_store/encrypted-{digest_json(encryption.put)[:12]}.json"
         try:
             head = self.head(key)
@@ -142,7 +142,7 @@ class ProbedS3Store(S3Store):
                 bodies = [f"writer {writer}".encode() for writer in range(RACERS)]
                 told = list(racers.map(lambda body, key=key, start=start: _enter(race, key, body, start), bodies))
                 won = [body for body, first in zip(bodies, told, strict=True) if first]
-                # A True may be lost on the way, so that none was told that it won; what stands must not change even then.
+                # An answer may be lost, so that no writer knows that it won; the object must not change even then.
                 stands = self.get(key)
                 late = super().put_if_absent(key, b"late")
                 if len(won) > 1 or late or (won and won != [stands]) or self.get(key) != stands:

@@ -1,4 +1,4 @@
-"""A store with a read cache for small immutable objects that the steps of one task read again, or that it will read next."""
+"""A store with a read cache for small immutable objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from include.storage.concurrency import at_once
 from include.storage.store import ObjectStore
 
 FOLDERS = frozenset(("checks", "configs", "evidence", "fits", "quarantine", "snapshots", "versions"))
-"""Of each model, the folders whose objects are remembered, beside its partitions. No log is: who verifies one reads it again."""
+"""The folders of each model whose objects are cached, in addition to its partitions. Logs are not cached: verification reads them again."""
 _SMALL = 1 << 20  # bytes of one object
 _MOST = 64 << 20  # bytes of all
 
@@ -56,7 +56,7 @@ class RememberingStore:
         try:
             return self.store.get(key)
         except StoreError:
-            return None  # missing, damaged or out of reach: it is asked for again when it is needed, and the answer is reported there
+            return None  # missing, damaged or out of reach: it is read again when it is needed, and the error is reported there
 
     def exists(self, key: str) -> bool:
         """Tell whether ``key`` holds an object."""

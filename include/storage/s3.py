@@ -1,4 +1,4 @@
-"""Objects in an S3 bucket, or in a server that speaks S3 with conditional writes."""
+"""An object store in an S3 bucket, or on another server with S3's conditional writes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class S3Store:
         check_key(key)
         source: io.BytesIO | io.BufferedReader = io.BytesIO(body) if isinstance(body, bytes) else body.open("rb")
         with source, self._answering(key):
-            # Computed here and checked by the server: unlike botocore's own it needs no trailer, which not all servers know.
+            # Computed here and checked by the server: unlike botocore's checksum it needs no trailer, which some servers lack.
             checksum = base64.b64encode(hashlib.file_digest(source, "sha256").digest()).decode()
             for conflict in range(_CONFLICTS):
                 source.seek(0)
@@ -129,7 +129,7 @@ class S3Store:
         return True
 
     def head(self, key: str) -> dict[str, Any]:
-        """Return what the server says of an object; raises `ObjectMissing`."""
+        """Return the metadata of an object; raises `ObjectMissing`."""
         check_key(key)
         with self._answering(key):
             answer: dict[str, Any] = self.client.head_object(Bucket=self.bucket, Key=self._folder + key)

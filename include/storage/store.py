@@ -1,4 +1,4 @@
-"""What every object store promises, wherever it keeps its bytes."""
+"""The interface of every object store."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class ObjectStore(Protocol):
     def put_if_absent(self, key: str, body: bytes | Path) -> bool:
         """Write ``body`` (bytes, or a file's content) under ``key`` unless something is there already.
 
-        Returns True when this call wrote it, False when the key was taken. Of any number of racing calls one is told True.
-        A lost answer may turn a True into a False: who must know for sure reads the object back.
+        Returns True when this call wrote it, False when the key was taken. Of any number of racing calls one returns True.
+        A lost answer may turn a True into a False: a caller that must know for sure reads the object.
         """
 
     def get(self, key: str) -> bytes:
@@ -98,7 +98,7 @@ class PrunableStore(ObjectStore, Protocol):
         """Yield what `list` yields, with size and age: as many calls as `list` makes."""
 
     def delete(self, key: str) -> bool:
-        """Remove an object for good, and one that is not there as well, so that it can be repeated.
+        """Remove an object permanently; a missing object is not an error, so that the call can be repeated.
 
         Returns
         -------

@@ -1,8 +1,8 @@
-"""Tombstones: what was removed, or will be, as a log of its own beside the ledger.
+"""Tombstones: a log of objects that were removed or will be, beside the ledger.
 
-An object is marked first, and may be removed from the instant that its mark names. A task that needs it until then takes the mark
-back. Which of the two came first is decided by the order of the log, so nobody loses an object that was taken back: bytes go
-only after ``removing`` is on record, on top of a log in which the mark still stands.
+An object is marked first, and may be removed after the instant that its mark names. A task that needs it before then takes the mark
+back. The order of the log decides which of the two came first, so an object that was taken back is never lost: bytes are deleted
+only after ``removing`` was appended to a log in which the object is still marked.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Tombstone:
     Attributes
     ----------
     key : str
-        Its key in the store; the digest in it stands for the bytes.
+        Its key in the store; the digest in it identifies the bytes.
     kind : str
-        What it was, as retention and erasure call it.
+        Its kind, as retention and erasure name it.
     size : int
         In bytes.
     reason : str
@@ -76,7 +76,7 @@ class Tombstone:
 
 
 def fold(entries: Iterable[Entry]) -> dict[str, Tombstone]:
-    """Return the tombstones that stand, by key."""
+    """Return the tombstones in force, by key."""
     found: dict[str, Tombstone] = {}
     for entry in entries:
         at = from_iso(entry.at)
@@ -101,11 +101,11 @@ class Tombstones:
         self._log = Log(store, f"{model}/tombstones/log")
 
     def read(self) -> dict[str, Tombstone]:
-        """Return what stands, by key; the chain of the log is verified."""
+        """Return the tombstones in force, by key; the chain of the log is verified."""
         return fold(self._log.read())
 
     def mark(self, objects: Iterable[Tombstone], *, at: datetime) -> None:
-        """Mark objects of one reason and due instant; those that are marked already are passed over."""
+        """Mark objects with one reason and due instant; objects that are marked already are skipped."""
         for batch in _batches(list(objects)):
 
             def unless_marked(
@@ -119,7 +119,7 @@ class Tombstones:
             self._log.append(unless_marked, at=to_iso(at))
 
     def keep(self, keys: Iterable[str], *, why: str, at: datetime) -> None:
-        """Take marks back; what is being removed already is passed over."""
+        """Take marks back, except those of objects that are already being removed."""
         for batch in _batches(sorted(keys)):
 
             def still_marked(
@@ -178,7 +178,7 @@ class Tombstones:
 
 
 class MarkedStore:
-    """A store that says of a missing object that it was removed, and takes back the marks of what is needed.
+    """A store whose error for a missing object names its tombstone, and that takes back marks of objects that are read.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ class MarkedStore:
         """Write ``body`` under ``key`` unless something is there already; raises `StoreUnavailable` while it is being removed."""
         if self._being_removed(key):
             raise StoreUnavailable(
-                "an object that is to be written is just being removed",
+                "an object that must be written is being removed",
                 found=key,
                 where=self.url,
                 remedy="try again; if it was the removal that was killed, run it again first",

@@ -1,4 +1,4 @@
-"""Cross-validation of a candidate, and the search for its settings."""
+"""Cross-validate a candidate, and search for its settings."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def validated(
 def _trial(
     settings: dict[str, Any], recipe: Recipe, rows: TrainingRows, divided: list[Fold], threads: int, share: float
 ) -> tuple[Trial, float]:
-    """Score settings, and tell in how many seconds; wherever this runs, it has the threads that a task has."""
+    """Score settings, and return the seconds that it took; it uses the threads of a task wherever it runs."""
     started = time.perf_counter()
     scored, failed = None, None
     with threadpool_limits(limits={"openmp": threads, "blas": 1}):

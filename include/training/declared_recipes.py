@@ -1,4 +1,4 @@
-"""The recipes that a model's declaration makes: of its candidates, and of the baselines beside them."""
+"""Recipes of a declaration: one for each candidate and each baseline."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def equivalent_candidates(model: ModelConfig) -> dict[str, str]:
                 recipe = recipe_of(model, candidate.name)
             except ConfigError:  # said where that candidate is fitted
                 continue
-            # Without a search the folds say how good a fit is, and have no part in it.
+            # Without a search the folds only measure a fit, and do not affect it.
             if replace(recipe, name=baseline, cv=wanted.cv) == wanted:
                 found.setdefault(baseline, candidate.name)
     return found

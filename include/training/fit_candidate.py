@@ -1,4 +1,4 @@
-"""Fit one candidate on the training rows of a snapshot, or find the fit that is on record."""
+"""Fit one candidate on the training rows of a snapshot, or load its recorded fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit one estimator: its columns prepared and selected, its rows dropped, weighed and resampled."""
+"""Fit one estimator: prepare and select columns, then drop, weigh and resample rows."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def fit_estimator(recipe: Recipe, settings: dict[str, Any], threads: int, say: b
             remedy="another `loss` in its `params`",
         )
     for estimator in estimators_in(pipeline):
-        # How many threads fitted it is no property of a model, and must not be in its bytes.
+        # The number of threads is not a property of a model, and must not be in its bytes.
         if "n_jobs" in estimator.get_params(deep=False):
             estimator.set_params(n_jobs=None)
         if hasattr(estimator, "_bin_mapper"):
@@ -208,7 +208,7 @@ def groups_of(recipe: Recipe, rows: TrainingRows) -> Array:
     groups = group_names(rows.frame[recipe.fairness.column])
     if (count := len(np.unique(groups))) > _MOST_GROUPS:
         raise TrainingError(
-            f"`{recipe.fairness.column}` has too many groups to treat alike",
+            f"`{recipe.fairness.column}` has too many groups for a fairness method",
             expected=f"at most {_MOST_GROUPS}",
             found=count,
             where="fairness.column",

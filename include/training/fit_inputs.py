@@ -24,7 +24,7 @@ from include.training.recipe import Recipe
 from include.training.training_rows import TrainingRows, training_rows
 
 PART = 1_000_000
-"""Rows that are held with all columns at once, where there are more; of all rows, those columns that are looked at."""
+"""The largest number of rows that are held with all columns; for more rows, only the needed columns are held."""
 
 
 class FitInputs:
@@ -42,7 +42,7 @@ class FitInputs:
 
     @property
     def fit(self) -> FitRecord:
-        """Whose rows they are."""
+        """The record of the fit whose rows these are."""
         return self.origin.fit
 
     @property

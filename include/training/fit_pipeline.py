@@ -1,4 +1,4 @@
-"""Fit a recipe to rows: an estimator, or several joined, with calibration and thresholds on scores of rows not learned from."""
+"""Fit a recipe: an estimator or an ensemble, with calibration and thresholds from out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from include.training.training_rows import TrainingRows
 def fit_model(
     recipe: Recipe, settings: dict[str, Any], rows: TrainingRows, *, threads: int = 1, say: bool = False
 ) -> Pipeline:
-    """Fit a recipe, and what stands on its scores.
+    """Fit a recipe, and the calibration and thresholds of its scores.
 
     Rows are dropped and resampled, columns chosen, curves and thresholds learned among ``rows``. None of the parts that do
     so, other than what they learned for scoring, is in the pipeline.
@@ -134,7 +134,7 @@ def fit_intervals(
 
 
 def _estimator(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool) -> Fit:
-    """Return how the estimator is fitted, without what is learned from its scores."""
+    """Return the part of the recipe that fits the estimator, without calibration and thresholds."""
     if recipe.members:
         return partial(_joined, recipe, settings, threads)
     fit: Fit = partial(fit_estimator, recipe, settings, threads, say)
@@ -144,9 +144,9 @@ def _estimator(recipe: Recipe, settings: dict[str, Any], threads: int, say: bool
 def _fit(
     recipe: Recipe, settings: dict[str, Any], rows: TrainingRows, threads: int, say: bool, *, threshold: bool
 ) -> tuple[Pipeline, float | None]:
-    """Fit to all rows, and learn what stands on scores from one set of them, each given by a model that did not see its row.
+    """Fit to all rows, then fit calibration, group thresholds and threshold to one set of out-of-fold scores.
 
-    Each of calibration, group thresholds and threshold changes or reads the scores that the one before it gives.
+    Each of the three reads the scores that the one before it returns.
     """
     if recipe.reads_groups:
         require_two_classes(rows, "group_thresholds")

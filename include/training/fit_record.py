@@ -26,7 +26,7 @@ class FittedRows:
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """Scores on rows that a fold did not learn from, in the metric's own unit."""
+    """Cross-validation scores, in the metric's own unit."""
 
     metric: str
     mean: float
@@ -116,7 +116,7 @@ class FitRecord:
     platform: str | None = None
     """Operating system and processor, on which its model file has the same bytes again."""
     inputs: dict[str, str] | None = None
-    """In records of release 0.1, digests of the input columns in the first training rows; nobody asks for them any more."""
+    """In records of release 0.1, digests of the input columns in the first training rows; they are no longer used."""
     members: tuple[str, ...] | None = None
     """The keys of the fits that it joins; None for what joins none."""
     refits: tuple[str, ...] | None = None
@@ -213,11 +213,11 @@ def read_fit(store: ObjectStore, model: str, key: str, digest: str | None = None
         record = FitRecord.from_json(read_json(body))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ObjectCorrupt(
-            "an object is no record of a fit", found=type(error).__name__, where=f"{store.url}: {place}"
+            "an object is not the record of a fit", found=type(error).__name__, where=f"{store.url}: {place}"
         ) from error
     if (record.model, record.key) != (model, key):
         raise ObjectCorrupt(
-            "the record of a fit is that of another",
+            "the record of a fit is that of another fit",
             expected=f"fit {key[:12]} of {model}",
             found=f"fit {record.key[:12]} of {record.model}",
             where=f"{store.url}: {place}",

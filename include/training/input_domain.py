@@ -90,7 +90,7 @@ class InputDomain:
 
 
 def fit_input_domain(features: Features, inputs: pd.DataFrame, rare: RareLevels = ALL_NAMED) -> InputDomain:
-    """Return the domain of training rows; a level that too few people have is no part of it."""
+    """Return the domain of training rows, without levels that too few people have."""
     return InputDomain(
         {name: _range(to_floats(inputs[name])) for group in features.numeric for name in group.columns},
         {name: _levels(inputs[name], rare) for group in features.categorical for name in group.columns},

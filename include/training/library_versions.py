@@ -1,4 +1,4 @@
-"""Libraries that a fit was made with, held against those that are installed here."""
+"""Compare the libraries of a fit with those that are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit came from, kept beside it, so that the record alone is enough to fit it again: declaration and code."""
+"""Provenance of a fit: the stored declaration and code, with which the fit can be repeated."""
 
 from __future__ import annotations
 
@@ -148,10 +148,10 @@ def code_of(store: ObjectStore, fit: FitRecord, functions: Sequence[str], folder
 def code_on_record(
     store: ObjectStore, model: str, digest: str, functions: Sequence[str], folder: Path
 ) -> Iterator[Path]:
-    """Yield a folder with the code behind functions as it was: the model's own, or a copy restored if that has changed.
+    """Yield a folder with the recorded code of functions: the model's own folder, or a restored copy if the code has changed.
 
-    A copy lies in a folder of its own, by which its modules are named: of two that are restored in one process neither
-    sees the other's.
+    A copy is in a separate folder that its modules are named by, so that two copies in one process do not see each other's
+    modules.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def config_of(store: ObjectStore, fit: FitRecord) -> ModelConfig:
     """
     if fit.config is None:
         raise TrainingError(
-            "This fit is from before declarations, code and domains were kept beside fits.",
+            "This fit is from a release that did not store declaration, code and domain with a fit.",
             found=f"fit {fit.key[:12]} of {fit.candidate}",
             where=f"model {fit.model}",
             remedy="retrain the model; what it says of the version still holds, but it can't be scored or reproduced",
@@ -206,10 +206,10 @@ def config_of(store: ObjectStore, fit: FitRecord) -> ModelConfig:
 
 
 def verify_fit_key(store: ObjectStore, fit: FitRecord) -> FitRecord:
-    """Return a fit whose record nothing names by its digest, once its key is the one that follows from it.
+    """Return a fit whose record is not named by a digest, after its key was verified.
 
-    The key is worked out again from declaration, rows, code and libraries; so none of them, the code above all, can be
-    another than the one that it was fitted with.
+    The key is computed again from declaration, rows, code and libraries, so that none of them, in particular the code, can
+    differ from those of the fit.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def verify_fit_key(store: ObjectStore, fit: FitRecord) -> FitRecord:
     known = (recipe.key_with(fit.snapshot, fit.code, fit.libraries, meaning=meaning) for meaning in earlier)
     if fit.key != key and fit.key not in known:
         raise ObjectCorrupt(
-            "the record of a fit is not the one that it is named by",
+            "the record of a fit does not match its key",
             expected=f"declaration, rows, code and libraries whose key is {fit.key[:12]}",
             found=f"those of another fit, {key[:12]}",
             where=f"{store.url}: {fit.model}/fits/{fit.key}.json",

@@ -1,4 +1,4 @@
-"""A recipe: everything that a model's declaration says about one fit, and the key that stands for all of it."""
+"""A recipe: everything that a declaration says about one fit, and the key of the fit."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Recipe:
     metric: str
     seed: int
     cross_fitting: CrossValidation
-    """How fitted rows are divided for what is learned from scores of rows not learned from."""
+    """How fitted rows are split for out-of-fold scores."""
     imbalance: Imbalance
     weights: RowWeights | None = None
     threshold: Threshold | None = None
@@ -104,7 +104,7 @@ class Recipe:
 
     @property
     def meaning(self) -> int:
-        """The edition of what such a declaration means: part of the key."""
+        """The edition of the recipe format for this declaration: part of the key."""
         from_scores = self.calibration != "none" or self.threshold is not None or self.estimator == "stacking"
         # 4: declared weights reach what is learned from scores, and target encoding tells a level never seen from a gap.
         mended = (from_scores and self.weights is not None) or any(
@@ -126,13 +126,13 @@ class Recipe:
 
     @property
     def cross_fits(self) -> bool:
-        """Whether a fit learns from scores of rows that it holds out in turn: its folds must then know every class."""
+        """Whether a fit uses out-of-fold scores: its folds must then have every class."""
         own = self.estimator == "stacking" or self.learns_from_scores
         return own or any(member.cross_fits for member in self.members)
 
     @property
     def learns_from_scores(self) -> bool:
-        """Whether something in the model file is learned from the estimator's scores of rows held out."""
+        """Whether a part of the model file is fitted to out-of-fold scores."""
         return self.calibration != "none" or self.reads_groups
 
     @property
@@ -158,7 +158,7 @@ class Recipe:
 
     @property
     def exposure_weighs(self) -> bool:
-        """Whether a row counts as much as it was exposed: of amounts with a gamma distribution the exposure is a scale alone."""
+        """Whether the exposure is the weight of a row; for a gamma distribution it is only a scale."""
         return not self.learns_distribution("gamma")
 
     @property
@@ -170,7 +170,7 @@ class Recipe:
 
     @property
     def beside(self) -> list[str]:
-        """The columns that group or weigh rows, or tell whose they are."""
+        """The columns that group or weigh rows, or identify people."""
         divisions = [self.cv, self.search.cv if self.search else None, self.cross_fitting]
         groups = [cv.group for cv in divisions if cv and cv.group]
         weights = [self.weights.column] if self.weights and self.weights.column else []
@@ -180,13 +180,13 @@ class Recipe:
 
     @property
     def space(self) -> Space:
-        """Where the search looks."""
+        """The search space."""
         declared = self.search.space if self.search else None
         if self.members:
             return {}
         if declared is None:
             return find_estimator(self.estimator, self.task).space
-        # In an order of its own: the declaration that is kept for a retraining has its names sorted.
+        # Sorted, as the names are in the stored declaration that a reproduction reads.
         return dict(sorted(declared.items()))
 
     @property

@@ -15,7 +15,7 @@ from include.training.estimators.predictions import Array
 
 
 def declared_weights(weights: RowWeights, frame: pd.DataFrame, event_time: str) -> Array:
-    """Return what a column and age say, with a mean of one.
+    """Return weights from a column and from age, with a mean of one.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def resample(imbalance: Imbalance, matrix: Any, target: Array, *, seed: int) -> 
         fewest = int(np.unique(target, return_counts=True)[1].min())
         if fewest < 2:
             raise TrainingError(
-                "SMOTE has no neighbours to go by",
+                "SMOTE has no neighbours to use",
                 expected="at least two rows of each class",
                 found="a class of one row",
                 remedy="`imbalance: random_over`, fewer `folds` or a longer `data.windows.train`",

@@ -1,4 +1,4 @@
-"""The rows that one fit may see."""
+"""The training rows of a fit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TrainingRows:
     """Classes as numbers from zero, or values; nothing but zeros where there is no target."""
     classes: tuple[Any, ...] | None
     costs: RowCosts | None = None
-    """What each row costs by what is said of it, where a recipe asks."""
+    """The cost of each row for each possible prediction, where a recipe needs it."""
 
     def at(self, positions: np.ndarray[Any, Any]) -> TrainingRows:
         """Return some of the rows; of neighbours, as a fold of time has, no copy is made."""
@@ -42,7 +42,7 @@ class TrainingRows:
         return replace(self, frame=self.frame.iloc[where], target=self.target[where], costs=costs)
 
     def answers(self, ask: Callable[[pd.DataFrame], Any]) -> np.ndarray[Any, Any]:
-        """Return what ``ask`` says of the rows: an array of one item a row."""
+        """Return the result of ``ask`` for the rows: an array with one item for each row."""
         return np.asarray(ask(self.frame))
 
     def fetched(self) -> TrainingRows:
@@ -158,7 +158,7 @@ def check_kinds(features: Features, inputs: pd.DataFrame) -> None:
         for name in (name for group in groups for name in group.columns):
             if not suits(inputs[name].dtype):
                 raise TrainingError(
-                    f"the column `{name}` is no {'number' if section == 'numeric' else section.rstrip('s')}",
+                    f"the column `{name}` is not a {'number' if section == 'numeric' else section.rstrip('s')}",
                     expected=expected,
                     found=str(inputs[name].dtype),
                     where=f"features.{section}",

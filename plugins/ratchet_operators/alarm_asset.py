@@ -6,7 +6,7 @@ from airflow.sdk import Asset, AssetAlias
 
 
 def alarm_asset(model: str) -> Asset:
-    """Return the asset whose events say that a retraining is asked for."""
+    """Return the asset whose events request a retraining."""
     return Asset(name=f"{model}_alarm", uri=f"x-ratchet://{model}/alarm")
 
 

@@ -25,8 +25,8 @@ _NOTE = "Goes into the ledger beside your name, with either answer."
 class Approve(RatchetOperator, HITLOperator, BranchMixIn):
     """Show what was measured, ask for an answer with a reason, and follow the branch of the answer.
 
-    Nothing is put on record here: the task that decides does, since the champion may have changed meanwhile. A version
-    that is decided on for good is not asked about again.
+    This task records nothing: the task that decides does, since the champion may change meanwhile. A version with a final
+    decision is not asked about again.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Approve(RatchetOperator, HITLOperator, BranchMixIn):
         self.subject, self.body = question.subject, question.body
         form = f"dags/{context['ti'].dag_id}/runs/{quote(context['ti'].run_id, safe='')}/tasks/{self.task_id}/required_actions"
         self.news = News("waiting", f"{question.subject} {judgement.reason}", self.upstream["version"], form)
-        self.log.info("%s An answer is waited for: %s.", question.subject, config.gate.approval.within)
+        self.log.info("%s Waiting for an answer: %s.", question.subject, config.gate.approval.within)
         return HITLOperator.execute(self, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:

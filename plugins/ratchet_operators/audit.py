@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Audit(RatchetOperator):
     """Take the next steps of the audit.
 
-    The task fails for good while anything stands that was found wrong, after it is on record.
+    The task fails without retries while any fault is open, after the fault is recorded.
     """
 
     def work(self, context: Context) -> dict[str, Any]:
@@ -41,10 +41,10 @@ class Audit(RatchetOperator):
         )
         if wrong:
             raise AuditFailed(
-                f"{len(wrong)} things that the ledger of {config.declared_name} names are not what they were, {len(done.wrong)} of them "
+                f"{len(wrong)} objects that the ledger of {config.declared_name} names are changed or missing, {len(done.wrong)} of them "
                 f"found by this run: {wrong[0][0]}.",
                 where=f"{store.url}: {config.declared_name}; all of them are on its page and in this log",
-                remedy="look for who could write there, and restore the objects from a backup; the next audit finds them right",
+                remedy="find out who could write there, and restore the objects from a backup; the next audit then finds no fault",
             )
         return {
             "config": self.identity,

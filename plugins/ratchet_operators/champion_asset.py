@@ -70,8 +70,8 @@ class ChampionOperator(RatchetOperator):
         events, asset = champion_events(name, self.stage), champion_asset(name, self.stage)
         context["outlet_events"][events].add(asset, extra=extra)
         self.log.info(
-            "In force is now %s instead of %s, by event %d.",
-            change.version or "no version",
+            "%s is now in force instead of %s, by event %d.",
+            change.version or "No version",
             change.before or "no version",
             change.entry.number,
         )
@@ -79,7 +79,7 @@ class ChampionOperator(RatchetOperator):
 
 
 def champion_asset(model: str, stage: str | None = None) -> Asset:
-    """Return the asset that stands for a model's champion, here or in another stage.
+    """Return the asset of a model's champion, here or in another stage.
 
     For any scheme but ``x-...`` Airflow imports its providers' handlers of addresses, boto3 among them: half of what parsing
     a DAG file costs.

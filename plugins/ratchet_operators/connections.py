@@ -117,7 +117,7 @@ def signing_pem(connection: str) -> bytes:
 
 
 def credentials_of(connection: str) -> tuple[str, str]:
-    """Return login and password of an Airflow connection; an empty login says that the password is a token.
+    """Return login and password of an Airflow connection; an empty login means that the password is a token.
 
     Raises
     ------

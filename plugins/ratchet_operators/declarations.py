@@ -41,8 +41,8 @@ def declared_models(
 ) -> list[ModelConfig]:
     """Return the models to build DAGs ``<family>_<model>`` for; those that can't be used are left out.
 
-    A task parses only its own DAG. What is wrong with a model is said by `refuse_broken_models`, in a file of its own:
-    Airflow takes every DAG of a file with an import error out of service.
+    A task parses only its own DAG. Errors of a model are reported by `refuse_broken_models`, in a separate file: Airflow
+    disables every DAG of a file with an import error.
 
     Parameters
     ----------
@@ -134,7 +134,10 @@ def defaults(model: ModelConfig) -> dict[str, Any]:
 
 
 def retrain_schedule(model: ModelConfig) -> BaseTimetable | AssetAny | list[AssetRef] | None:
-    """Return when a model is retrained: on time, so that a run's logical date is the instant that it stands at, by its upstream assets, or when watching asks."""
+    """Return when a model is retrained: by its schedule, its upstream assets, or requests of monitoring.
+
+    The logical date of a scheduled run is its as-of.
+    """
     schedule, upstream = model.schedule, upstream_assets(model.schedule.upstream)
     timetable = _timetable(schedule.retrain_cron, schedule.timezone)
     if model.asks_for_retraining:

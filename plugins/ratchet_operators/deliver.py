@@ -68,5 +68,5 @@ class Deliver(RatchetOperator):
 
 
 def delivered_asset(model: str) -> Asset:
-    """Return the asset that stands for a model's delivered scores."""
+    """Return the asset of a model's delivered scores."""
     return Asset(name=f"{model}_delivered", uri=f"x-ratchet://{model}/delivered")

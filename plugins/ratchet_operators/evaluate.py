@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Evaluate(RatchetOperator):
-    """Measure everything that the gate and the model card speak of; hand over the evidence's digest."""
+    """Measure everything that the gate and the model card need, and return the evidence's digest."""
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return the incumbent and the digest of the evidence.

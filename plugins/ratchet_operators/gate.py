@@ -62,6 +62,6 @@ class Gate(RatchetOperator, BranchMixIn):
         trigger = Trigger(actor_of(context)["trigger"]) if dry else ledger.timeline(fresh=False)[version].trigger
         branch = self.promote if judgement.outcome is Outcome.PROMOTE else self.keep
         if needs_approval(config.gate.approval, judgement.outcome, trigger):
-            self.log.info("The policy has a person decide on this.")
+            self.log.info("The policy requires the decision of a person.")
             branch = self.approve
         self.do_branch(context, self.keep if dry else branch)

@@ -55,7 +55,7 @@ class Waits(RatchetOperator):
         snapshot = Snapshot.load(store, self.config.name, digest)
         late = late_partition(store, snapshot, data, self.folder, AirflowConnections())
         if late is not None:
-            sentence = f"{late} after a wait of {data.wait.at_most}; the run went on with what there was."
+            sentence = f"{late} after a wait of {data.wait.at_most}; the run continued with the rows that there were."
             self.log.warning(sentence)
             self.news = News("late", sentence)
 
@@ -64,12 +64,12 @@ class Waits(RatchetOperator):
 
         at = min(now(context) + _LOOK_AGAIN, late.until)
         self.log.info(
-            "%s It is looked for again at %s, until %s.", late.message, f"{at:%H:%M}", f"{late.until:%d %B %H:%M}"
+            "%s The task checks again at %s, until %s.", late.message, f"{at:%H:%M}", f"{late.until:%d %B %H:%M}"
         )
         self.defer(trigger=DateTimeTrigger(moment=at), method_name="look_again")
 
     def look_again(self, context: Context, event: Any = None) -> Any:
-        """Go on where the wait was begun; the trigger's event says nothing but that it is time."""
+        """Continue after a wait; the trigger's event only says that the time has come."""
         return self.execute(context)
 
     @abstractmethod
@@ -121,10 +121,10 @@ class Ingest(Waits):
         }
 
     def _stand(self, context: Context) -> tuple[datetime, int]:
-        """Return where the run stands, and how many requests of watching it answers.
+        """Return the as-of of the run, and the number of retraining requests that it takes.
 
-        A run that an alarm woke stands where the newest request was asked, and is skipped if another run has taken them all.
-        Every other live run takes those that were asked by where it stands.
+        The as-of of a run that an alarm triggered is that of the newest request, and the run is skipped if another run has
+        taken all requests. Every other live run takes the requests up to its as-of.
         """
         from include.monitoring.watch_log import WatchLog
 
@@ -140,5 +140,7 @@ class Ingest(Waits):
         for one in asked:
             self.log.info("Asked for as of %s: %s", one.as_of, "; ".join(one.alarms))
         if stands is None and not asked:
-            raise AirflowSkipException("No retraining is asked for: another run has taken what woke this one.")
+            raise AirflowSkipException(
+                "No retraining is requested: another run has taken the request that triggered this run."
+            )
         return stands or max(one.as_of for one in asked), len(asked)

@@ -1,7 +1,7 @@
 """What a task read and wrote, for OpenLineage: data sets with columns, numbers of rows, versions and checks, and no value of any row.
 
-A task sets `RatchetOperator.lineage` in words of its own. Airflow's provider of OpenLineage, where it is installed, asks for it in
-its words once the task has ended; without it nobody asks.
+A task sets `RatchetOperator.lineage` in words of its own. Airflow's provider of OpenLineage, where it is installed, reads it
+in OpenLineage's form when the task has ended; without the provider it is not read.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class Statement(Protocol):
     """Something by which more is known of what was read and written than the declaration says; asked where the provider is installed."""
 
     def parsed(self) -> OperatorLineage[Any, Any] | None:
-        """Return that in the words of OpenLineage, or None if it says nothing."""
+        """Return it as OpenLineage data sets and facets, or None if it is empty."""
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a task read and wrote; the sum of two is what both say."""
+    """What a task read and wrote; two of them can be added."""
 
     inputs: tuple[LineageDataset, ...] = ()
     outputs: tuple[LineageDataset, ...] = ()

@@ -39,8 +39,8 @@ _LONGEST = timedelta(hours=6)
 class Monitor(ChampionOperator):
     """Observe an interval, measure what has matured, tell people, and ask for a retraining.
 
-    While requests wait for a retraining an event of ``x-ratchet://<model>/alarm`` goes out with every success. The event is only
-    a trigger: which requests there are, and which run took them, stands in the watch log.
+    While requests wait for a retraining an event of ``x-ratchet://<model>/alarm`` goes out with every success. The event is
+    only a trigger: the watch log records the requests, and the runs that took them.
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (WatchLink(),)
@@ -158,7 +158,7 @@ class Monitor(ChampionOperator):
         if kind == "scheduled" and self.config.schedule.score and now(context) < until:
             at = min(now(context) + _LOOK_AGAIN, until)
             self.log.info(
-                "Nothing is predicted yet after %s; it is looked for again at %s.", interval.after, f"{at:%H:%M}"
+                "There are no predictions yet after %s; the task checks again at %s.", interval.after, f"{at:%H:%M}"
             )
             self.defer(trigger=DateTimeTrigger(moment=at), method_name="look_again")
         raise AirflowSkipException(
@@ -173,16 +173,16 @@ class Monitor(ChampionOperator):
         extra: dict[str, Any] = {"version": newest.version, "as_of": to_iso(newest.as_of), "alarms": len(newest.alarms)}
         name = self.config.declared_name
         context["outlet_events"][alarm_events(name)].add(alarm_asset(name), extra=extra)
-        self.log.info("A retraining is asked for, as of %s: %s", extra["as_of"], "; ".join(newest.alarms))
+        self.log.info("A retraining is requested, as of %s: %s", extra["as_of"], "; ".join(newest.alarms))
 
     def _log_and_notify(self, found: Monitored) -> None:
-        """Log what there is, and set what people are told."""
+        """Log the results, and set the notification."""
         for alarm in (*found.alarms, *(alarm for one in found.segments for alarm in one.alarms)):
             self.log.info("%s, until %s: %s", alarm.kind, alarm.until, alarm.said)
         if self.backfilled:
             for one in found.would_ask:
                 self.log.info(
-                    "Live it would have asked for a retraining as of %s: %s", one.as_of, "; ".join(one.alarms)
+                    "A live run would have requested a retraining as of %s: %s", one.as_of, "; ".join(one.alarms)
                 )
         else:
             self.log.info("Retraining: %s", found.because)

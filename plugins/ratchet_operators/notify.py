@@ -1,8 +1,8 @@
 """Notify a model's team of the outcome of a run: one sentence and a link, through Airflow's notifiers.
 
-A task tells by its own callbacks, in its own process, what it has to say. A process that was killed, ran out of memory or
-was lost with its worker says nothing, and Airflow calls no callback of it, or calls it elsewhere and without a reason. So a
-run that failed is looked at once more, by the DAG's callback: its failed tasks that nobody has told about are told there.
+A task sends its notifications by its own callbacks, in its own process. A process that was killed, ran out of memory or
+was lost with its worker says nothing, and Airflow calls no callback of it, or calls it elsewhere and without a reason. So
+the DAG's callback checks a failed run again, and sends the notification of failed tasks that sent none.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class Notify(BaseNotifier):
                 _notifier(self.channel, self.model, news, _link(context, news)).notify(context)
             except Exception:
                 self.log.exception(
-                    "%s (%s) could not be told: %s", self.channel.connection, self.channel.via, news.event
+                    "%s (%s) could not be notified: %s", self.channel.connection, self.channel.via, news.event
                 )
 
     def find_news(self, context: Context) -> tuple[News, ...]:
-        """Return what there is to tell."""
+        """Return the notification of a task."""
         return news_of(context)
 
 
@@ -83,7 +83,7 @@ class NotifyOfRun(Notify):
     """Tell of the tasks of a failed run that could not tell themselves."""
 
     def find_news(self, context: Context) -> tuple[News, ...]:
-        """Return which tasks ended without a word; nothing if each failure was told by its task."""
+        """Return which tasks ended without a notification; nothing if each task sent one."""
         run = str(context["run_id"])
         page = f"dags/{context['dag'].dag_id}/runs/{quote(run, safe='')}"
         if context.get("reason") == "timed_out":
@@ -117,7 +117,7 @@ def task_callbacks(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_callbacks(model: dict[str, Any]) -> list[BaseNotifier] | None:
-    """Return what a DAG calls when a run of it failed; None if nobody is to be told."""
+    """Return the callback of a DAG for failed runs; None without a channel."""
     return [NotifyOfRun(str(model["name"]), channel) for channel in _channels(model)] or None
 
 
@@ -129,13 +129,13 @@ _TOLD = "told"
 
 
 def _remember(context: Context) -> None:
-    """Leave word that a failure was told by the task itself."""
-    if context.get("exception") is not None:  # the DAG processor calls without one, for a process that is no more
+    """Record that the task itself sent a notification of its failure."""
+    if context.get("exception") is not None:  # the DAG processor calls it without one, for a process that has ended
         context["ti"].xcom_push(_TOLD, True)
 
 
 def _silent(context: Context) -> list[str]:
-    """Return the failed tasks of a run that have not told of it, with the index of a mapped one."""
+    """Return the failed tasks of a run that sent no notification, with the index of a mapped task."""
     task = context.get("ti")
     if task is None:
         return ["a task"]
@@ -144,7 +144,7 @@ def _silent(context: Context) -> list[str]:
         failed = sorted(name for name, state in states.items() if str(state) == "failed")
         return [_shown(name, context) for name in failed if not _told(task, *_parts(name, context))]
     except Exception:
-        log.exception("What failed can't be asked; told is the task that Airflow names")
+        log.exception("The failed tasks can't be read; the notification names the task that Airflow reports")
         return [task.task_id]
 
 
@@ -166,7 +166,7 @@ def _told(task: Any, task_id: str, index: int) -> bool:
 
 
 def news_of(context: Context) -> tuple[News, ...]:
-    """Return what a task told, or that it failed without a word of its own."""
+    """Return the notification of a task, or one that it failed without a message."""
     news: News | tuple[News, ...] | None = getattr(context["task"], "news", None)
     if news is None and (error := context.get("exception")) is not None:
         said = str(error).strip().splitlines() or [type(error).__name__]
@@ -200,7 +200,7 @@ def _notifier(channel: Notification, model: str, news: News, link: str) -> BaseN
             SlackWebhookNotifier,
         )
 
-        # Slack's own three escapes, so that nobody's text becomes a link or a call.
+        # Slack's three escapes, so that no text becomes a link or a mention.
         text = f"*{title}*\n{html.escape(news.sentence, quote=False)} <{link}|Look>"
         made = SlackWebhookNotifier(slack_webhook_conn_id=channel.connection, text=text)
         return made

@@ -98,9 +98,9 @@ class RatchetOperator(BaseOperator):
         """Return what the next tasks take as `upstream`."""
 
     def _configure(self) -> tuple[ModelConfig, str]:
-        """Return the configuration and its identity with that of its code, held against the one that this run began with.
+        """Return the configuration, and its identity together with that of its code, which must be the identity that this run began with.
 
-        What does not affect the result may be edited meanwhile: a description, whom to tell.
+        Parts that do not affect the result, such as the description or `notify`, may be edited during the run.
         """
         from include.config.code import code_digest
         from include.storage.content import digest_json
@@ -110,7 +110,7 @@ class RatchetOperator(BaseOperator):
         for upstream in self.upstream if isinstance(self.upstream, list) else [self.upstream]:
             if upstream and upstream["config"] != identity:
                 raise ConfigError(
-                    f"What {config.declared_name} is trained or judged by changed while this run was under way.",
+                    f"The declaration or code of {config.declared_name} changed during this run.",
                     expected=f"configuration {upstream['config'][:12]}, with which the run began",
                     found=identity[:12],
                     where=self.folder,

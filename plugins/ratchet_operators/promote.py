@@ -47,10 +47,10 @@ class DecisionOperator(ChampionOperator):
 
 
 class _Decide(DecisionOperator):
-    """Decide on a version; decided again when the incumbent is no longer the one that it was measured against."""
+    """Decide on a version; decide again when the incumbent has changed since it was measured."""
 
     def decide(self, context: Context) -> Decision:
-        """Return the decision that stands in the ledger; ``announced`` says whether it changed the champion."""
+        """Return the decision in the ledger; ``announced`` tells whether it changed the champion."""
         from include.registry.evaluator import evaluator
 
         config, ledger = self.config, self.open_ledger()
@@ -105,7 +105,7 @@ class KeepChampion(_Decide):
 
 
 def news_of_decision(model: str, decision: Decision, champion: str | None) -> News:
-    """Return what there is to tell of a decision.
+    """Return the notification of a decision.
 
     Parameters
     ----------
@@ -115,5 +115,5 @@ def news_of_decision(model: str, decision: Decision, champion: str | None) -> Ne
     event: Event = {"PROMOTE": "promoted", "HOLD": "held"}.get(decision.outcome, "rejected")  # type: ignore[assignment] # three of its words
     sentence = f"{decision.version}, {decision.outcome}: {decision.reason}"
     if event == "promoted" and champion != decision.version:
-        sentence = f"{sentence.rstrip('.')}. It fills in history: in force is {champion or 'no version'}."
+        sentence = f"{sentence.rstrip('.')}. It fills in history: {champion or 'no version'} is in force."
     return News(event, sentence, decision.version, version_page(model, decision.version))

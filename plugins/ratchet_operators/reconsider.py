@@ -134,7 +134,7 @@ class Reconsider(_MaturedRows, BranchMixIn):
 
 
 class DecideAgain(_MaturedRows, DecisionOperator):
-    """Put the second decision on record; measured again if the incumbent is no longer the one that it was measured against."""
+    """Record the second decision; measure again if the incumbent has changed since."""
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return the outcome, and the champion after it."""

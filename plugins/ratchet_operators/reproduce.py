@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class Reproduce(ChampionOperator):
-    """Reproduce the version that the form names, or the champion; with *rebuild*, put the version made in its place.
+    """Reproduce the version that the form names, or the champion; with *rebuild*, replace it by the new version.
 
-    The task fails for good if it does not reproduce, after the report is stored and linked.
+    The task fails without retries if the version does not reproduce, after the report is stored and linked.
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (PageLink("Reproduction"),)
@@ -56,7 +56,7 @@ class Reproduce(ChampionOperator):
             raise NotReproduced(
                 report.sentence,
                 where=f"{version}; report {digest[:12]}, linked from this task",
-                remedy="look at what is not as it was; what was trained and decided stays on record as it is",
+                remedy="check the differences; the record of the training and of the decision does not change",
             )
         return {
             "config": self.identity,
@@ -100,7 +100,7 @@ class Reproduce(ChampionOperator):
                 raise NotReproduced(
                     done.sentence,
                     where=f"{version}; report {done.digest[:12]}, linked from this task",
-                    remedy="look at the largest difference: a greater tolerance is yours to choose; otherwise retrain the model",
+                    remedy="check the largest difference: choose a greater tolerance, or retrain the model",
                 )
             own = find_own_rebuild(ledger.entries(), actor)
         rebuilt, proof = (None, None) if own is None else (str(own.body["version"]), own.body["proof"])
@@ -109,6 +109,6 @@ class Reproduce(ChampionOperator):
             ledger.store, version, made, stored(ledger.store, ledger.model, "reproductions", version=proof)
         )
         self.announce(context, ledger)
-        sentence = f"{rebuilt}, trained again under other libraries, has the place of {version}: it predicts the same"
+        sentence = f"{rebuilt}, trained again with other libraries, replaces {version}: it predicts the same"
         self.news = News("promoted", sentence, rebuilt, version_page(self.config.declared_name, str(rebuilt)))
         return {"config": self.identity, "version": version, "rebuilt": rebuilt, "report": proof}

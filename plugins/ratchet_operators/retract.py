@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Retract(RatchetOperator):
-    """Take back the reading that the form names, or let it count again; say which versions were trained on it."""
+    """Retract the reading that the form names, or restore it, and list the versions that were trained on it."""
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return what was taken back, what is in force since, and how many versions were trained on it."""

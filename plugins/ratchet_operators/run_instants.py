@@ -1,4 +1,4 @@
-"""The instants of a run: when it began, what goes on record as now, and the as-of that it stands at."""
+"""The instants of a run: its start, the instant of recording, and its as-of."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def began(context: Context) -> datetime:
 
 
 def as_of(context: Context, config: ModelConfig) -> datetime:
-    """Return the instant that a run stands at, and log where it is from.
+    """Return the as-of of a run, and log its origin.
 
-    A scheduled run and a backfill stand at their logical date, also if the form says another; a run of an upstream asset at the
-    moment it was triggered. A run by hand stands at the form's *As of*; if that is empty, at the logical date that it was
-    given; without one at ``schedule.end``, if that is past, or else at the moment it was triggered.
+    It is the logical date for scheduled runs and backfills, even if the form has another one; for a run of an upstream
+    asset, the moment at which it was triggered. For a manual run it is the form's *As of*; if that is empty, the logical
+    date that it was given; without one, ``schedule.end`` if that is past, or else the moment at which it was triggered.
     """
     instant, source = stand(context["dag_run"], context["params"].get("as_of"), config.schedule.end)
-    log.info("This run stands as of %s: %s.", instant.isoformat(), source)
+    log.info("The as-of of this run is %s: %s.", instant.isoformat(), source)
     return instant
 
 
 def stand(run: Any, wanted: Any, end: datetime | None) -> tuple[datetime, str]:
-    """Return the instant that a run stands at, and in words where it is from.
+    """Return the as-of of a run, and its origin in words.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def stand(run: Any, wanted: Any, end: datetime | None) -> tuple[datetime, str]:
     Raises
     ------
     ConfigError
-        When *As of* is no date and time, or lies in the future.
+        When *As of* is not a date and time, or is in the future.
     """
     kind = str(getattr(run.run_type, "value", run.run_type))
     if kind in ("backfill", "scheduled"):

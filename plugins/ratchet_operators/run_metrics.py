@@ -1,6 +1,6 @@
-"""Numbers of a model's runs among Airflow's own metrics, for StatsD or OpenTelemetry, whichever Airflow sends.
+"""Metrics of a model's runs, sent with Airflow's own metrics to StatsD or OpenTelemetry.
 
-They say how it goes; what is true stands in the ledger.
+They show trends; the ledger is authoritative.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def report_audit(model: str, findings: int) -> None:
 def report_written(model: str, entry: Entry) -> None:
     """Report a decision as it is written to the ledger: its outcome, and of a challenger its primary metric and its gain.
 
-    The gain is over the champion, or over the baseline before there is one. What `settle` decides again is counted, but
-    says nothing of the newest challenger.
+    The gain is over the champion, or over the baseline before there is one. Decisions that `settle` makes again are counted,
+    but are not about the newest challenger.
     """
     from include.registry.version_states import Decision
 

@@ -83,5 +83,5 @@ class Score(RatchetOperator):
 
 
 def scores_asset(model: str) -> Asset:
-    """Return the asset that stands for a model's batch predictions."""
+    """Return the asset of a model's batch predictions."""
     return Asset(name=f"{model}_scores", uri=f"x-ratchet://{model}/scores")

@@ -57,7 +57,7 @@ class Select(RatchetOperator):
             upstream = {**self.upstream, "version": version.id, "outcome": NOTHING_NEW}
             context["ti"].xcom_push("return_value", upstream)
             raise AirflowSkipException(
-                f"Nothing new: the table is what it was as of {self.upstream['as_of']}, and so is all else that goes into "
+                f"Nothing new: the table is the same as on {self.upstream['as_of']}, and so are all other inputs of "
                 f"a version. {version.id} stands: {stands.outcome}."
             )
         if self.upstream["mode"] == "enforce":

@@ -34,7 +34,7 @@ _PLACE = re.compile(r"[a-z_]+\.((?:[a-z][a-z0-9+.-]*:)?/.*)")
 
 @dataclass(frozen=True)
 class SqlStatement:
-    """A statement that says by itself what is read and written, through an Airflow connection."""
+    """An SQL statement that names the tables that are read and written, through an Airflow connection."""
 
     connection: str
     sql: str
@@ -57,7 +57,7 @@ class SparkQuery:
     table: str | None
 
     def parsed(self) -> OperatorLineage[Any, Any] | None:
-        """Return the tables that it names; Spark is not asked where they lie."""
+        """Return the tables that it names, without asking Spark for their location."""
         from airflow.providers.openlineage.extractors import OperatorLineage
         from openlineage.client.event_v2 import InputDataset
         from openlineage.common.sql import parse
@@ -76,12 +76,12 @@ class SparkQuery:
 
 @dataclass(frozen=True)
 class CatalogTable:
-    """A table of Iceberg by its name in a catalog, which knows where it lies."""
+    """An Iceberg table by its name in a catalog, which knows its location."""
 
     source: IcebergSource
 
     def parsed(self) -> OperatorLineage[Any, Any] | None:
-        """Return its place, with its name in the catalog beside it; None if the catalog does not say."""
+        """Return its location and its name in the catalog; None if the catalog does not give a location."""
         from airflow.providers.openlineage.extractors import OperatorLineage
         from openlineage.client.event_v2 import InputDataset
         from openlineage.client.facet_v2 import symlinks_dataset as symlinks
@@ -91,7 +91,7 @@ class CatalogTable:
         try:
             place = location_in_catalog(self.source, AirflowConnections())
         except Exception as error:  # noqa: BLE001 - of any catalog; the rows are there, and the rest is told
-            log.warning("Where %s lies is not told: %s", self.source.table, type(error).__name__)
+            log.warning("The location of %s is not reported: %s", self.source.table, type(error).__name__)
             return None
         name = symlinks.Identifier(str(self.source.catalog), str(self.source.table), "TABLE")
         facets: dict[str, Any] = {"symlinks": symlinks.SymlinksDatasetFacet(identifiers=[name])}
@@ -100,7 +100,7 @@ class CatalogTable:
 
 
 def source_of(model: ModelConfig, folder: Path) -> Lineage:
-    """Return where a model's rows come from, as far as model.yaml says it; what a Python reader reads it does not say.
+    """Return where a model's rows come from, as far as model.yaml declares it; it does not declare what a Python reader reads.
 
     Parameters
     ----------

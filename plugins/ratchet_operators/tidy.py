@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Tidy(RatchetOperator):
-    """Say what nothing needs any more by the model's `retention`; remove it where the declaration or the form says so."""
+    """Report the objects that nothing needs any more under the model's `retention`; remove them where the declaration or the form says so."""
 
     def work(self, context: Context) -> dict[str, Any]:
         """Return how many objects were removed and marked, or would be."""

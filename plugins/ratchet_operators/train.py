@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Train(RatchetOperator):
     """Fit a candidate, or the baselines, on the training rows of the snapshot.
 
-    A candidate that can't be fitted to these rows fails no run: the others go on, and the version that is chosen among them
-    keeps what became of it. Without a baseline there is no version.
+    A candidate that can't be fitted to these rows does not fail the run: the others go on, and the selected version records
+    the failure. Without a baseline there is no version.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ def form(model: ModelConfig) -> dict[str, Param]:
     names = model.candidate_names
     return {
         "as_of": _as_of(
-            "The instant to stand at: only rows that had happened, with labels that were due, by then are used. "
+            "The as-of: only rows that had happened by then, and whose labels were due by then, are used. "
             f"{_stands(model)}{_no_backfill('retrain', model.schedule.retrain_cron)}",
             "What to train",
         ),
@@ -32,8 +32,8 @@ def form(model: ModelConfig) -> dict[str, Param]:
             type="string",
             enum=["enforce", "dry_run"],
             values_display={
-                "enforce": "Enforce: decide and put it on record",
-                "dry_run": "Dry run: only say what would be decided",
+                "enforce": "Enforce: decide and record the decision",
+                "dry_run": "Dry run: only show what would be decided",
             },
             title="Gate",
             section="What to do with it",
@@ -51,9 +51,9 @@ def form(model: ModelConfig) -> dict[str, Param]:
 
 def score_form(model: ModelConfig) -> dict[str, Param]:
     """Return the trigger form of a model's batch predictions; valid as it opens."""
-    scored = "The newest interval that is over by then is scored, with the champion as of its start."
+    scored = "The newest interval that has ended by then is scored, with the champion as of its start."
     if model.data.timeless:
-        scored = "The table is scored as it is found now, with the champion as of then."
+        scored = "The current table is scored, with the champion as of then."
     return {"as_of": _as_of(f"{scored} {_stands(model)}{_no_backfill('score', model.schedule.score)}", "What to score")}
 
 
@@ -61,7 +61,7 @@ def monitor_form(model: ModelConfig) -> dict[str, Param]:
     """Return the trigger form of a model's watching; valid as it opens."""
     return {
         "as_of": _as_of(
-            "The newest interval that is over by then is watched, and what has matured by its end is measured. "
+            "The newest interval that has ended by then is monitored, and rows whose labels have matured by its end are measured. "
             f"{_stands(model)}",
             "What to watch",
         )
@@ -69,7 +69,7 @@ def monitor_form(model: ModelConfig) -> dict[str, Param]:
 
 
 def _no_backfill(schedule: str, cron: str | None) -> str:
-    """Say why Airflow's dialog offers no backfill, where it does not."""
+    """Explain why Airflow's dialog offers no backfill, where it offers none."""
     return "" if cron else f" Backfill is grey: without `schedule.{schedule}` there are no dates to run again."
 
 
@@ -82,7 +82,7 @@ def audit_form(model: ModelConfig) -> dict[str, Param]:
             type=["null", "integer"],
             minimum=100,
             title="Calls of the store",
-            description=f"How much this run may cost. Empty: {audits.calls if audits else 0:,}, as declared. It goes on where the last run ended.",
+            description=f"How much this run may cost. Empty: {audits.calls if audits else 0:,}, as declared. It continues where the last run ended.",
             section="How much to look at",
         )
     }
@@ -95,7 +95,7 @@ def tidy_form(model: ModelConfig) -> dict[str, Param]:
             model.retention.remove,
             type="boolean",
             title="Remove",
-            description="Mark what nothing needs, and remove what was marked longer ago than the grace period. Off: say what would be removed.",
+            description="Mark objects that nothing needs, and remove marked objects whose grace period is over. Off: only report what would be removed.",
             section="What to do",
         )
     }
@@ -108,7 +108,7 @@ def rollback_form(model: ModelConfig) -> dict[str, Param]:
             None,
             type=["null", "string"],
             title="Segment",
-            description=f"A level of `{model.segments.column}`, whose own version is meant. Empty: the model of all rows.",
+            description=f"A level of `{model.segments.column}`, if the version of that segment is meant. Empty: the model of all rows.",
         )
         if model.segments
         else None
@@ -141,7 +141,7 @@ def retract_form(model: ModelConfig) -> dict[str, Param]:
             False,
             type="boolean",
             title="Restore",
-            description="Let a reading that was taken back count again.",
+            description="Put a retracted reading back in force.",
             section="Which reading",
         ),
         "reason": _reason("Goes on record beside your name; it can't be changed later."),
@@ -155,9 +155,11 @@ def _reason(description: str) -> Param:
 def reconsider_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a second look at a held version; valid as it opens."""
     return {
-        "version": _version("Judged again by all rows that have matured since. Empty: the newest that is held."),
+        "version": _version(
+            "The version to evaluate again, on all rows that have matured since. Empty: the newest held version."
+        ),
         "as_of": _as_of(
-            f"The instant to stand at: every row whose label was known by then counts. {_stands(model)}",
+            f"The as-of: every row whose label was known by then counts. {_stands(model)}",
             "Which version",
         ),
         "reason": form(model)["reason"],
@@ -173,7 +175,7 @@ def promote_form(model: ModelConfig, *, judged: bool) -> dict[str, Param]:
         Whether that stage's gate decides in the same run, as of an instant.
     """
     fields = reconsider_form(model)
-    version = _version("Sent to the stage as it is; an alias will do. Empty: the champion.")
+    version = _version("The version to send, or an alias of it. Empty: the champion.")
     named = {"as_of": fields["as_of"]} if judged else {}
     return {"version": version, **named, "reason": fields["reason"]}
 
@@ -181,12 +183,12 @@ def promote_form(model: ModelConfig, *, judged: bool) -> dict[str, Param]:
 def reproduce_form(model: ModelConfig) -> dict[str, Param]:
     """Return the form of a reproduction; valid as it opens."""
     return {
-        "version": _version("Trained again from its record and compared. Empty: the champion."),
+        "version": _version("The version to train again from its record and compare. Empty: the champion."),
         "rebuild": Param(
             False,
             type="boolean",
             title="Rebuild",
-            description="After an upgrade of libraries: put the version that is trained again under the new libraries in force "
+            description="After an upgrade of libraries: put the version that is trained again with the new libraries in force "
             "in place of the old one, if both predict the same.",
             section="After an upgrade of libraries",
         ),
@@ -204,12 +206,10 @@ def reproduce_form(model: ModelConfig) -> dict[str, Param]:
 
 
 def _stands(model: ModelConfig) -> str:
-    """Say where a run stands whose *As of* is empty; the rule itself is `ratchet_operators.run_instants.stand`."""
+    """Describe the as-of of a run whose *As of* is empty; the rule is in `ratchet_operators.run_instants.stand`."""
     end = model.schedule.end
     without = "now" if end is None else f"{end:%Y-%m-%d %H:%M} UTC, where the model's schedule ends, or now before that"
-    return (
-        f"Empty: the run's logical date; without one {without}. A scheduled run and a backfill stand at their own date."
-    )
+    return f"Empty: the run's logical date; without one {without}. Scheduled runs and backfills use their own date."
 
 
 def _as_of(description: str, section: str) -> Param:

@@ -34,12 +34,12 @@ class Withdraw(ChampionOperator):
         )
         book = stored(ledger.store, ledger.model, "ledger")
         self.lineage = Lineage((book, stored(ledger.store, ledger.model, "versions", version=done.version)), (book,))
-        if not segment:  # the asset stands for the champion of all rows
+        if not segment:  # the asset is that of the champion of all rows
             self.announce(context, ledger)
         by = f" by {who}" if (who := actor.get("user")) else ""
         of = f" of segment {segment}" if segment else ""
         sentence = (
-            f"{done.version}{of} was withdrawn{by}: {params['reason']}. In force is {done.champion or 'no version'}."
+            f"{done.version}{of} was withdrawn{by}: {params['reason']}. {done.champion or 'No version'} is in force."
         )
         page = None if segment else version_page(self.config.declared_name, done.version)
         self.news = News("alarm", sentence, done.version, page)

@@ -29,7 +29,7 @@ ASKED_OF_EVERY_ROUTE = [Depends(from_here), Depends(get_user)]
 
 
 class Viewer:
-    """The person who asks, and what Airflow lets them see and do."""
+    """The viewer of a page, and what Airflow permits them to see and do."""
 
     def __init__(self, user: GetUserDep) -> None:
         self.user = user

@@ -20,7 +20,7 @@ class Action:
 
 
 ON_MODELS = (
-    Action("retrain", "Retrain", "Train and judge a challenger as of a date of your choice."),
+    Action("retrain", "Retrain", "Train and evaluate a challenger as of a date of your choice."),
     Action("score", "Score", "Predict with the champion in force at a date."),
 )
 ROLL_BACK = Action("rollback", "Roll back", "Withdraw this version; the champion before it is back in force.")

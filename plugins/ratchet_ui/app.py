@@ -41,7 +41,7 @@ Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 
 @app.exception_handler(RatchetError)
 def unavailable(_: Request, error: Exception) -> JSONResponse:
-    """Say why the store gave no answer."""
+    """Return the page that explains why the store did not answer."""
     return JSONResponse({"detail": error.args[0] if error.args else type(error).__name__}, 503)
 
 
@@ -52,7 +52,7 @@ def models(
     q: Annotated[str, Query(max_length=100)] = "",
     page: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> HTMLResponse:
-    """Return the overview of the models that the viewer may read, or of those that hold some words."""
+    """Return the overview of the models that the viewer may read, or of those that match some words."""
     return HTMLResponse(draw_models(_cache(), viewer, _root(request), now=datetime.now(UTC), wanted=q, page=page))
 
 
@@ -101,7 +101,7 @@ def card(viewer: ViewerDep, model: Model, version: Version) -> HTMLResponse:
     summary = _summary(viewer, model, version)
     details = _cache().details(model := _readable(viewer, model), summary)
     if details.config is None or details.comparison is None or details.judgement is None:
-        raise HTTPException(404, "Nothing was measured of this version that stands, so it has no card.")
+        raise HTTPException(404, "There is no valid measurement of this version, so it has no card.")
     gone = describe_retractions(_cache().retracted(model, summary))
     drawn = draw_card(details.config, details.comparison, details.judgement, summary.standing.decision, gone)
     return HTMLResponse(drawn, headers=WITH_STYLES)

@@ -32,15 +32,15 @@ from ratchet_ui.templating import draw
 
 VERSIONS_ON_A_PAGE = 50
 MODELS_ON_A_PAGE = 50
-"""Of so many models the store is asked for one view of the overview."""
+"""The number of models that the store is read for in one view of the overview."""
 ALIAS_MOVES = 20
 """How many moves of aliases are shown, the newest."""
 MEASURED = 60
-"""Of how many versions, the newest, the evidence is read for what their decisions do not say."""
+"""The number of newest versions whose evidence is read, for facts that their decisions do not contain."""
 
 
 def draw_models(cache: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str = "", page: int = 1) -> str:
-    """Draw the overview; of the models only those whose name, owner, task or description holds the wanted words.
+    """Draw the overview, restricted to models whose name, owner, task or description contains the wanted words.
 
     Where there are more than fit on a page, what needs a person is said of the models on the page.
 
@@ -151,7 +151,7 @@ def draw_model(
 
 
 def _of_retracted(gone: list[Retraction]) -> str:
-    return f"its champion was trained or judged on rows that were taken back since: {describe_retractions(gone)}."
+    return f"its champion was trained or evaluated on rows that were taken back since: {describe_retractions(gone)}."
 
 
 def _dags_that_ask(model: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The segments of a model as one table: who answers for each, and what became of the newest try."""
+"""The segments of a model as one table: the version of each, and the outcome of its newest training."""
 
 from __future__ import annotations
 

@@ -160,8 +160,8 @@ def test_a_former_name_that_another_declaration_has_is_refused_and_the_other_goe
     rename(tmp_path / "letters", "letters", "parcels")
     (models, (broken,)) = load_models(tmp_path)
     assert [model.declared_name for model in models] == ["parcels"] and broken.name == "letters"
-    assert "Two models have one name" in str(broken.error) and "letters/model.yaml:2" in str(broken.error)
-    with pytest.raises(ConfigError, match="`parcels`, which parcels/model.yaml has, too"):
+    assert "Two models have the same name" in str(broken.error) and "letters/model.yaml:2" in str(broken.error)
+    with pytest.raises(ConfigError, match="`parcels`, which parcels/model.yaml also has"):
         lint(tmp_path / "letters" / "model.yaml", now=NOW, with_rows=False)
     assert not load_models(tmp_path, only="letters")[0], "nor does a task parse it"
     (tmp_path / "parcels").rename(tmp_path / "bills")

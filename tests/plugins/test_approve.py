@@ -188,7 +188,7 @@ def test_an_approval_of_a_version_that_another_one_overtook_promotes_nothing(dep
 
 def test_the_declaration_may_not_change_while_the_answer_is_waited_for(deployment, gated):
     changed = {**gated, "config": digest_json("another")}
-    with pytest.raises(Exception, match="changed while this run was under way"):
+    with pytest.raises(Exception, match="changed during this run"):
         deployment.run("approve", changed)
 
 

@@ -67,7 +67,7 @@ def test_what_an_audit_finds_fails_the_task_and_is_told_counted_and_shown(
     golden = signed_world.path(next(iter(signed_world.store.list(f"parcels/golden/{signed_world.champion}"))))
     golden.write_bytes(golden.read_bytes() + b"x")
     said, news = run("second")
-    assert said.startswith("2 things that the ledger of parcels names are not what they were")
+    assert said.startswith("2 objects that the ledger of parcels names are changed or missing")
     assert news.event == "alarm" and gauges[-1] == ("ratchet.audit_findings", 2)
     shown = page("/models/parcels")
     assert "2 wrong" in shown and f"golden rows of {signed_world.champion}" in shown

@@ -229,4 +229,4 @@ def test_people_are_told_of_another_champion_by_settling_and_that_an_older_promo
     older = scene(an_older_one_is_promoted.__name__)
     older.run(older.copied(), monkeypatch)
     champion = Ledger(older.world.store, "flight_delay").timeline().champion
-    assert older.news.event == "promoted" and older.news.sentence.endswith(f"in force is {champion}.")
+    assert older.news.event == "promoted" and older.news.sentence.endswith(f"{champion} is in force.")

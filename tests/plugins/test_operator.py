@@ -132,7 +132,7 @@ def test_a_configuration_changed_under_way_is_refused():
 
     begun = run(None)
     assert run({"config": begun}) == begun
-    with pytest.raises(AirflowFailException, match="changed while this run was under way"):
+    with pytest.raises(AirflowFailException, match="changed during this run"):
         run([{"config": begun}, {"config": "0" * 64}])
 
 
@@ -179,5 +179,5 @@ def test_an_edit_that_does_not_affect_the_result_does_not_fail_a_run_under_way(e
 )
 def test_an_edit_that_affects_the_result_fails_it(edit):
     begun = Telling(task_id="telling", model=FLIGHTS.to_json()).execute({})
-    with pytest.raises(AirflowFailException, match="changed while this run was under way"):
+    with pytest.raises(AirflowFailException, match="changed during this run"):
         Telling(task_id="telling", model=edited(**edit), upstream={"config": begun}).execute({})

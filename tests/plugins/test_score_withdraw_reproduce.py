@@ -187,7 +187,7 @@ def test_a_reading_is_taken_back_once_and_what_was_trained_on_it_is_named(deploy
     with capture_logs() as lines:
         done = deployment.run(Retract, **form)
     assert (done["reading"], done["rows"], done["versions"]) == (newest.content, 0, 1)
-    assert any(f"Trained or judged on it, and still on record: {champion.id}." == line["event"] for line in lines)
+    assert any(f"Versions trained or evaluated on it: {champion.id}." == line["event"] for line in lines)
     assert deployment.run(Retract, **form) == done
     catalogue = Catalogue(
         deployment.store, "parcels", Snapshot.load(deployment.store, "parcels", champion.snapshot).source

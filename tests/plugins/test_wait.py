@@ -85,7 +85,10 @@ def test_people_are_told_when_the_wait_is_over_and_the_rows_are_not_there(
     assert (news is not None) is told
     if told:
         assert (news.event, news.version) == ("late", None)
-        assert news.sentence == "Partition 2024-06 has no row after a wait of 6h; the run went on with what there was."
+        assert (
+            news.sentence
+            == "Partition 2024-06 has no row after a wait of 6h; the run continued with the rows that there were."
+        )
         assert Notification.model_validate({"via": "slack", "connection": "ops", "on": ["alarm"]}).wants(news.event)
 
 
@@ -101,7 +104,7 @@ def test_a_run_waits_for_a_marker_and_people_are_told_if_it_never_comes(
     news = run.tasks[-1].news
     assert news is not None and news.event == "late"
     assert news.sentence == (
-        "Partition 2024-06 has no marker done/2024-06/_SUCCESS after a wait of 6h; the run went on with what there was."
+        "Partition 2024-06 has no marker done/2024-06/_SUCCESS after a wait of 6h; the run continued with the rows that there were."
     )
     marker = tmp_path / "models" / "parcels" / "done" / "2024-06" / "_SUCCESS"
     marker.parent.mkdir(parents=True)

@@ -101,7 +101,7 @@ def test_alarms_requests_and_what_needs_a_person_are_said(client: Any, report: W
     page = text(client, PAGE)
     for alarm in report.alarms:
         assert f"{PAGE}/{alarm.id}" in page
-    assert "asked for as of" in page and "pending" in page
+    assert "requested as of" in page and "pending" in page
     assert page.index("Needs you") < page.index("Columns by interval")
     assert "The first champion has no predecessor" in page
 
@@ -112,7 +112,7 @@ def test_an_alarms_page_shows_training_and_since_side_by_side(client: Any, repor
     assert "weight: training and since" in page and "1,000 times as large" in page
     shares = [float(one) for one in re.findall(r'<td class="n">([\d.]+) %</td>', page)]
     assert sum(shares[::2]) == pytest.approx(100, abs=1) == sum(shares[1::2])
-    assert "never asks" in page
+    assert "never requests" in page
     (short,) = (one for one in report.alarms if one.kind == "performance")
     assert "surely no better" in text(client, f"{PAGE}/{short.id}")
     assert client.get(f"{PAGE}/{'0' * 12}").status_code == 404

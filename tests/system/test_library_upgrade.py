@@ -58,6 +58,6 @@ def test_a_champion_of_an_older_scikit_learn_is_rebuilt_and_takes_its_place(tmp_
     settings = {"RATCHET_MODELS": str(tmp_path / "models"), "RATCHET_STORE": ledger.store.url}
     said = run(sys.executable, "-m", "include", "rebuild", "parcels", **settings)
     rebuilt = str(ledger.timeline().champion)
-    assert f"{rebuilt} has the place of {champion}" in said
+    assert f"{rebuilt} replaces {champion}" in said
     assert fit_of(ledger.store, ledger.version(rebuilt)).libraries["scikit-learn"] != OLDER
     assert "wrong" not in run(sys.executable, "-m", "include", "verify", "parcels", **settings)

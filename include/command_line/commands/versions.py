@@ -62,7 +62,7 @@ def rebuild(
         typer.Option(help="How far predictions may differ; of values, times the standard deviation of the target."),
     ] = REBUILD_TOLERANCE,
 ) -> None:
-    """After an upgrade of libraries: train a version again, and put it in its place if both predict the same."""
+    """After an upgrade of libraries: train a version again, and replace the original if both predict the same."""
     from include.command_line.recording.rebuild import rebuild as run_rebuild  # the libraries of a run
 
     typer.echo(run_rebuild(model, version, tolerance, datetime.now(UTC)))

@@ -1,4 +1,4 @@
-"""Run a DAG over past dates as an Airflow backfill, and see it through."""
+"""Run a DAG over past dates as an Airflow backfill, and wait until it ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a backfill stands."""
+    """The progress of a backfill."""
 
     runs: dict[str, str]
     """The state of each run, by its date."""
@@ -47,7 +47,7 @@ class Progress:
 
     @property
     def ended(self) -> list[str]:
-        """The dates whose run has ended, well or not."""
+        """The dates whose run has ended, successful or failed."""
         return [date for date, state in self.runs.items() if state in _ENDED]
 
     @property
@@ -103,10 +103,11 @@ def backfill(
 
 
 def _create(airflow: LocalAirflow, dag: str, start: datetime, end: datetime, at_once: int, backwards: bool) -> None:
-    """Create the backfill by Airflow's command, whose every try is a process of its own.
+    """Create the backfill with Airflow's command, in a new process for each try.
 
-    SQLite turns down a reader that wants to write after somebody else has written, without waiting. Airflow then keeps the
-    backfill with some of its runs, takes no other beside it, and its API server may stay in that state for long.
+    SQLite refuses, without waiting, a transaction that began with a read and writes after another process has written.
+    Airflow then keeps the backfill with only some of its runs, accepts no second one, and its API server may stay in that
+    state for a long time.
     """
     wanted = {
         "dag-id": dag,

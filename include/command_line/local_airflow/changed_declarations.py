@@ -1,4 +1,4 @@
-"""Have Airflow read the DAG files again as soon as a declaration changes, instead of at its next look."""
+"""Let Airflow parse the DAG files again as soon as a declaration changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``make demo``: retrain a model over its past, under a real Airflow, and show what the ledger then says."""
+"""``make demo``: backfill a model under a real Airflow, and print its ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the last successful demo was made of, so that the same one again need not start Airflow."""
+"""The inputs of the last successful demo: the same demo again does not start Airflow."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How the local Airflow of ``make demo`` and ``make up`` is configured: by environment variables.
+"""Configuration of the local Airflow of ``make demo`` and ``make up``, as environment variables.
 
-Those that every set-up shares are in ``airflow.env``, the rest here.
+Settings that every deployment shares are in ``airflow.env``; the others are here.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def password(home: Path) -> str:
 
 
 def of_user(password: str) -> str:
-    """Return what Airflow's file of passwords says."""
+    """Return the content of Airflow's file of passwords."""
     return json.dumps({USER: password}) + "\n"
 
 

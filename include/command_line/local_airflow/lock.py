@@ -1,4 +1,4 @@
-"""One local Airflow a checkout."""
+"""A lock that allows one local Airflow for each checkout."""
 
 from __future__ import annotations
 

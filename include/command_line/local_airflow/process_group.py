@@ -1,7 +1,7 @@
-"""Supervise a group of processes, and end all of them when the parent process is gone.
+"""Supervise a group of processes, and end all of them when the parent process has ended.
 
-Run as a program of its own, in a session of its own. It learns that its starter has gone, however it ended, by the end of
-its standard input; then it ends the whole session. A process group would not do: every Airflow task makes its own.
+This module runs as a separate program in its own session. When the parent process ends, in whatever way, the standard input of
+this program ends; it then ends the whole session. A process group is not enough, since every Airflow task creates its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GRACE = 6.0
 
 
 def session_members(session: int) -> set[int]:
-    """Return the processes of a session that still run, without the one that asks."""
+    """Return the running processes of a session, without this process."""
     found = set()
     for pid in psutil.pids():
         try:

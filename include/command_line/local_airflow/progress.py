@@ -1,4 +1,4 @@
-"""Progress as it is printed: one line that changes on a terminal, a line for each run that ends elsewhere."""
+"""Progress output: one line that changes on a terminal, and otherwise a line for each run that ends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ProgressLine:
         return None
 
     def show(self, progress: Progress) -> None:
-        """Print where the backfill stands."""
+        """Print the progress of the backfill."""
         done = progress.ended
         for date in done:
             if date not in self._said:

@@ -1,4 +1,4 @@
-"""The few questions that the commands ask of Airflow's public REST API."""
+"""Client of Airflow's public REST API, for the commands."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def _migrated(home: Path) -> Path:
 
 
 def free_port(wanted: int) -> int:
-    """Return ``wanted`` if nobody listens there, else a port that is free."""
+    """Return ``wanted`` if that port is free, else another free port."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

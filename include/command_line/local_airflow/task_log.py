@@ -17,9 +17,9 @@ def log_of(logs: Path, dag: str, task: Task) -> Path:
 
 
 def last_errors(log: Path, *, lines: int = 12) -> list[str]:
-    """Return the last lines that say what went wrong; none if the task was ended before it could say anything.
+    """Return the last lines of an error; an empty list if the task was ended before it logged one.
 
-    What a task says itself says all; only without it is the exception told that ended it.
+    The task's own error message is preferred; without one, the exception is returned.
     """
     if not log.exists():
         return []

@@ -1,4 +1,4 @@
-"""Recording: commands that put something on record, by the person who types them.
+"""Recording: commands that write to the ledger, with the person who runs them as actor.
 
 Not here: commands that only read (`include.command_line.ledger_queries`).
 """

@@ -1,4 +1,4 @@
-"""Bring what was delivered up to what is published, from a terminal."""
+"""The command `deliver`: update deliveries to the published scores."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def deliver(name: str, at: datetime) -> str:
     gone = sorted({where for where, _ in states} - {place_of(place) for place in model.score.deliver})
     left = [f"{where} is no longer declared in `score.deliver`, and stays as it is." for where in gone]
     if not rows:
-        return "\n".join(["Everything that was delivered is what is published.", *left])
+        return "\n".join(["Everything that was delivered equals what is published.", *left])
     return "\n".join([draw_table(["place", "interval", "version", "rows changed"], rows), *left])

@@ -1,4 +1,4 @@
-"""Tags and aliases of versions from a terminal."""
+"""Commands for tags and aliases of versions."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def tag(model: str, version: str, text: str, reason: str, *, remove: bool, at: d
 
 
 def alias(model: str, name: str, version: str | None, reason: str, *, remove: bool, at: datetime) -> str:
-    """Let an alias point at a version, or at none, and return where it points.
+    """Point an alias at a version, or remove it, and return its target.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Send a champion to another stage, from a terminal."""
+"""The command that sends a champion to another stage."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def promote(model: str, version: str | None, to: str, connection: str | None, at
         )
     if settings.anchors and url not in stages.values():
         raise ConfigError(
-            "An anchor remembers one ledger of a model, and this would write to another one.",
+            "An anchor remembers one ledger of a model, and this command would write to another ledger.",
             expected="a stage of RATCHET_STAGES, whose ledgers the anchors remember under its name",
             found=f"RATCHET_ANCHORS is set, and {url} is no stage",
             remedy=f"name the store in RATCHET_STAGES, such as RATCHET_STAGES='production={url}'",

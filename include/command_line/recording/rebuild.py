@@ -1,4 +1,4 @@
-"""Rebuild a version after an upgrade of libraries, from a terminal."""
+"""The command that rebuilds a version after an upgrade of libraries."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def rebuild(model: str, version: str | None, tolerance: float, at: datetime) -> 
         raise NotReproduced(
             done.sentence,
             where=f"the report {report}",
-            remedy="a greater --tolerance is yours to choose; otherwise retrain the model",
+            remedy="choose a greater --tolerance, or retrain the model",
         )
     return done.sentence

@@ -1,4 +1,4 @@
-"""The commands that list what was read of a partition, and take a reading back."""
+"""Commands that list the readings of a partition and retract one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Supply chain: what a deployment is made of: its images by digest, and a bill of what is installed.
+"""Supply chain: digests of the images of a deployment, and a bill of materials of what is installed.
 
 Not here: the libraries of a version (`include.audit.sbom`), and the hashes of pinned requirements, which `make requirements` makes.
 """

@@ -56,7 +56,7 @@ def deployment_images(folder: Path, env_file: Path) -> list[DeploymentImage]:
         bases = _BASE.findall((folder / "Dockerfile").read_text())
     except OSError as error:
         raise ConfigError(
-            "There are no files of a deployment here.",
+            "There are no deployment files in this folder.",
             expected="docker-compose.yaml and Dockerfile of a release",
             found=error,
             remedy="run it in the folder of the release, not in its image",
@@ -119,7 +119,7 @@ def _change(before: ImageReference, now: Published) -> str:
 def _differs(image: DeploymentImage) -> str:
     """Return what to do about a line of a release before this one; the same name and tag elsewhere is a mirror's."""
     ours, theirs = ((one.name.rpartition("/")[2], one.tag) for one in (image.chosen, image.default))
-    return "" if ours == theirs else f"; this release names {image.default}: take the line away to go with it"
+    return "" if ours == theirs else f"; this release names {image.default}: remove the line to use that"
 
 
 def state(image: DeploymentImage) -> str:

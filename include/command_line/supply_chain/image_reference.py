@@ -1,4 +1,4 @@
-"""The name of an image, taken apart as container engines do it."""
+"""Parse the name of an image as container engines do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ImageReference:
     def parse(cls, text: str, where: object = None) -> ImageReference:
         """Return the parts of ``name``, ``name:tag``, ``name@digest`` or ``name:tag@digest``; the first has the tag ``latest``.
 
-        ``where`` stands in the error of a text that is no such name.
+        ``where`` is used in the error for an invalid name.
         """
         found = _REFERENCE.fullmatch(text)
         if not found:

@@ -1,4 +1,4 @@
-"""What a registry of images says a tag is now, by the OCI distribution protocol."""
+"""Resolve a tag to a digest in an image registry, by the OCI distribution protocol."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class _Onward(HTTPRedirectHandler):
 
     def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
         if req.type == "https" and not newurl.startswith("https://"):
-            raise ImageError("A registry of images sends us on to plain HTTP.", found=newurl, where=req.full_url)
+            raise ImageError("An image registry redirects to plain HTTP.", found=newurl, where=req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -94,7 +94,7 @@ def _get(address: str, headers: dict[str, str], authorization: str | None = None
     request = Request(address, headers=headers)  # noqa: S310 (https, or http on this machine)
     if authorization:  # for this server alone: it does not go along where the server sends us on
         request.add_unredirected_header("Authorization", authorization)
-    # As engines do it: what is on this machine is asked without a proxy.
+    # As container engines do: requests to this machine do not use a proxy.
     opener = build_opener(_Onward, *([ProxyHandler({})] if _is_here(urlsplit(address).netloc) else []))
     try:
         with opener.open(request, timeout=_SECONDS) as answer:
@@ -104,13 +104,15 @@ def _get(address: str, headers: dict[str, str], authorization: str | None = None
         raise
     except (OSError, HTTPException) as error:
         raise ImageError(
-            "A registry of images does not answer.",
+            "An image registry does not answer.",
             found=getattr(error, "reason", error),
             where=address,
-            remedy="nothing was changed; run it where that address is reached, or set HTTPS_PROXY",
+            remedy="nothing was changed; run it where that address can be reached, or set HTTPS_PROXY",
         ) from error
     if len(body) > _LARGEST:
-        raise ImageError("A registry of images answers without end.", expected=f"{_LARGEST} bytes", where=address)
+        raise ImageError(
+            "An image registry sends an answer that is too long.", expected=f"{_LARGEST} bytes", where=address
+        )
     return body, headers
 
 
@@ -157,10 +159,10 @@ def _refused(image: ImageReference, code: int) -> ImageError:
         401: ("does not let us ask", "docker login, with a login that config.json keeps, or make the image public"),
         403: ("does not let us ask", "docker login, with a login that config.json keeps, or make the image public"),
         404: ("has no such image", "look at its name and tag"),
-        429: ("was asked too often", "wait, or docker login: who is known may ask more"),
+        429: ("was asked too often", "wait, or use docker login: a user who is logged in may make more requests"),
     }.get(code, ("does not answer as it should", "try again later"))
-    return ImageError(f"A registry of images {what}.", found=f"HTTP {code}", where=f"{image}", remedy=remedy)
+    return ImageError(f"An image registry {what}.", found=f"HTTP {code}", where=f"{image}", remedy=remedy)
 
 
 def _strange(image: ImageReference, found: str, *, expected: str) -> ImageError:
-    return ImageError("A registry of images answers otherwise.", expected=expected, found=found, where=f"{image}")
+    return ImageError("An image registry gives an unexpected answer.", expected=expected, found=found, where=f"{image}")

@@ -1,4 +1,4 @@
-"""What is installed where this runs, as a CycloneDX document: Python packages with their licences and hashes, Debian's packages."""
+"""Installed packages as a CycloneDX document: Python packages with licences and hashes, and Debian packages."""
 
 from __future__ import annotations
 

@@ -21,4 +21,4 @@ class About(Section):
     out_of_scope: tuple[str, ...] = ()
     """What they must not be used for."""
     ethics: str | None = None
-    """Whom a wrong prediction harms, and what is done about it."""
+    """Who is harmed by a wrong prediction, and what is done about it."""

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from include.config.section import Section
 
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
+
 MayBreak = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Invariance(Section):
-    """A column that must not matter: holdout rows are predicted again with other values in it."""
+    """An invariance: a column that must not matter. Holdout rows are predicted again with other values in it."""
 
     kind: Literal["invariance"]
     name: str = Field(min_length=1)
-    """What gate and card call it."""
+    """Its name in the gate's reasons and on the model card."""
     column: str
     """A column of the source, from which features are then derived again; or one that `features.derive` makes."""
     values: tuple[Any, ...] = Field(min_length=1)
-    """What every row is given in its place, one after the other."""
+    """The values that replace it in every row, one after the other."""
     tolerance: float = Field(default=0.0, ge=0)
-    """How far a prediction may move: a probability, or the target's own unit. A cluster changes or does not."""
+    """How far a prediction may change: as a probability, or in the unit of the target. A cluster changes or does not."""
     may_break: MayBreak = 0.0
-    """The share of rows whose prediction may move farther."""
+    """The share of rows whose prediction may change more than that."""
 
 
 class Direction(Section):
-    """A number that must not push the prediction the wrong way: it is changed in each holdout row that has it."""
+    """A direction: a number that must not move the prediction the wrong way. It is changed in each holdout row that has a value."""
 
     kind: Literal["direction"]
     name: str = Field(min_length=1)
-    """What gate and card call it."""
+    """Its name in the gate's reasons and on the model card."""
     column: str
     """A column of numbers, of the source or of `features.derive`, as for an invariance."""
     by: float
@@ -40,9 +43,9 @@ class Direction(Section):
     must_not: Literal["fall", "rise"]
     """What the prediction must not do then: the probability of the positive class, or the value."""
     tolerance: float = Field(default=0.0, ge=0)
-    """How far it may do so all the same."""
+    """The largest accepted change in that direction."""
     may_break: MayBreak = 0.05
-    """The share of rows whose prediction may go farther the wrong way."""
+    """The share of rows whose prediction may change more than that."""
 
     @model_validator(mode="after")
     def _moves(self) -> Direction:
@@ -52,15 +55,15 @@ class Direction(Section):
 
 
 class Case(Section):
-    """A row that no model may get wrong."""
+    """A case: a row that every model must predict correctly."""
 
     kind: Literal["case"]
     name: str = Field(min_length=1)
-    """What gate and card call it."""
+    """Its name in the gate's reasons and on the model card."""
     row: dict[str, Any] = Field(min_length=1)
-    """Columns of the source with their values, from which features are derived; columns that it does not name have none."""
+    """Columns of the source with their values, from which features are derived; other columns have no value."""
     says: Any = None
-    """The class that it must be said to be."""
+    """The class that must be predicted."""
     at_least: float | None = None
     """The least prediction: the probability of the positive class, or the value."""
     at_most: float | None = None
@@ -76,3 +79,18 @@ class Case(Section):
 
 
 Behaviour = Annotated[Invariance | Direction | Case, Field(discriminator="kind")]
+
+
+def check_behaviour(model: ModelConfig) -> None:
+    """Check that each behavioural test has a meaning for the model's task and target; raises `ValueError`."""
+    task, target = model.task, model.data.target
+    for check in model.evaluation.behaviour:
+        if task == "clustering" and check.kind != "invariance":
+            raise ValueError(f"the {check.kind} `{check.name}` tests predictions; for clusters declare an `invariance`")
+        if check.kind == "case":
+            if task == "regression" and check.says is not None:
+                raise ValueError(f"the case `{check.name}` names a class; for regression give `at_least` or `at_most`")
+            if target in check.row:
+                raise ValueError(f"the case `{check.name}` contains the target `{target}`, which is the answer")
+        elif check.column == target:
+            raise ValueError(f"the {check.kind} `{check.name}` changes the target `{target}`, which no model reads")

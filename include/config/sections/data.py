@@ -1,36 +1,30 @@
-"""Where a model's rows come from, which of them a run may see, and what must hold of them."""
+"""The `data` section: where a model's rows come from, and which of them a run may see."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from include.config.durations import Duration
-from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
 from include.config.section import Section
 from include.config.sections.rows.joins import Join
-from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.rows.source_kinds import Source
 from include.config.sections.rows.sources import FilesSource, Slot
 from include.config.sections.rows.wait import Wait
 from include.config.time_zones import Ambiguous, Clock, Zone
-from include.errors import nearest
+
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
 
 LOT, ROW = "(lot)", "(row)"
 """Columns that stand for event time and id in a table that has none."""
 
 
 class Windows(Section):
-    """Which rows a run learns from and is judged on; both end where labels have matured at as-of."""
+    """The windows of rows that a run trains on and is evaluated on; both end where labels have matured at as-of."""
 
     train: Duration
     """Length of the training window; it ends one label delay before the holdout begins."""
@@ -46,7 +40,7 @@ class Windows(Section):
 
 
 class PoolLevels(Section):
-    """Which levels are shown together, as `(other levels)`, in evidence, cards, reports of checks, the trained domain and references of the watch."""
+    """Which levels are pooled as `(other levels)` in evidence, cards, check reports, the trained domain and monitoring references."""
 
     below: int = Field(ge=2)
     """Levels that fewer people have than this, such as `10`."""
@@ -65,9 +59,9 @@ class Data(Section):
     target: str | None = None
     """The column to predict; left out for `task: clustering`, which has none."""
     positive: str | int | bool | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Of two classes the positive one: whose probability is predicted, which thresholds call, and which recall and costs are about. Required unless the classes are true and false, yes and no, or 1 and 0."""
+    """The positive one of two classes: its probability is predicted, and thresholds, recall and costs refer to it. Required unless the classes are true and false, yes and no, or 1 and 0."""
     entity: str | None = None
-    """A column that says what a row is about, such as a patient, if none may be in both training and holdout: a tripwire then holds that. In a table without time, all rows about one of them have the same lot."""
+    """A column that names what a row is about, such as a patient, if no patient may be in both training and holdout: a tripwire then checks this. In a table without time, all rows about one patient are on the same side of the split."""
     pool_levels: Annotated[
         PoolLevels | None,
         BeforeValidator(
@@ -75,23 +69,23 @@ class Data(Section):
             json_schema_input_type=PoolLevels | int | None,
         ),
     ] = Field(default=None, exclude_if=lambda pooling: pooling is None)
-    """Levels that few people have are named by nothing that is kept for ever, see PoolLevels and [docs/retention.md](retention.md#levels-of-few-people). A number alone is its `below`."""
+    """Levels that few people have are not named in anything that is kept for ever, see PoolLevels and [docs/retention.md](retention.md#levels-of-few-people). A number alone is its `below`."""
     partition: Slot = Slot.MONTH
     """How much event time one stored partition holds: `hour`, `day` or `month`."""
     label_delay: Duration = Duration("0s")
     """How long after its event time a row's target is known."""
     windows: Windows | None = None
-    """Required with `event_time`, and only there."""
+    """Required with `event_time`, and only allowed there."""
     min_coverage: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda share: share is None)
-    """The least share of the partitions of the declared training window that have rows, such as `0.9`; below it the gate holds. Without it a window that is longer than the data, or has gaps, is shown and no more. Only with `event_time`."""
+    """The least share of the partitions of the declared training window that have rows, such as `0.9`; below it the gate holds. Without it, a window that is longer than the data or has gaps is only reported. Only with `event_time`."""
     holdout: float | None = Field(default=None, gt=0, lt=1)
     """The share of rows in the holdout of a table without time; 0.25 if left out."""
     equal_rows: Literal["together", "separate"] = Field(default="together", exclude_if=lambda way: way == "together")
-    """What rows of a table are that have no `row_id` and are equal in all columns. `together`: one thing that stands several times; they are all in training or all in the holdout, and count as one where bounds are drawn. `separate`: different things that happen to be alike, such as people with the same answers; each has a lot of its own."""
+    """The meaning of rows without `row_id` that are equal in all columns. `together`: one thing that is repeated; such rows are all in training or all in the holdout, and count as one row for confidence bounds. `separate`: different things that happen to be equal, such as people with the same answers; each is assigned to a side of the split by itself."""
     timezone: Zone = "UTC"
-    """What event times without a zone mean, as an IANA name such as `America/New_York`."""
+    """The time zone of event times that have none, as an IANA name such as `America/New_York`."""
     ambiguous: Ambiguous = Field(default="refuse", exclude_if=lambda policy: policy == "refuse")
-    """Which instant an event time without a zone means where a clock change shows it twice or never: the `earlier` or the `later` of the two; or the run stops and says so."""
+    """Which instant an event time without a zone means when a clock change repeats or skips it: the `earlier` or the `later` of the two; with `refuse` the run stops with an error."""
     recheck: int = Field(default=1, ge=0)
     """How many of the newest partitions each run reads again, for late corrections."""
     wait: Annotated[
@@ -101,7 +95,7 @@ class Data(Section):
             json_schema_input_type=Duration | Wait,
         ),
     ] = Field(default=Wait(at_most=Duration("0s")), exclude_if=lambda wait: not wait.at_most)
-    """How long after its as-of a run waits for the newest partition that is over by then, such as `6h`: for its first row, for more, or for a marker file, see Wait. It gives up its worker's slot meanwhile, looks again every few minutes, and goes on in the end with what there is; people are then told that it is `late`. A backfill of old dates does not wait."""
+    """How long after its as-of a run waits for the newest partition that has ended by then, such as `6h`: for its first row, for more rows, or for a marker file, see Wait. The run does not occupy a worker while it waits, checks again every few minutes, and finally continues with the rows that there are; a notification then says that the partition is `late`. A backfill of old dates does not wait."""
     corrections: Literal["as_now_known", "as_known_then"] = "as_now_known"
     """Which content of a partition that was corrected later a run reads: the newest, or the one that was known at its as-of (the first on record if none was)."""
     joins: tuple[Join, ...] = Field(default=(), exclude_if=lambda joins: not joins)
@@ -156,7 +150,7 @@ class Data(Section):
         if self.min_coverage is not None:
             raise ValueError("expected no `min_coverage` without `event_time`: a table is read as a whole")
         if self.wait.at_most:
-            raise ValueError("expected no `wait` without `event_time`: nothing tells that a table is late")
+            raise ValueError("expected no `wait` without `event_time`: a table does not show that it is late")
         if isinstance(self.source, FilesSource) and "%" in self.source.path:
             raise ValueError("expected a path without date parts where there is no `event_time`")
         if query is not None and (":start" in query or ":end" in query):
@@ -193,14 +187,14 @@ class Data(Section):
     @model_validator(mode="after")
     def _joinable(self) -> Data:
         if self.joins and self.timeless:
-            raise ValueError("expected `joins` only with `event_time`: they hold what was known by then")
+            raise ValueError("expected `joins` only with `event_time`: a join adds what was known at that time")
         names = [name for join in self.joins for name, _, _, _ in join.made()]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two joins make the column `{twice[0]}`: give one of them another `name`")
         for join in self.joins:
             if made := {name for name, _, _, _ in join.made()} & {self.event_time, *self.row_id, *self.labels}:
                 raise ValueError(
-                    f"the join `{join.name}` makes `{sorted(made)[0]}`, which the model's own source gives"
+                    f"the join `{join.name}` makes `{sorted(made)[0]}`, which the model's own source already has"
                 )
             try:
                 self.of_join(join)
@@ -210,7 +204,7 @@ class Data(Section):
         return self
 
     def of_join(self, join: Join) -> Data:
-        """Return the declaration by which a second source is read, stored and pinned as this one is."""
+        """Return a joined source as a declaration of its own, so that it is read, stored and pinned like the model's source."""
         return Data(
             source=join.source,
             event_time=join.valid_from,
@@ -240,74 +234,17 @@ class Data(Section):
         return self.event_time == LOT
 
 
-class Expectation(Section):
-    """One expectation under its Great Expectations name, with its arguments."""
-
-    type: str
-    """A Great Expectations name such as `expect_column_values_to_not_be_null`; those that need a SQL database are not available."""
-    arguments: dict[str, Any]
-    """Its arguments, as Great Expectations names them."""
-    severity: Literal["critical", "warning"] = "warning"
-    """What a failure means: `critical` stops the run without retries, `warning` is recorded. A check that can't be made at all always stops the run."""
-    quarantine: bool = False
-    """Set the offending rows aside and go on, below `max_quarantined`; for expectations on single rows, in place of `severity: critical` and `mostly`."""
-
-    @model_validator(mode="after")
-    def _can_be_done(self) -> Expectation:
-        if self.type not in EXPECTATIONS:
-            close = nearest(self.type, EXPECTATIONS)
-            hint = f"; did you mean `{close}`?" if close else ""
-            raise ValueError(
-                f"expected a Great Expectations name that a data frame can answer, found `{self.type}`{hint}"
-            )
-        if taken := sorted(_NOT_ARGUMENTS & self.arguments.keys()):
-            raise ValueError(f"`{taken[0]}` of `{self.type}` is set by Ratchet: leave it out")
-        if not self.quarantine:
-            return self
-        if self.type not in ROW_EXPECTATIONS:
-            raise ValueError(
-                f"expected `quarantine` only where single rows are judged; `{self.type}` judges all of them together"
-            )
-        if self.severity == "critical" or "mostly" in self.arguments:
-            other = "mostly" if "mostly" in self.arguments else "severity: critical"
-            raise ValueError(
-                f"expected `quarantine` or `{other}`, found both; `quality.max_quarantined` bounds what is set aside"
-            )
-        return self
-
-
-_NOT_ARGUMENTS = frozenset({"batch_id", "catch_exceptions", "id", "rendered_content", "result_format", "windows"})
-
-
-class Quality(Section):
-    """What must hold of the rows before anything learns from them."""
-
-    expectations: tuple[Expectation, ...] = ()
-    """Each is one entry `expect_...: {arguments}`, with `severity` and `quarantine` beside the arguments."""
-    max_quarantined: float = Field(default=0.05, ge=0, le=1)
-    """The largest share of rows that may be set aside; above it the run stops."""
-
-    rectify: Rectify = Field(default=AS_READ, exclude_if=lambda rectify: rectify == AS_READ)
-    """What is put right of rows as they are read, in training, scoring and serving alike: spellings, and rows that stand twice. Each is counted on the check report."""
-
-    @field_validator("expectations", mode="before")
-    @classmethod
-    def _by_name(cls, entries: Any) -> Any:
-        if not isinstance(entries, list | tuple):
-            return entries
-        return tuple(_expectation(entry) for entry in entries)
-
-
-def _expectation(entry: Any) -> Any:
-    if isinstance(entry, str):
-        entry = {entry: {}}
-    if not isinstance(entry, dict) or {"type", "arguments"} <= entry.keys():
-        return entry
-    if len(entry) != 1:
-        raise ValueError("expected one entry `expect_...: {arguments}`; two keys stand at one dash")
-    ((name, arguments),) = entry.items()
-    if arguments is not None and not isinstance(arguments, dict):
-        raise ValueError(f"expected the arguments of `{name}` as `{{column: ...}}`, found {arguments!r}")
-    arguments = dict(arguments or {})
-    own = {key: arguments.pop(key) for key in ("severity", "quarantine") if key in arguments}
-    return {"type": name, "arguments": arguments, **own}
+def check_timeless(model: ModelConfig) -> None:
+    """Check that a table without event time declares nothing that needs event time; raises `ValueError`."""
+    if not model.data.timeless:
+        return
+    training = model.training
+    divisions = [training.cv, training.cross_fitting, *(c.search.cv for c in training.candidates if c.search)]
+    declared = {
+        "cv: {kind: time_series}": any(cv is not None and cv.kind == "time_series" for cv in divisions),
+        "weights: {half_life: ...}": training.weights is not None and bool(training.weights.half_life),
+        "evaluation.block": model.evaluation.block is not None,
+        "schedule.monitor": model.schedule.monitor is not None,
+    }
+    if found := [name for name, there in declared.items() if there]:
+        raise ValueError(f"`{found[0]}` needs `data.event_time`, which this table does not have")

@@ -1,9 +1,9 @@
-"""How a challenger is measured, and by which rules it goes forward."""
+"""The `evaluation` and `gate` sections: how a challenger is measured, and by which rules it is promoted."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
@@ -13,15 +13,18 @@ from include.config.sections.behaviour import Behaviour
 from include.config.sections.slices import SliceOrColumn
 from include.config.sections.watch import Rate
 
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
+
 LEAST_BLOCKS = 10
-"""Of fewer blocks of time no interval is given."""
+"""The smallest number of blocks of time for an interval."""
 
 
 class BusinessCost(Section):
-    """What predictions cost, in any one unit; a gain is below zero. The metric `cost` is the mean over rows."""
+    """The cost of predictions, in any unit; a gain is below zero. The metric `cost` is the mean over rows."""
 
     matrix: dict[str, dict[str, float]] | None = None
-    """For classes: what a row costs by the class that it is of, and then by the class that it is said to be; what is left out costs nothing."""
+    """For classes: the cost of a row by its actual class, and then by its predicted class; a pair that is left out costs nothing."""
     function: str | None = Field(default=None, pattern=r"^[A-Za-z_]\w*:[A-Za-z_]\w*$")
     """`module:function` in the model's folder; called as `function(rows, actual, predicted)`, it returns a cost for each row, which depends on that row alone."""
     columns: tuple[str, ...] = ()
@@ -51,11 +54,11 @@ class Evaluation(Section):
     metrics: tuple[str, ...] = ()
     """Metrics by their short names; those that the gate names are measured as well."""
     slices: tuple[SliceOrColumn, ...] = ()
-    """Parts of the rows that are looked at one by one: columns by name, or numbers in bins, or crossings; see Slice."""
+    """Parts of the rows that are measured separately: columns by name, or numbers in bins, or crossings; see Slice."""
     fairness: tuple[str, ...] = ()
     """Slices, by name, whose levels are groups that should be treated alike; those that `gate.fairness` names are measured as well."""
     quantile: float = Field(default=0.5, gt=0, lt=1)
-    """For the metric `pinball`: the share of targets that are to lie below the prediction."""
+    """For the metric `pinball`: the share of targets that should lie below the prediction."""
     cost: BusinessCost | None = None
     """For the metric `cost`, which may be the primary one, and for `training.threshold: {objective: cost}`."""
     resamples: int = Field(default=1000, ge=200, le=20000)
@@ -63,13 +66,13 @@ class Evaluation(Section):
     cluster: str | None = None
     """A column whose rows are not independent of each other and are resampled together, such as a customer."""
     block: Duration | None = None
-    """A stretch of event time, such as `1d`, whose rows are not independent of each other and are resampled together; it takes at least ten of them in the holdout."""
+    """A length of event time, such as `1d`, whose rows are not independent of each other and are resampled together; the holdout must have at least ten such blocks."""
     learning_curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
-    """Shares of the training rows, ascending, such as `[0.25, 0.5]`: the challenger's recipe is fitted to each of them again, with the settings that it has, and measured on the holdout. Each takes its share of a fit."""
+    """Shares of the training rows, ascending, such as `[0.25, 0.5]`: the challenger's recipe is fitted to each of them again, with the same settings, and measured on the holdout. Each takes about that share of the time of a fit."""
     behaviour: tuple[Behaviour, ...] = ()
-    """What the model must do regardless of its metrics: columns that must not matter (see Invariance), numbers that must push one way (Direction), rows that it must get right (Case). What does not hold is rejected."""
+    """Behaviour that a model must have regardless of its metrics: columns that must not matter (see Invariance), numbers that must move the prediction in one direction (Direction), rows that it must predict correctly (Case). A challenger that fails one of them is rejected."""
     trusted: tuple[str, ...] = ()
-    """Columns of `features` that may predict the target almost perfectly by themselves, because they are known when the model is asked: the tripwire `single_column` passes over them."""
+    """Columns of `features` that may predict the target almost perfectly by themselves, because they are known at prediction time: the tripwire `single_column` ignores them."""
 
     @property
     def slice_names(self) -> tuple[str, ...]:
@@ -158,14 +161,14 @@ class Guard(Section):
 
 
 class FairnessRule(Section):
-    """How alike groups must be treated, regardless of the incumbent. A group without rows of a class has no rate, and the rule then holds no promotion to be due."""
+    """How equally groups must be treated, regardless of the incumbent. A group without rows of a class has no rate; the gate then does not promote."""
 
     groups: str
     """A slice of `evaluation.slices`; its levels are the groups."""
     measure: Literal[
         "demographic_parity_difference", "demographic_parity_ratio", "equalized_odds_difference", "group_minimum"
     ]
-    """Fairlearn's, of two classes: the difference between the largest and the smallest share that is called positive, their ratio, or the larger of the differences in true and in false positive rate. `group_minimum`: `metric` in the group where it is worst."""
+    """As Fairlearn defines them for two classes: the difference between the largest and the smallest share of positive predictions, their ratio, or the larger of the differences in true and in false positive rate. `group_minimum`: `metric` in the group where it is worst."""
     metric: str | None = None
     """For `group_minimum`."""
     at_least: float | None = None
@@ -181,21 +184,21 @@ class FairnessRule(Section):
 
 
 class Churn(Section):
-    """How many predictions may change when the challenger takes the incumbent's place."""
+    """How many predictions may change when the challenger replaces the incumbent."""
 
     at_most: float = Field(ge=0)
     """Classification: share of rows whose label changes. Regression: mean absolute change, as a share of the target's standard deviation."""
 
 
 class ModelSize(Section):
-    """How large the challenger's model file may be, regardless of its metrics; that of a first version, too."""
+    """How large the challenger's model file may be, regardless of its metrics; also for a first version."""
 
     at_most: int = Field(gt=0)
     """Bytes of the model file, which is what a server reads and keeps in memory."""
 
 
 class Overfitting(Section):
-    """How much better a challenger may be on rows that it learned from than on the holdout."""
+    """How much better a challenger may be on its training rows than on the holdout."""
 
     metric: str | None = None
     """The primary metric if left out."""
@@ -204,21 +207,21 @@ class Overfitting(Section):
 
 
 class Unlabelled(Section):
-    """How many rows of the holdout's window may have no label. They are left out of every measurement: if labels are missing by more than chance, what is left is not what the model will meet."""
+    """How many rows of the holdout's window may have no label. They are left out of every measurement: if labels are not missing at random, the remaining rows are not representative."""
 
     at_most: float = Field(ge=0, lt=1)
     """The largest share of rows without a label, of all rows and of each level of `evaluation.slices`; above it the gate holds."""
     min_support: int = Field(default=100, ge=1)
-    """Levels with fewer rows, labelled or not, are not asked."""
+    """Levels with fewer rows, labelled or not, are not checked."""
 
 
 class Canary(Section):
-    """What a challenger must show on requests before it is promoted: a canary release. The gate holds a version that has not answered enough of them; `serving.challenger` then gives it a share of the entities, and `reconsider_<model>` decides by what became of them."""
+    """What a challenger must show on requests before it is promoted: a canary release. The gate holds a version that has not answered enough of them; `serving.challenger` then gives it a share of the entities, and `reconsider_<model>` decides by the labels of those requests."""
 
     metric: str | None = None
     """The primary metric if left out."""
     max_loss: float = Field(ge=0)
-    """The largest accepted loss against what the champion answered to the other entities, in the metric's own unit."""
+    """The largest accepted loss against the champion's answers to the other entities, in the metric's own unit."""
     min_rows: int = Field(default=500, ge=100)
     """How many labelled rows the challenger must have answered."""
 
@@ -227,14 +230,14 @@ class Lifetime(Section):
     """Which errors are accepted over the lifetime of a model, of all its decisions together."""
 
     wrong_promotions: Rate
-    """How many challengers that are no better than the champion may be promoted, in the mean, such as `0.1/y`. `confidence` holds for one decision; with this, each promotion takes as much more as the sequence of decisions asks."""
+    """How many challengers that are no better than the champion may be promoted on average, such as `0.1/y`. `confidence` holds for one decision; with this rate, each decision needs a higher confidence, so that the rate holds for the sequence of all decisions."""
 
 
 When = Literal["never", "always", "when_held"]
 
 
 class Approval(Section):
-    """Which challengers wait for a person, through Airflow's form under *Required actions*."""
+    """Which challengers need the approval of a person, in Airflow's form under *Required actions*."""
 
     when: When = "never"
     """`when_held`: a person is asked about those that the gate holds, and may promote them. `always`: about those that it would promote as well."""
@@ -243,9 +246,9 @@ class Approval(Section):
     by: tuple[str, ...] = ()
     """Who may answer, by their user ids in Airflow. Empty: everyone who may edit the DAG."""
     override: bool = False
-    """Whether a person is also asked about those that the gate rejects or can't compare; promoted, that is on record for ever."""
+    """Whether a person is also asked about those that the gate rejects or can't compare; such a promotion is marked in the ledger."""
     backfills: bool = False
-    """Whether the runs of a backfill ask as well. If not, the gate alone decides on them, as on a machine's own history."""
+    """Whether the runs of a backfill ask as well. If not, the gate alone decides on them."""
 
     @model_validator(mode="after")
     def _asked_at_all(self) -> Approval:
@@ -257,7 +260,7 @@ class Approval(Section):
 
 
 class Gate(Section):
-    """The policy: which evidence moves a model forward."""
+    """The policy: which evidence a promotion needs."""
 
     primary: Primary
     require: tuple[Require, ...] = ()
@@ -276,3 +279,36 @@ class Gate(Section):
         ),
     ] = Approval()
     """`never`, `always`, `when_held`, or more about it: see Approval."""
+
+
+def check_guards(model: ModelConfig) -> None:
+    """Check that guards name slices that are measured; raises `ValueError`."""
+    known = model.evaluation.slice_names
+    for guard in model.gate.guards:
+        if guard.slice is not None and guard.slice not in known:
+            raise ValueError(
+                f"a guard names the slice `{guard.slice}`, which `evaluation.slices` does not list "
+                f"(found there: {', '.join(known) or 'nothing'})"
+            )
+
+
+def check_evaluation(model: ModelConfig) -> None:
+    """Check that what the gate and the evaluation compare exists for the model's task; raises `ValueError`."""
+    if model.task != "classification" and any(rule.metric is None for rule in model.gate.fairness):
+        raise ValueError(
+            "parity compares rates of positive predictions, in classification only; `measure: group_minimum` is for all tasks"
+        )
+    if model.task == "clustering" and model.gate.overfitting is not None:
+        raise ValueError("`gate.overfitting` compares predictions with a target, which clustering does not have")
+    if model.task == "clustering" and model.evaluation.learning_curve:
+        raise ValueError("`evaluation.learning_curve` needs a metric of the target; for clusters use `stability`")
+
+
+def check_blocks(model: ModelConfig) -> None:
+    """Check that the holdout is long enough for blocks of time; raises `ValueError`."""
+    block, windows = model.evaluation.block, model.data.windows
+    holdout = None if windows is None else windows.holdout
+    if block is not None and holdout is not None and holdout.about() < LEAST_BLOCKS * block.about():
+        raise ValueError(
+            f"expected at least {LEAST_BLOCKS} blocks of `evaluation.block` in the holdout of {holdout}, found fewer with {block}"
+        )

@@ -131,7 +131,7 @@ class Dates(Group):
     def _known_zone(cls, name: str) -> str:
         if name != "UTC" and name not in (zones := available_timezones()):
             close = nearest(name, zones)
-            raise ValueError(f"`{name}` is no time zone" + (f"; did you mean `{close}`?" if close else ""))
+            raise ValueError(f"`{name}` is not a time zone" + (f"; did you mean `{close}`?" if close else ""))
         return name
 
 
@@ -172,7 +172,9 @@ class Selection(Section):
             raise ValueError("expected `k` or `threshold`, found both")
         if self.estimator not in ESTIMATORS:
             close = nearest(self.estimator, ESTIMATORS)
-            raise ValueError(f"`{self.estimator}` is no estimator" + (f"; did you mean `{close}`?" if close else ""))
+            raise ValueError(
+                f"`{self.estimator}` is not an estimator" + (f"; did you mean `{close}`?" if close else "")
+            )
         return self
 
 

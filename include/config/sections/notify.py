@@ -25,7 +25,7 @@ class Notification(Section):
     to: tuple[str, ...] = ()
     """For `smtp`: the addresses."""
     on: tuple[Event, ...] = EVENTS
-    """What is told: a version `promoted`, `held` or `rejected`; rows `refused` by a check or their source; an approval `waiting`; an `alarm`: a run that failed otherwise, a version withdrawn, drift, a champion that falls short, and what `data_fault`, `probation` and `late` alone are for: broken data, a champion that turned out worse than its predecessor, and a partition that did not come within `data.wait`."""
+    """The events that are sent: a version `promoted`, `held` or `rejected`; rows `refused` by a check or their source; an approval `waiting`; an `alarm`: a run that failed for another reason, a version withdrawn, drift, a champion below its expected performance, and the three events that can also be chosen alone: `data_fault` (broken data), `probation` (a champion worse than its predecessor) and `late` (a partition that did not arrive within `data.wait`)."""
 
     @property
     def provider(self) -> str:
@@ -33,7 +33,7 @@ class Notification(Section):
         return f"apache-airflow-providers-{_PROVIDERS[self.via]}"
 
     def wants(self, event: Event) -> bool:
-        """Tell whether the channel is to be told of an event."""
+        """Tell whether an event is sent to the channel."""
         return event in self.on or (event in _ALARMS and "alarm" in self.on)
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Where a model's tasks run, and what they may use there."""
+"""The `resources` section: where a model's tasks run, and how much they may use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti
 
 
 class Pod(Section):
-    """What a task's pod asks of Kubernetes, where KubernetesExecutor runs it; other executors pass over it."""
+    """Resource requests of a task's pod under KubernetesExecutor; other executors ignore them."""
 
     cpu: Quantity | None = None
     """Cores requested, such as `2` or `500m`. There is no limit: idle cores may be used."""
@@ -25,11 +25,11 @@ class Pod(Section):
     node_selector: dict[str, str] = Field(default_factory=dict)
     """Labels that the node must have."""
     tolerations: tuple[dict[str, str | int], ...] = ()
-    """Taints that the pod may be placed in spite of, with the fields of a Kubernetes toleration."""
+    """Tolerations of the pod, with the fields that Kubernetes has."""
 
 
 class TaskResources(Section):
-    """Where a task runs; what is left out is as Airflow has it."""
+    """Where a task runs; what is left out has Airflow's default."""
 
     pool: str | None = None
     """The Airflow pool whose slots it takes; it must exist (`airflow pools set`)."""
@@ -40,7 +40,7 @@ class TaskResources(Section):
     priority: int | None = None
     """Airflow's `priority_weight`: of tasks that wait for the same slots, those with the greater sum over themselves and all that follows go first."""
     execution_timeout: Duration | None = Field(default=None, exclude_if=lambda length: length is None)
-    """How long one try may take, such as `6h`; it is ended and tried again then. Waiting for late data or for an answer does not count."""
+    """How long one try may take, such as `6h`; after that it is ended and tried again. Waiting for late data or for an answer does not count."""
     retries: int | None = Field(default=None, ge=0, exclude_if=lambda count: count is None)
     """How often it is tried again, after 20 seconds and then longer; 2 if left out. An error that a retry can't help is never tried again."""
     pod: Pod | None = None
@@ -54,10 +54,10 @@ class TaskResources(Section):
 
 
 class Resources(TaskResources):
-    """Where a model's tasks run: what holds for all of them, and what holds for one."""
+    """Where a model's tasks run: settings for all of them, and for single tasks."""
 
     tasks: dict[str, TaskResources] = Field(default_factory=dict)
-    """By task id, such as `train`: what differs for it from what is declared for all; a `pod` takes the place of the whole other one."""
+    """By task id, such as `train`: settings that differ from those of all tasks; a `pod` replaces the whole other one."""
 
     @field_validator("tasks")
     @classmethod
@@ -66,7 +66,7 @@ class Resources(TaskResources):
             if name not in TASKS | FORMER_TASKS:
                 close = nearest(name, TASKS)
                 hint = f"did you mean `{close}`?" if close else f"known: {', '.join(sorted(TASKS))}"
-                raise ValueError(f"`{name}` is no task; {hint}")
+                raise ValueError(f"`{name}` is not a task; {hint}")
         return tasks
 
     def of(self, task: str) -> TaskResources:

@@ -1,4 +1,4 @@
-"""What batch scores say beside predictions, and where they are delivered."""
+"""The `score` section: additional columns of batch scores, and where scores are delivered."""
 
 from __future__ import annotations
 

@@ -1,12 +1,15 @@
-"""How a model is served: what of its requests is kept, and which version predicts beside the champion."""
+"""The `serving` section: the request log, and a challenger that predicts beside the champion."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from include.config.section import Section
+
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
 
 LOGGED = (
     *("request_id", "request_row", "requested_at", "role"),
@@ -55,6 +58,41 @@ class Serving(Section):
     def _seen_by_somebody(self) -> Serving:
         if self.challenger is not None and not self.challenger.traffic and self.request_log is None:
             raise ValueError(
-                "expected `request_log` with a `challenger` without `traffic`: what it predicts goes there only"
+                "expected `request_log` with a `challenger` without `traffic`: its predictions are stored only there"
             )
         return self
+
+
+def check_request_log(model: ModelConfig) -> None:
+    """Check that no column of the rows has the name of a column that the request log adds; raises `ValueError`."""
+    kept = model.serving.request_log
+    if kept is None:
+        return
+    if taken := sorted({*model.features.columns, *model.data.row_id} & {*LOGGED} - {*kept.leave_out}):
+        raise ValueError(
+            f"the column `{taken[0]}` of the rows has the name of a column of `serving.request_log`: rename it in the source, "
+            f"or `leave_out` it"
+        )
+
+
+def check_canary(model: ModelConfig) -> None:
+    """Check that `gate.canary` has answers to compare, a metric that fits them, and the columns that it joins by; raises `ValueError`."""
+    canary, challenger, kept = model.gate.canary, model.serving.challenger, model.serving.request_log
+    if canary is None:
+        return
+    if challenger is None or challenger.version != "held" or not challenger.traffic or kept is None:
+        raise ValueError(
+            "`gate.canary` compares answers to requests: expected `serving.request_log`, and `serving.challenger` with "
+            "`version: held` and `traffic`"
+        )
+    metric = canary.metric or model.gate.primary.metric
+    if metric in ("cost", "interval_coverage") or model.task == "clustering":
+        raise ValueError(
+            f"`gate.canary` needs a metric of single predictions, in classification or regression; found `{metric}`: name another `metric`"
+        )
+    row_id = model.data.row_id
+    if lost := sorted(({*row_id, str(challenger.by)} & {*kept.leave_out}) | ({*row_id} & {*kept.hash})):
+        raise ValueError(
+            f"`gate.canary` joins answers with labels by {', '.join(row_id)} and counts entities by "
+            f"{challenger.by}: `serving.request_log` must keep `{lost[0]}`"
+        )

@@ -1,4 +1,4 @@
-"""Parts of the rows that are looked at one by one: by a column, by its numbers in bins, or by several of those at once."""
+"""Slices of the rows: by a column, by bins of a number, or by a combination of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How rows become a fitted model: candidates, search, weights, thresholds."""
+"""The `training` section: candidates, search, weights, calibration and thresholds."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LOG_LINKS = frozenset({"poisson", "gamma", "count:poisson", "reg:gamma", "Poisso
 
 
 class CrossValidation(Section):
-    """How training rows are divided to compare candidates and settings; the holdout takes no part."""
+    """How training rows are split to compare candidates and settings; the holdout is not used."""
 
     kind: Literal["time_series", "k_fold", "stratified", "group"] = "time_series"
     """`time_series` validates on rows newer than those fitted, with a gap of the label delay."""
     folds: int = Field(default=3, ge=1, le=20)
-    """Number of divisions; `time_series` with 1 is a single split, the newest fifth validating."""
+    """Number of folds; `time_series` with 1 is a single split that validates on the newest fifth."""
     group: str | None = None
     """For `group`: the column whose rows stay together."""
 
@@ -68,15 +68,15 @@ class Search(Section):
     """How a candidate's settings are tuned."""
 
     method: Literal["grid", "random", "halving", "bayesian"]
-    """`halving` draws at random and tries all on a small share of the rows, then the best third on three times as many, until few are left for all rows (successive halving)."""
+    """`halving` (successive halving) draws settings at random and tries all of them on a small share of the rows, then the best third on three times as many rows, until few settings are left for all rows."""
     trials: int = Field(default=20, ge=1)
-    """How many settings to try, the declared `params` first; `grid` tries all of its space and answers with an error if that is more."""
+    """How many settings to try, the declared `params` first; `grid` tries its whole space, and raises an error if that is more."""
     minutes: float | None = Field(default=None, gt=0)
-    """Begin no further trial after so many minutes. What is found then depends on the machine; the record that is made first stands."""
+    """Start no further trial after this number of minutes. The result then depends on the machine; the fit that is recorded first is kept."""
     start: tuple[FreeSettings, ...] = Field(default=(), exclude_if=lambda start: not start)
-    """Settings that are tried right after the declared `params`, each over them, and count among `trials`: the best of an earlier retraining, as `python -m include trials` prints them. Not for `grid`."""
+    """Settings that are tried right after the declared `params`, each replacing those that it names; they count among `trials`. Use the best ones of an earlier retraining, as `python -m include trials` prints them. Not for `grid`."""
     least_gain: float | None = Field(default=None, gt=0, exclude_if=lambda gain: gain is None)
-    """End the search when all trials that are left are expected to gain less than this, in the unit of the metric; such as what the card says that the gate's rows could show. For `random` and `bayesian`."""
+    """Stop the search when the remaining trials are expected to gain less than this, in the unit of the metric; for example the gain that the gate's rows can detect, which the card shows. For `random` and `bayesian`."""
     space: dict[str, Range | Values] | None = None
     """Settings to try: a list of values, or `{low, high}` with `log: true` or `integer: true`; the estimator's own space if left out. `grid` takes both ends and the middle of a range."""
     cv: CrossValidation | None = None
@@ -96,16 +96,16 @@ class Search(Section):
 
 
 class Mitigation(Section):
-    """How a candidate is kept from treating groups of people differently; declare the same candidate without it to compare."""
+    """An unfairness mitigation for a candidate; declare the same candidate without it to compare."""
 
     method: Literal["reweighing", "exponentiated_gradient", "group_thresholds"]
-    """`reweighing`: rows count so that group and class are independent (Kamiran and Calders). `exponentiated_gradient`: a mixture of models, each fitted to rows weighed by Fairlearn's reduction. `group_thresholds`: Fairlearn's threshold optimiser on scores of rows not learned from; it reads the group at scoring."""
+    """`reweighing`: weights that make group and class independent (Kamiran and Calders). `exponentiated_gradient`: a mixture of models, each fitted to rows weighed by Fairlearn's reduction. `group_thresholds`: Fairlearn's threshold optimiser on out-of-fold scores; it reads the group when it predicts."""
     column: str
     """The column that names each row's group; it need not be among the features. A missing value is a group of its own."""
     constraint: Literal[
         "demographic_parity", "equalized_odds", "true_positive_rate_parity", "false_positive_rate_parity"
     ] = "demographic_parity"
-    """What is to be equal across groups, for the two methods of Fairlearn."""
+    """The constraint: what should be equal across groups, for the two methods of Fairlearn."""
     tolerance: float = Field(default=0.01, gt=0, lt=1)
     """How much inequality is left, for `exponentiated_gradient`."""
     rounds: int = Field(default=50, ge=1)
@@ -118,18 +118,18 @@ class Candidate(Section):
     estimator: str
     """A short name, such as `logistic_regression`; `voting` or `stacking` of other candidates; or the dotted path of a class that works like scikit-learn's, if the deployment permits its type (`RATCHET_PERMITTED_TYPES`)."""
     name: str = Field(default="", pattern=r"^[a-z0-9_]*$")
-    """What it is called in tables and graphs; the estimator's name if left out."""
+    """Its name in tables and graphs; the estimator's name if left out."""
     params: FreeSettings = Field(default_factory=dict)
     """Settings of the estimator, by scikit-learn's names."""
     search: Search | None = None
     early_stopping: bool = False
-    """Stop adding rounds when a tenth of the training rows, drawn at random, no longer gains; for hist_gradient_boosting, lightgbm, xgboost, catboost, mlp, keras_mlp and sgd."""
+    """Early stopping: stop adding rounds when the score on a random tenth of the training rows no longer improves; for hist_gradient_boosting, lightgbm, xgboost, catboost, mlp, keras_mlp and sgd."""
     members: tuple[str, ...] | None = Field(default=None, min_length=2)
     """For `voting` and `stacking`: the names of the candidates to join; all of them if neither this nor `best` is given."""
     best: int | None = Field(default=None, ge=2)
-    """For `voting` and `stacking`: join so many candidates, the best by cross-validation."""
+    """For `voting` and `stacking`: the number of candidates to join, the best by cross-validation."""
     calibration: Literal["none", "sigmoid", "isotonic"] = "none"
-    """Turn scores into probabilities that hold, learned from rows that the scoring model did not learn from (`training.cross_fitting`)."""
+    """Calibrate probabilities, fitted to out-of-fold scores (`training.cross_fitting`)."""
     fairness: Mitigation | None = None
 
     @model_validator(mode="after")
@@ -148,7 +148,7 @@ class Candidate(Section):
         if facts is None:
             close = nearest(self.estimator, [*ESTIMATORS, *ENSEMBLES])
             hint = f"did you mean `{close}`?" if close else f"expected one of {', '.join(ESTIMATORS)}"
-            raise ValueError(f"`{self.estimator}` is no estimator; {hint}")
+            raise ValueError(f"`{self.estimator}` is not an estimator; {hint}")
         if self.early_stopping and not facts.early_stopping:
             able = ", ".join(name for name, other in ESTIMATORS.items() if other.early_stopping)
             raise ValueError(f"`{self.estimator}` can't stop early; expected one of {able}")
@@ -165,10 +165,10 @@ class Candidate(Section):
 
 
 class Imbalance(Section):
-    """What is done when classes differ in size; scores then answer for the new shares, unless `calibration` mends that."""
+    """How imbalanced classes are treated. Scores are then probabilities under the new class shares, unless `calibration` corrects this."""
 
     method: Literal["none", "class_weight", "random_over", "random_under", "smote"]
-    """`class_weight`: all classes count the same in sum. `random_over` repeats rows of smaller classes, `random_under` leaves out rows of larger ones, `smote` makes rows between neighbours of a smaller class; all of them among fitted rows only."""
+    """`class_weight`: all classes have the same total weight. `random_over` repeats rows of smaller classes, `random_under` leaves out rows of larger ones, `smote` makes rows between neighbours of a smaller class; always within the fitted rows only."""
     ratio: float | None = Field(default=None, gt=0, le=1)
     """Rows of the smaller class for each of the larger after resampling, for two classes; equal sizes if left out."""
     neighbors: int = Field(default=5, ge=1)
@@ -189,12 +189,12 @@ def _by_method(value: Any) -> Any:
 
 
 class RowWeights(Section):
-    """How much each row counts; given both, the product does."""
+    """Sample weights; with both fields, their product."""
 
     column: str | None = None
     """A column of weights: numbers of at least zero, none missing."""
     half_life: Duration | None = None
-    """The age at which a row counts half of the newest fitted one."""
+    """The age at which a row has half of the weight of the newest fitted row."""
 
     @model_validator(mode="after")
     def _something(self) -> RowWeights:
@@ -204,7 +204,7 @@ class RowWeights(Section):
 
 
 class Cost(Section):
-    """What each outcome costs, in any one unit; a gain is below zero."""
+    """The cost of each outcome, in any unit; a gain is below zero."""
 
     false_positive: float
     false_negative: float
@@ -213,12 +213,12 @@ class Cost(Section):
 
 
 class Threshold(Section):
-    """From which score on a row counts as positive: chosen on rows that the scoring model did not learn from."""
+    """The decision threshold, chosen on out-of-fold scores."""
 
     objective: Literal["f1", "accuracy", "balanced_accuracy", "cost"] | None = None
-    """What is to be greatest; `cost`, what `evaluation.cost` says of each row, is to be least."""
+    """The metric to maximise; with `cost`, the cost of `evaluation.cost` is minimised."""
     cost: Cost | None = None
-    """What is to cost least."""
+    """The costs to minimise."""
 
     @model_validator(mode="after")
     def _one(self) -> Threshold:
@@ -234,7 +234,7 @@ class Training(Section):
     cv: CrossValidation = CrossValidation()
     """How candidates are compared inside the training window; the best is the challenger."""
     cross_fitting: CrossValidation | None = None
-    """How fitted rows are divided again for what is learned from scores of rows not learned from: calibration, threshold, stacking; as `cv` if left out."""
+    """How fitted rows are split again for out-of-fold scores, which calibration, threshold and stacking need; as `cv` if left out."""
     imbalance: Annotated[Imbalance, BeforeValidator(_by_method, json_schema_input_type=Imbalance | ImbalanceName)] = (
         Imbalance(method="none")
     )
@@ -245,11 +245,11 @@ class Training(Section):
     target: Target | None = Field(default=None, exclude_if=lambda section: section is None)
     """For regression: the scale on which the target is learned."""
     exposure: str | None = Field(default=None, exclude_if=lambda column: column is None)
-    """For regression of counts and amounts: the column of how much each row was exposed, such as insured years. The model learns the target per unit and predicts that times the exposure. Every candidate must be `poisson` or `gamma`, or have such a `loss` or `objective`, or join candidates that do."""
+    """For regression of counts and amounts: the column of each row's exposure, such as insured years. The model learns the target per unit and predicts that times the exposure. Every candidate must be `poisson` or `gamma`, or have such a `loss` or `objective`, or join candidates that do."""
     intervals: Intervals | None = Field(default=None, exclude_if=lambda section: section is None)
-    """For regression: bounds beside each prediction, learned from errors on rows not learned from (`cross_fitting`)."""
+    """For regression: a prediction interval for each prediction, from out-of-fold errors (`cross_fitting`)."""
     seed: int = Field(default=0, ge=0, lt=2**32)
-    """Where all chance starts from."""
+    """The random seed."""
     engine: Literal["dask"] | None = Field(default=None, exclude_if=lambda engine: engine is None)
     """`dask`: training rows stay in their partitions, which the workers of a Dask cluster (`RATCHET_DASK`) read from the store, for windows beyond one machine's memory; candidates `lightgbm`, `logistic_regression` of two classes and `ridge`. In the task's own memory if left out."""
 
@@ -293,7 +293,9 @@ class Training(Section):
             if unknown := [member for member in joined.members or () if member not in single]:
                 close = nearest(unknown[0], single)
                 hint = f"; did you mean `{close}`?" if close else f" (found: {', '.join(single)})"
-                raise ValueError(f"`{joined.name}` joins `{unknown[0]}`, which is no candidate to join{hint}")
+                raise ValueError(
+                    f"`{joined.name}` joins `{unknown[0]}`, which is not a candidate that can be joined{hint}"
+                )
             if len(single) < (joined.best or 2):
                 raise ValueError(f"`{joined.name}` joins {joined.best or 2} candidates, found {len(single)}")
         return named
@@ -303,7 +305,9 @@ class Training(Section):
         if self.target is None and self.exposure is None:
             return self
         if self.target is not None and self.exposure is not None:
-            raise ValueError("expected `target` or `exposure`: a rate is learned by its logarithm as it is")
+            raise ValueError(
+                "expected `target` or `exposure`, not both: with `exposure`, the logarithm of the rate is learned"
+            )
         for candidate in self.candidates:
             if candidate.estimator not in ENSEMBLES and _has_log_link(candidate) != (self.exposure is not None):
                 raise ValueError(
@@ -330,7 +334,7 @@ class Training(Section):
                     "rows made by SMOTE have no weight: remove `weights` and `fairness`, or resample by `random_over`"
                 )
             if method == "group_thresholds" and self.threshold is not None:
-                raise ValueError("`group_thresholds` chooses its own: remove `threshold`")
+                raise ValueError("`group_thresholds` chooses thresholds itself: remove `threshold`")
         return self
 
 
@@ -341,7 +345,7 @@ _IN_PARTS_PARAMS = {"logistic_regression": {"C", "tol", "max_iter"}, "ridge": {"
 
 
 def check_engine(model: ModelConfig) -> None:
-    """Answer what rows in partitions can't be fitted to or measured by; raises `ValueError`."""
+    """Check that everything declared works with rows in partitions; raises `ValueError`."""
     training, features = model.training, model.features
     if training.engine is None:
         return

@@ -1,4 +1,4 @@
-"""How a champion is watched: which changes matter, how many false alarms are accepted, and what follows from one."""
+"""The `watch` section: which changes matter, how many false alarms are accepted, and what an alarm triggers."""
 
 from __future__ import annotations
 
@@ -67,38 +67,38 @@ class Levels(Section):
     psi: float = Field(default=0.2, gt=0)
     """Population stability index."""
     total_variation: float = Field(default=0.1, gt=0, lt=1)
-    """The share of rows that would have to take another place for the two to be alike."""
+    """Total variation: the share of rows that would have to move to another bin to make the two distributions equal."""
     wasserstein: float = Field(default=0.25, gt=0)
-    """How far numbers moved on average, in standard deviations of the training rows."""
+    """The Wasserstein distance of numbers, in standard deviations of the training rows."""
     share: float = Field(default=0.05, gt=0, lt=1)
-    """Change of the share of rows that are missing a value, lie outside the domain, or come twice."""
+    """Change of the share of rows that miss a value, are out of domain, or are duplicates."""
     rows: float = Field(default=0.5, gt=0)
-    """Change of the number of rows, as a share of what there used to be."""
+    """Change of the number of rows, as a share of the usual number."""
 
 
 class Probation(Section):
-    """How long a new champion is compared with its predecessor, which predicts the same rows beside it."""
+    """How long a new champion is compared with its predecessor, which predicts the same rows."""
 
     rows: int = Field(default=10_000, ge=1)
-    """The most rows with a label that are waited for."""
+    """The largest number of labelled rows that are compared."""
     within: Duration = Duration("90d")
     """The longest time."""
     margin: float = Field(default=0.0, ge=0)
     """The largest loss in the primary metric that does not matter; `worse` is a loss beyond it, `not worse` the certainty that there is none."""
     on_worse: Literal["withdraw", "ask", "tell"] = "tell"
-    """What follows from `worse`: the champion is withdrawn and its predecessor back in force; a person is asked; people are told."""
+    """The action when the champion is `worse`: `withdraw` it, so that its predecessor is in force again; `ask` a person; or `tell` the channels of `notify`."""
 
 
 class Watch(Section):
     """What happens after promotion."""
 
     false_alarms: Rate = Rate("1/y")
-    """How many false alarms are accepted in the mean, from all columns, statistics and looks together; it holds for any number of rows."""
+    """How many false alarms are accepted on average, from all columns, statistics and looks together; it holds for any number of rows."""
     levels: Levels = Levels()
     retrain: Literal["never", "on_performance", "on_drift"] = "never"
-    """Which alarms ask for a retraining: none; those about performance; those about drift as well. Broken data never does."""
+    """Which alarms request a retraining: none, those about performance, or also those about drift. Data faults never do."""
     cooldown: Duration = Duration("7d")
-    """No retraining is asked for again within this time, in logical time."""
+    """The shortest time between two requests for a retraining, in logical time."""
     attempts: int = Field(default=3, ge=1)
-    """After so many retrainings in a row that changed no champion nothing more is asked for, and people are told."""
+    """After this number of retrainings in a row without a new champion, no more are requested, and a notification is sent."""
     probation: Probation = Probation()

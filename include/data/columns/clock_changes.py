@@ -31,7 +31,7 @@ def local_to_utc(column: Any, timezone: str) -> Any:
     Raises
     ------
     ClockChange
-        At a time that clocks showed twice or never, where nobody said which reading counts.
+        At a repeated or skipped time, where it is not declared which reading counts.
     """
     if timezone == "UTC":
         return column.cast(_UTC)

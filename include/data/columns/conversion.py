@@ -27,7 +27,7 @@ ARROW: dict[ColumnType, pa.DataType] = {
 
 
 def declared_type(kind: pa.DataType) -> ColumnType | None:
-    """Return model.yaml's word for an Arrow type; None for one without a word, such as a list."""
+    """Return the name that model.yaml has for an Arrow type; None for a type without a name, such as a list."""
     t = pa.types
     if t.is_dictionary(kind):
         return declared_type(kind.value_type)
@@ -110,9 +110,9 @@ class SchemaConverter:
                 "the code of a reader; of files declare `columns: {...}`"
             )
             raise SourceError(
-                f"The type of column `{name}` can't be told."
+                f"The type of column `{name}` can't be determined."
                 if unknown
-                else f"Column `{name}` has a type without a word.",
+                else f"Column `{name}` has a type that model.yaml has no word for.",
                 expected=", ".join(ARROW),
                 found="no value in the first rows" if unknown else kind,
                 where=where,
@@ -163,7 +163,7 @@ class SchemaConverter:
 
 def _changed(message: str, **facts: Any) -> SchemaChanged:
     remedy = (
-        "if this is meant, change `data.source` in model.yaml (for a Python reader, its code): a changed source is read anew "
+        "if this is intended, change `data.source` in model.yaml (for a Python reader, its code): a changed source is read again "
         "and gets a schema of its own; if not, correct the source. Of Parquet, `columns` keeps what it names and leaves "
         "all else alone"
     )

@@ -19,7 +19,7 @@ _AS_TEXT = {
     *(UUID, time),
     *(IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network),
 }
-"""Types without a word in model.yaml whose text says all of them."""
+"""Types without a name in model.yaml whose text contains the whole value."""
 _JSON = {dict, list}
 """What drivers make of JSON, and of arrays."""
 
@@ -86,7 +86,7 @@ def _refused(name: str, kinds: set[type], error: Exception, where: str) -> Sourc
         message, expected = f"Column `{name}` mixes types.", "one type in all rows"
     else:
         message, expected = (
-            f"Column `{name}` has a type without a word.",
+            f"Column `{name}` has a type that model.yaml has no word for.",
             "numbers, texts, truth values, times or dates",
         )
     return SourceError(

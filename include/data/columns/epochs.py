@@ -14,7 +14,7 @@ UNITS = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
 # Beyond these years an event time is a mistake of unit: epoch milliseconds read as seconds are in the year 55840.
 _FIRST, _LAST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (1900, 2200))
 _RECENT = int(datetime(1975, 1, 1, tzinfo=UTC).timestamp())
-"""Nobody kept such times before; what lies there was written in a larger unit."""
+"""The earliest plausible time; earlier ones were written in a larger unit."""
 _EXCEL_EPOCH = -25_569
 """Days from 1970 to Excel's day 0; it holds from 1 March 1900 on, since Excel has a 29 February 1900."""
 _DAY = 86_400
@@ -23,7 +23,7 @@ _UTC = re.compile(r" ?(?:UTC|GMT)$")
 
 
 def plausible(times: Any) -> bool:
-    """Tell whether all event times lie in years that a business can mean."""
+    """Tell whether all event times are in plausible years."""
     return _within(times.cast(pa.int64()), 10**6)
 
 

@@ -32,7 +32,7 @@ def typed_rows(
     timezone : str
         In which times without a zone are read.
     rectify : Rectify
-        What is put right of texts.
+        Corrections of texts.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     """Return raw rows as `read_rows` does: texts as categories, every integer and truth value exact."""
     columns: dict[str, Any] = {}
     rows, given = table.num_rows, dict(zip(table.column_names, table.columns, strict=True))
-    del table  # if nobody else holds it, each column goes once it is turned
+    del table  # if there is no other reference to it, each column is freed after its conversion
     for name in list(given):
         column = given.pop(name)
         if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):

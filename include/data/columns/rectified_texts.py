@@ -1,4 +1,4 @@
-"""Texts put right as `quality.rectify` declares: each value by itself, so that a row is the same in training, scoring and serving."""
+"""Correct texts as `quality.rectify` declares, value by value, in the same way in training, scoring and serving."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _rectifier(spelling: Spelling) -> Rectifier:
         for other in (level, *others):
             if meaning.setdefault(plain(other), level) != level:
                 raise ConfigError(
-                    "A spelling means two levels.",
+                    "A spelling is listed under two levels.",
                     expected="one level for each",
                     found=f"`{other}`, of {level} and {meaning[plain(other)]}",
                     where="quality.rectify.texts",
@@ -50,7 +50,7 @@ def _rectifier(spelling: Spelling) -> Rectifier:
 def rectify_texts(
     table: pa.Table, functions: Mapping[str, Rectifier], where: str
 ) -> tuple[pa.Table, dict[str, pa.Array]]:
-    """Return a table with its texts put right, and for each column which rows were changed.
+    """Return a table with corrected texts, and for each column which rows were changed.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def rectify_texts(
         if name not in table.column_names:
             close = nearest(name, table.column_names)
             raise SourceError(
-                f"There is no column `{name}` to put right.",
+                f"There is no column `{name}` to correct.",
                 expected="a text column of the source",
                 found=", ".join(table.column_names),
                 where=where,
@@ -77,7 +77,7 @@ def rectify_texts(
             )
         if not pa.types.is_string(table.schema.field(name).type):
             raise SourceError(
-                f"Column `{name}` can't be put right.",
+                f"Column `{name}` can't be corrected.",
                 expected="texts",
                 found=table.schema.field(name).type,
                 where=where,

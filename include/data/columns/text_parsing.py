@@ -67,7 +67,7 @@ class BadTextError(ValueError):
 
 
 def masked_text(text: str) -> str:
-    """Return what a text looks like without what it says: letters as `a`, digits as `9`."""
+    """Return the shape of a text without its content: letters as `a`, digits as `9`."""
     return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", text[:40])) + ("…" if len(text) > 40 else "")
 
 
@@ -103,7 +103,7 @@ def _parser(texts: pa.Array, column: Column, timezone: str) -> _Convert:
 
 
 def has_zone(text: str) -> bool:
-    """Tell whether an ISO 8601 time says its offset from UTC."""
+    """Tell whether an ISO 8601 time has an offset from UTC."""
     return bool(_ZONE.search(text))
 
 

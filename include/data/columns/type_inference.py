@@ -1,6 +1,6 @@
-"""What the columns of a text file are, by all values that are looked at: a suggestion, which a person must look through.
+"""Infer the types of a text file's columns from their values, as a draft for a person to check.
 
-A type is suggested if the parser that a run uses takes every value as that type. So what is suggested can be read.
+A type is suggested if the parser of a run reads every value as that type, so a run can read every suggested type.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _LOOKS = {
     "boolean": r"^([Tt]rue|[Ff]alse|TRUE|FALSE)$",
 }
 _ID = r"^-?(0\d|\d{17})"
-"""Digits that are no number: with zeros in front, or more of them than a float keeps."""
+"""Digits that are not a number: with leading zeros, or with more digits than a float keeps."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[-+]\d\d(:?\d\d)?)?)?")
 
 
@@ -143,7 +143,7 @@ class TypeInference:
         Parameters
         ----------
         decimal : str, optional
-            What stands before decimals where a column allows both; if left out, what other columns of the file show.
+            The decimal mark where a column allows both; if left out, the one that other columns of the file show.
         """
         shown = {marks.pop() for marks in map(self._decimals, self._valued) if len(marks) == 1}
         if decimal is None and len(shown) == 1:

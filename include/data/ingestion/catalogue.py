@@ -1,4 +1,4 @@
-"""The catalogue of a source: which partitions were read, when, and with what content."""
+"""The catalogue of a source: the partitions that were read, with instant and content."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ SKEW = timedelta(minutes=5)
 
 
 class Catalogue:
-    """The partitions of one source that are on record. Of several observations of a slot the last one that nobody took back stands.
+    """The recorded partitions of one source.
 
-    The log is read once: what this object has read or written by then is what it knows.
+    Of several observations of a slot, the last one that was not retracted is in force. The log is read once: afterwards this
+    object knows only what it has read or written itself.
     """
 
     def __init__(self, store: ObjectStore, model: str, source: str) -> None:
@@ -52,7 +53,7 @@ class Catalogue:
         return in_force(self.entries, retractions(self.entries))
 
     def known_by(self, instant: datetime) -> dict[str, Observation]:
-        """Return of every slot what was in force at ``instant``; of those that were read later, the first observation that stands."""
+        """Return the observation of every slot that was in force at ``instant``; for slots that were read later, the first one that is in force."""
         entries = as_replaced(self.entries)
         recorded = recorded_by(entries, instant)
         return in_force(reversed(entries), retractions(entries)) | in_force(recorded, retractions(recorded))
@@ -66,11 +67,11 @@ class Catalogue:
         seen: int,
         started: datetime,
     ) -> list[str]:
-        """Put on record what is news, and return the slots that must be read again.
+        """Record new observations, and return the slots that must be read again.
 
-        An observation is no news when the newest of its slot has the same content and knows no less. If somebody else put
-        another content on record while the source was read, nobody can say which of the two looked last: the slot is read
-        again, and nothing is recorded of it.
+        An observation is not new when the newest one of its slot has the same content and is as complete. If another run
+        recorded another content while the source was read, it is unknown which of the two was read last: the slot is read
+        again, and nothing is recorded for it.
 
         Parameters
         ----------
@@ -115,7 +116,7 @@ class Catalogue:
         Parameters
         ----------
         replaced : mapping of str to mapping
-            By the content that was: ``content``, ``file``, ``rows`` and ``bytes`` of what stands instead.
+            By the former content: ``content``, ``file``, ``rows`` and ``bytes`` of its replacement.
         at : datetime
             The instant that goes on record.
         """
@@ -166,7 +167,7 @@ class Catalogue:
 
 
 def doubtful_slots(entries: Sequence[Entry], started: datetime) -> set[str]:
-    """Return the slots of which nobody can say how far in time they are known, since the clock that said so was ahead."""
+    """Return the slots for which it is unknown until when they were read, since the clock of that reading was ahead."""
     # No entry can be younger than those after it, nor than now. Beyond what clocks differ by, it was not read when it says.
     latest, ahead = started, set()
     for entry in reversed(entries):

@@ -1,4 +1,4 @@
-"""Which slots of a source a run reads: those that are lacking, gaps, not complete yet, or to be checked again."""
+"""Select the slots of a source that a run reads: missing, empty, incomplete, or due for another check."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def due_slots(needed: Sequence[str], known: Mapping[str, Observation], data: Dat
     first = min((slot for slot, one in known.items() if one.rows), default="")
 
     def settled(slot: str) -> bool:
-        # An empty slot is a gap that a late file may fill, unless it lies before all data.
+        # An empty slot is a gap that a late file may fill, unless it is before the first data.
         if slot not in known or slot in doubtful or not (known[slot].rows or slot < first):
             return False
         return from_iso(known[slot].complete_to) >= settled_at(slot, data.label_delay)

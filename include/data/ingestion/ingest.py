@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import cast
 
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
-from include.config.sections.rows.rectify import Rectify
-from include.data.ingestion.catalogue import Catalogue, doubtful_slots
-from include.data.ingestion.due_slots import due_slots
-from include.data.ingestion.lateness import late_marker, late_slot
-from include.data.ingestion.readings import in_doubt, in_force, recorded_schema, retractions
-from include.data.ingestion.slot_reading import read_slots, unfinished
+from include.data.ingestion.source_pinning import IngestionRun, pin_source
 from include.data.joins.pinning import with_joins
 from include.data.random_split import random_split
 from include.data.snapshots import Snapshot, coverage
 from include.data.sources.connections import Connections
-from include.data.sources.registry import source_digest
 from include.data.table_versions import name_snapshot
 from include.data.windows import Split, Window, split_at
 from include.errors import DataError, NotEnoughRows
@@ -114,7 +107,7 @@ def ingest_window(
     at, started : datetime
         As for `ingest`.
     as_of : datetime, optional
-        The instant that the run stands at; the window's end if left out. It is needed for a table without event time, whose
+        The as-of of the run; the window's end if left out. It is needed for a table without event time, whose
         window (`include.data.random_split.whole_table`) does not lie in time.
 
     Raises
@@ -162,89 +155,12 @@ def _pin(
             where=f"model {model.name}",
             remedy="choose an earlier as-of",
         )
-
-    done: dict[str, set[str]] = {}
+    run = IngestionRun(store, model.name, folder, as_of, at, started, connections)
 
     def pin(data: Data, split: Split, wait: bool = False) -> Snapshot:
-        return _pin_source(
-            store,
-            model.name,
-            data,
-            model.rectify_of(data),
-            folder,
-            split,
-            as_of=as_of,
-            at=at,
-            started=started,
-            connections=connections,
-            wait=wait,
-            done=done,
-        )
+        return pin_source(run, data, model.rectify_of(data), split, wait=wait)
 
     return with_joins(pin(model.data, split, wait), model.data, pin)
-
-
-def _pin_source(
-    store: ObjectStore,
-    model: str,
-    data: Data,
-    rectify: Rectify,
-    folder: Path,
-    split: Split,
-    *,
-    as_of: datetime,
-    at: datetime,
-    started: datetime,
-    connections: Connections,
-    wait: bool,
-    done: dict[str, set[str]],
-) -> Snapshot:
-    needed = split.slots(data.partition)
-    source = source_digest(data, folder, rectify)
-    catalogue = Catalogue(store, model, source)
-    entries = catalogue.log.read()
-    known = in_force(entries, retractions(entries))
-    due = due_slots(needed, known, data, doubtful_slots(entries, started) | in_doubt(entries))
-    # Two joins of one source, such as the weather at both ends of a flight: the run has read it.
-    before = done.setdefault(source, set())
-    due = again = [slot for slot in due if slot not in before]
-    until = as_of + data.wait.at_most if wait else as_of
-    where = f"model {model}, as of {to_iso(as_of)}"
-    # Looked for before the rows are read: what is read after the marker was seen is whole.
-    unmarked = late_marker(data, needed, split.holdout, folder, connections) if due else None
-    unmarked = unmarked if unmarked is not None and unmarked.slot in due else None
-    if unmarked is not None and at < until:
-        raise unmarked.to_error(data, until, where)
-    while again:
-        log.info("%s: reading %d of %d partitions, %s to %s", model, len(again), len(needed), again[0], again[-1])
-        entries = catalogue.log.known
-        observations, schema = read_slots(
-            store, catalogue.folder, model, data, folder, again, recorded_schema(entries), started, connections, rectify
-        )
-        looked = [one.pinned() for one in observations]
-        late = unmarked or late_slot(store, catalogue.folder, data, needed, looked, split.holdout)
-        if late is not None and at < until:
-            # What is waited for is not on record as empty: `as_known_then` would have it empty for ever.
-            observations = [one for one in observations if one.slot != late.slot]
-        elif late is not None and data.wait.at_most:
-            observations = [unfinished(one) if one.slot == late.slot else one for one in observations]
-        again = catalogue.record(observations, schema, at, seen=len(entries), started=started)
-        if late is not None and at < until:
-            raise late.to_error(data, until, where)
-    before |= set(due)
-    newest = catalogue.newest()
-    chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(as_of)
-    if behind := [slot for slot in needed if chosen[slot].content != newest[slot].content]:
-        log.info("%s: as known at as-of, before later corrections: %s", model, ", ".join(behind))
-    pinned = tuple(chosen[slot].pinned() for slot in needed)
-    snapshot = Snapshot(model, as_of.astimezone(UTC), source, split, pinned, cast(dict[str, str], catalogue.schema()))
-    changed = sum(slot in known and known[slot].content != newest[slot].content for slot in due)
-    log.info(
-        "%s: snapshot %s pins %d partitions with %d rows; %d were read, %d of them new, %d corrected",
-        *(model, snapshot.digest[:12], len(pinned), sum(one.rows for one in pinned)),
-        *(len(due), sum(slot not in known for slot in due), changed),
-    )
-    return snapshot
 
 
 def _check_coverage(snapshot: Snapshot) -> None:

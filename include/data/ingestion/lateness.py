@@ -1,4 +1,4 @@
-"""Whether the newest partition that a run needs has come, by what `data.wait` waits for."""
+"""Decide whether the newest partition that a run needs has arrived, by the condition of `data.wait`."""
 
 from __future__ import annotations
 

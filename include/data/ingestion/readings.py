@@ -1,4 +1,4 @@
-"""Readings of a source as its catalogue has them: what was found when, what was taken back, and what is in force of both."""
+"""Readings of a source, from its catalogue: which were recorded, which were retracted, and which are in force."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Observation:
 
 @dataclass(frozen=True)
 class Retraction:
-    """A reading that somebody took back: these rows of this slot are not in force, whenever they are read again.
+    """A retracted reading: these rows of this slot are not in force, even if they are read again.
 
     Attributes
     ----------
     nothing : Observation
-        A partition without rows, which stands where no reading is left.
+        A partition without rows, which is in force where no reading is left.
     at : str
         The instant that is on record.
     actor : dict
@@ -107,7 +107,7 @@ def retractions(entries: Iterable[Entry]) -> dict[tuple[str, str], Retraction]:
 
 
 def in_doubt(entries: Sequence[Entry]) -> set[str]:
-    """Return the slots whose last reading is taken back: the source is asked again until it gives other rows."""
+    """Return the slots whose last reading is retracted: they are read again until the source gives other rows."""
     gone = retractions(entries)
     return (
         {slot for slot, (one, _) in newest_by_slot(entries).items() if (slot, one.content) in gone} if gone else set()

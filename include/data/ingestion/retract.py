@@ -74,13 +74,15 @@ class Retracted:
         stands = f"{self.now.rows:,} rows, reading {self.now.content[:12]}" if self.now.rows else "no row"
         lines = [
             f"Reading {content} of partition {slot} {done}{'' if self.news else ', as it was before'}.",
-            f"In force of {slot}: {stands}. The next run that needs it reads it so.",
+            f"In force of {slot}: {stands}. The next run that needs this partition uses it.",
         ]
         if versions:
-            lines.append(f"Trained or judged on it, and still on record: {', '.join(versions)}.")
-            lines += [] if self.restored else ["Retrain, or roll back a champion that must not stand."]
+            lines.append(f"Versions trained or evaluated on it: {', '.join(versions)}.")
+            lines += (
+                [] if self.restored else ["Retrain the model, or roll back a champion that must not stay in force."]
+            )
         else:
-            lines.append("No version was trained or judged on it.")
+            lines.append("No version was trained or evaluated on it.")
         return "\n".join(lines)
 
 
@@ -109,7 +111,7 @@ def retract(
     at: datetime,
     restore: bool = False,
 ) -> Retracted:
-    """Take back one reading of a partition, or let it count again; said twice, it is on record once.
+    """Retract one reading of a partition, or restore it; a repeated call records nothing.
 
     Parameters
     ----------
@@ -193,7 +195,9 @@ def _find(
         return meant[0]
     contents = [one.found.content[:12] for _, _, one in known]
     raise DataError(
-        "No reading of this partition begins so." if not meant else "More than one reading begins so.",
+        "No reading of this partition begins with these digits."
+        if not meant
+        else "More than one reading begins with these digits.",
         expected=f"one of {', '.join(contents)}"
         if known
         else f"a partition on record, such as 2026-03 of `partition: {model.data.partition}`",

@@ -26,7 +26,7 @@ class SlotBuffer:
     first, last : int or None
         The oldest and newest event time of all rows, in microseconds since the epoch.
     changed : dict of str to Counter
-        By slot, how many texts of each column were put right.
+        By slot, how many texts of each column were corrected.
     """
 
     def __init__(self, folder: Path, slots: Sequence[str], event_time: str) -> None:
@@ -53,7 +53,7 @@ class SlotBuffer:
         self.first = min(first, self.first if self.first is not None else first)
         self.last = max(last, self.last if self.last is not None else last)
         if (number := self._slot_of(first)) >= 0 and number == self._slot_of(last):
-            self._append(number, table)  # most batches lie in one slot: no need to look at each row
+            self._append(number, table)  # most batches are in one slot, so not every row must be checked
             return
         slot = self._slots_of(times)
         order = np.argsort(slot, kind="stable")
@@ -64,7 +64,7 @@ class SlotBuffer:
             self._append(one, table.slice(begin, end - begin))
 
     def count(self, table: pa.Table, changed: Mapping[str, pa.ChunkedArray]) -> None:
-        """Count, for each slot and column, the rows of a batch whose texts were put right."""
+        """Count, for each slot and column, the rows of a batch whose texts were corrected."""
         slot = self._slots_of(table[self.event_time].cast(pa.int64()).to_numpy())
         for name, rows in changed.items():
             numbers, counts = np.unique(slot[rows.to_numpy()], return_counts=True)
@@ -87,7 +87,7 @@ class SlotBuffer:
             return
         if (opened := self._open.pop(number, None)) is None:
             if len(self._open) == OPEN:
-                # That which waited longest. A slot that comes back appends a stream of its own.
+                # The slot that was used least recently. A slot that comes again appends another stream.
                 self._close(next(iter(self._open)))
             file = pa.OSFile(str(self._path(number)), "ab")
             opened = file, pa.ipc.new_stream(file, rows.schema)

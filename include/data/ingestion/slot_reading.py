@@ -113,7 +113,7 @@ def read_slots(
     connections : Connections
         Opens the clients that the source needs.
     rectify : Rectify
-        What is put right of the rows; each slot for itself, so that no row hangs on others that came later.
+        Corrections of the rows; slot by slot, so that no row depends on rows that arrive later.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def read_slots(
             schema = _words(spool.schema)
         if spool.elsewhere:
             log.info(
-                "%s: %d rows of other partitions were passed over (event times %s to %s)",
+                "%s: %d rows of other partitions were ignored (event times %s to %s)",
                 *(model, spool.elsewhere, _instant(spool.first), _instant(spool.last)),
             )
         for slot, table in spool.tables():
@@ -203,7 +203,7 @@ def _keep(store: ObjectStore, place: str, slot: str, table: pa.Table, data: Data
         # Another version of the library may have written the same rows in other bytes: those in the store stand.
         if stored != body and table_digest(pq.read_table(pa.BufferReader(stored))) != content:
             raise ObjectCorrupt(
-                "A stored partition does not hold the rows that it is named by.",
+                "The rows of a stored partition do not match its digest.",
                 where=f"{store.url}: {key}",
                 remedy="restore the object from a backup, or remove it and ingest again",
             )
@@ -227,7 +227,7 @@ def _check_unique(table: pa.Table, data: Data, slot: str) -> None:
             f"Rows of partition {slot} have the same id.",
             expected=f"one row for each {', '.join(row_id)}",
             found=f"{repeated} rows too many",
-            remedy="add a column to `row_id` that tells them apart (of a join, that which says when a row became known, as `known_at`), or remove repeated rows where they come from",
+            remedy="add a column to `row_id` that tells them apart (of a join, that which says when a row became known, as `known_at`), or remove repeated rows in the source",
         )
 
 

@@ -1,4 +1,4 @@
-"""Running sums without rounding: a window's sum is the same whichever other rows are read, and in whichever order.
+"""Running sums without rounding: the sum of a window does not depend on the other rows that are read, or on their order.
 
 A running sum of floats carries the rounding errors of all rows before: training and scoring, which read other rows, would
 give one row two values. Here each value is cut into whole numbers of 32 bits (a fixed-point superaccumulator, as in

@@ -1,4 +1,4 @@
-"""The columns that a join adds to rows: what they are, and their values."""
+"""The columns that a join adds to rows: their types and their values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def joined_schema(own: Mapping[str, str], rule: JoinRule, other: Mapping[str, st
         _check_there(theirs, other, "the second source", where)
         if own[ours] != other[theirs]:
             raise DataError(
-                f"`{ours}` and `{theirs}` can't be compared: they are of two types.",
+                f"`{ours}` and `{theirs}` can't be compared: their types differ.",
                 expected=f"{own[ours]}, as `{ours}` is",
                 found=f"{other[theirs]}",
                 where=where,
@@ -45,7 +45,7 @@ def joined_schema(own: Mapping[str, str], rule: JoinRule, other: Mapping[str, st
     for name in (rule.valid_from, *([] if rule.known_at is None else [rule.known_at])):
         if other[name] != "timestamp":
             raise DataError(
-                f"`{name}` is no timestamp.",
+                f"`{name}` is not a timestamp.",
                 expected="timestamp",
                 found=other[name],
                 where=where,
@@ -55,7 +55,7 @@ def joined_schema(own: Mapping[str, str], rule: JoinRule, other: Mapping[str, st
     for name, how, column, _ in rule.made():
         if name in own:
             raise DataError(
-                f"The column `{name}` is there already.",
+                f"The column `{name}` exists already.",
                 expected="names that the model's own source does not have",
                 where=where,
                 remedy="give the join another `name`: its columns begin with it",
@@ -83,7 +83,7 @@ def add_joined(rows: pa.Table, event_time: str, other: pa.Table, rule: JoinRule,
     other : pyarrow.Table of n_partners
         The second source's rows with the columns of ``rule.reads``, sorted by ``valid_from`` and then by ``rule.keys``.
     wanted : collection of str
-        Names of columns; those that the join does not make are passed over.
+        Names of columns; those that the join does not make are ignored.
     """
     known = partners(rows, event_time, other, rule)
     for name, how, column, over in rule.made():

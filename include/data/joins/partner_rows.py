@@ -1,4 +1,4 @@
-"""Rows of a second source, read and decoded once a task, however many parts of the model's own rows are joined with them."""
+"""Rows of a second source, read and decoded once in each task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST = 256 * 2**20  # bytes of all that one store remembers
 
 Key = tuple[str, tuple[str, ...]]
 _REMEMBERED: WeakKeyDictionary[ObjectStore, OrderedDict[Key, pa.Table]] = WeakKeyDictionary()
-"""By store, which lives as long as a task; what was read from it was held to its digest then."""
+"""By store, which lives as long as a task; objects were verified against their digests when they were read."""
 
 
 def partner_rows(store: ObjectStore, join: PinnedJoin, times: pa.ChunkedArray) -> pa.Table:

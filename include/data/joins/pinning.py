@@ -1,4 +1,4 @@
-"""Which partitions of the second sources a run sees."""
+"""Pin the partitions of the second sources in a snapshot."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def partners(rows: pa.Table, event_time: str, other: pa.Table, rule: JoinRule) -
     known = valid_from if rule.known_at is None else _microseconds(other[rule.known_at])
     delay = int(rule.delay.about().total_seconds()) * 10**6
     seen_from = np.maximum(valid_from, known + delay)
-    # What corrects a row stands behind it: they differ in nothing but the instant at which they were known, the last key.
+    # A correction follows the row that it corrects: they differ only in the last key, the instant at which they were known.
     corrected = _equal_to_next(other, [name for name in rule.keys if name != rule.known_at])
     seen_until = np.full(len(seen_from), NEVER)
     seen_until[:-1][corrected] = seen_from[1:][corrected]

@@ -7,7 +7,7 @@ PUBLIC: tuple[str, ...] = (
     "check",
     "check_report",
     "distribution_charts",
-    "expectations",
     "page",
+    "validation",
 )
 """The modules that other rooms may import."""

@@ -1,6 +1,6 @@
-"""Check a snapshot's rows against the model's expectations, set offending rows aside, and keep the result before judging it.
+"""Check a snapshot's rows against the model's expectations, quarantine offending rows, and store the report before judging it.
 
-Report, page, log lines and errors hold names, counts and aggregates, and no value of a row.
+Report, page, log lines and errors contain names, counts and aggregates, but no value of a row.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import pandas as pd
 from include.config.code import code_digest
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
-from include.data.quality import expectations as gx
 from include.data.quality.check_report import CheckReport, describe_rectified, load_report, report_of, sentence_of
 from include.data.quality.distributions import Distributions
+from include.data.quality.expectations import check_columns, columns_needed, is_by_row
+from include.data.quality.outcomes import Outcome, evaluate_together
 from include.data.quality.page import keep_page, render
 from include.data.quality.quarantine import RowCounts, set_aside
 from include.data.quality.typed_arguments import typed_arguments
+from include.data.quality.validation import build, validate
 from include.data.rare_levels import pooled_by
 from include.data.snapshots import Pinned, Snapshot
 from include.data.stored_partitions import POSITION, SLOT, in_parts, nothing_in
@@ -95,20 +97,20 @@ def _question(model: ModelConfig, folder: Path, snapshot: Snapshot) -> dict[str,
 def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Snapshot) -> dict[str, Any]:
     declared, where = model.quality.expectations, f"{model.declared_name}/model.yaml"
     # Refused arguments are answered before any row is read.
-    built = gx.build(declared, where) if declared else []
+    built = build(declared, where) if declared else []
     parts = in_parts(snapshot, PART)
     # Few rows are judged at once. Of many, what goes row by row is judged part by part, so that memory holds one part, and
     # the rest on the columns that it needs.
-    at_once = [number for number, one in enumerate(declared) if len(parts) == 1 or gx.is_by_row(one)]
+    at_once = [number for number, one in enumerate(declared) if len(parts) == 1 or is_by_row(one)]
     rest = [number for number in range(len(declared)) if number not in at_once]
-    found: dict[int, list[gx.Outcome]] = {number: [] for number in range(len(declared))}
+    found: dict[int, list[Outcome]] = {number: [] for number in range(len(declared))}
     distributions = Distributions([*model.features.columns, *model.data.labels], model.data)
     counts = RowCounts([pinned.slot for pinned in snapshot.partitions])
 
     def judge(numbers: list[int], needed: list[str] | None, frame: pd.DataFrame) -> None:
         judged = frame.drop(columns=[SLOT, POSITION])
         chosen = [built[number] for number in numbers], [declared[number] for number in numbers]
-        outcomes = gx.validate(
+        outcomes = validate(
             judged if needed is None else judged[needed],
             typed_arguments(*chosen, judged, model.data.timezone, where),
             locate=[declared[number].quarantine for number in numbers],
@@ -117,17 +119,17 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
             found[number].append(outcome)
             counts.set_aside(frame, outcome.offending)
 
-    needed = gx.columns_needed([declared[number] for number in at_once])
+    needed = columns_needed([declared[number] for number in at_once])
     for number, part in enumerate(parts, start=1):
         among = None if len(parts) == 1 else part
-        frame = _read(store, model, folder, snapshot, _shown(model, gx.columns_needed(declared), snapshot), among)
+        frame = _read(store, model, folder, snapshot, _shown(model, columns_needed(declared), snapshot), among)
         log.info(
             "%s: %s rows against %d expectations%s",
             *(model.name, f"{len(frame):,}", len(at_once), "" if among is None else f", part {number} of {len(parts)}"),
         )
-        if frame.empty:  # a partition that only touches a window, as the one that as-of stands at the edge of
+        if frame.empty:  # a partition at the edge of a window may have no row in it
             continue
-        gx.check_columns(declared, list(frame.columns), where)
+        check_columns(declared, list(frame.columns), where)
         train = (frame[model.data.event_time] <= snapshot.split.train.until).to_numpy()
         counts.add(frame, train)
         distributions.add(frame, train)
@@ -138,9 +140,9 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
             raise nothing_in(snapshot, getattr(snapshot.split, name), name, None)
     if rest:
         log.info("%s: %d expectations that look at all rows together", model.name, len(rest))
-        needed = gx.columns_needed([declared[number] for number in rest])
+        needed = columns_needed([declared[number] for number in rest])
         judge(rest, needed, _read(store, model, folder, snapshot, needed, None))
-    checks = [report_of(number, one, gx.evaluate_together(one, found[number])) for number, one in enumerate(declared)]
+    checks = [report_of(number, one, evaluate_together(one, found[number])) for number, one in enumerate(declared)]
     aside = counts.aside
     goes_on_with = snapshot if aside.empty else set_aside(store, snapshot, aside)
     share = len(aside) / counts.rows
@@ -181,7 +183,7 @@ def _examine(store: ObjectStore, model: ModelConfig, folder: Path, snapshot: Sna
 
 
 def _rectified(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return how many texts of each column were put right and how many rows dropped, in the whole partitions of the model's own source."""
+    """Return how many texts of each column were corrected and how many rows dropped, in the whole partitions of the model's own source."""
     counts = sum((Counter(dict(one.rectified)) for one in snapshot.partitions), Counter[str]())
     return [{"what": name, "count": count} for name, count in sorted(counts.items())]
 
@@ -222,7 +224,7 @@ def _say(model: ModelConfig, report: Mapping[str, Any], result: CheckReport) -> 
     for warning in result.warnings:
         log.warning("%s: %s", model.name, warning)
     for one in report.get("rectified", ()):
-        log.info("%s: put right as rows were read: %s", model.name, describe_rectified(one))
+        log.info("%s: corrected as rows were read: %s", model.name, describe_rectified(one))
     log.info(
         "%s: %d of %d expectations hold, %d warnings, %s of %s rows set aside",
         model.name,

@@ -1,4 +1,4 @@
-"""What a check found: its report as it is stored, and the short form that a task returns."""
+"""The report of a check: its stored form, and the summary that a task returns."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from include.config.sections.data import Expectation
-from include.data.quality import expectations as gx
+from include.config.sections.rows.quality import Expectation
+from include.data.quality.outcomes import Outcome, plain_value
 from include.data.snapshots import DUPLICATES
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
@@ -56,7 +56,7 @@ def load_report(store: ObjectStore, model: str, report: str) -> dict[str, Any]:
     return value
 
 
-def report_of(number: int, expectation: Expectation, outcome: gx.Outcome) -> dict[str, Any]:
+def report_of(number: int, expectation: Expectation, outcome: Outcome) -> dict[str, Any]:
     """Return what the report keeps of one expectation.
 
     Parameters
@@ -79,7 +79,7 @@ def report_of(number: int, expectation: Expectation, outcome: gx.Outcome) -> dic
     return {
         "entry": number,
         "expectation": expectation.type,
-        "arguments": gx.plain_value(expectation.model_dump(mode="json")["arguments"]),
+        "arguments": plain_value(expectation.model_dump(mode="json")["arguments"]),
         "severity": expectation.severity,
         "quarantine": expectation.quarantine,
         "status": status,
@@ -88,9 +88,9 @@ def report_of(number: int, expectation: Expectation, outcome: gx.Outcome) -> dic
 
 
 def describe_rectified(one: Mapping[str, Any]) -> str:
-    """Say what was put right, as a report keeps it: of a column, or rows that stood twice."""
+    """Describe a correction in a report: texts of a column, or duplicate rows."""
     if one["what"] == DUPLICATES:
-        return f"{one['count']:,} rows that stood twice were dropped"
+        return f"{one['count']:,} duplicate rows were dropped"
     return f"{one['count']:,} texts of {one['what']}"
 
 

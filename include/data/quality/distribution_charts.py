@@ -1,4 +1,4 @@
-"""Pictures of distributions as geometry, which the quality page draws: shares of rows in bins or levels, and quantiles over time."""
+"""Charts of distributions as coordinates: shares of rows in bins or levels, and quantiles over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the values of each column are distributed: in training window and holdout, and partition by partition; counts and quantiles only."""
+"""Distributions of each column in training window, holdout and each partition, as counts and quantiles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MIDDLES = (np.arange(_POINTS) + 0.5) / _POINTS
 _QUANTILES = (0.05, 0.5, 0.95)
 
 Points = tuple[str, int, Array]
-"""A partition, how many of its rows have a value, and quantiles that stand for these."""
+"""A partition, how many of its rows have a value, and their quantiles."""
 
 
 class Distributions:
@@ -33,7 +33,7 @@ class Distributions:
     Parameters
     ----------
     columns : iterable of str
-        The columns; those that the rows lack are passed over, and no more than `MOST_COLUMNS` are looked at.
+        The columns; those that the rows lack are ignored, and at most `MOST_COLUMNS` are counted.
     data : Data, optional
         Says how many people must have a level for it to be named, and by which column they are counted.
     """
@@ -49,7 +49,7 @@ class Distributions:
         self._left: set[str] = set()
 
     def add(self, frame: pd.DataFrame, train: Array) -> None:
-        """Count rows; ``train`` tells which of them lie in the training window."""
+        """Count rows; ``train`` tells which of them are in the training window."""
         for name in self._columns:
             if name not in frame or name in self._left:
                 continue
@@ -69,7 +69,7 @@ class Distributions:
             mine = there & (codes == code)
             for number, window in enumerate((train, ~train)):
                 if len(own := np.sort(values[mine & window])):
-                    # So many quantiles stand for a partition's rows, with any others it was read.
+                    # The number of quantiles that represent a partition's rows, independent of the other rows.
                     points = own if len(own) <= _POINTS else np.quantile(own, _MIDDLES)
                     self._points.setdefault(name, ([], []))[number].append((str(slot), len(own), points))
             if len(own := values[mine]) >= FEWEST_ROWS:

@@ -153,7 +153,7 @@ def _value(value: Any) -> str:
 
 
 def keep_page(store: ObjectStore, model: ModelConfig, snapshot: str, names: dict[str, str]) -> None:
-    """Keep the names of report and page of the check that let a snapshot go on.
+    """Store the digests of report and page of the check that a snapshot passed.
 
     Parameters
     ----------

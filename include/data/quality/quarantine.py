@@ -1,4 +1,4 @@
-"""Rows that a check counts part by part, and those of them that it sets aside."""
+"""Count the rows of a check part by part, and quarantine some of them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RowCounts:
         return pd.DataFrame({SLOT: slots, POSITION: np.concatenate([np.array([], "int64"), *places])})
 
     def add(self, frame: pd.DataFrame, train: Any) -> None:
-        """Count rows; ``train`` tells which of them lie in the training window."""
+        """Count rows; ``train`` tells which of them are in the training window."""
         slots = frame[SLOT].cat
         place = np.searchsorted(self.slots, slots.categories.to_numpy(str))[slots.codes]
         self.train += np.bincount(place[train], minlength=len(self.slots))

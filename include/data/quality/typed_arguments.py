@@ -1,4 +1,4 @@
-"""Bounds and sets of an expectation in the type of the column that it judges; Great Expectations compares them as they are."""
+"""Convert bounds and sets of an expectation to the type of its column, since Great Expectations compares them unconverted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
-from include.config.sections.data import Expectation
+from include.config.sections.rows.quality import Expectation
 from include.data.columns.conversion import convert
 from include.data.quality.expectations import entry_of
 from include.errors import ConfigError
@@ -55,7 +55,7 @@ def typed_arguments(
     Parameters
     ----------
     built : list
-        What `expectations.build` returned.
+        What `validation.build` returned.
     declared : list of Expectation
         What it was built from.
     frame : DataFrame
@@ -116,7 +116,7 @@ def _typed(built: Any, declared: Expectation, frame: pd.DataFrame, timezone: str
         except (ValueError, TypeError) as error:  # pa.ArrowInvalid is a ValueError
             quotes = " in quotes, if it is meant as text" if kinds[0] == "texts" else ""
             raise ConfigError(
-                f"`{columns[0]}` is a column of {kinds[0]}, and this is none.",
+                f"`{columns[0]}` is a column of {kinds[0]}, and this value is not of that type.",
                 expected=_SPELT[kinds[0]],
                 found=repr(value),
                 where=place,

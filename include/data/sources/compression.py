@@ -1,4 +1,4 @@
-"""Files that were packed with gzip, bzip2, xz, zstd or zip, unpacked on the way."""
+"""Decompress files that were packed with gzip, bzip2, xz, zstd or zip, as they are read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def packing_of(name: str) -> str | None:
 
 
 class Unpacked:
-    """The bytes of a file, unpacked if its name says that it is packed.
+    """The bytes of a file, decompressed if its name has the suffix of a compressed file.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Unpacked:
         except SourceError:
             raise
         except _FAILURES as error:
-            # A stream of a library says in its message what the bytes were.
+            # The message of a library's error may contain bytes of the file.
             raise SourceError(
                 f"The {self._packing} file is cut off or damaged.",
                 found=type(error).__name__,
@@ -78,18 +78,18 @@ class Unpacked:
         self._given += len(chunk)
         if self._given > _FREE and self._given > _RATIO * self._counted.given:
             raise SourceError(
-                f"The {self._packing} file inflates beyond what tables do.",
+                f"The {self._packing} file expands to an implausible size.",
                 expected=f"at most {_RATIO} times its size",
                 found=f"{self._given:,} bytes out of {self._counted.given:,}",
                 where=self._name,
-                remedy="look at where the file comes from; a real table of this kind can be delivered as Parquet",
+                remedy="check where the file comes from; a real table of this kind can be delivered as Parquet",
             )
         return chunk
 
     def _open(self) -> Any:
         first = self._counted.peek()
         found = file_signature(first)
-        # A workbook is a ZIP archive, too, and what is wrong with it is said below.
+        # A workbook is a ZIP archive, too; its error is raised below.
         if first and found not in (self._packing, "Excel workbook" if self._packing == "ZIP" else self._packing):
             raise SourceError(
                 "The file is not packed as its name says.",
@@ -109,7 +109,7 @@ class Unpacked:
         return self._member()
 
     def _member(self) -> Any:
-        """Return the one file of an archive, whose table of contents stands at its end."""
+        """Return the only file of an archive; its table of contents is at the end."""
         copy = tempfile.TemporaryFile(prefix="ratchet-source-")  # noqa: SIM115 (read by the caller, gone with the stream)
         shutil.copyfileobj(self._counted, copy, 2**20)
         archive = zipfile.ZipFile(copy)

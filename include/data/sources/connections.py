@@ -1,4 +1,4 @@
-"""What a source may ask of the place it runs in: clients, opened by the name of an Airflow connection."""
+"""The interface through which sources get clients, by the name of an Airflow connection."""
 
 from __future__ import annotations
 

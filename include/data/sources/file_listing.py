@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import io
 import itertools
-import logging
 import re
 import shutil
 import tempfile
@@ -17,17 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from include.config.sections.rows.sources import FilesSource
 from include.config.settings import Settings
 from include.data.sources.connections import Connections
 from include.data.sources.dated_paths import dated_paths
-from include.data.sources.file_patterns import BELOW, fixed_part, is_wild, matches
-from include.data.sources.s3_body import S3Body
-from include.errors import SourceError, StoreUnavailable
-
-log = logging.getLogger(__name__)
+from include.data.sources.file_patterns import BELOW, is_wild, meant_names
+from include.data.sources.s3_objects import find_objects
+from include.errors import SourceError
 
 _MAGIC = re.compile(r"[*?\[]|%[YmdH]")
 
@@ -104,7 +98,7 @@ def find_files(
                 expected=source.path,
                 where=str(folder) if not source.path.startswith("s3://") else None,
                 remedy="correct `data.source.path`; a relative path starts at the model's folder, `*` stays within one folder "
-                "(`**` does not), hidden files and markers are passed over, and a `[` of a name is written `[[]`",
+                "(`**` does not), hidden files and markers are ignored, and a `[` in a name is written `[[]`",
             )
         yield from found
         return
@@ -115,13 +109,16 @@ def find_files(
 
 def file_finder(path: str, folder: Path, s3: Callable[[], Any]) -> Callable[[str], Iterator[File]]:
     """Return what finds the files of a pattern below the place that ``path`` begins with; ``s3`` opens the client of a bucket."""
-    return _in_s3(s3()) if path.startswith("s3://") else _on_disk(path, folder)
+    if not path.startswith("s3://"):
+        return _on_disk(path, folder)
+    client = s3()
+    return lambda pattern: itertools.starmap(File, find_objects(client, pattern))
 
 
 def _on_disk(path: str, folder: Path) -> Callable[[str], Iterator[File]]:
     declared = Path(path).parts
     fixed = tuple(itertools.takewhile(lambda part: not _MAGIC.search(part), declared))
-    # What stands before the first wildcard is the operator's word; what is found behind it must lie inside.
+    # The part before the first wildcard is trusted, since the operator wrote it; files found below it must be inside.
     root = folder.joinpath(*fixed)
     if fixed == declared and not root.is_dir():
         root = root.parent
@@ -139,7 +136,7 @@ def _on_disk(path: str, folder: Path) -> Callable[[str], Iterator[File]]:
         names = glob.glob(pattern, root_dir=base, recursive=True, include_hidden=True)  # noqa: PTH207 (Path.glob knows no hidden files)
         found = sorted(name for name in set(names) if (base / name).is_file())
         seen: dict[Path, Path] = {}
-        for name in _meant(found, pattern, base):
+        for name in meant_names(found, pattern, base):
             file = _on_this_disk(base / name, root)
             if (other := seen.setdefault((base / name).resolve(), base / name)) != base / name:
                 raise SourceError(
@@ -164,7 +161,7 @@ def check_permitted(declared: str, root: Path, folder: Path) -> None:
             expected=f"a path below {folder}" + "".join(f", or below {one}" for one in permitted),
             found=declared,
             where="data.source.path",
-            remedy="copy the files into the model's folder; or who runs this deployment permits their folder: "
+            remedy="copy the files into the model's folder, or let the operator of this deployment permit their folder: "
             f"RATCHET_SOURCE_FOLDERS={place}",
         )
 
@@ -172,7 +169,7 @@ def check_permitted(declared: str, root: Path, folder: Path) -> None:
 def _on_this_disk(path: Path, root: Path) -> File:
     if not path.resolve().is_relative_to(root.resolve()):
         raise SourceError(
-            "A file of the source is a link that leads elsewhere.",
+            "A file of the source is a link to a place outside of its folder.",
             expected=f"a file below {root}",
             found=f"a link to {path.resolve()}",
             where=path,
@@ -192,65 +189,3 @@ def open_on_disk(path: Path) -> BinaryIO:
             found=error.strerror,
             where=path,
         ) from error
-
-
-def _meant(names: Sequence[str], pattern: str, where: object) -> list[str]:
-    """Return the names that the pattern means, and say in the log which hidden ones it would mean otherwise."""
-    meant = [name for name in names if matches(pattern, name)]
-    if hidden := [name for name in names if name not in set(meant) and matches(pattern, name, hidden=True)]:
-        if any("_delta_log/" in name for name in hidden):
-            raise SourceError(
-                "The folder is a Delta Lake table: its files hold rows that the table no longer has.",
-                expected="a folder of files",
-                where=where,
-                remedy="say `kind: delta`; or, where nothing was ever changed in it, name the files, such as `path: orders/*.parquet`",
-            )
-        log.info(
-            "%s: %d hidden files or markers were passed over, such as %s (their names begin with . or _)",
-            *(where, len(hidden), hidden[0]),
-        )
-    return meant
-
-
-def _in_s3(client: Any) -> Callable[[str], Iterator[File]]:
-    def look_up(path: str) -> Iterator[File]:
-        bucket, _, name = path.removeprefix("s3://").partition("/")
-        with _answering(path):
-            if not is_wild(name) and not name.endswith("/"):
-                # The key itself comes before all that it begins.
-                first = client.list_objects_v2(Bucket=bucket, Prefix=name, MaxKeys=1).get("Contents", ())
-                if name and [item["Key"] for item in first] == [name]:
-                    yield File(path, lambda: _open(client, bucket, first[0]["Key"]))
-                    return
-            name = name.rstrip("/")
-            pattern = name if is_wild(name) else "/".join(filter(None, [name, BELOW]))
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=fixed_part(pattern))
-            keys = sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
-        # An empty object whose key ends in `/` is how some tools draw a folder.
-        for key in _meant([key for key in keys if not key.endswith("/")], pattern, f"s3://{bucket}"):
-            yield File(f"s3://{bucket}/{key}", lambda key=key: _open(client, bucket, key))  # type: ignore[misc] # mypy can't type the default
-
-    return look_up
-
-
-def _open(client: Any, bucket: str, key: str) -> BinaryIO:
-    with _answering(f"s3://{bucket}/{key}"):
-        answer = client.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-    return io.BufferedReader(S3Body(answer, f"s3://{bucket}/{key}"), 2**20)
-
-
-@contextlib.contextmanager
-def _answering(where: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        kind = StoreUnavailable if status >= 500 or status == 429 else SourceError
-        raise kind(
-            "S3 refused to give the source's files.",
-            found=error,
-            where=where,
-            remedy="look at the bucket's name, and at what `data.source.connection` may do",
-        ) from error
-    except BotoCoreError as error:
-        raise StoreUnavailable("S3 did not answer.", found=error, where=where, remedy="try again later") from error

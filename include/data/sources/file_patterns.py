@@ -1,15 +1,20 @@
-"""The one pattern language of `data.source.path`: the same files are meant on disk and in S3.
+"""The pattern language of `data.source.path`, with the same meaning on disk and in S3.
 
 ``*``, ``?`` and ``[...]`` stand for characters of one name and never for a ``/``; ``**`` stands for any number of folders. A
-path without any of them is a file, or a folder with all that lies below it. Names that begin with ``.`` or ``_`` are hidden
-files and markers such as ``_SUCCESS``, as Spark and Hive leave them: only a pattern that begins so, too, means them.
+path without any of them is a file, or a folder with all files below it. Names that begin with ``.`` or ``_`` are hidden
+files and markers such as ``_SUCCESS``, as Spark and Hive leave them: only a pattern that begins with the same character matches them.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import logging
 import re
 from collections.abc import Sequence
+
+from include.errors import SourceError
+
+log = logging.getLogger(__name__)
 
 _WILD = re.compile(r"[*?\[]")
 BELOW = "**"
@@ -22,7 +27,7 @@ def is_wild(text: str) -> bool:
 
 
 def fixed_part(pattern: str) -> str:
-    """Return what stands before the first wildcard."""
+    """Return the part before the first wildcard."""
     return _WILD.split(pattern, maxsplit=1)[0]
 
 
@@ -35,6 +40,30 @@ def matches(pattern: str, name: str, *, hidden: bool = False) -> bool:
         Take hidden names for any others.
     """
     return _matches(pattern.split("/"), name.split("/"), hidden)
+
+
+def meant_names(names: Sequence[str], pattern: str, where: object) -> list[str]:
+    """Return the names that a pattern means, and log how many hidden ones it would mean otherwise.
+
+    Raises
+    ------
+    SourceError
+        When the folder is a Delta Lake table, whose files also hold rows that were removed.
+    """
+    meant = [name for name in names if matches(pattern, name)]
+    if hidden := [name for name in names if name not in set(meant) and matches(pattern, name, hidden=True)]:
+        if any("_delta_log/" in name for name in hidden):
+            raise SourceError(
+                "The folder is a Delta Lake table: its files hold rows that the table no longer has.",
+                expected="a folder of files",
+                where=where,
+                remedy="declare `kind: delta`; or, if no row of it was ever changed, name the files, such as `path: orders/*.parquet`",
+            )
+        log.info(
+            "%s: %d hidden files or markers were ignored, such as %s (their names begin with . or _)",
+            *(where, len(hidden), hidden[0]),
+        )
+    return meant
 
 
 def _matches(pattern: Sequence[str], name: Sequence[str], hidden: bool) -> bool:

@@ -1,4 +1,4 @@
-"""What a file is, by the first bytes that its format prescribes, not by its name."""
+"""Recognise the format of a file by its first bytes, not by its name."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _MARKS = (
 
 
 def file_signature(first: bytes) -> str | None:
-    """Return what a file is whose first bytes (4 KiB are enough) are these; None for text, and for what is not known.
+    """Return the format of a file, given its first bytes (4 KiB are enough); None for text and unknown formats.
 
-    An Excel workbook is told from other ZIP archives by the names of its first members.
+    An Excel workbook is distinguished from other ZIP archives by the names of its first members.
     """
     if first.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "Excel workbook" if b"[Content_Types].xml" in first or b"xl/" in first else "ZIP"

@@ -1,4 +1,4 @@
-"""Marker files: what a writer of rows leaves when it is done, such as Spark's `_SUCCESS`."""
+"""Marker files that show that a partition is complete, such as Spark's `_SUCCESS`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def missing_marker(data: Data, slot: str, folder: Path, connections: Connections
     pattern, connection = str(data.wait.file), data.wait.connection
     try:
         look_up = file_finder(pattern, folder, lambda: connections.s3(connection))
-        # An hour that clocks skip has no length, and nobody writes a marker for it.
+        # An hour that clocks skip has no length, and no marker.
         dates = dated_paths(pattern, [slot], ZoneInfo(data.timezone))
         names = [name for name, first, after in dates if first < after]
         return next((name for name in names if not any(look_up(name))), None)

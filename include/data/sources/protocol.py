@@ -1,4 +1,4 @@
-"""What a kind of source is asked for, and what it gives: the contract of the modules that read sources."""
+"""The interface of a source reader: the request that it gets, and the batches that it yields."""
 
 from __future__ import annotations
 

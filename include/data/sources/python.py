@@ -41,7 +41,7 @@ def _arrow(table: object, reader: str) -> pa.Table:
         return table
     if not isinstance(table, pd.DataFrame):
         raise SourceError(
-            "The reader yields something that is no table.",
+            "The reader yields something that is not a table.",
             expected="pandas DataFrames, Arrow tables or record batches",
             found=type(table).__name__,
             where=reader,

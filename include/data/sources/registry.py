@@ -30,7 +30,7 @@ _LAKE = frozenset({"delta", "duckdb", "iceberg", "spark"})
 
 
 def source_digest(data: Data, folder: Path, rectify: Rectify = AS_READ) -> str:
-    """Return the digest of everything that says how rows are read; another digest means partitions and a schema of its own.
+    """Return the digest of everything that determines how rows are read; a source with another digest has its own partitions and schema.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def source_digest(data: Data, folder: Path, rectify: Rectify = AS_READ) -> str:
     folder : Path
         The model's folder.
     rectify : Rectify
-        What is put right of its rows.
+        Corrections of its rows.
     """
     source = data.source
     code = None if source.code is None else code_digest(folder, source.code)
@@ -75,7 +75,7 @@ def read(
     recorded : mapping
         The schema on record, empty if there is none.
     rectify : Rectify
-        What is put right of the texts.
+        Corrections of the texts.
     changed : callable, optional
         Told of each batch, and for each column which of its texts were put right.
 
@@ -128,7 +128,7 @@ def _check_rows(table: pa.Table, data: Data, where: str) -> None:
     _check_names(table, [data.event_time, *data.row_id, *([data.entity] if data.entity else []), *data.labels], where)
     if table.schema.field(data.event_time).type != pa.timestamp("us", "UTC"):
         raise SourceError(
-            f"The event time `{data.event_time}` is no timestamp.",
+            f"The event time `{data.event_time}` is not a timestamp.",
             expected="timestamp",
             found=table.schema.field(data.event_time).type,
             where=where,
@@ -141,13 +141,13 @@ def _check_rows(table: pa.Table, data: Data, where: str) -> None:
                 expected="an event time and an id for every row",
                 found=f"{missing} of {table.num_rows} rows",
                 where=where,
-                remedy="leave such rows out where they come from",
+                remedy="leave such rows out in the source",
             )
     if not plausible(table[data.event_time]):
         raise SourceError(
             f"The event time `{data.event_time}` lies beyond the years 1900 to 2200.",
             where=where,
-            remedy="look at its unit: milliseconds read as seconds are far in the future",
+            remedy="check its unit: milliseconds read as seconds are far in the future",
         )
 
 

@@ -47,7 +47,7 @@ def read(request: ReadRequest[SqlSource]) -> Iterator[SourceBatch]:
             raise StoreUnavailable(
                 "The database did not answer.", found=error.orig, where=where, remedy="try again later"
             ) from error
-        if isinstance(error, DataError):  # its words may hold what stands in a row
+        if isinstance(error, DataError):  # its message may contain values of a row
             raise _unreadable(refusal(cast(Exception, error.orig)), where) from error
         raise SourceError(
             "The database refused the query.", found=error.orig, where=where, remedy="correct `data.source.query`"

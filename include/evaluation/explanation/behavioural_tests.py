@@ -1,4 +1,4 @@
-"""What a team knows that a model must do, asked of the model: columns that must not matter, numbers that must push one way, sure cases."""
+"""Behavioural tests of a model: invariances, directions and single cases that its team declares."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
 
 MAX_BEHAVIOUR_ROWS = 1_000
-"""Holdout rows that are asked about, drawn at random where there are more."""
+"""The largest number of holdout rows of a test; if there are more, they are sampled."""
 
 _NOISE = 1e-9
 """By this share of the largest prediction two may differ because of the rows that they were computed beside."""
@@ -30,7 +30,7 @@ _NOISE = 1e-9
 
 @dataclass(frozen=True)
 class BehaviourInputs:
-    """The rows that are asked about, and whom to ask.
+    """The rows of a behavioural test, and the model that predicts them.
 
     Parameters
     ----------

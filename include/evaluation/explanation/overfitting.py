@@ -19,18 +19,18 @@ from include.training.metrics.multiclass import classes_in, definition
 Array = NDArray[Any]
 
 MAX_TRAINING_ROWS = 20_000
-"""Training rows that are looked at; with so many, a share of rows is known to less than one percent."""
+"""The number of sampled training rows; with this number, a share of rows is known to within one percent."""
 
 
 def sample_positions(rows: int, seed: int) -> Array:
-    """Return which of so many training rows are looked at, in their order."""
+    """Return the indices of the sampled training rows, ascending."""
     return np.sort(np.random.default_rng(seed).permutation(rows)[:MAX_TRAINING_ROWS])
 
 
 def train_scores(
     target: Array, scored: Scored, metrics: tuple[str, ...], *, of: int, resamples: int, seed: int
 ) -> TrainScores:
-    """Measure the challenger on rows that it learned from.
+    """Measure the challenger on its training rows.
 
     Parameters
     ----------

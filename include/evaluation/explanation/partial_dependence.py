@@ -22,7 +22,7 @@ Array = NDArray[Any]
 MAX_COLUMNS = 4
 GRID_POINTS = 20
 MAX_CATEGORIES = 12
-"""The most frequent levels are looked at."""
+"""The number of levels that are evaluated, the most frequent ones."""
 MAX_AVERAGED_ROWS = 300
 
 
@@ -82,7 +82,7 @@ def _values(column: pd.Series[Any], rare: RareLevels) -> Any:
     frequent = known.value_counts()
     frequent = frequent[(frequent > 0) & frequent.index.isin(common)]
     levels = frequent.sort_index(key=lambda index: index.astype(str)).sort_values(ascending=False, kind="stable")
-    # As the column's own type: a categorical whose other levels are known as well.
+    # In the column's own type: a categorical that keeps its other levels.
     return pd.Series(levels.index[:MAX_CATEGORIES], dtype=column.dtype).array
 
 

@@ -101,7 +101,7 @@ class LearningPoint:
 
 @dataclass(frozen=True)
 class TrainScores:
-    """The challenger's metrics on rows that it learned from.
+    """The challenger's metrics on its training rows.
 
     Parameters
     ----------

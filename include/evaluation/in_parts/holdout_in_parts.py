@@ -1,4 +1,4 @@
-"""The holdout of `training.engine: dask`: workers predict its partitions, and no more of them comes back than rows are judged by."""
+"""The holdout of `training.engine: dask`: workers predict its partitions, and return only what the evaluation needs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ are of them, and look at fewer anyway."""
 
 
 class AnsweredPart(NamedTuple):
-    """What comes back of one partition: what its rows are judged by, what each model says of them, and the incumbent's obstacle."""
+    """The result of one partition: its target and slices, the predictions of each model, and the reason why the incumbent can't predict."""
 
     frame: pd.DataFrame
     answers: dict[Role, NDArray[np.float64]]
@@ -144,7 +144,7 @@ def _answer(source: RowSource, pinned: Pinned, fits: dict[Role, FitRecord]) -> A
                 obstacle = Obstacle(error.message, remedy)
             except (ModelFileRefused, ObjectMissing, ObjectCorrupt):
                 if role != "incumbent":
-                    raise  # of the incumbent's file the driver finds the same, and says it
+                    raise  # the driver finds the same error in the incumbent's file, and reports it
         return AnsweredPart(inputs["challenger"][judged_by].reset_index(drop=True), answers, obstacle)
 
 

@@ -1,4 +1,4 @@
-"""What predictions cost: by a matrix of what rows are and what they are said to be, or by the model's own function."""
+"""Business cost of predictions, by a matrix of actual and predicted classes or by the model's own function."""
 
 from __future__ import annotations
 

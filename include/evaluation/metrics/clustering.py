@@ -1,7 +1,7 @@
-"""What is measured of a clustering: one space, the same rows, and every model's clusters in it.
+"""Metrics of clusterings: every model's clusters of the same rows, in one feature space.
 
-Distances mean something only in one space. All models are judged in that of the simple baseline: the declared features as
-prepared on the challenger's training rows, independently of how a model prepares them.
+Distances are comparable only in one space. All models are measured in that of the simple baseline: the declared features,
+prepared with the challenger's training rows, independently of how a model prepares them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def with_clusters(
     models : dict of role to Scored
         Numbers of clusters; those of the other models are paired with the challenger's, for churn.
     resamples : int
-        How many draws stand for the distribution of stability.
+        The number of draws for the distribution of stability.
     """
     rows = len(space)
     at = silhouette_sample(rows, seed)

@@ -1,4 +1,4 @@
-"""What the plots of a model card are drawn from, in a few hundred numbers."""
+"""Points of the curves on a model card, reduced to a few hundred numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What metrics take from the declaration: the quantile of the pinball loss, costs, prediction intervals."""
+"""Parameters of metrics from the declaration: the quantile of the pinball loss, costs, prediction intervals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def with_declared_terms(
     scored: Scored,
     classes: tuple[Any, ...] | None,
 ) -> Scored:
-    """Return a model's answers for rows with the terms of metrics that say more than target and score.
+    """Return a model's predictions with the terms of metrics that need more than target and score.
 
     Parameters
     ----------

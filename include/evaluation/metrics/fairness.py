@@ -1,4 +1,4 @@
-"""How differently groups are treated: the disparities that Fairlearn defines, for every model, with intervals.
+"""Fairness metrics: the disparities that Fairlearn defines, for every model, with intervals.
 
 The rates of each group come from the same resamples as everything else, so that disparities are resampled as a whole. The values
 are Fairlearn's (a test holds them equal); Fairlearn has no sums to resample.
@@ -50,7 +50,7 @@ def fairness_of(
     metrics : tuple of str
         Metrics whose worst group is looked for.
     binary : bool
-        Whether there are two classes, without which nobody is called positive.
+        Whether there are two classes, without which there is no positive prediction.
     """
     parts = [np.flatnonzero(levels.codes == code) for code in range(len(levels.names))]
     units = min(resampling.present(rows) for rows in parts)

@@ -1,4 +1,4 @@
-"""Which level of each declared slice a row is in."""
+"""Assign each row to a level of each declared slice."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def pooled(levels: SliceLevels, rare: Array) -> SliceLevels:
 
 
 def slice_rows(slices: tuple[Slice, ...], schema: Mapping[str, str]) -> dict[str, int]:
-    """Return the edition of how levels are told apart, where the first may have taken some for one: of all but texts as they are."""
+    """Return the edition of how levels are distinguished, for all slices but plain texts: the first edition may have merged some levels."""
     plain = all(one.column is not None and schema.get(one.column) == "string" for one in slices)
     cut = any(one.edges or one.bins for one in slices)
     return {} if plain and not cut else {"levels": 2}

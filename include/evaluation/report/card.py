@@ -1,4 +1,4 @@
-"""The model card: one page, without scripts or outside files, that tells a person what was found and why."""
+"""The model card: one self-contained page without scripts, with the evidence and the decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model decides, as its card shows it: what its columns matter, which way they move it, and what more rows would do."""
+"""Panels of the model card that explain a model: importance, effects of columns, and the learning curve."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def weights(evidence: Evidence) -> CoefficientPanel | None:
 
 
 def learning(evidence: Evidence) -> tuple[plots.Plot, str] | None:
-    """Return the learning curve and what it says."""
+    """Return the learning curve and its interpretation."""
     known = [point for point in evidence.learning if point.score.value is not None]
     if len(known) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Pictures of evidence that stand alone, as SVG files, for pages that take images only."""
+"""Standalone SVG figures of evidence, for pages that only take images."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Forest:
         return cls(scale, scale(0), tuple(ticks))
 
     def interval(self, low: float, estimate: float, high: float) -> Interval:
-        """Place one interval; it is told apart whether it excludes zero, and on which side."""
+        """Place one interval, with a class for whether it excludes zero, and on which side."""
         style = "better" if low > 0 else "worse" if high < 0 else "unclear"
         return Interval(self.scale(low), self.scale(estimate), self.scale(high), style)
 

@@ -1,4 +1,4 @@
-"""How a person reads what is on record: metrics, roles, numbers, days and windows in words."""
+"""Labels for people: metrics, roles, numbers, days and windows in words."""
 
 from __future__ import annotations
 

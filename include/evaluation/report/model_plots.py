@@ -1,4 +1,4 @@
-"""Plots that tell most of a task: curves, calibration, errors."""
+"""Diagnostic plots of each task: curves, calibration, errors."""
 
 from __future__ import annotations
 

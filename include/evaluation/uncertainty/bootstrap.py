@@ -46,7 +46,7 @@ class Resampling:
     units: int
 
     def present(self, rows: Array | None = None) -> int:
-        """Return how many units, or groups of them, some rows lie in."""
+        """Return how many units, or groups of units, some rows are in."""
         return int(np.count_nonzero(self._counts(rows)))
 
     def _counts(self, rows: Array | None) -> Array:
@@ -140,7 +140,7 @@ def expanded(probabilities: Array, units: float) -> Array:
 
 
 def widened(z: Array, units: float) -> Array:
-    """Return how many bootstrap standard errors of ``units`` units stand for ``z`` standard errors of a normal."""
+    """Return how many bootstrap standard errors of ``units`` units correspond to ``z`` standard errors of a normal distribution."""
     return np.asarray(np.sign(z) * -stdtrit(units - 1, ndtr(-np.abs(z))))
 
 

@@ -1,4 +1,4 @@
-"""What is kept of a version for watching it: its sketches period by period and what it promised, by the digest of its stored form."""
+"""The stored reference of a version: sketches of its rows by period, and its expected performance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from include.config.sections.rows.sources import Slot
 from include.data.rare_levels import pooled_by
 from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.drift.watched_version import PREDICTION
-from include.monitoring.performance.estimated import Calibration, ErrorModel
+from include.monitoring.performance.confidence_estimation import Calibration
+from include.monitoring.performance.error_model import ErrorModel
 from include.monitoring.sketches.layouts import Layout
 from include.monitoring.sketches.sketches import ColumnSketch, Sketch
 from include.storage.content import (

@@ -9,7 +9,7 @@ The unit is a period, never a row: a value is surprising beside the values of ot
 3. *Memory.* Periods follow one another: a bad Monday makes a bad Tuesday likelier. Each look pays for what the
    autocorrelation of the reference would win by itself: the bet's cumulant times the long-run variance less one.
 4. *Detectors.* A Shiryaev-Roberts sum of products restarts the bet at every period (e-detectors; Shin, Ramdas and Rinaldo
-   2024). Its value less the number of looks has no upward drift, so a detector that alarms and starts anew at a threshold A
+   2024). Its value less the number of looks has no upward drift, so a detector that alarms and restarts at a threshold A
    alarms at most once in A looks on average.
 """
 
@@ -34,7 +34,7 @@ STRENGTHS = (0.35, 0.7, 1.2, 2.0, 3.0)
 LEAST_IN_PHASE = 4
 """With fewer reference periods in any phase of the week, phases are not told apart."""
 LEAST_PERIODS = 8
-"""Beside fewer reference periods nothing is surprising."""
+"""The smallest number of reference periods; with fewer, no change is significant."""
 YEAR = timedelta(days=365.25)
 
 
@@ -45,7 +45,7 @@ class Detection:
     Parameters
     ----------
     evidence : array of shape (n_series, n_looks)
-        Each detector's value as a share of its threshold, before it starts anew; at one or more it alarms.
+        Each detector's value as a share of its threshold, before it restarts; at one or more it alarms.
     began : array of int of shape (n_series, n_looks)
         Where a change is taken to begin: the look at which the bet that won most would best have been begun.
     memory : array of shape (n_series,)

@@ -1,4 +1,4 @@
-"""Sizes of changes: a watched column beside the reference's same weekdays, and beside the same season of earlier years."""
+"""Effect sizes of changes in a column, against the same weekdays of the reference and the same season of earlier years."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EFFECTS = {
 
 @dataclass(frozen=True, eq=False)
 class ChangeSizes:
-    """How large changes are: each watched period beside the reference's of the same phase, in proportion to its rows."""
+    """Effect sizes of changes: each watched period compared with the reference periods of the same phase, weighted by its rows."""
 
     reference: Reference
     periods: Sequence[Period]

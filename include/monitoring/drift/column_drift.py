@@ -1,4 +1,4 @@
-"""Drift of columns: how much each changed, ranked by how much that moves the model, and where predictions moved."""
+"""Drift of columns, ranked by its effect on the model, and the rows whose predictions moved."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Moved:
 
 
 def rank(effects: Mapping[str, Effect], importance: Mapping[str, float | None]) -> tuple[Moved, ...]:
-    """Return the columns, those first whose change moves the model most: drift times importance.
+    """Return the columns, ordered by the effect of their change on the model: drift times importance.
 
     Parameters
     ----------

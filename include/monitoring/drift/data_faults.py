@@ -1,23 +1,21 @@
-"""Broken data, distinguished from drift: changes of columns that come from the source and not from the world.
+"""Data faults, distinguished from drift: changes of columns that are caused by the source, not by the world.
 
-A fault is for the source's owner. It is never a reason to retrain, and rows of it are kept from the detectors of drift: a
-model that learned from them would learn the fault.
+The owner of the source must correct a fault. It is never a reason to retrain, and its rows are not given to the drift
+detectors: a model that is trained on them would learn the fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
-from include.monitoring.drift.effect_sizes import total_variation
 from include.monitoring.drift.periods import MOST_BINS, Period, Reference
-from include.monitoring.sketches.layouts import NUMBER_CELLS, ColumnLayout
+from include.monitoring.drift.swapped_columns import ALIKE, QUANTILES, swapped_columns
+from include.monitoring.sketches.layouts import ColumnLayout
 from include.monitoring.sketches.sketches import ColumnSketch, Sketch
 
 Array = NDArray[Any]
@@ -29,15 +27,8 @@ OF_ALL_ROWS = ("frozen_feed", "rows_lost", "duplicated_rows")
 
 LEAST_ROWS = 30
 """Fewer rows with a value look like anything."""
-LEAST_PERIODS = 5
-"""Of fewer periods of training nobody knows how columns differ by nature: nothing is called swapped."""
-SURPRISE = 1e-4
-"""How rarely a column may be so far from training by chance to be called swapped."""
-_AT = np.linspace(0.05, 0.95, 19)
 _SURE = 2_000
-"""Rows from which on a factor below ten, or a shift, is told from a world that became larger by about as much."""
-_ALIKE = 0.25
-"""Standard deviations that quantiles may lie apart, on average, to be called those of one distribution."""
+"""The number of rows from which a factor below ten, or a shift, is distinguished from real growth of about that size."""
 _FACTORS: dict[float, str] = {
     **{10.0**power: f"{10**power:,}" for power in (1, 2, 3, 6, 9)},
     24: "24, as of days and hours",
@@ -79,7 +70,7 @@ class DataFault:
 
 
 def faults_in(reference: Reference, current: Sketch) -> tuple[DataFault, ...]:
-    """Return what is broken in the columns of an interval, as the sketch beside the reference tells."""
+    """Return the faults in the columns of an interval, from its sketch and the reference."""
     columns = [one for one in reference.layout.columns if one.role in ("input", "derived")]
     found: list[DataFault] = []
     for layout in columns:
@@ -95,7 +86,16 @@ def faults_in(reference: Reference, current: Sketch) -> tuple[DataFault, ...]:
             said = f"`{layout.name}` has one value in all rows, as in no period of training"
             found.append(DataFault("constant", (layout.name,), said))
     taken = {name for one in found if one.kind != "unit_change" for name in one.columns}
-    swapped = list(_swapped(reference, current, [one for one in columns if one.name not in taken]))
+    candidates = [
+        one
+        for one in columns
+        if one.name not in taken
+        and min(current.columns[one.name].known, reference.sketch.columns[one.name].known) >= LEAST_ROWS
+    ]
+    swapped = [
+        DataFault("swapped_columns", pair, f"`{pair[0]}` and `{pair[1]}` each hold what the other held in training")
+        for pair in swapped_columns(reference, current, candidates)
+    ]
     apart = {name for one in swapped for name in one.columns}
     return (*(one for one in found if not apart & set(one.columns)), *swapped)
 
@@ -135,7 +135,7 @@ def faults_between(
 
 
 def _frozen(period: Period, before: Period) -> DataFault | None:
-    """Return the fault of columns whose values are those of the period before, one for one."""
+    """Return the fault of columns whose values equal those of the previous period, row by row."""
     same = tuple(name for name, one in period.fingerprints.items() if before.fingerprints.get(name) == one)
     if not same or period.rows < LEAST_ROWS:
         return None
@@ -149,11 +149,11 @@ def _unit(layout: ColumnLayout, before: ColumnSketch, now: ColumnSketch) -> str 
     spread = before.deviation(layout)
     if not spread:
         return None
-    usual = before.quantiles(layout, _AT)
+    usual = before.quantiles(layout, QUANTILES)
     for part, rows in (("", now), ("some rows of ", _beyond(layout, now))):
         if rows is None or rows.known < LEAST_ROWS:
             continue
-        found = rows.quantiles(layout, _AT)
+        found = rows.quantiles(layout, QUANTILES)
         apart = float(np.abs(found - usual).mean() / spread)
         if apart < 1:
             continue
@@ -167,7 +167,7 @@ def _unit(layout: ColumnLayout, before: ColumnSketch, now: ColumnSketch) -> str 
         rests = [float(np.abs((found - offset) / factor - usual).mean() / spread) for factor, offset, _ in known]
         best = int(np.argmin(rests))
         plain = known[best][1] == 0 and not 0.1 < known[best][0] < 10
-        if rests[best] < min(_ALIKE, (0.2 if plain else 0.04) * apart) and _spread_alike(
+        if rests[best] < min(ALIKE, (0.2 if plain else 0.04) * apart) and _spread_alike(
             (found - known[best][1]) / known[best][0], usual, spread
         ):
             return f"{part}`{layout.name}` {'look like' if part else 'looks like'} those of training in another unit: {known[best][2]}"
@@ -234,70 +234,3 @@ def _constant(reference: Reference, layout: ColumnLayout, before: ColumnSketch, 
         if sum(bins) >= LEAST_ROWS and max(bins) >= 0.99 * sum(bins):
             return False
     return len(reference.bins[layout.name].reference) > 1 or MOST_BINS == 1
-
-
-def _swapped(reference: Reference, current: Sketch, columns: Sequence[ColumnLayout]) -> Iterator[DataFault]:
-    before, now = reference.sketch.columns, current.columns
-    changed = [
-        one
-        for one in columns
-        if now[one.name].known >= LEAST_ROWS
-        and before[one.name].known >= LEAST_ROWS
-        and total_variation(before[one.name].counts, now[one.name].counts) >= 0.3
-    ]
-    for one, other in combinations(changed, 2):
-        if one.kind != other.kind:
-            continue
-        fits = _number_fits if one.kind != "level" else _level_fits
-        if fits(one, now[one.name], before[one.name], other, before[other.name]) and fits(
-            other, now[other.name], before[other.name], one, before[one.name]
-        ):
-            if not all(_surprising(reference, current, each) for each in (one, other)):
-                continue
-            said = f"`{one.name}` and `{other.name}` each hold what the other held in training"
-            yield DataFault("swapped_columns", (one.name, other.name), said)
-
-
-def _surprising(reference: Reference, current: Sketch, layout: ColumnLayout) -> bool:
-    """Tell whether a column is further from training than its periods are from each other by nature, however few they are.
-
-    Two columns of one kind may each wander to where the other was. Of numbers the mean is compared with those of the
-    periods, of levels the distance from all of them, both by Student's t: the fewer periods, the more it takes.
-    """
-    bins = reference.bins[layout.name]
-    counts = np.array([one.counts[layout.name][:-2] for one in reference.periods], dtype=float)
-    counts = counts[counts.sum(axis=1) > 0]
-    if len(counts) < LEAST_PERIODS:
-        return False
-    now = np.array(bins.count(current.columns[layout.name])[:-2], dtype=float)
-    shares, found = counts / counts.sum(axis=1, keepdims=True), now / now.sum()
-    if bins.positions is not None:
-        usual, value = shares @ bins.positions, float(found @ bins.positions)
-    else:
-        whole = bins.reference / bins.reference.sum()
-        usual, value = np.abs(shares - whole).sum(axis=1) / 2, float(np.abs(found - whole).sum() / 2)
-    far = abs(value - usual.mean()) / (usual.std(ddof=1) * np.sqrt(1 + 1 / len(usual)) or 1e-9)
-    return bool(far > stdtrit(len(usual) - 1, 1 - SURPRISE))
-
-
-def _number_fits(
-    layout: ColumnLayout, now: ColumnSketch, own: ColumnSketch, other: ColumnLayout, others: ColumnSketch
-) -> bool:
-    """Tell whether a column's values are like another's were, and unlike its own."""
-    found = now.quantiles(layout, _AT)
-    usual, theirs = own.quantiles(layout, _AT), others.quantiles(other, _AT)
-    spreads = [sketch.deviation(one) or one.scale for sketch, one in ((own, layout), (others, other))]
-    away = float(np.abs(found - usual).mean()) / min(spreads)
-    # A column that now lies far from its own median is known no better than the cells there are wide.
-    wide = np.diff(layout.edges)[np.clip(np.searchsorted(layout.edges, found) - 1, 1, NUMBER_CELLS - 2)]
-    fits = float(np.maximum(np.abs(found - theirs) - wide, 0).mean()) / spreads[1]
-    return away >= 0.5 and fits < min(_ALIKE, 0.3 * away)
-
-
-def _level_fits(
-    layout: ColumnLayout, now: ColumnSketch, own: ColumnSketch, other: ColumnLayout, others: ColumnSketch
-) -> bool:
-    expected = np.zeros(layout.cells)
-    for text, count in zip(other.levels, others.counts, strict=False):
-        expected[layout.place(text)] += count
-    return total_variation(expected, now.counts) < 0.15 <= 0.3 <= total_variation(own.counts, now.counts)

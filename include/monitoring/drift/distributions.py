@@ -1,4 +1,4 @@
-"""A column's distribution in the reference and in what was watched, side by side, for a page."""
+"""Distributions of a column in the reference and in the watched rows, for a page."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The same season of earlier years: whether a change is one to periods of a year ago as well, or only to training.
+"""Comparison with the same season of earlier years, to tell seasonality from drift.
 
-What is followed is not a period, but how it differs from those of earlier years on the same weekday of the same week, of the week before
-and of the week after. How much that is by nature is seen within the reference: how each of its periods differs from those that lie
-as many weeks before it as after it, so that a season that comes or goes evenly is no difference.
+The series that change detection follows is the difference between a period and the periods of earlier years on the same weekday of
+the same week, the week before and the week after. The usual size of such differences is estimated within the reference: each period
+is compared with the periods that are equally many weeks before and after it, so that a steady seasonal trend is no difference.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LEAST_BESIDE = 2
 
 @dataclass(frozen=True, eq=False)
 class SeasonalDetection:
-    """What detectors found beside earlier years.
+    """What detectors found in comparison with earlier years.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class SeasonalDetection:
     began: Array
 
     def instead_of(self, beside_reference: Detection) -> tuple[Array, Array]:
-        """Return which series alarmed at which look, and where the change began: beside earlier years where that was asked."""
+        """Return which series raised an alarm at which look, and where the change began; in comparison with earlier years where requested."""
         crossed = np.where(self.asked, self.crossed, beside_reference.crossed)
         return crossed, np.where(self.asked, self.began, beside_reference.began)
 

@@ -1,4 +1,4 @@
-"""Variance of dependent periods: values studentised, and the variance that autocorrelation leaves in the long run."""
+"""Long-run variance of dependent periods, with autocorrelation."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def long_run_variance(residuals: Array, caution: float = CAUTION) -> Array:
     """Return by how much sums of neighbouring periods vary more than they would without memory, at least one.
 
     The autocorrelations of normal scores are added in pairs until they stop falling towards zero (Geyer 1992, "Practical Markov
-    chain Monte Carlo", the initial monotone sequence); means taken out of few periods make them look too small, which is put
-    right. A hundred days say little of one series: none is taken to have less memory than those have, on average, that are
+    chain Monte Carlo", the initial monotone sequence); subtracting the mean of few periods makes them too small, which is
+    corrected. A hundred days say little of one series: none is taken to have less memory than those have, on average, that are
     correlated with the days before as it is; and so many standard errors of caution are added.
 
     Parameters

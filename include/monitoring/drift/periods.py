@@ -38,7 +38,7 @@ class Period:
     lag: float = 0.0
     """Seconds from the newest row to the end of the interval."""
     fingerprints: dict[str, str] = field(default_factory=dict)
-    """A short digest of each column that has many values; equal ones, in two intervals, are no chance."""
+    """A short digest of each column with many values; equal digests of two intervals are not a coincidence."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -112,7 +112,7 @@ class Bins:
             return cls(bin_of, _joined(counts, bin_of, kept + 2), None)
         share = (np.cumsum(counts) - counts / 2) / max(sketch.known, 1)
         bin_of = np.minimum((share * MOST_BINS).astype(np.int64), MOST_BINS - 1)
-        # Cells without a row lie on the edge of one with rows and must not make a bin of their own.
+        # Empty cells are at the edge of one with rows and must not become separate bins.
         used = np.unique(bin_of[counts > 0]) if sketch.known else np.array([0])
         bin_of = np.clip(np.searchsorted(used, bin_of), 0, len(used) - 1)
         joined = _joined(counts, bin_of, len(used))
@@ -174,7 +174,7 @@ def reference_of(layout: Layout, periods: Iterable[tuple[datetime, datetime, Ske
     listed = sorted(periods, key=lambda one: one[1])
     if not listed:
         raise NotEnoughRows(
-            "There is nothing to compare a champion's rows with.",
+            "There is no reference for a champion's rows.",
             expected="training rows of at least one whole interval of `schedule.monitor`",
             found="none",
             where=f"model {model}",

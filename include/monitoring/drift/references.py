@@ -1,6 +1,6 @@
-"""Learn what a champion is compared with: its training rows and its holdout, sketched period by period, and what it promised.
+"""Build the reference of a champion: sketches of its training rows and holdout by period, and its expected performance.
 
-Made once for each version, from what its snapshot pins, and kept; nobody has to be asked again, and no row is kept.
+It is built once for each version, from the partitions that its snapshot pins, and is stored without any row.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ from include.monitoring.drift.watched_version import (
     number_columns,
     open_watched_version,
 )
-from include.monitoring.performance.estimated import Calibration, ErrorModel, learn_calibration, learn_error_model
+from include.monitoring.performance.confidence_estimation import Calibration, learn_calibration
+from include.monitoring.performance.error_model import ErrorModel, learn_error_model
 from include.monitoring.performance.measured import LEAST_ROWS
 from include.monitoring.sketches.arrow_values import Kind
 from include.monitoring.sketches.counting import sketch
@@ -68,7 +69,7 @@ def reference_for(
     version : str
         Id of the version.
     made_by : str, optional
-        Id of the version that has its place now, if it was rebuilt: that one is opened.
+        Id of the version that replaced it, if it was rebuilt: that one is opened.
 
     Raises
     ------
@@ -218,7 +219,7 @@ def measurable(model: ModelConfig) -> tuple[str, ...]:
 
 
 def intervals_in(window: Window, model: ModelConfig) -> list[Window]:
-    """Return the whole intervals that lie in a window, ascending."""
+    """Return the whole intervals in a window, ascending."""
     found: list[Window] = []
     after, until = interval_until(ticks_of(model), window.until, model.schedule.timezone)
     while after >= window.after:

@@ -1,4 +1,4 @@
-"""A version, opened to be watched: the columns that it reads, and rows with what it says of them."""
+"""A version that is loaded for monitoring: its columns, and rows with their predictions."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from include.training.fit_record import FitRecord, load_fit
 from include.training.provenance import code_of, config_of
 
 PREDICTION, SAID, TARGET = "(prediction)", "(label)", "(target)"
-"""What the model says is watched beside its columns; no column of a source is called so."""
+"""The names of the columns for a model's predictions, which no column of a source has."""
 CONTRIBUTION = "(contribution of {})"
-"""What a column of the fit contributed to each prediction, where the scores say so."""
+"""The contribution of a column to each prediction, where the scores contain it."""
 PART = 500_000
 """Rows that are watched together, where partitions allow."""
 
 
 @dataclass(frozen=True, eq=False)
 class WatchedRows:
-    """Rows of one window with what a version says of them.
+    """Rows of one window with the predictions of a version.
 
     ``table`` has the watched columns, row ids and event time; ``frame`` is the same as it was read.
     """
@@ -113,7 +113,7 @@ class WatchedVersion:
         return WatchedRows(frame, table, scored)
 
     def unpredicted(self, snapshot: Snapshot, window: WindowName) -> pa.Table:
-        """Read rows that the version was fitted on: what it says of those is no measure of what it says of others."""
+        """Read rows that the version was fitted on; its predictions for them do not represent those for other rows."""
         data = self.model.data
         wanted = list(dict.fromkeys([*data.row_id, data.event_time, *self.fit.columns, *data.people]))
         frame = read_rows(self.store, snapshot, self.model, self.code, window=window, columns=wanted)
@@ -172,7 +172,7 @@ def _contributions(store: ObjectStore, fit: FitRecord) -> list[WatchedColumn]:
 
 
 def with_predictions(frame: pd.DataFrame, scored: Scored, fit: FitRecord) -> pa.Table:
-    """Return rows with what a version says of them as further columns."""
+    """Return rows with the predictions of a version as additional columns."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     score = scored.score
     if fit.task == "clustering":

@@ -17,14 +17,14 @@ Array = NDArray[Any]
 LEAST_VALUES = 10
 """Of fewer values no interval is given: too little is known of how they spread, and how they follow one another."""
 ALONE = 2.0
-"""Standard errors of caution about the memory of a series that has no like ones beside it."""
+"""The safety margin, in standard errors, for the autocorrelation of a series without similar ones."""
 EXPECTED = 0.25
 """Variance, in squared standard deviations, of the normal prior of the mean's distance; intervals are narrowest from ten to a hundred values."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """A mean of so many values, with the interval that holds at this look and every other; without one when values are too few."""
+    """A mean of some values, with the interval that holds at every look at once; without an interval when there are too few values."""
 
     values: int
     mean: float | None
@@ -63,7 +63,7 @@ def confidence_sequence(values: Sequence[float] | Array, error: float) -> Bounds
 
 
 def interval_of_mean(values: Sequence[float] | Array, error: float) -> Bounds:
-    """Bound a mean that is looked at once, by Student's t; two-sided, and what autocorrelation adds is paid for."""
+    """Return a two-sided confidence interval of a mean for a single look, by Student's t with a correction for autocorrelation."""
     known = np.asarray(values, dtype=float)
     n = len(known)
     if n < LEAST_VALUES:

@@ -22,7 +22,7 @@ from include.training.metrics.definitions import sign
 Array = NDArray[Any]
 
 LEAST_ROWS = 30
-"""Of fewer labelled rows a metric of an interval says nothing."""
+"""The smallest number of labelled rows for a metric of an interval."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def measure_performance(
 
 @dataclass(frozen=True)
 class PromiseCheck:
-    """A promise beside what came of it, both as means over intervals; ``short`` says that it was surely not kept."""
+    """Expected and measured performance, both as means over intervals; ``short`` tells that the measured one is significantly lower."""
 
     metric: str
     promised: Bounds
@@ -137,7 +137,7 @@ def each_short(
 ) -> tuple[PromiseCheck, ...]:
     """Return the first look at which the champion fell short, and others at which it still does, at least ``again`` apart.
 
-    A sequence that holds at all looks at once errs no more often for being looked at again.
+    A confidence sequence holds at all looks at once, so further looks do not raise its error rate.
 
     Parameters
     ----------

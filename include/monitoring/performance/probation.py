@@ -14,13 +14,13 @@ from include.storage.content import from_iso, known_fields, to_iso
 
 
 class ProbationVerdict(StrEnum):
-    """What probation says of a champion."""
+    """The verdict of probation on a champion."""
 
     BETTER = "better"
     NOT_WORSE = "not worse"
     WORSE = "worse"
     UNDECIDED = "undecided"
-    """Its rows or its time are over, and nothing is sure: the gate's decision stands."""
+    """Its rows or its time are used up without a significant result: the gate's decision is kept."""
     RUNNING = "running"
 
 
@@ -47,7 +47,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class ProbationState:
-    """Where a probation stands: after so many intervals and rows, the mean gain with its interval."""
+    """The state of a probation: its intervals and rows, and the mean gain with its confidence interval."""
 
     verdict: ProbationVerdict
     intervals: int
@@ -75,10 +75,11 @@ class ProbationState:
 
 
 def probation_of(pairs: Sequence[Paired], since: datetime, declared: Probation, error: float) -> ProbationState:
-    """Return what the pairs of one champion and its predecessor say, at the first interval at which it is sure.
+    """Return the verdict on one champion and its predecessor, at the first interval at which it is significant.
 
-    A confidence sequence of the mean gain over intervals is looked at after each of them. With a true gain of zero or more
-    ``worse`` is said with probability ``error`` at most, over all looks together, and so is ``better`` with one of zero or less.
+    A confidence sequence of the mean gain over intervals is looked at after each of them. With a true gain of zero or more,
+    the probability of ``worse`` is at most ``error`` over all looks together, and with one of zero or less the same holds
+    for ``better``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Report: what people and Prometheus are told of a champion that is watched.
+"""Report: monitoring results for people and for Prometheus.
 
 Not here: the pages themselves (`plugins/ratchet_ui`).
 """

@@ -1,4 +1,4 @@
-"""What waits for a person in the watching of a model."""
+"""Open tasks for a person in the monitoring of a model."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def needs_of(
         found.append(Need("probation", f"its champion is {withdrawal_reason(model, predecessor, probation)}.", page))
     pending, asked = state.pending, sum(one.version == version for one in state.asked)
     if pending:
-        said = f"a retraining as of {pending[-1].as_of:%-d %B %Y} is asked for, and no run has taken it yet."
+        said = f"a retraining as of {pending[-1].as_of:%-d %B %Y} is requested, and no run has started it yet."
         found.append(Need("request", said, page))
     elif asked >= model.watch.attempts:
-        said = f"{asked} retrainings were asked for under this champion, and none took its place: nothing more is asked for."
+        said = f"{asked} retrainings were requested under this champion, and none replaced it: no more are requested."
         found.append(Need("request", said, page))
     known = {key for one in state.asked for key in one.alarms}
     week = [one for one in alarms if (until - one.until).days < 7 and one.key not in known and not one.backfilled]

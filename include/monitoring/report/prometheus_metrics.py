@@ -1,6 +1,6 @@
-"""The state of models as numbers for Prometheus: read from the store at each look, so that they never go stale with a task.
+"""Prometheus metrics of all models, read from the store at each scrape.
 
-One label, ``model``: a version as a label would leave a series behind with each promotion.
+The only label is ``model``: a label for the version would create a new series with each promotion.
 """
 
 from __future__ import annotations

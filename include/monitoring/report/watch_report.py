@@ -1,6 +1,6 @@
-"""What is known of how a model's champion is watched, for people: read by the page, the command line, metrics and TensorBoard.
+"""The monitoring report of a model, for the page, the command line, metrics and TensorBoard.
 
-Everything is folded from the watch log, the ledger and what was kept of the champion; nothing is computed from rows.
+Everything is folded from the watch log, the ledger and the champion's reference; nothing is computed from rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from include.monitoring.drift.column_drift import Moved, MovedSlice, moved_slice
 from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.drift.watched_version import PREDICTION, SAID
 from include.monitoring.performance.alarms import sound_champion_periods
-from include.monitoring.performance.estimated import EstimatorJudged, judge_estimator, reservations
+from include.monitoring.performance.estimate_reliability import EstimatorJudged, judge_estimator, reservations
 from include.monitoring.performance.measured import PromiseCheck, promise_kept
 from include.monitoring.performance.probation import ProbationState, probation_of
 from include.monitoring.report.needs import Need, needs_of, needs_of_segments
@@ -108,7 +108,7 @@ class WatchReport:
 
     @property
     def probation_said(self) -> str | None:
-        """Where the probation stands, in a sentence."""
+        """The state of the probation, in a sentence."""
         if self.probation is None or self.predecessor is None:
             return None
         return withdrawal_reason(self.model, self.predecessor, self.probation)
@@ -217,7 +217,7 @@ def _slices(store: ObjectStore, model: ModelConfig, kept: ChampionReference, det
 def _probation(
     model: ModelConfig, version: str, entries: Sequence[Entry], timeline: Timeline, history: AlarmHistory
 ) -> tuple[str | None, ProbationState | None, bool]:
-    """Return the predecessor and where the probation stands: the verdict on record, if there is one."""
+    """Return the predecessor and the state of the probation: the recorded verdict, if there is one."""
     for entry in entries:
         if entry.kind == VERDICT and entry.body["version"] == version:
             return entry.body["predecessor"], ProbationState.from_json(entry.body), True

@@ -22,7 +22,7 @@ from include.monitoring.watch_log import OBSERVED, measured_in
 from include.storage.log import Entry
 
 SHOWN = 60
-"""How many intervals, the newest, are looked at one by one."""
+"""How many of the newest intervals are shown one by one."""
 
 
 @dataclass(frozen=True)

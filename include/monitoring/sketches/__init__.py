@@ -1,4 +1,4 @@
-"""Sketches: the rows of a stretch of time, counted under a layout, without any row; they merge exactly.
+"""Sketches: mergeable counts of the rows of a period, without any single row.
 
 Not here: what differs between two sketches (`include.monitoring.drift`).
 """

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 _KEYS = 1 << (32 - SIXTEENTHS)
 _STEP = 1 << 16
-"""Rows that are looked at together: what is computed on the way then stays in the processor's cache."""
+"""The number of rows that are counted together, so that intermediate results stay in the processor's cache."""
 
 
 def sketch(batches: Iterable[pa.Table | pa.RecordBatch], layout: Layout) -> Sketch:
@@ -106,7 +106,7 @@ class _ColumnCounter:
             counted = pc.value_counts(chunk)
             texts, counts = counted.field("values"), counted.field("counts").to_numpy()
         else:
-            # Whole rows are counted by number, and only the dictionary is looked at as text.
+            # Rows are counted by dictionary index, and only the dictionary is read as text.
             indices, texts = chunk.indices, chunk.dictionary
             if indices.null_count:
                 indices = indices.drop_null()

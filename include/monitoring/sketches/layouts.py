@@ -35,7 +35,7 @@ OUTERMOST = ((127 + 24) << 4) - NEAREST
 """Those from 2^24 scales on are one cell, too."""
 NUMBER_CELLS = 2 * OUTERMOST + 1
 BUCKETS = 64
-"""Levels that the layout does not list are counted by a hash of their text, in so many buckets: no text is kept."""
+"""The number of buckets for levels that the layout does not list: they are counted by a hash, and no text is kept."""
 CODES = frozenset(
     {"", "-", "--", "?", ".", "-99", "-999", "-9999", "9999", "na", "n/a", "#n/a", "nan", "nil", "none", "null", "\\n"}
     | {"unknown", "unk", "missing", "(missing)", "undefined", "not available", "not applicable"}

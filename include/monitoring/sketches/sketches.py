@@ -1,4 +1,4 @@
-"""Mergeable sketches: what the rows of a stretch of time were like, as whole numbers, without any row.
+"""Mergeable sketches: counts of the rows of a period, as integers, without any single row.
 
 Two sketches of one layout are added cell by cell, so sketches of any parts of some rows, merged in any order, are the same bytes.
 """

@@ -1,4 +1,4 @@
-"""The canary rule: how a challenger did on requests that it answered, beside the champion's answers to other entities."""
+"""The canary rule: metrics of the challenger's answers to requests, compared with the champion's answers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def canary_verdict(rule: Canary, metric: str, answers: CanaryAnswers | None) -> 
 
 
 def requests_wanted(rule: Canary, answers: CanaryAnswers | None) -> int | None:
-    """Return about how many more rows must be asked for, of all entities, until the challenger has answered enough.
+    """Return about how many more rows must be requested, for all entities, until the challenger has answered enough.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Verdicts on the data and the training: leakage checks, declared behaviour, data coverage, missing labels."""
+"""Verdicts on data and training: leakage checks, behavioural tests, data coverage, missing labels."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def _without_value(name: str, answer: RuleResult) -> Verdict:
 
 
 def _bounded(name: str, gain: Gain | None, accepted: AcceptedLoss, confidence: float, surely: float) -> Verdict:
-    """Pass what loses no more than is surely accepted, fail what loses more than may be accepted at most."""
+    """Pass a loss that is below the accepted one for all plausible values, and fail a loss that is above it for all."""
     verdict = gain_verdict(name, gain, -accepted.surely, confidence, strict=False, surely=surely)
     if verdict.answer is RuleResult.FAIL and accepted.at_most > accepted.surely:
         return gain_verdict(name, gain, -accepted.at_most, confidence, strict=False, surely=surely)

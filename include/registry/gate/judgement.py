@@ -106,7 +106,7 @@ def _judged(policy: Gate, evidence: Evidence, challenger_is_simple: bool, left: 
 
 def _primary_facts(policy: Gate, evidence: Evidence, challenger_is_simple: bool) -> dict[str, Any]:
     metric = policy.primary.metric
-    # A gain over its own kind would say nothing: of such a first version it is that over the trivial baseline.
+    # A gain over a baseline of its own kind is meaningless: such a first version is compared with the trivial baseline.
     baseline: Role = "trivial" if challenger_is_simple else "simple"
     baseline = "pooled" if "pooled" in evidence.scores else baseline
     against: Role = "incumbent" if evidence.incumbent is not None else baseline

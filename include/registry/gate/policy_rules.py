@@ -45,7 +45,7 @@ def policy_verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: b
             yield gain_verdict(name, gain, 0.0 - margin, confidence, strict=strict)
         else:
             yield lifetime_verdict(name, gain, 0.0 - margin, policy, left, strict=strict)
-    # The baseline that says most comes first: of a first version, its verdict is the reason that people read.
+    # The most informative baseline comes first: for a first version, its verdict is the reason that is shown.
     baselines: tuple[Role, ...] = ("trivial", "simple") if challenger_is_simple else ("simple", "trivial")
     if "pooled" in evidence.scores:  # of a segment: why else should it have a model of its own?
         baselines = ("pooled", *baselines)
@@ -92,7 +92,7 @@ def policy_verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: b
 
 
 def _overfitted(metric: str, most: float, evidence: Evidence) -> Verdict:
-    """Ask whether the challenger is hardly better on rows that it learned from than on the holdout."""
+    """Check that the challenger is not much better on its training rows than on the holdout."""
     what = f"gap of {metric} between training rows and holdout"
     verdict = level_verdict(what, evidence.gap(metric), most, evidence.holdout.rows, at_least=False)
     return (

@@ -1,4 +1,4 @@
-"""Power of a comparison: the least gain that the rows would show, and how many more rows would decide."""
+"""Power of a comparison: the smallest gain that it can detect, and how many more rows it needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ POWER = 0.8
 
 
 MAX_ROWS_FACTOR = 100
-"""Where deciding takes more than this many times the rows there are, more of them are no advice."""
+"""The largest multiple of the present rows that is recommended to reach a decision."""
 
 
 def least_detectable(gain: Gain, least: float, confidence: float) -> float | None:

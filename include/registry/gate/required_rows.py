@@ -1,4 +1,4 @@
-"""How many more labelled rows a HOLD asked for."""
+"""The number of labelled rows that a HOLD asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one rule of the gate says, and why."""
+"""The verdict of one rule of the gate, with its reason."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def draw_card(
     Parameters
     ----------
     decision : Decision, optional
-        What stands on record, if a person had a say in it; the verdict is the gate's own otherwise.
+        The recorded decision, if a person took part in it; otherwise the gate's own verdict is shown.
     retracted : str
         What was taken back since of the rows that the version was trained or judged on.
     """

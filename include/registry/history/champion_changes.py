@@ -1,4 +1,4 @@
-"""Which events of a ledger put another champion in force."""
+"""Find the events of a ledger that changed the champion."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def champion_changes(entries: Iterable[Entry]) -> Iterator[ChampionChange]:
         before = None if champion is None else champion.version
         apply_event(entry, standings)
         changed = standings[entry.body["version"]]
-        # Only its own fall makes all others stand again; the other kinds of event change two versions or more.
+        # Only its own withdrawal leaves all others unchanged; the other kinds of event change two versions or more.
         if before == changed.version or entry.kind in ("rebuilt", "withdrawn"):
             in_line = (standing for standing in standings.values() if standing.in_line)
             champion = max(in_line, key=lambda standing: standing.order, default=None)
@@ -56,8 +56,8 @@ def champion_changes(entries: Iterable[Entry]) -> Iterator[ChampionChange]:
 def own_change(entries: Iterable[Entry], actor: dict[str, Any]) -> ChampionChange | None:
     """Return the newest change of the champion if the task that ``actor`` names wrote it; None otherwise.
 
-    So a task that was killed after it had written finds its change again when it is repeated. A change that another task
-    has overtaken meanwhile is nobody's to announce any more: the other announces its own.
+    So a task that was killed after it had written finds its change again when it is repeated. A change that another task has
+    superseded is not announced any more: the other task announces its own.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class Replayed:
 
     @property
     def differs(self) -> bool:
-        """Whether the other policy is known to say something else."""
+        """Whether the other policy is known to give another outcome."""
         return self.outcome is not None and self.outcome is not self.recorded
 
 

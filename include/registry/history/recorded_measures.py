@@ -1,4 +1,4 @@
-"""What a decision's evidence says of all holdout rows: the part of it that charts and tables over many versions need."""
+"""Metrics on all holdout rows from a decision's evidence, for charts and tables over many versions."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def later(champion: Measurement, since: list[tuple[VersionSummary, Measurement]]
 
 
 def compared(before: Measured | None, now: Measured, metric: str) -> str:
-    """Say whether a metric is better or worse than before, as far as the intervals tell: ``as before`` where they meet."""
+    """Tell whether a metric is significantly better or worse than before: ``as before`` where the intervals overlap."""
     if before is None or before.low is None or before.high is None or now.low is None or now.high is None:
         return "as before"
     if before.low <= now.high and now.low <= before.high:

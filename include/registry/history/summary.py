@@ -1,4 +1,4 @@
-"""What a ledger's events tell a reader: each version's status, who was in force from when to when, and what needs a person."""
+"""Summary of a ledger: the status of each version, the periods of each champion, and open tasks for a person."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STALE_AFTER = 3
 
 
 class VersionStatus(StrEnum):
-    """What became of a version, in the words that people read."""
+    """The status of a version, as people read it."""
 
     PROMOTED = "promoted"
     HELD = "held"
@@ -159,7 +159,7 @@ def _status_of(standing: VersionState) -> VersionStatus:
 
 
 def champion_periods(of: History, *, timeless: bool = False) -> Iterator[tuple[VersionSummary, VersionSummary | None]]:
-    """Yield each version that was in force, with the one that took its place, or None for the champion.
+    """Yield each version that was in force, with its successor, or None for the champion.
 
     Parameters
     ----------

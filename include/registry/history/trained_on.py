@@ -1,4 +1,4 @@
-"""Which versions were trained or judged on some stored partitions, and whether those were taken back since."""
+"""Find the versions that were trained or evaluated on given partitions, and whether those were retracted since."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class VersionDetails:
         return None if self.comparison is None else self.comparison.evidence
 
     def judged_with(self, other: VersionDetails) -> str:
-        """Say on which rows this version and another one were judged, where neither was measured against the other."""
+        """Describe which rows this version and another one were evaluated on, if they were never measured against each other."""
         mine, theirs = self.evidence, other.evidence
         if mine is None or theirs is None:
             return "Nothing was measured between these two: one of them has not come to the gate."

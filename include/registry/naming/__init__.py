@@ -1,4 +1,4 @@
-"""Naming: how a person calls a version, by its id, a tag or an alias; and a model that was renamed.
+"""Naming: ids, tags and aliases of versions, and former names of a model.
 
 Not here: who is champion, which the gate decides and `include.registry.timeline` tells.
 """

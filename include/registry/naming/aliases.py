@@ -39,7 +39,7 @@ class AliasMove:
 def alias_event(
     timeline: Timeline, alias: str, version: str | None, reason: str, actor: dict[str, Any]
 ) -> Event | None:
-    """Return the event that lets an alias point at a version, or at none; None if it does already.
+    """Return the event that points an alias at a version, or removes it; None if nothing changes.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def alias_moves(entries: Iterable[Entry]) -> Iterator[AliasMove]:
 
 
 def _require_nameable(standing: VersionState) -> None:
-    """Raise `RegistryError` unless the gate promoted or holds a version, nobody withdrew it, and no equal has its place."""
+    """Raise `RegistryError` unless the gate promoted or holds a version that was neither withdrawn nor rebuilt."""
     outcome = standing.decision.outcome if standing.decision else None
     replaced = standing.withdrawn is not None or standing.rebuilt_as is not None
     if replaced or outcome not in (Outcome.PROMOTE, Outcome.HOLD):

@@ -1,4 +1,4 @@
-"""Lookup of the version that a person names: by its id, the beginning of it, or an alias."""
+"""Look up a version by its id, a prefix of its id, or an alias."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def find_version(timeline: Timeline, wanted: str | None) -> str:
     if matches:
         raise RegistryError(
             f"{len(matches)} versions begin with {version}.",
-            expected="the whole id, or enough of it to name one version",
+            expected="the whole id, or a longer prefix of it",
             found=listed(matches[::-1]),
         )
     close = nearest(version, known)

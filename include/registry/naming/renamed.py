@@ -1,4 +1,4 @@
-"""A renamed model: its history stays in the store under the first name that it ever had, and is found by the others."""
+"""A renamed model, whose history stays in the store under its first name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tags of versions: what a person says of one, as a key and a value, with a reason.
+"""Tags of versions: keys and values that a person sets with a reason.
 
 They are facts of the ledger and decide nothing: the gate, `settle` and the champion's timeline do not read them.
 """

@@ -1,4 +1,4 @@
-"""Compiled pipelines: the prediction of one row by arrays alone, held to the pipeline's own numbers before it is used.
+"""Compiled pipelines: fast prediction of a single row, verified against the pipeline before use.
 
 Not here: predictions of tables (`include.scoring.predictor`).
 """

@@ -1,4 +1,4 @@
-"""The error that a pipeline has no compiled form."""
+"""The error for a pipeline that can't be compiled."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from include.errors import RatchetError
 
 
 class NotCompiled(RatchetError):
-    """A pipeline can't be predicted row by row without a frame; the message says why."""
+    """A pipeline can't be compiled for single rows; the message gives the reason."""

@@ -1,4 +1,4 @@
-"""Preprocessing compiled for one row: a dict of raw values in, the array that the estimator gets out."""
+"""Preprocessing compiled for one row: from a dict of raw values to the estimator's input array."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _encoder(encoder: CategoryEncoder, columns: list[str]) -> Callable[[Row], Ar
 
 
 def array_step(step: Any) -> Vector:
-    """Compile a transformer of arrays; one without a form of its own is asked as it is, which is right and slower."""
+    """Compile a transformer of arrays; one without a compiled form is called unchanged, which is correct but slower."""
     from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import RobustScaler, StandardScaler
 

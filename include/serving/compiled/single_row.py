@@ -113,11 +113,11 @@ class SingleRow:
             try:
                 found = self(row)
             except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-                raise NotCompiled("A row can't be predicted alone.", found=type(error).__name__) from error
+                raise NotCompiled("A single row can't be predicted.", found=type(error).__name__) from error
             if not agree(np.atleast_1d(found.score), np.atleast_1d(expected.score[number]).astype(float)):
-                raise NotCompiled("A row alone gets another number.", where=predictor.version.id)
+                raise NotCompiled("A single row gets another prediction.", where=predictor.version.id)
             if set(found.outside) != {name for name, mask in outside if mask[number]}:
-                raise NotCompiled("A row alone lies otherwise in the domain.", where=predictor.version.id)
+                raise NotCompiled("A single row gets another out-of-domain flag.", where=predictor.version.id)
             if number % 16 == 0:
                 time.sleep(0.001)  # it is done beside requests, which must not wait for it
 

@@ -1,4 +1,4 @@
-"""Versions in memory: one that is ready to answer, and those of a model's segments.
+"""Loaded versions of the server: one version, and the versions of segments.
 
 Not here: which version of all rows answers, and who watches (`include.serving.live_versions`).
 """

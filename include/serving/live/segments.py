@@ -1,4 +1,4 @@
-"""The versions of a model's segments: which is in force the ledgers say, which is in memory the requests."""
+"""The loaded versions of a model's segments, loaded when requests need them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from include.storage.store import ObjectStore
 log = logging.getLogger(__name__)
 
 IN_MEMORY = 50
-"""How many versions of segments a model may have in memory, if nothing else is said."""
+"""The default number of segments' versions that a model may have in memory."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class InForce:
 
 
 class LiveSegments:
-    """What answers for the segments of one model.
+    """The served versions of one model's segments.
 
     The watching thread follows the ledgers: all of them by one log, in which another champion is announced before it is in
-    force. A version is loaded when the first row of its segment comes; of those in memory the one that was asked for least
-    lately goes. A version in memory is replaced by the watching thread, and answers until the new one can.
+    force. A version is loaded when the first row of its segment arrives; the least recently used version is removed from
+    memory. A version in memory is replaced by the watching thread, and answers until the new one can.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class LiveSegments:
 
     @property
     def in_force(self) -> list[InForce]:
-        """The segments that a version of their own answers for, by name."""
+        """The segments with a version of their own, by name."""
         return [one for _, one in sorted(self._in_force.items())]
 
     @property
@@ -105,12 +105,12 @@ class LiveSegments:
         return found if any(found) else None
 
     def get(self, segment: str) -> Served | None:
-        """Return what answers for a segment, if it is in memory."""
+        """Return the version of a segment, if it is in memory."""
         self._used[segment] = next(self._uses)
         return self._held.get(segment)
 
     def open(self, segment: str) -> Served:
-        """Return what answers for a segment, loaded if need be; raises `RequestError` if it can't be."""
+        """Return the version of a segment, and load it if necessary; raises `RequestError` if that fails."""
         with self._loading:
             if (held := self._held.get(segment)) is not None:
                 return held
@@ -123,7 +123,7 @@ class LiveSegments:
                 ) from error
 
     def look(self) -> bool:
-        """Put in force what the ledgers say; one call of the store if there is no news, however many segments there are.
+        """Update the versions from the ledgers; without new events this takes one call of the store for any number of segments.
 
         Returns
         -------
@@ -176,7 +176,7 @@ class LiveSegments:
         return None if version is None else InForce(segment, version, to_iso(timeline[version].as_of))
 
     def _replace(self) -> None:
-        """Replace what is in memory and no longer in force; a version that was withdrawn answers no more in any case."""
+        """Replace loaded versions that are no longer in force; a withdrawn version is removed in any case."""
         for segment, served in list(self._held.items()):
             wanted = self._in_force.get(segment)
             if wanted is not None and wanted.version == served.version:
@@ -194,7 +194,7 @@ class LiveSegments:
                 continue
 
     def _load(self, segment: str) -> Served:
-        """Load the version that is in force, and the one after it if that changes meanwhile."""
+        """Load the version in force, and its successor if that changes during loading."""
         while (wanted := self._in_force.get(segment)) is not None:
             served = self._held[segment] = self._open(wanted)
             self._used[segment] = next(self._uses)
@@ -205,7 +205,7 @@ class LiveSegments:
                 log.info("%s: %s answers for segment %s now", self._declared.declared_name, wanted.version, segment)
                 return served
         self._held.pop(segment, None)
-        raise RegistryError("It was taken out of force.")
+        raise RegistryError("It is no longer in force.")
 
     def _open(self, wanted: InForce) -> Served:
         tried, why = self._refused.get(wanted.version, (0.0, None))

@@ -1,4 +1,4 @@
-"""One version in memory: opened, held to its golden rows, and compiled for single rows."""
+"""One loaded version: opened, verified with its golden rows, and compiled for single rows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from include.scoring.library_check import UNUSABLE, explain
 from include.scoring.predictor import Predictor, open_predictor
 from include.serving.compiled.not_compiled import NotCompiled
 from include.serving.compiled.single_row import SingleRow, strange_rows
-from include.serving.protocol.row_schema import RequestSchema, schema_of
+from include.serving.protocol.row_schema import RequestSchema
+from include.serving.protocol.version_schema import schema_of
 from include.storage.content import to_iso
 from include.storage.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
 VERIFIED_ROWS = 10_000
-"""How many rows a compiled form is held to the pipeline on; half of them with a value changed."""
+"""The number of rows on which a compiled form is verified against the pipeline; half of them with a changed value."""
 ONLINE = "online"
 """The file of a model's folder that may hold ``derive(row)``, for single rows."""
 RETRY_SECONDS = 30.0
@@ -95,7 +96,7 @@ def _open_checked(ledger: Ledger, declared: ModelConfig, folder: Path, record: V
     except BaseException:
         stack.close()
         raise
-    # The copy of its code goes when nobody uses the version any more.
+    # The copy of its code is removed when the version is no longer used.
     weakref.finalize(served, stack.close)
     return served
 
@@ -111,7 +112,7 @@ def compile_single(store: ObjectStore, folder: Path, served: Served) -> None:
     except StoreUnavailable:
         return  # at the next look
     except RatchetError as error:
-        log.info("%s: single rows of %s go by the pipeline: %s", name, served.version, error.message)
+        log.info("%s: single rows of %s are predicted by the pipeline: %s", name, served.version, error.message)
     served.compiled = True
 
 
@@ -127,5 +128,5 @@ def _compiled(store: ObjectStore, folder: Path, predictor: Predictor) -> SingleR
         # The team's own code may raise anything.
         if isinstance(error, RatchetError):
             raise
-        raise NotCompiled("A row can't be predicted alone.", found=type(error).__name__) from error
+        raise NotCompiled("A single row can't be predicted.", found=type(error).__name__) from error
     return single

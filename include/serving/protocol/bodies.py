@@ -38,7 +38,7 @@ def media_type(header: str) -> str:
 
 
 def read_json(body: bytes, *, nan: bool = False) -> Any:
-    """Return a JSON value; raises `RequestError` (400) for what is not JSON, keys that stand twice, and infinity.
+    """Return a JSON value; raises `RequestError` (400) for invalid JSON, duplicate keys, and infinity.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ def read_json(body: bytes, *, nan: bool = False) -> Any:
 
 
 class _TwiceError(ValueError):
-    """A key stands twice in an object."""
+    """A key occurs twice in an object."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise _TwiceError("a key that stands twice in an object")
+        raise _TwiceError("a key that occurs twice in an object")
     return value
 
 
@@ -73,7 +73,7 @@ def _nan(name: str) -> float:
     return math.nan if name == "NaN" else _no_constant(name)
 
 
-# Made once: `json.loads` and `json.dumps` make one a call where they are told more than nothing.
+# Created once: `json.loads` and `json.dumps` create one in each call with arguments.
 _STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
 _WITH_NAN = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_nan)
 
@@ -92,7 +92,7 @@ def rows_in(value: Any) -> list[Any]:
 
 
 def read_table(body: bytes, kind: str, schema: RequestSchema, *, max_rows: int, max_bytes: int) -> pa.Table:
-    """Return the rows of a CSV, Arrow or Parquet body, held to the schema.
+    """Return the rows of a CSV, Arrow or Parquet body, converted to the schema.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def _arrow(body: bytes, kind: str) -> pa.Table:
     words = np.frombuffer(body[: len(body) // 8 * 8], "<u4")
     if np.isin(words, _COMPRESSED).any():
         raise RequestError(
-            "Compressed Arrow buffers are refused: nobody can tell to what they grow.",
+            "Compressed Arrow buffers are refused: their size in memory is not known.",
             status=415,
             expected="buffers as they are",
             remedy="write without compression, or send Parquet",

@@ -1,4 +1,4 @@
-"""The server's OpenAPI document, drawn from what the versions in force ask of rows, and a page that shows it."""
+"""The server's OpenAPI document, generated from the row schemas of the served versions, and its page."""
 
 from __future__ import annotations
 

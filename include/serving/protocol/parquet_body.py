@@ -1,4 +1,4 @@
-"""Parquet bodies of requests, and how large they may grow."""
+"""Parquet bodies of requests, with limits of their size in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from include.errors import RequestError
 
 _INFLATED = 8
-"""By how much a Parquet file may say that it grows when it is unpacked, beyond the limit of bodies."""
+"""The largest ratio of a Parquet file's declared uncompressed size to the limit of bodies."""
 
 
 def too_many(rows: int, limit: int) -> RequestError:
@@ -38,13 +38,13 @@ def read_parquet_body(body: bytes, *, max_rows: int, max_bytes: int) -> pa.Table
     facts = file.metadata
     if facts.num_rows > max_rows:
         raise too_many(facts.num_rows, max_rows)
-    # Of whole row groups: of a damaged file pyarrow ends the process where it is asked for one column's facts.
+    # From whole row groups: for a damaged file, pyarrow crashes when the metadata of one column is read.
     _check_inflated(sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups)), max_bytes)
     for field in file.schema_arrow:
         if pa.types.is_nested(field.type):
             raise RequestError("A column holds lists or structures.", expected="one value in each row")
     texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
-    # A dictionary of one long text can stand for it in every row: how long all rows are is known before they are written out.
+    # A dictionary can repeat one long text in every row: the size of all rows is computed before they are decoded.
     file = pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True, read_dictionary=texts)
     table = file.read(use_threads=False)
     coded = [

@@ -1,29 +1,23 @@
-"""What a version asks of a request's rows: columns, types, which must be there; and rows of JSON, text or Arrow held to it."""
+"""The schema of a request's rows, and rows of JSON, text or Arrow that are converted to it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from functools import cached_property, partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from include.config.sections.rows.rectify import AS_READ, Rectify
 from include.config.sections.rows.sources import Column as TextColumn
 from include.config.sections.rows.sources import ColumnType
-from include.config.time_zones import Ambiguous, Clock
+from include.config.time_zones import Clock
 from include.data.columns.conversion import ARROW, convert, declared_type
-from include.data.columns.equal_values import equal_values
-from include.data.columns.pandas_frames import to_frame
 from include.data.columns.rectified_texts import Rectifier, rectifiers, rectify_texts
 from include.data.columns.text_parsing import BadTextError, parse, refusal
-from include.data.derived_columns import derived
-from include.errors import RatchetError, RequestError, nearest
-from include.scoring.predictor import Predictor
+from include.errors import RequestError, nearest
+from include.serving.protocol.row_values import EXPECTED, converters, kind_of, rectified, within_years
 
 Problem = dict[str, object]
 Row = dict[str, Any]
@@ -31,24 +25,6 @@ Row = dict[str, Any]
 
 SHOWN = 20
 """How many problems of a request are named."""
-_EXACT = 2**53
-_WORDS = {
-    str: "text",
-    bool: "boolean",
-    int: "number",
-    float: "number",
-    type(None): "null",
-    list: "list",
-    dict: "object",
-}
-_EXPECTED = {
-    "string": "text",
-    "integer": "a whole number within 64 bits",
-    "float": "a finite number",
-    "boolean": "true or false",
-    "timestamp": "an ISO 8601 time of the years 1900 to 2199",
-    "date": "an ISO 8601 date",
-}
 
 
 @dataclass(frozen=True)
@@ -58,7 +34,7 @@ class Column:
     name: str
     type: ColumnType
     required: bool
-    """Whether the prediction depends on it; it may be null all the same."""
+    """Whether the prediction depends on it; its value may be null."""
     meaning: str = ""
     """Of a column that a join added in training: what it is there, which the caller looks up."""
 
@@ -100,7 +76,7 @@ class RequestSchema:
 
     def _row(self, value: Any, number: int, problems: list[Problem]) -> Row:
         if not isinstance(value, dict):
-            problems.append(_problem(number, None, "an object of columns", _WORDS.get(type(value), "another value")))
+            problems.append(_problem(number, None, "an object of columns", kind_of(value)))
             return {}
         row: Row = {}
         for name, convert_value, required in self._converters:
@@ -112,9 +88,7 @@ class RequestSchema:
                 try:
                     row[name] = convert_value(found)
                 except (ValueError, OverflowError, TypeError):
-                    problems.append(
-                        _problem(number, name, self._expected(name), _WORDS.get(type(found), "another value"))
-                    )
+                    problems.append(_problem(number, name, self._expected(name), kind_of(found)))
             elif required:
                 problems.append(self._absent(number, name, value))
             else:
@@ -168,10 +142,10 @@ class RequestSchema:
 
     def _typed(self, values: pa.ChunkedArray, column: Column, *, texts: bool) -> Any:
         if not texts:
-            return _within_years(convert(values, column.type, self.timezone, declared=True), column.type)
+            return within_years(convert(values, column.type, self.timezone, declared=True), column.type)
         array = values.combine_chunks()
         parsed = parse(array, TextColumn(type=column.type), self.timezone)
-        return _within_years(parsed, column.type)
+        return within_years(parsed, column.type)
 
     @cached_property
     def arrow(self) -> pa.Schema:
@@ -184,16 +158,8 @@ class RequestSchema:
 
     @cached_property
     def _converters(self) -> list[tuple[str, Callable[[Any], Any], bool]]:
-        zone = UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
-        own: dict[str, Callable[[Any], Any]] = {
-            "string": _string,
-            "integer": _integer,
-            "float": _float,
-            "boolean": _boolean,
-            "timestamp": lambda value: _instant(value, zone, self.timezone.ambiguous),
-            "date": _date,
-        }
-        own_of = {name: partial(_rectified, function) for name, function in self._rectifiers.items()}
+        own = converters(self.timezone)
+        own_of = {name: partial(rectified, function) for name, function in self._rectifiers.items()}
         return [(column.name, own_of.get(column.name, own[column.type]), column.required) for column in self.columns]
 
     @cached_property
@@ -202,7 +168,7 @@ class RequestSchema:
 
     def _expected(self, name: str) -> str:
         meanings = {column.name: column.meaning for column in self.columns}
-        return ": ".join(filter(None, (_EXPECTED[self._types[name]], meanings[name])))
+        return ": ".join(filter(None, (EXPECTED[self._types[name]], meanings[name])))
 
     def _absent(self, row: int | None, name: str, there: Mapping[str, Any] | Sequence[str]) -> Problem:
         strange = [other for other in there if other not in self._types]
@@ -220,113 +186,5 @@ class RequestSchema:
         return RequestError(f"The rows are not as the model asks: {count}{more}.", problems=problems[:SHOWN])
 
 
-def schema_of(predictor: Predictor, sample: pa.Table) -> RequestSchema:
-    """Return what a version asks of rows.
-
-    A column is required if the pipeline reads it, or if ``derive`` fails, or gives other values of what the pipeline reads,
-    without it.
-
-    Parameters
-    ----------
-    sample : pyarrow.Table
-        A few rows with every column.
-    """
-    model = predictor.model
-    read = set(predictor.fit.columns) if predictor.derive is None else _read_by_derive(predictor, sample)
-    if model.segments is not None:
-        read.add(model.segments.column)  # it says which version answers
-    return RequestSchema(
-        tuple(
-            Column(name, kind, name in read, predictor.joined.get(name, "")) for name, kind in predictor.schema.items()
-        ),
-        model.data.clock,
-        model.data.target,
-        predictor.origin.declared.quality.rectify,
-    )
-
-
-def _read_by_derive(predictor: Predictor, sample: pa.Table) -> set[str]:
-    derive, name, inputs = predictor.derive, str(predictor.model.features.derive), list(predictor.fit.columns)
-    assert derive is not None  # noqa: S101
-    frame = to_frame(sample)
-    whole = predictor.inputs(sample)
-    read = set()
-    for column in predictor.schema:
-        try:
-            without = derived(frame.drop(columns=[column]), derive, name, target=None, check=False)[inputs]
-        except (RatchetError, LookupError, AttributeError, TypeError, ValueError):
-            read.add(column)
-            continue
-        if not all(equal_values(whole[one], without[one]).all() for one in inputs):
-            read.add(column)
-    return read
-
-
 def _problem(row: int | None, field: str | None, expected: str, found: str) -> Problem:
     return {"row": row, "field": field, "expected": expected, "found": found, "nearest": None}
-
-
-def _string(value: Any) -> str:
-    if type(value) is not str:
-        raise TypeError
-    if not value.isascii():
-        value.encode()  # half of a surrogate pair is no text
-    return value
-
-
-def _rectified(function: Rectifier, value: Any) -> str:
-    return function(_string(value))
-
-
-def _integer(value: Any) -> int:
-    if type(value) is float and value.is_integer() and abs(value) <= _EXACT:
-        return int(value)
-    if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise TypeError
-    return value
-
-
-def _float(value: Any) -> float:
-    if type(value) is int:
-        value = float(value)
-    if type(value) is not float or not math.isfinite(value):
-        raise TypeError
-    return value
-
-
-def _boolean(value: Any) -> bool:
-    if type(value) is not bool:
-        raise TypeError
-    return value
-
-
-def _instant(value: Any, zone: Any, ambiguous: Ambiguous) -> datetime:
-    if type(value) is not str:
-        raise TypeError
-    instant = datetime.fromisoformat(value)
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=zone)
-        # An hour that a clock change repeats or skips has two offsets.
-        if zone is not UTC and instant.utcoffset() != instant.replace(fold=1).utcoffset():
-            if ambiguous == "refuse":
-                raise ValueError
-            readings = sorted(instant.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
-            instant = readings[0] if ambiguous == "earlier" else readings[1]
-    instant = instant.astimezone(UTC)
-    if not 1900 <= instant.year < 2200:
-        raise ValueError
-    return instant
-
-
-def _date(value: Any) -> date:
-    if type(value) is not str:
-        raise TypeError
-    return date.fromisoformat(value)
-
-
-def _within_years(values: Any, kind: ColumnType) -> Any:
-    if kind == "timestamp" and len(values) > values.null_count:
-        extremes = pa.compute.min_max(values).as_py()
-        if extremes["min"].year < 1900 or extremes["max"].year >= 2200:
-            raise ValueError("a time beyond the years 1900 to 2199")
-    return values

@@ -15,7 +15,7 @@ from include.training.estimators.predictions import Array, decision_scores
 
 
 class CalibratedClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A classifier whose scores are bent by curves learned from rows that it did not learn from.
+    """A classifier with calibrated scores: the calibration curves are fitted to out-of-fold scores.
 
     The same as scikit-learn's ``CalibratedClassifierCV(..., ensemble=False)``, over whole rows.
 
@@ -47,7 +47,7 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc
 
     @property
     def models(self) -> list[Any]:
-        """The one whose scores are calibrated."""
+        """The classifier whose scores are calibrated."""
         return [self.model]
 
     @property
@@ -75,7 +75,7 @@ def calibrated_probabilities(curves: list[Any], scores: Array, classes: int) -> 
         return np.column_stack([1 - one, one])
     each = np.column_stack([curve.predict(scores[:, place]) for place, curve in enumerate(curves)])
     total = each.sum(axis=1, keepdims=True)
-    # Where every curve says zero, nothing is known.
+    # Where every curve gives zero, the probabilities are undefined.
     return np.asarray(np.divide(each, total, out=np.full_like(each, 1 / classes), where=total != 0))
 
 

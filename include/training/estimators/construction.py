@@ -22,7 +22,7 @@ _OURS = {"random_state", "n_jobs", "early_stopping", "categorical_features", "ve
 
 
 def find_estimator(name: str, task: str) -> Estimator:
-    """Return what stands behind a name; raises `ConfigError` when it is unknown, not permitted or not for this task."""
+    """Return the estimator of a name; raises `ConfigError` when it is unknown, not permitted or not for this task."""
     if "." in name:
         return _by_path(name, task)
     found = REGISTRY.get(name)
@@ -119,7 +119,7 @@ def _check_value(name: str, task: str, key: str, value: Any) -> None:
 
 
 def _by_path(path: str, task: str) -> Estimator:
-    """Return the class that a dotted path names, with what it says of itself."""
+    """Return the class that a dotted path names, with its capabilities."""
     module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
@@ -135,7 +135,7 @@ def _by_path(path: str, task: str) -> Estimator:
             f"`{path}` is not among the types that a model file may hold",
             expected="a type of `include.training.persistence.trusted_types`, or one that the deployment permits",
             found=kept,
-            remedy=f"who runs this deployment can add it: RATCHET_PERMITTED_TYPES={kept}",
+            remedy=f"the operator of this deployment can add it: RATCHET_PERMITTED_TYPES={kept}",
         )
     try:
         made = found()
@@ -147,7 +147,7 @@ def _by_path(path: str, task: str) -> Estimator:
         raise ConfigError(
             f"`{path}` can't say which cluster a new row is in",
             expected="a class with `predict`",
-            remedy="`hdbscan` is there by its short name, with a rule for new rows",
+            remedy="`hdbscan` is available by its short name, with a rule for new rows",
         )
     tags = get_tags(made).input_tags
     return Estimator(

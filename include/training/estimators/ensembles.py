@@ -96,7 +96,7 @@ class EnsembleRegressor(RegressorMixin, MetaEstimator):  # type: ignore[misc]  #
 
 
 def fit_final_estimator(known: list[Array], target: Array, *, classes: int | None, weights: Array | None = None) -> Any:
-    """Learn whom to trust from what the members say of rows that they did not learn from, each counting by its weight.
+    """Fit the final estimator to the members' out-of-fold predictions, with sample weights.
 
     Parameters
     ----------
@@ -113,5 +113,5 @@ def fit_final_estimator(known: list[Array], target: Array, *, classes: int | Non
 
 
 def stack_predictions(known: list[Array]) -> Array:
-    """Return one matrix of what the members say; of two classes the second is enough."""
+    """Return the members' predictions as one matrix; for two classes only those of the second."""
     return np.column_stack([positive_probability(each) if each.ndim == 2 else each for each in known])

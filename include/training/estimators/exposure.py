@@ -40,7 +40,7 @@ class ExposureRegressor(RegressorMixin, MetaEstimator):  # type: ignore[misc]  #
 
     @property
     def models(self) -> list[Any]:
-        """The one that predicts rates."""
+        """The regressor that predicts rates."""
         return [self.model]
 
     def predict(self, X: pd.DataFrame) -> Array:
@@ -65,6 +65,6 @@ def exposures(column: pd.Series[Any]) -> Array:
             expected="a number above zero for every row",
             found=f"{bad:,} of {len(known):,} rows without",
             where=f"training.exposure: {column.name}",
-            remedy="leave such rows out where the rows are made, or give them the exposure that they had",
+            remedy="leave such rows out in the source, or give them the exposure that they had",
         )
     return known

@@ -1,4 +1,4 @@
-"""Rows inside a fit that tell when to stop, and are not learned from."""
+"""Rows that a fit holds out to decide when to stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that are made of fitted pipelines: what they share, and how to reach the estimators inside."""
+"""Base classes of models that combine fitted pipelines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from include.training.estimators.target_transform import TransformedTargetRegres
 
 
 class InputColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Hand rows on as a frame: each model behind it prepares them by itself.
+    """Pass rows on as a frame: each inner model prepares them itself.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class MetaEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
 
     @property
     def models(self) -> list[Any]:
-        """The models inside, each of which answers for whole rows."""
+        """The inner models, each a pipeline for whole rows."""
         raise NotImplementedError
 
     def fit(self, X: Any, y: Any = None) -> MetaEstimator:

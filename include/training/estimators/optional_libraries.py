@@ -1,4 +1,4 @@
-"""Libraries of estimators that need not be installed: which package brings each, and the error where none does."""
+"""Optional libraries of estimators: their packages, and the error for a missing one."""
 
 from __future__ import annotations
 

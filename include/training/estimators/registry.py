@@ -56,7 +56,7 @@ CONSTANT = "constant"
 
 @dataclass(frozen=True)
 class Estimator:
-    """What stands behind a short name."""
+    """The facts of one estimator in the table."""
 
     classes: dict[str, type]
     """The scikit-learn class for each task."""

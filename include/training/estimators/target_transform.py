@@ -1,4 +1,4 @@
-"""Regression of a target on another scale than its own."""
+"""Regression of a transformed target."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from include.errors import TrainingError
 Array = np.ndarray[Any, Any]
 
 _LOWEST = {"log1p": -1.0, "box_cox": 0.0}
-"""What the target must lie above."""
+"""The exclusive lower bound of the target."""
 _MOST_QUANTILES = 1000
 
 
 class TransformedTargetRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A fitted regressor of a transformed target, whose predictions are turned back.
 
-    They stay between the smallest and the largest target that was learned from: beyond, the inverse of a transformation
-    has no value, or grows without bound.
+    They stay between the smallest and the largest training target: outside of this range the inverse transformation is
+    undefined or unbounded.
 
     Parameters
     ----------

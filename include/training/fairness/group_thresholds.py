@@ -1,4 +1,4 @@
-"""A threshold for each group of people, as Fairlearn's optimiser finds them."""
+"""A classifier with a threshold for each group, from Fairlearn's ThresholdOptimizer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from include.training.preprocessing.category_encoder import MISSING_CATEGORY, fa
 
 
 class GroupThresholdClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A classifier of two classes whose scores are cut where groups come out alike.
+    """A binary classifier with a threshold for each group.
 
-    Fairlearn's rule cuts a group's scores at two places and lets chance decide between them; a row's probability here
-    is that of being called positive by the rule. A group unknown at training is cut at 0.5.
+    Fairlearn's rule has two thresholds for a group and chooses between them at random; a row's probability here is that of a
+    positive prediction by the rule. A group unknown at training has the threshold 0.5.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class GroupThresholdClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[
 
     @property
     def models(self) -> list[Any]:
-        """The one whose scores are cut."""
+        """The classifier whose scores are thresholded."""
         return [self.model]
 
     @property

@@ -1,4 +1,4 @@
-"""A mixture of classifiers, as Fairlearn's reductions find it."""
+"""A randomized mixture of classifiers, from Fairlearn's reductions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from include.training.estimators.predictions import Array
 
 
 class RandomizedClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Classifiers of two classes, each of which answers for its share of cases.
+    """A randomized binary classifier: one of several classifiers predicts, with a given probability.
 
-    The probability of a row is the share of those that call it positive: what Fairlearn draws from when it predicts.
+    The probability of a row is the total probability of the classifiers that predict it positive, from which Fairlearn
+    draws.
 
     Parameters
     ----------

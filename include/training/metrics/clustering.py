@@ -18,7 +18,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 Array = np.ndarray[Any, Any]
 
 MAX_SILHOUETTE_ROWS = 3_000
-"""Of more rows, silhouettes are measured on so many drawn at random: distances are between every two of them."""
+"""The largest number of rows for silhouettes; more rows are sampled, since distances between all pairs are needed."""
 
 _CHUNK = 500
 
@@ -69,7 +69,7 @@ def silhouette(space: Array, labels: Array) -> tuple[Array, Array]:
         weight, reference = np.zeros_like(mean), np.zeros_like(mean)
         weight[here, own], reference[here, own] = np.where(apart, by_a, 0) / (counts[own] - 1), a
         weight[here, other], reference[here, other] = np.where(apart, by_b, 0) / counts[other], b
-        # What each row does to the mean distances of these ones; a row is no neighbour of itself.
+        # The effect of each row on the mean distances of these rows; a row is not its own neighbour.
         pulled = weight[:, codes] * (distance - reference[:, codes]) * inside
         pulled[here, at] = 0.0
         slope += pulled.sum(axis=0)

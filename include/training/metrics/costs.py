@@ -1,4 +1,4 @@
-"""What predictions cost: by a matrix of what rows are and what they are said to be, or by the model's own function."""
+"""Business cost of predictions, by a matrix of actual and predicted classes or by the model's own function."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def cost_matrix(matrix: Mapping[str, Mapping[str, float]], classes: tuple[Any, .
 
 
 def call_cost_function(declared: BusinessCost, folder: Path, frame: pd.DataFrame, actual: Array, said: Array) -> Array:
-    """Return what the model's own function says that each row costs.
+    """Return the cost of each row by the model's own function.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def call_cost_function(declared: BusinessCost, folder: Path, frame: pd.DataFrame
 
 @dataclass(frozen=True)
 class RowCosts:
-    """What each row costs by what is said of it.
+    """The cost of each row for each possible prediction.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class RowCosts:
 def row_costs(
     declared: BusinessCost, folder: Path, frame: pd.DataFrame, target: Array, classes: tuple[Any, ...] | None
 ) -> RowCosts:
-    """Return what rows cost by what is said of them.
+    """Return the cost of rows, given their predictions.
 
     Parameters
     ----------
@@ -153,9 +153,9 @@ def row_costs(
     mixed = rows % len(classes)
     if not np.allclose(price(mixed), table[rows, mixed]):
         raise EvaluationError(
-            "The cost function prices a row by what is said of other rows.",
-            expected="a cost that depends on the row, its class and what it is said to be alone",
+            "The cost function uses the predictions of other rows.",
+            expected="a cost that depends only on the row, its class and its own prediction",
             where=f"evaluation.cost: {declared.function}",
-            remedy="price each row by itself; of all rows the mean is taken",
+            remedy="compute the cost of each row by itself; the metric is the mean over rows",
         )
     return RowCosts(table)

@@ -5,7 +5,7 @@ of placement values (DeLong, DeLong and Clarke-Pearson 1988), average precision 
 two the sum over all rows is exact and a reweighted sum is the first-order expansion around it, which is what their
 asymptotic intervals rest on.
 
-Values are scikit-learn's. Cross-validation goes by them as evidence does, so that a name means one thing.
+Values are scikit-learn's. Cross-validation uses the same definitions as evidence, so that a name has one meaning.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = NDArray[Any]
 Sums = Mapping[str, Array]
 
 TARGET_TERMS = frozenset({"rows", "positive", "negative", "target", "target_squared"})
-"""Terms that say nothing of a model and are computed once for all of them."""
+"""Terms that do not depend on a model and are computed once."""
 
 CALIBRATION_BINS = 10
 """Of probabilities, for the calibration error."""
@@ -58,7 +58,7 @@ class Metric:
     multiclass: Metric | Callable[[int], Metric] | None = None
 
     def of_classes(self, classes: int | None) -> Metric:
-        """Return how it is computed of so many classes; None for two classes, values and clusters."""
+        """Return how the metric is computed for this number of classes; None for two classes, values and clusters."""
         if classes is None or self.multiclass is None:
             return self
         return self.multiclass if isinstance(self.multiclass, Metric) else self.multiclass(classes)

@@ -35,17 +35,17 @@ def classes_in(score: Array) -> int | None:
 
 
 def is_shared(term: str) -> bool:
-    """Tell whether a term says nothing of a model, so that it is computed once for all of them."""
+    """Tell whether a term does not depend on a model, so that it is computed once."""
     return term in TARGET_TERMS or term.startswith("is:")
 
 
 def definition(name: str, classes: int | None) -> Metric:
-    """Return how a metric is computed of so many classes."""
+    """Return how a metric is computed for this number of classes."""
     return DEFINITIONS[name].of_classes(classes)
 
 
 def of_averages(metrics: Sequence[str], classes: Sequence[Any] | None) -> dict[str, int]:
-    """Return the edition of means over classes, where one is asked for: the first left out a class that rows are said to be of and none is."""
+    """Return the edition of macro averages, where one is used: the first edition left out classes that are predicted but have no row."""
     many = ("f1", "precision", "recall") if len(classes or ()) > 2 else ()
     return {"averages": 2} if any(name.endswith("_macro") or name in many for name in metrics) else {}
 
@@ -87,7 +87,7 @@ def terms_of(
 
 
 def pinball(target: Array, score: Array, quantile: float) -> Array:
-    """Return what each row is off, by how much it counts to lie above or below a quantile."""
+    """Return the pinball loss of each row."""
     below = target - score
     return np.maximum(quantile * below, (quantile - 1) * below)
 

@@ -28,7 +28,7 @@ def score_of(
     quantile: float = 0.5,
     costs: RowCosts | None = None,
 ) -> float | None:
-    """Return a metric of scores, or None where it is undefined: by the definitions that evidence goes by.
+    """Return a metric of scores, or None where it is undefined, with the definitions that evidence uses.
 
     Parameters
     ----------

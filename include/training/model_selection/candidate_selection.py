@@ -1,4 +1,4 @@
-"""Which candidate becomes the challenger, and which trial its settings."""
+"""Select the challenger among candidates, and the best trial of a search."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def select_challenger(records: Iterable[FitRecord]) -> FitRecord:
 
 
 def select_best(records: Iterable[FitRecord], count: int | None) -> list[FitRecord]:
-    """Return so many of the fits, or all of them, the best first; of equals the first in order.
+    """Return the best fits, at most a given number, best first; of equal ones the first in order.
 
     Raises
     ------
@@ -44,9 +44,9 @@ def select_best(records: Iterable[FitRecord], count: int | None) -> list[FitReco
 def ranked(scores: Sequence[Sequence[float | None]], *, greater_is_better: bool) -> list[int]:
     """Order candidates, or trials, by their scores on the same folds.
 
-    A fold on which nobody has a value says nothing. A candidate that has none where others have one is behind those that have more
-    of them: to be undefined is no way to leave out a hard fold. Of those with as many, the mean over the folds that all
-    of them have decides; where there is no such fold, each one's own.
+    A fold on which no candidate has a value is ignored. A candidate with fewer values than others is ranked behind them, so
+    that an undefined score is not an advantage on a hard fold. Among those with the same number, the mean over their common
+    folds decides; where there is no such fold, each one's own.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Bounds of predictions by split conformal prediction."""
+"""Prediction intervals by split conformal prediction."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def conformal_offsets(errors: np.ndarray[Any, Any], coverage: float) -> tuple[fl
     below = int(np.floor((len(errors) + 1) * tail + 1e-9))
     if below < 1:
         raise TrainingError(
-            "too few rows tell how far predictions may be off",
+            "there are too few held-out rows to estimate prediction intervals",
             expected=f"{int(np.ceil(1 / tail - 1 - 1e-9)):,} held-out rows at least, for a coverage of {coverage:g}",
             found=f"{len(errors):,}",
             where="training.intervals",

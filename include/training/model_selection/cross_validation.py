@@ -29,7 +29,7 @@ def folds(
     seed: int,
     units: pd.Series[Any] | None = None,
 ) -> Iterator[Fold]:
-    """Yield the folds that ``cv`` declares; of a class that is too rare for so many as it allows, but two at least.
+    """Yield the folds that ``cv`` declares; if a class is too rare for that number, as many as it allows, but at least two.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def folds(
     Raises
     ------
     TrainingError
-        When the rows do not allow so many folds.
+        When there are too few rows for the folds.
     """
     if cv.kind == "time_series":
         return time_series(times, folds=cv.folds, gap=label_delay)

@@ -11,7 +11,7 @@ from include.training.estimators.predictions import Array
 def choose_threshold(
     threshold: Threshold, target: Array, scores: Array, weights: Array | None = None, costs: Array | None = None
 ) -> float:
-    """Return the score that serves the objective best; of equals the one nearest to a half, then the lowest.
+    """Return the best threshold for the objective; of equal ones the one nearest to a half, then the lowest.
 
     Parameters
     ----------

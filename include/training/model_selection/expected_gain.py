@@ -1,4 +1,4 @@
-"""What the trials that are left of a search may be expected to gain, by those that were made: when to end it."""
+"""Expected gain of a search's remaining trials, to stop it early."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import comb
 
 LEAST_TRIALS = 8
-"""Drawn trials from which on the question is asked; fewer tell too little of their best."""
+"""The number of trials from which the expected gain is computed; fewer are too unreliable."""
 
 
 def expected_gain(drawn: Sequence[float], left: int, best: float | None = None) -> float:

@@ -43,7 +43,7 @@ def divide(recipe: Recipe, cv: CrossValidation, rows: TrainingRows) -> list[Fold
 def out_of_fold(
     recipe: Recipe, rows: TrainingRows, fit: Fit, answer: Callable[[Any, TrainingRows], Array], *, least: int
 ) -> tuple[Array, Array]:
-    """Return the positions of rows that a fold held out, and what the fold's model says of them.
+    """Return the positions of rows that a fold held out, and the predictions of the fold's model.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def out_of_fold(
     found = []
     for fitted, held in _cross_fitting(recipe, rows, least):
         part = rows.at(fitted)
-        # A fold that lacks a class can't say anything of it.
+        # A model that is fitted without a class can't predict it.
         if can_be_fitted(part, least):
             model = fit(part)
             with fault_of(recipe, part):
@@ -104,7 +104,7 @@ def _cross_fitting(recipe: Recipe, rows: TrainingRows, least: int) -> list[Fold]
 
 
 def can_be_fitted(rows: TrainingRows, least: int) -> bool:
-    """Tell whether there are so many rows of each class that the model is to know.
+    """Tell whether there are enough rows of each class of the model.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ Part = tuple[Pinned, list[str], int, Array, Array, Array | None]
 """A partition, its columns, its rows in the window, places of ours among them, and their target and weights."""
 
 SAMPLED = 200_000
-"""Rows that bins are found by: as many as LightGBM takes by itself, and all if there are no more."""
+"""The number of rows that bins are computed from, as in LightGBM."""
 _ATTEMPTS = 5
 _PATIENCE = 120  # seconds until a worker that was ended is back
 
@@ -39,7 +39,7 @@ def grow_in_parts(
     rows: PartedRows,
     weight: Array | None,
 ) -> None:
-    """Fit an estimator to rows that workers read and prepare; begun anew with those that are left when a worker dies.
+    """Fit an estimator to rows that workers read and prepare; started again with the remaining workers when one ends.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def grow_in_parts(
             estimator.check()
             return
     raise ClusterUnavailable(
-        "Workers of the Dask cluster die while they grow trees together.",
+        "Workers of the Dask cluster end while they grow trees together.",
         found=f"{_ATTEMPTS} attempts",
         where=f"{rows.recipe.model}: candidate {rows.recipe.name}, {len(rows):,} rows",
         remedy="give workers more memory, or the cluster more of them; their logs say why they ended",
@@ -159,7 +159,7 @@ def _begin_anew(client: Any, futures: dict[str, Any], but: Sequence[str] = ()) -
     """End the workers that wait for one that is gone: LightGBM's collectives can't be told to stop."""
     client.cancel(list(futures.values()), force=True)
     left = [address for address in futures if address in client.nthreads() and address not in but]
-    log.warning("a worker was lost while trees were grown; %d others begin anew", len(left))
+    log.warning("a worker was lost while trees were grown; %d others start again", len(left))
     if left and len(futures) > 1:
         client.restart_workers(left, timeout=_PATIENCE, raise_for_error=False)
 

@@ -1,4 +1,4 @@
-"""Fit one estimator to rows in partitions: which ones can be, and how."""
+"""Fit an estimator to rows in partitions, if the estimator supports it."""
 
 from __future__ import annotations
 

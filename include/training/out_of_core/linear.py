@@ -18,7 +18,7 @@ from include.training.out_of_core.parted_rows import PartedRows
 Array = np.ndarray[Any, Any]
 
 MOST_COLUMNS = 5_000
-"""Prepared columns: their products are a square of so many, which workers and driver hold."""
+"""The largest number of prepared columns: workers and driver hold a square matrix of their products."""
 _STEPS = 100
 _CLOSE = 1e-9
 """The largest slope of the mean loss at which Newton's method ends; scikit-learn's own solver ends at 1e-4."""

@@ -1,4 +1,4 @@
-"""Training rows that stay in their partitions: workers of a Dask cluster read them from the store when something is asked."""
+"""Training rows that stay in their partitions and are read by the workers of a Dask cluster."""
 
 from __future__ import annotations
 

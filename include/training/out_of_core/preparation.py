@@ -1,4 +1,4 @@
-"""The preparation of columns, learned from statistics of their partitions: what one process would have learned from all rows."""
+"""Fit the preparation of columns from statistics of partitions, with the same result as from all rows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Array = np.ndarray[Any, Any]
 
 
 class _Learned(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A fitted transformer that a column transformer fits no more, while it learns where its columns go."""
+    """A fitted transformer that a column transformer does not fit again while it learns the order of its columns."""
 
     def __init__(self, step: Any) -> None:
         self.step = step

@@ -1,4 +1,4 @@
-"""What workers of a Dask cluster are given to read rows by, and how they are asked."""
+"""Tasks for the workers of a Dask cluster, and what they need to read rows."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class Workers:
                 answer = futures.pop(0).result()
             except (KilledWorker, CancelledError) as error:
                 raise ClusterUnavailable(
-                    "Workers of the Dask cluster died of what they were asked, or the scheduler is gone.",
+                    "Workers of the Dask cluster ended while they computed, or the scheduler is gone.",
                     found=type(error).__name__,
                     remedy="look at the workers' logs; of memory they need what one partition takes: smaller `data.partition`",
                 ) from error
@@ -198,7 +198,7 @@ def read_part(source: RowSource, pinned: Pinned, columns: list[str], rows: int, 
     frame = source.kept(pinned, columns)
     if len(frame) != rows:
         raise DataError(
-            "A worker reads other rows than the task that it works for.",
+            "A worker reads other rows than its task does.",
             expected=f"{rows:,} rows of partition {pinned.slot}",
             found=f"{len(frame):,}",
             where=f"model {source.model.name}",

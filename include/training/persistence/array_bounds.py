@@ -1,8 +1,8 @@
-"""Whether the compiled parts of a loaded model stay inside their own arrays.
+"""Check that the compiled parts of a loaded model stay inside their own arrays.
 
 scikit-learn follows the node numbers of a tree without bounds checks: crafted numbers read foreign memory or never end
-(https://github.com/scikit-learn/scikit-learn/pull/34558). The same goes for the arrays that libsvm walks. A type list
-can't see that, so the numbers are looked at.
+(https://github.com/scikit-learn/scikit-learn/pull/34558). The same is true of the arrays that libsvm reads. A list of
+permitted types can't detect this, so the numbers are checked.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def check_bounds(pipeline: Any) -> None:
 
 
 def _parts(estimator: Any) -> Iterator[Any]:
-    """Yield what runs compiled, wherever in an estimator it is."""
+    """Yield the compiled objects inside an estimator."""
     seen: set[int] = set()
     waiting = [estimator]
     while waiting:

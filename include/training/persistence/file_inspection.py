@@ -23,7 +23,7 @@ SCHEMA_LIMIT = 64 * 2**20
 _SPARSE = 9
 """Bytes that a value of a schema takes at least, on average; a fitted pipeline's take about 18."""
 _FEW = 100_000
-"""Values that may stand closer."""
+"""Values that may be closer together."""
 
 SCHEMA = "schema.json"
 _MEMBER = re.compile(r"[0-9]{1,9}\.npy")

@@ -51,7 +51,7 @@ def dump(pipeline: Pipeline) -> bytes:
         inspect(body)
     except (ModelFileRefused, skops.exceptions.UnsupportedTypeException) as refused:
         raise TrainingError(
-            "the fitted pipeline can't be kept as a model file",
+            "the fitted pipeline can't be stored as a model file",
             found=getattr(refused, "found", None) or refused,
             remedy="leave the estimator's `params` at values whose types `include.training.persistence.trusted_types` lists; of a class by its "
             "path, who runs this deployment can permit the types that it holds: RATCHET_PERMITTED_TYPES",
@@ -62,7 +62,7 @@ def dump(pipeline: Pipeline) -> bytes:
 def load(body: bytes, digest: str) -> Pipeline:
     """Read a model file whose bytes have the given sha256.
 
-    Everything is looked at before anything is built: digest, members, sizes, array headers, and every type that the
+    Everything is checked before anything is built: digest, members, sizes, array headers, and every type that the
     file names against the list in `include.training.persistence.trusted_types`, which no file can extend.
 
     Raises
@@ -73,7 +73,7 @@ def load(body: bytes, digest: str) -> Pipeline:
     found = hashlib.sha256(body).hexdigest()
     if found != digest:
         raise ModelFileRefused(
-            "the model file does not have the digest that it is named by",
+            "the model file does not match its digest",
             expected=digest,
             found=found,
             remedy="restore the file from a copy; until then another version can be put in force",

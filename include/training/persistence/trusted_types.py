@@ -1,4 +1,4 @@
-"""The types that a model file may hold, by the way that they are built: owned here, and never by the file."""
+"""The types that a model file may contain; the loader owns the list, never the file."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def is_trusted(reader: str, name: str, *, factory: bool = False) -> bool:
     name : str
         Dotted path of the type.
     factory : bool
-        Whether the type stands where a ``defaultdict`` keeps what makes its values.
+        Whether the type is the default factory of a ``defaultdict``.
     """
     if name in TRUSTED_TYPES.get(reader, frozenset()):
         return True

@@ -39,7 +39,7 @@ TYPES: dict[str, str] = {
     "XGBoostRegressor": "include.training.estimators.boosting.xgboost_trees.XGBoostRegressor",
     "TransformedTargetRegressor": "include.training.estimators.target_transform.TransformedTargetRegressor",
 } | {facts.stored: facts.path for facts in STEPS.values() if facts.stored}
-"""The classes of today by their stored names; those of preprocessing steps stand where the step is declared."""
+"""The present classes by their stored names; those of preprocessing steps are declared with the step."""
 
 _RELEASE_0_1: dict[str, str] = {
     "include.training.calibrated.Calibrated": "CalibratedClassifier",

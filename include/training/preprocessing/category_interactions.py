@@ -14,7 +14,7 @@ from include.training.preprocessing.category_encoder import factorize_texts
 class CategoryInteraction(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Make one categorical column of several; where one is missing, the combination is.
 
-    A length stands before each text, so that no two combinations are written the same.
+    Each text is prefixed by its length, so that different combinations have different texts.
 
     Examples
     --------
@@ -53,5 +53,5 @@ class CategoryInteraction(TransformerMixin, BaseEstimator):  # type: ignore[misc
         return pd.DataFrame({self.get_feature_names_out()[0]: crossed}, index=X.index)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:
-        """Return the name of the one column."""
+        """Return the name of the only output column."""
         return np.asarray([" x ".join(str(name) for name in self.feature_names_in_)], dtype=object)

@@ -16,7 +16,7 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def rows_to_learn_from(features: Features, inputs: pd.DataFrame) -> Mask:
-    """Return which of the fitted rows to learn from: without gaps and outliers that are declared as `drop_row`.
+    """Return which rows to fit: those without gaps and outliers that are declared as `drop_row`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The target as numbers."""
+"""Encode the target as numbers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from include.errors import TrainingError
 from include.training.preprocessing.category_encoder import category_name
 
 MOST_CLASSES = 100
-"""More different values are no classes but an id or a number."""
+"""The largest number of classes; a target with more values is an id or a number."""
 PLAIN = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("0", "1"), ("-1", "1"))
-"""Pairs of a negative and a positive class that nobody takes the other way round."""
+"""Pairs of a negative and a positive class whose order is obvious."""
 
 
 def find_classes(column: pd.Series[Any], positive: str | int | bool | None = None) -> tuple[Any, ...]:
@@ -69,7 +69,7 @@ def count_classes(column: pd.Series[Any]) -> dict[Any, int]:
 
 
 def check_classes(counts: Mapping[Any, int], positive: str | int | bool | None, target: str) -> None:
-    """Refuse classes that a person takes for one, and two classes of which nobody said which is the positive.
+    """Refuse classes that look the same, and two classes without a declared positive one.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def check_classes(counts: Mapping[Any, int], positive: str | int | bool | None, 
 
 
 def has_plain_positive(classes: Iterable[Any]) -> bool:
-    """Tell whether two classes are such as yes and no, where nobody asks which is the positive."""
+    """Tell whether two classes are like yes and no, for which the positive one is obvious."""
     texts = sorted(category_name(value).casefold() for value in classes)
     return any(sorted(pair) == texts for pair in PLAIN)
 
@@ -130,7 +130,7 @@ def as_numbers(column: pd.Series[Any], classes: tuple[Any, ...] | None) -> np.nd
     if classes is None:
         if not pd.api.types.is_numeric_dtype(column.dtype):
             raise TrainingError(
-                "the target of a regression is no number", found=str(column.dtype), where=str(column.name)
+                "the target of a regression is not a number", found=str(column.dtype), where=str(column.name)
             )
         numbers: np.ndarray[Any, Any] = column.to_numpy(dtype=np.float64)
         if not np.isfinite(numbers).all():

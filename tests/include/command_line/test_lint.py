@@ -56,7 +56,7 @@ TREE = "{estimator: decision_tree, params: {max_depth: 4, min_samples_leaf: 10}}
     [
         ("target: late", "target: latte", "no column `latte`"),
         ("columns: [weight,", "columns: [wieght,", r"(?s)no column `wieght`.*did you mean `weight`"),
-        ("columns: [weight, distance, evening]", "columns: [weight, sent_at]", "`sent_at` is no number"),
+        ("columns: [weight, distance, evening]", "columns: [weight, sent_at]", "`sent_at` is not a number"),
         ("slices: [carrier]", "slices: [carrier, carier]", r"(?s)no column `carier`.*did you mean `carrier`"),
         ("row_id: parcel", "row_id: parcels", "no column `parcels`"),
         ("row_id: parcel", "row_id: carrier", "have the same id"),

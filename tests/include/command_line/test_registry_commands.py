@@ -96,7 +96,7 @@ def test_plan_says_what_a_change_would_do_and_changes_nothing(ledger: Ledger, pl
     assert (
         "everyone who may edit the DAG is asked about challengers that the gate holds and that it would promote" in gate
     )
-    assert "Under the new gate 1 of 2 decisions would be others" in gate and "unknown" in gate
+    assert "Under the new gate 1 of 2 decisions would differ" in gate and "unknown" in gate
     assert "new versions" not in gate
     schedule = planned(("schedule: {", "schedule: {retrain: '@daily', "))
     assert "retrain_parcels" in schedule and "@daily" in schedule and "Under the new gate" not in schedule

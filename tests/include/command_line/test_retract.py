@@ -32,7 +32,7 @@ def test_a_reading_is_listed_taken_back_and_restored(tmp_path: Path, monkeypatch
     take = ["retract", "parcels", "2024-02", "--reading", reading, "--reason", "wrong units"]
     said = asked(*take)
     assert f"Reading {reading} of partition 2024-02 is taken back." in said and "no row" in said
-    assert f"Trained or judged on it, and still on record: {version}." in said
+    assert f"Versions trained or evaluated on it: {version}." in said
     assert "as it was before" in asked(*take)
     assert "wrong units" in asked("readings", "parcels", "2024-02")
     assert f"reading {reading}" in asked(*take, "--restore")

@@ -188,7 +188,7 @@ def test_yaml_means_what_it_says():
 
 
 def test_a_key_that_stands_twice_is_a_mistake():
-    with pytest.raises(ConfigError, match=r"`b` stands twice") as caught:
+    with pytest.raises(ConfigError, match=r"`b` is given twice") as caught:
         read_yaml("a:\n  b: 1\n  c: 2\n  b: 3", "model.yaml")
     assert "lines 2 and 4" in str(caught.value)
 

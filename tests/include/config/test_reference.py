@@ -13,7 +13,7 @@ from include.config.load import load_models
 from include.config.names import ENSEMBLES, ESTIMATORS, METRICS
 from include.config.reference import examples, json_schema, markdown
 from include.config.section import Section
-from include.config.sections.data import Expectation, Quality
+from include.config.sections.rows.quality import Expectation, Quality
 from include.config.settings import ROOT
 from include.config.yaml_text import read_yaml
 from include.training.estimators.registry import spaces

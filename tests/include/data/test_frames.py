@@ -121,15 +121,15 @@ def test_derive_adds_columns_and_never_sees_the_target(rows, folder) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("return f[f['x'] > 3]", "which rows there are"),
-        ("return f.sort_values('x')", "which rows there are"),
-        ("return f.assign(y=1)", "not its to give"),
+        ("return f[f['x'] > 3]", "added, removed or reordered rows"),
+        ("return f.sort_values('x')", "added, removed or reordered rows"),
+        ("return f.assign(y=1)", "must not change"),
         ("return f.to_dict()", "did not return a frame"),
-        ("return f.assign(z=f['x'].mean())", "looks at other rows"),
-        ("return f.assign(z=f['x'].shift())", "looks at other rows"),
-        ("return f.assign(z=f['c'].cat.codes)", "looks at other rows"),
-        ("import pandas as pd; return pd.get_dummies(f, columns=['c'])", "depend on which rows there are"),
-        ("return f if len(f) > 30 else f.assign(z=1)", "depend on which rows there are"),
+        ("return f.assign(z=f['x'].mean())", "uses other rows"),
+        ("return f.assign(z=f['x'].shift())", "uses other rows"),
+        ("return f.assign(z=f['c'].cat.codes)", "uses other rows"),
+        ("import pandas as pd; return pd.get_dummies(f, columns=['c'])", "depend on the rows"),
+        ("return f if len(f) > 30 else f.assign(z=1)", "depend on the rows"),
     ],
 )
 def test_derive_may_only_add_columns_row_by_row(rows, folder, body, message) -> None:

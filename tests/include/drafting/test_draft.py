@@ -80,8 +80,8 @@ def test_a_number_makes_a_regression_of_a_table_without_time(drafted) -> None:
 
 BAD = {
     "a column that is not there": (ROWS, "lefft", {}, "did you mean `left`"),
-    "a name that no model can have": (ROWS, "left", {"name": "Shop-1"}, "can't be called so"),
-    "a name that leaves the folder": (ROWS, "left", {"name": "../shop"}, "can't be called so"),
+    "a name that no model can have": (ROWS, "left", {"name": "Shop-1"}, "can't be the name of a model"),
+    "a name that leaves the folder": (ROWS, "left", {"name": "../shop"}, "can't be the name of a model"),
     "an event time that is none": (ROWS, "left", {"event_time": "note"}, "can't be read as times"),
     "an event time with gaps": (["at,x,left", ",1,a", *["2025-01-01,2,b"] * 30], "left", {"event_time": "at"}, "no value of `at`"),
     "an event time beyond all calendars": (["at,x,left", *["9999-01-01,2,b"] * 30], "left", {"event_time": "at"}, "1900 to 2200"),
@@ -112,7 +112,7 @@ def test_what_can_not_be_drafted_is_answered_and_leaves_nothing_behind(
 def test_a_model_that_exists_is_not_written_over(drafted, tmp_path) -> None:
     made = drafted(ROWS)
     before = made.path.read_bytes()
-    with pytest.raises(ConfigError, match="such a model already"):
+    with pytest.raises(ConfigError, match="of this name exists already"):
         drafted(ROWS, "shop")
     assert made.path.read_bytes() == before
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["shop"]
@@ -167,7 +167,7 @@ def test_a_rare_class_is_named_and_has_no_more_folds_than_rows(drafted, rarest, 
     classes = ["a", "b"] * 100 + ["c"] * rarest
     made = drafted(["x,left", *(f"{n % 7},{c}" for n, c in enumerate(classes))])
     assert (cv or "folds: 5") in made.path.read_text() or cv is None
-    assert ("nothing can be learned of c" in "\n".join(made.lines())) == (rarest < 10)
+    assert ("nothing can be learned about c" in "\n".join(made.lines())) == (rarest < 10)
 
 
 def daily(days: int = 731) -> pd.DataFrame:

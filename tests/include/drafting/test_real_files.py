@@ -218,6 +218,6 @@ def test_files_of_a_folder_that_are_not_written_alike_are_no_draft(tmp_path) -> 
     (tmp_path / "lake").mkdir()
     (tmp_path / "lake" / "a.csv").write_text(CSV)
     (tmp_path / "lake" / "b.csv").write_text(TABLE.to_csv(index=False, sep=";"))
-    with pytest.raises(RatchetError, match="not written alike"):
+    with pytest.raises(RatchetError, match="have different formats"):
         draft(tmp_path / "models", "shop", tmp_path / "lake", "late", "day", now=NOW)
     assert not (tmp_path / "models").exists()

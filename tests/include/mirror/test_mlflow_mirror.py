@@ -254,7 +254,7 @@ def test_where_mlflow_does_not_answer_the_mirror_says_so_and_the_store_is_as_it_
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("RATCHET_MLFLOW", "http://127.0.0.1:9")
     before = sorted(path for path in world.store.root.rglob("*") if path.is_file())
-    with pytest.raises(MirrorBehind, match="does not show yet") as behind:
+    with pytest.raises(MirrorBehind, match="is not up to date") as behind:
         mirror(world.ledger)
     assert "catches up" in str(behind.value.remedy)
     assert sorted(path for path in world.store.root.rglob("*") if path.is_file()) == before

@@ -87,7 +87,7 @@ def test_only_held_versions_can_be_reconsidered_and_only_later():
     world = Held()
     with pytest.raises(RegistryError, match="Only a held version"):
         world.reconsider(world.march, day(9), seen=0.7)
-    with pytest.raises(RegistryError, match="Nothing can have matured"):
+    with pytest.raises(RegistryError, match="No label can have matured"):
         world.reconsider(world.may, day(5), seen=0.7)
     world.reconsider(world.may, day(6, 20), seen=0.66)
     with pytest.raises(RegistryError, match="No version is held"):

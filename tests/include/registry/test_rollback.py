@@ -61,7 +61,7 @@ def test_two_clicks_withdraw_the_one_champion_that_was_seen(ledger: Ledger) -> N
     done = roll_back(ledger, None, "wrong units", asked=clicks[0], actor=actor("r"), at=NOW + timedelta(seconds=9))
     assert done.version == third
     count = len(ledger.entries())
-    with pytest.raises(RegistryError, match="no longer the one of when this run was triggered") as caught:
+    with pytest.raises(RegistryError, match="changed after this run was triggered") as caught:
         roll_back(ledger, None, "wrong units", asked=clicks[1], actor=actor("s"), at=NOW + timedelta(seconds=12))
     assert f"to withdraw {second}, name it" in str(caught.value)
     assert (len(ledger.entries()), ledger.timeline().champion) == (count, second)
@@ -74,7 +74,7 @@ def test_the_champion_of_a_rollback_is_not_one_that_was_promoted_while_it_waited
     by, later = actor("retrain"), NOW + timedelta(minutes=5)
     ledger.register(version, actor=by, at=later)
     ledger.decide(world.model, version.id, measure=world.measure, actor=by, at=later)
-    with pytest.raises(RegistryError, match="no longer the one"):
+    with pytest.raises(RegistryError, match="changed after this run was triggered"):
         roll_back(ledger, None, "wrong units", asked=NOW + timedelta(minutes=1), actor=actor("r"), at=later)
     assert ledger.timeline().champion == version.id
 
@@ -86,7 +86,7 @@ def test_a_clock_far_ahead_makes_no_rollback_take_another_version_than_the_champ
     by, ahead = actor("retrain"), NOW + timedelta(days=40)
     ledger.register(version, actor=by, at=ahead)
     ledger.decide(world.model, version.id, measure=world.measure, actor=by, at=ahead)
-    with pytest.raises(RegistryError, match="no longer the one"):
+    with pytest.raises(RegistryError, match="changed after this run was triggered"):
         roll_back(ledger, None, "wrong units", asked=NOW + timedelta(days=1), actor=actor("r"), at=NOW)
     done = roll_back(ledger, version.id, "wrong units", asked=NOW + timedelta(days=1), actor=actor("r"), at=NOW)
     assert done.version == version.id

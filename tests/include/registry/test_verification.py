@@ -320,12 +320,12 @@ def test_a_record_that_was_changed_before_it_was_selected_is_refused(world: Worl
     key = done["train_other"]["other"]
     code = keep_code(world.store, "parcels", {"features.py": b"1 / 0"})
     world.rewrite(f"parcels/fits/{key}.json", code=code)
-    with pytest.raises(RatchetError, match="not the one that it is named by"):
+    with pytest.raises(RatchetError, match="does not match its"):
         run.do("select", world.store, done)
     from include.data.snapshots import Snapshot
 
     snapshot = Snapshot.load(world.store, "parcels", done["check"]["snapshot"])
-    with pytest.raises(RatchetError, match="not the one that it is named by"):
+    with pytest.raises(RatchetError, match="does not match its"):
         fit_candidate(world.store, world.model, world.folder, snapshot, "other")
 
 

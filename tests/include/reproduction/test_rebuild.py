@@ -176,7 +176,7 @@ def test_a_version_that_nothing_measures_is_refused(world: World) -> None:
     champion = str(world.timeline.champion)
     world.without_model_file(champion)
     shutil.rmtree(world.store.root / golden_folder("parcels", champion))
-    with pytest.raises(NotReproduced, match="can't be measured"):
+    with pytest.raises(NotReproduced, match="can't be compared"):
         world.rebuild()
     assert world.timeline.champion == champion
 
@@ -188,9 +188,7 @@ def test_a_champion_that_does_not_give_its_golden_rows_is_named_in_score_and_ser
     world.move_golden(champion, 0.0005)
     served = LiveModel(world.store, world.folder, model)
     served.look(0.0)
-    said = (
-        f"{champion} can't be used as it was under the libraries here .scikit-learn 1.0.0 -> {version('scikit-learn')}."
-    )
+    said = f"{champion} can't be used unchanged with the installed libraries .scikit-learn 1.0.0 -> {version('scikit-learn')}."
     assert served.champion is None and re.search(said, str(served.problem))
     interval = Window(month(9), month(10))
     snapshot = ingest_interval(world.store, model, world.folder, interval, at=NOW, started=NOW, connections=None)  # type: ignore[arg-type]

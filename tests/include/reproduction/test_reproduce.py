@@ -216,7 +216,7 @@ def test_a_record_of_release_0_1_whose_key_does_not_follow_from_it_is_refused(wo
         "code": {"code": keep_code(world.store, "parcels", {"features.py": b"1 / 0"})},
     }
     world.rewrite(world.fit_key, lambda value: value.update(other[changed]))
-    with pytest.raises(ObjectCorrupt, match="not the one that it is named by"):
+    with pytest.raises(ObjectCorrupt, match="does not match its"):
         world.reproduce()
 
 

@@ -141,7 +141,7 @@ def test_an_erased_person_is_in_no_byte_of_either_store(made: World, kind: str, 
     assert world.holding() == set()
     assert told.objects.keys() == told.rows.keys() == {"partitions", "scores", "requests", "golden"}
     again = world.erase()
-    assert again.rows == {} and "No stored row is theirs" in again.told()
+    assert again.rows == {} and "No stored row is about these people" in again.told()
 
 
 def test_what_stands_goes_on_and_what_can_not_be_reproduced_says_so(world: World) -> None:

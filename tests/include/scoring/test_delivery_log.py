@@ -112,7 +112,7 @@ def test_an_erasure_names_each_place_and_delivered_again_nobody_of_theirs_is_the
         assert not set(theirs) & there and set(world.read(8)["parcel"]) <= there
     owed = places(DeliveryLog(world.store, "parcels").read().values(), world.ledger.timeline())
     assert [one.owed for one in owed] == [0] * 3
-    assert command.deliver("parcels", LATER) == "Everything that was delivered is what is published."
+    assert command.deliver("parcels", LATER) == "Everything that was delivered equals what is published."
     assert erase(world.store, delivered.model, people, at=LATER, remove=True).deliveries == ()
 
 

@@ -20,7 +20,7 @@ from include.registry.ledger import Ledger
 from include.scoring.predictor import open_predictor
 from include.scoring.publication import Publication
 from include.scoring.score import score
-from include.serving.protocol.row_schema import schema_of
+from include.serving.protocol.version_schema import schema_of
 from include.storage.local import LocalStore
 
 RECTIFY = "\n  rectify: {drop_duplicates: true, texts: [{columns: [carrier], trim: true, fold_case: true, levels: {cat: [Katze]}}]}"

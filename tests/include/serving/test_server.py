@@ -37,7 +37,7 @@ def refusal(server: Process) -> str:
 
 
 def test_an_address_that_others_reach_is_refused_without_tokens(process: Run) -> None:
-    assert "Everybody could ask" in refusal(process("--host", "0.0.0.0"))
+    assert "Anyone could send" in refusal(process("--host", "0.0.0.0"))
 
 
 def test_with_tokens_others_may_reach_it(process: Run, world: World, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_ledger_that_lost_its_newest_events_is_refused_by_every_reader(signed:
 def test_a_ledger_that_was_removed_whole_is_refused(signed: Signed) -> None:
     signed.fill(1)
     shutil.rmtree(signed.store.root)
-    with pytest.raises(LedgerRewound, match="older than it was"):
+    with pytest.raises(LedgerRewound, match="older than its remembered head"):
         signed.ledger().entries()
 
 
@@ -147,7 +147,7 @@ def test_another_signed_ledger_in_its_place_is_refused(signed: Signed, tmp_path:
     signed.fill(4, 5)
     shutil.rmtree(signed.store.root)
     shutil.copytree(other.root, signed.store.root)
-    with pytest.raises(LedgerRewound, match="another one than it was"):
+    with pytest.raises(LedgerRewound, match="differs from its remembered head"):
         signed.ledger().entries()
 
 

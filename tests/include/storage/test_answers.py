@@ -41,7 +41,7 @@ def test_an_answer_that_was_changed_or_put_in_the_place_of_another_is_refused(
     path = local_store.root / key
     path.chmod(0o644)
     path.write_bytes(canonical_json(value))
-    with pytest.raises(ObjectCorrupt, match="not the one that was given"):
+    with pytest.raises(ObjectCorrupt, match="a cached answer was changed"):
         find_answer(local_store, "toy/alone", QUESTION)
     with pytest.raises(ObjectCorrupt):
         keep_answer(local_store, "toy/alone", QUESTION, 1)

@@ -114,7 +114,7 @@ def test_a_store_is_restored_to_an_instant(tmp_path: Path) -> None:
     copy_store(source, target, until=datetime(2013, 8, 1, tzinfo=UTC))
     assert Log(target, "model/ledger").verify() == before
     append(target, "model/ledger", LATE)  # it lives on
-    with pytest.raises(StoreError, match="no copy of this store"):
+    with pytest.raises(StoreError, match="not a copy of this store"):
         copy_store(source, target)
 
 
@@ -138,7 +138,7 @@ def test_a_place_with_another_history_is_refused_before_anything_is_written(tmp_
     filled(source)
     append(target, "model/ledger")
     before = held(target)
-    with pytest.raises(StoreError, match="no copy of this store"):
+    with pytest.raises(StoreError, match="not a copy of this store"):
         copy_store(source, target)
     assert held(target) == before
     shutil.rmtree(target.root)

@@ -103,7 +103,7 @@ def test_a_task_never_goes_on_with_an_object_that_is_being_removed(store: Prunab
         stones.remove(KEYS, killed, at=DUE)
     task = MarkedStore(store, "m", keep=lambda: DUE)
     assert not task.exists(KEYS[0])
-    with pytest.raises(StoreUnavailable, match="just being removed"):
+    with pytest.raises(StoreUnavailable, match="is being removed"):
         task.put_if_absent(KEYS[0], b"row")
     with pytest.raises(ObjectRemoved):
         task.get(KEYS[0])

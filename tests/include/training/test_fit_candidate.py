@@ -137,7 +137,7 @@ def test_logs_hold_nothing_of_the_rows(store: LocalStore, tmp_path: Path, caplog
     with caplog.at_level(logging.DEBUG):
         fit_candidate(store, model, tmp_path, snapshot_of(store, model, frame), "logistic_regression")
         model = declare(features={"numeric": {"columns": ["size", "colour"]}})
-        with pytest.raises(TrainingError, match="no number") as error:
+        with pytest.raises(TrainingError, match="not a number") as error:
             fit_candidate(store, model, tmp_path, snapshot_of(store, model, frame), "logistic_regression")
     assert "SECRET" not in caplog.text + str(error.value)
 

@@ -157,7 +157,7 @@ def test_the_bounds_are_order_statistics_and_too_few_rows_are_refused() -> None:
     errors = np.random.default_rng(0).permutation(np.arange(1.0, 20.0))
     assert conformal_offsets(errors, 0.9) == (1.0, 19.0)
     assert conformal_offsets(errors, 0.8) == (2.0, 18.0)
-    with pytest.raises(TrainingError, match="too few rows") as refused:
+    with pytest.raises(TrainingError, match="too few held-out rows") as refused:
         conformal_offsets(errors[1:], 0.9)
     assert "19 held-out rows" in str(refused.value)
 

@@ -49,18 +49,18 @@ class JoinWindow(Section):
 
 
 class JoinRule(Section):
-    """Which rows of a second source a row is joined with, and what it takes from them."""
+    """Which rows of a second source a row is joined with, and which columns it gets from them."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")
     """What its columns' names begin with: `temp` of the join `weather` becomes `weather_temp`."""
     on: dict[str, str] = Field(min_length=1)
     """The columns that must be equal, `{column of data.source: column of this source}`; a list where both have the same name. A row that lacks one of them has no partner."""
     valid_from: str
-    """The column of this source that says from when on a row holds, or when it happened."""
+    """The column of this source that says from when a row is valid, or when it happened."""
     known_at: str | None = None
     """The column that says when a row became known; `valid_from` if left out. A row that is known later than another of the same `on`, `valid_from` and `row_id` corrects it from then on, and not before."""
     delay: Duration = Duration("0s")
-    """How long after `known_at` (or `valid_from`) a row can be read when a prediction is made: the time that loading takes."""
+    """How long after `known_at` (or `valid_from`) a row is available for a prediction: the time that loading takes."""
     row_id: tuple[str, ...] = ()
     """More columns that tell rows with the same `on` and `valid_from` apart, such as the number of an order."""
     columns: tuple[str, ...] = ()
@@ -154,5 +154,5 @@ class Join(JoinRule):
 
     @property
     def rule(self) -> JoinRule:
-        """What says which values rows get; a change of the rest is none of a snapshot."""
+        """The part of the declaration that determines the joined values; other changes do not change a snapshot."""
         return JoinRule.model_validate(self.model_dump(mode="json", include=set(JoinRule.model_fields)))

@@ -17,7 +17,7 @@ class DeltaSource(SourceSection):
     path: str
     """The table's folder, on disk or behind `s3://`. A relative path starts at the model's folder."""
     version: int | None = Field(default=None, ge=0, exclude_if=lambda version: version is None)
-    """The version to read, for good. Left out, each run reads the newest one, says in its log which, and keeps the rows that it found."""
+    """The version that every run reads. Left out, each run reads the newest version, logs its number, and stores the rows that it found."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns whose own are not what is meant, such as a time that is kept as a text."""
     connection: str | None = None
@@ -42,11 +42,11 @@ class IcebergSource(SourceSection):
     table: str | None = Field(default=None, pattern=r"^[^.\s]+(\.[^.\s]+)+$")
     """The table's name in the catalog, with its namespace: `sales.orders`."""
     catalog: str | None = None
-    """The name of a catalog that who runs the deployment configured for the library `pyiceberg`: by variables such as `PYICEBERG_CATALOG__LAKE__URI` for the catalog `lake`, where tasks run. Required with `table`."""
+    """The name of a catalog that the operator of the deployment configured for the library `pyiceberg`: by variables such as `PYICEBERG_CATALOG__LAKE__URI` for the catalog `lake`, where tasks run. Required with `table`."""
     path: str | None = None
     """Instead of `table` and `catalog`: the table's folder, whose newest metadata is read, or one metadata file, on disk or behind `s3://`. A relative path starts at the model's folder."""
     snapshot: int | None = Field(default=None, ge=0, exclude_if=lambda snapshot: snapshot is None)
-    """The id of the table's snapshot to read, for good. Left out, each run reads the current one, says in its log which, and keeps the rows that it found."""
+    """The id of the table's snapshot that every run reads. Left out, each run reads the current snapshot, logs its id, and stores the rows that it found."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns whose own are not what is meant, such as a time that is kept as a text."""
     connection: str | None = None
@@ -76,9 +76,9 @@ class DuckdbSource(SourceSection):
 
     kind: Literal["duckdb"]
     query: str
-    """A SELECT over `tables` with the bounds `:start` (inclusive) and `:end` (exclusive) on event time; they come as the event time is: with a zone, or without one in `data.timezone`. Without them for a table that has no event time. It sees the declared tables and nothing else of the machine or the net."""
+    """A SELECT over `tables` with the bounds `:start` (inclusive) and `:end` (exclusive) on event time; they have the type of the event time: with a zone, or without one in `data.timezone`. Without them for a table that has no event time. It can read only the declared tables, and nothing else on the machine or the network."""
     tables: dict[str, FilesSource] = Field(min_length=1)
-    """The files that the query reads, by the name that each table has in it; declared as a source of files is, `kind` left out, and without date parts in paths."""
+    """The files that the query reads, by the name that each table has in it; declared like a source of files, without `kind` and without date parts in paths."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns whose own are not what is meant, such as one that is often empty."""
 

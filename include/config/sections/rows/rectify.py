@@ -1,27 +1,30 @@
-"""What is put right of rows as they are read: spellings of texts, and rows that stand twice."""
+"""Corrections of rows as they are read: spellings of texts, and duplicate rows."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator, model_validator
 
 from include.config.section import Section
 
+if TYPE_CHECKING:
+    from include.config.model import ModelConfig
+
 
 class Spelling(Section):
-    """How texts of some columns are put right, in the order of these fields; each value by itself."""
+    """How texts of some columns are corrected, value by value, in the order of these fields."""
 
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Text columns of the model's own source; of a join only those that it is joined on."""
+    """Text columns of the model's own source; of a joined source only those that it is joined on."""
     look_alikes: bool = False
-    """One text for all that look like it: composed letters, no invisible marks, blanks joined and stripped."""
+    """Map texts that look the same to one text: composed letters, no invisible marks, blanks collapsed and stripped."""
     trim: bool = False
     """Strip blanks at both ends."""
     fold_case: bool = False
     """Lower case, also of letters such as ß."""
     levels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """What other spellings mean: `New York: [NY, N.Y.]`. They are compared after the steps above."""
+    """Other spellings of a level: `New York: [NY, N.Y.]`. They are compared after the steps above."""
 
     @field_validator("levels", mode="before")
     @classmethod
@@ -38,12 +41,12 @@ class Spelling(Section):
 
 
 class Rectify(Section):
-    """What is put right of rows as they are read, and counted on the check report; nothing that is not declared here."""
+    """Corrections of rows as they are read, counted on the check report; nothing else is corrected."""
 
     texts: tuple[Spelling, ...] = ()
     """Each names columns and what is done with their texts."""
     drop_duplicates: bool = False
-    """Keep one of rows that are equal in every column, after their texts are put right. Rows with one id and other values still stop the run."""
+    """Keep one of several rows that are equal in every column, after their texts are corrected. Rows with the same id and other values still stop the run."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Rectify:
@@ -54,4 +57,17 @@ class Rectify(Section):
 
 
 AS_READ = Rectify()
-"""Nothing is put right."""
+"""No corrections."""
+
+
+def check_rectify(model: ModelConfig) -> None:
+    """Check that only columns of the model's own source are corrected, and that equal rows may be dropped; raises `ValueError`."""
+    rectify = model.quality.rectify
+    joined = {name for join in model.data.joins for name, _, _, _ in join.made()}
+    for name in (name for one in rectify.texts for name in one.columns):
+        if name in joined:
+            raise ValueError(f"`quality.rectify` names `{name}`, which a join adds: correct it in the joined source")
+    if rectify.drop_duplicates and model.data.equal_rows == "separate":
+        raise ValueError(
+            "`quality.rectify.drop_duplicates` drops equal rows, but `data.equal_rows: separate` keeps them"
+        )

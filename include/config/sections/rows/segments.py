@@ -1,4 +1,4 @@
-"""One declaration, one model per segment: which rows make a segment, and what its model is declared as."""
+"""The `segments` section: one model for each segment of the rows, and the configuration of each."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ SMALLEST_LEVEL = 0.001
 """The smallest error at which evidence keeps bounds of everything that a gate asks of it."""
 
 BEYOND = 10
-"""So many resamples lie beyond a segment's bound, on average: of fewer the bound itself would be left to chance."""
+"""The mean number of resamples beyond a segment's bound: with fewer, the bound would be too noisy."""
 
 _PLAIN = re.compile(r"[a-z0-9_]{1,40}")
 _HASHED = re.compile(r"[a-z0-9_]{1,40}-[0-9a-f]{8}")
 
 
 class Segments(Section):
-    """One model per segment, beside the model of all rows: the same declaration, trained, judged and promoted on the rows of each level of a column. A level that is too rare, or whose model is not promoted, is answered by the model of all rows."""
+    """One model per segment, beside the model of all rows: the same declaration, trained, judged and promoted on the rows of each level of a column. Rows of a level that is too rare, or whose model is not promoted, are predicted by the model of all rows."""
 
     column: str
     """A column of the source with texts, whole numbers or truth values; each of its levels may be a segment. Rows without a value belong to none."""
     min_rows: int = Field(default=5000, ge=100)
     """How many labelled rows of the training window a level must have."""
     otherwise: Literal["pooled"] = "pooled"
-    """What answers for every other row: the model of all rows."""
+    """What predicts every other row: the model of all rows."""
     at_most: int = Field(default=50, ge=2, le=1000)
     """How many segments there may be; a run that finds more trains none of them. The gate's error is divided among those that are found, so that it holds for all of them together."""
 
@@ -118,12 +118,12 @@ def declared_for(model: ModelConfig, segment: str, family: int) -> ModelConfig:
 
 
 def check_segments(model: ModelConfig) -> None:
-    """Answer what has no meaning for models of segments; raises `ValueError`."""
+    """Check that everything declared works with models of segments; raises `ValueError`."""
     declared = model.segments
     if declared is None:
         return
     if declared.column == model.data.target:
-        raise ValueError("`segments.column` is the target: which segment a row belongs to must be known before it")
+        raise ValueError("`segments.column` is the target: the segment of a row must be known before it is predicted")
     most = math.floor((1 - model.gate.primary.confidence) / SMALLEST_LEVEL + 1e-9)
     if declared.at_most > most:
         raise ValueError(
@@ -141,6 +141,6 @@ def check_segments(model: ModelConfig) -> None:
             "data.event_time": "segments need `data.event_time`, which this table does not have",
             "gate.approval": "segments are decided by the gate alone: expected `gate.approval: never`",
             "gate.canary": "segments are decided without requests: expected no `gate.canary`",
-            "retention": "versions of segments need those of all rows and what these set aside: expected no `retention.versions` and no `retention.quarantine`",
+            "retention": "versions of segments need the versions of all rows and their quarantined rows: expected no `retention.versions` and no `retention.quarantine`",
         }
         raise ValueError(why[found[0]])

@@ -1,4 +1,4 @@
-"""Where rows come from, how their columns are read, and how much event time one stored partition holds."""
+"""Sources of rows: files, SQL and Python readers, types of columns, and the length of a partition."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Column(Section):
     format: str | None = None
     """For `timestamp` and `date`: how the text is written, as for `strptime` (`%d/%m/%Y`); `epoch_s`, `epoch_ms`, `epoch_us` or `epoch_ns` for numbers since 1970; `excel` for Excel's day numbers. ISO 8601 if left out. A zone in the text counts, and so do the letters `Z`, `UTC` and `GMT` at the end of a format; other names of zones are refused."""
     missing: tuple[str, ...] = ("",)
-    """Texts that mean "no value"; only the empty text unless said, so that a country `NA` stays one."""
+    """Texts that mean "no value"; only the empty text if left out, so that the country `NA` stays a country."""
     decimal: Literal[".", ","] = Field(default=".", exclude_if=lambda mark: mark == ".")
-    """For numbers: what stands before the decimals."""
+    """For numbers: the decimal mark."""
     thousands: Literal["", ".", ",", " ", "'", "_"] = Field(default="", exclude_if=lambda mark: not mark)
-    """For numbers: what stands between groups of digits, as in `1,234.56`; a blank stands for one that does not break a line, too. Groups that are no groups, as in `1,23`, are refused."""
+    """For numbers: the mark between groups of digits, as in `1,234.56`; a blank also means a no-break space. Wrong groups, as in `1,23`, are refused."""
     unit: str = Field(default="", max_length=20, exclude_if=lambda unit: not unit)
     """For numbers: a sign that every number has before or behind it, such as `%` or `EUR`. The number stays what it is: `12 %` is 12."""
 
@@ -51,7 +51,7 @@ class Column(Section):
         numbers = self.type in ("integer", "float") or self.format == "excel"
         if self.marked and not numbers:
             raise ValueError(
-                f"expected `decimal`, `thousands` and `unit` only of numbers, found them at a `{self.type}`"
+                f"expected `decimal`, `thousands` and `unit` only for numbers, found them for `{self.type}`"
             )
         if self.thousands == self.decimal:
             raise ValueError(f"expected two marks, found `{self.decimal}` for decimals and thousands")
@@ -82,7 +82,7 @@ class SourceSection(Section):
 
     @property
     def remote(self) -> bool:
-        """Whether the rows lie elsewhere than on the disk, behind something that must be opened."""
+        """Whether the rows are in another system, which a connection opens."""
         return any(place.startswith("s3://") for place in self.places)
 
 
@@ -91,19 +91,19 @@ class FilesSource(SourceSection):
 
     kind: Literal["files"]
     path: str
-    """A file, a folder with all files below it, or a pattern, on disk or behind `s3://`. `*`, `?` and `[...]` stay within one folder, `**` stands for any number of folders; names that begin with `.` or `_`, such as `_SUCCESS`, are passed over unless the pattern begins so, too. `%Y`, `%m`, `%d`, `%H` stand for the partition's own date, so that only its files are read. A relative path starts at the model's folder."""
+    """A file, a folder with all files below it, or a pattern, on disk or behind `s3://`. `*`, `?` and `[...]` stay within one folder, `**` stands for any number of folders; names that begin with `.` or `_`, such as `_SUCCESS`, are ignored unless the pattern begins with the same character. `%Y`, `%m`, `%d`, `%H` stand for the partition's own date, so that only its files are read. A relative path starts at the model's folder."""
     format: Literal["csv", "parquet", "json_lines", "excel"]
-    """How the files are written; `excel` (.xlsx) needs the extra `excel`. Files of `csv` and `json_lines` that end in `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` (with one file in it) are unpacked on the way."""
+    """The format of the files; `excel` (.xlsx) needs the extra `excel`. Files of `csv` and `json_lines` that end in `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` (with one file in it) are decompressed as they are read."""
     columns: dict[str, Column] = Field(default_factory=dict)
-    """The columns to keep, with their types; other columns of the files are left alone. Required but for Parquet, which brings types of its own: there it keeps these columns only."""
+    """The columns to keep, with their types; other columns of the files are ignored. Required except for Parquet, which has its own types: for Parquet only these columns are kept."""
     encoding: str = Field(default="utf-8", exclude_if=lambda name: name == "utf-8")
-    """How a text file writes its characters, by Python's names: `windows-1252`, `latin-1`, `utf-16` (with a mark at its beginning; `utf-16-le` and `utf-16-be` without) and so on."""
+    """The encoding of a text file, by Python's names: `windows-1252`, `latin-1`, `utf-16` (with a mark at its beginning; `utf-16-le` and `utf-16-be` without) and so on."""
     delimiter: str = Field(default=",", min_length=1, max_length=1)
-    """What stands between two fields of a CSV file."""
+    """The character between two fields of a CSV file."""
     sheet: str | None = Field(default=None, exclude_if=lambda name: name is None)
     """The sheet of an Excel workbook whose rows are read; may be left out where only one is not hidden."""
     quoted_newlines: bool = False
-    """Whether quoted texts of a CSV file may go on over several lines. If not, a quote that is never closed is found on its line."""
+    """Whether quoted texts of a CSV file may contain line breaks. If not, a quote that is not closed is reported with its line."""
     connection: str | None = None
     """The Airflow connection (type `aws`) that opens the bucket; the default chain of AWS credentials if left out."""
 
@@ -148,9 +148,9 @@ class FilesSource(SourceSection):
     @model_validator(mode="after")
     def _of_the_format(self) -> FilesSource:
         if self.encoding != "utf-8" and self.format in ("parquet", "excel"):
-            raise ValueError("expected `encoding` only of `csv` and `json_lines`: other formats have their own")
+            raise ValueError("expected `encoding` only for `csv` and `json_lines`: other formats define their own")
         if self.sheet is not None and self.format != "excel":
-            raise ValueError(f"expected `sheet` only of `excel`, found it at `{self.format}`")
+            raise ValueError(f"expected `sheet` only for `excel`, found it for `{self.format}`")
         return self
 
 
@@ -159,9 +159,9 @@ class SqlSource(SourceSection):
 
     kind: Literal["sql"]
     connection: str
-    """The Airflow connection to ask."""
+    """The Airflow connection of the database."""
     query: str
-    """A SELECT with the bounds `:start` (inclusive) and `:end` (exclusive) on event time; they come as the column has them: with a zone, or without one in `timezone`. Without them for a table that has no event time."""
+    """A SELECT with the bounds `:start` (inclusive) and `:end` (exclusive) on event time; they have the type of the column: with a zone, or without one in `timezone`. Without them for a table that has no event time."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns that the database driver leaves open, such as times in SQLite, or a column that is often empty."""
 
@@ -187,11 +187,11 @@ class PythonSource(SourceSection):
 
 
 def check_pattern(path: str) -> None:
-    """Raise ValueError where a path leads to another service than S3, or has a date part that nothing stands for."""
+    """Raise ValueError for a path of another service than S3, or with an unknown date part."""
     scheme, found, _ = path.partition("://")
     if found and scheme != "s3":
         raise ValueError(
-            f"expected a path or an `s3://` address, found `{scheme}://`: nothing is fetched from elsewhere"
+            f"expected a path or an `s3://` address, found `{scheme}://`: files of other addresses are not read"
         )
     if unknown := sorted(set(re.findall(r"%.?", path)) - set(DATE_PARTS)):
         raise ValueError(f"expected the date parts %Y, %m, %d and %H, found `{unknown[0]}`")

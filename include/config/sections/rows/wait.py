@@ -1,4 +1,4 @@
-"""How long a run waits for its newest partition, and for what."""
+"""The `wait` section: how long a run waits for its newest partition, and for which sign of it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _PARTS = {Slot.MONTH: DATE_PARTS[:2], Slot.DAY: DATE_PARTS[:3], Slot.HOUR: DATE_
 
 
 class Wait(Section):
-    """How long a run waits for its newest partition, and for what."""
+    """How long a run waits for its newest partition, and for which sign of it."""
 
     at_most: Duration
     """How long after the run's as-of."""
     until: Literal["rows", "watermark", "file"] = "rows"
-    """`rows`: until the partition has as many. `watermark`: until its newest row lies no further than `within` before its end, so that a load under way is not taken for the whole. `file`: until the file is there that the writer of the rows leaves when it is done; nothing of the partition is read before."""
+    """`rows`: until the partition has at least `rows` rows. `watermark`: until its newest row lies no further than `within` before its end, so that a partition that is still being loaded does not count as complete. `file`: until the marker file exists that the writer of the rows creates when it is done; nothing of the partition is read before."""
     rows: int = Field(default=1, ge=1)
     """For `until: rows`: how many."""
     within: Duration = _HOUR

@@ -1,4 +1,4 @@
-"""A text stream that raises at bytes which parsers would accept silently."""
+"""A text stream that raises at bytes which parsers would silently accept."""
 
 from __future__ import annotations
 
@@ -143,14 +143,14 @@ class CheckedText(io.RawIOBase):
         marked = encoding_mark(chunk)
         if marked is None and self._codec in ("utf-16", "utf-32") and chunk:
             raise self._refuse(
-                "The file does not say in which order its bytes stand.",
+                "The file does not say which byte order it has.",
                 expected=f"a byte order mark, as `encoding: {self._encoding}` has it",
                 found="none",
                 remedy=f"declare `encoding: {self._codec}-le`, or `{self._codec}-be`",
             )
         if marked is not None and not self._codec.startswith(marked):
             raise self._refuse(
-                "The file begins with the mark of another encoding.",
+                "The file begins with the byte order mark of another encoding.",
                 expected=self._encoding,
                 found=marked,
                 remedy=f"declare `encoding: {marked}` under `data.source`",
@@ -188,7 +188,7 @@ class CheckedText(io.RawIOBase):
             self._check_quotes(chunk)
         if self._fields is not None and (behind := self._fields.look(chunk)) is not None:
             raise self._refuse(
-                "Text stands behind the closing quote of a field.",
+                "Text follows the closing quote of a field.",
                 expected='a quote inside of a text is doubled: "6"" pipe"',
                 found=f"line {self._lines + chunk.count(_NEWLINE, 0, behind) + 1}",
                 remedy="correct the line, or what writes the file: a parser would take both texts for one",
@@ -217,7 +217,7 @@ class CheckedText(io.RawIOBase):
             "A quote is opened and not closed.",
             expected='both quotes of a text on one line; a quote inside of a text is doubled: "6"" pipe"',
             found=f"line {line}",
-            remedy="correct the line; if texts do hold line breaks, say `quoted_newlines: true` under `data.source`",
+            remedy="correct the line; if texts contain line breaks, declare `quoted_newlines: true` under `data.source`",
         )
 
     def _refuse(self, message: str, *, found: object, remedy: str, expected: object = None) -> SourceError:

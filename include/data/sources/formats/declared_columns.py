@@ -20,17 +20,17 @@ def no_columns(name: str, suggestion: str) -> SourceError:
     """Return the error that a file's columns are not declared, with YAML to paste."""
     return SourceError(
         "The columns of the file are not declared.",
-        expected="`columns` with a type each, so that an id 007 stays one and 03/04/2026 is what you mean",
+        expected="`columns` with a type each, so that an id such as 007 stays a text and 03/04/2026 is the date that you mean",
         where=name,
-        remedy="look through this suggestion and paste it under `data.source`:\n" + suggestion,
+        remedy="check this suggestion and paste it under `data.source`:\n" + suggestion,
     )
 
 
 def check_once(header: Sequence[str], source: FilesSource, where: str) -> None:
-    """Raise `SourceError` where a name stands twice in a header."""
+    """Raise `SourceError` if a header names a column twice."""
     if twice := sorted(column for column, times in Counter(header).items() if column and times > 1):
         raise SourceError(
-            "A column stands twice in the header.",
+            "The header names a column twice.",
             expected="every name once",
             found=", ".join(repr(column) for column in twice if column in source.columns)
             or "columns " + ", ".join(str(at + 1) for at, column in enumerate(header) if column in twice),
@@ -55,7 +55,7 @@ def check_declared(header: Sequence[str], name: str, source: FilesSource, place:
         if column not in header:
             close = nearest(column, header)
             known = [one for one in source.columns if one in header]
-            # Names that nobody asked for may be the first line of any file.
+            # Undeclared names may be the first line of any file, so they are not shown.
             found = f"a first line with {len(header)} fields, and of those declared " + (", ".join(known) or "none")
             raise SourceError(
                 f"The file has no column `{column}`.",

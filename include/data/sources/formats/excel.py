@@ -36,8 +36,8 @@ def read_excel(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Ta
     Raises
     ------
     SourceError
-        Naming file, row and column of what is not as declared, a formula that was never computed among it; also when the
-        workbook is damaged or locked, or has not the one sheet that is meant.
+        Naming file, row and column of a value that is not as declared, or of a formula that was never computed; also when
+        the workbook is damaged or locked, or does not have the declared sheet.
     """
     with _sheet(file, source) as rows:
         header = header_row(rows)
@@ -59,7 +59,7 @@ def read_excel(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Ta
 
 
 def excel_header(file: File, source: FilesSource) -> list[str]:
-    """Return the names in the header of a sheet; raises `SourceError` where one stands twice."""
+    """Return the names in the header of a sheet; raises `SourceError` if it names a column twice."""
     with _sheet(file, source) as rows:
         header = header_row(rows)
     check_once(header, source, f"{file.name}, first row")
@@ -121,7 +121,7 @@ def _sheet(file: File, source: FilesSource) -> Iterator[Iterator[Row]]:
     """Open the rows of the declared sheet, from its first cell on."""
     openpyxl = _library(file.name)
     with contextlib.ExitStack() as opened, warnings.catch_warnings():
-        # It warns of styles, rules and pictures, which are no values.
+        # It warns of styles, rules and pictures, which are not read.
         warnings.filterwarnings("ignore", module="openpyxl")
         try:
             path = opened.enter_context(file.on_disk())
@@ -137,7 +137,7 @@ def _sheet(file: File, source: FilesSource) -> Iterator[Iterator[Row]]:
             yield rows
         except RatchetError:
             raise
-        # A damaged workbook fails in many ways, and none of them is told by its type.
+        # A damaged workbook raises many types of errors.
         except Exception as error:
             raise _damaged(file, type(error).__name__) from error
 
@@ -195,11 +195,11 @@ def _looked_through(path: Path, name: str) -> bool:
                     formulas |= "/worksheets/" in member.filename and (b"<f>" in chunk or b"<f " in chunk)
                     if given > _FREE and given > _RATIO * packed:
                         raise SourceError(
-                            "The workbook inflates beyond what tables do.",
+                            "The workbook expands to an implausible size.",
                             expected=f"at most {_RATIO} times its size",
                             found=f"{given:,} bytes out of {packed:,}",
                             where=name,
-                            remedy="look at where the file comes from; a real table of this kind can be saved as CSV",
+                            remedy="check where the file comes from; a real table of this kind can be saved as CSV",
                         )
     return formulas
 

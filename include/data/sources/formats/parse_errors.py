@@ -10,7 +10,7 @@ from include.errors import SourceError
 def no_utf8(name: str) -> SourceError:
     """Return the error of a file whose text is not UTF-8."""
     return SourceError(
-        "The file can't be read as it is declared: its text is no UTF-8.",
+        "The file can't be read as it is declared: its text is not UTF-8.",
         expected="text in UTF-8, unless `encoding` says otherwise",
         found="bytes that UTF-8 does not have",
         where=name,
@@ -19,6 +19,6 @@ def no_utf8(name: str) -> SourceError:
 
 
 def without_values(error: Exception) -> str:
-    """Return what Arrow says of a text that it can't parse, without the text itself."""
+    """Return Arrow's error for a text that it can't parse, without the text itself."""
     text = re.sub(r"^(CSV|JSON) parse error: ", "", str(error))
     return re.sub(r"(parse|got \d+):.*", r"\1 a value", text, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""Text behind the closing quote of a field, which parsers of CSV append to it without a word."""
+"""Detect text after the closing quote of a CSV field, which parsers silently append to it."""
 
 from __future__ import annotations
 

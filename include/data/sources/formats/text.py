@@ -70,14 +70,12 @@ def _csv(file: File, source: FilesSource, timezone: str) -> Iterator[pa.Table]:
                     yield typed(batch, source.columns, timezone, file.name, rows)
                     rows += batch.num_rows
         except pa.ArrowInvalid as error:
-            if "Empty CSV file" in str(
-                error
-            ):  # a header that no line end follows is no row, as one with a line end is none
+            if "Empty CSV file" in str(error):  # a header alone has no rows, with or without a line end
                 return
             if bad:
                 expected, actual = bad[0]
                 raise SourceError(
-                    "A row has not as many fields as the header.",
+                    "A row does not have as many fields as the header.",
                     expected=f"{expected} fields",
                     found=f"{actual} fields on line {_line_with(file, source, expected)}",
                     where=file.name,

@@ -1,4 +1,4 @@
-"""Which columns of a table with Arrow types are read, and what a bound on event time is there."""
+"""Select the columns of an Arrow dataset, and filter it by bounds on event time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Span = tuple[datetime, datetime] | tuple[date, date]
 
 
 def readable(schema: Iterable[pa.Field], request: ReadRequest[Any], where: str) -> list[str]:
-    """Return the columns of a type that model.yaml has a word for, or that declares one; a list, say, is left alone.
+    """Return the columns whose type has a name in model.yaml or is declared; others, such as lists, are ignored.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ _ROWS = 131_072
 def read(request: ReadRequest[DeltaSource]) -> Iterator[SourceBatch]:
     """Yield the rows whose event time may lie in the wanted slots, all of them from one version of the table.
 
-    A column of a type without a word in model.yaml, such as a list or a structure, is left alone.
+    A column whose type has no name in model.yaml, such as a list or a structure, is ignored.
 
     Raises
     ------
@@ -88,12 +88,12 @@ def _bounds(request: ReadRequest[DeltaSource], schema: pa.Schema) -> pc.Expressi
     parts = [
         (pc.field(name) >= pa.scalar(start, kind)) & (pc.field(name) < pa.scalar(end, kind)) for start, end in wanted
     ]
-    # A row without an event time is refused and not passed over.
+    # Read rows without an event time as well: they are refused, not skipped.
     return functools.reduce(operator.or_, parts, pc.field(name).is_null())
 
 
 def storage_options(access: S3Access) -> dict[str, str]:
-    """Return for `deltalake` where S3 is and as whom it is asked."""
+    """Return the endpoint and credentials of S3 for `deltalake`."""
     options = {
         "aws_access_key_id": access.key,
         "aws_secret_access_key": access.secret,

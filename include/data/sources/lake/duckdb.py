@@ -60,7 +60,7 @@ def read(request: ReadRequest[DuckdbSource]) -> Iterator[SourceBatch]:
                     for batch in _relation(database, query, bounds).to_arrow_reader(_ROWS):
                         yield SourceBatch(pa.Table.from_batches([batch]), _WHERE)
             except duckdb.Error as error:
-                raise _refused(duckdb, error, request.source) from None  # its words may hold what stands in a row
+                raise _refused(duckdb, error, request.source) from None  # its message may contain values of a row
 
 
 def _select(duckdb: Any, database: Any, query: str) -> tuple[str, set[str]]:
@@ -131,8 +131,8 @@ def _refused(duckdb: Any, error: Exception, source: DuckdbSource) -> SourceError
             where=_WHERE,
         )
     return SourceError(
-        "The query can't be run to its end.",
-        expected="values that its casts and functions take, and files that stay as they are meanwhile",
+        "The query failed while it ran.",
+        expected="values that its casts and functions accept, and files that do not change while it runs",
         found=type(error).__name__,
         where=_WHERE,
         remedy="look at casts in the query (`TRY_CAST` gives no value where `CAST` fails), or try again if files were just written",

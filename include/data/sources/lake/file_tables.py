@@ -65,7 +65,7 @@ def _said_of(table: str) -> Iterator[None]:
 
 
 def _fill(database: Any, name: str, found: Sequence[File], files: FilesSource, request: ReadRequest[Any]) -> None:
-    if files.columns:  # without them, reading the first file says what to declare
+    if files.columns:  # without them, the error for the first file shows what to declare
         database.execute(f'CREATE TABLE "{name}" ({_columns(files)})')
     for file in found:
         for rows in rows_of(file, files, request.data.clock):
@@ -114,7 +114,7 @@ def _dataset(found: Sequence[File], files: FilesSource, request: ReadRequest[Any
                 expected=f"those of {found[0].name}",
                 found=f"no {', '.join(gone)}",
                 where=file.name,
-                remedy="declare the `columns` that all files have, or write the older files anew",
+                remedy="declare the `columns` that all files have, or write the older files again",
             )
     return dataset
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def read(request: ReadRequest[IcebergSource]) -> Iterator[SourceBatch]:
     """Yield the rows whose event time may lie in the wanted slots, all of them from one snapshot of the table.
 
-    A column of a type without a word in model.yaml, such as a list or a structure, is left alone. Memory holds the wanted rows
+    A column whose type has no name in model.yaml, such as a list or a structure, is ignored. Memory holds the wanted rows
     of one of the table's files.
 
     Raises
@@ -93,7 +93,7 @@ def _unreadable(error: Exception, where: str, errors: Any) -> SourceError | Stor
 
 
 def _bounds(request: ReadRequest[IcebergSource], schema: pa.Schema) -> Any:
-    """Return what holds of event times in the slots, as the table keeps them."""
+    """Return the filter for event times in the slots, in the type of the table's column."""
     said = library("pyiceberg.expressions", "lake")
     name = request.data.event_time
     wanted = None if request.data.timeless else spans(request, schema.field(name).type)
@@ -103,5 +103,5 @@ def _bounds(request: ReadRequest[IcebergSource], schema: pa.Schema) -> Any:
         said.And(said.GreaterThanOrEqual(name, start.isoformat()), said.LessThan(name, end.isoformat()))
         for start, end in wanted
     ]
-    # A row without an event time is refused and not passed over.
+    # Read rows without an event time as well: they are refused, not skipped.
     return functools.reduce(said.Or, parts, said.IsNull(name))

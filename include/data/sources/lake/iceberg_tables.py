@@ -51,7 +51,7 @@ class IcebergTable:
                 or "a table with snapshots",
                 found=wanted,
                 where=where,
-                remedy="correct `data.source.snapshot`; one that expired is gone for good",
+                remedy="correct `data.source.snapshot`; an expired snapshot can't be read any more",
             )
         return found
 
@@ -71,11 +71,11 @@ class IcebergTable:
         if scheme not in ("", "file"):
             if not self.remote:
                 raise SourceError(
-                    "The table names a file that lies elsewhere.",
+                    "The table names a file in another storage.",
                     expected="files on the disk that the table is on",
                     found=f"{scheme}://",
                     where=where,
-                    remedy="write the table anew where its metadata lies, or name it in a catalog",
+                    remedy="write the table again in the storage of its metadata, or name it in a catalog",
                 )
             return
         path = _local(place).resolve()
@@ -85,7 +85,7 @@ class IcebergTable:
                 expected="files below the table's folder, the catalog's warehouse, or a folder of RATCHET_SOURCE_FOLDERS",
                 found=path.name,
                 where=where,
-                remedy="write the table anew where it lies now: a folder that was moved still names the old place",
+                remedy="write the table again in its present folder: a table that was moved still names the old folder",
             )
 
 
@@ -154,7 +154,7 @@ def _of_catalog(source: IcebergSource, properties: dict[str, str], permitted: tu
             f"The catalog `{source.catalog}` is not configured.",
             expected=f"a variable PYICEBERG_CATALOG__{str(source.catalog).upper()}__URI, or the catalog in .pyiceberg.yaml",
             where="the environment of this process",
-            remedy="who runs this deployment sets it where tasks run; or give the table's `path` instead",
+            remedy="let the operator of this deployment set it where tasks run, or give the table's `path` instead",
         )
     table = catalogs.load_catalog(source.catalog, **{**settings, **properties}).load_table(source.table)
     warehouse = str(settings.get("warehouse", ""))

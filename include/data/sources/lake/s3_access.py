@@ -1,4 +1,4 @@
-"""What an S3 client was opened with, for libraries that bring their own client."""
+"""The credentials and endpoint of an S3 client, for libraries that create their own client."""
 
 from __future__ import annotations
 

@@ -55,14 +55,14 @@ def read(request: ReadRequest[SparkSource]) -> Iterator[SourceBatch]:
                     if isinstance(part, pa.Table):  # a schema comes, too
                         yield SourceBatch(part.select(readable(part.schema, request, where)), where)
         except errors.PySparkException as error:
-            raise _refused(error, where) from None  # its words may hold what stands in a row
+            raise _refused(error, where) from None  # its message may contain values of a row
 
 
 def _libraries() -> tuple[Any, Any, Any]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)  # none is used
         sessions = library("pyspark.sql.connect.session", "spark")
-    # They print errors, with what stands in a row, past all settings of logging.
+    # They print errors, which may contain values of rows, whatever the logging settings are.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         logging.getLogger(name).disabled = True
     retries = library("pyspark.sql.connect.client.retries", "spark")
@@ -78,7 +78,7 @@ def _query(request: ReadRequest[SparkSource]) -> str:
     if request.ranges is None:
         return query
     name = _quoted(request.data.event_time)
-    # A row without an event time is refused and not passed over.
+    # Read rows without an event time as well: they are refused, not skipped.
     return f"{query} WHERE ({name} >= :start AND {name} < :end) OR {name} IS NULL"
 
 
@@ -104,16 +104,16 @@ def _refused(error: Any, where: str) -> SourceError | StoreUnavailable:
         return StoreUnavailable("Spark did not answer.", found=status, where=where, remedy="try again later")
     if status in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         return SourceError(
-            "Spark lets nobody in as this.",
-            expected="a token that the server takes, as the connection's password",
+            "Spark refused the login.",
+            expected="a token that the server accepts, as the connection's password",
             found=status,
             where=where,
             remedy="look at the Airflow connection: its password, and `use_ssl` in its extras",
         )
     about = any(kind.__name__ in _ABOUT_THE_QUERY for kind in type(error).__mro__)
     return SourceError(
-        "Spark does not understand the query." if about else "The query can't be run to its end.",
-        expected="one SELECT of tables that are there" if about else "values that its casts and functions take",
+        "Spark does not understand the query." if about else "The query failed while it ran.",
+        expected="one SELECT of tables that are there" if about else "values that its casts and functions accept",
         found=str(error).partition("\n")[0][:300] if about else error.getCondition() or type(error).__name__,
         where=where,
         remedy="correct `data.source.query` or `table`"

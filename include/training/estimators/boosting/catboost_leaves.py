@@ -99,7 +99,7 @@ class Leaves:
 
     @classmethod
     def of(cls, model: dict[str, Any], levels: list[int], outputs: int) -> Leaves:
-        """Return the arrays of trees that `check_trees` let pass."""
+        """Return the arrays of trees that `check_trees` accepted."""
         trees = model["trees"]
         depth = max(1, *(len(tree["splits"]) for tree in trees))
         columns = np.zeros((len(trees), depth), dtype=np.int64)

@@ -19,7 +19,7 @@ JSON_LIMIT = 64 * 2**20
 
 
 def write_json(model: Any) -> bytes:
-    """Return the one spelling of a value."""
+    """Return the canonical JSON of a value."""
     return json.dumps(model, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -40,14 +40,14 @@ def require_only(value: Any, *names: str) -> None:
 
 
 def whole_numbers(values: Any, length: int | None = None) -> Array:
-    """Return whole numbers, so many of them if that is said; raises `ModelFileRefused` for anything else."""
+    """Return a list of integers, of a given length if there is one; raises `ModelFileRefused` for anything else."""
     if type(values) is not list or not set(map(type, values)) <= {int} or len(values) != (length or len(values)):
         raise refused("a tree has another number of nodes")
     return np.array(values, dtype=np.int64)
 
 
 def are_floats(values: Any, length: int) -> bool:
-    """Return whether a value is a list of so many finite numbers."""
+    """Return whether a value is a list of finite numbers of a given length."""
     return (
         type(values) is list
         and len(values) == length

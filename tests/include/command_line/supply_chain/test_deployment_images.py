@@ -112,7 +112,7 @@ def test_a_pin_of_the_release_before_is_told(registry: str, mirrored: tuple[Path
     digest = push(registry, "mirror/library/postgres", "15", "older")
     file.write_text(f"POSTGRES_IMAGE={registry}/mirror/library/postgres:15@{digest}\n")
     (postgres,) = (image for image in deployment_images(ROOT, file) if image.variable == "POSTGRES_IMAGE")
-    assert state(postgres).startswith("the digest decides; this release names postgres:16: take the line away")
+    assert state(postgres).startswith("the digest decides; this release names postgres:16: remove the line")
     (redis,) = (image for image in deployment_images(ROOT, file) if image.variable == "REDIS_IMAGE")
     assert state(redis) == "the tag decides"
 

@@ -333,7 +333,7 @@ def test_https_is_never_left_for_plain_http(tmp_path: Path, monkeypatch: pytest.
     context.load_cert_chain(public, private)
     answers = iter(
         [
-            (307, {"Location": "http://127.0.0.1:1/manifest"}, "sends us on to plain HTTP"),
+            (307, {"Location": "http://127.0.0.1:1/manifest"}, "redirects to plain HTTP"),
             (401, {"WWW-Authenticate": 'Bearer realm="http://127.0.0.1:1/token"'}, "by HTTPS"),
         ]
     )

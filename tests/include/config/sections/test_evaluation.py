@@ -53,7 +53,7 @@ def test_what_a_dag_carries_is_read_back_as_it_was_and_a_mistake_is_answered_wit
         ("evaluation", "{slices: [carrier], behaviour: [{kind: direction, name: a, column: late, by: 1, must_not: fall}]}", "changes the target `late`"),
         ("evaluation", "{slices: [carrier], behaviour: [{kind: case, name: a, row: {weight: 1}}]}", "expected `says`, `at_least` or `at_most`"),
         ("evaluation", "{slices: [carrier], behaviour: [{kind: case, name: a, row: {weight: 1}, at_least: 1, at_most: 0}]}", "expected `at_least` below `at_most`"),
-        ("evaluation", "{slices: [carrier], behaviour: [{kind: case, name: a, row: {late: 1}, at_least: 1}]}", "gives the target `late`"),
+        ("evaluation", "{slices: [carrier], behaviour: [{kind: case, name: a, row: {late: 1}, at_least: 1}]}", "contains the target `late`"),
         ("evaluation", "{slices: [carrier], behaviour: [{kind: case, name: a, row: {weight: 1}, says: x}, {kind: case, name: a, row: {weight: 2}, says: x}]}", "found twice: a"),
     ],
 )  # fmt: skip
@@ -67,10 +67,10 @@ def test_a_mistake_in_what_is_judged_is_answered(tmp_path: Path, key: str, text:
     ("section", "said"),
     [
         ({"gate": {"primary": {"metric": "silhouette"}, "overfitting": {"max_gap": 0.1}}}, "gate.overfitting"),
-        ({"evaluation": {"learning_curve": [0.5]}}, "ask for `stability`"),
+        ({"evaluation": {"learning_curve": [0.5]}}, "for clusters use `stability`"),
         (
             {"evaluation": {"behaviour": [{"kind": "case", "name": "a", "row": {"weight": 1}, "at_least": 1}]}},
-            "of clusters ask an `invariance`",
+            "for clusters declare an `invariance`",
         ),
     ],
 )
@@ -95,5 +95,5 @@ def test_a_number_is_said_to_be_of_no_class(tmp_path: Path):
         "evaluation": {"behaviour": [{"kind": "case", "name": "a", "row": {"weight": 1}, "says": True}]},
         "gate": {"primary": {"metric": "rmse"}},
     }
-    with pytest.raises(ValueError, match="of numbers give `at_least` or `at_most`"):
+    with pytest.raises(ValueError, match="for regression give `at_least` or `at_most`"):
         ModelConfig.model_validate(value)

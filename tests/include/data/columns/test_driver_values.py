@@ -42,7 +42,7 @@ def test_what_has_no_word_becomes_text_and_a_decimal_that_is_no_number_is_missin
     [
         ([Decimal("1"), Decimal("Infinity")], r"holds infinite numbers(.|\n)*NULLIF\(NULLIF\(x, 'Infinity'\)"),
         ([1, "many"], r"mixes types(.|\n)*int, str(.|\n)*CAST\(x AS text\)"),
-        ([object()], r"type without a word(.|\n)*object(.|\n)*CAST\(x AS text\)"),
+        ([object()], r"type that model.yaml has no word for(.|\n)*object(.|\n)*CAST\(x AS text\)"),
     ],
 )
 def test_what_can_not_be_kept_is_refused_with_a_way_out(values: list[Any], message: str) -> None:
@@ -96,8 +96,8 @@ def test_postgresql_delivers_ids_json_times_of_day_and_numeric_nan(
     ("column", "message", "mended"),
     [
         ("speed", "holds infinite numbers", "NULLIF(NULLIF(speed, 'Infinity'), '-Infinity') AS speed"),
-        ("lasted", "type without a word", "EXTRACT(EPOCH FROM lasted) AS lasted"),
-        ("raw", "type without a word|`raw`", "CAST(raw AS text) AS raw"),
+        ("lasted", "type that model.yaml has no word for", "EXTRACT(EPOCH FROM lasted) AS lasted"),
+        ("raw", "type that model.yaml has no word for|`raw`", "CAST(raw AS text) AS raw"),
         ("due", "can't be read", "CAST(due AS text) AS due"),
     ],
 )

@@ -63,8 +63,8 @@ def test_what_python_writes_with_groups_is_read_back(number) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"type": "string", "decimal": ","}, "only of numbers"),
-        ({"type": "timestamp", "thousands": "."}, "only of numbers"),
+        ({"type": "string", "decimal": ","}, "only for numbers"),
+        ({"type": "timestamp", "thousands": "."}, "only for numbers"),
         ({"type": "float", "decimal": ",", "thousands": ","}, "two marks"),
         ({"type": "float", "unit": "5"}, "without digits"),
         ({"type": "float", "unit": " %"}, "without digits"),

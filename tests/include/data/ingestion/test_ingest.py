@@ -11,7 +11,7 @@ import pytest
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
 from include.data.frames import read_rows
-from include.data.ingestion import ingest as ingestion
+from include.data.ingestion import source_pinning
 from include.data.ingestion.catalogue import Catalogue
 from include.data.ingestion.ingest import ingest
 from include.data.ingestion.readings import Observation
@@ -317,19 +317,19 @@ def test_of_two_that_read_at_once_neither_hides_what_the_other_saw(
     run, folder, local_store, read_at, monkeypatch
 ) -> None:
     """The other one records a correction while this one still holds the rows from before it."""
-    observe, others = ingestion.read_slots, iter([1])
+    observe, others = source_pinning.read_slots, iter([1])
 
     def observe_slowly(*arguments):
         found = observe(*arguments)
         if next(others, None):
             corrected(folder)
-            monkeypatch.setattr(ingestion, "read_slots", observe)
+            monkeypatch.setattr(source_pinning, "read_slots", observe)
             run(at=read_at - timedelta(days=1))
-            monkeypatch.setattr(ingestion, "read_slots", observe_slowly)
+            monkeypatch.setattr(source_pinning, "read_slots", observe_slowly)
         return found
 
     run()
-    monkeypatch.setattr(ingestion, "read_slots", observe_slowly)
+    monkeypatch.setattr(source_pinning, "read_slots", observe_slowly)
     assert rows_of(run(), "2026-04") == 4
     assert rows_of(run(), "2026-04") == 4
 

@@ -149,7 +149,7 @@ def test_what_rows_are_joined_on_is_put_right_on_both_sides(model) -> None:
         ModelConfig.model_validate({**joined.to_json(), "quality": {"rectify": texts}})
 
 
-@pytest.mark.parametrize(("column", "message"), [("twon", "did you mean `town`"), ("x", "can't be put right")])
+@pytest.mark.parametrize(("column", "message"), [("twon", "did you mean `town`"), ("x", "can't be corrected")])
 def test_a_column_that_holds_no_texts_is_named(run, model, column, message) -> None:
     with pytest.raises(SourceError, match=message):
         run(declared(model, {"texts": [{"columns": [column], "trim": True}]}))

@@ -197,8 +197,8 @@ def test_a_kill_at_any_call_of_the_store_is_mended_by_asking_again(world, conten
 @pytest.mark.parametrize(
     ("slot", "wanted", "message"),
     [
-        ("2026-03", "zz", "No reading of this partition begins so"),
-        ("2026-03", "", "No reading of this partition begins so"),
+        ("2026-03", "zz", "No reading of this partition begins with these digits"),
+        ("2026-03", "", "No reading of this partition begins with these digits"),
         ("2019-01", "aa", "a partition on record"),
     ],
 )

@@ -214,9 +214,9 @@ SECOND = {
         ({"columns": ["cty"]}, {}, "no column `cty`.*did you mean `city`"),
         ({"on": {"whom": "customer"}}, {}, "no column `whom`.*did you mean `who`"),
         ({"on": {"who": "shop"}}, {}, "`who` and `shop` can't be compared.*string.*integer"),
-        ({"known_at": "order"}, {}, "`order` is no timestamp"),
+        ({"known_at": "order"}, {}, "`order` is not a timestamp"),
         ({"windows": [{"over": "1d", "sum": ["city"]}]}, {}, "`city` has no sum.*`last`"),
-        ({}, OWN, "`o_city` is there already.*another `name`"),
+        ({}, OWN, "`o_city` exists already.*another `name`"),
     ],
 )
 def test_what_can_not_be_joined_is_said_with_a_way_out(said, own, message):

@@ -16,7 +16,6 @@ import pytest
 from include.config.model import ModelConfig
 from include.config.settings import ROOT
 from include.data.frames import read_rows
-from include.data.quality import expectations as gx
 from include.data.quality.check import check
 from include.data.quality.check_report import CheckReport, load_report
 from include.data.snapshots import DUPLICATES, Snapshot
@@ -280,12 +279,6 @@ def test_report_and_page_hold_counts_and_no_value_of_a_row(local_store: LocalSto
     assert not any(level in found for level in ("north", "south", "west"))
 
 
-def test_an_error_of_the_library_is_told_without_what_it_quotes_of_rows() -> None:
-    said = "could not convert string to float: 'Ada Lovelace' in column 'size'"
-    told = gx._without_values(said, {"column": "size"})
-    assert told == "could not convert string to float: … in column 'size'"
-
-
 def test_what_was_put_right_is_counted_on_report_page_and_log(
     local_store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -306,7 +299,7 @@ def test_what_was_put_right_is_counted_on_report_page_and_log(
         {"what": "place", "count": 4},
     ]
     page = get_content(local_store, "parcels/checks", ".html", report.page).decode()
-    for said in ("2 rows that stood twice were dropped", "4 texts of place"):
+    for said in ("2 duplicate rows were dropped", "4 texts of place"):
         assert said in page and said in caplog.text
     untouched = run(local_store, parcels.model_with(PLACES), parcels.rows())
     assert "rectified" not in load_report(local_store, "parcels", untouched.report)

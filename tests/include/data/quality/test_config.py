@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
-from include.config.sections.data import Quality
+from include.config.sections.rows.quality import Quality
 
 SQL_ONLY = {
     "expect_column_values_to_match_like_pattern",

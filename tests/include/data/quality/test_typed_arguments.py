@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from include.config.names import EXPECTATIONS
-from include.data.quality import expectations as gx
+from include.data.quality.outcomes import Outcome
 from include.data.quality.typed_arguments import typed_arguments
+from include.data.quality.validation import build, validate
 from include.errors import ConfigError
 from tests.include.data.quality import checked_model as parcels
 
@@ -27,10 +28,10 @@ FRAME = pd.DataFrame(
 )
 
 
-def judge(kind: str, zone: str = "UTC", **arguments: Any) -> gx.Outcome:
+def judge(kind: str, zone: str = "UTC", **arguments: Any) -> Outcome:
     declared = parcels.model_with({kind: arguments}).quality.expectations
-    built = gx.build(declared, "m/model.yaml")
-    (outcome,) = gx.validate(FRAME, typed_arguments(built, declared, FRAME, zone, "m/model.yaml"), locate=[False])
+    built = build(declared, "m/model.yaml")
+    (outcome,) = validate(FRAME, typed_arguments(built, declared, FRAME, zone, "m/model.yaml"), locate=[False])
     return outcome
 
 

@@ -191,7 +191,7 @@ def test_a_reader_may_yield_more_than_it_was_asked_for(run, folder, doors, model
     (folder / "source.py").write_text(READER.replace("EXTRA", "True"))
     model = model_of({"kind": "python", "reader": "source:read"}, row_id=["at", "id"])
     assert [p.rows for p in run(model, doors()).partitions] == [31, 28, 31, 30]
-    assert "32 rows of other partitions were passed over" in caplog.text
+    assert "32 rows of other partitions were ignored" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_reader_may_yield_more_than_it_was_asked_for(run, folder, doors, model
     [
         ('["a", 1] * 35', "mixes types"),
         ("[float(2**60), None] * 35", None),
-        ("[[1]] * 70", "without a word"),
+        ("[[1]] * 70", "no word for"),
         ("[1.5, float('-inf')] * 35", "an infinite value"),
     ],
 )

@@ -7,19 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from include.evaluation.gains import Measured
 from include.evaluation.scored_rows import Scored, SliceLevels
-from include.monitoring.performance.estimated import (
-    ErrorModel,
-    estimate_classification,
-    estimate_regression,
-    judge_estimator,
-    learn_calibration,
-    learn_error_model,
-    reservations,
-)
 from include.monitoring.performance.measured import (
     Performance,
     each_short,
@@ -29,7 +20,6 @@ from include.monitoring.performance.measured import (
 )
 
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
-METRICS = ("roc_auc", "average_precision", "f1", "precision", "recall", "accuracy", "brier", "log_loss")
 
 
 def day(number: int, value: float | None, rows: int = 100) -> Performance:
@@ -83,66 +73,3 @@ def test_a_better_champion_breaks_no_promise_and_few_rows_say_nothing() -> None:
     assert not promise_kept(promised, better, "roc_auc", 0.05).short
     thin = [day(number, 0.5 + 0.001 * (number % 2), rows=5) for number in range(40)]
     assert promise_kept(promised, thin, "roc_auc", 0.05).found.values == 0
-
-
-def test_of_calibrated_scores_the_estimate_holds_what_labels_then_say() -> None:
-    rng = np.random.default_rng(2)
-    score = rng.beta(1, 2, 20_000)
-    estimated = estimate_classification(score, 0.4, METRICS)
-    truths: dict[str, list[float]] = {metric: [] for metric in METRICS}
-    for _ in range(20):
-        label = rng.random(20_000) < score
-        truths["roc_auc"].append(roc_auc_score(label, score))
-        truths["average_precision"].append(average_precision_score(label, score))
-        truths["f1"].append(f1_score(label, score >= 0.4))
-        truths["brier"].append(((label - score) ** 2).mean())
-    for metric, values in truths.items():
-        found = estimated[metric]
-        assert found.value is not None and found.low is not None and found.high is not None
-        if values:
-            assert found.value == pytest.approx(np.mean(values), abs=3 * np.std(values) / np.sqrt(20) + 2e-3)
-            assert np.mean([found.low - 1e-3 <= value <= found.high + 1e-3 for value in values]) >= 0.75
-
-
-def test_scores_that_say_too_much_are_calibrated_first() -> None:
-    rng = np.random.default_rng(3)
-    chance = rng.beta(2, 2, 20_000)
-    score = np.where(chance > 0.5, 1 - (1 - chance) / 3, chance / 3)  # too sure
-    label = rng.random(20_000) < chance
-    truth = ((label - score) ** 2).mean()
-    plain = estimate_classification(score, 0.5, ("brier",))["brier"].value
-    mended = estimate_classification(score, 0.5, ("brier",), calibration=learn_calibration(score, label))["brier"].value
-    assert abs(mended - truth) < 0.01 < abs(plain - truth)  # type: ignore[operator]
-
-
-def test_what_scores_alone_cannot_tell_has_a_reason() -> None:
-    found = estimate_classification(np.array([0.1, 0.9]), 0.5, ("cost", "roc_auc"))
-    assert found["cost"].value is None and found["cost"].undefined is not None
-
-
-def test_an_error_model_sees_that_rows_became_harder() -> None:
-    rng = np.random.default_rng(4)
-
-    def rows(hard: float, count: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        inputs = np.column_stack([rng.random(count) < hard, rng.standard_normal(count)])
-        predicted = rng.standard_normal(count)
-        return inputs, predicted, np.where(inputs[:, 0] > 0, 5.0, 1.0) * rng.standard_normal(count)
-
-    inputs, predicted, residuals = rows(0.1)
-    model = learn_error_model(residuals, predicted, inputs, ("hard", "other"))
-    for hard in (0.1, 0.6):
-        inputs, predicted, residuals = rows(hard)
-        found = estimate_regression(model, predicted, inputs, ("mae", "rmse", "r2"))
-        assert found["mae"].value == pytest.approx(np.abs(residuals).mean(), rel=0.08)
-        assert found["rmse"].low <= np.sqrt((residuals**2).mean()) * 1.03 and found["r2"].value is None  # type: ignore[operator]
-    assert ErrorModel(**vars(model)) == model
-
-
-def test_an_estimator_is_judged_by_the_labels_that_came() -> None:
-    wrong = [(Measured(0.8, 0.78, 0.82), Measured(0.7 + 0.001 * (n % 3), None, None)) for n in range(12)]
-    judged = judge_estimator(wrong)
-    assert (judged.intervals, judged.covered) == (12, 0)
-    said = reservations(0.2, judged)
-    assert len(said) == 4 and "too high" in said[-1] and "20%" in said[1]
-    right = [(Measured(0.8, 0.78, 0.82), Measured(0.8 + 0.005 * (-1) ** n, None, None)) for n in range(12)]
-    assert len(reservations(0.0, judge_estimator(right))) == 1

@@ -139,7 +139,7 @@ def test_a_difference_is_found(fits: Fits) -> None:
     single = SingleRow(predictor)
     single.verify(predictor, fits.asked())
     predictor.pipeline[-1].coef_ = predictor.pipeline[-1].coef_ + 1e-3
-    with pytest.raises(NotCompiled, match="another number"):
+    with pytest.raises(NotCompiled, match="another prediction"):
         single.verify(predictor, fits.asked())
 
 

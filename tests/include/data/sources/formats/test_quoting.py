@@ -53,7 +53,7 @@ def test_what_stands_behind_a_closing_quote_is_found_wherever_chunks_end(fields,
 @pytest.mark.parametrize("before", [1, 700_000])
 def test_a_row_with_text_behind_a_closing_quote_is_named_by_its_line(write, row, before) -> None:
     path = write("a,b\n" + '1,"x"\n' * before + row + "\n3,z\n")
-    with pytest.raises(SourceError, match=f"behind the closing quote(.|\n)*line {before + 2}\n"):
+    with pytest.raises(SourceError, match=f"follows the closing quote(.|\n)*line {before + 2}\n"):
         rows_of(path, AB)
 
 

@@ -56,7 +56,7 @@ def test_a_header_alone_has_no_rows(write, end) -> None:
 
 
 def test_a_header_that_names_a_column_twice_is_refused(write) -> None:
-    with pytest.raises(SourceError, match=r"stands twice in the header(.|\n)*'a'"):
+    with pytest.raises(SourceError, match=r"header names a column twice(.|\n)*'a'"):
         rows_of(write("a,b,a\n1,x,2\n"), AB)
 
 
@@ -219,7 +219,7 @@ def test_a_gzip_file_that_inflates_without_end_is_stopped(write) -> None:
         gzip.compress(b"a,b\n")
         + gzip.compress(b"1,xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" * 2**16) * 32
     )
-    with pytest.raises(SourceError, match="inflates beyond"):
+    with pytest.raises(SourceError, match="expands to an implausible size"):
         rows_of(write(bomb, "rows.csv.gz"), AB)
 
 
@@ -296,7 +296,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(write, tmp_path) -> None
     (tmp_path / "in").mkdir()
     link = tmp_path / "in" / "rows.csv"
     link.symlink_to(secret)
-    with pytest.raises(SourceError, match="leads elsewhere"):
+    with pytest.raises(SourceError, match="a link to a place outside"):
         rows_of(link, AB)
 
 

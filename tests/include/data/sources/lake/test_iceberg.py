@@ -192,7 +192,7 @@ def test_metadata_can_not_lead_out_of_the_model_s_folder_nor_name_an_address_or_
             f"{elsewhere}/snap-",
             r"(?s)outside of its folders.*snap-",
         ),
-        ((folder / "orders" / "metadata").as_posix() + "/snap-", "s3://bucket/snap-", r"lies elsewhere"),
+        ((folder / "orders" / "metadata").as_posix() + "/snap-", "s3://bucket/snap-", r"a file in another storage"),
     ):
         assert old in text
         place.write_text(text.replace(old, new) if old else text)

@@ -91,7 +91,7 @@ def test_a_whole_body_is_read(server, read) -> None:
 @pytest.mark.parametrize("left", [len(ROWS) // 2, ROWS.index(b"\n", 200_000) + 1, len(ROWS) - 1, 0, 3])
 def test_a_body_that_ends_early_is_no_answer(server, read, left) -> None:
     server.head, server.body = {"Content-Length": str(len(ROWS))}, ROWS[:left]
-    with pytest.raises(StoreUnavailable, match="not give a file of the source whole"):
+    with pytest.raises(StoreUnavailable, match="not deliver a whole file of the source"):
         read()
 
 

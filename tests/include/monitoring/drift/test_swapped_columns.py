@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from include.monitoring.drift import data_faults
+from include.monitoring.drift import swapped_columns
 from include.monitoring.drift.data_faults import faults_in
 from include.monitoring.drift.periods import Reference, reference_of
 from include.monitoring.sketches.counting import sketch
@@ -50,7 +50,7 @@ def swaps(found: tuple[Reference, list[Sketch]]) -> int:
 def test_in_a_short_reference_columns_that_wander_are_not_called_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
     worlds = [days(seed, 20, apart=1, moods=1) for seed in range(6)]
     assert [swaps(one) for one in worlds] == [0] * len(worlds)
-    monkeypatch.setattr(data_faults, "SURPRISE", 0.5)
+    monkeypatch.setattr(swapped_columns, "SURPRISE", 0.5)
     assert sum(swaps(one) for one in worlds) >= 1, "without the bound they would be"
 
 
