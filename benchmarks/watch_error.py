@@ -400,38 +400,38 @@ def main() -> None:
 
 PARTS = """# How often watching errs, and how late it is
 
-Simulated models with four months of training days, watched for a year by the real detectors with `false_alarms: 1/y`. After each figure,
-its Monte-Carlo standard error; *kept* is within three of them of what is promised, a rule that was fixed, with the seeds, before this
-run. What is promised, and why: [watching.md](watching.md). Made by
+For those who want evidence for the error rates of [watching.md](watching.md). Simulated models with four months of training days are watched for a year by the real
+detectors with `false_alarms: 1/y`. Each figure has its Monte-Carlo standard error. *kept* means that it is within three standard errors of the promise; this rule and the seeds
+were fixed before the run. To repeat it:
 
     python -m benchmarks.watch_error --years {years}
 
 ## Nothing is wrong
 
-A *surprise* is a detector that alarms; an *alarm* one whose change is also as large as `watch.levels` says. The last line of each four is
-what a chi-square test of rows would do, at a level of one in a year of columns and days.
+A *surprise* is a detector that reaches its threshold; it is an *alarm* if the change also reaches `watch.levels`. The last of each four lines is
+the result of a chi-square test of rows, at a level of one false alarm a year over all columns and days.
 
 {rates}
 
 {shares}
 
-The hardest world is that in which half of the columns remember for ten days and two hundred rows a day hide it. In forty simulated years of five columns all 8 surprises were in columns that remember, 5 of them in
-shares of missing values, which are four rows a day. What their references showed of memory was 1.7 to 2.8, in the unit of [watching.md](watching.md#surprise-periods-are-compared-not-rows); such columns show 7 in the median, 12 on average. So it is
-four months in which a column happened to look calm, and no more can be read from them: with 200 columns some always do. The declared rate is kept within its error in the table, and in forty years of other seeds it was not: 1.7 ± 0.4 surprises, 0.9 ± 0.3 of them alarms.
+In the hardest world half of the columns are autocorrelated over ten days, and the noise of two hundred rows a day hides it. In forty simulated years of five columns all 8 surprises were in autocorrelated columns, 5 of them in
+shares of missing values, which are four rows a day. Their references showed an autocorrelation (tau in [watching.md](watching.md#surprise-periods-are-compared-not-rows)) of 1.7 to 2.8; such columns show a median of 7 and a mean of 12. So these
+columns happened to look calm for four months, which the reference can't reveal: with 200 columns some always do. In the table the declared rate is kept within its error; in forty years of other seeds it was not: 1.7 ± 0.4 surprises, 0.9 ± 0.3 of them alarms.
 
 ## Something is wrong
 
-One column of a model moves on one day, its days differing by a tenth of a standard deviation by nature; a promoted version is worse than its
-predecessor; a champion is worse than its evidence said. *Days* are the median until people are told, and the quartiles.
+Three faults are planted: one column moves on one day (its natural variation from day to day is a tenth of a standard deviation); a promoted version is worse than its
+predecessor; a champion is worse than its evidence. *Days* are the median until the notification, and the quartiles.
 
 {delays}
 """
 
 SECOND_YEAR = "\n## In a second year\n"
 SEASONS = """
-Columns come and go with the seasons, by half a standard deviation each way; the year before was watched, under another champion. What was and what was not
-told without it stands beside; a column that moves all through training is hardly seen to move then, as it has a long memory. A shift that takes a column back to where it was in training is none beside
-training, so not every one is found. Made by
+Columns vary with the seasons, by half a standard deviation each way, and the year before was watched under another champion. The table also shows the results without
+that year: a column that moves throughout training has a long autocorrelation, so its movement is hardly detected then. A shift that moves a column back to its values in training is no change compared with
+training, so not every shift is found. To repeat it:
 
     python -m benchmarks.watch_error --years {years} --only seasons
 
