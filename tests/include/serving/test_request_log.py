@@ -186,7 +186,7 @@ def test_a_shadow_that_fails_changes_no_answer(start: Start, world: World, caplo
 
     object.__setattr__(beside.predictor, "derive", derive)
     assert served.post(as_json(world.rows(1))).status_code == 200
-    wait_for(lambda: "beside" in caplog.text)
+    wait_for(lambda: "can't also predict" in caplog.text)
     assert "s3cret" not in caplog.text
 
 

@@ -237,7 +237,7 @@ def test_a_key_is_made_for_one_owner_only_and_never_over_another(signed: Signed)
     signed.set("RATCHET_SIGNING_KEY", path)
     signed.fill(1, at=datetime.now(UTC) + DAY)
     assert len(signed.ledger().entries()) == 2
-    with pytest.raises(ConfigError, match="is there"):
+    with pytest.raises(ConfigError, match="exists already"):
         CliRunner().invoke(app, ["key", str(path), "--name", "release"], catch_exceptions=False)
 
 

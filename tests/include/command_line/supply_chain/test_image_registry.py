@@ -220,7 +220,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
     [
         (200, {"Content-Type": "text/html"}, b"<html>", "text/html"),
         (200, {"Content-Type": INDEX, "Docker-Content-Digest": f"sha256:{'0' * 64}"}, b"{}", f"sha256:{'0' * 64}"),
-        (200, {"Content-Type": INDEX}, b" " * ((4 << 20) + 1), "without end"),
+        (200, {"Content-Type": INDEX}, b" " * ((4 << 20) + 1), "that is too long"),
         (401, {}, b"", "no challenge"),
         (401, {"WWW-Authenticate": 'Bearer realm="ftp://example.com/token"'}, b"", "ftp://example.com"),
         (401, {"WWW-Authenticate": "Bearer nonsense"}, b"", "Bearer nonsense"),
