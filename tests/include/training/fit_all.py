@@ -32,6 +32,7 @@ FEATURES = {
 }
 
 FOLDS = {"kind": "stratified", "folds": 2}
+ONCE = {"kind": "time_series", "folds": 1}
 EVERY_STEP = {
     "numeric": {"columns": ["size", "weight"], "skew": "power", "scale": "robust", "degree": 2},
     "categorical": [{"columns": ["colour"], "encode": "target"}],
@@ -63,7 +64,7 @@ def options(threads: int) -> dict[str, list]:
         ("smote", {"candidates": EVERY_LAYER, "imbalance": "smote"}),
         ("reduced", {"candidates": [reduced]}),
     ):
-        model = declare(features=EVERY_STEP, training=parts | {"cv": FOLDS})
+        model = declare(features=EVERY_STEP, training=parts | {"cv": ONCE, "cross_fitting": FOLDS})
         with tempfile.TemporaryDirectory() as folder:
             store = LocalStore(Path(folder))
             snapshot = snapshot_of(store, model, frame)
@@ -83,7 +84,7 @@ def main(threads: int) -> None:
             for name in names
         ]
         candidates[0]["search"] = {"method": "bayesian", "trials": 3, "space": {"tol": {"low": 1e-5, "high": 1e-3}}}
-        training = {"candidates": candidates, "cv": {"kind": "time_series", "folds": 1}}
+        training = {"candidates": candidates, "cv": ONCE}
         model = declare(task, training=training, features=FEATURES)
         with tempfile.TemporaryDirectory() as folder:
             store = LocalStore(Path(folder))
