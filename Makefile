@@ -46,16 +46,17 @@ airflow: $(VENV)/installed
 # What failed beside other tests is run once more, alone: a test that a busy machine delayed passes then, a fault fails again.
 ONCE_MORE = || { [ $$? = 1 ] && echo 'These failed beside others, and are run once more, alone:' && $(BIN)/python -m pytest -q --last-failed
 
-# These wait more than they compute: three at a time keep two cores busy. The longest come first, in order that none
-# is left over at the end; a file without such a test is not even read, since all of them are a minute of imports in each process.
+# The fast tests compute: one process a core. The others wait more than they compute: three at a time keep two cores busy.
+# Which tests a process gets together, and which come first, says tests/scheduling.py. A file without a test of the system
+# is not even read for the second: all of them are a minute of imports in each process.
+FAST_AT_ONCE ?= logical
 SYSTEM_AT_ONCE ?= 3
-LONGEST = tests/system/test_compose.py tests/browser/test_access.py tests/system/test_told.py tests/system/test_faults.py tests/system/test_outages.py \
-	tests/browser/test_click_through.py tests/system/test_order.py tests/system/test_watching.py tests/system/test_interrupted_demo.py
-SYSTEM = $(LONGEST) $$(grep -rl --include='test_*.py' 'mark\.system' tests)
+TOGETHER = --dist loadfile --no-loadscope-reorder
+SYSTEM = $$(grep -rl --include='test_*.py' 'mark\.system' tests)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q -n 2 --durations=10 -m 'not system' $(ONCE_MORE) -m 'not system'; }
-	$(BIN)/python -m pytest -q -n $(SYSTEM_AT_ONCE) --dist loadfile --no-loadscope-reorder --durations=15 -m system $(SYSTEM) $(ONCE_MORE) -m system; }
+	$(BIN)/python -m pytest -q -n $(FAST_AT_ONCE) $(TOGETHER) --durations=15 -m 'not system' $(ONCE_MORE) -m 'not system'; }
+	$(BIN)/python -m pytest -q -n $(SYSTEM_AT_ONCE) $(TOGETHER) --durations=15 -m system $(SYSTEM) $(ONCE_MORE) -m system; }
 
 bench: $(VENV)/installed-cluster
 	for part in parse ledger store_calls models_page retraining queued rows monitoring serving; do $(BIN)/python -m benchmarks.$$part || exit 1; done

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow_scripts import in_airflow  # noqa: F401 (a fixture)
 from migrated import migrated  # noqa: F401 (a fixture)
+from once import Once, once  # noqa: F401 (the last is a fixture)
 
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
@@ -45,12 +47,12 @@ os.environ.update(
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give each process of ``--dist loadfile`` what shares an Airflow."""
+    """Give each process of ``--dist loadfile`` what is set up once."""
     if config.getoption("dist") != "loadfile":
         return None
-    from scheduling import BySite
+    from scheduling import ByUnit
 
-    return BySite(config, log)
+    return ByUnit(config, log)
 
 
 @pytest.fixture
@@ -99,32 +101,42 @@ def store(request: pytest.FixtureRequest) -> ObjectStore:
 
 
 @pytest.fixture(scope="session")
-def mlflow_address() -> Iterator[str]:
+def mlflow_address(once: Once) -> Iterator[str]:  # noqa: F811 (a fixture)
     """Address of an MLflow server."""
     from mlflow_server import mlflow_server
 
-    with mlflow_server() as address:
+    with mlflow_server(once) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
-def signed_made(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def signed_made(once: Once) -> Any:  # noqa: F811 (a fixture)
     """A deployment that signs, which nobody may change."""
     from signed_world import SignedWorld
 
-    return SignedWorld.make(tmp_path_factory.mktemp("signed") / "w")
+    return SignedWorld(once("signed", lambda folder: SignedWorld.make(folder / "w")) / "w")
 
 
 @pytest.fixture(scope="session")
-def rebuilt_made(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A deployment that signs, whose champion was rebuilt under other libraries; nobody may change it."""
+def older_made(once: Once) -> Any:  # noqa: F811 (a fixture)
+    """One whose versions were made under older libraries; nobody may change it."""
     from signed_world import SignedWorld
 
-    world = SignedWorld.make(tmp_path_factory.mktemp("rebuilt") / "w", older=True)
-    with pytest.MonkeyPatch.context() as patch:
-        world.settings(patch)
-        world.rebuild()
-    return world
+    return SignedWorld(once("older", lambda folder: SignedWorld.make(folder / "w", older=True)) / "w")
+
+
+@pytest.fixture(scope="session")
+def rebuilt_made(once: Once, older_made: Any) -> Any:  # noqa: F811 (a fixture)
+    """The same, whose champion was rebuilt under the libraries of today; nobody may change it."""
+    from signed_world import SignedWorld
+
+    def rebuild(folder: Path) -> None:
+        world = older_made.copy(folder / "w")
+        with pytest.MonkeyPatch.context() as patch:
+            world.settings(patch)
+            world.rebuild()
+
+    return SignedWorld(once("rebuilt", rebuild) / "w")
 
 
 @pytest.fixture

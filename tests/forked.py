@@ -1,4 +1,4 @@
-"""Scripts in processes that are forked from one that has imported Airflow and all that a task imports: that is paid once.
+"""Scripts in processes that are forked from one that has what a task imports and the API that it asks: that is paid once.
 
 Each script still begins in a process without anything of another's: its environment, standard streams and exit are its own.
 """
@@ -133,10 +133,15 @@ if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     gc.disable()
     import airflow.dag_processing.dagbag  # noqa: F401
+    from airflow.sdk.execution_time.supervisor import in_process_api_server
+    from sqlalchemy.orm import configure_mappers
 
     from ratchet_operators.warm import warm
 
     warm()
+    # `dag.test` has an API server in its process; its routes are made for every version of the API, at the first request.
+    in_process_api_server().app._cadwyn_initialize()
+    configure_mappers()
     gc.collect()
     gc.freeze()  # or each fork would copy what its collector looks at
     gc.enable()

@@ -215,6 +215,34 @@ def _gzip(body: bytes) -> bytes:
     return packer.compress(body) + packer.flush()
 
 
+def _deflated(piece: bytes, times: int, first: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return a text deflated, its checksum and its length; a piece that was flushed whole is not packed each time that it comes."""
+    packer = zlib.compressobj(9, wbits=-15)
+    begun = packer.compress(first) + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = zlib.crc32(first)
+    for _ in range(times):
+        checksum = zlib.crc32(piece, checksum)
+    length = len(first) + times * len(piece)
+    return begun + block * times + packer.flush(), checksum.to_bytes(4, "little"), length.to_bytes(4, "little")
+
+
+def _gzip_bomb(piece: bytes, times: int, first: bytes = b"") -> bytes:
+    return b"\x1f\x8b\x08" + bytes(5) + b"\x02\xff" + b"".join(_deflated(piece, times, first))
+
+
+def _zip_bomb(name: str, piece: bytes, times: int, beside: dict[str, bytes]) -> bytes:
+    deflated, checksum, length = _deflated(piece, times, b"")
+    body = bytearray(packed({**beside, name: deflated}))
+    entry = body.rfind(b"PK\x01\x02")
+    member = int.from_bytes(body[entry + 42 : entry + 46], "little")
+    for method in (entry + 10, member + 8):
+        body[method : method + 2] = zipfile.ZIP_DEFLATED.to_bytes(2, "little")
+        body[method + 6 : method + 10] = checksum
+        body[method + 14 : method + 18] = length
+    return bytes(body)
+
+
 _CSV = b"id,at,weight,count,late\na,2026-01-01T00:00:00Z,1.5,1,true\nb,2026-01-02T00:00:00Z,2.5,2,false\n"
 _LINE = b'{"id": "a", "at": "2026-01-01T00:00:00Z", "weight": 1.5, "count": 1, "late": true}\n'
 _ROW = {"id": "a", "at": "2026-01-01T00:00:00Z", "weight": 1.5, "count": 1, "late": True}
@@ -383,8 +411,8 @@ def _model_files() -> dict[str, Callable[[], bytes]]:
         "a member twice": _twice,
         "a member that claims 4 GB": _claims_more,
         "an encrypted member": _encrypted,
-        "a bomb": lambda: packed({"schema.json": b" " * 300 * 2**20}, zipfile.ZIP_DEFLATED),
-        "a bomb beside a good schema": lambda: packed(members(TREE) | {"9.npy": bytes(2**27)}, zipfile.ZIP_DEFLATED),
+        "a bomb": lambda: _zip_bomb("schema.json", b" " * 2**20, 300, {}),
+        "a bomb beside a good schema": lambda: _zip_bomb("9.npy", bytes(2**20), 2**7, members(TREE)),
         "a member packed by lzma": lambda: packed(members(TREE), zipfile.ZIP_LZMA),
         "a schema of 65 MB": lambda: packed({"schema.json": b" " * (65 * 2**20)}),
         "a schema of millions of lists": lambda: packed({"schema.json": b"[" + b"[]," * (15 * 2**20) + b"[]]"}),
@@ -531,8 +559,8 @@ def _texts() -> dict[str, dict[str, Callable[[], bytes]]]:
             "nothing": lambda: b"",
         },
         "packed csv": {
-            "a bomb": lambda: _gzip(b"id" + b"x" * (300 * 2**20)),
-            "a bomb of empty rows": lambda: _gzip(_CSV + b",,,,\n" * (20 * 2**20)),
+            "a bomb": lambda: _gzip_bomb(b"x" * 2**20, 300, b"id"),
+            "a bomb of empty rows": lambda: _gzip_bomb(b",,,,\n" * 2**20, 20, _CSV),
             "cut short": lambda: _gzip(_CSV * 1000)[:-20],
             "rubbish behind it": lambda: _gzip(_CSV) + b"evil",
             "another format": lambda: _PACK,
@@ -690,8 +718,8 @@ def _stored() -> dict[str, dict[str, Callable[[], bytes]]]:
             "no gzip": lambda: b"evil",
             "cut short": lambda: SEEDS["checkpoint"][0][:-8],
             "rubbish behind it": lambda: SEEDS["checkpoint"][0] + b"evil",
-            "a bomb": lambda: _gzip(bytes(300 * 2**20)),
-            "a bomb of lines": lambda: _gzip(b"\n" * (300 * 2**20)),
+            "a bomb": lambda: _gzip_bomb(bytes(2**20), 300),
+            "a bomb of lines": lambda: _gzip_bomb(b"\n" * 2**20, 300),
             "other entries": lambda: _gzip(_sealed(number=1) + b"\n" + _sealed()),
             "an entry nested too deep": lambda: _gzip(_deep_entry() + b"\n" + _sealed(number=1)),
         },
@@ -709,7 +737,7 @@ def _stored() -> dict[str, dict[str, Callable[[], bytes]]]:
         "pack": {
             "nothing": lambda: b"",
             "an empty zip": lambda: packed({}),
-            "a bomb": lambda: packed({**members(_PACK), "store/m/x": bytes(300 * 2**20)}, zipfile.ZIP_DEFLATED),
+            "a bomb": lambda: _zip_bomb("store/m/x", bytes(2**20), 300, members(_PACK)),
             "many small bombs": lambda: packed(
                 {**members(_PACK), **{f"store/m/{n}": bytes(2**20) for n in range(300)}}, zipfile.ZIP_DEFLATED
             ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from once import Once
 
 from include.command_line.local_airflow import standalone
 from include.command_line.local_airflow.environment import airflow_environment
@@ -21,20 +21,13 @@ PATIENCE = 900.0
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Callable[[Path], Path]]:
+def migrated(once: Once) -> Iterator[Callable[[Path], Path]]:
     """Give a folder that is to be an Airflow's home a database that needs no migration, and return the folder."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base if worker_id == "master" else base.parent) / "migrated"
-    shared.mkdir(exist_ok=True)
 
     def give(home: Path) -> Path:
-        made = _made(shared)
+        made = once("migrated", _migrate)
         home.mkdir(parents=True)
-        with (
-            closing(sqlite3.connect(made / "airflow.db")) as whole,
-            closing(sqlite3.connect(home / "airflow.db")) as copy,
-        ):
-            whole.backup(copy)
+        copy_database(made, home)
         (home / "airflow.cfg").write_text((made / "airflow.cfg").read_text().replace(str(made), str(home)))
         standalone._migrated(home).touch()
         return home
@@ -44,13 +37,15 @@ def migrated(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterat
         yield give
 
 
-def _made(shared: Path) -> Path:
-    """Return the home whose database is copied; whichever process of the test run asks first makes it."""
-    home = shared / "home"
-    with (shared / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not standalone._migrated(home).exists():
-            command = [sys.executable, "-m", "airflow", "db", "migrate"]
-            subprocess.run(command, cwd=ROOT, env=airflow_environment(home, 0), check=True, capture_output=True)
-            standalone._migrated(home).touch()
-    return home
+def _migrate(home: Path) -> None:
+    command = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(command, cwd=ROOT, env=airflow_environment(home, 0), check=True, capture_output=True)
+
+
+def copy_database(source: Path, to: Path) -> None:
+    """Copy the database of one folder to another."""
+    with (
+        closing(sqlite3.connect(source / "airflow.db")) as whole,
+        closing(sqlite3.connect(to / "airflow.db")) as copy,
+    ):
+        whole.backup(copy)

@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from once import Once
 
 
 @contextmanager
-def mlflow_server() -> Iterator[str]:
+def mlflow_server(once: Once) -> Iterator[str]:
     """Run a server as long as the context and yield its address; the test is skipped where it can't be had."""
+    command = os.environ.get("RATCHET_TEST_MLFLOW") or str(once("mlflow", _install) / "own" / "bin" / "mlflow")
     with tempfile.TemporaryDirectory(prefix="mlflow-") as folder, socket.socket() as free:
-        command = _command(Path(folder))
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
@@ -39,10 +40,8 @@ def mlflow_server() -> Iterator[str]:
             server.wait()
 
 
-def _command(folder: Path) -> str:
-    """Return the command `mlflow` of RATCHET_TEST_MLFLOW, or of an environment that is made for it."""
-    if given := os.environ.get("RATCHET_TEST_MLFLOW"):
-        return given
+def _install(folder: Path) -> None:
+    """Make an environment with a command `mlflow`."""
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
         pytest.skip("needs uv, or RATCHET_TEST_MLFLOW with the path of a command `mlflow`")
@@ -52,7 +51,6 @@ def _command(folder: Path) -> str:
         )
         if made.returncode:
             pytest.skip(f"mlflow can't be installed here: {made.stderr.strip().splitlines()[-1]}")
-    return str(folder / "own" / "bin" / "mlflow")
 
 
 def _environment() -> dict[str, str]:

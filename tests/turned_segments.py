@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from chain_run import NOW, month
+from once import Once
 from segmented import declare_segments, opposed, run_segments
 from watched import Watched
 
@@ -32,8 +34,13 @@ def declared(root: Path, watch: str) -> Watched:
     return Watched(root / "parcels", LocalStore(root / "store"), load_model(path))
 
 
-def turned_segments(root: Path) -> None:
-    """Train, promote and score in a folder."""
+@pytest.fixture(scope="session")
+def scored_segments(once: Once) -> Path:
+    """A folder with such a model and store; nobody may change it."""
+    return once("scored_segments", _fill)
+
+
+def _fill(root: Path) -> None:
     rows = opposed(rows=60_000)
     rows = rows[rows["sent_at"] < pd.Timestamp(JULY + timedelta(days=DAYS + 2))]
     rows = rows[(rows["carrier"] != "ant") | (rows["parcel"] % 5 < 3)].reset_index(drop=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from chain_run import NOW, declare, parcels, run_chain
+from once import Once
 
 from include.config.load import load_model
 from include.config.model import ModelConfig
@@ -55,13 +56,15 @@ class Watched:
 
 
 @pytest.fixture(scope="session")
-def april(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def april(once: Once) -> Path:
     """A folder with a model and a store in which a champion was promoted at the start of April, and two weeks were scored."""
-    root = tmp_path_factory.mktemp("watched")
-    world = promoted(root)
-    for number in range(1, 15):
-        world.score(number)
-    return root
+
+    def fill(root: Path) -> None:
+        world = promoted(root)
+        for number in range(1, 15):
+            world.score(number)
+
+    return once("april", fill)
 
 
 def promoted(root: Path) -> Watched:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from importlib.metadata import packages_distributions, version
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from include.training.estimators.construction import build_estimator, find_estim
 from include.training.estimators.optional_libraries import library_version
 from include.training.estimators.registry import CONSTANT, Space
 from include.training.preprocessing.column_transformer import build_column_transformer
+
+version = cache(metadata.version)
+"""The version of an installed distribution; asked five times for the key of each fit, and read from a file of a hundred lines."""
 
 RECIPE_VERSION = 3
 """Raise it when the same declaration starts to give another model, so that earlier fits are not taken for it; where that is
@@ -236,7 +240,7 @@ class Recipe:
         if self.fairness is not None and self.fairness.method != "reweighing":
             names.append("fairlearn")
         if "." in self.estimator:
-            names += packages_distributions().get(self.estimator.partition(".")[0], [])
+            names += metadata.packages_distributions().get(self.estimator.partition(".")[0], [])
         own = {"python": platform.python_version()} | {name: version(name) for name in names}
         if not self.members:
             own |= {name: library_version(name) for name in find_estimator(self.estimator, self.task).libraries}

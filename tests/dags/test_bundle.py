@@ -117,7 +117,7 @@ def settings(place: Path, **more: str) -> dict[str, str]:
 def test_a_run_of_a_git_bundle_has_the_models_of_its_own_commit(
     in_airflow: Callable[..., Any], place: Path, commits: dict[str, str]
 ) -> None:
-    found = in_airflow(RUN, json.dumps(list(commits)), month(4).isoformat(), **settings(place))
+    found = in_airflow(RUN, json.dumps(list(commits)), month(4).isoformat(), fresh=True, **settings(place))
     assert [one["description"] for one in found] == [
         "Will this parcel be late?",
         "Will this parcel be much too late?",

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from include.config.settings import ROOT
 
 MODELS = ROOT / "include" / "models"
@@ -26,8 +28,13 @@ answer({
 """
 
 
-def test_the_graph_is_the_chain(in_airflow: Callable[..., Any]) -> None:
-    found = in_airflow(DESCRIBE)
+@pytest.fixture(scope="module")
+def described(in_airflow: Callable[..., Any]) -> Any:
+    return in_airflow(DESCRIBE)
+
+
+def test_the_graph_is_the_chain(described: Any) -> None:
+    found = described
     assert found["errors"] == {}
     assert found["graph"] == {
         "ingest": ["check"],
@@ -45,9 +52,8 @@ def test_the_graph_is_the_chain(in_airflow: Callable[..., Any]) -> None:
     assert set(found["retries"].values()) == {2}
 
 
-def test_the_form_is_valid_as_it_opens(in_airflow: Callable[..., Any]) -> None:
-    found = in_airflow(DESCRIBE)["params"]
-    assert found == {
+def test_the_form_is_valid_as_it_opens(described: Any) -> None:
+    assert described["params"] == {
         "as_of": None,
         "candidates": ["logistic_regression", "hist_gradient_boosting"],
         "mode": "enforce",

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from include.command_line.app import app
 from include.config.settings import ROOT
 
 PIPELINES = dict(
@@ -78,39 +80,45 @@ def commit(folder: Path) -> None:
     git(folder, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "Change the models")
 
 
-def review(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "include", "review", *arguments],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "RATCHET_MODELS": "models",
-            "RATCHET_STORE": f"file://{folder}/store",
-        },
-        capture_output=True,
-        text=True,
-    )
+def settings(folder: Path) -> dict[str, str]:
+    return {"RATCHET_MODELS": "models", "RATCHET_STORE": f"file://{folder}/store"}
 
 
-def test_a_change_is_linted_and_planned_and_a_broken_model_hides_no_other(repository: Path) -> None:
+def reviewed(folder: Path, patch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str]:
+    """Return the status of the command in this process, and what it says."""
+    patch.chdir(folder)
+    for name, value in settings(folder).items():
+        patch.setenv(name, value)
+    done = CliRunner().invoke(app, ["review", *arguments])
+    return done.exit_code, f"{done.output}{done.exception}"
+
+
+def test_a_change_is_linted_and_planned_and_a_broken_model_hides_no_other(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = repository / "models" / "diabetes_progression" / "model.yaml"
     file.write_text(file.read_text().replace("confidence: 0.95", "confidence: 0.9"))
     commit(repository)
-    done = review(repository, "--against", "main~1", "--no-rows")
+    done = subprocess.run(
+        [sys.executable, "-m", "include", "review", "--against", "main~1", "--no-rows"],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **settings(repository)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"gate\.primary\.confidence +0\.95 +0\.9", done.stdout)
     assert "## aircraft_segments: can be used" in done.stdout and "Its declaration did not change." in done.stdout
 
     file.write_text(file.read_text().replace("gate:", "gaet:"))
     (repository / "models" / "aircraft_segments").rename(repository / "models" / "segments")
-    done = review(repository, "--against", "main~1", "--no-rows")
-    assert done.returncode == 1
-    assert "## diabetes_progression: CAN NOT BE USED" in done.stdout and "did you mean `gate`?" in done.stdout
-    assert "## segments:" in done.stdout
+    status, said = reviewed(repository, monkeypatch, "--against", "main~1", "--no-rows")
+    assert status == 1
+    assert "## diabetes_progression: CAN NOT BE USED" in said and "did you mean `gate`?" in said
+    assert "## segments:" in said
 
 
-def test_a_branch_that_is_not_there_is_named_with_the_remedy(repository: Path) -> None:
-    done = review(repository, "--against", "origin/main", "--no-rows")
-    assert done.returncode == 1
-    assert "origin/main" in done.stdout + done.stderr and "shallow clone" in done.stdout + done.stderr
+def test_a_branch_that_is_not_there_is_named_with_the_remedy(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, said = reviewed(repository, monkeypatch, "--against", "origin/main", "--no-rows")
+    assert status == 1
+    assert "origin/main" in said and "shallow clone" in said

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from turned_segments import scored_segments  # noqa: F401 (a fixture)
 from watched import april  # noqa: F401 (a fixture)
 
 from ratchet_ui import app as pages

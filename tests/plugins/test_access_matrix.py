@@ -16,7 +16,6 @@ from watched import Watched
 from include.config.load import load_model
 from include.config.settings import ROOT
 from include.storage.local import LocalStore
-from tests.dags.conftest import airflow_home, in_airflow  # noqa: F401 (fixtures: another database than that of other tests)
 
 IDENTITIES = ("none", "viewer", "user", "op", "admin", "other team", "expired")
 PERSON = dict.fromkeys(IDENTITIES, 200) | {"none": 401, "expired": 401}
@@ -82,7 +81,7 @@ answer({
 
 
 @pytest.fixture(scope="module")
-def answers(april: Path, tmp_path_factory: pytest.TempPathFactory, in_airflow: Callable[..., Any]) -> Any:  # noqa: F811
+def answers(april: Path, tmp_path_factory: pytest.TempPathFactory, in_airflow: Callable[..., Any]) -> Any:
     """What each identity was answered, by route, identity and method."""
     root = tmp_path_factory.mktemp("matrix") / "w"
     shutil.copytree(april, root)
@@ -98,7 +97,7 @@ def answers(april: Path, tmp_path_factory: pytest.TempPathFactory, in_airflow: C
         json.dumps([addresses, METHODS]),
         RATCHET_STORE=store.url,
         RATCHET_MODELS=str(root),
-        PYTHONPATH=f"{ROOT}:{ROOT / 'plugins'}",
+        apart=True,
         AIRFLOW__CORE__MULTI_TEAM="True",
         AIRFLOW__API_AUTH__JWT_SECRET="a secret of this test, long enough for its algorithm" * 2,
     )

@@ -23,7 +23,6 @@ from ratchet_ui import access
 from ratchet_ui import app as pages
 from ratchet_ui.cache import page_cache
 from tests.counting import CountingStore
-from tests.dags.conftest import airflow_home, in_airflow  # noqa: F401 (fixtures)
 
 TEAMS = {"growth": 40, "risk": 33, "supply": 27}
 ACTOR = {"trigger": "scheduled", "dag": "retrain", "run": "r"}
@@ -182,7 +181,7 @@ answer({who: {path: ask(path, one) for path in paths} for who, one in tokens.ite
 
 def test_three_teams_that_are_logged_in_to_airflows_own_web_app_see_their_own_models(
     place: Path,
-    in_airflow: Callable[..., Any],  # noqa: F811
+    in_airflow: Callable[..., Any],
 ) -> None:
     """With Airflow's auth manager and tokens, its database of DAGs and teams, and the app that its web server runs."""
     pages_of = {team: f"/models/{names(team)[-1]}" for team in TEAMS}
@@ -192,7 +191,7 @@ def test_three_teams_that_are_logged_in_to_airflows_own_web_app_see_their_own_mo
         json.dumps([{team: names(team) for team in TEAMS}, paths]),
         RATCHET_STORE=(place / "store").as_uri(),
         RATCHET_MODELS=str(place / "models"),
-        PYTHONPATH=f"{ROOT}:{ROOT / 'plugins'}",
+        apart=True,
         AIRFLOW__CORE__MULTI_TEAM="True",
         AIRFLOW__API_AUTH__JWT_SECRET="a secret of this test, long enough for its algorithm" * 2,
     )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,9 +25,6 @@ resources:
 EVERYTHING = "score: {deliver: [{kind: files, path: file:///tmp/scores}]}\nretention: {scores: 13mo}\nsegments: {column: carrier}\n"
 
 SCRIPT = """
-import json, logging, os
-logging.disable(logging.CRITICAL)
-from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
 assert not bag.import_errors, bag.import_errors
@@ -43,12 +37,12 @@ for dag in bag.dags.values():
     found[dag.dag_id] = {
         task.task_id: [task.pool, task.pool_slots, task.queue, task.priority_weight, pod(task)] for task in stored.tasks
     }
-print("ANSWER" + json.dumps(found, default=str))
+answer(found)
 """
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def found(in_airflow: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Every task as the scheduler reads it from the database, by DAG and task id."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree(ROOT / "include" / "models" / "flight_delay", folder / "flight_delay")
@@ -62,16 +56,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         .replace("schedule: {", "schedule: {monitor: '@daily', audit: '@daily', ")
         + EVERYTHING
     )
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "RATCHET"))}
-    environment = {
-        **kept, "PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(folder), "RATCHET_MODELS": str(folder),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"), "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "RATCHET_MLFLOW": "http://127.0.0.1:9", "RATCHET_STAGES": f"staging={folder.as_uri()}/staging", "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",
-    }  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=300)
-    answers = [line.removeprefix("ANSWER") for line in done.stdout.splitlines() if line.startswith("ANSWER")]
-    assert answers, done.stdout[-3000:] + done.stderr[-3000:]
-    return dict(json.loads(answers[-1]))
+    stages = f"staging={folder.as_uri()}/staging"
+    settings = {"RATCHET_MODELS": str(folder), "RATCHET_MLFLOW": "http://127.0.0.1:9", "RATCHET_STAGES": stages}
+    answered: dict[str, dict[str, Any]] = in_airflow(SCRIPT, **settings)
+    return answered
 
 
 def test_pool_queue_and_priority_reach_every_task_and_a_mapped_one_has_its_own(found: dict[str, Any]) -> None:

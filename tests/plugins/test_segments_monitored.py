@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from chain_run import NOW
 from fastapi.testclient import TestClient
-from turned_segments import DAYS, WITHDRAWING, champions_of, declared, july, turned_segments
+from turned_segments import DAYS, WITHDRAWING, champions_of, declared, july
 
 from include.registry.ledger import Ledger
 from ratchet_operators import Monitor
@@ -29,12 +30,13 @@ class Somebody:
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    turned_segments(tmp_path)
-    world = declared(tmp_path, WITHDRAWING)
+def root(scored_segments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "w"
+    shutil.copytree(scored_segments, root)
+    world = declared(root, WITHDRAWING)
     monkeypatch.setenv("RATCHET_STORE", world.store.url)
-    monkeypatch.setenv("RATCHET_MODELS", str(tmp_path))
-    return tmp_path
+    monkeypatch.setenv("RATCHET_MODELS", str(root))
+    return root
 
 
 def test_a_worse_version_of_a_segment_is_told_of_withdrawn_and_shown(root: Path) -> None:

@@ -31,15 +31,9 @@ def server(mlflow_address: str) -> str:
     return mlflow_address
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> SignedWorld:
-    """Two promoted versions, made under older libraries."""
-    return SignedWorld.make(tmp_path_factory.mktemp("older") / "w", older=True)
-
-
 @pytest.fixture
-def world(made: SignedWorld, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SignedWorld:
-    world = made.copy(tmp_path / "w")
+def world(older_made: SignedWorld, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SignedWorld:
+    world = older_made.copy(tmp_path / "w")
     world.settings(monkeypatch)
     monkeypatch.setenv("RATCHET_MLFLOW", server)
     return world

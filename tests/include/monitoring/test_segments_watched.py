@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from chain_run import NOW
-from turned_segments import ASKING, DAYS, WITHDRAWING, champions_of, declared, july, turned_segments, watch_all, watched
+from turned_segments import ASKING, DAYS, WITHDRAWING, champions_of, declared, july, watch_all, watched
 from watched import Watched
 
 from include.command_line.watch import watching
@@ -28,25 +28,29 @@ from tests.faults import FaultyStore, Killed
 ACTOR = {"trigger": "scheduled", "dag": "monitor_parcels", "run": "r"}
 
 
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("segments_watched")
-    turned_segments(root)
-    return root
-
-
 @pytest.fixture
-def world(scored: Path, tmp_path: Path) -> Watched:
-    shutil.copytree(scored, tmp_path / "w")
+def world(scored_segments: Path, tmp_path: Path) -> Watched:
+    shutil.copytree(scored_segments, tmp_path / "w")
     return declared(tmp_path / "w", ASKING)
+
+
+@pytest.fixture(scope="module")
+def all_watched(scored_segments: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Watched, list[Monitored]]:
+    """All days, watched in turn; nobody may watch another."""
+    root = tmp_path_factory.mktemp("all_watched") / "w"
+    shutil.copytree(scored_segments, root)
+    world = declared(root, ASKING)
+    return world, watch_all(world)
 
 
 def of(found: Monitored, segment: str) -> SegmentWatched:
     return next(one for one in found.segments if one.segment == segment)
 
 
-def test_a_segment_that_turns_bad_raises_an_alarm_that_names_it_and_asks_for_a_retraining(world: Watched) -> None:
-    found = watch_all(world)
+def test_a_segment_that_turns_bad_raises_an_alarm_that_names_it_and_asks_for_a_retraining(
+    all_watched: tuple[Watched, list[Monitored]],
+) -> None:
+    world, found = all_watched
     assert {one.segment for one in found[-1].segments} == {"ant", "bee"}
     told = [(number, alarm) for number, one in enumerate(found, 1) for alarm in of(one, "bee").told]
     assert told and told[0][0] > 1, "one day is no evidence"
@@ -59,8 +63,10 @@ def test_a_segment_that_turns_bad_raises_an_alarm_that_names_it_and_asks_for_a_r
     assert asking.request is not None or asking.because == "an alarm of a segment asks for one"
 
 
-def test_it_is_measured_on_the_rows_that_it_answered_and_on_no_others(world: Watched) -> None:
-    found = watch_all(world)[-1]
+def test_it_is_measured_on_the_rows_that_it_answered_and_on_no_others(
+    all_watched: tuple[Watched, list[Monitored]],
+) -> None:
+    world, (*_, found) = all_watched
     rows = pd.read_parquet(world.folder / "rows.parquet")
     for one in found.segments:
         assert len(one.performance) >= DAYS - 2
@@ -79,20 +85,22 @@ def test_it_is_measured_on_the_rows_that_it_answered_and_on_no_others(world: Wat
         assert one.rows + other.rows + pooled[one.after] <= inside.sum()
 
 
-def test_the_error_is_the_share_that_the_version_was_promoted_with(world: Watched) -> None:
-    found = watch_all(world)[-1]
+def test_the_error_is_the_share_that_the_version_was_promoted_with(
+    all_watched: tuple[Watched, list[Monitored]],
+) -> None:
+    world, (*_, found) = all_watched
     share = (1 - world.model.gate.primary.confidence) / 3
     for one in found.segments:
         assert 1 - one.model.gate.primary.confidence == pytest.approx(share)
 
 
-def test_days_watched_in_another_order_or_twice_leave_the_same(world: Watched, tmp_path: Path) -> None:
-    shutil.copytree(world.folder.parent, tmp_path / "other")
-    other = declared(tmp_path / "other", ASKING)
-    last = watch_all(world)[-1]
+def test_days_watched_in_another_order_or_twice_leave_the_same(
+    world: Watched, all_watched: tuple[Watched, list[Monitored]]
+) -> None:
+    last = all_watched[1][-1]
     for number in (*range(DAYS, 0, -2), *range(1, DAYS + 1)):
-        watched(other, number, backfilled=number < 3)
-    again = watched(other, DAYS)
+        watched(world, number, backfilled=number < 3)
+    again = watched(world, DAYS)
     for one, same in zip(last.segments, again.segments, strict=True):
         assert [vars(each) for each in one.performance] == [vars(each) for each in same.performance]
         assert [alarm.key for alarm in one.alarms] == [alarm.key for alarm in same.alarms]
@@ -144,8 +152,8 @@ def test_a_version_that_is_worse_than_the_one_before_it_goes_back_where_that_is_
     assert ant.probation is not None and ant.probation.verdict is not ProbationVerdict.WORSE
 
 
-def test_the_report_shows_each_segment(world: Watched) -> None:
-    last = watch_all(world)[-1]
+def test_the_report_shows_each_segment(all_watched: tuple[Watched, list[Monitored]]) -> None:
+    world, (*_, last) = all_watched
     report = watch_report(world.store, world.model)
     assert report is not None
     assert [(one.segment, one.version) for one in report.segments] == [
@@ -155,8 +163,8 @@ def test_the_report_shows_each_segment(world: Watched) -> None:
     assert bee.kept is not None and bee.kept.short
 
 
-def test_the_command_line_names_the_segment_that_falls_short(world: Watched) -> None:
-    watch_all(world)
+def test_the_command_line_names_the_segment_that_falls_short(all_watched: tuple[Watched, list[Monitored]]) -> None:
+    world, _ = all_watched
     text = watching(world.store, world.model)
     second = champions_of(world, "bee")[-1]
     (line,) = [one for one in text.splitlines() if one.startswith("bee ") and second in one]

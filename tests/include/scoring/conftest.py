@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from chain_run import NOW, declare, month, parcels, run_chain
+from once import Once
 
 from include.config.load import load_model
 from include.config.model import ModelConfig
@@ -52,15 +53,17 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(once: Once) -> Path:
     """A folder with a model and a store in which two months were retrained."""
-    root = tmp_path_factory.mktemp("world")
-    rows = parcels()
-    rows["late"] = rows["late"].astype("boolean").mask(rows["sent_at"] >= month(8))
-    model = declare(root / "parcels", rows)
-    for number in (4, 7):
-        run_chain(LocalStore(root / "store"), model, root / "parcels", month(number))
-    return root
+
+    def fill(root: Path) -> None:
+        rows = parcels()
+        rows["late"] = rows["late"].astype("boolean").mask(rows["sent_at"] >= month(8))
+        model = declare(root / "parcels", rows)
+        for number in (4, 7):
+            run_chain(LocalStore(root / "store"), model, root / "parcels", month(number))
+
+    return once("scoring", fill)
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pytest
-from chain_run import NOW, declare, month, parcels, run_chain
+from chain_run import NOW, declare, month, run_chain
+from once import Once
 from starlette.testclient import TestClient
 
 from include.config.load import load_model
@@ -115,14 +116,14 @@ def as_json(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("served")
-    rows = parcels()
-    model = declare(root / "parcels", rows)
-    (root / "parcels" / "online.py").write_text(ONLINE)
-    for number in (4, 7):
-        run_chain(LocalStore(root / "store"), model, root / "parcels", month(number))
-    return root
+def trained_once(once: Once) -> Path:
+    def fill(root: Path) -> None:
+        model = declare(root / "parcels")
+        (root / "parcels" / "online.py").write_text(ONLINE)
+        for number in (4, 7):
+            run_chain(LocalStore(root / "store"), model, root / "parcels", month(number))
+
+    return once("served", fill)
 
 
 @pytest.fixture

@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 import multiprocessing
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from include.storage.log import Entry, Log
 from include.storage.opening import open_store
 
 
-def append(url: str, client: Callable[[], Any], writer: int, ready: Any, answers: Any) -> None:
+def append(url: str, client: Any, writer: int, ready: Any, answers: Any) -> None:
     """Append one entry once all writers are ready."""
-    log = Log(open_store(url, s3_client=client), "model/ledger")
+    log = Log(open_store(url, s3_client=lambda: client), "model/ledger")
     decided = 0
 
     def decide(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]]:
@@ -34,14 +33,11 @@ def append(url: str, client: Callable[[], Any], writer: int, ready: Any, answers
 
 def main(url: str, endpoint: str, writers: int) -> None:
     """Run all writers and print what became of them."""
-
-    def client() -> Any:
+    client = None
+    if url.startswith("s3:"):
         import boto3
 
-        return boto3.client("s3", endpoint_url=endpoint)
-
-    if url.startswith("s3:"):
-        client()  # botocore reads its descriptions of S3 once, before the processes part
+        client = boto3.client("s3", endpoint_url=endpoint)  # once, before the processes part; it has no connection yet
     context = multiprocessing.get_context("fork")
     ready, answers = context.Barrier(writers), context.SimpleQueue()
     processes = [context.Process(target=append, args=(url, client, n, ready, answers)) for n in range(writers)]

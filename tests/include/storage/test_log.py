@@ -139,11 +139,15 @@ def test_who_loses_a_race_may_find_nothing_left_to_do(store: ObjectStore) -> Non
     assert len(Log(store, "model/ledger").verify()) == 1
 
 
-def test_fifty_processes_append_at_once_and_each_number_has_one_winner(store: ObjectStore) -> None:
-    endpoint = store.client.meta.endpoint_url if isinstance(store, S3Store) else ""
+def test_many_processes_append_at_once_and_each_number_has_one_winner(store: ObjectStore) -> None:
+    endpoint, writers = "", WRITERS
+    if isinstance(
+        store, S3Store
+    ):  # whose server, one process, answers each of the writers' looks at what is there by then
+        endpoint, writers = store.client.meta.endpoint_url, WRITERS // 2
     store.put_if_absent(MARKER, b"{}")  # fifty probes at once are more races than there is to learn from
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.include.storage.appending", store.url, endpoint, str(WRITERS)],
+        [sys.executable, "-m", "tests.include.storage.appending", store.url, endpoint, str(writers)],
         cwd=Path(__file__).parents[3],
         stdout=subprocess.PIPE,
         timeout=300,
@@ -152,10 +156,10 @@ def test_fifty_processes_append_at_once_and_each_number_has_one_winner(store: Ob
     won = json.loads(ran.stdout)
 
     entries = Log(store, "model/ledger").verify()
-    assert sorted(number for number, _ in won) == list(range(WRITERS))
-    assert [entry.body["writer"] for entry in entries] == sorted(range(WRITERS), key=won.__getitem__)
+    assert sorted(number for number, _ in won) == list(range(writers))
+    assert [entry.body["writer"] for entry in entries] == sorted(range(writers), key=won.__getitem__)
     assert all(entry.body["seen"] == entry.number for entry in entries), "each decided on all that came before"
-    assert sum(decided for _, decided in won) > WRITERS, "they never met: this showed nothing"
+    assert sum(decided for _, decided in won) > writers, "they never met: this showed nothing"
 
 
 @pytest.mark.parametrize("number", [0, 3, 7])

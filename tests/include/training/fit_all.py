@@ -24,12 +24,15 @@ QUICK = {
     "xgboost": {"n_estimators": 10, "subsample": 0.8, "colsample_bytree": 0.8},
     "catboost": {"n_estimators": 10, "subsample": 0.8, "rsm": 0.8},
 }
+ROWS = 1500
+"""More than the thousand below which LightGBM uses one thread."""
 FEATURES = {
     "numeric": {"columns": ["size", "weight"], "indicator": True, "outliers": {"method": "iqr"}, "scale": "standard"},
     "categorical": {"columns": ["colour"], "encode": "native"},
 }
 
 FOLDS = {"kind": "stratified", "folds": 2}
+ONCE = {"kind": "time_series", "folds": 1}
 EVERY_STEP = {
     "numeric": {"columns": ["size", "weight"], "skew": "power", "scale": "robust", "degree": 2},
     "categorical": [{"columns": ["colour"], "encode": "target"}],
@@ -61,7 +64,7 @@ def options(threads: int) -> dict[str, list]:
         ("smote", {"candidates": EVERY_LAYER, "imbalance": "smote"}),
         ("reduced", {"candidates": [reduced]}),
     ):
-        model = declare(features=EVERY_STEP, training=parts | {"cv": FOLDS})
+        model = declare(features=EVERY_STEP, training=parts | {"cv": ONCE, "cross_fitting": FOLDS})
         with tempfile.TemporaryDirectory() as folder:
             store = LocalStore(Path(folder))
             snapshot = snapshot_of(store, model, frame)
@@ -81,11 +84,11 @@ def main(threads: int) -> None:
             for name in names
         ]
         candidates[0]["search"] = {"method": "bayesian", "trials": 3, "space": {"tol": {"low": 1e-5, "high": 1e-3}}}
-        training = {"candidates": candidates, "cv": {"kind": "k_fold", "folds": 2}}
+        training = {"candidates": candidates, "cv": ONCE}
         model = declare(task, training=training, features=FEATURES)
         with tempfile.TemporaryDirectory() as folder:
             store = LocalStore(Path(folder))
-            snapshot = snapshot_of(store, model, frame_of(task, rows=3000))
+            snapshot = snapshot_of(store, model, frame_of(task, rows=ROWS))
             for name in [*names, "trivial", "simple"]:
                 record = fit_candidate(store, model, Path(folder), snapshot, name, threads=threads)
                 digests[f"{task}/{name}"] = [record.key, record.model_file, record.cv and record.cv.mean]

@@ -31,6 +31,8 @@ QUICK = {
     "ada_boost": {"n_estimators": 10},
     "lasso": {"alpha": 0.05},
     "hist_gradient_boosting": {"max_iter": 15},
+    "catboost": {"n_estimators": 40},
+    "keras_mlp": {"epochs": 20, "layers": [16], "learning_rate": 0.02},
 }
 
 

@@ -96,9 +96,13 @@ def fits(trained_once: Path) -> Iterator[Fits]:
         yield Fits(base, rows)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_each_estimator_gives_the_same_numbers_for_a_row_alone(fits: Fits, estimator: str) -> None:
-    predictor = fits(estimator, "plain", "native" if estimator == "hist_gradient_boosting" else "one_hot")
+@pytest.fixture(scope="module", params=ESTIMATORS)
+def predictor(fits: Fits, request: pytest.FixtureRequest) -> Predictor:
+    """One of each estimator, which nobody may change."""
+    return fits(request.param, "plain", "native" if request.param == "hist_gradient_boosting" else "one_hot")
+
+
+def test_each_estimator_gives_the_same_numbers_for_a_row_alone(fits: Fits, predictor: Predictor) -> None:
     rows, single = fits.asked(), SingleRow(predictor)
     single.verify(predictor, rows)
     expected = predictor.predict(predictor.inputs(rows))
@@ -184,9 +188,7 @@ def test_what_has_no_contributions_that_add_up_is_refused(fits: Fits, estimator:
         attribute(predictor, predictor.inputs(fits.asked()))
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_json_answers_are_the_rows_of_the_table_of_answers(fits: Fits, estimator: str) -> None:
-    predictor = fits(estimator, "plain", "native" if estimator == "hist_gradient_boosting" else "one_hot")
+def test_json_answers_are_the_rows_of_the_table_of_answers(fits: Fits, predictor: Predictor) -> None:
     predictions = predictor.predict(predictor.inputs(fits.asked()))
     assert predictions.out_of_domain.any()
     for one in (predictions, replace(predictions, fit=replace(predictor.fit, threshold=None))):

@@ -28,7 +28,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, address: str) -> dict[str, tu
         for name, engine in (("alone", ""), ("together", "  engine: dask\n")):
             shelf = shelve(tmp_path_factory.mktemp(name), frame, training=engine, evaluation=EVALUATION)
             kept = []
-            for number in (9, 10, 11):
+            for number in (10, 11):
                 done = run_chain(shelf.store, shelf.model, shelf.folder, month(number))
                 kept.append(load_evidence(shelf.store, shelf.model.name, done["evaluate"]["evidence"]))
             found[name] = (shelf, kept)
