@@ -106,9 +106,7 @@ def fill(folder: Path, *, models: int, versions: int) -> Settings:
     return Settings.from_environment()
 
 
-def measure(
-    store: ObjectStore, settings: Settings, delay: float, repeats: int
-) -> dict[str, list[tuple[float, int]]]:
+def measure(store: ObjectStore, settings: Settings, delay: float, repeats: int) -> dict[str, list[tuple[float, int]]]:
     """Return, by page, the seconds and the calls of the store of its first view, and the medians of later ones and of ones after a minute."""
     from ratchet_ui import pages
     from ratchet_ui.attention import RECENT
@@ -139,7 +137,9 @@ def measure(
             began = time.perf_counter()
             page(found)
             views.setdefault(kind, []).append((time.perf_counter() - began, len(counting.calls)))
-        measured[name] = [(statistics.median(t), calls[-1]) for t, calls in (zip(*one, strict=True) for one in views.values())]
+        measured[name] = [
+            (statistics.median(t), calls[-1]) for t, calls in (zip(*one, strict=True) for one in views.values())
+        ]
     return measured
 
 

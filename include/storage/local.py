@@ -86,7 +86,8 @@ class LocalStore:
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         """Yield the keys that start with ``prefix``, ascending, those greater than ``after`` if it is given."""
         check_prefix(prefix)
-        self._check_folder(f"{self.root}/{prefix}".rstrip("/"))  # also where the prefix is a folder's name without its slash
+        # A link is refused also where the prefix is a folder's name without its slash.
+        self._check_folder(f"{self.root}/{prefix}".rstrip("/"))
         return self._walk(prefix[: prefix.rfind("/") + 1], prefix, after or "")
 
     def inventory(self, prefix: str) -> Iterator[StoredObject]:

@@ -81,7 +81,9 @@ class Log:
     def has_more(self) -> bool:
         """Tell in one call of the store, for a log of any length, whether it has entries beyond those read."""
         try:
-            self.store.get(self._key(len(self._entries)))  # to `exists`, S3 gives one answer for a missing object and a missing bucket
+            self.store.get(
+                self._key(len(self._entries))
+            )  # to `exists`, S3 gives one answer for a missing object and a missing bucket
         except ObjectMissing:
             return False
         return True

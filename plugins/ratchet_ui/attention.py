@@ -58,7 +58,6 @@ def found_since(cache: PageCache, history: History, *, seconds: float = 0) -> It
     seconds : float
         How old it may be.
     """
-
     champion = history.champion
     if champion is None:
         return

@@ -142,7 +142,9 @@ def _charts(cache: PageCache, history: History, root: str, metric: str | None, *
         return Markup()
     primary, champion = charts.primary_of(history), history.champion
     after = judged_since(history, champion)[-MEASURED:] if champion is not None else []
-    decided = [c for c in history.versions if c.standing.decision is not None and c.standing.decision.evidence is not None]
+    decided = [
+        c for c in history.versions if c.standing.decision is not None and c.standing.decision.evidence is not None
+    ]
     # The primary metric is in the decisions; the newest evidence says which others can be chosen.
     recent = decided[-MEASURED:] if metric not in (None, primary) else decided[-1:]
     ids = {one.id for one in (*recent, *after, *([champion] if champion is not None else []))}

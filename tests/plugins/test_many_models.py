@@ -249,6 +249,8 @@ def test_a_view_asks_about_models_side_by_side_and_reads_each_ledger_once(site: 
         ledgers = [call for call in site.store.calls if call.startswith("list") and call.endswith("/ledger")]
         assert len(ledgers) == len(set(ledgers)) == (TEAMS["supply"] if view == "first" else 0)
         audits = [call for call in site.store.calls if "/audit/log" in call]
-        assert len(audits) == (TEAMS["supply"] if view == "first" else 0), "each of them is audited, and has an empty log"
+        assert len(audits) == (TEAMS["supply"] if view == "first" else 0), (
+            "each of them is audited, and has an empty log"
+        )
         records = [call for call in site.store.calls if "/versions/" in call]
         assert len(records) == len(set(records))

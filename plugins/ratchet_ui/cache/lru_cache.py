@@ -47,4 +47,4 @@ class ThreadSafeCache:
             # What another thread began to make later is newer.
             if kept is None or (seconds is not None and kept[0] <= began):
                 kept = self._values[key] = (began, made)
-            return kept[1]  # type: ignore[no-any-return]
+            return kept[1]
