@@ -50,7 +50,8 @@ class CountingStore:
 
     def in_folder(self, folder: str) -> list[str]:
         """Return the calls whose key or prefix lies in a folder of this name; of a log, also those of its checkpoints."""
-        return [call for call in self.calls if f"/{folder}/" in call or f"/{folder}-checkpoints/" in call]
+        places = (f"/{folder}/", f"/{folder}-checkpoints/")
+        return [call for call in self.calls if call.endswith(f"/{folder}") or any(place in call for place in places)]
 
     def waits(self, *folders: str) -> int:
         """Return how often somebody waits for calls of `in_folder`, counted without a clock: those that one pool of threads makes are one."""

@@ -2,8 +2,8 @@
 
 A checkpoint that ends at entry ``n`` holds the entries before ``n``, and is written by the process that has written entry ``n``. It is
 one object with all of them, or one with the newest of them on top of an earlier checkpoint that is one object. The whole is
-written again when the newest parts that were written have as many bytes as the whole: with ``n`` entries of one size about every
-``sqrt(2 n)`` entries, so that what is written grows with ``n`` to the power of 1.5 and never with its square.
+written again while it is small, and later when the newest parts that were written have as many bytes as the whole: with ``n`` entries of one size
+about every ``sqrt(2 n)`` entries, so that what is written grows with ``n`` to the power of 1.5 and never with its square.
 
 All this is a cache. A reader takes entry ``n`` itself from the log and believes a checkpoint only if its last entry
 is the one that entry ``n`` was written after: a chain of digests up to an entry of the log is that log's chain. A
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 FEWEST = 2
 """Entries that are worth a checkpoint: a shorter log is read in as few calls without one."""
+
+WHOLE = 1 << 14
+"""Bytes up to which a checkpoint is written whole, so that a young log is read in one call less: the events of some fifty decisions."""
 
 _GZIP = 31  # zlib's word for the format of gzip, so that `zcat` shows a checkpoint
 _LARGEST = 1 << 30  # bytes of one object, unpacked
@@ -77,15 +80,11 @@ class Checkpoints:
 
     def listed(self) -> Iterator[Checkpoint]:
         """Yield what checkpoints there are, newest first."""
-        for key in self.store.list(self.folder):
-            if match := _NAME.fullmatch(key.removeprefix(self.folder)):
-                found = Checkpoint(_NEWEST_FIRST - int(match[1]), int(match[2]))
-                if found.start < found.end:
-                    yield found
+        return _named(self.store.list(self.folder), self.folder)
 
-    def newest(self) -> Iterator[Checkpoint]:
-        """Yield them without those of which a part did not fit."""
-        return (one for one in self.listed() if not self._unfit & {part.name for part in one.parts})
+    def among(self, keys: Iterable[str]) -> Iterator[Checkpoint]:
+        """Yield those among keys of the log, newest first, without those of which a part did not fit."""
+        return (one for one in _named(keys, self.folder) if not self._unfit & {part.name for part in one.parts})
 
     def get(self, part: Checkpoint) -> bytes | None:
         """Return the stored bytes of one part; None if there are none, or the store finds them damaged."""
@@ -121,7 +120,8 @@ class Checkpoints:
             return
         newest = pack(entries[self._whole : end])
         checkpoint = Checkpoint(end, self._whole)
-        if (end - self._whole) * len(newest) > 2 * self._whole_bytes:  # what parts of this kind came to, about
+        parts = (end - self._whole) * len(newest) / 2  # what those of this kind came to, about
+        if self._whole_bytes < WHOLE or parts > self._whole_bytes:
             checkpoint, newest = Checkpoint(end), newest if self._whole == 0 else pack(entries[:end])
         try:
             self.store.put_if_absent(self.folder + checkpoint.name, newest)
@@ -158,6 +158,14 @@ class Checkpoints:
                     where=f"{self.store.url}: {where}",
                     remedy="find out who changed it, and remove the object: without its checkpoint a log is only slower to read",
                 )
+
+
+def _named(keys: Iterable[str], folder: str) -> Iterator[Checkpoint]:
+    for key in keys:
+        if key.startswith(folder) and (match := _NAME.fullmatch(key.removeprefix(folder))):
+            found = Checkpoint(_NEWEST_FIRST - int(match[1]), int(match[2]))
+            if found.start < found.end:
+                yield found
 
 
 def pack(entries: Sequence[Entry]) -> bytes:

@@ -86,6 +86,8 @@ class LocalStore:
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         """Yield the keys that start with ``prefix``, ascending, those greater than ``after`` if it is given."""
         check_prefix(prefix)
+        # A link is refused also where the prefix is a folder's name without its slash.
+        self._check_folder(f"{self.root}/{prefix}".rstrip("/"))
         return self._walk(prefix[: prefix.rfind("/") + 1], prefix, after or "")
 
     def inventory(self, prefix: str) -> Iterator[StoredObject]:
@@ -117,12 +119,13 @@ class LocalStore:
                     names = [
                         f"{folder}{entry.name}{'/' if entry.is_dir(follow_symlinks=False) else ''}"
                         for entry in found
-                        if not entry.is_symlink()
+                        # A log beside thousands of partitions is listed by the beginning of its name.
+                        if f"{folder}{entry.name}/".startswith(prefix) and not entry.is_symlink()
                     ]
             except (FileNotFoundError, NotADirectoryError):
                 return
         for name in sorted(names):
-            if not name.startswith(prefix) or not is_key(name.removesuffix("/")):
+            if not is_key(name.removesuffix("/")):
                 continue
             if name.endswith("/"):
                 if name > after or after.startswith(name):

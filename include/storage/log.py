@@ -7,7 +7,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 2.0  # seconds
 _TRIES = 8  # checkpoints in a row that do not fit, until entries are read one by one
+_LISTED = 1000  # keys that S3 lists in one call
 Decide = Callable[[tuple[Entry, ...]], tuple[str, dict[str, Any]] | None]
 
 
@@ -79,7 +80,13 @@ class Log:
 
     def has_more(self) -> bool:
         """Tell in one call of the store, for a log of any length, whether it has entries beyond those read."""
-        return self.store.exists(self._key(len(self._entries)))
+        try:
+            self.store.get(
+                self._key(len(self._entries))
+            )  # to `exists`, S3 gives one answer for a missing object and a missing bucket
+        except ObjectMissing:
+            return False
+        return True
 
     def verify(self) -> tuple[Entry, ...]:
         """Read every entry from the store again, verify their chain and the newest checkpoint; raises `ChainBroken`."""
@@ -140,18 +147,23 @@ class Log:
         return f"{self.prefix}/{number:08d}.json"
 
     def _read_anew(self) -> tuple[Entry, ...]:
-        for checkpoint in itertools.islice(self._checkpoints.newest(), _TRIES):
+        # One listing of both folders: that of the checkpoints comes first. Of a longer log, what it left out is listed with the rest.
+        keys = list(itertools.islice(self.store.list(self.prefix), _LISTED))
+        whole, listed = len(keys) < _LISTED, self._newest_of(keys, default=-1)
+        for checkpoint in itertools.islice(self._checkpoints.among(keys), _TRIES):
             end = checkpoint.end
-            calls: list[Callable[[], Any]] = [partial(self._entry, end), partial(self._newest, after=end)]
+            calls: list[Callable[[], Any]] = [partial(self._entry, end)]
             calls += [partial(self._checkpoints.get, part) for part in checkpoint.parts]
+            calls += [] if whole else [partial(self._newest, after=end)]
             try:
-                next_entry, newest, *stored = at_once(self.store, calls)
+                next_entry, *found = at_once(self.store, calls)
             except ChainBroken as error:  # either names no checkpoint of this log, or the entry that is read below
                 log.warning("A checkpoint of %s is passed over: %s", self.prefix, error.message)
                 continue
-            if (held := self._checkpoints.open(checkpoint, stored, next_entry)) is not None:
+            newest = max(listed, end) if whole else found.pop()
+            if (held := self._checkpoints.open(checkpoint, found, next_entry)) is not None:
                 return self._through((*held, next_entry), newest)
-        return self._read_on(())
+        return self._through((), listed) if whole else self._read_on(())
 
     def _read_on(self, known: tuple[Entry, ...]) -> tuple[Entry, ...]:
         return self._through(known, self._newest(after=len(known) - 1))
@@ -168,7 +180,10 @@ class Log:
         A listing may miss entries that are written at the same time, even earlier ones than it shows: it only tells how far to read.
         """
         keys = self.store.list(f"{self.prefix}/", after=self._key(after) if after >= 0 else None)
-        return max((number for key in keys if (number := self._number(key)) is not None), default=after)
+        return self._newest_of(keys, default=after)
+
+    def _newest_of(self, keys: Iterable[str], *, default: int) -> int:
+        return max((number for key in keys if (number := self._number(key)) is not None), default=default)
 
     def _entry(self, number: int) -> Entry:
         key = self._key(number)

@@ -11,8 +11,6 @@ from include.audit.audit_log import AuditState
 from include.config.model import ModelConfig
 from include.config.names import METRICS
 from include.config.settings import Settings
-from include.data.ingestion.readings import Retraction
-from include.errors import RatchetError
 from include.evaluation.gains import Measured
 from include.evaluation.report.labels import ROLE_LABELS
 from include.registry.history import charts
@@ -24,6 +22,7 @@ from include.registry.naming.aliases import alias_moves
 from include.storage.log import Entry
 from ratchet_ui.access import Viewer
 from ratchet_ui.actions import ON_MODELS, buttons_for, on_version
+from ratchet_ui.attention import found_since, look_at
 from ratchet_ui.cache.page_cache import PageCache
 from ratchet_ui.growth import stored_growth
 from ratchet_ui.score_tables import scores_of, slices_of
@@ -62,28 +61,15 @@ def draw_models(cache: PageCache, viewer: Viewer, root: str, *, now: datetime, w
     page = min(page, pages)
     on_page = held[(page - 1) * MODELS_ON_A_PAGE : page * MODELS_ON_A_PAGE]
     looked_at = seen if len(seen) <= MODELS_ON_A_PAGE else on_page
-    history = cache.histories([model.declared_name for model in looked_at])
-    problems = cache.library_problems({name: one for name, one in history.items() if isinstance(one, History)})
-    retracted = cache.champions_retracted({name: one for name, one in history.items() if isinstance(one, History)})
-    audits = cache.failed_audits(looked_at)
     rows: list[tuple[ModelConfig, History, charts.Sparkline | None, list[str]]] = []
     attention: list[tuple[str, str, str]] = []
     if broken and viewer.may_see_import_errors():
         attention += [("broken", one.name, one.error.args[0]) for one in broken]
     shown = {model.declared_name for model in on_page}
-    for model in looked_at:
-        name = model.declared_name
-        found = history[name]
-        if isinstance(found, RatchetError):
-            attention.append(("unreadable", name, f"its ledger can't be read: {found.message}"))
-            found = History(name, ())
-        attention += [(kind, name, sentence) for kind, sentence in attention_needed(model, found, now)]
-        attention += [("audit", name, audits[name])] if name in audits else []
-        attention += [("libraries", name, problems[name])] if name in problems else []
-        attention += [("retracted", name, _of_retracted(retracted[name]))] if name in retracted else []
-        alarms = [kind for kind, of, _ in attention if of == name]
-        if name in shown:
-            rows.append((model, found, charts.sparkline(found), alarms))
+    for model, (history, said) in zip(looked_at, look_at(cache, looked_at, now), strict=True):
+        attention += [(kind, model.declared_name, sentence) for kind, sentence in said]
+        if model.declared_name in shown:
+            rows.append((model, history, charts.sparkline(history), [kind for kind, _ in said]))
     dags = [dag for model in looked_at for dag in _dags_that_ask(model.declared_name)]
     facts = {"rows": rows, "all": len(seen), "held": len(held), "wanted": wanted, "page": page, "pages": pages}
     return draw("models.html", root, **facts, attention=attention, dags=dags, now=now)
@@ -117,6 +103,7 @@ def draw_model(
     begin = (page - 1) * VERSIONS_ON_A_PAGE
     versions = newest_first[begin : begin + VERSIONS_ON_A_PAGE]
     timeless = config is not None and config.data.timeless
+    said = [*(attention_needed(config, history, now) if config else ()), *found_since(cache, history)]
     metric = metric if metric in METRICS else None
     drawn = (model, len(entries), root, timeless, metric)
     return draw(
@@ -125,14 +112,7 @@ def draw_model(
         model=model,
         config=config,
         history=history,
-        attention=[
-            *([(kind, model, sentence) for kind, sentence in attention_needed(config, history, now)] if config else []),
-            *[("libraries", name, sentence) for name, sentence in cache.library_problems({model: history}).items()],
-            *[
-                ("retracted", name, _of_retracted(gone))
-                for name, gone in cache.champions_retracted({model: history}).items()
-            ],
-        ],
+        attention=[(kind, model, sentence) for kind, sentence in said],
         charts=cache.drawn.get(drawn, lambda: _charts(cache, history, root, metric, timeless=timeless)),
         versions=versions,
         estimators=cache.estimators(model, versions),
@@ -150,10 +130,6 @@ def draw_model(
     )
 
 
-def _of_retracted(gone: list[Retraction]) -> str:
-    return f"its champion was trained or evaluated on rows that were taken back since: {describe_retractions(gone)}."
-
-
 def _dags_that_ask(model: str) -> list[str]:
     """Return the DAGs whose runs may wait for a person."""
     stages = Settings.from_environment().stage_models
@@ -165,19 +141,23 @@ def _charts(cache: PageCache, history: History, root: str, metric: str | None, *
     if not history.versions:
         return Markup()
     primary, champion = charts.primary_of(history), history.champion
-    recent = cache.measurements(history.model, history.versions[-MEASURED:])
-    metrics = tuple(dict.fromkeys(name for one in reversed(recent.values()) for name in one.metrics))
+    after = judged_since(history, champion)[-MEASURED:] if champion is not None else []
+    decided = [
+        c for c in history.versions if c.standing.decision is not None and c.standing.decision.evidence is not None
+    ]
+    # The primary metric is in the decisions; the newest evidence says which others can be chosen.
+    recent = decided[-MEASURED:] if metric not in (None, primary) else decided[-1:]
+    ids = {one.id for one in (*recent, *after, *([champion] if champion is not None else []))}
+    known = cache.measurements(history.model, [one for one in history.versions if one.id in ids])
+    metrics = tuple(dict.fromkeys(name for one in reversed(known.values()) for name in one.metrics))
     shown = metric if metric in metrics else primary
     measured = {c.id: Measured(*c.score) for c in history.versions if c.metric == primary}
     if shown is not None and shown != primary:
-        found = {version: one.scores["challenger"].get(shown) for version, one in recent.items()}
+        found = {one.id: known[one.id].scores["challenger"].get(shown) for one in recent if one.id in known}
         measured = {version: one for version, one in found.items() if one is not None}
     since: list[Later] = []
-    if champion is not None and shown is not None:
-        after = judged_since(history, champion)[-MEASURED:]
-        known = cache.measurements(history.model, [champion, *after])
-        if champion.id in known:
-            since = later(known[champion.id], [(c, known[c.id]) for c in after if c.id in known], shown)
+    if champion is not None and champion.id in known and shown is not None:
+        since = later(known[champion.id], [(c, known[c.id]) for c in after if c.id in known], shown)
     on_later = [(one.summary, one.measured) for one in since]
     facts = {
         "history": history,

@@ -17,12 +17,13 @@ class LedgerReader:
         self._ledger = ledger
         self._shown = shown
         self._lock = threading.Lock()
-        self._history: tuple[int, History] | None = None
+        self._known: tuple[tuple[Entry, ...], History] | None = None
 
     def read(self) -> tuple[tuple[Entry, ...], History]:
-        """Return the events and the history that they tell; folded again only when there is a new event."""
+        """Return the events and the history that they tell, in one call of the store where there is no new event."""
         with self._lock:
-            entries = self._ledger.entries()
-            if self._history is None or self._history[0] != len(entries):
-                self._history = len(entries), history(self._shown, fold(entries))
-            return entries, self._history[1]
+            # An empty ledger is read as if for the first time: an anchor may remember events that were removed.
+            if self._known is None or not self._known[0] or self._ledger.has_news():
+                entries = self._ledger.entries()
+                self._known = entries, history(self._shown, fold(entries))
+            return self._known

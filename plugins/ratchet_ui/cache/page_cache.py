@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from include.data.ingestion.retract import retracted_in
 from include.data.segment_log import SegmentLog
 from include.data.snapshots import Snapshot
 from include.data.table_versions import TableLook, table_looks
-from include.errors import RatchetError, StoreUnavailable
+from include.errors import ObjectCorrupt, RatchetError, StoreUnavailable
 from include.monitoring.report.watch_report import WatchReport, watch_report
 from include.monitoring.watch_log import WatchLog
 from include.registry.history.recorded_measures import Measurement, load_measurement
@@ -29,6 +29,7 @@ from include.registry.timeline import fold
 from include.registry.versions import Version, fit_of, load_version
 from include.scoring.delivery_log import DeliveryLog, PlaceSummary, places
 from include.scoring.library_check import known_problem
+from include.storage.concurrency import at_once
 from include.storage.content import digest_json
 from include.storage.log import Entry
 from include.storage.opening import open_store
@@ -45,9 +46,13 @@ Key = TypeVar("Key")
 
 
 class PageCache:
-    """The declared models and what the store holds about them."""
+    """The declared models and what the store holds about them.
 
-    def __init__(self, settings: Settings) -> None:
+    What can change is read at every call, each ledger too. Where a method takes ``seconds``, what was read less than so many
+    seconds ago is taken instead; 0 reads anew, for all who ask later.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self.store = open_store(settings.store, s3_client=lambda: s3_client(settings.store_connection))
         self._ledgers = ThreadSafeCache(LEDGERS)
@@ -58,6 +63,7 @@ class PageCache:
         self._fits = ThreadSafeCache(LEDGERS)
         self._reports = ThreadSafeCache(DETAILS)
         self._snapshots = ThreadSafeCache(LEDGERS)
+        self._recent = ThreadSafeCache(VERSIONS, clock=clock)
         self._logs: dict[Hashable, tuple[Any, threading.Lock]] = {}
         self._stored: dict[str, str] = {}
         self.drawn = ThreadSafeCache(DRAWINGS)
@@ -102,8 +108,7 @@ class PageCache:
             except RatchetError as error:
                 return error
 
-        with ThreadPoolExecutor(max(1, self.store.parallel)) as pool:
-            return dict(zip(models, pool.map(read, models), strict=True))
+        return dict(zip(models, at_once(self.store, [partial(read, model) for model in models]), strict=True))
 
     def measurements(self, model: str, versions: Sequence[VersionSummary]) -> dict[str, Measurement]:
         """Return what was measured of the versions that were decided on, by id; evidence that is gone is left out.
@@ -152,38 +157,24 @@ class PageCache:
         key = (model.name, len(entries), len(known), digest_json([model.to_json(), own]))
         return self._reports.get(key, lambda: watch_report(self.store, model, entries=entries, timeline=fold(known)))
 
-    def library_problems(self, models: Mapping[str, History]) -> dict[str, str]:
-        """Return what tasks found wrong with champions under the libraries that are installed here, by model."""
+    def library_problem(self, model: str, champion: VersionSummary, *, seconds: float = 0) -> str | None:
+        """Return what tasks found wrong with a champion under the libraries that are installed here; raises `StoreError`."""
+        record = self._record(model, champion)
+        fit = self._fits.get((record.model, record.fit), lambda: fit_of(self.store, record))
+        look, key = partial(known_problem, self.store, champion.id, fit), (known_problem, record.model, champion.id)
+        try:
+            found: RatchetError | None = self._recent.get(key, look, seconds=seconds)
+        except ObjectCorrupt as error:
+            found = error
+        return None if found is None else found.message
 
-        def problem(model: str, champion: VersionSummary) -> str | None:
-            record = self._record(model, champion)
-            fit = self._fits.get((record.model, record.fit), lambda: fit_of(self.store, record))
-            try:
-                found: RatchetError | None = known_problem(self.store, champion.id, fit)
-            except RatchetError as error:
-                found = error
-            return None if found is None else found.message
-
-        return self._of_champions(models, problem)
-
-    def audited(self, model: str) -> AuditState:
+    def audited(self, model: str, *, seconds: float = 0) -> AuditState:
         """Return what stands after a model's audits; raises `StoreError`."""
-        return self.read_log(AuditLog, self.stored(model), AuditLog.state)
+        place = self.stored(model)
+        read = partial(self.read_log, AuditLog, place, AuditLog.state)
+        return self._recent.get((AuditLog, place), read, seconds=seconds)
 
-    def failed_audits(self, models: Sequence[ModelConfig]) -> dict[str, str]:
-        """Return, by model, a sentence of each that is audited and of which audits found something wrong that stands."""
-
-        def problem(model: str) -> str | None:
-            try:
-                wrong = self.audited(model).wrong
-            except RatchetError as error:
-                return f"its audits can't be read: {error.message}"
-            return f"{len(wrong)} things on record are not what they were; its page names them." if wrong else None
-
-        audited = [model.declared_name for model in models if model.schedule.audit is not None]
-        return self._each({model: model for model in audited}, None, problem)
-
-    def retracted(self, model: str, summary: VersionSummary) -> list[Retraction]:
+    def retracted(self, model: str, summary: VersionSummary, *, seconds: float = 0) -> list[Retraction]:
         """Return which of the rows that a version was trained or judged on were taken back since; raises `StoreError`."""
         place, pinned = self.stored(model), self._record(model, summary).snapshot
         snapshot = self._snapshots.get((place, pinned), lambda: Snapshot.load(self.store, place, pinned))
@@ -193,24 +184,17 @@ class PageCache:
 
         catalogues: dict[str, Catalogue]
         catalogues, lock = self._logs.setdefault((Catalogue, place), ({}, threading.Lock()))
-        with lock:
-            return retracted_in(snapshot, catalogue_of)
 
-    def champions_retracted(self, models: Mapping[str, History]) -> dict[str, list[Retraction]]:
-        """Return, by model, what was taken back of the rows of its champion; models without any are left out."""
-        return {model: gone for model, gone in self._of_champions(models, self.retracted).items() if gone}
+        def read() -> list[Retraction]:
+            with lock:
+                return retracted_in(snapshot, catalogue_of)
+
+        return self._recent.get((Catalogue, place, pinned), read, seconds=seconds)
 
     def delivered(self, model: str) -> list[PlaceSummary]:
         """Return where a model's scores were delivered; raises `StoreError`."""
         states = self.read_log(DeliveryLog, self.stored(model), DeliveryLog.read)
         return places(states.values(), fold(self.read(model)[0]))
-
-    def _of_champions(
-        self, models: Mapping[str, History], read: Callable[[str, VersionSummary], Found | None]
-    ) -> dict[str, Found]:
-        """Return what is read of each model's champion, by model; what can't be read is left out."""
-        champions = {model: one.champion for model, one in models.items() if one.champion is not None}
-        return self._each({model: (model, one) for model, one in champions.items()}, None, lambda one: read(*one))
 
     def _each(
         self,
@@ -228,8 +212,7 @@ class PageCache:
             except RatchetError:
                 return None
 
-        with ThreadPoolExecutor(max(1, self.store.parallel)) as pool:
-            found = zip(keys, pool.map(one, keys.values()), strict=True)
+        found = zip(keys, at_once(self.store, [partial(one, key) for key in keys.values()]), strict=True)
         return {version: value for version, value in found if value is not None}
 
     def last_look(self, model: str) -> TableLook | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ def filled(store: LocalStore, entries: int, text: str = "é") -> tuple[Entry, ..
     return tuple(append(log, text) for _ in range(entries))
 
 
+def filled_by_large_ones(store: LocalStore) -> tuple[Entry, ...]:
+    """Entries that no packing makes small: of thirty, a checkpoint is two objects."""
+    log = Log(store, "model/ledger")
+    return tuple(append(log, secrets.token_hex(1000)) for _ in range(30))
+
+
 def newest(store: LocalStore) -> list[Path]:
     """The objects of the newest checkpoint that is made of two."""
     names = sorted(path.name for path in (store.root / FOLDER).iterdir())
@@ -46,8 +53,10 @@ def alone(store: LocalStore) -> list[Path]:
     return [whole, top]
 
 
-@pytest.mark.parametrize("entries", [3, 40, 500])
-def test_a_log_of_any_length_is_read_in_five_calls_and_two_round_trips(entries: int) -> None:
+@pytest.mark.parametrize(("entries", "calls"), [(3, 3), (40, 3), (480, 4), (700, 5)])
+def test_a_log_of_any_length_is_read_in_five_calls_and_two_round_trips_and_a_short_one_in_three(
+    entries: int, calls: int
+) -> None:
     memory = MemoryStore()
     log = Log(memory, "model/ledger")
     for number in range(1, entries + 1):
@@ -56,8 +65,39 @@ def test_a_log_of_any_length_is_read_in_five_calls_and_two_round_trips(entries: 
             continue
         counting = CountingStore(memory, delay=0.02 if number == entries else 0)
         assert Log(counting, "model/ledger").read() == log.known
-        assert len(counting.calls) <= 5, counting.calls
+        assert len(counting.calls) <= calls, counting.calls
     assert counting.trips == 2
+
+
+def test_of_a_long_log_no_more_keys_are_listed_than_one_call_of_s3_answers() -> None:
+    class Answering(MemoryStore):
+        keys = 0
+
+        def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
+            for key in super().list(prefix, after=after):
+                self.keys += 1
+                yield key
+
+    store = Answering()
+    log = Log(store, "model/ledger")
+    for _ in range(700):
+        append(log)
+    store.keys = 0
+    assert Log(store, "model/ledger").read() == log.known
+    assert store.keys == 1000, "of 698 checkpoints and 700 entries"
+
+
+def test_a_log_that_is_empty_is_found_so_in_one_call_and_may_grow_beside_others_of_a_like_name() -> None:
+    counting = CountingStore(MemoryStore())
+    log = Log(counting, "model/ledger")
+    for number in (1, 2):
+        counting.put_if_absent(f"model/ledger{number}/00000000.json", b"of another log")
+        counting.put_if_absent(f"model/ledger-{number}/00000000.json", b"of another log")
+    counting.reset()
+    assert log.read() == log.read() == ()
+    assert counting.calls == ["list model/ledger"] * 2
+    written = append(Log(counting, "model/ledger"))
+    assert log.read() == (written,)
 
 
 def test_an_append_to_a_log_of_any_length_writes_two_objects() -> None:
@@ -130,7 +170,7 @@ DAMAGES = [removed, without_its_base, cut, cut_between_lines, emptied, no_gzip, 
 def test_a_damaged_checkpoint_is_passed_over_and_the_next_append_writes_one_that_fits(
     local_store: LocalStore, damage: Callable[[Path, Path], None]
 ) -> None:
-    written = filled(local_store, 30)
+    written = filled_by_large_ones(local_store)
     damage(*alone(local_store))
     log = Log(local_store, "model/ledger")
     assert log.read() == written
@@ -143,7 +183,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_next_append_writes_one_that
 
 @pytest.mark.parametrize("damage", DAMAGES[1:], ids=lambda damage: damage.__name__)
 def test_verifying_names_a_damaged_checkpoint(local_store: LocalStore, damage: Callable[[Path, Path], None]) -> None:
-    filled(local_store, 30)
+    filled_by_large_ones(local_store)
     damage(*alone(local_store))
     with pytest.raises(ChainBroken, match="checkpoint do not agree"):
         Log(local_store, "model/ledger").verify()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.errors import ChainBroken
+from include.errors import ChainBroken, StoreError
 from include.storage.content import canonical_json, digest, to_iso
 from include.storage.entries import seal_fields
 from include.storage.local import LocalStore
@@ -107,6 +107,23 @@ def test_entries_already_read_are_not_read_again(local_store: LocalStore) -> Non
     counting.reset()
     log.verify()
     assert sum("/ledger/" in call for call in counting.calls) == 1 + 6
+
+
+def test_whether_there_is_more_is_one_call_that_tells_a_missing_entry_from_a_missing_store(
+    store: ObjectStore, s3_client: Any
+) -> None:
+    log = Log(CountingStore(store), "model/ledger")
+    assert not log.has_more()
+    for number in range(3):
+        filled(store, 1)
+        counting = CountingStore(store)
+        log.store = counting
+        assert log.has_more()
+        assert counting.calls == [f"get model/ledger/{number:08d}.json"]
+        assert len(log.read()) == number + 1
+        assert not log.has_more()
+    with pytest.raises(StoreError, match="NoSuchBucket"):
+        Log(S3Store(s3_client, "nobody-made-this-bucket"), "model/ledger").has_more()
 
 
 def test_who_loses_a_race_decides_again_on_what_won(store: ObjectStore) -> None:
@@ -260,8 +277,8 @@ def test_a_writer_killed_at_any_call_and_repeated_leaves_one_entry(tmp_path: Pat
     for version in "abc":
         register(counting, version)
     assert (
-        counting.calls == 3 * (2 + 1) + 3 + 1
-    )  # two listings and a write, and the entries; the last time a checkpoint, too
+        counting.calls == 3 * (1 + 1) + 3 + 1
+    )  # a listing and a write, and the entries; the last time a checkpoint, too
     for call in range(1, counting.calls + 1):
         store = LocalStore(tmp_path / f"{mode}-{call}")
         faulty = FaultyStore(store, fail_at=call, mode=mode)
