@@ -668,7 +668,9 @@ def _requests() -> dict[str, dict[str, Callable[[], bytes]]]:
             "the target": lambda: rows(target=1),
             "a hundred thousand columns": lambda: rows(**dict.fromkeys(_STRANGE, 1)),
             "a hundred thousand columns in place of its own": lambda: json.dumps(dict.fromkeys(_STRANGE, 1)).encode(),
-            "a column that is missing in every row": lambda: json.dumps([dict.fromkeys(_STRANGE[:40], 1)] * 1000).encode(),
+            "a column that is missing in every row": lambda: json.dumps(
+                [dict.fromkeys(_STRANGE[:40], 1)] * 1000
+            ).encode(),
             "an instant of the year 9999": lambda: rows(at="9999-12-31T23:59:59Z"),
             "half a letter": lambda: b'{"rows": ["\xc3"]}',
             "half a surrogate": lambda: b'{"rows": [{"id": "\\ud800"}]}',

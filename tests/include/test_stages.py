@@ -218,7 +218,9 @@ def test_an_origin_that_was_changed_or_never_promoted_the_version_is_told_by_ver
     assert "was changed" in told
 
     registered, decided = staging.ledger.entries()[:2]
-    held = open_entry(seal_fields(_without_digest(decided) | {"body": {**decided.body, "outcome": "HOLD"}}), 1, where="")
+    held = open_entry(
+        seal_fields(_without_digest(decided) | {"body": {**decided.body, "outcome": "HOLD"}}), 1, where=""
+    )
     for event in (registered, held):
         for folder in forged.store.root.glob("parcels/ledger*"):
             shutil.rmtree(folder)

@@ -113,7 +113,9 @@ def test_an_audit_that_is_killed_anywhere_says_nothing_and_begins_again(
     assert look(signed_world, "run", 40) == expected
 
 
-def test_an_unreadable_ledger_that_an_earlier_release_found_is_right_once_its_chain_is(signed_world: SignedWorld) -> None:
+def test_an_unreadable_ledger_that_an_earlier_release_found_is_right_once_its_chain_is(
+    signed_world: SignedWorld,
+) -> None:
     audits = AuditLog(signed_world.store, "parcels")
     audits.keep(AuditRun("before", 0, 0, 1, 2, {"the ledger": "it is gone"}, ("the ledger",)), at=NOW)
     assert standing(signed_world)

@@ -100,8 +100,13 @@ def test_plan_says_what_a_change_would_do_and_changes_nothing(ledger: Ledger, pl
     assert "new versions" not in gate
     schedule = planned(("schedule: {", "schedule: {retrain: '@daily', "))
     assert "retrain_parcels" in schedule and "@daily" in schedule and "Under the new gate" not in schedule
-    assert "monitor_" not in schedule and "promote_" not in schedule, "what it does not declare, or has only under a stage's name"
-    watched = planned(("schedule: {", "schedule: {monitor: '@hourly', audit: '@weekly', "), ("gate:\n", "retention: {scores: 1y}\ngate:\n"))
+    assert "monitor_" not in schedule and "promote_" not in schedule, (
+        "what it does not declare, or has only under a stage's name"
+    )
+    watched = planned(
+        ("schedule: {", "schedule: {monitor: '@hourly', audit: '@weekly', "),
+        ("gate:\n", "retention: {scores: 1y}\ngate:\n"),
+    )
     for dag, ticks in (("monitor", "@hourly"), ("audit", "@weekly"), ("tidy", "@weekly")):
         assert any(line.split() == [f"{dag}_parcels", ticks] for line in watched.splitlines()), watched
     assert "new versions" in planned(("max_depth: 4", "max_depth: 5"))

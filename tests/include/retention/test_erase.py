@@ -141,7 +141,10 @@ def test_a_version_of_whose_golden_rows_none_is_left_is_served_and_audited_on(wo
 
 
 def test_a_misspelt_column_is_no_answer_that_nobodys_rows_are_there(world: World) -> None:
-    for columns, meant in ((("custmer",), "did you mean `customer`"), (("customer", "sentat"), "did you mean `sent_at`")):
+    for columns, meant in (
+        (("custmer",), "did you mean `customer`"),
+        (("customer", "sentat"), "did you mean `sent_at`"),
+    ):
         with pytest.raises(ConfigError, match=meant):
             erase(world.store, world.model, People(columns, frozenset({(NAME,) * len(columns)})), at=LATER)
     nobody = erase(world.store, world.model, People(("customer",), frozenset({("nobody",)})), at=LATER)

@@ -175,7 +175,7 @@ def test_a_later_backfill_of_an_earlier_date_leaves_less_and_changes_no_fact():
 
 
 def test_whether_something_is_to_be_decided_again_takes_work_that_grows_with_the_versions_and_not_with_their_square():
-    world, ledger = played([(1, 0.6), (2, 0.6), (3, 0.6)])
+    _, ledger = played([(1, 0.6), (2, 0.6), (3, 0.6)])
     first, *_, last = ledger.timeline().standings
 
     def work(count: int) -> int:
