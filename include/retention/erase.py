@@ -112,10 +112,14 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
 
     Raises
     ------
+    ConfigError
+        When no partition has the named columns.
     StoreUnavailable
         When a task kept what was to go; the call is to be repeated.
     """
-    partitions = list(rewritten_partitions(store, model, people))
+    tables: set[tuple[str, ...]] = set()
+    partitions = list(rewritten_partitions(store, model, people, tables))
+    people.require_known(tables)
     by_row = row_ids(store, model, people, partitions)
     unknown: set[str] = set()
     others = list(rewritten_others(store, model, [people, *by_row], unknown))

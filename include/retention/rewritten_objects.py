@@ -41,9 +41,18 @@ def _parquet(store: PrunableStore, prefix: str) -> Iterator[tuple[StoredObject, 
                 continue
 
 
-def rewritten_partitions(store: PrunableStore, model: ModelConfig, people: People) -> Iterator[Rewritten]:
-    """Yield the partitions that hold rows of the people, rewritten without them."""
+def rewritten_partitions(
+    store: PrunableStore, model: ModelConfig, people: People, tables: set[tuple[str, ...]]
+) -> Iterator[Rewritten]:
+    """Yield the partitions that hold rows of the people, rewritten without them.
+
+    Parameters
+    ----------
+    tables : set of tuple of str
+        Gets the column names of each partition that was read.
+    """
     for one, table in _parquet(store, f"{model.name}/{PARTITIONS}/"):
+        tables.add(tuple(table.column_names))
         mine = people.rows(table)
         if mine is not None and pc.any(mine).as_py():
             kept = table.filter(pc.invert(mine))

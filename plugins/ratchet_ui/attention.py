@@ -67,7 +67,9 @@ def found_since(cache: PageCache, history: History, *, seconds: float = 0) -> It
 
     def retracted() -> str | None:
         gone = cache.retracted(history.model, champion, seconds=seconds)
-        said = f"its champion was trained or evaluated on rows that were taken back since: {describe_retractions(gone)}."
+        said = (
+            f"its champion was trained or evaluated on rows that were taken back since: {describe_retractions(gone)}."
+        )
         return said if gone else None
 
     looks: dict[str, Callable[[], str | None]] = {"libraries": libraries, "retracted": retracted}
