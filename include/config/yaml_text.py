@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,7 @@ class _Builder:
         build = _SCALARS.get(node.tag)
         try:
             if build is not None and isinstance(node, yaml.ScalarNode):
-                return build(node.value)
+                return self._kept(build(node.value), node)
         except (ValueError, KeyError):
             pass
         kind = node.tag.removeprefix(_CORE)
@@ -203,6 +204,14 @@ class _Builder:
             found=f"`!!{kind}`" if node.tag.startswith(_CORE) else f"`{kind}`",
             remedy="write the value without a type",
         )
+
+    def _kept(self, value: Any, node: yaml.Node) -> Any:
+        # Declarations are on record as JSON, which does not hold every number.
+        if abs(value) < 2**53 if isinstance(value, int) else not isinstance(value, float) or isfinite(value):
+            return value
+        told = {"expected": "a finite number; a whole one below 2^53", "found": node.value[:40]}
+        remedy = "leave out a bound that bounds nothing, write a large number as 9.0e18, and quote an id"
+        raise self._refuse(node, "This number can't be kept exactly.", **told, remedy=remedy)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
         own: dict[Any, Any] = {}

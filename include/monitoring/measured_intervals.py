@@ -222,14 +222,13 @@ def _gain(
             return None
         shadow = before.rows(snapshot, "holdout", labelled=True)
     theirs = of_classes(shadow.scored, own, judged.classes)
-    ours = scored.score
-    if theirs.score.ndim == 1:
-        answers = shadow.table.select(list(data.row_id)).append_column(PUBLISHED_PREDICTION, pa.array(theirs.score))
-        place, said = _as_predicted(answers, rows.table, data.row_id)
-        target, ours, theirs = target[place], ours[place], Scored(said, theirs.threshold)
+    # In the shadow it predicts all rows, of which the champion may have answered some only.
+    every = pa.array(np.arange(shadow.table.num_rows))
+    answers = shadow.table.select(list(data.row_id)).append_column(PUBLISHED_PREDICTION, every)
+    place, same = _as_predicted(answers, rows.table, data.row_id)
     values = [
-        value_of(metric, target, one, threshold, model.evaluation.quantile)
-        for one, threshold in ((ours, scored.threshold), (theirs.score, theirs.threshold))
+        value_of(metric, target[place], one, threshold, model.evaluation.quantile)
+        for one, threshold in ((scored.score[place], scored.threshold), (theirs.score[same], theirs.threshold))
     ]
     gain = sign(metric) * (values[0] - values[1])
     return rounded(gain) if np.isfinite(gain) else None

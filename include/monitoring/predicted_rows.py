@@ -79,7 +79,7 @@ class PredictedRows:
         return sum(int(pc.sum(table[OUTSIDE]).as_py() or 0) for table in (*self._scores, *self._asked))
 
     def said(self) -> pa.Table | None:
-        """Return ids and predictions, or None if no ids were kept; for a row with both a batch score and an answer, the batch score."""
+        """Return ids and predictions, or None if no ids were kept: of a row with a batch score and an answer the score, of one with two answers the first."""
         keys, log = list(self.model.data.row_id), self.model.serving.request_log
         hidden = {*log.leave_out, *log.hash} if log is not None else set()
         asked = () if hidden & set(keys) else self._asked
@@ -94,7 +94,7 @@ class PredictedRows:
         whole = pa.concat_tables([one.cast(pa.schema([*names, pa.field(PUBLISHED, pa.float64())])) for one in tables])
         place = pa.array(np.arange(whole.num_rows))
         first = whole.append_column("place", place).group_by(keys).aggregate([("place", "min")])["place_min"]
-        return whole.take(first.take(pc.sort_indices(first))) if len(tables) > 1 else whole
+        return whole.take(first.take(pc.sort_indices(first))) if len(tables) > 1 or asked else whole
 
     @cached_property
     def _scores(self) -> tuple[pa.Table, ...]:

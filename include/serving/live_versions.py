@@ -65,28 +65,29 @@ class LiveModel:
         Returns
         -------
         bool
-            Whether a version was loaded that is not compiled yet.
+            Whether a version is in memory that is not compiled yet, now or since the store did not answer.
 
         Raises
         ------
         StoreUnavailable
             When the store does not answer; what is served stays.
         """
-        changed = self._look(now)
-        return self.segments.look() or changed
+        self._look(now)
+        own = (self.champion, self.beside)
+        return self.segments.look() or any(one is not None and not one.compiled for one in own)
 
-    def _look(self, now: float) -> bool:
+    def _look(self, now: float) -> None:
         due = self._retry_at is not None and now >= self._retry_at
         if self._asked and not due and not self._ledger.has_news():
-            return False
+            return
         timeline = self._ledger.timeline()
         wanted = (timeline.champion, _beside(timeline, self.declared.serving.challenger))
         if self._asked and wanted == self._wanted and not due:
-            return False
+            return
         self._drop_withdrawn(timeline)
         self._wanted, self._asked, self._retry_at = wanted, True, None
         try:
-            return self._load(*wanted)
+            self._load(*wanted)
         except RatchetError as error:
             answers = self.champion is not None and self.champion.version == wanted[0]
             refused = wanted[1] if answers else wanted[0]
@@ -98,13 +99,11 @@ class LiveModel:
             self._retry_at = now + RETRY_SECONDS
             metrics.REFUSED.labels(self.name).inc()
             log.error("%s: %s can't be served: %s", self.name, refused, error.message)
-            return False
 
-    def _load(self, champion: str | None, beside: str | None) -> bool:
+    def _load(self, champion: str | None, beside: str | None) -> None:
         """Bring both versions in force, holding two in memory at most."""
         before = self.champion
         here = {served.version: served for served in (self.champion, self.beside) if served is not None}
-        changed = False
         if champion is None:
             self.champion, self.problem = None, "it has no champion yet"
         elif champion in here:
@@ -113,11 +112,7 @@ class LiveModel:
             # Room first: of the two in memory only the one that answers stays.
             self.beside = None
             here = {name: served for name, served in here.items() if served is before}
-            self.champion, self.problem, changed = (
-                open_served(self._ledger, self.declared, self.folder, champion),
-                None,
-                True,
-            )
+            self.champion, self.problem = open_served(self._ledger, self.declared, self.folder, champion), None
         if self.champion is not before:
             metrics.SWAPS.labels(self.name).inc()
             log.info("%s: %s answers now", self.name, champion or "nobody")
@@ -126,12 +121,10 @@ class LiveModel:
         metrics.CHAMPION.labels(self.name).set(as_of)
         if beside is not None and self.champion is not None:
             known = here.get(beside)
-            changed |= known is None
             before = None
             here.clear()
             self.beside = known or open_served(self._ledger, self.declared, self.folder, beside)
             log.info("%s: %s predicts beside", self.name, beside)
-        return changed
 
     def _drop_withdrawn(self, timeline: Timeline) -> None:
         """Stop serving a withdrawn version, whether its predecessor can be loaded or not."""

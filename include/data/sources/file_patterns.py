@@ -51,7 +51,8 @@ def meant_names(names: Sequence[str], pattern: str, where: object) -> list[str]:
         When the folder is a Delta Lake table, whose files also hold rows that were removed.
     """
     meant = [name for name in names if matches(pattern, name)]
-    if hidden := [name for name in names if name not in set(meant) and matches(pattern, name, hidden=True)]:
+    known = set(meant)
+    if hidden := [name for name in names if name not in known and matches(pattern, name, hidden=True)]:
         if any("_delta_log/" in name for name in hidden):
             raise SourceError(
                 "The folder is a Delta Lake table: its files hold rows that the table no longer has.",

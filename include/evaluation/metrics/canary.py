@@ -106,7 +106,9 @@ def compare_answers(
             scores[role] = Measured(None, None, None, "of more than two classes the request log keeps no probabilities")
         else:
             said = of_classes(Scored(answers[_PREDICTION].to_numpy(float), compared.fit.threshold), own, classes)
-            resampling = draw(pd.factorize(answers[by])[0], resamples=model.evaluation.resamples, seed=seed)
+            # Rows without an entity, which the champion answers, are one together, as they are counted.
+            of_entity, _ = pd.factorize(answers[by], use_na_sentinel=False)
+            resampling = draw(of_entity, resamples=model.evaluation.resamples, seed=seed)
             truth = target[answers[_PLACE].to_numpy()]
             found = compare(truth, {"challenger": said}, (metric,), {}, resampling, positives=classes is not None)
             scores[role] = found.scores["challenger"][metric]

@@ -109,6 +109,22 @@ def test_a_version_is_held_until_it_has_answered_and_promoted_by_its_answers(
         assert canary.scores[role].value == pytest.approx(by_hand, abs=1e-9)
 
 
+def test_requests_without_an_entity_are_the_incumbent_s_and_one_together(start: Start, world: World, held: str) -> None:
+    path = world.folder / "model.yaml"
+    path.write_text(path.read_text().replace("by: parcel", "by: carrier"))
+    rows = autumn(world)[:150]
+    rows.loc[::5, "carrier"] = None
+    ask(start, rows)
+    canary = evidence_of(world, reconsider(world, held, tomorrow())).canary
+    assert canary is not None
+    good = rows[rows["weight"] >= 0]
+    known = good["carrier"].notna()
+    mine = known & good["carrier"].map(lambda one: pd.notna(one) and share_of("parcels", one) < 0.5).astype(bool)
+    assert canary.rows == {"challenger": mine.sum(), "incumbent": (~mine).sum()}
+    assert canary.entities["incumbent"] == good.loc[known & ~mine, "carrier"].nunique() + 1
+    assert canary.scores["incumbent"].value is not None
+
+
 def test_answers_after_as_of_and_answers_of_others_count_for_nothing(start: Start, world: World, held: str) -> None:
     rows = autumn(world)
     ask(start, rows)

@@ -197,6 +197,34 @@ def test_a_compiled_form_is_used_only_where_it_gives_the_same_numbers(start: Sta
     assert served.post([row]).json()["predictions"] == other.post([row]).json()["predictions"]
 
 
+def test_a_champion_is_compiled_though_what_is_to_predict_beside_it_is_refused(start: Start, world: World) -> None:
+    world.add("serving: {request_log: {}, challenger: {version: predecessor}}\n")
+    change_golden(world, world.champions[0])
+    served = start().live.models["parcels"]
+    assert served.beside is None and served.champion is not None
+    assert served.champion.single is not None
+
+
+def test_a_champion_is_compiled_once_the_store_answers_again(start: Start, world: World) -> None:
+    class NoRows(AwayStore):
+        def get(self, key: str) -> bytes:
+            if self.away and key.startswith("parcels/partitions/"):
+                raise StoreUnavailable("the store did not answer")
+            return bytes(self.store.get(key))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.store, name)
+
+    store = NoRows(world.store)
+    store.away = True
+    served = start(store=store)
+    champion = served.live.models["parcels"].champion
+    assert champion is not None and champion.single is None and answers(served) == champion.version
+    store.away = False
+    served.look()
+    assert champion.single is not None
+
+
 def test_a_broken_function_for_one_row_is_not_used(start: Start, world: World) -> None:
     (world.folder / "online.py").write_text("def derive(row):\n    raise SystemError('no')\n")
     served = start()

@@ -281,6 +281,17 @@ def test_no_more_versions_of_segments_are_in_memory_than_is_said(start: Start, w
     assert len(segments.loaded) == 1
 
 
+def test_versions_of_segments_are_compiled_one_a_look_and_answer_the_same(start: Start, world: World) -> None:
+    served = start()
+    first = {carrier: said(served, carrier) for carrier in ("bee", "ant")}
+    segments, compiled = served.live.models["parcels"].segments, []
+    for _ in range(4):
+        compiled.append(sum(one.single is not None for one in segments.loaded))
+        served.look()
+    assert compiled == [0, 1, 2, 2], "a look compiles one, so that no request waits for all of them"
+    assert {carrier: said(served, carrier) for carrier in ("bee", "ant")} == first
+
+
 def change_golden(world: World, segment: str, version: str) -> None:
     model = f"parcels/segments/{segment}"
     (golden,) = load_golden(world.store, model, version)

@@ -77,3 +77,19 @@ def test_what_was_not_asked_in_an_interval_is_not_watched_in_it(start: Start, wo
     world.add("serving: {request_log: {}}\n")
     ask(start, world.rows(10))
     assert watched(world, Window(today.after - timedelta(days=1), today.after)) is None
+
+
+def test_a_row_that_was_asked_about_twice_counts_once_by_its_first_answer(
+    start: Start, world: World, today: Window
+) -> None:
+    world.add("serving: {request_log: {}}\n")
+    rows = world.rows(20)
+    served = start()
+    served.post(as_json(rows))
+    served.post(as_json(rows[:1].assign(weight=rows["weight"].max() + 1.0)))
+    served.logger.flush()
+    predicted = predicted_in(world.store, world.model, today, None)
+    assert predicted is not None and len(predicted.requests) == 1, "both answers are in one file"
+    said = predicted.said()
+    assert said is not None and said["parcel"].to_pylist() == rows["parcel"].tolist()
+    assert said["prediction"].to_pylist() == world.expected(world.champions[-1], rows)

@@ -107,7 +107,11 @@ def started_cluster(workers: int = 2, **settings: Any) -> Any:
     """Return a cluster of worker processes, each with a nanny; a context."""
     distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
     return distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", **settings
+        n_workers=workers,
+        processes=True,
+        dashboard_address=None,
+        host="127.0.0.1",
+        **({"threads_per_worker": 1} | settings),
     )
 
 

@@ -45,6 +45,36 @@ def test_two_workers_grow_trees_as_good_and_the_same_each_time(shelf: Shelf, add
     assert np.corrcoef(together, alone)[0, 1] > 0.99
 
 
+def test_two_fits_at_once_grow_their_trees_one_after_the_other(shelf: Shelf) -> None:
+    recipe, found = recipe_of(shelf.model, "lightgbm"), []
+
+    def fit(address: str) -> None:
+        with open_parted_rows(*shelf.given, recipe, address) as parted:
+            ready.wait(60)
+            found.append(bytes(fit_model(recipe, recipe.settings, parted)["estimator"].native_))
+
+    ready = threading.Barrier(2)
+    with started_cluster(
+        2, threads_per_worker=2
+    ) as cluster:  # a thread for each, so that nothing else keeps them apart
+        fits = [threading.Thread(target=fit, args=(cluster.scheduler_address,), daemon=True) for _ in range(2)]
+        for one in fits:
+            one.start()
+        for one in fits:
+            one.join(120)
+        changes = [(str(key), start, finish) for key, start, finish, *_ in cluster.scheduler.transition_log]
+    at_work: set[str] = set()
+    most, begun = 0, 0
+    for key, start, finish in changes:
+        if key.startswith("_grow"):
+            at_work -= {key} if start == "processing" else set()
+            at_work |= {key} if finish == "processing" else set()
+            begun += finish == "processing"
+            most = max(most, len(at_work))
+    assert (begun, most) == (4, 2), "two workers for each fit, and never those of both"
+    assert len(found) == 2 and found[0] == found[1]
+
+
 def test_a_logistic_regression_is_at_the_optimum_that_scikit_learn_comes_near(shelf: Shelf, address: str) -> None:
     recipe = recipe_of(shelf.model, "logistic_regression")
     rows = read_training_rows(*shelf.given, recipe)
