@@ -92,7 +92,7 @@ def _schedules(model: ModelConfig) -> dict[str, str | None]:
         "retrain": " or ".join(filter(None, [schedule.retrain_cron, upstream])),
         "score": schedule.score,
         "monitor": schedule.monitor,
-        "audit": schedule.audits and schedule.audits.cron,
+        "audit": None if schedule.audits is None else schedule.audits.cron,
         "tidy": model.retention.cron,
     }
     absent = {"declarations", "promote"}

@@ -89,7 +89,8 @@ def cut_by_group(scores: Array, groups: Array, known: list[str], rules: Array) -
 def group_names(column: pd.Series[Any]) -> Array:
     """Return the name of each row's group as text; missing is one of its own."""
     rows, texts = category_names(column)
-    return np.array([*texts, MISSING_CATEGORY], dtype=object)[rows]
+    names: Array = np.array([*texts, MISSING_CATEGORY], dtype=object)
+    return names[rows]
 
 
 def fit_group_thresholds(

@@ -105,7 +105,7 @@ def test_plan_says_what_a_change_would_do_and_changes_nothing(ledger: Ledger, pl
     )
     watched = planned(
         ("schedule: {", "schedule: {monitor: '@hourly', audit: '@weekly', "),
-        ("gate:\n", "retention: {scores: 1y}\ngate:\n"),
+        ("gate:\n", "retention: {scores: 13mo}\ngate:\n"),
     )
     for dag, ticks in (("monitor", "@hourly"), ("audit", "@weekly"), ("tidy", "@weekly")):
         assert any(line.split() == [f"{dag}_parcels", ticks] for line in watched.splitlines()), watched

@@ -32,7 +32,6 @@ from include.retention.people import People
 from include.scoring.golden import load_golden
 from include.scoring.publication import Publication
 from include.scoring.score import score
-from include.serving.live.served import open_served
 from include.storage.content import digest
 from include.storage.log import Log
 from include.storage.store import ObjectStore, PrunableStore
@@ -125,19 +124,6 @@ def world(made: World) -> World:
 def score_october(store: ObjectStore, model: ModelConfig, folder: Path) -> Any:
     snapshot = ingest_window(store, model, folder, OCTOBER, at=NOW, connections=None)  # type: ignore[arg-type]
     return score(store, model, folder, snapshot, at=NOW)
-
-
-def test_a_version_of_whose_golden_rows_none_is_left_is_served_and_audited_on(world: World) -> None:
-    (golden,) = load_golden(world.store, "parcels", world.champion)
-    everybody = People(("parcel",), frozenset((str(one),) for one in golden["parcel"].to_pylist()))
-    erase(world.store, world.model, everybody, at=LATER, remove=True)
-    (left,) = load_golden(world.store, "parcels", world.champion)
-    assert left.num_rows == 0
-    found = audit(world.store, world.model, world.folder, run="after", calls=100_000, at=LATER)
-    assert found.complete and not found.wrong
-    served = open_served(world.ledger, world.model, world.folder, world.champion)
-    required = {column.name for column in served.schema.columns if column.required}
-    assert required == {"weight", "distance", "carrier", "sent_at"}, "as with golden rows"
 
 
 def test_a_misspelt_column_is_no_answer_that_nobodys_rows_are_there(world: World) -> None:
