@@ -593,6 +593,7 @@ def _tables() -> dict[str, dict[str, Callable[[], bytes]]]:
                 pa.table({"id": pa.array([["x" * 2**19]] * 400)}), compression="zstd"
             ),
             "a histogram that is too long": lambda: _histogram(),
+            "twenty thousand columns": lambda: _parquet(pa.table(dict.fromkeys(_STRANGE[:20_000], pa.array(["a"])))),
             "a bomb of rows": lambda: _parquet(pa.table({"id": pa.array(["x"] * 2_000_000)})),
         },
         "arrow body": {
@@ -601,6 +602,8 @@ def _tables() -> dict[str, dict[str, Callable[[], bytes]]]:
             "a length beyond all": lambda: b"\xff\xff\xff\xff\xff\xff\xff\x7f" + table[8:],
             "rubbish": lambda: b"\xff\xff\xff\xff\x10\x00\x00\x00" + b"\xff" * 64,
             "packed buffers": lambda: _packed_arrow(),
+            "fifty thousand columns": lambda: _arrow(pa.table(dict.fromkeys(_STRANGE[:50_000], pa.array([1])))),
+            "a thousand columns of one name": lambda: _arrow(pa.table([pa.array(["a"])] * 1000, ["id"] * 1000)),
             "offsets outside": lambda: table.replace(
                 (1).to_bytes(4, "little") + (2).to_bytes(4, "little"), b"\xff" * 8
             ),
@@ -639,6 +642,10 @@ def _packed_arrow() -> bytes:
     return sink.getvalue()
 
 
+_STRANGE = [f"weight_{number}" for number in range(100_000)]
+"""Names that are none of the schema's, each near to one."""
+
+
 def _requests() -> dict[str, dict[str, Callable[[], bytes]]]:
     def rows(**changed: Any) -> bytes:
         return json.dumps({"rows": [_ROW | changed]}).encode()
@@ -659,6 +666,11 @@ def _requests() -> dict[str, dict[str, Callable[[], bytes]]]:
             "an object for a text": lambda: rows(id={"$ne": None}),
             "an unknown column": lambda: rows(__proto__="x"),
             "the target": lambda: rows(target=1),
+            "a hundred thousand columns": lambda: rows(**dict.fromkeys(_STRANGE, 1)),
+            "a hundred thousand columns in place of its own": lambda: json.dumps(dict.fromkeys(_STRANGE, 1)).encode(),
+            "a column that is missing in every row": lambda: json.dumps(
+                [dict.fromkeys(_STRANGE[:40], 1)] * 1000
+            ).encode(),
             "an instant of the year 9999": lambda: rows(at="9999-12-31T23:59:59Z"),
             "half a letter": lambda: b'{"rows": ["\xc3"]}',
             "half a surrogate": lambda: b'{"rows": [{"id": "\\ud800"}]}',

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from include.errors import RequestError
 from include.scoring.predictor import Predictions, Predictor
 from include.scoring.scores import LABEL, LOWER, OUTSIDE, PREDICTION, UPPER, answers_of
-from include.serving.protocol.parquet_body import read_parquet_body, too_many
+from include.serving.protocol.parquet_body import read_parquet_body, require_width, too_many
 from include.serving.protocol.row_schema import RequestSchema
 
 JSON, CSV = "application/json", "text/csv"
@@ -23,7 +23,7 @@ PARQUET = "application/vnd.apache.parquet"
 _SAME = {"application/x-parquet": PARQUET, "application/parquet": PARQUET, "application/arrow": STREAM}
 TYPES = (JSON, CSV, STREAM, FILE, PARQUET)
 _SPARE = 1000
-"""How many columns a CSV body may have beyond twice those of the model."""
+"""How many columns a body may have beyond twice those of the model: each costs a parser kilobytes."""
 # Frames of Zstandard and LZ4, at the places where an Arrow buffer may begin.
 _COMPRESSED = (0xFD2FB528, 0x184D2204)
 
@@ -110,27 +110,21 @@ def read_table(body: bytes, kind: str, schema: RequestSchema, *, max_rows: int, 
     RequestError
         400 for a body that is not of its type, 413 for too many rows, 422 for columns that are not as the schema says.
     """
+    most = 2 * len(schema.columns) + _SPARE
     try:
         if kind == CSV:
-            _check_width(body, schema)
+            require_width(body.partition(b"\n")[0].count(b","), most)
             table = _csv(body)
         elif kind == PARQUET:
-            table = read_parquet_body(body, max_rows=max_rows, max_bytes=max_bytes)
+            table = read_parquet_body(body, max_rows=max_rows, max_bytes=max_bytes, max_columns=most)
         else:
-            table = _arrow(body, kind)
+            table = _arrow(body, kind, most)
         if table.num_rows > max_rows:
             raise too_many(table.num_rows, max_rows)
         table.validate(full=True)
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, EOFError) as error:
         raise RequestError("The body can't be read.", status=400, expected=kind, found=type(error).__name__) from None
     return schema.conform(table, texts=kind == CSV)
-
-
-def _check_width(body: bytes, schema: RequestSchema) -> None:
-    """Refuse a header of very many columns, each of which costs the parser kilobytes."""
-    most = 2 * len(schema.columns) + _SPARE
-    if body.partition(b"\n")[0].count(b",") > most:
-        raise RequestError("The body has too many columns.", status=413, expected=f"at most {most:,}")
 
 
 def _csv(body: bytes) -> pa.Table:
@@ -147,7 +141,7 @@ def _csv(body: bytes) -> pa.Table:
     )
 
 
-def _arrow(body: bytes, kind: str) -> pa.Table:
+def _arrow(body: bytes, kind: str, max_columns: int) -> pa.Table:
     words = np.frombuffer(body[: len(body) // 8 * 8], "<u4")
     if np.isin(words, _COMPRESSED).any():
         raise RequestError(
@@ -157,6 +151,7 @@ def _arrow(body: bytes, kind: str) -> pa.Table:
             remedy="write without compression, or send Parquet",
         )
     reader = pa.ipc.open_stream(pa.BufferReader(body)) if kind == STREAM else pa.ipc.open_file(pa.BufferReader(body))
+    require_width(len(reader.schema), max_columns)
     return reader.read_all()
 
 

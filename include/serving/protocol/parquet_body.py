@@ -17,7 +17,13 @@ def too_many(rows: int, limit: int) -> RequestError:
     return RequestError("The request has too many rows.", status=413, expected=f"at most {limit:,}", found=f"{rows:,}")
 
 
-def read_parquet_body(body: bytes, *, max_rows: int, max_bytes: int) -> pa.Table:
+def require_width(columns: int, most: int) -> None:
+    """Raise `RequestError` if a body has more columns than are read."""
+    if columns > most:
+        raise RequestError("The body has too many columns.", status=413, expected=f"at most {most:,}")
+
+
+def read_parquet_body(body: bytes, *, max_rows: int, max_bytes: int, max_columns: int) -> pa.Table:
     """Return the rows of a Parquet body.
 
     Parameters
@@ -26,11 +32,13 @@ def read_parquet_body(body: bytes, *, max_rows: int, max_bytes: int) -> pa.Table
         Most rows that a request may have.
     max_bytes : int
         Most bytes of a body; its columns, unpacked, may have a fixed multiple of it.
+    max_columns : int
+        Most columns that are read.
 
     Raises
     ------
     RequestError
-        413 for too many rows, or for columns that grow beyond that.
+        413 for too many rows or columns, or for columns that grow beyond that.
     pa.ArrowException, OSError
         When it is no Parquet.
     """
@@ -38,6 +46,7 @@ def read_parquet_body(body: bytes, *, max_rows: int, max_bytes: int) -> pa.Table
     facts = file.metadata
     if facts.num_rows > max_rows:
         raise too_many(facts.num_rows, max_rows)
+    require_width(facts.num_columns, max_columns)
     # Of whole row groups: of a damaged file pyarrow ends the process where it is asked for one column's facts.
     _check_inflated(sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups)), max_bytes)
     for field in file.schema_arrow:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,16 +24,16 @@ from include.data.columns.pandas_frames import to_frame
 from include.data.columns.rectified_texts import Rectifier, rectifiers, rectify_texts
 from include.data.columns.text_parsing import BadTextError, parse, refusal
 from include.data.derived_columns import derived
-from include.errors import RatchetError, RequestError, nearest
+from include.errors import RatchetError, nearest
 from include.scoring.predictor import Predictor
+from include.serving.protocol.problems import LONGEST_NAME, Problem, Problems, beginning, problem
 
-Problem = dict[str, object]
 Row = dict[str, Any]
 """One row: a text, int, float, bool, aware datetime, date or None for every column of the schema."""
 
-SHOWN = 20
-"""How many problems of a request are named."""
 _EXACT = 2**53
+_MOST_STRANGE = 100
+"""Among how many names of a caller's own one of the model's is looked for."""
 _WORDS = {
     str: "text",
     bool: "boolean",
@@ -92,15 +94,15 @@ class RequestSchema:
         RequestError
             With a problem for each value that is not as the schema says.
         """
-        problems: list[Problem] = []
+        problems = Problems()
         rows = [self._row(value, number, problems) for number, value in enumerate(values)]
-        if problems:
-            raise self._refused(problems)
+        if problems.count:
+            raise problems.error()
         return rows
 
-    def _row(self, value: Any, number: int, problems: list[Problem]) -> Row:
+    def _row(self, value: Any, number: int, problems: Problems) -> Row:
         if not isinstance(value, dict):
-            problems.append(_problem(number, None, "an object of columns", _WORDS.get(type(value), "another value")))
+            problems.add(problem, number, None, "an object of columns", _WORDS.get(type(value), "another value"))
             return {}
         row: Row = {}
         for name, convert_value, required in self._converters:
@@ -112,15 +114,16 @@ class RequestSchema:
                 try:
                     row[name] = convert_value(found)
                 except (ValueError, OverflowError, TypeError):
-                    problems.append(
-                        _problem(number, name, self._expected(name), _WORDS.get(type(found), "another value"))
-                    )
+                    word = _WORDS.get(type(found), "another value")
+                    problems.add(problem, number, name, self._expected(name), word)
             elif required:
-                problems.append(self._absent(number, name, value))
+                problems.add(self._absent, number, name, value)
             else:
                 row[name] = None
-        if len(value) > len(row) and not problems:
-            problems += [self._unknown(number, str(name)) for name in value if name not in self._types]
+        if len(value) > len(row) and not problems.count:
+            for name in value:
+                if name not in self._types:
+                    problems.add(self._unknown, number, str(name))
         return row
 
     def table(self, rows: Sequence[Row]) -> pa.Table:
@@ -141,15 +144,18 @@ class RequestSchema:
         RequestError
             With a problem for each column that is not as the schema says.
         """
-        names = table.column_names
-        problems = [
-            {**_problem(None, name, "one column of that name", "several"), "nearest": None}
-            for name in {name for name in names if names.count(name) > 1}
-        ]
-        problems += [self._unknown(None, name) for name in names if name not in self._types]
-        problems += [self._absent(None, c.name, names) for c in self.columns if c.required and c.name not in names]
-        if problems:
-            raise self._refused(problems)
+        names, problems = Counter(table.column_names), Problems()
+        for name, count in names.items():
+            if count > 1:
+                problems.add(problem, None, beginning(name), "one column of that name", "several")
+        for name in names:
+            if name not in self._types:
+                problems.add(self._unknown, None, name)
+        for column in self.columns:
+            if column.required and column.name not in names:
+                problems.add(self._absent, None, column.name, names)
+        if problems.count:
+            raise problems.error()
         arrays = []
         for column in self.columns:
             if column.name not in names:
@@ -158,12 +164,13 @@ class RequestSchema:
             try:
                 arrays.append(self._typed(table[column.name], column, texts=texts))
             except BadTextError as error:
-                problems.append(_problem(error.place, column.name, self._expected(column.name), "another text"))
+                problems.add(problem, error.place, column.name, self._expected(column.name), "another text")
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, OverflowError) as error:
-                found = declared_type(table[column.name].type) or str(table[column.name].type)
-                problems.append(_problem(None, column.name, self._expected(column.name), f"{found} ({refusal(error)})"))
-        if problems:
-            raise self._refused(problems)
+                found = declared_type(table[column.name].type) or str(table[column.name].type)[:80]
+                said = f"{found} ({refusal(error)})"
+                problems.add(problem, None, column.name, self._expected(column.name), said)
+        if problems.count:
+            raise problems.error()
         return rectify_texts(pa.Table.from_arrays(arrays, schema=self.arrow), self._rectifiers, "the request")[0]
 
     def _typed(self, values: pa.ChunkedArray, column: Column, *, texts: bool) -> Any:
@@ -204,20 +211,15 @@ class RequestSchema:
         meanings = {column.name: column.meaning for column in self.columns}
         return ": ".join(filter(None, (_EXPECTED[self._types[name]], meanings[name])))
 
-    def _absent(self, row: int | None, name: str, there: Mapping[str, Any] | Sequence[str]) -> Problem:
-        strange = [other for other in there if other not in self._types]
-        return {**_problem(row, name, self._expected(name), "nothing"), "nearest": nearest(name, strange)}
+    def _absent(self, row: int | None, name: str, there: Mapping[str, Any]) -> Problem:
+        strange = (other for other in there if other not in self._types and len(other) <= LONGEST_NAME)
+        close = nearest(name, islice(strange, _MOST_STRANGE))
+        return problem(row, name, self._expected(name), "nothing", close)
 
     def _unknown(self, row: int | None, name: str) -> Problem:
         known = [column.name for column in self.columns]
         expected = "no such field: it is what is predicted" if name == self.target else "a column of the model"
-        shown = name if len(name) <= 64 else f"{name[:64]}…"
-        return {**_problem(row, shown, expected, "an unknown field"), "nearest": nearest(name[:64], known)}
-
-    def _refused(self, problems: list[Problem]) -> RequestError:
-        more = f", of which {SHOWN} are named" if len(problems) > SHOWN else ""
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        return RequestError(f"The rows are not as the model asks: {count}{more}.", problems=problems[:SHOWN])
+        return problem(row, beginning(name), expected, "an unknown field", nearest(name[:LONGEST_NAME], known))
 
 
 def schema_of(predictor: Predictor, sample: pa.Table) -> RequestSchema:
@@ -260,10 +262,6 @@ def _read_by_derive(predictor: Predictor, sample: pa.Table) -> set[str]:
         if not all(equal_values(whole[one], without[one]).all() for one in inputs):
             read.add(column)
     return read
-
-
-def _problem(row: int | None, field: str | None, expected: str, found: str) -> Problem:
-    return {"row": row, "field": field, "expected": expected, "found": found, "nearest": None}
 
 
 def _string(value: Any) -> str:
