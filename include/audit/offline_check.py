@@ -310,7 +310,7 @@ def check(read: zipfile.ZipFile, trusted: Keys | None) -> Iterator[str]:
     for name in sorted(name for name in files if name.startswith(f"{model}/statements/")):
         statement, signer = open_envelope(files[name], keys, name)
         about = statement["predicate"]["version"]
-        _require(about == name.split("/")[2], f"{name}: it is about another version")
+        _require(about == name.split("/")[-2], f"{name}: it is about another version")
         for one in statement["subject"]:
             holds(one["name"], one["digest"]["sha256"])
         yield f"signed by {signer}: {len(statement['subject'])} objects of {about} ({name.rpartition('/')[2][:10]})"

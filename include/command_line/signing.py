@@ -11,7 +11,7 @@ from include.command_line.store import store_of_settings
 from include.config.settings import Settings
 from include.errors import ConfigError
 from include.registry.ledger import Ledger
-from include.registry.naming.renamed import stored_name
+from include.registry.naming.renamed import stored_ledger_name
 from include.signing.deployment import heads_of_deployment
 from include.signing.keys import new_key
 from include.signing.kms import SCHEME, KmsKey
@@ -53,7 +53,7 @@ def make_key(place: str, name: str, since: datetime) -> str:
 
 
 def sign(model: str, at: datetime) -> str:
-    """Sign a model's ledger and versions as they stand, and return what was done.
+    """Sign the ledger and versions of a model, or of ``model/segment``, as they stand, and return what was done.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def sign(model: str, at: datetime) -> str:
         When the ledger is not sound in itself, or not the one that an anchor remembers.
     """
     store = store_of_settings()
-    model = stored_name(store, model, Settings.from_environment().models)
+    model = stored_ledger_name(store, model, Settings.from_environment().models)
     heads = heads_of_deployment(store, model)
     entries = Log(store, f"{model}/ledger").verify()
     if heads is None or not entries:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from include.config.model import ModelConfig
+from include.config.sections.rows.segments import owner_of
 from include.data.snapshots import Snapshot, quarantine_folder
 from include.data.stored_partitions import check_partition
 from include.errors import ObjectCorrupt, ObjectRemoved, RatchetError, RegistryError
@@ -44,7 +45,7 @@ class NamedObjects:
 
     def __init__(self, ledger: Ledger, timeline: Timeline, folder: Path) -> None:
         self._ledger, self._model = ledger, ledger.model
-        self._store = MarkedStore(ledger.store, ledger.model)
+        self._store = MarkedStore(ledger.store, owner_of(ledger.model))  # which has the rows, and the tombstones
         self._removed: set[str] = set()
         self._timeline, self._folder = timeline, folder
         self._seen: set[tuple[str, str]] = set()
@@ -83,7 +84,8 @@ class NamedObjects:
         key = origin.key(self._model)
         event = open_entry(self._store.get(key), origin.event, where=f"{self._store.url}: {key}")
         told = (event.digest, event.kind, event.body.get("outcome"), event.body["version"])
-        if told[0] != origin.digest or event.kind not in ("decided", "rebuilt") or told[3] != name:
+        promoted = event.kind == "rebuilt" or (event.kind == "decided" and told[2] == "PROMOTE")
+        if told[0] != origin.digest or not promoted or told[3] != name:
             raise ObjectCorrupt(
                 "a version did not come from where the ledger says",
                 expected=f"event {origin.digest[:12]}, which promoted {name}",

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.config.model import ModelConfig
+from include.config.sections.rows.segments import owner_of
 from include.data.columns.conversion import ARROW
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
@@ -141,7 +142,7 @@ def _standing(store: ObjectStore, model: str, folder: str, digest: str) -> bytes
     try:
         return get_content(store, folder, ".parquet", digest)
     except ObjectMissing:
-        stone = Tombstones(store, model).read().get(f"{folder}/{digest}.parquet")
+        stone = Tombstones(store, owner_of(model)).read().get(f"{folder}/{digest}.parquet")
         if stone is None or stone.instead is None:
             raise
         return _standing(store, model, folder, stone.instead.rpartition("/")[2].removesuffix(".parquet"))

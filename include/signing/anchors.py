@@ -75,12 +75,14 @@ class FileAnchor:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if number <= number_of(self.newest(model)):
                     return  # another writer, who came later, was faster
-                part = self.folder / f".{model}.part"
+                path = self._path(model)
+                path.parent.mkdir(parents=True, exist_ok=True)  # a segment's name has folders
+                part = path.with_name(f".{path.name}.part")
                 with part.open("wb") as file:
                     file.write(envelope)
                     file.flush()
                     os.fsync(file.fileno())
-                part.replace(self._path(model))
+                part.replace(path)
 
     def _path(self, model: str) -> Path:
         return self.folder / f"{model}.json"

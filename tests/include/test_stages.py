@@ -28,7 +28,7 @@ from include.registry.verification import verify
 from include.registry.version_states import Origin, Outcome
 from include.scoring.score import score
 from include.stages import send
-from include.storage.entries import seal_entry
+from include.storage.entries import Entry, open_entry, seal_entry, seal_fields
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
 
@@ -217,11 +217,19 @@ def test_an_origin_that_was_changed_or_never_promoted_the_version_is_told_by_ver
     (told,) = production.wrong()
     assert "was changed" in told
 
-    for folder in forged.store.root.glob("parcels/ledger*"):
-        shutil.rmtree(folder)
-    registered = staging.ledger.entries()[0]
-    origin = Origin(staging.store.url, registered.number, registered.digest)
-    forged.store.put_if_absent(origin.key("parcels"), seal_entry(registered))
-    forged.ledger.register(forged.ledger.version(champion), actor=ADA, at=NOW, origin=origin)
-    (told,) = forged.wrong()
-    assert "did not come from where the ledger says" in told
+    registered, decided = staging.ledger.entries()[:2]
+    held = open_entry(
+        seal_fields(_without_digest(decided) | {"body": {**decided.body, "outcome": "HOLD"}}), 1, where=""
+    )
+    for event in (registered, held):
+        for folder in forged.store.root.glob("parcels/ledger*"):
+            shutil.rmtree(folder)
+        origin = Origin(staging.store.url, event.number, event.digest)
+        forged.store.put_if_absent(origin.key("parcels"), seal_entry(event))
+        forged.ledger.register(forged.ledger.version(champion), actor=ADA, at=NOW, origin=origin)
+        (told,) = forged.wrong()
+        assert "did not come from where the ledger says" in told
+
+
+def _without_digest(entry: Entry) -> dict[str, Any]:
+    return {name: fact for name, fact in vars(entry).items() if name != "digest"}

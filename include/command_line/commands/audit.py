@@ -35,7 +35,7 @@ def pack(
 
     ledger = ledger_queries.ledger_of(model)
     found = find_version(ledger.timeline(), version)
-    path = to or Path(f"{model}-{found}.zip")
+    path = to or Path(f"{model.replace('/', '-')}-{found}.zip")
     path.write_bytes(make_pack(ledger, found, whole=whole))
     typer.echo(f"{path}: {path.stat().st_size:,} bytes. Verify it: unzip -p {path} verify.py | python - {path}")
 

@@ -18,9 +18,11 @@ from include.errors import ConfigError, LedgerRewound, SignatureRefused
 from include.registry.ledger import Ledger
 from include.registry.verification import verify
 from include.signing.anchors import FileAnchor
+from include.signing.deployment import heads_of_deployment
 from include.signing.keys import TrustedKey, new_key
 from include.storage.content import digest, to_iso
 from include.storage.local import LocalStore
+from include.storage.log import Log
 from include.storage.store import ObjectStore
 from tests.faults import FaultyStore, Killed
 from tests.worlds import NOW, World
@@ -266,6 +268,20 @@ def test_an_anchor_that_missed_a_head_is_mended_by_the_next_reader(signed: Signe
     anchor.write_bytes(old)
     assert len(signed.ledger().entries()) == 4
     assert anchor.read_bytes() != old
+
+
+def test_the_ledger_of_a_segment_is_remembered_beside_that_of_its_model(signed: Signed) -> None:
+    signed.fill(1)
+    anchor, model = FileAnchor(signed.root / "anchors", signed.store), "flight_delay/segments/jfk"
+    heads = heads_of_deployment(signed.store, model)
+    log = Log(signed.store, f"{model}/ledger", heads=heads)
+    for _ in range(2):
+        assert log.append(lambda entries: ("tagged", {}), at=to_iso(NOW)) is not None
+    assert heads is not None and not heads.verify(log.read()).behind
+    kept = anchor.newest(model)
+    assert kept is not None and kept != anchor.newest("flight_delay")
+    with pytest.raises(LedgerRewound):
+        heads.check(log.read()[:1], lambda entries: entries)
 
 
 def test_of_racing_writers_the_newest_head_stays_remembered(signed: Signed) -> None:
