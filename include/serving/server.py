@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _GRACE_SECONDS = 30
 _CONNECTIONS = 1024
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def serve(models: list[str], address: Address, workers: int) -> None:
@@ -154,7 +155,7 @@ class _Workers:
         """Keep ``count`` workers running until a signal says to end."""
         from include.serving import worker  # everything of weight
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in _SIGNALS:
             signal.signal(number, self._end)
         worker.check(self.names, self.settings, self.serving)
         # What is imported stays: no collection of a worker looks through it, and its pages stay shared.
@@ -173,20 +174,25 @@ class _Workers:
             log.warning("Worker %d ended (%s); another takes its place", pid, _reason(status))
             # One that dies as it starts would be forked in a circle.
             time.sleep(max(0.0, min(1.0, 1.0 - (time.monotonic() - began))))
-            if not self._ending:
-                self._fork()
+            self._fork()
 
     def _fork(self) -> None:
+        """Start a worker, unless a signal has said to end."""
         from include.serving import worker
 
-        pid = os.fork()
-        if pid:
-            self._running[pid] = time.monotonic()
+        # A signal waits until the worker is known here, and ends a worker that would else run its copy of `_end`.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        pid = None if self._ending else os.fork()
+        if pid != 0:
+            if pid is not None:
+                self._running[pid] = time.monotonic()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             return
         status = 1
         try:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             worker.run(self.names, self.settings, self.serving, self.platform, self.address, self.listener)
             status = 0
         except BaseException as error:  # noqa: BLE001 - a worker must never return into the code that forked it

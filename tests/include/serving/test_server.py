@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from include.config.settings import ROOT
 from include.serving.access import new_token
 from tests.include.serving.conftest import Process, World, as_json
 
@@ -131,6 +136,37 @@ def test_a_dead_worker_is_replaced_and_the_others_answer_on(process: Run, world:
             continue
     assert {one.pid for one in server.workers()} != {one.pid for one in first}
     assert server.end() == 0
+
+
+_SIGNALLED = """
+import os, signal, sys, time
+from include.serving import worker
+from include.serving.server import _Workers
+
+def fork(fork=os.fork):
+    pid = fork()
+    if sys.argv[1] == "fork":
+        if pid:
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            time.sleep(0.5)  # a worker that is told to end before it has come to itself
+    return pid
+
+os.fork = fork
+worker.check = lambda *facts: sys.argv[1] == "check" and os.kill(os.getpid(), signal.SIGTERM)
+worker.run = lambda *facts: time.sleep(600)
+_Workers([], None, None, None, None, None).run(3)
+"""
+
+
+@pytest.mark.parametrize("when", ["check", "fork"])
+def test_a_signal_to_end_is_not_lost_while_workers_are_started(when: str) -> None:
+    started = subprocess.Popen([sys.executable, "-c", _SIGNALLED, when], cwd=ROOT, start_new_session=True)
+    try:
+        assert started.wait(timeout=60) == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
 
 
 def test_workers_end_with_whoever_watches_them(process: Run) -> None:
