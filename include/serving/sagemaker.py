@@ -98,13 +98,18 @@ def deploy(
         _asked(client.create_endpoint, EndpointName=endpoint, EndpointConfigName=name)
         _await(client, endpoint, name, wait)
         return name
+    arn = _arn(client, endpoint)
+    earlier = _before(client, arn)
+    # Said before it is done: who waits for the endpoint may be killed, and SageMaker goes on.
+    _say_before(client, arn, before)
     try:
         _change(client, endpoint, name, wait)
     except ConfigError:
         if _config_of(client, endpoint) != before:
             _change(client, endpoint, before, wait)
+        if earlier is not None:
+            _say_before(client, arn, earlier)
         raise
-    _asked(client.add_tags, ResourceArn=_arn(client, endpoint), Tags=[{"Key": BEFORE, "Value": before}])
     return name
 
 
@@ -134,13 +139,22 @@ def roll_back(
     if now is None:
         raise ConfigError("There is no such endpoint.", found=endpoint)
     arn = _arn(client, endpoint)
-    tags = {tag["Key"]: tag["Value"] for tag in _asked(client.list_tags, ResourceArn=arn)["Tags"]}
-    before: str | None = tags.get(BEFORE)
-    if before is None:
-        raise ConfigError("There is nothing to go back to.", found=f"{now}, on which {endpoint} was created")
+    before = _before(client, arn)
+    if before is None or before == now:
+        raise ConfigError("There is nothing to go back to.", found=f"{now}, and no other that {endpoint} ran on")
+    _say_before(client, arn, now)
     _change(client, endpoint, before, wait)
-    _asked(client.add_tags, ResourceArn=arn, Tags=[{"Key": BEFORE, "Value": now}])
     return before
+
+
+def _before(client: Any, arn: str) -> str | None:
+    """Return the configuration that an endpoint's tag names as the one before."""
+    tags = {tag["Key"]: tag["Value"] for tag in _asked(client.list_tags, ResourceArn=arn)["Tags"]}
+    return tags.get(BEFORE)
+
+
+def _say_before(client: Any, arn: str, config: str) -> None:
+    _asked(client.add_tags, ResourceArn=arn, Tags=[{"Key": BEFORE, "Value": config}])
 
 
 def _change(client: Any, endpoint: str, config: str, wait: Callable[[float], None]) -> None:

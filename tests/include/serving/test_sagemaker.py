@@ -82,6 +82,46 @@ def test_an_image_that_does_not_come_into_service_is_taken_back(client: Any, wor
     assert in_force(client)["image"] == f"{IMAGE}:3"
 
 
+def test_a_deployment_that_is_killed_while_it_waits_can_be_put_back_all_the_same(
+    client: Any, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = deploy(client, world.store, "parcels", Deployment(f"{IMAGE}:5", ROLE), wait=no_wait)
+    updated: list[Any] = []
+
+    def slowly(self: Any) -> ActionResult:
+        answer = update_endpoint(self)
+        updated.append(self.sagemaker_backend.endpoints[json.loads(self.body)["EndpointName"]])
+        updated[-1].endpoint_status = "Updating"
+        return answer
+
+    def killed(seconds: float) -> None:
+        updated[-1].endpoint_status = "InService"  # SageMaker goes on
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SageMakerResponse, "update_endpoint", slowly, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(client, world.store, "parcels", Deployment(f"{IMAGE}:6", ROLE), wait=killed)
+    monkeypatch.setattr(SageMakerResponse, "update_endpoint", update_endpoint)
+    second = deploy(client, world.store, "parcels", Deployment(f"{IMAGE}:6", ROLE), wait=no_wait)
+    assert in_force(client)["image"] == f"{IMAGE}:6" and second != first
+    assert roll_back(client, "parcels", wait=no_wait) == first
+
+
+def test_a_failed_deployment_does_not_change_what_can_be_put_back(client: Any, world: World) -> None:
+    first = deploy(client, world.store, "parcels", Deployment(f"{IMAGE}:7", ROLE), wait=no_wait)
+    BROKEN.add(f"{IMAGE}:9")
+    for wanted in (f"{IMAGE}:9", f"{IMAGE}:8", f"{IMAGE}:9"):
+        if wanted not in BROKEN:
+            deploy(client, world.store, "parcels", Deployment(wanted, ROLE), wait=no_wait)
+            continue
+        with pytest.raises(ConfigError, match="did not come into service"):
+            deploy(client, world.store, "parcels", Deployment(wanted, ROLE), wait=no_wait)
+        if in_force(client)["name"] == first:
+            with pytest.raises(ConfigError, match="nothing to go back to"):
+                roll_back(client, "parcels", wait=no_wait)
+    assert roll_back(client, "parcels", wait=no_wait) == first
+
+
 def test_a_model_without_a_champion_is_not_deployed(client: Any, world: World) -> None:
     for version in reversed(world.champions):
         world.withdraw(version)
