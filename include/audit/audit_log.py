@@ -12,6 +12,8 @@ from include.storage.log import Entry, Log
 from include.storage.store import ObjectStore
 
 AUDITED = "audited"
+_FORMER = {"the ledger": "the chain"}
+"""What releases before called the one step of a ledger that can't be read."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def audit_state(entries: Iterable[Entry]) -> AuditState:
     state = AuditState()
     for entry in entries:
         run, at = _read(entry), from_iso(entry.at)
-        wrong = {name: said for name, said in wrong.items() if name not in run.looked} | run.wrong
+        wrong = {name: said for name, said in wrong.items() if name not in run.looked}
+        wrong |= {_FORMER.get(name, name): said for name, said in run.wrong.items()}
         state = AuditState(
             next_step=0 if run.complete else run.last + 1,
             wrong=tuple(sorted(wrong.items())),

@@ -23,6 +23,7 @@ from include.storage.log import Entry
 
 CACHED_ANSWERS = ("alone", "checks/index", "checks/passed", "evidence/index", "tripwires")
 """The folders of answers that are kept under their question."""
+_CHAIN = "the chain"
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ def steps(ledger: Ledger, folder: Path) -> list[Step]:
     except StoreUnavailable:
         raise
     except RatchetError:
-        return [Step("the ledger", lambda: f"{len(ledger.entries())} events")]
-    found = [Step("the chain", lambda: f"{ledger.verify()} events, each follows from the one before")]
+        # Of the same name as the first step of a ledger that can be read: what an audit finds wrong stands until that name is found right.
+        return [Step(_CHAIN, lambda: f"{len(ledger.entries())} events")]
+    found = [Step(_CHAIN, lambda: f"{ledger.verify()} events, each follows from the one before")]
     if (heads := ledger.heads) is not None:
         found.append(Step("the signatures", lambda: _of_heads(heads.verify(ledger.entries()))))
     found += [Step(f"answers under {name}", lambda name=name: _sound_answers(ledger, name)) for name in CACHED_ANSWERS]  # type: ignore[misc]
@@ -93,7 +95,7 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
     folder : Path
         The model's folder; the code in it is of no importance, unless it is that of a fit.
     """
-    yield from _looked("the chain", lambda: f"{ledger.verify()} events, each follows from the one before")
+    yield from _looked(_CHAIN, lambda: f"{ledger.verify()} events, each follows from the one before")
     if (heads := ledger.heads) is not None:
         yield from _looked("the signatures", lambda: _of_heads(heads.verify(ledger.entries())))
         if unasked := unasked_anchors():
