@@ -42,6 +42,7 @@ class LedgerReader:
         self.model = model
         self.heads = heads_of_deployment(store, model)
         self._log = Log(store, f"{model}/ledger/", heads=self.heads)
+        self._folded: tuple[str | None, Timeline] = (None, Timeline())
 
     def entries(self, *, fresh: bool = True) -> tuple[Entry, ...]:
         """Return the events, their chain verified.
@@ -69,7 +70,13 @@ class LedgerReader:
             As for `entries`.
         """
         entries = self.entries(fresh=fresh)
-        return fold(entries if recorded_by is None else entries_recorded_by(entries, recorded_by))
+        if recorded_by is not None:
+            return fold(entries_recorded_by(entries, recorded_by))
+        # Folded once: who goes through all versions asks for each of them. The newest event's digest stands for all before it.
+        newest = entries[-1].digest if entries else None
+        if self._folded[0] != newest:
+            self._folded = newest, fold(entries)
+        return self._folded[1]
 
     def in_fact(self) -> list[tuple[datetime, str | None]]:
         """Return who was in force in fact from when: the recorded instants at which the champion changed, with the new one."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from include.errors import RegistryError
-from include.registry.gate.error_budget import left_for
+from include.registry.gate.error_budget import BudgetHistory, left_for
 from include.registry.version_states import ALIASED, TAGGED, Decision, Origin, Trigger, VersionState
 from include.storage.content import build, from_iso, known_fields
 from include.storage.log import Entry
@@ -29,10 +30,13 @@ class Timeline:
 
     standings: tuple[VersionState, ...] = ()
 
+    @cached_property
+    def _by_version(self) -> dict[str, VersionState]:
+        return {standing.version: standing for standing in self.standings}
+
     def __getitem__(self, version: str) -> VersionState:
-        for standing in self.standings:
-            if standing.version == version:
-                return standing
+        if (standing := self._by_version.get(version)) is not None:
+            return standing
         raise RegistryError(
             f"The ledger does not know version {version}.",
             expected="a registered version",
@@ -41,7 +45,7 @@ class Timeline:
         )
 
     def __contains__(self, version: object) -> bool:
-        return any(standing.version == version for standing in self.standings)
+        return version in self._by_version
 
     def named(self, text: str) -> list[str]:
         """Return the versions that a text may mean: that of the id or alias, or all whose id or digest begins with it."""
@@ -119,14 +123,18 @@ class Timeline:
         """
         originals = {standing.version: standing.original for standing in self.standings}
         incumbent: str | None = None
+        histories: dict[float, BudgetHistory] = {}
         for standing in self.standings:
             decision = standing.decision
             if decision is not None and standing.may_change:
                 if originals.get(str(decision.incumbent), decision.incumbent) != incumbent:
                     return standing.version
                 told = decision.lifetime
-                if told is not None and left_for(self.standings, standing.order, told["a_year"]) != told["left"]:
-                    return standing.version
+                if told is not None:
+                    budgets = histories.get(told["a_year"]) or BudgetHistory(self.standings, told["a_year"])
+                    histories[told["a_year"]] = budgets
+                    if budgets.left_for(standing.order) != told["left"]:
+                        return standing.version
             if standing.in_line:
                 incumbent = standing.original
         return None

@@ -11,6 +11,7 @@ exceeds what has accrued: so many a year, from the first version on. Why: docs/d
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -75,15 +76,34 @@ def left_for(standings: Iterable[VersionState], order: tuple[datetime, int], a_y
     a_year : float
         Wrong promotions a year that its policy accepts. Earlier decisions have let accrue what their own policies accept.
     """
-    looks = [
-        (standing.look(decision), standing.order[1], decision)
-        for standing in standings
-        if standing.rebuilt_as is None  # its decisions count once, for the rebuilt version that has them now
-        for decision in standing.looks
-    ]
-    budget = Budget()
-    for at, registered, decision in sorted(looks, key=lambda look: look[:2]):
-        if (at, registered) >= order:
-            break
-        budget = budget.grown(at, decision.lifetime["a_year"] if decision.lifetime else a_year).after(decision)
-    return round(budget.grown(order[0], a_year).left, 12)
+    return BudgetHistory(standings, a_year).left_for(order)
+
+
+class BudgetHistory:
+    """What was left after each decision, in the order of the versions: for many decisions at the cost of one.
+
+    Parameters
+    ----------
+    standings, a_year
+        As of `left_for`.
+    """
+
+    def __init__(self, standings: Iterable[VersionState], a_year: float) -> None:
+        looks = [
+            (standing.look(decision), standing.order[1], decision)
+            for standing in standings
+            if standing.rebuilt_as is None  # its decisions count once, for the rebuilt version that has them now
+            for decision in standing.looks
+        ]
+        self._a_year = a_year
+        self._orders: list[tuple[datetime, int]] = []
+        self._after = [Budget()]
+        for at, registered, decision in sorted(looks, key=lambda look: look[:2]):
+            accrued = self._after[-1].grown(at, decision.lifetime["a_year"] if decision.lifetime else a_year)
+            self._orders.append((at, registered))
+            self._after.append(accrued.after(decision))
+
+    def left_for(self, order: tuple[datetime, int]) -> float:
+        """Return what is left for a decision at a place, by all before it."""
+        before = self._after[bisect_left(self._orders, order)]
+        return round(before.grown(order[0], self._a_year).left, 12)

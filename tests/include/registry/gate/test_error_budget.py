@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from worlds import NOW, PRIMARY_ONLY, World, evidence
 from benchmarks.gate_error import a_lifetime
 from include.config.model import ModelConfig
 from include.config.sections.evaluation import Gate
+from include.registry.gate import error_budget
 from include.registry.gate.error_budget import CANDIDATE, YEAR, Budget
 from include.registry.gate.judgement import judge, policy_digest
 from include.registry.history.approval_form import approval_form
@@ -19,6 +21,7 @@ from include.registry.history.policy_replay import rejudge, replay
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
 from include.registry.version_states import Decision, Outcome
+from tests.opcodes import opcodes_in
 
 BASELINES = {"trivial": 0.5, "simple": 0.55}
 
@@ -169,6 +172,30 @@ def test_a_later_backfill_of_an_earlier_date_leaves_less_and_changes_no_fact():
     assert spent is not None and spent["spent"] > 0
     assert ledger.timeline().left_for(december, rate) == pytest.approx(rate * 334 / 365.25 - spent["spent"])
     assert july != december
+
+
+def test_whether_something_is_to_be_decided_again_takes_work_that_grows_with_the_versions_and_not_with_their_square():
+    _, ledger = played([(1, 0.6), (2, 0.6), (3, 0.6)])
+    first, *_, last = ledger.timeline().standings
+
+    def work(count: int) -> int:
+        more = (
+            replace(last, version=f"v{number}", as_of=last.as_of + number * timedelta(days=1), registered=100 + number)
+            for number in range(count)
+        )
+        timeline, left = Timeline((first, *more)), []
+        settled = []
+        for standing in timeline.standings:
+            assert standing.decision is not None
+            lifetime = standing.decision.lifetime
+            if lifetime is not None:
+                left = Timeline((*settled, standing)).left_for(standing.version, lifetime["a_year"])
+                standing = replace(standing, decision=replace(standing.decision, lifetime={**lifetime, "left": left}))
+            settled.append(standing)
+        settled = Timeline(tuple(settled))
+        return opcodes_in(error_budget.__file__, lambda: settled.first_to_decide_again() and pytest.fail("it stands"))
+
+    assert work(80) < 7 * work(20), "four times as many"
 
 
 def test_each_look_at_a_version_counts():
