@@ -7,11 +7,13 @@ only after ``removing`` is on record, on top of a log in which the mark still st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from include.errors import ObjectMissing, ObjectRemoved, StoreUnavailable
@@ -75,9 +77,9 @@ class Tombstone:
         )
 
 
-def fold(entries: Iterable[Entry]) -> dict[str, Tombstone]:
-    """Return the tombstones that stand, by key."""
-    found: dict[str, Tombstone] = {}
+def fold(entries: Iterable[Entry], before: Mapping[str, Tombstone] = MappingProxyType({})) -> dict[str, Tombstone]:
+    """Return the tombstones that stand, by key, after entries and what stood before them."""
+    found = dict(before)
     for entry in entries:
         at = from_iso(entry.at)
         if entry.kind == MARKED:
@@ -99,10 +101,19 @@ class Tombstones:
 
     def __init__(self, store: ObjectStore, model: str) -> None:
         self._log = Log(store, f"{model}/tombstones/log")
+        self._folded, self._known, self._folding = 0, dict[str, Tombstone](), Lock()
 
     def read(self) -> dict[str, Tombstone]:
         """Return what stands, by key; the chain of the log is verified."""
-        return fold(self._log.read())
+        return self._fold(self._log.read())
+
+    def _fold(self, entries: tuple[Entry, ...]) -> dict[str, Tombstone]:
+        """Return what stands after entries; what this object has folded before is not folded again, batch after batch."""
+        with self._folding:
+            if new := entries[self._folded :]:
+                self._known = fold(new, self._known)
+                self._folded = len(entries)
+            return self._known
 
     def mark(self, objects: Iterable[Tombstone], *, at: datetime) -> None:
         """Mark objects of one reason and due instant; those that are marked already are passed over."""
@@ -111,7 +122,7 @@ class Tombstones:
             def unless_marked(
                 entries: tuple[Entry, ...], batch: Sequence[Tombstone] = batch
             ) -> tuple[str, dict[str, Any]] | None:
-                known = fold(entries)
+                known = self._fold(entries)
                 news = [one for one in batch if one.key not in known or known[one.key].state is State.REMOVED]
                 body = {"due": to_iso(batch[0].due), "reason": batch[0].reason, "objects": [_said(one) for one in news]}
                 return (MARKED, body) if news else None
@@ -125,7 +136,7 @@ class Tombstones:
             def still_marked(
                 entries: tuple[Entry, ...], batch: Sequence[str] = batch
             ) -> tuple[str, dict[str, Any]] | None:
-                known = fold(entries)
+                known = self._fold(entries)
                 own = [key for key in batch if key in known and known[key].state is State.MARKED]
                 return (KEPT, {"keys": own, "why": why}) if own else None
 
@@ -155,7 +166,7 @@ class Tombstones:
             def still_marked(
                 entries: tuple[Entry, ...], batch: Sequence[str] = batch
             ) -> tuple[str, dict[str, Any]] | None:
-                known = fold(entries)
+                known = self._fold(entries)
                 own = [
                     key for key in batch if key in known and known[key].state is State.MARKED and known[key].due <= at
                 ]
@@ -164,12 +175,12 @@ class Tombstones:
             def under_way_still(
                 entries: tuple[Entry, ...], batch: Sequence[str] = batch
             ) -> tuple[str, dict[str, Any]] | None:
-                known = fold(entries)
+                known = self._fold(entries)
                 own = [key for key in batch if key in known and known[key].state is State.REMOVING]
                 return (REMOVED, {"keys": own}) if own else None
 
             self._log.append(still_marked, at=to_iso(at))
-            known = fold(self._log.known)
+            known = self._fold(self._log.known)
             gone = [key for key in batch if key in known and known[key].state is State.REMOVING]
             former += sum(not delete(key) for key in gone)
             self._log.append(under_way_still, at=to_iso(at))

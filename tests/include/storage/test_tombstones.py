@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.errors import ObjectMissing, ObjectRemoved, StoreUnavailable
+from include.storage import tombstones
 from include.storage.local import LocalStore
 from include.storage.store import PrunableStore
 from include.storage.tombstones import MarkedStore, State, Tombstone, Tombstones
 from tests.faults import FaultyStore, Killed
+from tests.opcodes import opcodes_in
 from tests.worlds import MemoryStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -108,6 +110,24 @@ def test_a_task_never_goes_on_with_an_object_that_is_being_removed(store: Prunab
     with pytest.raises(ObjectRemoved):
         task.get(KEYS[0])
     assert Tombstones(store, "m").remove([], store.delete, at=DUE) == ([KEYS[0]], 0), "the next run ends what was begun"
+
+
+def test_the_work_of_a_tidying_grows_with_what_it_tidies_and_not_with_its_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tombstones, "BATCH", 5)
+
+    def work(count: int) -> int:
+        stones, keys = Tombstones(MemoryStore(), "m"), [f"m/scores/{number:04}.parquet" for number in range(count)]
+
+        def run() -> None:
+            stones.mark(map(stone, keys), at=NOW)
+            assert len(stones.remove(keys, lambda key: True, at=DUE)[0]) == count
+
+        return opcodes_in(tombstones.__file__, run)
+
+    few = work(50)
+    assert work(400) < 12 * few, "eight times as many"
 
 
 def test_a_removal_that_is_killed_anywhere_ends_as_one_that_was_not() -> None:
