@@ -171,6 +171,9 @@ class VersionState:
             return False
         if self.withdrawn is not None or self.rebuilt_as is not None:
             return False
+        # A live run may have decided again on what a backfill had registered; that `settle` did so in a live run is no such decision.
+        if not decision.again and decision.actor.get("trigger", Trigger.BACKFILL) != Trigger.BACKFILL:
+            return False
         return self.trigger is Trigger.BACKFILL
 
     @property

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import NOW, World
 
+from include.config.sections.evaluation import Gate
 from include.errors import RegistryError
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
@@ -85,6 +86,30 @@ def test_what_a_live_run_decided_is_never_rewritten(history, month, quality, ran
     assert [e.body for e in ledger.entries() if e.kind == "decided" and e.body["version"] == fact.version] == [
         fact.to_json()
     ]
+
+
+def test_what_a_live_run_decided_on_a_version_of_a_backfill_is_never_rewritten():
+    world = World()
+    ledger = Ledger(world.store, world.model.name)
+    for month, quality in ((1, 0.6), (5, 0.7)):
+        for step in run(world, ledger, month, quality):
+            step()
+    may = ledger.timeline().standings[1]
+    assert may.may_change
+    usual, level = world.model, {"metric": "roc_auc", "at_least": 0.99}
+    strict = Gate.model_validate({**usual.gate.said(), "require": [level]})
+    world.model = usual.model_copy(update={"gate": strict})
+    register, decide, settle = run(world, ledger, 5, 0.7, trigger="manual")
+    register()
+    fact = decide()
+    settle()
+    assert (fact.version, fact.outcome) == (may.version, Outcome.REJECT)
+    world.model = usual
+    for step in run(world, ledger, 3, 0.65):
+        step()
+    timeline = ledger.timeline()
+    assert timeline.incumbent_of(fact.version) != fact.incumbent
+    assert timeline[fact.version].decision == fact
 
 
 def test_a_backfill_never_demotes_a_newer_champion():
