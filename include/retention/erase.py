@@ -117,10 +117,14 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
 
     Raises
     ------
+    ConfigError
+        When no partition has the named columns.
     StoreUnavailable
         When a task kept what was to go; the call is to be repeated.
     """
-    partitions = list(_partitions(store, model, people))
+    tables: set[tuple[str, ...]] = set()
+    partitions = list(_partitions(store, model, people, tables))
+    people.require_known(tables)
     by_row = _row_ids(store, model, people, partitions)
     unknown: set[str] = set()
     others = list(_others(store, model, [people, *by_row], unknown))
@@ -161,8 +165,11 @@ def _parquet(store: PrunableStore, prefix: str) -> Iterator[tuple[StoredObject, 
                 continue
 
 
-def _partitions(store: PrunableStore, model: ModelConfig, people: People) -> Iterator[Rewritten]:
+def _partitions(
+    store: PrunableStore, model: ModelConfig, people: People, tables: set[tuple[str, ...]]
+) -> Iterator[Rewritten]:
     for one, table in _parquet(store, f"{model.name}/{PARTITIONS}/"):
+        tables.add(tuple(table.column_names))
         mine = people.rows(table)
         if mine is not None and pc.any(mine).as_py():
             kept = table.filter(pc.invert(mine))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from include.errors import ConfigError
+from include.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,27 @@ class People:
                 where=file,
             )
         return cls(rows[0], frozenset(rows[1:]))
+
+    def require_known(self, tables: Collection[tuple[str, ...]]) -> None:
+        """Raise `ConfigError` if there are tables and none has the columns: by a misspelt name nobody would be found.
+
+        Parameters
+        ----------
+        tables : collection of tuple of str
+            The names of the columns of each.
+        """
+        if not tables or any(set(self.columns) <= set(names) for names in tables):
+            return
+        known = sorted({name for names in tables for name in names})
+        unknown = [name for name in self.columns if name not in known]
+        close = nearest(unknown[0], known) if unknown else None
+        raise ConfigError(
+            "No stored rows have the columns that the file of ids names.",
+            expected=f"columns that stand in one file of rows together, of {', '.join(known)}",
+            found=", ".join(self.columns),
+            where="the header of the file",
+            remedy=f"did you mean `{close}`?" if close else None,
+        )
 
     def rows(self, table: pa.Table) -> pa.ChunkedArray | None:
         """Return for each row of a table whether it is theirs; None if the table lacks a column."""

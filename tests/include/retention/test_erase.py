@@ -126,6 +126,17 @@ def score_october(store: ObjectStore, model: ModelConfig, folder: Path) -> Any:
     return score(store, model, folder, snapshot, at=NOW)
 
 
+def test_a_misspelt_column_is_no_answer_that_nobodys_rows_are_there(world: World) -> None:
+    for columns, meant in (
+        (("custmer",), "did you mean `customer`"),
+        (("customer", "sentat"), "did you mean `sent_at`"),
+    ):
+        with pytest.raises(ConfigError, match=meant):
+            erase(world.store, world.model, People(columns, frozenset({(NAME,) * len(columns)})), at=LATER)
+    nobody = erase(world.store, world.model, People(("customer",), frozenset({("nobody",)})), at=LATER)
+    assert nobody.told().startswith("No stored row is theirs.")
+
+
 def test_nothing_is_changed_unless_it_is_asked_for(world: World) -> None:
     before = {key: world.store.get(key) for key in world.store.list("")}
     told = world.erase(remove=False)
