@@ -68,12 +68,12 @@ def _keep_serving_token(secrets: Path) -> None:
     from include.serving.access import EVERY, new_token
 
     entries = secrets / "serving_tokens.json"
-    if entries.exists():
+    if entries.exists() and entries.stat().st_size:
         return
     token, entry = new_token("compose", [EVERY])
+    # Each whole or not at all, and last the one that is looked for: an empty list would keep the server from starting for good.
     for path, text in ((secrets / "serving_token", token), (entries, json.dumps([entry]))):
-        path.touch(mode=0o600)
-        path.write_text(text)
+        keep_password(path, text)
 
 
 def _refuse_known_passwords(environment: Mapping[str, str]) -> None:

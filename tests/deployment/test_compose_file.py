@@ -141,6 +141,16 @@ def test_a_known_password_is_refused_wherever_other_machines_reach_it(tmp_path: 
     prepare(tmp_path, "file:///store", {"RATCHET_BIND": bind, **PASSWORDS})
 
 
+def test_a_first_start_that_was_killed_while_it_wrote_the_token_is_made_good(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    for name in ("serving_token", "serving_tokens.json"):
+        (tmp_path / "secrets" / name).touch()
+    prepare(tmp_path, "file:///store", {})
+    access = Access(ServingSettings(tokens=tmp_path / "secrets" / "serving_tokens.json"))
+    token = (tmp_path / "secrets" / "serving_token").read_text()
+    assert access.caller(f"Bearer {token}", datetime.now(UTC)) is not None
+
+
 def kept(folder: Path) -> dict[str, str]:
     return {f"{path.parent.name}/{path.name}": path.read_text() for path in folder.glob("*/*")}
 
