@@ -76,19 +76,31 @@ def _follows(changed: tuple[VersionDifference, ...]) -> list[str]:
 
 def _dags(new: ModelConfig, old: ModelConfig | None) -> str:
     """Say which DAGs come and how they are scheduled, as far as that is new."""
-    if old is not None and (old.name, old.schedule, old.candidate_names) == (
-        new.name,
-        new.schedule,
-        new.candidate_names,
-    ):
+    dags = _schedules(new)
+    if old is not None and (_schedules(old), old.candidate_names) == (dags, new.candidate_names):
         return ""
-    families = sorted(path.stem for path in (ROOT / "dags").glob("*.py") if path.stem != "declarations")
-    upstream = f"when {' and '.join(new.schedule.upstream)} changed" if new.schedule.upstream else None
-    retrain = " or ".join(filter(None, [new.schedule.retrain_cron, upstream]))
-    schedules = {"retrain": retrain, "score": new.schedule.score}
-    rows = [[f"{family}_{new.name}", schedules.get(family) or "by hand"] for family in families]
+    rows = [[dag, schedule or "by hand"] for dag, schedule in dags.items()]
     trained = f"train has {len(new.candidate_names)} candidates beside the baselines: {', '.join(new.candidate_names)}"
     return f"{draw_table(['DAG', 'schedule'], rows)}\n\n{trained}"
+
+
+def _schedules(model: ModelConfig) -> dict[str, str | None]:
+    """Return the DAGs that a model has in this Airflow, with what starts each by itself; those of stages come with ``RATCHET_STAGES``."""
+    schedule = model.schedule
+    upstream = f"when {' and '.join(schedule.upstream)} changed" if schedule.upstream else None
+    named = {
+        "retrain": " or ".join(filter(None, [schedule.retrain_cron, upstream])),
+        "score": schedule.score,
+        "monitor": schedule.monitor,
+        "audit": None if schedule.audits is None else schedule.audits.cron,
+        "tidy": model.retention.cron,
+    }
+    absent = {"declarations", "promote"}
+    absent |= {name for name in ("monitor", "audit") if named[name] is None}
+    absent |= {"tidy"} if not model.is_tidied else set()
+    absent |= {"reconsider"} if model.data.timeless else set()
+    families = sorted({path.stem for path in (ROOT / "dags").glob("*.py")} - absent)
+    return {f"{family}_{model.declared_name}": named.get(family) for family in families}
 
 
 def _asked(new: ModelConfig, old: ModelConfig) -> str:

@@ -100,7 +100,23 @@ def test_plan_says_what_a_change_would_do_and_changes_nothing(ledger: Ledger, pl
     assert "new versions" not in gate
     schedule = planned(("schedule: {", "schedule: {retrain: '@daily', "))
     assert "retrain_parcels" in schedule and "@daily" in schedule and "Under the new gate" not in schedule
+    assert "monitor_" not in schedule and "promote_" not in schedule, (
+        "what it does not declare, or has only under a stage's name"
+    )
+    watched = planned(
+        ("schedule: {", "schedule: {monitor: '@hourly', audit: '@weekly', "),
+        ("gate:\n", "retention: {scores: 13mo}\ngate:\n"),
+    )
+    for dag, ticks in (("monitor", "@hourly"), ("audit", "@weekly"), ("tidy", "@weekly")):
+        assert any(line.split() == [f"{dag}_parcels", ticks] for line in watched.splitlines()), watched
     assert "new versions" in planned(("max_depth: 4", "max_depth: 5"))
+    changed.write_text(text.replace("name: parcels", "name: letters\nrenamed_from: [parcels]"))
+    (tmp_path / "letters").mkdir()
+    renamed = changed.rename(tmp_path / "letters" / "model.yaml")
+    said = plan.plan(renamed, None)
+    assert "retrain_letters" in said and "retrain_parcels" not in said
+    renamed.rename(changed)
+    (tmp_path / "letters").rmdir()
     changed.write_text(text.replace("name: parcels", "name: letters"))
     (tmp_path / "letters").mkdir()
     other = changed.rename(tmp_path / "letters" / "model.yaml")
