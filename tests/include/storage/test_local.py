@@ -151,6 +151,21 @@ def test_a_disk_that_fails_is_unavailable(local_store: LocalStore, monkeypatch: 
     assert not local_store.exists("model/a")
 
 
+def test_a_disk_that_fails_does_not_pass_for_one_without_the_object(
+    local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_store.put_if_absent("model/a", b"x")
+
+    def broken(path: object, **how: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "stat", broken)
+        with pytest.raises(StoreUnavailable, match="Input/output error"):
+            local_store.exists("model/a")
+    assert local_store.exists("model/a") and not local_store.exists("model/b") and not local_store.exists("model/a/c")
+
+
 def test_a_file_that_ends_early_is_no_object_and_is_asked_for_again(
     local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
