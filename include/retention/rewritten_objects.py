@@ -55,7 +55,15 @@ def rewritten_partitions(store: PrunableStore, model: ModelConfig, people: Peopl
 
 
 def row_ids(store: PrunableStore, model: ModelConfig, people: People, partitions: Iterable[Rewritten]) -> list[People]:
-    """Return the people by the ids of their rows, to search files that lack the named columns."""
+    """Return the people by the ids of their rows, to search files that lack the named columns.
+
+    Parameters
+    ----------
+    people : People
+        The people by the columns that were named.
+    partitions : iterable of Rewritten
+        The partitions with their rows, before these are removed.
+    """
     columns = tuple(model.data.row_id)
     if set(columns) <= set(people.columns):
         return []
