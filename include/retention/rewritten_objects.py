@@ -64,7 +64,15 @@ def rewritten_partitions(
 
 
 def row_ids(store: PrunableStore, model: ModelConfig, people: People, partitions: Iterable[Rewritten]) -> list[People]:
-    """Return the people by the ids of their rows, to search files that lack the named columns."""
+    """Return the people by the ids of their rows, to search files that lack the named columns.
+
+    Parameters
+    ----------
+    people : People
+        The people by the columns that were named.
+    partitions : iterable of Rewritten
+        The partitions with their rows, before these are removed.
+    """
     columns = tuple(model.data.row_id)
     if set(columns) <= set(people.columns):
         return []

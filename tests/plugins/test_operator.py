@@ -95,7 +95,7 @@ def test_a_run_by_hand_stands_at_the_forms_as_of_or_else_at_the_date_that_it_was
 def test_where_a_run_stands_and_why_is_in_its_log(caplog):
     caplog.set_level("INFO")
     as_of(context(logical_date=datetime(2013, 7, 1, tzinfo=UTC)), FLIGHTS)
-    assert "stands as of 2013-07-01T00:00:00+00:00: the run's logical date" in caplog.text
+    assert "as-of of this run is 2013-07-01T00:00:00+00:00: the run's logical date" in caplog.text
 
 
 @pytest.mark.parametrize("wanted", ["2015-01-01T00:00:00Z", "tomorrow"])
