@@ -89,8 +89,7 @@ def cut_by_group(scores: Array, groups: Array, known: list[str], rules: Array) -
 def group_names(column: pd.Series[Any]) -> Array:
     """Return the name of each row's group as text; missing is one of its own."""
     rows, texts = category_names(column)
-    names: Array = np.array([*texts, MISSING_CATEGORY], dtype=object)
-    return names[rows]
+    return np.asarray(np.array([*texts, MISSING_CATEGORY], dtype=object)[rows])
 
 
 def fit_group_thresholds(
