@@ -40,7 +40,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "include/signing/heads.py": (270, "one class with its threats in docstrings: 164 lines are code"),
     "include/storage/tombstones.py": (265, "one log of what was removed, with its proof"),
     "include/training/recipe.py": (
-        300,
+        305,
         "one dataclass: what a fit is made of, and the key and columns that follow from it",
     ),
     "plugins/ratchet_ui/pages.py": (270, "one function a page, each a list of what its template shows"),
