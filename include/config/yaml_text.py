@@ -178,9 +178,7 @@ class _Builder:
         self._lines.setdefault(path, node.start_mark.line + 1)
         self._entries += 1
         if self._entries > _MOST:
-            raise self._refuse(
-                node, "The aliases of this file expand to too many entries.", expected=f"at most {_MOST:,} entries"
-            )
+            raise self._refuse(node, "The aliases of this file expand too far.", expected=f"at most {_MOST:,} entries")
         if len(path) > _DEEPEST:  # an anchor that contains itself has no end
             raise _too_deep(f"{self._where}:{node.start_mark.line + 1}")
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_CORE}map":
@@ -245,9 +243,7 @@ class _Builder:
     def _merged(self, value: Any, node: yaml.Node) -> dict[Any, Any]:
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
-            raise self._refuse(
-                node, "`<<` can only merge names with values.", expected="`<<: *anchor` of names with values"
-            )
+            raise self._refuse(node, "`<<` can merge mappings only.", expected="`<<: *anchor` of names with values")
         return {key: item for part in reversed(parts) for key, item in part.items()}
 
     def _refuse(self, node: yaml.Node, message: str, **facts: Any) -> ConfigError:
