@@ -121,7 +121,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 FACTS: list[tuple[Callable[[Site, str], None], str, str]] = [
     (Site.retract, "taken back on 1 January 2014 by ada: broken", "taken back on 1 January 2014 by ada: broken"),
     (Site.audit, "1 things on record are not what they were", "broken"),
-    (Site.check_libraries, "under the libraries here", "under the libraries here"),
+    (Site.check_libraries, "with the installed libraries", "with the installed libraries"),
 ]
 """What somebody puts on record beside the ledger, what the overview says of it, and the model's page."""
 
@@ -167,11 +167,11 @@ def test_a_decision_is_shown_at_the_next_view_and_nothing_of_another_champion_is
     before = site.champion
     site.check_libraries("broken")
     text = site.overview()
-    assert f"/versions/{before}" in text and "under the libraries here" in text
+    assert f"/versions/{before}" in text and "with the installed libraries" in text
     site.ledger.withdraw(before, "late feed", actor=ADA, at=NOW)
     text = site.overview()
     assert site.champion != before and f"/versions/{site.champion}" in text
-    assert "under the libraries here" not in text, "found out about the champion before"
+    assert "with the installed libraries" not in text, "found out about the champion before"
     site.check_libraries("broken, too")
     site.ledger.withdraw(site.champion, "late feed", actor=ADA, at=NOW)
     assert "it has 3 versions but no champion" in site.overview()

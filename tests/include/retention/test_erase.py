@@ -134,7 +134,7 @@ def test_a_misspelt_column_is_no_answer_that_nobodys_rows_are_there(world: World
         with pytest.raises(ConfigError, match=meant):
             erase(world.store, world.model, People(columns, frozenset({(NAME,) * len(columns)})), at=LATER)
     nobody = erase(world.store, world.model, People(("customer",), frozenset({("nobody",)})), at=LATER)
-    assert nobody.told().startswith("No stored row is theirs.")
+    assert nobody.told().startswith("No stored row is about these people.")
 
 
 def test_nothing_is_changed_unless_it_is_asked_for(world: World) -> None:
