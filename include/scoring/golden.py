@@ -121,6 +121,8 @@ def _spread_rows(store: ObjectStore, predictor: Predictor, columns: Sequence[str
 def load_golden(store: ObjectStore, model: str, version: str, *, named: Sequence[str] = ()) -> list[pa.Table]:
     """Return what was kept of a version: none, one table, or several if registrations by several releases differ.
 
+    A table without rows is left out: an erasure may have removed all golden rows of a version.
+
     Parameters
     ----------
     named : sequence of str, optional
@@ -134,7 +136,8 @@ def load_golden(store: ObjectStore, model: str, version: str, *, named: Sequence
     folder = golden_folder(model, version)
     digests = list(named) or [key.rpartition("/")[2].partition(".")[0] for key in store.list(f"{folder}/")]
     bodies = [_standing(store, model, folder, digest) for digest in digests]
-    return [pq.read_table(pa.BufferReader(body), page_checksum_verification=True) for body in bodies]
+    tables = [pq.read_table(pa.BufferReader(body), page_checksum_verification=True) for body in bodies]
+    return [table for table in tables if table.num_rows]
 
 
 def _standing(store: ObjectStore, model: str, folder: str, digest: str) -> bytes:

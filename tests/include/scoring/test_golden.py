@@ -11,6 +11,7 @@ from chain_run import declare, month, parcels, run_chain
 from include.errors import ObjectCorrupt
 from include.scoring.golden import PREDICTED, ROWS, GoldenRowsDiffer, check_golden, golden_of, keep_golden, load_golden
 from include.scoring.predictor import open_predictor
+from include.serving.live_versions import open_models
 from include.storage.content import put_content
 from include.storage.local import LocalStore
 from tests.counting import CountingStore
@@ -55,6 +56,24 @@ def test_kept_rows_that_are_damaged_are_made_again_and_not_believed(world: World
     assert kept.endswith(f"/{made}.parquet")
     assert any("/models/" in call for call in counting.calls)
     assert f"put {kept}" in counting.calls
+
+
+def test_a_version_whose_golden_rows_are_all_erased_is_served_and_checked_on_rows_of_its_holdout(
+    world: World, tmp_path: Path
+) -> None:
+    version = champion(world)
+    (kept,) = world.store.list(f"parcels/golden/{version}/")
+    store, sink = LocalStore(tmp_path / "copy"), pa.BufferOutputStream()
+    for key in world.store.list(""):
+        if key != kept:
+            store.put_if_absent(key, world.store.get(key))
+    (golden,) = load_golden(world.store, "parcels", version)
+    pq.write_table(golden.slice(0, 0), sink)
+    put_content(store, f"parcels/golden/{version}", ".parquet", sink.getvalue().to_pybytes())
+    assert load_golden(store, "parcels", version) == []
+    (model,) = open_models(store, world.folder.parent, ["parcels"])
+    model.look(0.0)
+    assert model.champion is not None and model.champion.version == version
 
 
 def test_rows_are_kept_as_the_source_gives_them_where_features_replace_a_column(tmp_path: Path) -> None:
