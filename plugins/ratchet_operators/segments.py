@@ -74,7 +74,7 @@ class RetrainSegment(RatchetOperator):
             cluster=settings.dask,
             candidates=self.upstream["candidates"],
             dry=self.upstream["mode"] == "dry_run",
-            written=lambda entry: report_written(config.name, entry),
+            written=lambda entry: report_written(config.declared_name, entry),
         )
         self.log.info("%s %s: %s", self.segment, done.outcome, done.reason)
         if done.outcome == UNTRAINED:
