@@ -205,11 +205,10 @@ class _Builder:
 
     def _kept(self, value: Any, node: yaml.Node) -> Any:
         # Declarations are on record as JSON, which does not hold every number.
-        if abs(value) < 2**53 if isinstance(value, int) else not isinstance(value, float) or isfinite(value):
+        if not isinstance(value, float) or isfinite(value):
             return value
-        told = {"expected": "a finite number; a whole one below 2^53", "found": node.value[:40]}
-        remedy = "leave out a bound that bounds nothing, write a large number as 9.0e18, and quote an id"
-        raise self._refuse(node, "This number can't be kept exactly.", **told, remedy=remedy)
+        remedy = "leave out a bound that bounds nothing"
+        raise self._refuse(node, "This number can't be kept.", expected="a finite one", found=node.value, remedy=remedy)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
         own: dict[Any, Any] = {}

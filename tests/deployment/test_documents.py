@@ -105,7 +105,7 @@ def asked() -> list[tuple[str, list[str]]]:
     meant = {
         "<name>": "flight_delay",
         "<file.csv>": "tumours.csv",
-        "people.csv": "tumours.csv",
+        "people.csv": "people.csv",
         "<column>": "diagnosis",
         "/etc/ratchet/signing.pem": "signing.pem",
         "<model.yaml>": "model.yaml",
@@ -137,7 +137,7 @@ def test_what_make_offers_in_its_help_is_there_and_nothing_else_is() -> None:
 
 def test_every_command_in_the_documents_is_one_that_include_takes(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for file in ("tumours.csv", "model.yaml", "other-model.yaml", "server.pem", "server.key"):
+    for file in ("tumours.csv", "people.csv", "model.yaml", "other-model.yaml", "server.pem", "server.key"):
         (tmp_path / file).write_text("")
     (tmp_path / "include" / "models" / "tumours").mkdir(parents=True)
     (tmp_path / "include" / "models" / "tumours" / "model.yaml").write_text("")
@@ -164,6 +164,7 @@ def test_every_command_in_the_documents_does_what_it_says(tmp_path: Path, monkey
     table.data.assign(diagnosis=table.target.map({0: "malignant", 1: "benign"})).to_csv(
         tmp_path / "tumours.csv", index=False
     )
+    (tmp_path / "people.csv").write_text("parcel\n0\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RATCHET_MODELS", str(models))
     monkeypatch.setenv("RATCHET_STORE", (tmp_path / "store").as_uri())

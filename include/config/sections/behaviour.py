@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from include.config.free_values import storable
 from include.config.section import Section
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Invariance(Section):
     """Its name in the gate's reasons and on the model card."""
     column: str
     """A column of the source, from which features are then derived again; or one that `features.derive` makes."""
-    values: tuple[Any, ...] = Field(min_length=1)
+    values: Annotated[tuple[Any, ...], AfterValidator(storable)] = Field(min_length=1)
     """The values that replace it in every row, one after the other."""
     tolerance: float = Field(default=0.0, ge=0)
     """How far a prediction may change: as a probability, or in the unit of the target. A cluster changes or does not."""
@@ -60,7 +61,7 @@ class Case(Section):
     kind: Literal["case"]
     name: str = Field(min_length=1)
     """Its name in the gate's reasons and on the model card."""
-    row: dict[str, Any] = Field(min_length=1)
+    row: Annotated[dict[str, Any], AfterValidator(storable)] = Field(min_length=1)
     """Columns of the source with their values, from which features are derived; other columns have no value."""
     says: Any = None
     """The class that must be predicted."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from include.config.free_values import storable
 from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
 from include.config.section import Section
 from include.config.sections.rows.rectify import AS_READ, Rectify
@@ -17,7 +18,7 @@ class Expectation(Section):
 
     type: str
     """A Great Expectations name such as `expect_column_values_to_not_be_null`; those that need a SQL database are not available."""
-    arguments: dict[str, Any]
+    arguments: Annotated[dict[str, Any], AfterValidator(storable)]
     """Its arguments, as Great Expectations names them."""
     severity: Literal["critical", "warning"] = "warning"
     """What a failure means: `critical` stops the run without retries, `warning` is recorded. A check that can't be evaluated always stops the run."""

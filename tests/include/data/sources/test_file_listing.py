@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.config.sections.rows.sources import FilesSource
-from include.data.sources.file_listing import _meant, find_files
-from include.data.sources.file_patterns import matches
+from include.data.sources.file_listing import find_files
+from include.data.sources.file_patterns import matches, meant_names
 from include.errors import ConfigError, SourceError
 
 TREE = (
@@ -124,7 +124,7 @@ class CountedName(str):
 def test_each_name_of_a_listing_is_looked_at_a_few_times_however_many_there_are() -> None:
     names = [CountedName(f"{number}.csv") for number in range(500)]
     CountedName.hashed = 0
-    assert _meant([*names, CountedName(".part.csv")], "*.csv", "here") == names
+    assert meant_names([*names, CountedName(".part.csv")], "*.csv", "here") == names
     assert CountedName.hashed < 5 * len(names)
 
 
