@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from include.training.metrics.scoring import DEFAULT_THRESHOLD
-from include.training.preprocessing.category_encoder import MISSING_CATEGORY, factorize_texts
+from include.training.preprocessing.category_encoder import MISSING_CATEGORY, category_names
 
 Array = NDArray[Any]
 
@@ -97,10 +97,10 @@ class SliceLevels:
         A number has one name, of any type that gaps give its column: 7 is ``7`` beside missing values, too. A missing value is
         the level ``(missing)``; a text that says so, or begins with a quotation mark, is quoted.
         """
-        rows, texts = factorize_texts(column)
+        rows, texts = category_names(column)
         return cls.named(
             [
-                *(_quoted(text) if text == MISSING_CATEGORY else quote_if_ambiguous(text) for text in texts.tolist()),
+                *(_quoted(text) if text == MISSING_CATEGORY else quote_if_ambiguous(text) for text in texts),
                 MISSING_CATEGORY,
             ],
             rows,

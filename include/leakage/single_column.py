@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeRegressor
 from include.leakage.inputs import LeakageInputs
 from include.leakage.sampling import MIN_SAMPLE, halves, sample
 from include.leakage.tripwire import NO_TARGET, Tripwire
-from include.training.preprocessing.category_encoder import factorize_texts
+from include.training.preprocessing.category_encoder import category_names
 from include.training.preprocessing.float_converter import FloatConverter
 from include.training.training_rows import TrainingRows
 
@@ -102,7 +102,7 @@ def _predicted(column: pd.Series[Any], wanted: Array, learned: Array, asked: Arr
         values = FloatConverter().transform(column.to_frame())
         tree = DecisionTreeRegressor(min_samples_leaf=leaf, random_state=0).fit(values[learned], wanted[learned])
         return np.asarray(tree.predict(values[asked]).reshape(len(asked), -1))
-    levels, texts = factorize_texts(column)
+    levels, texts = category_names(column)
     levels = levels + 1  # a missing value is a level as well
     counts = np.bincount(levels[learned], minlength=len(texts) + 1)
     sums = np.stack([np.bincount(levels[learned], weights=k, minlength=len(texts) + 1) for k in wanted[learned].T], 1)

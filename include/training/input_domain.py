@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from include.config.sections.features import Features
 from include.data.rare_levels import ALL_NAMED, RareLevels
-from include.training.preprocessing.category_encoder import factorize_texts
+from include.training.preprocessing.category_encoder import category_names, factorize_texts
 from include.training.preprocessing.float_converter import to_floats
 
 Mask = NDArray[np.bool_]
@@ -70,9 +70,9 @@ class InputDomain:
             else:
                 found[name] = (values < range_.low) | (values > range_.high) | (gaps & (range_.missing == 0))
         for name, seen in self.categorical.items():
-            rows, texts = factorize_texts(inputs[name])
+            rows, texts = category_names(inputs[name])
             # A missing value has the number -1, which is the table's last place.
-            strange = np.array([*(text not in seen.known for text in texts.tolist()), seen.missing == 0])
+            strange = np.array([*(text not in seen.known for text in texts), seen.missing == 0])
             found[name] = strange[rows]
         return found
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from include.monitoring.sketches.arrow_values import column_of, values_of, whole
 from include.monitoring.sketches.layouts import NEAREST, NUMBER_CELLS, OUTERMOST, SIXTEENTHS, ColumnLayout, Layout
 from include.monitoring.sketches.sketches import SAMPLED_IDS, ColumnSketch, SampledIds, Sketch
-from include.training.preprocessing.category_encoder import factorize_texts
+from include.training.preprocessing.category_encoder import category_names
 
 Array = NDArray[Any]
 
@@ -115,9 +115,9 @@ class _ColumnCounter:
                 counts += np.bincount(numbers[start : start + _STEP], minlength=len(texts))
         series = texts.to_pandas()
         known = series.notna().to_numpy()
-        rows, names = factorize_texts(series[known])
-        for name, count in zip(names[rows], counts[known], strict=True):
-            self.counts[self.layout.place(str(name))] += count
+        rows, names = category_names(series[known])
+        for row, count in zip(rows.tolist(), counts[known], strict=True):
+            self.counts[self.layout.place(names[row])] += count
 
     def done(self) -> ColumnSketch:
         if self.layout.kind == "level":

@@ -12,7 +12,7 @@ from include.config.sections.training import Mitigation
 from include.training.estimators.meta_estimator import MetaEstimator
 from include.training.estimators.predictions import Array, class_probabilities
 from include.training.metrics.scoring import DEFAULT_THRESHOLD
-from include.training.preprocessing.category_encoder import MISSING_CATEGORY, factorize_texts
+from include.training.preprocessing.category_encoder import MISSING_CATEGORY, category_names
 
 
 class GroupThresholdClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -72,7 +72,7 @@ def cut_by_group(scores: Array, groups: Array, known: list[str], rules: Array) -
     Parameters
     ----------
     scores : array of shape (n_rows,)
-    groups : array of str, of shape (n_rows,)
+    groups : array of texts, of shape (n_rows,)
     known : list of str
         The groups that have a rule.
     rules : array of shape (n_groups, 8)
@@ -88,8 +88,8 @@ def cut_by_group(scores: Array, groups: Array, known: list[str], rules: Array) -
 
 def group_names(column: pd.Series[Any]) -> Array:
     """Return the name of each row's group as text; missing is one of its own."""
-    rows, texts = factorize_texts(column)
-    return np.asarray(np.append(texts.astype(object), MISSING_CATEGORY)[rows].astype(np.str_))
+    rows, texts = category_names(column)
+    return np.asarray(np.array([*texts, MISSING_CATEGORY], dtype=object)[rows])
 
 
 def fit_group_thresholds(

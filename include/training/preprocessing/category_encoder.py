@@ -130,8 +130,11 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         """Return an array, or a sparse matrix, of shape (n_rows, n_encoded)."""
         codes = np.empty(X.shape, dtype=np.int64)
         for position, name in enumerate(X.columns):
-            rows, texts = factorize_texts(X[name])
+            rows, names = category_names(X[name])
             levels = self.levels_[position]
+            # A text that is longer than every level is none of them.
+            longest = levels.dtype.itemsize // np.dtype("U1").itemsize
+            texts = np.array([text if len(text) <= longest else "?" * (longest + 1) for text in names], dtype=np.str_)
             table = np.full(len(texts) + 1, UNKNOWN_CODE, dtype=np.int64)
             if len(levels):
                 at = np.minimum(np.searchsorted(levels, texts), len(levels) - 1)
@@ -160,12 +163,24 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
 
 
 def factorize_texts(column: pd.Series[Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return each row's number in the array of distinct texts (-1 for missing), and that array."""
+    """Return each row's number in the array of distinct texts (-1 for missing), and that array.
+
+    It gives every text the room of the longest: for texts that may be of any length there is `category_names`.
+    """
+    rows, names = category_names(column)
+    return rows, np.array(names, dtype=np.str_)
+
+
+def category_names(column: pd.Series[Any]) -> tuple[np.ndarray[Any, Any], list[str]]:
+    """Return each row's number in the list of distinct texts (-1 for missing), and that list."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         rows, values = column.cat.codes.to_numpy(), column.cat.categories
     else:
+        if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True).startswith("mixed"):
+            # False and 0 are equal, and would have the name of whichever came first.
+            column = column.map(category_name, na_action="ignore")
         rows, values = pd.factorize(column, use_na_sentinel=True)
-    return rows.astype(np.int64), np.array([category_name(value) for value in values], dtype=np.str_)
+    return rows.astype(np.int64), [category_name(value) for value in values]
 
 
 def category_name(value: Any) -> str:

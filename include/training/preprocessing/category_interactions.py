@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from include.training.preprocessing.category_encoder import factorize_texts
+from include.training.preprocessing.category_encoder import category_names
 
 
 class CategoryInteraction(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -36,17 +36,17 @@ class CategoryInteraction(TransformerMixin, BaseEstimator):  # type: ignore[misc
         missing = np.zeros(len(X), dtype=bool)
         names = np.array([""], dtype=object)
         for column in X.columns:
-            rows, texts = factorize_texts(X[column])
+            rows, texts = category_names(X[column])
             missing |= rows < 0
             joined = codes * max(len(texts), 1) + np.maximum(rows, 0)
             # Only combinations that rows have are written out: all of them may be too many.
             found, codes = np.unique(joined, return_inverse=True)
             first, second = np.divmod(found, max(len(texts), 1))
-            parts = np.array([f"{len(text)}:{text}" for text in texts.tolist()] or [""], dtype=object)
+            parts = np.array([f"{len(text)}:{text}" for text in texts] or [""], dtype=object)
             # Arrays of objects add texts one by one, but not in Python.
             begun = names if names.tolist() == [""] else names + "|"
             names = begun[first] + parts[second]
-        levels, which = np.unique(names.astype(np.str_), return_inverse=True)
+        levels, which = np.unique(names, return_inverse=True)
         crossed = pd.Categorical.from_codes(
             np.where(missing, -1, which[codes]), categories=pd.Index(levels, dtype="str")
         )

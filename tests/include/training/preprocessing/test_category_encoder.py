@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import OneHotEncoder
 
-from include.training.preprocessing.category_encoder import CategoryEncoder
+from include.training.preprocessing.category_encoder import CategoryEncoder, category_name, category_names
 
 TRAIN = pd.DataFrame({"c": ["b", "a", "b", None, "c", "b"]})
 LATER = pd.DataFrame({"c": ["a", "never seen", None]})
@@ -60,3 +60,11 @@ def test_a_whole_number_is_the_same_level_when_a_gap_turned_its_column_into_floa
 def test_a_column_without_any_value_encodes_to_nothing_known() -> None:
     empty = pd.DataFrame({"c": [None, None]})
     assert CategoryEncoder(encode="ordinal", impute="mode").fit(empty).transform(LATER)[:, 0].tolist() == [-1, -1, -1]
+
+
+def test_the_name_of_a_level_does_not_depend_on_the_rows_before_it() -> None:
+    mixed = [False, 0, True, 1, 1.0, None, "x", np.nan]
+    for values in (mixed, mixed[::-1]):
+        rows, names = category_names(pd.Series(values, dtype=object))
+        found = [names[row] if row >= 0 else None for row in rows]
+        assert found == [None if pd.isna(value) else category_name(value) for value in values]
