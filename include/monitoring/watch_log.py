@@ -120,27 +120,21 @@ class WatchLog:
 
         A monitor that was killed between the record and the message finds them again when it is repeated.
         """
-        told = []
-        for alarm in alarms:
+        listed = list(alarms)
+        known = _told(self.entries()) if listed else {}
+        for alarm in (one for one in listed if one.key not in known):  # those of earlier intervals cost nothing
             body = {
-                "key": alarm.key,
-                "kind": alarm.kind,
-                "version": alarm.version,
-                "subject": alarm.subject,
-                "said": alarm.said,
-                "told": to_iso(until),
+                **{name: getattr(alarm, name) for name in ("key", "kind", "version", "subject", "said")},
                 **{name: to_iso(getattr(alarm, name)) for name in ("after", "until", "since")},
+                "told": to_iso(until),
             }
 
             def unless_told(entries: tuple[Entry, ...], body: Body = body) -> tuple[str, Body] | None:
-                known = any(entry.kind == ALARM and entry.body["key"] == body["key"] for entry in entries)
-                return None if known else (ALARM, body)
+                return None if body["key"] in _told(entries) else (ALARM, body)
 
             self._log.append(unless_told, at=to_iso(at))
-            (entry,) = (one for one in self.entries() if one.kind == ALARM and one.body["key"] == alarm.key)
-            if entry.body["told"] == to_iso(until):
-                told.append(alarm)
-        return tuple(told)
+        known = _told(self._log.known)
+        return tuple(one for one in listed if known[one.key] == to_iso(until))
 
     def ask(
         self,
@@ -217,6 +211,11 @@ class WatchLog:
             return None if same and same[-1].body == stored else (kind, body)
 
         self._log.append(unless_in_force, at=to_iso(at))
+
+
+def _told(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return by the key of each alarm on record the end of the interval that put it there."""
+    return {one.body["key"]: one.body["told"] for one in entries if one.kind == ALARM}
 
 
 def observed_in(entries: Iterable[Entry], version: str) -> tuple[Observed, ...]:

@@ -13,6 +13,7 @@ from include.config.sections.watch import Watch
 from include.monitoring.alarm_history import alarm_history
 from include.monitoring.alarms import Alarm, Observed
 from include.monitoring.watch_log import WatchLog, observed_in
+from tests.faults import FaultyStore
 from tests.include.monitoring.days import DAY, START, TRAIN, observed, reference
 from tests.worlds import NOW
 
@@ -106,3 +107,20 @@ def test_an_interval_that_is_observed_again_counts_as_it_is_now() -> None:
     log.observe(observed(7), sources={}, at=NOW)  # the source was put right
     found = alarms_of(list(observed_in(log.entries(), "champion")))
     assert [one.kind for one in found] == ["drift"]
+
+
+def test_alarms_that_were_told_before_cost_no_call_of_the_store() -> None:
+    def calls(standing: int) -> int:
+        store = FaultyStore(MemoryStore())
+        *told, new = (
+            Alarm("champion", "drift", until - DAY, until, until - DAY, "distance", "it moved")
+            for until in (START + number * DAY for number in range(standing + 1))
+        )
+        log = WatchLog(store, "small")
+        assert log.tell(told, told[-1].until, at=NOW) == tuple(told)
+        assert log.tell(told, told[-1].until, at=NOW) == tuple(told), "repeated, as after a kill before the message"
+        before = store.calls
+        assert log.tell([*told, new], new.until, at=NOW) == (new,)
+        return store.calls - before
+
+    assert calls(20) < calls(2) + 10
