@@ -103,3 +103,25 @@ def test_levels_are_counted_without_a_text_for_each_row(monkeypatch: pytest.Monk
     assert counted["truth"] == [("False", 4), ("True", 3)]
     assert counted["whole"] == [("True", 4), ("False", 4)]
     assert made == [7, 7]  # of texts that are no categories, and of categories that are no texts
+
+
+class Counted(np.ndarray):
+    """An array that counts the values that are taken out of arrays of its kind."""
+
+    taken = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        Counted.taken += np.size(key)
+        return super().__getitem__(key)
+
+
+def test_each_row_is_taken_a_few_times_however_many_partitions_there_are() -> None:
+    values, train = np.arange(2000.0), np.arange(2000) % 2 == 0
+    slots = pd.Series(np.repeat(np.arange(500), 4)).astype(str).astype("category")
+    found = Distributions(["x"])
+    Counted.taken = 0
+    found._add_numbers("x", values.view(Counted), slots, train.view(Counted))
+    assert Counted.taken < 10 * len(values)
+    for window, points in ((train, found._points["x"][0]), (~train, found._points["x"][1])):
+        expected = {slot: values[window & (slots == slot).to_numpy()].tolist() for slot in slots.cat.categories}
+        assert {slot: kept.tolist() for slot, _, kept in points} == expected
