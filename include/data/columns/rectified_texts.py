@@ -85,12 +85,10 @@ def rectify_texts(
             )
         before = table[name]
         encoded = before.dictionary_encode().unify_dictionaries()
-        parts = [
-            pa.DictionaryArray.from_arrays(
-                part.indices, pa.array([function(text) for text in part.dictionary.to_pylist()], pa.string())
-            ).cast(pa.string())
-            for part in encoded.chunks
-        ]
+        # The dictionary of all chunks, put right once.
+        texts = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+        put_right = pa.array([function(text) for text in texts], pa.string())
+        parts = [pa.DictionaryArray.from_arrays(part.indices, put_right).cast(pa.string()) for part in encoded.chunks]
         after = pa.chunked_array(parts, pa.string())
         changed[name] = pc.fill_null(pc.not_equal(before, after), False)
         table = table.set_column(table.column_names.index(name), name, after)

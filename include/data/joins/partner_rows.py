@@ -59,6 +59,7 @@ def _partitions(
     for key in keys:
         known[key] = found[key]
         known.move_to_end(key)  # what was used longest ago goes first
-    while known and sum(table.nbytes for table in known.values()) > _MOST:
-        known.popitem(last=False)
+    held = sum(table.nbytes for table in known.values())
+    while known and held > _MOST:
+        held -= known.popitem(last=False)[1].nbytes
     return [found[key] for key in keys]

@@ -4,12 +4,13 @@ import itertools
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
 from include.config.model import ModelConfig
 from include.config.sections.rows.rectify import Rectify
-from include.data.columns.rectified_texts import rectifiers
+from include.data.columns.rectified_texts import rectifiers, rectify_texts
 from include.data.frames import read_rows
 from include.data.ingestion.ingest import ingest
 from include.data.ingestion.slot_reading import read_again
@@ -179,3 +180,19 @@ def test_a_spelling_of_two_levels_is_refused() -> None:
     twice = {"columns": ["town"], "fold_case": True, "levels": {"Rome": ["roma"], "Roma, Texas": ["ROMA"]}}
     with pytest.raises(ConfigError, match="two levels"):
         rectifiers(Rectify.model_validate({"texts": [twice]}))
+
+
+def test_each_level_is_put_right_once_however_many_parts_its_rows_came_in() -> None:
+    asked: list[str] = []
+
+    def upper(text: str) -> str:
+        asked.append(text)
+        return text.upper()
+
+    parts = [pa.array([], pa.string()), *(pa.array(["a", None, f"b{n}"]) for n in range(20))]
+    table, changed = rectify_texts(pa.table({"town": pa.chunked_array(parts)}), {"town": upper}, "here")
+    assert sorted(asked) == sorted({"a", *(f"b{n}" for n in range(20))})
+    assert table["town"].to_pylist() == [one for n in range(20) for one in ("A", None, f"B{n}")]
+    assert changed["town"].to_pylist() == [True, False, True] * 20
+    none = pa.table({"town": pa.chunked_array([], pa.string())})
+    assert rectify_texts(none, {"town": upper}, "here")[0].equals(none)
