@@ -197,7 +197,8 @@ def open_on_disk(path: Path) -> BinaryIO:
 def _meant(names: Sequence[str], pattern: str, where: object) -> list[str]:
     """Return the names that the pattern means, and say in the log which hidden ones it would mean otherwise."""
     meant = [name for name in names if matches(pattern, name)]
-    if hidden := [name for name in names if name not in set(meant) and matches(pattern, name, hidden=True)]:
+    known = set(meant)
+    if hidden := [name for name in names if name not in known and matches(pattern, name, hidden=True)]:
         if any("_delta_log/" in name for name in hidden):
             raise SourceError(
                 "The folder is a Delta Lake table: its files hold rows that the table no longer has.",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.config.sections.rows.sources import FilesSource
-from include.data.sources.file_listing import find_files
+from include.data.sources.file_listing import _meant, find_files
 from include.data.sources.file_patterns import matches
 from include.errors import ConfigError, SourceError
 
@@ -108,6 +108,24 @@ def test_a_folder_that_holds_a_link_to_one_of_its_files_is_refused(tmp_path: Pat
     (tmp_path / "b.csv").symlink_to(tmp_path / "a.csv")
     with pytest.raises(SourceError, match="two names"):
         list(find_files(FilesSource(kind="files", path=".", format="csv"), [], "UTC", tmp_path, None))
+
+
+class CountedName(str):
+    """A file's name that counts how often any of its kind is hashed."""
+
+    hashed = 0
+    __eq__ = str.__eq__
+
+    def __hash__(self) -> int:
+        CountedName.hashed += 1
+        return str.__hash__(self)
+
+
+def test_each_name_of_a_listing_is_looked_at_a_few_times_however_many_there_are() -> None:
+    names = [CountedName(f"{number}.csv") for number in range(500)]
+    CountedName.hashed = 0
+    assert _meant([*names, CountedName(".part.csv")], "*.csv", "here") == names
+    assert CountedName.hashed < 5 * len(names)
 
 
 NAMES = st.lists(st.text("ab._*", min_size=1, max_size=3), min_size=1, max_size=4).map("/".join)
