@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +77,7 @@ class SchemaConverter:
         """
         names = table.column_names
         if len(set(names)) < len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = sorted(name for name, times in Counter(names).items() if times > 1)
             raise SourceError(
                 "A column stands twice.", found=", ".join(twice), where=where, remedy="name each column once"
             )

@@ -132,6 +132,12 @@ def _by_format(array: pa.Array, pattern: str, timezone: str, *, date: bool) -> p
     # pandas reads %f and %z, which Arrow's strptime ignores or refuses, and takes no text that goes on after the format.
     zoned = utc or "%z" in pattern
     times = pd.to_datetime(array.to_pandas(), format=pattern, exact=True, errors="raise", utc=zoned)
+    # Words of its own that pandas takes in any format: of the clock, and for no value.
+    if (
+        pc.any(pc.is_in(pc.utf8_lower(array), pa.array(["now", "today"]))).as_py()
+        or times.isna().sum() > array.null_count
+    ):
+        raise ValueError("not a time in the declared format")
     instants = pa.Array.from_pandas(times).cast(pa.timestamp("us", "UTC" if zoned else None))
     if date:
         return instants.cast(pa.date32())

@@ -15,6 +15,9 @@ from include.data.columns.epochs import UNITS
 from include.data.columns.text_parsing import BadTextError, parse, refusal
 from include.errors import SourceError, nearest
 
+_SHOWN = 20
+"""Places of a header that an error names."""
+
 
 def no_columns(name: str, suggestion: str) -> SourceError:
     """Return the error that a file's columns are not declared, with YAML to paste."""
@@ -28,12 +31,14 @@ def no_columns(name: str, suggestion: str) -> SourceError:
 
 def check_once(header: Sequence[str], source: FilesSource, where: str) -> None:
     """Raise `SourceError` where a name stands twice in a header."""
-    if twice := sorted(column for column, times in Counter(header).items() if column and times > 1):
+    if twice := {column for column, times in Counter(header).items() if column and times > 1}:
+        places = [at + 1 for at, column in enumerate(header) if column in twice]
+        more = f" and {len(places) - _SHOWN:,} more" if len(places) > _SHOWN else ""
         raise SourceError(
             "A column stands twice in the header.",
             expected="every name once",
-            found=", ".join(repr(column) for column in twice if column in source.columns)
-            or "columns " + ", ".join(str(at + 1) for at, column in enumerate(header) if column in twice),
+            found=", ".join(repr(column) for column in sorted(twice) if column in source.columns)
+            or f"columns {', '.join(map(str, places[:_SHOWN]))}{more}",
             where=where,
             remedy="name the columns differently where the file is written",
         )
@@ -51,10 +56,11 @@ def check_declared(header: Sequence[str], name: str, source: FilesSource, place:
     source : FilesSource
         Gives the declared columns.
     """
+    there = set(header)
     for column in source.columns:
-        if column not in header:
+        if column not in there:
             close = nearest(column, header)
-            known = [one for one in source.columns if one in header]
+            known = [one for one in source.columns if one in there]
             # Names that nobody asked for may be the first line of any file.
             found = f"a first line with {len(header)} fields, and of those declared " + (", ".join(known) or "none")
             raise SourceError(

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from include.config.sections.rows.sources import FilesSource
+from include.config.sections.rows.sources import Column, FilesSource
 from include.data.sources.file_listing import find_files
+from include.data.sources.formats.declared_columns import check_declared, check_once
 from include.data.sources.formats.text import read_text
 from include.errors import SourceError
 
@@ -313,3 +314,48 @@ def test_an_infinite_number_is_refused_unless_it_is_declared_as_missing(write, t
         rows_of(path, {"a": "float", "b": "string"})
     kept = rows_of(path, {"a": {"type": "float", "missing": ["", text]}, "b": "string"})
     assert [row["a"] for row in kept] == [1.5, None]
+
+
+def test_a_key_that_is_written_in_escapes_is_there(write) -> None:
+    path = write('{"\\u00e9t\\u00e9": 1, "b": "x"}\n', "rows.jsonl")  # as Python and pandas write it
+    assert rows_of(path, {"été": "integer", "b": "string"}) == [{"été": 1, "b": "x"}]
+    with pytest.raises(SourceError, match="no key `hiver`"):
+        rows_of(path, {"hiver": "integer", "b": "string"})
+
+
+@pytest.mark.parametrize("word", ["now", "today", "Now", "NaT", "nan", "-"])
+@pytest.mark.parametrize("kind", ["date", "timestamp"])
+def test_a_word_is_no_time_in_a_declared_format(write, word, kind) -> None:
+    path = write(f"t,b\n31.12.2026,x\n{word},y\n")
+    with pytest.raises(SourceError, match="data row 2"):
+        rows_of(path, {"t": {"type": kind, "format": "%d.%m.%Y"}, "b": "string"})
+
+
+class CountedName(str):
+    """A name of a column that counts how often any of its kind is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        CountedName.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_a_header_is_looked_through_once_however_many_columns_are_declared() -> None:
+    names = [CountedName(f"c{number}") for number in range(500)]
+    source = FilesSource.model_validate({"kind": "files", "path": "a.csv", "format": "csv"})
+    source = source.model_copy(update={"columns": dict.fromkeys(names, Column(type="string"))})
+    CountedName.compared = 0
+    check_declared([CountedName(name) for name in names], "a.csv", source, "")
+    assert CountedName.compared < 10 * len(names)
+
+
+def test_of_many_columns_that_stand_twice_an_error_names_a_few_places_and_looks_at_each_once() -> None:
+    source = FilesSource.model_validate({"kind": "files", "path": "a.csv", "format": "csv"})
+    header = [CountedName(f"c{number // 2}") for number in range(1000)]
+    CountedName.compared = 0
+    with pytest.raises(SourceError) as refused:
+        check_once(header, source, "a.csv")
+    assert refused.value.found == "columns " + ", ".join(map(str, range(1, 21))) + " and 980 more"
+    assert CountedName.compared < 10 * len(header)
