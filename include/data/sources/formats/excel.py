@@ -26,6 +26,8 @@ _FREE = 64 * 2**20
 _RATIO = 200
 """Sheets shrink 5 to 50 times; asked only of workbooks that inflate beyond 64 MiB."""
 _EXACT = 2.0**53
+_COMPUTED_TEXT = "str"
+"""The type of a cell whose formula gave a text."""
 
 Row = tuple[Any, ...]
 
@@ -129,12 +131,12 @@ def _sheet(file: File, source: FilesSource) -> Iterator[Iterator[Row]]:
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
             opened.callback(book.close)
             title = _title(book, source.sheet, file.name)
-            rows = _rows(book[title])
             if formulas:
                 written = openpyxl.load_workbook(path, read_only=True)
                 opened.callback(written.close)
-                rows = _computed(rows, _rows(written[title]), file.name)
-            yield rows
+                yield _computed(_rows(book[title], cells=True), _rows(written[title]), file.name)
+            else:
+                yield _rows(book[title])
         except RatchetError:
             raise
         # A damaged workbook fails in many ways, and none of them is told by its type.
@@ -156,18 +158,19 @@ def _library(name: str) -> Any:
     return openpyxl
 
 
-def _rows(sheet: Any) -> Iterator[Row]:
+def _rows(sheet: Any, *, cells: bool = False) -> Iterator[Row]:
     # The size that a sheet claims may be wrong, and rows beyond it would be lost.
     sheet.reset_dimensions()
-    rows: Iterator[Row] = sheet.iter_rows(values_only=True)
+    rows: Iterator[Row] = sheet.iter_rows(values_only=not cells)
     return rows
 
 
 def _computed(values: Iterator[Row], formulas: Iterator[Row], name: str) -> Iterator[Row]:
     """Yield rows of values; a formula whose value was never kept would look like an empty cell."""
     for number, (row, written) in enumerate(zip(values, formulas, strict=True), start=1):
-        for place, value in enumerate(row):
-            if value is None and written[place] is not None:
+        for place, cell in enumerate(row):
+            # What gave an empty text, such as `=IF(A1="","",A1)`, says that it is one.
+            if cell.value is None and written[place] is not None and cell.data_type != _COMPUTED_TEXT:
                 raise SourceError(
                     "A cell holds a formula that was never computed.",
                     expected="values, as Excel keeps them beside their formulas",
@@ -175,7 +178,7 @@ def _computed(values: Iterator[Row], formulas: Iterator[Row], name: str) -> Iter
                     where=name,
                     remedy="open the workbook in Excel or LibreOffice and save it, or save the sheet as CSV UTF-8",
                 )
-        yield row
+        yield tuple(cell.value for cell in row)
 
 
 def _looked_through(path: Path, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from datetime import date, datetime, time
 from pathlib import Path
@@ -76,6 +77,22 @@ def test_a_cell_that_is_no_number_is_never_a_missing_one(read, cell, says) -> No
     with pytest.raises(SourceError) as refused:
         read({"a": [HEADER, ["1", date(2025, 1, 1), cell, 1, True]]})
     assert says in str(refused.value)
+
+
+def test_a_formula_that_gave_an_empty_text_is_no_value(read, tmp_path) -> None:
+    with pytest.raises(SourceError, match="never computed"):
+        read({"a": [HEADER, ["1", date(2025, 1, 1), '=IF(A2="","",0.5)', 1, True]]})
+    path = tmp_path / "computed.xlsx"
+    with zipfile.ZipFile(tmp_path / "rows.xlsx") as before, zipfile.ZipFile(path, "w") as after:
+        for member in before.namelist():
+            body = before.read(member)
+            if member == "xl/worksheets/sheet1.xml":
+                # What Excel and LibreOffice keep beside such a formula.
+                kept = re.sub(rb'<c r="C2"[^>]*>(<f>.*?</f>)<v ?/?>(</v>)?', rb'<c r="C2" t="str">\1<v></v>', body)
+                assert kept != body
+                body = kept
+            after.writestr(member, body)
+    assert read_file(path)["x"].to_pylist() == [None]
 
 
 def test_an_error_cell_may_be_declared_as_missing(read) -> None:
