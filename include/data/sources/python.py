@@ -46,16 +46,17 @@ def _arrow(table: object, reader: str) -> pa.Table:
             found=type(table).__name__,
             where=reader,
         )
-    columns = {}
-    for name in table.columns:
+    columns = []
+    for place, name in enumerate(table.columns):  # by its place: a name may stand twice, which is said later
         try:
-            columns[str(name)] = pa.Array.from_pandas(table[name])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            columns.append(pa.Array.from_pandas(table.iloc[:, place]))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
+            text = isinstance(error, UnicodeEncodeError)
             raise SourceError(
-                f"Column `{name}` mixes types.",
-                expected="one type in all rows",
+                f"Column `{name}` holds a text that is none." if text else f"Column `{name}` mixes types.",
+                expected="Unicode without halves of characters" if text else "one type in all rows",
                 found=refusal(error),
                 where=reader,
                 remedy="convert the column in the reader",
             ) from error
-    return pa.table(columns)
+    return pa.Table.from_arrays(columns, names=[str(name) for name in table.columns])

@@ -211,6 +211,26 @@ def test_what_a_reader_yields_is_kept_exactly_or_refused(run, folder, doors, mod
         run(model, doors())
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ("table.set_axis(['id', 'at', 'x', 'x'], axis=1)", "A column stands twice"),
+        ("table.rename(columns={'x': 1, 'y': '1'})", "A column stands twice"),
+        (
+            "table.assign(x=pd.Series(['half a character: \\ud83d'] * len(table), dtype=object))",
+            "holds a text that is none",
+        ),
+    ],
+)
+def test_a_frame_whose_columns_are_not_told_apart_or_hold_no_text_is_refused(
+    run, folder, doors, model_of, changed, message
+) -> None:
+    body = READER.replace("EXTRA", "True").replace("yield pd", "table = pd")
+    (folder / "source.py").write_text(f"{body}        yield {changed}\n")
+    with pytest.raises(SourceError, match=message):
+        run(model_of({"kind": "python", "reader": "source:read"}, row_id=["at", "id"]), doors())
+
+
 def test_a_changed_reader_is_another_source_but_changed_features_are_not(folder, model_of) -> None:
     (folder / "source.py").write_text("from .near import f\n")
     (folder / "near.py").write_text("f = 1\n")
