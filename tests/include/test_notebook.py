@@ -132,6 +132,10 @@ def test_the_champion_of_an_instant_or_any_version_by_the_beginning_of_its_id(pl
         (lambda frame: frame.drop(columns="sent_at"), "needs the column 'sent_at'"),
         (lambda frame: frame.drop(columns="weight"), "There is no column `weight`"),
         (lambda frame: frame.assign(distance="far"), "Column `distance` is not of the type on record"),
+        (
+            lambda frame: frame.assign(parcel=[2**70] * len(frame)).astype({"parcel": object}),
+            "Column `parcel` is not of the type on record",
+        ),
     ],
 )
 def test_a_frame_that_it_cannot_read_is_answered_with_the_column(

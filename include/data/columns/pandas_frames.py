@@ -46,7 +46,7 @@ def typed_rows(
         try:
             values = pa.chunked_array([pa.array(frame[name], from_pandas=True)])
             columns[name] = convert(values, cast(ColumnType, word), timezone, declared=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+        except (pa.ArrowException, ValueError, OverflowError) as error:
             raise DataError(
                 f"Column `{name}` is not of the type on record.",
                 expected=word,
