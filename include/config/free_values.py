@@ -31,5 +31,16 @@ def unmarked(value: Any) -> Any:
     return [unmarked(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-Marked = (BeforeValidator(unmarked), PlainSerializer(marked, when_used="json"))
+def storable(value: Any) -> Any:
+    """Return a value that canonical JSON holds; raises `ValueError` for a whole number that it does not."""
+    if isinstance(value, int) and abs(value) >= 2**53:
+        raise ValueError(
+            f"expected a whole number below 2^53, a large one such as 9.0e18, or an id in quotes, found {value}"
+        )
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        storable(part)
+    return value
+
+
+Marked = (BeforeValidator(lambda value: storable(unmarked(value))), PlainSerializer(marked, when_used="json"))
 FreeSettings = Annotated[dict[str, Any], *Marked]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ class _Builder:
         build = _SCALARS.get(node.tag)
         try:
             if build is not None and isinstance(node, yaml.ScalarNode):
-                return build(node.value)
+                return self._kept(build(node.value), node)
         except (ValueError, KeyError):
             pass
         kind = node.tag.removeprefix(_CORE)
@@ -201,6 +202,13 @@ class _Builder:
             found=f"`!!{kind}`" if node.tag.startswith(_CORE) else f"`{kind}`",
             remedy="write the value without a type",
         )
+
+    def _kept(self, value: Any, node: yaml.Node) -> Any:
+        # Declarations are on record as JSON, which does not hold every number.
+        if not isinstance(value, float) or isfinite(value):
+            return value
+        remedy = "leave out a bound that bounds nothing"
+        raise self._refuse(node, "This number can't be kept.", expected="a finite one", found=node.value, remedy=remedy)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
         own: dict[Any, Any] = {}

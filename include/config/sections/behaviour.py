@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from include.config.free_values import storable
 from include.config.section import Section
 
 MayBreak = Annotated[float, Field(ge=0, lt=1)]
@@ -19,7 +20,7 @@ class Invariance(Section):
     """What gate and card call it."""
     column: str
     """A column of the source, from which features are then derived again; or one that `features.derive` makes."""
-    values: tuple[Any, ...] = Field(min_length=1)
+    values: Annotated[tuple[Any, ...], AfterValidator(storable)] = Field(min_length=1)
     """What every row is given in its place, one after the other."""
     tolerance: float = Field(default=0.0, ge=0)
     """How far a prediction may move: a probability, or the target's own unit. A cluster changes or does not."""
@@ -57,7 +58,7 @@ class Case(Section):
     kind: Literal["case"]
     name: str = Field(min_length=1)
     """What gate and card call it."""
-    row: dict[str, Any] = Field(min_length=1)
+    row: Annotated[dict[str, Any], AfterValidator(storable)] = Field(min_length=1)
     """Columns of the source with their values, from which features are derived; columns that it does not name have none."""
     says: Any = None
     """The class that it must be said to be."""

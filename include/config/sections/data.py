@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     ValidationError,
@@ -15,6 +16,7 @@ from pydantic import (
 )
 
 from include.config.durations import Duration
+from include.config.free_values import storable
 from include.config.names import EXPECTATIONS, ROW_EXPECTATIONS
 from include.config.section import Section
 from include.config.sections.rows.joins import Join
@@ -245,7 +247,7 @@ class Expectation(Section):
 
     type: str
     """A Great Expectations name such as `expect_column_values_to_not_be_null`; those that need a SQL database are not available."""
-    arguments: dict[str, Any]
+    arguments: Annotated[dict[str, Any], AfterValidator(storable)]
     """Its arguments, as Great Expectations names them."""
     severity: Literal["critical", "warning"] = "warning"
     """What a failure means: `critical` stops the run without retries, `warning` is recorded. A check that can't be made at all always stops the run."""

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from include.config.load import load_model, load_models
 from include.config.model import ModelConfig
+from include.config.sections.rows.lake import IcebergSource
 from include.config.settings import ROOT, Settings
 from include.config.yaml_text import read_yaml
 from include.errors import ConfigError
+from include.storage.content import canonical_json, read_json
 
 SHIPPED = (ROOT / "include" / "models" / "flight_delay" / "model.yaml").read_text()
 DIABETES = (ROOT / "include" / "models" / "diabetes_progression" / "model.yaml").read_bytes()
@@ -185,6 +187,29 @@ def test_yaml_means_what_it_says():
     assert value == {
         "country": "NO", "zip": "010", "rate": 0.001, "when": "2013-05-01", "yes": "yes", "n": None, "x": -1.5, "i": 7, "b": True,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("number", ["9007199254740992", "[-9223372036854775808]", ".inf", "-.inf", ".nan", "1e999"])
+def test_a_number_that_the_record_can_not_hold_is_answered_with_its_line(tmp_path, number):
+    assert "max_value: 6000" in SHIPPED
+    path = declare(tmp_path, SHIPPED.replace("max_value: 6000", f"max_value: {number}"))
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if number in text)
+    with pytest.raises(ConfigError, match="can't be kept|a whole number below") as caught:
+        load_model(path)
+    assert f"model.yaml:{line}" in str(caught.value)
+
+
+def test_numbers_up_to_there_are_read_and_go_on_record():
+    value, _ = read_yaml("n: 9007199254740991\nx: 1.0e+300\nz: -0.0", "x")
+    assert read_json(canonical_json(value)) == {"n": 2**53 - 1, "x": 1e300, "z": 0}
+
+
+def test_the_id_of_a_table_s_snapshot_goes_on_record_whatever_its_size():
+    for number in (7, 5937117119577207079):
+        source = IcebergSource(kind="iceberg", path="lake", snapshot=number)
+        stored = canonical_json(source.said())
+        assert IcebergSource.from_stored(stored) == source
+    assert IcebergSource(kind="iceberg", path="lake", snapshot=7).said()["snapshot"] == 7, "as it was on record before"
 
 
 def test_a_key_that_stands_twice_is_a_mistake():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PlainSerializer, field_validator, model_validator
 
 from include.config.sections.rows.sources import ColumnType, FilesSource, SourceSection
+
+_AS_TEXT = PlainSerializer(lambda number: number if number < 2**53 else str(number), when_used="json")
+"""JSON does not hold every id of a table's snapshot as a number."""
 
 
 class DeltaSource(SourceSection):
@@ -45,7 +48,7 @@ class IcebergSource(SourceSection):
     """The name of a catalog that who runs the deployment configured for the library `pyiceberg`: by variables such as `PYICEBERG_CATALOG__LAKE__URI` for the catalog `lake`, where tasks run. Required with `table`."""
     path: str | None = None
     """Instead of `table` and `catalog`: the table's folder, whose newest metadata is read, or one metadata file, on disk or behind `s3://`. A relative path starts at the model's folder."""
-    snapshot: int | None = Field(default=None, ge=0, exclude_if=lambda snapshot: snapshot is None)
+    snapshot: Annotated[int, _AS_TEXT] | None = Field(default=None, ge=0, exclude_if=lambda snapshot: snapshot is None)
     """The id of the table's snapshot to read, for good. Left out, each run reads the current one, says in its log which, and keeps the rows that it found."""
     types: dict[str, ColumnType] = Field(default_factory=dict)
     """Types of columns whose own are not what is meant, such as a time that is kept as a text."""
