@@ -95,7 +95,8 @@ def list_segments(store: ObjectStore, model: ModelConfig, snapshot: Snapshot) ->
     Raises
     ------
     ConfigError
-        When the column is not there, or is of a kind that has no levels; or when there are more segments than are declared.
+        When the column is not there, or is of a kind that has no levels; or when there are more segments than are declared, or levels that
+        are too large for a record.
     """
     declared = model.segments
     assert declared is not None  # noqa: S101 (held by the caller)
@@ -113,6 +114,13 @@ def list_segments(store: ObjectStore, model: ModelConfig, snapshot: Snapshot) ->
             found=str(len(enough)),
             where=f"{model.name}, training window as of {to_iso(snapshot.as_of)}",
             remedy="raise `segments.min_rows`, or `at_most`; all other rows stay with the model of all rows",
+        )
+    if any(isinstance(one.level, int) and abs(one.level) >= 2**53 for one in enough):
+        raise ConfigError(
+            f"Levels of `{declared.column}` are larger numbers than a record can hold.",
+            expected="texts, or whole numbers below 2^53",
+            where=f"{model.name}, field segments.column",
+            remedy="declare the column as a text where it is read",
         )
     return SegmentList(
         as_of=to_iso(snapshot.as_of),

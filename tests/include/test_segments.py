@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from chain_run import NOW, month, objects
+from chain_run import NOW, Run, month, objects
 from segmented import CARRIERS, declare_segments, opposed, retrain_one, run_segments
 from typer.testing import CliRunner
 
@@ -174,6 +174,16 @@ def test_a_column_that_has_no_levels_is_refused(place: Place, column: str, said:
     with pytest.raises(ConfigError, match="Segments can't be made of") as refused:
         list_segments(place.store, wanted, snapshot)
     assert said in str(refused.value)
+
+
+def test_levels_that_a_record_can_not_hold_are_refused(tmp_path: Path) -> None:
+    rows = opposed()
+    rows["carrier"] = rows["carrier"].map({"ant": 2**60, "bee": 2**60 + 1, "cat": 7}).astype("int64")
+    model, store = declare_segments(tmp_path / "parcels", rows), LocalStore(tmp_path / "store")
+    done = Run(model, tmp_path / "parcels", month(4)).do("ingest", store, {})
+    snapshot = Snapshot.load(store, "parcels", done["ingest"]["snapshot"])
+    with pytest.raises(ConfigError, match="`carrier` are larger numbers than a record can hold"):
+        list_segments(store, model, snapshot)
 
 
 def test_commands_and_notebooks_take_a_segment_by_its_level(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
