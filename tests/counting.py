@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import TypeVar
 from include.storage.store import ObjectStore
 
 T = TypeVar("T")
+PAGE = 1000
+"""Keys that S3 lists in one call."""
 
 
 class CountingStore:
@@ -19,7 +22,8 @@ class CountingStore:
     Attributes
     ----------
     calls : list of str
-        ``get <key>``, ``put <key>``, ``exists <key>`` and ``list <prefix>``, in the order in which they began.
+        ``get <key>``, ``put <key>``, ``exists <key>`` and ``list <prefix>``, in the order in which they began; of a listing, one for each
+        thousand keys that are read.
     trips : int
         How many calls began while no other was under way: with a delay longer than what happens between two calls of
         one batch, the sequential round trips.
@@ -46,7 +50,17 @@ class CountingStore:
         return self._count(f"exists {key}", lambda: self.store.exists(key))
 
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
-        return self._count(f"list {prefix}", lambda: iter([*self.store.list(prefix, after=after)]))
+        keys = self.store.list(prefix, after=after)
+
+        def answer() -> list[str]:
+            return self._count(f"list {prefix}", lambda: [*itertools.islice(keys, PAGE)])
+
+        def read_on(page: list[str]) -> Iterator[str]:
+            yield from page
+            while len(page) == PAGE:
+                yield from (page := answer())
+
+        return read_on(answer())
 
     def in_folder(self, folder: str) -> list[str]:
         """Return the calls whose key or prefix lies in a folder of this name; of a log, also those of its checkpoints."""
