@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from include.errors import RequestError, nearest
+from include.errors import RequestError, did_you_mean
 from include.serving.answers import Chosen
 from include.serving.live.served import Served
 from include.serving.live_versions import ALIAS, LiveModel, LiveModels
@@ -20,12 +20,11 @@ def requested_model(live: LiveModels, request: Request, name: str | None = None)
     wanted = request.path_params["model"] if name is None else name
     names = visible(live, request)
     if wanted not in names:
-        close = nearest(wanted[:64], names)
         raise RequestError(
             "There is no such model.",
             status=404,
             expected=", ".join(names) or "a model that this caller may ask",
-            remedy=f"did you mean `{close}`?" if close else None,
+            remedy=did_you_mean(wanted[:64], names),
         )
     request.state.model = wanted
     return live.models[wanted]
