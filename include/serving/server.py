@@ -23,7 +23,6 @@ from include.serving.settings import Address, ServingSettings
 log = logging.getLogger(__name__)
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_GRACE_SECONDS = 30
 _CONNECTIONS = 1024
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

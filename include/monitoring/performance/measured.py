@@ -69,9 +69,7 @@ def measure_performance(
     metrics: tuple[str, ...],
     slices: Mapping[str, SliceLevels] | None = None,
     *,
-    units: Array | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
+    resamples: int,
 ) -> Performance:
     """Return the metrics of an interval with 95 % intervals, overall and by slice, by the gate's own bootstrap.
 
@@ -81,10 +79,8 @@ def measure_performance(
         0 and 1, values, or places of classes.
     scored : Scored
         What the champion said then.
-    units : array of int of shape (n_rows,), optional
-        Which rows are resampled together; each by itself if left out.
     """
-    resampling = draw(np.arange(len(target)) if units is None else units, resamples=resamples, seed=seed)
+    resampling = draw(np.arange(len(target)), resamples=resamples, seed=0)
     found = compare(
         target, {"challenger": scored}, metrics, slices or {}, resampling, positives=scored.said is not None
     )
@@ -161,26 +157,3 @@ def each_short(
         if (kept := promise_kept(promised, listed[:look], metric, error)).short:
             checks.append(kept)
     return tuple(checks)
-
-
-def first_short(
-    promised: Sequence[float], found: Sequence[Performance], metric: str, error: float
-) -> PromiseCheck | None:
-    """Return the first look at which the champion fell short, or None; the same in any order in which labels came.
-
-    Parameters
-    ----------
-    promised : sequence of float
-        The metric's values on the holdout.
-    found : sequence of Performance
-        The metric's values on intervals with labels.
-    metric : str
-        Name of the metric.
-    error : float
-        Accepted probability of a false alarm.
-    """
-    listed = sorted(found, key=lambda one: one.until)
-    for look in range(1, len(listed) + 1):
-        if (kept := promise_kept(promised, listed[:look], metric, error)).short:
-            return kept
-    return None

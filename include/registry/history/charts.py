@@ -171,10 +171,10 @@ class Sparkline:
     """Whether the last is ``better`` or ``worse`` than the first, whichever way that metric is good; else ``as before``."""
 
 
-def sparkline(of: History, *, newest: int = 24) -> Sparkline | None:
+def sparkline(of: History) -> Sparkline | None:
     """Draw the newest scores of the primary metric; None with fewer than two."""
     metric = primary_of(of)
-    found = [Measured(*summary.score) for summary in of.versions[-newest:] if metric and summary.metric == metric]
+    found = [Measured(*summary.score) for summary in of.versions[-24:] if metric and summary.metric == metric]
     scores = [score for score in found if score.value is not None]
     if metric is None or len(scores) < 2:
         return None

@@ -11,13 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from include.evaluation.gains import Measured
 from include.evaluation.scored_rows import Scored, SliceLevels
-from include.monitoring.performance.measured import (
-    Performance,
-    each_short,
-    first_short,
-    measure_performance,
-    promise_kept,
-)
+from include.monitoring.performance.measured import Performance, each_short, measure_performance, promise_kept
 
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
 
@@ -45,20 +39,19 @@ def test_a_promise_is_broken_when_it_is_sure() -> None:
     rng = np.random.default_rng(1)
     promised = list(0.75 + 0.01 * rng.standard_normal(30))
     kept = [day(number, 0.75 + 0.01 * value) for number, value in enumerate(rng.standard_normal(60))]
-    assert first_short(promised, kept, "roc_auc", 0.05) is None
+    assert not each_short(promised, kept, "roc_auc", 0.05, 7 * DAY)
     worse = [day(number, 0.72 + 0.01 * value) for number, value in enumerate(rng.standard_normal(60))]
-    short = first_short(promised, worse, "roc_auc", 0.05)
-    assert short is not None and short.found.values < 25
-    assert first_short(promised, worse[::-1], "roc_auc", 0.05) == short
+    short = each_short(promised, worse, "roc_auc", 0.05, 7 * DAY)
+    assert short and short[0].found.values < 25
+    assert each_short(promised, worse[::-1], "roc_auc", 0.05, 7 * DAY) == short
 
 
 def test_a_champion_that_still_falls_short_is_an_alarm_again_after_each_cooldown_whatever_the_order_of_labels() -> None:
     rng = np.random.default_rng(1)
     promised = list(0.75 + 0.01 * rng.standard_normal(30))
     worse = [day(number, 0.70 + 0.01 * value) for number, value in enumerate(rng.standard_normal(40))]
-    first = first_short(promised, worse, "roc_auc", 0.05)
     again = each_short(promised, worse, "roc_auc", 0.05, 7 * DAY)
-    assert first is not None and again[0] == first and len(again) >= 3
+    assert len(again) >= 3
     assert all(b.until - a.until == 7 * DAY for a, b in pairwise(again))  # type: ignore[operator]
     assert each_short(promised, worse[::-1], "roc_auc", 0.05, 7 * DAY) == again
     recovered = [*worse[:15], *(day(number, 0.80) for number in range(15, 60))]
