@@ -75,7 +75,7 @@ class DeliveredDelta:
         StoreUnavailable
             When it does not answer, or others write to it all the time.
         """
-        window = Window.from_json({"after": manifest.after, "until": manifest.until})
+        window = manifest.interval
         rows = self._placed(scores, window)
         transaction = f"ratchet:{self._model}:{name_of(window)}"
         with self._errors():

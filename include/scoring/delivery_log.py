@@ -135,7 +135,7 @@ class DeliveryLog:
         at : datetime
             The instant that goes on record.
         """
-        interval = name_of(Window.from_json({"after": manifest.after, "until": manifest.until}))
+        interval = name_of(manifest.interval)
         record = DeliveryRecord(place_of(place), interval, manifest.version, number, manifest.scores, manifest.rows)
 
         def unless_known(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:

@@ -36,6 +36,11 @@ class Manifest:
     segments: dict[str, str] = field(default_factory=dict)
     """By name, the segments that a version of their own answered for, with that version; ``version`` answered for the others."""
 
+    @property
+    def interval(self) -> Window:
+        """The interval that was predicted."""
+        return Window.from_json({"after": self.after, "until": self.until})
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         value = asdict(self)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from include.evaluation.gains import Measured
-from include.evaluation.report.scales import Scale, Tick
+from include.evaluation.report.scales import Scale, Tick, path_through
 from include.registry.history.recorded_measures import compared
 from include.registry.history.summary import History, VersionStatus, VersionSummary, champion_periods
 
@@ -147,15 +147,15 @@ def trend_chart(
     many = len(known) > MAX_MARKS_WITH_LABELS
     marks = tuple(mark(*one) for one in known)
     bounded = [one for one in marks if one.top is not None]
-    above = [f"{one.x},{one.top}" for one in bounded]
-    below = [f"{one.x},{one.bottom}" for one in reversed(bounded)]
-    promoted = [f"{one.x},{one.y}" for one in marks if one.summary.standing.in_line]
+    above = [(one.x, one.top) for one in bounded]
+    below = [(one.x, one.bottom) for one in reversed(bounded)]
+    promoted = [(one.x, one.y) for one in marks if one.summary.standing.in_line]
     return TrendChart(
         metric,
         marks,
         tuple(mark(*one) for one in since),
-        "M" + " L".join(promoted) if len(promoted) > 1 else "",
-        "M" + " L".join([*above, *below]) + "Z" if many and bounded else "",
+        path_through(promoted) if len(promoted) > 1 else "",
+        f"{path_through([*above, *below])}Z" if many and bounded else "",
         ticks,
         y.ticks(5),
         many,
@@ -180,7 +180,7 @@ def sparkline(of: History) -> Sparkline | None:
         return None
     values = [score.value for score in scores if score.value is not None]
     x, y = Scale(0, len(values) - 1, 2, 94), Scale(min(values), max(values), 21, 3)
-    path = "M" + " L".join(f"{x(number)},{y(value)}" for number, value in enumerate(values))
+    path = path_through((x(number), y(value)) for number, value in enumerate(values))
     return Sparkline(path, compared(scores[0], scores[-1], metric))
 
 
