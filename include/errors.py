@@ -241,10 +241,6 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None, 
 
     Parameters
     ----------
-    word : str
-        As it was written.
-    known : iterable of str
-        The valid spellings.
     otherwise : str, optional
         What to do if none of them is close.
     mark : str
