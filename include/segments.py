@@ -83,7 +83,6 @@ def retrain_segment(
 
     Parameters
     ----------
-    store : ObjectStore
     model : ModelConfig
         The declared one, of all rows.
     folder : Path

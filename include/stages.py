@@ -65,7 +65,6 @@ def send(
     ----------
     source, target : Ledger
         Of the same model, in different stores.
-    model : ModelConfig
     folder : Path
         The model's folder.
     wanted : str or None

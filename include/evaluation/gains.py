@@ -58,7 +58,6 @@ class Gain:
 
     Parameters
     ----------
-    metric : str
     against : str
         The role of the other model.
     slice : (column, level) or None
@@ -191,7 +190,6 @@ class CanaryAnswers:
 
     Parameters
     ----------
-    metric : str
     by : str
         The column whose values are the entities.
     share : float
@@ -226,7 +224,6 @@ def difference(metric: str, one: Measured, other: Measured) -> Measured:
 
     Parameters
     ----------
-    metric : str
     one, other : Measured
         Their values in the metric's own unit, with two-sided 95 % intervals.
     """

@@ -159,7 +159,6 @@ def make_inputs(
     ----------
     raw : DataFrame
         Rows before features are derived.
-    origins : dict of Role to Provenance
     wanted : dict of Role to list of str
         The columns for each.
     """

@@ -35,7 +35,6 @@ class RegisteredModel:
 
     Parameters
     ----------
-    client : MlflowClient
     ledger : Ledger
         What it mirrors; read only.
     name : str

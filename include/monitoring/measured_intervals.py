@@ -50,7 +50,6 @@ def matured_intervals(model: ModelConfig, watched: WatchLog, version: str, until
 
     Parameters
     ----------
-    model : ModelConfig
     watched : WatchLog
         What was observed and measured so far.
     version : str
@@ -94,8 +93,6 @@ def measure_interval(
 
     Parameters
     ----------
-    store : ObjectStore
-    model : ModelConfig
     folder : Path
         The model's folder.
     watching : WatchedVersion

@@ -90,7 +90,6 @@ def segments_watched(
 
     Parameters
     ----------
-    store : ObjectStore
     model : ModelConfig
         Of all rows.
     interval : Window

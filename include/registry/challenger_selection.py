@@ -31,8 +31,6 @@ def choose_challenger(
 
     Parameters
     ----------
-    store : ObjectStore
-    model : ModelConfig
     as_of : datetime
         The as-of of the run.
     fits : dict of str to str

@@ -55,8 +55,6 @@ def decision_on(
 
     Parameters
     ----------
-    comparison : Comparison
-    policy : Gate
     config : str
         Digest of the configuration that the policy is part of.
     actor : dict

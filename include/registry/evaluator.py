@@ -36,7 +36,6 @@ def evaluator(
 
     Parameters
     ----------
-    store : ObjectStore
     folder : Path
         The model's folder.
     threads : int

@@ -27,7 +27,6 @@ class LedgerReader:
 
     Parameters
     ----------
-    store : ObjectStore
     model : str
         The model's name.
 

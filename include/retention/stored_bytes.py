@@ -84,7 +84,6 @@ def list_model(store: PrunableStore, model: str, folders: Collection[str] = ()) 
 
     Parameters
     ----------
-    store : PrunableStore
     model : str
         The name under which the store keeps it.
     folders : collection of str
@@ -117,7 +116,6 @@ class StoredBytesLog:
 
         Parameters
         ----------
-        kinds : dict of str to Stored
         run : str
             The id of the run.
         at : datetime

@@ -78,7 +78,6 @@ def tidy(
 
     Parameters
     ----------
-    store : PrunableStore
     model : ModelConfig
         Its `retention` says how long what is kept, and how long the grace period is.
     at : datetime

@@ -49,10 +49,8 @@ class Champions:
 
     Parameters
     ----------
-    store : ObjectStore
     model : ModelConfig
         Of all rows.
-    instant : datetime
     """
 
     def __init__(self, store: ObjectStore, model: ModelConfig, instant: datetime) -> None:

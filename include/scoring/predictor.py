@@ -127,9 +127,6 @@ class Predictor:
 
         Parameters
         ----------
-        store : ObjectStore
-        snapshot : Snapshot
-        columns : sequence of str
         among : sequence of Pinned, optional
             Of rows in these partitions only.
         """

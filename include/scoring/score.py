@@ -69,8 +69,6 @@ def ingest_interval(
 
     Parameters
     ----------
-    store : ObjectStore
-    model : ModelConfig
     folder : Path
         The model's folder.
     interval : Window

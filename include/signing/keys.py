@@ -74,7 +74,6 @@ class TrustedKeys:
 
     Parameters
     ----------
-    keys : iterable of TrustedKey
     where : str
         What holds the list, for messages.
     """

@@ -104,7 +104,6 @@ def source_of(model: ModelConfig, folder: Path) -> Lineage:
 
     Parameters
     ----------
-    model : ModelConfig
     folder : Path
         The model's folder.
     """
@@ -132,10 +131,8 @@ def ingested_rows(model: ModelConfig, folder: Path, store: ObjectStore, snapshot
 
     Parameters
     ----------
-    model : ModelConfig
     folder : Path
         The model's folder.
-    store : ObjectStore
     snapshots : sequence of Snapshot
         Of the rows that were brought in; without any nothing was read.
     """

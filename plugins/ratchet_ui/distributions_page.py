@@ -24,8 +24,6 @@ def draw_distributions(cache: PageCache, model: str, summary: VersionSummary, ro
 
     Parameters
     ----------
-    cache : PageCache
-    model : str
     summary : VersionSummary
         The version, from the model's history.
     root : str

@@ -20,8 +20,6 @@ class AirflowApi:
 
     Parameters
     ----------
-    port : int
-    user, password : str
     since : float
         When this Airflow was started, in seconds of the epoch: what is older does not count as ready.
     """

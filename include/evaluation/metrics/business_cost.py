@@ -27,7 +27,6 @@ def costs_of(
 
     Parameters
     ----------
-    declared : BusinessCost
     folder : Path
         The model's folder, for the function.
     frame : pandas.DataFrame

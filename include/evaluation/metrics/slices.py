@@ -30,7 +30,6 @@ def slice_levels(
     ----------
     frame : DataFrame
         With the columns of the slices.
-    slices : tuple of Slice
     rare : RareLevels
         Of these rows.
     most : int
@@ -67,7 +66,6 @@ def pooled(levels: SliceLevels, rare: Array) -> SliceLevels:
 
     Parameters
     ----------
-    levels : SliceLevels
     rare : array of bool of shape (n_levels,)
         Which of them.
     """

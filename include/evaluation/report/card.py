@@ -64,7 +64,6 @@ def render_card(
 
     Parameters
     ----------
-    evidence : Evidence
     title : str
         The model's question or name.
     verdict : str

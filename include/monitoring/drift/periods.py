@@ -68,8 +68,6 @@ class Reference:
 
     Parameters
     ----------
-    layout : Layout
-    sketch : Sketch
     periods : tuple of Period
         In the order of time, as long as those that are watched.
     """
@@ -155,7 +153,6 @@ def with_all_columns(period: Period, reference: Reference) -> Period:
     ----------
     period : Period
         From before contributions were watched, or after.
-    reference : Reference
     """
     nothing = {
         name: (0,) * (len(one.reference) + 2) for name, one in reference.bins.items() if name not in period.counts

@@ -72,7 +72,6 @@ class WatchedVersion:
 
         Parameters
         ----------
-        snapshot : Snapshot
         rows : int
             From how many rows on a part is large enough.
         """

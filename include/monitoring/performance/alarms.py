@@ -57,7 +57,6 @@ def performance_alarms(
     ----------
     kept : ChampionReference
         Holds what its holdout promised.
-    model : ModelConfig
     version : str
         The champion's id.
     champion_periods : sequence of sequence of Performance

@@ -51,7 +51,6 @@ class LiveSegments:
 
     Parameters
     ----------
-    store : ObjectStore
     folder : Path
         The model's folder.
     declared : ModelConfig

@@ -130,7 +130,6 @@ def open_parted_rows(
     ----------
     folder : pathlib.Path
         The model's folder.
-    snapshot : Snapshot
     recipe : Recipe
         Names the columns and the target.
     address : str, optional

@@ -60,7 +60,6 @@ def learn_preparation_in_parts(recipe: Recipe, rows: PartedRows) -> ColumnTransf
 
     Parameters
     ----------
-    recipe : Recipe
     rows : PartedRows
         With labels.
     """
@@ -147,8 +146,6 @@ def fit_domain_in_parts(recipe: Recipe, rows: PartedRows, rare: RareLevels) -> I
 
     Parameters
     ----------
-    recipe : Recipe
-    rows : PartedRows
     rare : RareLevels
         Tells by rows alone which levels are too rare to be named.
     """

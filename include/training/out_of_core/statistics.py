@@ -25,7 +25,6 @@ class ColumnValues:
 
     Parameters
     ----------
-    columns : sequence of str
     steps : sequence of fitted transformers
     """
 
@@ -46,7 +45,6 @@ class Moments:
 
     Parameters
     ----------
-    rows : int
     known : array of int
         How many rows have a value.
     low, high, mean : array of float
@@ -151,7 +149,6 @@ def quantiles(rows: PartedRows, values: ColumnValues, known: Array, shares: Sequ
 
     Parameters
     ----------
-    values : ColumnValues
     known : array of int
         How many rows have a value, by column.
     shares : sequence of float

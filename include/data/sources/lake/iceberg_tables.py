@@ -120,7 +120,6 @@ def location_in_catalog(source: IcebergSource, connections: Connections) -> str:
     ----------
     source : IcebergSource
         With `catalog` and `table`.
-    connections : Connections
 
     Raises
     ------
