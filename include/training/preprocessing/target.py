@@ -110,9 +110,8 @@ def check_classes(counts: Mapping[Any, int], positive: str | int | bool | None, 
 
 
 def has_plain_positive(classes: Iterable[Any]) -> bool:
-    """Tell whether two classes are like yes and no, for which the positive one is obvious."""
-    texts = sorted(category_name(value).casefold() for value in classes)
-    return any(sorted(pair) == texts for pair in PLAIN)
+    """Tell whether two classes are like yes and no, for which the positive one is obvious, and the last in order as `find_classes` has it."""
+    return tuple(category_name(value).casefold() for value in sorted(classes)) in PLAIN
 
 
 def as_numbers(column: pd.Series[Any], classes: tuple[Any, ...] | None) -> np.ndarray[Any, Any]:

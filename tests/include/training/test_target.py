@@ -40,6 +40,14 @@ def test_yes_and_no_and_their_like_need_no_declaration_of_the_positive(classes: 
     assert find_classes(column) == classes
 
 
+@pytest.mark.parametrize("classes", [("no", "YES"), ("n", "Y"), ("false", "TRUE")], ids=str)
+def test_a_no_that_comes_after_its_yes_is_not_taken_for_the_positive(classes: tuple[str, str]) -> None:
+    column = pd.Series([*classes, classes[0]], name="late")
+    with pytest.raises(TrainingError, match="positive one is not declared"):
+        check_classes(count_classes(column), None, "late")
+    assert find_classes(column, classes[1]) == classes
+
+
 def test_two_classes_that_say_nothing_of_which_is_positive_are_refused_until_it_is_declared() -> None:
     column = pd.Series(["Existing", "Existing", "Attrited"], name="status")
     with pytest.raises(TrainingError, match="positive one is not declared") as raised:
