@@ -21,8 +21,8 @@ from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger
 from include.registry.naming.aliases import alias_event
 from include.registry.naming.tags import tag_event
-from include.registry.timeline import Timeline, fold
-from include.registry.version_states import ALIASED, Decision, Origin
+from include.registry.timeline import Timeline, apply_event
+from include.registry.version_states import ALIASED, Decision, Origin, VersionState
 from include.registry.versions import Version, fit_of, pooled_fit
 from include.storage.content import digest_json, get_content, read_json
 from include.storage.entries import open_entry
@@ -49,6 +49,7 @@ class NamedObjects:
         self._removed: set[str] = set()
         self._timeline, self._folder = timeline, folder
         self._seen: set[tuple[str, str]] = set()
+        self._folded: tuple[int, dict[str, VersionState]] = (0, {})
 
     def version(self, name: str) -> str:
         """Hold a version and all that it is made of against their names."""
@@ -118,7 +119,11 @@ class NamedObjects:
 
     def naming(self, entry: Entry) -> str:
         """Hold an event that names a version against what could be named after the events before it."""
-        body, before = entry.body, fold(self._ledger.entries(fresh=False)[: entry.number])
+        # In their order each event is folded once.
+        done, standings = self._folded if self._folded[0] <= entry.number else (0, {})
+        for one in self._ledger.entries(fresh=False)[done : entry.number]:
+            apply_event(one, standings)
+        self._folded, before, body = (entry.number, standings), Timeline(tuple(standings.values())), entry.body
         try:
             if entry.kind == ALIASED:
                 version = body["version"] if body["given"] else None

@@ -69,7 +69,7 @@ def count_classes(column: pd.Series[Any]) -> dict[Any, int]:
 
 
 def check_classes(counts: Mapping[Any, int], positive: str | int | bool | None, target: str) -> None:
-    """Refuse classes that look the same, and two classes without a declared positive one.
+    """Refuse classes that look the same or that no record can hold, and two classes without a declared positive one.
 
     Parameters
     ----------
@@ -96,6 +96,13 @@ def check_classes(counts: Mapping[Any, int], positive: str | int | bool | None, 
             found="; ".join(" and ".join(f"{value!a} ({counts[value]:,} rows)" for value in values) for values in same),
             where=target,
             remedy="write each class in one way where the rows are made (trim blanks, one case), or give classes that do differ names that do",
+        )
+    if any(isinstance(value, int) and abs(value) >= 2**53 for value in counts):
+        raise TrainingError(
+            "a class of the target is a number that the record of a fit can't hold",
+            expected="texts, or whole numbers below 2^53",
+            where=target,
+            remedy="declare the column as a text where it is read",
         )
     if positive is not None or len(counts) != 2 or has_plain_positive(counts):
         return
