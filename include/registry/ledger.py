@@ -230,7 +230,11 @@ class Ledger(LedgerReader):
         """
         timeline = self.timeline()
         if timeline[original].rebuilt_as != rebuilt.id:  # before it is registered, for nothing takes that back
-            known = timeline[rebuilt.id] if rebuilt.id in timeline else VersionState(rebuilt.id, rebuilt.as_of, -1, Trigger.MANUAL)
+            known = (
+                timeline[rebuilt.id]
+                if rebuilt.id in timeline
+                else VersionState(rebuilt.id, rebuilt.as_of, -1, Trigger.MANUAL)
+            )
             require_replaceable(timeline[original], known)
         self.register(rebuilt, actor=actor, at=at)
 

@@ -56,7 +56,9 @@ class EnsembleClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc] 
         if self.final is None:
             return np.asarray(np.mean(known, axis=0))
         made = np.zeros((len(X), self.classes))
-        made[:, self.final.classes_] = self.final.predict_proba(stack_predictions(known))  # no held-out row may be of a class
+        made[:, self.final.classes_] = self.final.predict_proba(
+            stack_predictions(known)
+        )  # no held-out row may be of a class
         return made
 
 

@@ -84,7 +84,9 @@ def test_too_few_rows_of_a_class_are_counted_and_the_way_out_is_said(tmp_path: P
 
 
 @pytest.mark.parametrize("task", ["classification", "many"])
-@pytest.mark.parametrize("candidate", [{"estimator": "stacking"}, {"estimator": "decision_tree", "calibration": "isotonic"}])
+@pytest.mark.parametrize(
+    "candidate", [{"estimator": "stacking"}, {"estimator": "decision_tree", "calibration": "isotonic"}]
+)
 def test_a_class_that_only_the_oldest_rows_have_is_held_out_as_well(task: str, candidate: dict[str, str]) -> None:
     frame = frame_of(task)
     newer, rare = frame.index >= 100, frame["target"].isin([True, "low"])
@@ -131,7 +133,9 @@ def test_a_mitigation_is_measured_on_the_folds_that_validation_is_of(tmp_path: P
     older = frame.index < 134  # the first of two folds is fitted to some of these
     frame["target"] = np.where(older, frame.index == 5, frame["target"])
     fairness = {"method": "group_thresholds", "column": "shape"}
-    model = declare(training={"candidates": [{"estimator": "logistic_regression", "fairness": fairness}], "cv": {"folds": 2}})
+    model = declare(
+        training={"candidates": [{"estimator": "logistic_regression", "fairness": fairness}], "cv": {"folds": 2}}
+    )
     frame["shape"] = np.where(frame["id"] % 2, "round", "square")
     store = LocalStore(tmp_path / "store")
     record = fit_candidate(store, model, tmp_path, snapshot_of(store, model, frame), "logistic_regression")
