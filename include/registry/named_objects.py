@@ -144,15 +144,15 @@ class NamedObjects:
         """Return the digest that release 0.1 gave the rules of a configuration, defaults included, as they are stored."""
         return digest_json(read_json(get_content(self._store, f"{self._model}/configs", ".json", config))["gate"])
 
-    def decision(self, decision: Decision) -> str:
+    def decision(self, entry: Entry) -> str:
         """Verify a decision against its evidence and policy."""
-        config = self._ledger.config(decision.config)
+        config = self._ledger.config((decision := Decision.from_json(entry.body)).config)
         if decision.policy not in (policy_digest(config.gate), self._policy_of_0_1(decision.config)):
             raise ObjectCorrupt("a decision names another policy than that of its configuration")
         comparison = self._ledger.compare(decision)
         if comparison is not None:
             self._evidence(config, decision, comparison.evidence, comparison.challenger, comparison.incumbent)
-        again = judge_again(self._ledger, self._timeline, decision)
+        again = judge_again(self._ledger, self._timeline, entry)
         if again.differs:
             raise RatchetError(
                 "A decision does not follow from its evidence and policy.",
