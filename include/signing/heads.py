@@ -167,10 +167,7 @@ class SignedHeads:
         for anchor, head in self._kept():
             self._require(entries, anchor, head)
             anchored[anchor.where] = head["number"] == len(entries) - 1
-        there = set(self._store.list(f"{self._model}/heads/"))
-        first = next(
-            (n for n, one in enumerate(entries) if self._key_of(one.number, one.digest) in there), len(entries)
-        )
+        first, _ = self._unsigned(entries)
         signers: list[TrustedKey] = []
         for entry in entries[min(first, len(entries) - 1) :] if entries else ():
             at, signer = self._signed(entry, self._signature(entry))
@@ -192,7 +189,7 @@ class SignedHeads:
         )
 
     def adopt(self, entries: Sequence[Entry], *, at: str) -> None:
-        """Sign the newest unsigned event; a person has verified the events.
+        """Sign the newest event, and those since the first signed one that are not signed; a person has verified the events.
 
         Parameters
         ----------
@@ -207,8 +204,16 @@ class SignedHeads:
         for anchor, head in self._kept():
             self._require(entries, anchor, head)
         newest = entries[-1]
-        self.sign(newest.number, newest.digest, at)
+        for one in (*self._unsigned(entries)[1], newest):
+            self.sign(one.number, one.digest, at)
         self.appended(newest)
+
+    def _unsigned(self, entries: Sequence[Entry]) -> tuple[int, list[Entry]]:
+        """Return the number of the first signed event, that of all if there is none, and the events after it that are not signed."""
+        there = set(self._store.list(f"{self._model}/heads/"))
+        signed = [self._key_of(one.number, one.digest) in there for one in entries]
+        first = signed.index(True) if True in signed else len(entries)
+        return first, [one for one, known in zip(entries[first:], signed[first:], strict=True) if not known]
 
     def _kept(self) -> Iterator[tuple[Anchor, dict[str, Any]]]:
         for anchor in self._anchors:

@@ -231,6 +231,20 @@ def test_a_ledger_from_before_signing_is_read_again_once_a_person_signed_it(sign
         sign("flight_delay", NOW + 4 * DAY)
 
 
+def test_events_that_were_written_unsigned_among_signed_ones_are_signed_by_a_person_too(signed: Signed) -> None:
+    signed.set("RATCHET_STORE", signed.store.url)
+    signed.fill(1)
+    with pytest.MonkeyPatch.context() as unsigned:
+        for name in SETTINGS:
+            unsigned.delenv(name)
+        signed.fill(2)  # two events, by a process that was set up without a key
+    for _ in range(2):
+        sign("flight_delay", NOW + DAY)
+        state, found = looked(signed)["the signatures"]
+        assert state == "ok" and "4 events are signed by first" in found
+    signed.fill(3)
+
+
 def test_a_key_is_made_for_one_owner_only_and_never_over_another(signed: Signed) -> None:
     path = signed.root / "made.pem"
     made = CliRunner().invoke(app, ["key", str(path), "--name", "release"])
