@@ -23,8 +23,10 @@ from include.monitoring.monitor import monitor
 from include.monitoring.performance.probation import ProbationVerdict
 from include.monitoring.watch_log import WatchLog
 from include.registry.ledger import Ledger
+from include.scoring.publication import name_of
 from include.scoring.score import score
 from include.storage.local import LocalStore
+from include.storage.tombstones import MarkedStore, State, Tombstone, Tombstones
 from tests.faults import FaultyStore, Killed
 from tests.watched import Watched, day
 
@@ -49,6 +51,19 @@ def watched(april: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Watc
 
 def record(world: Watched) -> list[tuple[str, dict[str, Any]]]:
     return [(entry.kind, entry.body) for entry in WatchLog(world.store, "parcels").entries()]
+
+
+def test_an_interval_whose_scores_retention_removed_before_they_were_measured_does_not_stop_the_watch(
+    world: Watched,
+) -> None:
+    assert world.monitor(1, labels=None) is not None, "seen, and then another version was in force for a year"
+    (key,) = (key for key in world.store.list(f"parcels/scores/{name_of(day(1))}/") if key.endswith(".parquet"))
+    stones = Tombstones(world.store, "parcels")
+    stones.mark([Tombstone(key, "scores", 1, "retention", NOW, NOW, State.MARKED)], at=NOW)
+    stones.remove([key], world.store.delete, at=NOW)
+    found = world.monitor(3, MarkedStore(world.store, "parcels"))
+    assert found is not None and not found.performance
+    assert world.monitor(2, MarkedStore(world.store, "parcels")) is not None
 
 
 def test_a_change_of_unit_is_told_once_on_its_first_day(watched: tuple[Watched, dict[int, Any]]) -> None:
