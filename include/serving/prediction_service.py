@@ -84,7 +84,7 @@ class PredictionService:
         return parts
 
     def choose(self, champion: Chosen, rows: pa.Table | list[Row]) -> tuple[Chosen, pa.Table | list[Row]]:
-        """Give a request to the challenger if it is of one entity, and that is among those that the challenger answers."""
+        """Give a request to the challenger if it is of one entity, of those that it answers, and has all columns that it needs."""
         model = champion.model
         challenger, beside = model.declared.serving.challenger, model.beside
         if challenger is None or not challenger.traffic or beside is None:
@@ -98,7 +98,10 @@ class PredictionService:
         if share_of(model.declared.name, entities.pop()) >= challenger.traffic:
             return champion, rows
         if beside.schema != champion.served.schema:
-            rows = _as_asked(rows, champion.served, beside)
+            try:
+                rows = _as_asked(rows, champion.served, beside)
+            except RequestError:  # it reads what callers send only once it is the champion
+                return champion, rows
         return Chosen(model, beside, "challenger"), rows
 
     async def answer(self, request_id: str, parts: list[Part], *, explain: bool = False) -> list[Answer]:
