@@ -138,7 +138,7 @@ class SignedHeads:
         ------
         LedgerRewound, SignatureRefused
         """
-        kept = list(self._kept())
+        kept = list(self._kept(entries))
         if any(head["number"] >= len(entries) for _, head in kept):
             entries = read_on(entries)  # written between the two looks
         for anchor, head in kept:
@@ -164,7 +164,7 @@ class SignedHeads:
         LedgerRewound, SignatureRefused
         """
         anchored = {}
-        for anchor, head in self._kept():
+        for anchor, head in self._kept(entries):
             self._require(entries, anchor, head)
             anchored[anchor.where] = head["number"] == len(entries) - 1
         first, _ = self._unsigned(entries)
@@ -201,7 +201,7 @@ class SignedHeads:
         LedgerRewound
             When an anchor remembers another ledger.
         """
-        for anchor, head in self._kept():
+        for anchor, head in self._kept(entries):
             self._require(entries, anchor, head)
         newest = entries[-1]
         for one in (*self._unsigned(entries)[1], newest):
@@ -215,9 +215,9 @@ class SignedHeads:
         first = signed.index(True) if True in signed else len(entries)
         return first, [one for one, known in zip(entries[first:], signed[first:], strict=True) if not known]
 
-    def _kept(self) -> Iterator[tuple[Anchor, dict[str, Any]]]:
+    def _kept(self, entries: Sequence[Entry]) -> Iterator[tuple[Anchor, dict[str, Any]]]:
         for anchor in self._anchors:
-            if (envelope := anchor.newest(self._model)) is not None:
+            if (envelope := anchor.newest(self._model, len(entries) - 1)) is not None:
                 head, _ = unseal(HEAD, envelope, self.trusted, where=anchor.where)
                 if head["model"] == self._model:
                     yield anchor, head
