@@ -216,7 +216,11 @@ def removals(world: Tidy) -> list[Any]:
     return [(one.kind, one.body) for one in Log(world.store, "parcels/tombstones/log").read()]
 
 
-def test_scores_that_a_former_champion_left_behind_go_and_those_that_the_monitor_waits_for_stay() -> None:
+def test_scores_that_a_former_champion_left_behind_go_and_those_that_the_monitor_waits_for_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("RATCHET_TRUSTED_KEYS", "RATCHET_SIGNING_KEY", "RATCHET_ANCHORS"):
+        monkeypatch.delenv(name, raising=False)
     store = MemoryStore()
     former, _, champion = tell(store, versions=3)
     watched, stayed = WatchLog(store, "flight_delay"), []
