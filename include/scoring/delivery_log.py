@@ -118,13 +118,7 @@ class DeliveryLog:
         return _owing(found, set(also))
 
     def versions_at(self, place: Delivery) -> list[tuple[Window, str]]:
-        """Return by which version the scores of each interval are that stand at a place, ascending; of segments' rows others may be.
-
-        Parameters
-        ----------
-        place : Delivery
-            One entry of ``score.deliver``.
-        """
+        """Return by which version of all rows the scores of each interval are that stand at a place, ascending."""
         here = [one for (where, _), one in sorted(self.read().items()) if where == place_of(place)]
         return [(one.window, one.record.version) for one in here]
 

@@ -85,8 +85,7 @@ class SignedHeads:
         ConfigError
             When this process has no key, or one that is not trusted.
         """
-        head = {"model": self._model, "number": number, "digest": digest, "at": at}
-        self._newest = seal(HEAD, head, self.key(at))
+        self._newest = seal(HEAD, {"model": self._model, "number": number, "digest": digest, "at": at}, self.key(at))
         place = self._key_of(number, digest)
         if not self._store.put_if_absent(place, self._newest):
             self._opened(self._store.get(place), number, digest, f"{self._store.url}: {place}")
@@ -203,10 +202,9 @@ class SignedHeads:
         """
         for anchor, head in self._kept(entries):
             self._require(entries, anchor, head)
-        newest = entries[-1]
-        for one in (*self._unsigned(entries)[1], newest):
+        for one in (*self._unsigned(entries)[1], entries[-1]):
             self.sign(one.number, one.digest, at)
-        self.appended(newest)
+        self.appended(entries[-1])
 
     def _unsigned(self, entries: Sequence[Entry]) -> tuple[int, list[Entry]]:
         """Return the number of the first signed event, that of all if there is none, and the events after it that are not signed."""
