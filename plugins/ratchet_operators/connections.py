@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from include.errors import ConfigError, StoreUnavailable
-from include.signing.anchors import number_of
+from include.signing.anchors import is_of, number_of
 from include.signing.deployment import AirflowSide
 
 if TYPE_CHECKING:
@@ -109,15 +109,18 @@ class VariableAnchor:
 
     A variable can't be compared and set at once. So events of even and of odd number have one each: of two tasks that write at
     the same time, the slower one does not overwrite what the other, which wrote the next event, remembers.
+
+    The variable of odd numbers was called ``<prefix>_<model>_odd``, which is that of even numbers of a model ``<model>_odd``; it is still read.
     """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self.where = f"Airflow variable {prefix}_<model>, {prefix}_<model>_odd"
+        self.where = f"Airflow variable {prefix}_<model>, {prefix}_<model>@odd"
 
-    def newest(self, model: str) -> bytes | None:
-        """Return the newer one of the model's variables, if there is any."""
-        kept = [one for even in (True, False) if (one := self._kept(model, even=even)) is not None]
+    def newest(self, model: str, near: int = 0) -> bytes | None:
+        """Return the newest of what the model's variables hold, if there is any."""
+        base = f"{self._prefix}_{model}"
+        kept = [one for name in (base, f"{base}@odd", f"{base}_odd") if (one := self._kept(name, model)) is not None]
         return max(kept, key=number_of, default=None)
 
     def keep(self, model: str, number: int, envelope: bytes) -> None:
@@ -125,26 +128,22 @@ class VariableAnchor:
         from airflow.sdk import Variable
         from airflow.sdk.exceptions import AirflowRuntimeError
 
-        even = number % 2 == 0
-        if number <= number_of(self._kept(model, even=even)):
+        name = f"{self._prefix}_{model}" if number % 2 == 0 else f"{self._prefix}_{model}@odd"
+        if number <= number_of(self._kept(name, model)):
             return
         try:
-            Variable.set(
-                self._name(model, even=even), envelope.decode(), description="Newest signed head of a Ratchet ledger"
-            )
+            Variable.set(name, envelope.decode(), description="Newest signed head of a Ratchet ledger")
         except (AirflowRuntimeError, ImportError, AttributeError) as error:  # only tasks may
             raise StoreUnavailable(
                 "an Airflow variable can't be set", found=type(error).__name__, where=self.where
             ) from error
 
-    def _kept(self, model: str, *, even: bool) -> bytes | None:
+    def _kept(self, name: str, model: str) -> bytes | None:
+        """Return what a variable holds, if it is of this model."""
         from airflow.sdk import Variable
 
-        kept = Variable.get(self._name(model, even=even), default=None)
-        return None if kept is None else str(kept).encode()
-
-    def _name(self, model: str, *, even: bool) -> str:
-        return f"{self._prefix}_{model}" if even else f"{self._prefix}_{model}_odd"
+        kept = Variable.get(name, default=None)
+        return None if kept is None or not is_of(envelope := str(kept).encode(), model) else envelope
 
 
 def variable_anchor(prefix: str) -> VariableAnchor | None:

@@ -115,9 +115,7 @@ def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric
     error : float
         The probability, over all looks together, that a promise which is kept is called broken.
     """
-    told = [one for one in found if one.rows >= LEAST_ROWS and metric in one.scores]
-    values = [(one, one.scores[metric].value) for one in told]
-    known = [(one, value) for one, value in values if value is not None]
+    known = _known(found, metric)
     before = interval_of_mean(list(promised), error)
     after = confidence_sequence([value for _, value in known], error)
     short = False
@@ -126,6 +124,12 @@ def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric
         short = loss > hypot(before.mean - before.low, after.mean - after.low)
     edges = (known[0][0].after, known[-1][0].until) if known else (None, None)
     return PromiseCheck(metric, before, after, short, *edges)
+
+
+def _known(found: Sequence[Performance], metric: str) -> list[tuple[Performance, float]]:
+    """Return the intervals with enough rows for a metric, and its values."""
+    told = [one for one in found if one.rows >= LEAST_ROWS and metric in one.scores]
+    return [(one, value) for one in told if (value := one.scores[metric].value) is not None]
 
 
 def each_short(
@@ -148,12 +152,20 @@ def each_short(
     again : timedelta
         Least time between two of the looks that are returned.
     """
-    listed = sorted(found, key=lambda one: one.until)
+    known = _known(sorted(found, key=lambda one: one.until), metric)
+    before = interval_of_mean(list(promised), error)
     checks: list[PromiseCheck] = []
-    for look in range(1, len(listed) + 1):
-        before = checks[-1].until if checks else None
-        if before is not None and listed[look - 1].until < before + again:
+    if before.mean is None or before.low is None:
+        return ()
+    # What was found has an uncertainty of its own, so no look with a smaller loss can be short: most need no sequence.
+    least, total = (before.mean - before.low) * (1 - 1e-9), 0.0
+    for look, (one, value) in enumerate(known, 1):
+        total += value
+        if checks and checks[-1].until is not None and one.until < checks[-1].until + again:
             continue
-        if (kept := promise_kept(promised, listed[:look], metric, error)).short:
+        if sign(metric) * (before.mean - total / look) < least:
+            continue
+        kept = promise_kept(promised, [earlier for earlier, _ in known[:look]], metric, error)
+        if kept.short:
             checks.append(kept)
     return tuple(checks)

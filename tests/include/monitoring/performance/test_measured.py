@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from include.evaluation.gains import Measured
 from include.evaluation.scored_rows import Scored, SliceLevels
-from include.monitoring.performance.measured import Performance, each_short, measure_performance, promise_kept
+from include.monitoring.performance import measured
+from include.monitoring.performance.measured import (
+    Performance,
+    PromiseCheck,
+    each_short,
+    first_short,
+    measure_performance,
+    promise_kept,
+)
 
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
 
@@ -66,3 +77,43 @@ def test_a_better_champion_breaks_no_promise_and_few_rows_say_nothing() -> None:
     assert not promise_kept(promised, better, "roc_auc", 0.05).short
     thin = [day(number, 0.5 + 0.001 * (number % 2), rows=5) for number in range(40)]
     assert promise_kept(promised, thin, "roc_auc", 0.05).found.values == 0
+
+
+def test_days_with_too_few_labels_repeat_no_alarm() -> None:
+    rng = np.random.default_rng(1)
+    promised = list(0.75 + 0.01 * rng.standard_normal(30))
+    worse = [day(number, 0.70 + 0.01 * value) for number, value in enumerate(rng.standard_normal(20))]
+    thin = [day(number, 0.70, rows=5) for number in range(20, 60)]
+    assert each_short(promised, [*worse, *thin], "roc_auc", 0.05, 2 * DAY) == each_short(
+        promised, worse, "roc_auc", 0.05, 2 * DAY
+    )
+
+
+def test_a_champion_that_keeps_its_promise_is_not_computed_anew_for_each_day_of_its_reign(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng, looked = np.random.default_rng(1), 0
+    promised = list(0.75 + 0.01 * rng.standard_normal(30))
+    kept = [day(number, 0.75 + 0.01 * value) for number, value in enumerate(rng.standard_normal(300))]
+
+    def counted(*given: object) -> PromiseCheck:
+        nonlocal looked
+        looked += 1
+        return promise_kept(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(measured, "promise_kept", counted)
+    assert each_short(promised, kept, "roc_auc", 0.05, DAY) == () and looked < 30
+
+
+@given(st.lists(st.tuples(st.floats(0.6, 0.8), st.sampled_from([5, 100])), min_size=10, max_size=40), st.integers(0, 9))
+def test_which_looks_are_short_does_not_depend_on_how_they_are_found(days: list[tuple[float, int]], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for metric in ("roc_auc", "brier"):
+        found = [
+            replace(day(number, None, rows), scores={metric: Measured(value, None, None)})
+            for number, (value, rows) in enumerate(days)
+        ]
+        promised = list(0.7 + 0.02 * rng.standard_normal(20))
+        told = [one for one in found if one.rows == 100]
+        looks = [promise_kept(promised, told[:look], metric, 0.05) for look in range(1, len(told) + 1)]
+        assert list(each_short(promised, found, metric, 0.05, timedelta(0))) == [one for one in looks if one.short]
