@@ -97,7 +97,7 @@ class Data(Section):
     ] = Field(default=Wait(at_most=Duration("0s")), exclude_if=lambda wait: not wait.at_most)
     """How long after its as-of a run waits for the newest partition that has ended by then, such as `6h`: for its first row, for more rows, or for a marker file, see Wait. The run does not occupy a worker while it waits, checks again every few minutes, and finally continues with the rows that there are; a notification then says that the partition is `late`. A backfill of old dates does not wait."""
     corrections: Literal["as_now_known", "as_known_then"] = "as_now_known"
-    """Which content of a partition that was corrected later a run reads: the newest, or the one that was known at its as-of (the first on record if none was)."""
+    """Which content of a partition that was corrected later a run reads: the newest, or the one that was known at its as-of (the first on record if none was). What was read of a partition under way is not what was known of it later."""
     joins: tuple[Join, ...] = Field(default=(), exclude_if=lambda joins: not joins)
     """Second sources whose columns are added to each row as they were known at its event time; see [docs/joins.md](joins.md). Only with `event_time`."""
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from include.config.durations import Duration
 from include.config.sections.rows.sources import ColumnType
+from include.data.ingestion.due_slots import settled_at
 from include.data.ingestion.readings import (
     OBSERVED,
     RESTORED,
@@ -15,6 +17,7 @@ from include.data.ingestion.readings import (
     as_replaced,
     in_force,
     newest_by_slot,
+    observation_of,
     recorded_schema,
     retractions,
 )
@@ -52,11 +55,33 @@ class Catalogue:
         """Return the observation of every slot that is in force."""
         return in_force(self.entries, retractions(self.entries))
 
-    def known_by(self, instant: datetime) -> dict[str, Observation]:
-        """Return the observation of every slot that was in force at ``instant``; for slots that were read later, the first one that is in force."""
+    def known_by(self, instant: datetime, label_delay: Duration) -> dict[str, Observation]:
+        """Return the observation of every slot that was in force at ``instant``.
+
+        A reading that had not seen all that there was to see of its slot by then, as of a month under way, is not what was known:
+        the first later one that had stands in its place. So does the first one that is in force for slots that were read later.
+
+        Parameters
+        ----------
+        instant : datetime
+        label_delay : Duration
+            How long after its end rows or labels of a slot are still due.
+        """
         entries = as_replaced(self.entries)
         recorded = recorded_by(entries, instant)
-        return in_force(reversed(entries), retractions(entries)) | in_force(recorded, retractions(recorded))
+        gone, gone_then = retractions(entries), retractions(recorded)
+        emptied = {one.nothing for one in gone_then.values()}
+        known = in_force(recorded, gone_then)
+
+        def is_whole(slot: str, complete_to: str) -> bool:
+            return from_iso(complete_to) >= min(instant, settled_at(slot, label_delay))
+
+        whole = {slot: one for slot, one in known.items() if one in emptied or is_whole(slot, one.complete_to)}
+        for value in (value for entry in entries[len(recorded) :] for value in entry.body["partitions"]):
+            slot = value["slot"]
+            if slot not in whole and (slot, value["content"]) not in gone and is_whole(slot, value["complete_to"]):
+                whole[slot] = observation_of(value)
+        return in_force(reversed(entries), gone) | known | whole
 
     def record(
         self,

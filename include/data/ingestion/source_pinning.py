@@ -123,7 +123,7 @@ def pin_source(run: IngestionRun, data: Data, rectify: Rectify, split: Split, *,
             raise late.to_error(data, until, where)
     before |= set(due)
     newest = catalogue.newest()
-    chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(run.as_of)
+    chosen = newest if data.corrections == "as_now_known" else catalogue.known_by(run.as_of, data.label_delay)
     if behind := [slot for slot in needed if chosen[slot].content != newest[slot].content]:
         log.info("%s: as known at as-of, before later corrections: %s", run.model, ", ".join(behind))
     pinned = tuple(chosen[slot].pinned() for slot in needed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from include.data.sources.protocol import ReadRequest, SourceBatch
 from include.errors import SourceError, StoreUnavailable
 
 ROWS = 20_000
+Bounds = tuple[datetime | str, datetime | str]
 
 
 def read(request: ReadRequest[SqlSource]) -> Iterator[SourceBatch]:
@@ -39,7 +40,8 @@ def read(request: ReadRequest[SqlSource]) -> Iterator[SourceBatch]:
                 result = streaming.execute(sa.text(source.query))
                 for rows in result.partitions(ROWS):
                     yield SourceBatch(_table(list(result.keys()), rows, where), where)
-            for local, instants in zip(request.local_ranges or (), ranges or (), strict=True):
+            pairs = zip(request.local_ranges or (), ranges or (), strict=True)
+            for local, instants in _whole_days(ranges or ()) if engine.dialect.name == "sqlite" else pairs:
                 for table in _rows(streaming, source, local, instants, data.event_time, where):
                     yield SourceBatch(table, where)
     except DBAPIError as error:
@@ -73,18 +75,16 @@ def _unreadable(found: str, where: str) -> SourceError:
 def _rows(
     connection: Any,
     source: SqlSource,
-    local: tuple[datetime, datetime],
-    instants: tuple[datetime, datetime],
+    local: Bounds,
+    instants: Bounds,
     event_time: str,
     where: str,
 ) -> Iterator[pa.Table]:
     # A column without a zone is compared with local times; one with a zone would shift those by the session's zone, and perhaps
     # away from every row. So the question is asked again with instants, unless its answer shows times without a zone; what
     # then comes back without one was not asked for: such rows belong to the first question, which found none.
-    for bounds in (local, instants):
-        # SQLite compares texts: "… 00:00:00.000000", as SQLAlchemy would write it, lies after "… 00:00:00" and loses that row.
-        given = [str(bound) for bound in bounds] if connection.dialect.name == "sqlite" else bounds
-        result = connection.execute(sa.text(source.query), dict(zip(("start", "end"), given, strict=True)))
+    for bounds, zoned in ((local, False), (instants, True)):
+        result = connection.execute(sa.text(source.query), dict(zip(("start", "end"), bounds, strict=True)))
         names = list(result.keys())
         if event_time not in names:
             raise SourceError(
@@ -96,13 +96,28 @@ def _rows(
         place = names.index(event_time)
         answered = False
         for rows in result.partitions(ROWS):
-            if _zoned(next((row[place] for row in rows if row[place] is not None), None)) == (bounds is local):
+            if _zoned(next((row[place] for row in rows if row[place] is not None), None)) != zoned:
                 break
             answered = True
             yield _table(names, rows, where)
         result.close()
         if answered:
             return
+
+
+def _whole_days(ranges: Sequence[tuple[datetime, datetime]]) -> Iterator[tuple[Bounds, Bounds]]:
+    """Yield wider bounds for SQLite, which compares times as the texts that they are: with a blank or a T, an offset, or no clock at all.
+
+    Only their dates compare as time does, and an offset moves a date by one. Rows of other slots are left out later.
+    """
+    days: list[tuple[date, date]] = []
+    for start, end in ranges:
+        first, after = start.date() - timedelta(days=1), end.date() + timedelta(days=2)
+        if days and first <= days[-1][1]:
+            first = days.pop()[0]
+        days.append((first, after))
+    for first, after in days:
+        yield (str(first), str(after)), (str(first), str(after))
 
 
 def _zoned(time: Any) -> bool:

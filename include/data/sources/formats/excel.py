@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ _FREE = 64 * 2**20
 _RATIO = 200
 """Sheets shrink 5 to 50 times; asked only of workbooks that inflate beyond 64 MiB."""
 _EXACT = 2.0**53
+_FORMULA = re.compile(rb"<(?:[\w.-]+:)?f[\s>]")
+"""The beginning of a formula's element; some writers give the names of elements a prefix: `<x:f>`."""
 _COMPUTED_TEXT = "str"
 """The type of a cell whose formula gave a text."""
 
@@ -193,9 +196,13 @@ def _looked_through(path: Path, name: str) -> bool:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             with archive.open(member) as stream:
+                tail = b""
                 while chunk := stream.read(2**20):
                     given += len(chunk)
-                    formulas |= "/worksheets/" in member.filename and (b"<f>" in chunk or b"<f " in chunk)
+                    formulas = formulas or (
+                        "/worksheets/" in member.filename and _FORMULA.search(tail + chunk) is not None
+                    )
+                    tail = chunk[-64:]
                     if given > _FREE and given > _RATIO * packed:
                         raise SourceError(
                             "The workbook expands to an implausible size.",

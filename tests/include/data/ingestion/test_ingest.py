@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from include.config.durations import Duration
 from include.config.model import ModelConfig
 from include.config.sections.data import Data
 from include.data.frames import read_rows
@@ -307,7 +308,7 @@ def test_one_clock_far_off_changes_nothing_about_what_was_known_at_another_insta
     for number in range(8):
         wrong = {2: 40 * day, 5: -40 * day}.get(number, 0 * day)
         observe(str(number), AS_OF + number * day + wrong)
-    known = [catalogue.known_by(AS_OF + number * day)["2026-03"].content for number in range(8)]
+    known = [catalogue.known_by(AS_OF + number * day, Duration("0s"))["2026-03"].content for number in range(8)]
     # Each moves only what is known at its neighbours' instants, by no more than a day: 2 is known late, 5 early.
     assert known == ["0", "1", "1", "1", "5", "5", "6", "7"]
     assert catalogue.newest()["2026-03"].content == "7"
@@ -384,6 +385,24 @@ def test_a_late_correction_changes_what_is_read_as_now_known_and_not_what_was_kn
     assert run(as_of=as_of, at=later, model=then) == before
     assert "as known at as-of, before later corrections: 2026-04" in caplog.text
     assert run(as_of=first, at=later, model=then).partitions[-2].rows == 3  # not on record then: the first on record
+
+
+def test_what_was_read_of_a_partition_under_way_is_not_what_was_known_of_it_later(run, folder) -> None:
+    """As a schedule runs: a few seconds after each as-of, so that what such a run reads is on record after it."""
+    late = "999,2026-04-21T10:00:00,1.5,true"
+
+    def look(
+        as_of: datetime, *months: int, change: str = "", after: timedelta = timedelta(seconds=5), **data: Any
+    ) -> int:
+        (folder / "rows.csv").write_text(lines(*months, change=change))
+        known_then = {"corrections": "as_known_then", "recheck": 9, "label_delay": Duration("10d"), **data}
+        return rows_of(run(as_of=as_of, at=as_of + after, **known_then), "2026-04")
+
+    assert look(AS_OF + timedelta(days=10), 1, 2, 3, 4) == 3
+    assert look(datetime(2026, 5, 8, tzinfo=UTC), 1, 2, 3, 4) == 3
+    whole = datetime(2026, 5, 12, tzinfo=UTC)
+    assert look(whole, 1, 2, 3, 4, change=late) == 4, "labels were due until the tenth"
+    assert look(whole, 1, 2, 3, 4, after=timedelta(days=40)) == 4, "a correction of the whole, not known then"
 
 
 def waiting(model: ModelConfig, wait: Any, **data: Any) -> ModelConfig:

@@ -80,6 +80,23 @@ def test_no_row_of_the_hour_that_clocks_show_twice_is_lost(database, doors, tmp_
     assert found[1] == datetime.fromisoformat(f"{slot}:30:00+00:00")
 
 
+@pytest.mark.parametrize(
+    "kept", ["2025-11-02T05:30:00", "2025-11-02 05:30:00", "2025-11-02T02:30:00-03:00", "2025-11-02"]
+)
+def test_no_row_is_lost_however_sqlite_keeps_its_time(database, doors, tmp_path, kept) -> None:
+    """It compares texts: a T comes after a blank, and a date alone before its first instant."""
+    source = {"kind": "sql", "connection": "shop", "query": QUERY, "types": TYPES}
+    hours = {"partition": "hour", "windows": {"train": "1h", "holdout": "1h"}}
+    data = Data.model_validate({"source": source, "event_time": "at", "row_id": "id", "target": "y", **hours})
+    hour = "05" if ":" in kept else "00"
+    slots = [f"2025-11-02T{one}" for one in ("00", hour, "07")][hour == "00" :]
+    engine = database([(1, kept, 1.0, 1)])
+    tables = list(read(data, tmp_path, slots=slots, recorded={}, connections=doors(sql=engine)))
+    assert [table["at"][0].as_py().hour for table in tables] == [int(hour)], (
+        "asked for once, though the hours are apart"
+    )
+
+
 def _from_zoned_column(text: bytes) -> datetime:
     return datetime.fromisoformat(text.decode())
 

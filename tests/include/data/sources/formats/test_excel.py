@@ -95,6 +95,22 @@ def test_a_formula_that_gave_an_empty_text_is_no_value(read, tmp_path) -> None:
     assert read_file(path)["x"].to_pylist() == [None]
 
 
+def test_a_formula_is_seen_also_where_the_names_of_elements_have_a_prefix(read, tmp_path) -> None:
+    with pytest.raises(SourceError, match="never computed"):
+        read({"a": [HEADER, ["1", date(2025, 1, 1), "=1/3", 1, True]]})
+    path = tmp_path / "prefixed.xlsx"
+    with zipfile.ZipFile(tmp_path / "rows.xlsx") as before, zipfile.ZipFile(path, "w") as after:
+        for member in before.namelist():
+            body = before.read(member)
+            if member == "xl/worksheets/sheet1.xml":
+                # As the Open XML SDK writes it, and so the exports of many servers.
+                body = re.sub(rb"<(/?)(?=[a-zA-Z])", rb"<\1x:", body).replace(b"xmlns=", b"xmlns:x=", 1)
+                assert b"<x:f>" in body
+            after.writestr(member, body)
+    with pytest.raises(SourceError, match="never computed"):
+        read_file(path)
+
+
 def test_an_error_cell_may_be_declared_as_missing(read) -> None:
     columns = {**COLUMNS, "x": {"type": "float", "missing": ["", "#N/A"]}}
     assert read({"a": [HEADER, ["1", date(2025, 1, 1), "#N/A", 1, True]]}, columns=columns)["x"].null_count == 1

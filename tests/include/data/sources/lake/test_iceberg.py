@@ -105,6 +105,13 @@ def test_a_pinned_snapshot_is_read_for_good_and_without_one_the_current(
         rows_of(data_of({"path": "orders", "snapshot": 7}), folder, "2024-03")
 
 
+def test_hours_with_gaps_between_them_are_read_however_many_there_are(folder: Path) -> None:
+    days = [f"2024-{number:02d}-{day:02d}" for number in (1, 2, 3, 4) for day in range(1, 29)]
+    apart = [f"{day}T{hour:02d}" for day in days for hour in range(0, 24, 2)]
+    rows = rows_of(data_of(partition="hour"), folder, *apart)
+    assert sorted(rows["parcel"]) == sorted(ROWS[ROWS["sent_at"].dt.strftime("%Y-%m-%dT%H").isin(apart)]["parcel"])
+
+
 @pytest.mark.parametrize("kept", ["naive", "date", "text"])
 def test_event_times_are_bounded_as_the_table_keeps_them(tmp_path: Path, kept: str) -> None:
     local = ROWS["sent_at"].dt.tz_convert("America/New_York")
