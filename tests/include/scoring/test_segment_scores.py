@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from chain_run import BACKFILL, NOW, _Nowhere, month
-from segmented import declare_segments, run_segments
+from place import Place
+from segmented import april_segments, run_segments  # noqa: F401 (the first is a fixture)
 
 from include.command_line.ledger_queries import batch_scores
 from include.config.model import ModelConfig
@@ -25,11 +27,10 @@ from include.storage.local import LocalStore
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, ModelConfig, Path]:
-    folder = tmp_path_factory.mktemp("segment_scores")
-    model, store = declare_segments(folder / "parcels"), LocalStore(folder / "store")
-    run_segments(store, model, folder / "parcels", month(4))
-    return store, model, folder / "parcels"
+def world(april_segments: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, ModelConfig, Path]:  # noqa: F811 (a fixture)
+    place = Place(tmp_path_factory.mktemp("segment_scores") / "place")
+    shutil.copytree(april_segments, place.root)
+    return place.store, place.model, place.folder
 
 
 def scored(world: tuple[LocalStore, ModelConfig, Path], number: int) -> tuple[Manifest, pd.DataFrame]:
