@@ -36,7 +36,9 @@ def test_every_event_and_every_data_fault_has_a_line() -> None:
 
 
 def test_its_links_lead_to_headings_that_are_there() -> None:
-    for page, heading in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", RUNBOOK):
+    links = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", RUNBOOK)
+    assert links
+    for page, heading in links:
         text = (ROOT / "docs" / page).read_text() if page else RUNBOOK
         titles = [re.sub(r"[^\w -]", "", one).replace(" ", "-").lower() for one in re.findall(r"^#+ (.+)$", text, re.M)]
         assert heading in titles, f"{page}#{heading}"

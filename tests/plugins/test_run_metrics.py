@@ -96,5 +96,7 @@ def test_the_dashboard_shows_every_number_of_ours() -> None:
     dashboard = json.loads((ROOT / "observability" / "grafana" / "ratchet.json").read_text())
     asked = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
     source = (ROOT / "plugins" / "ratchet_operators" / "run_metrics.py").read_text()
-    for name in re.findall(r'"(ratchet\.\w+)"', source):
+    names = re.findall(r'"(ratchet\.\w+)"', source)
+    assert names
+    for name in names:
         assert f"airflow_{name.replace('.', '_')}" in asked

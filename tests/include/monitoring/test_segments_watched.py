@@ -90,6 +90,7 @@ def test_the_error_is_the_share_that_the_version_was_promoted_with(
 ) -> None:
     world, (*_, found) = all_watched
     share = (1 - world.model.gate.primary.confidence) / 3
+    assert [one.segment for one in found.segments] == ["ant", "bee"]
     for one in found.segments:
         assert 1 - one.model.gate.primary.confidence == pytest.approx(share)
 

@@ -331,6 +331,15 @@ def test_churn_that_was_not_measured_fails_closed_and_a_first_version_changes_no
     assert outcome(rule, 0.75, BASELINES) is Outcome.PROMOTE
 
 
+def test_a_margin_is_taken_off_the_least_gain_that_shows_against_an_incumbent_and_not_against_a_baseline():
+    rule = policy(primary={"metric": "roc_auc", "rule": "not_worse", "margin": 0.02})
+    shown = 0.01 * (probit(0.95) + probit(0.8))
+    made = evidence(0.7, {**BASELINES, "incumbent": 0.7}, incumbent="incumbent")
+    assert judge(rule, made, challenger_is_simple=False).primary["least_detectable"] == pytest.approx(shown - 0.02)
+    first = judge(rule, evidence(0.7, BASELINES), challenger_is_simple=False).primary
+    assert first["least_detectable"] == pytest.approx(shown)
+
+
 def test_a_judgement_keeps_the_primary_metric_of_both_with_the_gain_and_its_bounds():
     rule = policy(primary={"metric": "roc_auc", "confidence": 0.9})
     made = evidence(0.75, {**BASELINES, "incumbent": 0.6}, incumbent="incumbent")

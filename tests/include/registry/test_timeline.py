@@ -167,6 +167,8 @@ def test_after_a_withdrawal_the_champion_before_is_back_in_force():
     assert ledger.timeline().champion == bad.version
     ledger.withdraw(bad.version, "predicts nonsense for LGA", actor={"trigger": "manual"}, at=NOW)
     assert ledger.timeline().champion == before.version
+    assert ledger.timeline().champion_as_of(datetime(2014, 1, 1, tzinfo=UTC)) == before.version
+    assert [version for _, version in ledger.timeline().champions()] == [before.version]
     assert ledger.timeline()[bad.version].withdrawn == "predicts nonsense for LGA"
 
 
