@@ -19,7 +19,6 @@ from include.monitoring.performance.measured import (
     Performance,
     PromiseCheck,
     each_short,
-    first_short,
     measure_performance,
     promise_kept,
 )
