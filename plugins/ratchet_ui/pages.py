@@ -38,7 +38,7 @@ MEASURED = 60
 """The number of newest versions whose evidence is read, for facts that their decisions do not contain."""
 
 
-def draw_models(cache: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str, page: int) -> str:
+def draw_models(cache: PageCache, viewer: Viewer, root: str, *, now: datetime, wanted: str = "", page: int = 1) -> str:
     """Draw the overview, restricted to models whose name, owner, task or description contains the wanted words.
 
     Where there are more than fit on a page, what needs a person is said of the models on the page.
@@ -81,7 +81,7 @@ def _holds(model: ModelConfig, wanted: str) -> bool:
 
 
 def draw_model(
-    cache: PageCache, viewer: Viewer, model: str, root: str, *, page: int, now: datetime, metric: str | None
+    cache: PageCache, viewer: Viewer, model: str, root: str, *, page: int, now: datetime, metric: str | None = None
 ) -> str:
     """Draw one model, its trend by the primary metric or another one that was measured.
 
@@ -93,7 +93,7 @@ def draw_model(
         Page of the list of versions, from 1.
     now : datetime
         The instant that ages and missed runs are counted to.
-    metric : str or None
+    metric : str, optional
         Name of the metric that the trend shows; the primary one without it, or if the name is unknown.
     """
     config = cache.declared()[0].get(model)

@@ -55,7 +55,7 @@ def _groups(evidence: Evidence) -> Iterator[FigureGroup]:
 
 
 def _group(heading: str, gains: dict[str, Gain | None]) -> FigureGroup:
-    ends = {name: gain and gain.interval for name, gain in gains.items()}
+    ends = {name: None if gain is None else gain.interval for name, gain in gains.items()}
     forest = Forest.of([end for end in ends.values() if end is not None])
     lines = tuple(
         (name, "not measured", None)

@@ -37,7 +37,7 @@ _Line = tuple[str, int, int | None, Mapping[Role, Measured], Gain | None]
 
 def _drawn(heading: str, lines: Sequence[_Line]) -> ScoreTable:
     """Return a table whose rows have their gains' intervals on one scale."""
-    ends = [gain and gain.interval for *_, gain in lines]
+    ends = [None if gain is None else gain.interval for *_, gain in lines]
     forest = Forest.of([one for one in ends if one is not None])
     placed = (None if one is None else forest.interval(*one) for one in ends)
     rows = tuple(ScoreRow(*line, interval) for line, interval in zip(lines, placed, strict=True))

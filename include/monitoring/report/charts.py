@@ -66,7 +66,8 @@ def performance_chart(report: WatchReport) -> PerformanceChart | None:
 
     estimated = [found for one in shown if (found := point(one, one.estimated)) is not None]
     whole = [one for one in estimated if one.top is not None and one.bottom is not None]
-    edge = [(one.x, one.top) for one in whole] + [(one.x, one.bottom) for one in reversed(whole)]
+    edge = [(one.x, one.top) for one in whole if one.top is not None]
+    edge += [(one.x, one.bottom) for one in reversed(whole) if one.bottom is not None]
     raised = {one.until for one in report.alarms if one.kind == "performance"}
     return PerformanceChart(
         report.model.gate.primary.metric,

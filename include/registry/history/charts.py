@@ -145,16 +145,15 @@ def trend_chart(
 
     many = len(known) > MAX_MARKS_WITH_LABELS
     marks = tuple(mark(*one) for one in known)
-    bounded = [one for one in marks if one.top is not None]
-    above = [(one.x, one.top) for one in bounded]
-    below = [(one.x, one.bottom) for one in reversed(bounded)]
+    above = [(one.x, one.top) for one in marks if one.top is not None]
+    below = [(one.x, one.bottom) for one in reversed(marks) if one.bottom is not None]
     promoted = [(one.x, one.y) for one in marks if one.summary.standing.in_line]
     return TrendChart(
         metric,
         marks,
         tuple(mark(*one) for one in since),
         path_through(promoted) if len(promoted) > 1 else "",
-        f"{path_through([*above, *below])}Z" if many and bounded else "",
+        f"{path_through([*above, *below])}Z" if many and above else "",
         ticks,
         y.ticks(5),
         many,
