@@ -83,6 +83,7 @@ def retrain_segment(
 
     Parameters
     ----------
+    store : ObjectStore
     model : ModelConfig
         The declared one, of all rows.
     folder : Path

@@ -65,6 +65,7 @@ def send(
     ----------
     source, target : Ledger
         Of the same model, in different stores.
+    model : ModelConfig
     folder : Path
         The model's folder.
     wanted : str or None

@@ -99,8 +99,10 @@ def read_table(
 
     Parameters
     ----------
+    store : ObjectStore
     snapshot : Snapshot
         The partitions to read.
+    model : ModelConfig
     raw : sequence of str
         Columns of the source or of its joins.
     window : {"train", "holdout"}

@@ -32,6 +32,7 @@ def requests_in(store: ObjectStore, model: str, interval: Window) -> list[str]:
 
     Parameters
     ----------
+    store : ObjectStore
     model : str
         The model's name.
     interval : Window

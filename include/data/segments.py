@@ -42,6 +42,7 @@ class SegmentList:
         Of the run.
     of : str
         Digest of the snapshot and of the declaration that they follow from.
+    column : str
     levels : tuple of Level
         The segments, by name.
     rare, rare_rows : int
@@ -85,6 +86,7 @@ def list_segments(store: ObjectStore, model: ModelConfig, snapshot: Snapshot) ->
 
     Parameters
     ----------
+    store : ObjectStore
     model : ModelConfig
         With `segments`.
     snapshot : Snapshot
@@ -138,6 +140,7 @@ def segment_snapshot(
 
     Parameters
     ----------
+    store : ObjectStore
     model : ModelConfig
         The declared one, of all rows.
     snapshot : Snapshot

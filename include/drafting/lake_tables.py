@@ -91,6 +91,7 @@ def with_types(table: LakeTable, file: File, seen: Profile, event_time: str | No
         Its rows.
     seen : Profile
         What the rows look like.
+    event_time : str, optional
 
     Raises
     ------

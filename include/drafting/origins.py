@@ -141,8 +141,10 @@ def table_source(
         Knows how the database quotes names.
     connection : str
         The id of an Airflow connection.
+    table : str
     columns : mapping of str to Column
         What each column was taken for.
+    event_time : str, optional
 
     Raises
     ------

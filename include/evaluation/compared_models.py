@@ -171,6 +171,7 @@ def score_models(
 
     Parameters
     ----------
+    store : ObjectStore
     task : str
         The model's task.
     pipeline : Pipeline
@@ -179,6 +180,7 @@ def score_models(
         The rows, and each model's inputs.
     fits : mapping of Role to FitRecord
         The challenger and the baselines.
+    incumbent : ComparedModel or None
     snapshot : Snapshot
         Of the holdout rows.
 

@@ -62,6 +62,7 @@ def compare(
     target : array of shape (n_rows,)
     models : dict of role to Scored
         Must hold the challenger. On slices gains are against the incumbent, or where there is none the baselines.
+    metrics : tuple of str
     slices : dict of column to SliceLevels
     resampling : Resampling
         The same weights serve every model, metric and slice, so that all gains are paired.

@@ -23,10 +23,12 @@ def notes_of(
 
     Parameters
     ----------
+    judged : HoldoutRows
     own : tuple or None
         The challenger's classes.
     units : Units
         What was resampled.
+    gains : tuple of Gain
     against : Role
         The model whose gains are compared with DeLong's closed form.
     """

@@ -38,6 +38,10 @@ def question_of(
 
     Parameters
     ----------
+    model : ModelConfig
+    snapshot : Snapshot
+    challenger : ComparedModel
+    incumbent : ComparedModel or None
     baselines : mapping of {"trivial", "simple", "pooled"} to FitRecord
     costs : str or None
         Digest of the code of the cost function.

@@ -58,6 +58,7 @@ class Gain:
 
     Parameters
     ----------
+    metric : str
     against : str
         The role of the other model.
     slice : (column, level) or None
@@ -190,6 +191,7 @@ class CanaryAnswers:
 
     Parameters
     ----------
+    metric : str
     by : str
         The column whose values are the entities.
     share : float
@@ -224,6 +226,7 @@ def difference(metric: str, one: Measured, other: Measured) -> Measured:
 
     Parameters
     ----------
+    metric : str
     one, other : Measured
         Their values in the metric's own unit, with two-sided 95 % intervals.
     """

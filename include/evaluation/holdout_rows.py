@@ -159,6 +159,7 @@ def make_inputs(
     ----------
     raw : DataFrame
         Rows before features are derived.
+    origins : dict of Role to Provenance
     wanted : dict of Role to list of str
         The columns for each.
     """

@@ -54,14 +54,19 @@ def measure(
 
     Parameters
     ----------
+    store : ObjectStore
+    model : ModelConfig
     folder : Path
         The model's folder.
+    challenger : ComparedModel
     incumbent : ComparedModel or None
         None for a first version. One that was fitted on holdout rows, or can't be given its inputs or predict these rows,
         makes the evidence incomparable; the challenger and the baselines are still measured.
     baselines : dict of {"trivial", "simple", "pooled"} to FitRecord
+    snapshot : Snapshot
     clock : callable
         Seconds of a steady clock, for the predict latency.
+    threads : int
     again : Evidence, optional
         What a decision on record was made on that is made again: predictions cost what they cost there, by the code of the
         cost function then.

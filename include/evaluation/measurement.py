@@ -64,14 +64,21 @@ class Measurement:
 
     Parameters
     ----------
+    store : ObjectStore
+    model : ModelConfig
+    challenger : ComparedModel
+    incumbent : ComparedModel or None
     fits : dict of role to FitRecord
         Those of the challenger and of the baselines.
     provenances : dict of role to Provenance
         The code that each was fitted with, the incumbent's as well.
     learned : FitInputs
         What the challenger's fit was given.
+    snapshot : Snapshot
     clock : callable
         Seconds of a steady clock.
+    seed : int
+    threads : int
     priced : Path
         The folder with the code of the cost function.
     costs : str or None

@@ -30,6 +30,7 @@ class LeakageInputs:
         The fit's model, as loaded from its file.
     holdout : DataFrame
         The rows that it is judged on, with the columns of ``data.row_id`` and ``data.entity``.
+    threads : int
     """
 
     model: ModelConfig

@@ -35,6 +35,7 @@ class RegisteredModel:
 
     Parameters
     ----------
+    client : MlflowClient
     ledger : Ledger
         What it mirrors; read only.
     name : str

@@ -40,6 +40,7 @@ class AlarmHistory:
         In the order of time, each with its faults, those of the rows as a whole among them.
     alarms : tuple of Alarm
         In the order of time.
+    series : Series
     detection : Detection
         How surprising each series is at each interval, as a share of what makes an alarm.
     told_apart : bool
@@ -79,6 +80,7 @@ def alarm_history(
         The champion's training rows.
     observed : sequence of Observed
         In any order; of several of one interval the last stands.
+    watch : Watch
     length : timedelta
         Of an interval.
     share : float

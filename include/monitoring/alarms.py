@@ -58,6 +58,7 @@ class Alarm:
         A sentence without a row's value.
     effect : Effect or None
         Of drift in a column: from the reference's periods of the same weekdays to those since it began.
+    backfilled : bool
     """
 
     version: str

@@ -44,6 +44,7 @@ def keep_earlier_years(store: ObjectStore, model: str, watched: WatchLog, *, at:
     ----------
     model : str
         The model's name.
+    watched : WatchLog
     at : datetime
         The instant that goes on record.
     """

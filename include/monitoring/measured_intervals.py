@@ -50,6 +50,7 @@ def matured_intervals(model: ModelConfig, watched: WatchLog, version: str, until
 
     Parameters
     ----------
+    model : ModelConfig
     watched : WatchLog
         What was observed and measured so far.
     version : str
@@ -93,6 +94,8 @@ def measure_interval(
 
     Parameters
     ----------
+    store : ObjectStore
+    model : ModelConfig
     folder : Path
         The model's folder.
     watching : WatchedVersion

@@ -42,6 +42,7 @@ class Monitored:
 
     Parameters
     ----------
+    version : str
     history : AlarmHistory
         Of inputs, derived columns and predictions.
     alarms : tuple of Alarm
@@ -56,6 +57,7 @@ class Monitored:
         What no retraining has taken yet.
     would_ask : tuple of Request
         What the alarms of backfilled intervals would have asked for.
+    performance : tuple of Performance
     kept : PromiseCheck or None
         The primary metric since the version came into force, against what it was on the holdout; None without labels.
     probation : ProbationState or None

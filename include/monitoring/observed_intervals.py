@@ -50,6 +50,7 @@ def observe_interval(
         What the champion is compared with.
     predicted : PredictedRows
         The batch scores and requests of the interval.
+    watched : WatchLog
     version : str
         The id under which it is observed: that of the original, if the version is a rebuilt one.
     at : datetime

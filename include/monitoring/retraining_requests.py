@@ -90,6 +90,8 @@ def wanted(alarms: Sequence[Alarm], state: RequestState, watch: Watch, champion:
     ----------
     alarms : sequence of Alarm
         All that were raised until then; those of backfilled intervals show what they would have asked, by `would_ask`, and ask nothing.
+    state : RequestState
+    watch : Watch
     champion : str or None
         The version in force at the end of the interval: alarms about another one have been answered by it.
     until : datetime

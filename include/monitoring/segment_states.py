@@ -90,6 +90,7 @@ def segments_watched(
 
     Parameters
     ----------
+    store : ObjectStore
     model : ModelConfig
         Of all rows.
     interval : Window

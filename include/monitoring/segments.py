@@ -50,6 +50,7 @@ def measure_segments(
 
     Parameters
     ----------
+    store : ObjectStore
     model : ModelConfig
         Of all rows.
     folder : Path
@@ -113,8 +114,10 @@ def conclude_segments(
 
     Parameters
     ----------
+    store : ObjectStore
     model : ModelConfig
         Of all rows.
+    interval : Window
     broken : collection of datetime
         The ends of the intervals with data faults: performance on such rows is not meaningful.
     watched : WatchLog

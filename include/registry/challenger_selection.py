@@ -31,6 +31,8 @@ def choose_challenger(
 
     Parameters
     ----------
+    store : ObjectStore
+    model : ModelConfig
     as_of : datetime
         The as-of of the run.
     fits : dict of str to str

@@ -55,6 +55,8 @@ def decision_on(
 
     Parameters
     ----------
+    comparison : Comparison
+    policy : Gate
     config : str
         Digest of the configuration that the policy is part of.
     actor : dict

@@ -36,6 +36,7 @@ def evaluator(
 
     Parameters
     ----------
+    store : ObjectStore
     folder : Path
         The model's folder.
     threads : int

@@ -27,6 +27,7 @@ class LedgerReader:
 
     Parameters
     ----------
+    store : ObjectStore
     model : str
         The model's name.
 

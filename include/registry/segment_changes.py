@@ -18,6 +18,7 @@ def announced_first(decide: Decide, store: ObjectStore, model: str, *, at: str) 
     ----------
     decide : callable
         Returns the next event of the ledger, or None.
+    store : ObjectStore
     model : str
         The name that a segment's model is kept as; of any other nothing is announced.
     at : str

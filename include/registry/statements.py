@@ -147,6 +147,7 @@ def signed_first(decide: Decide, store: ObjectStore, model: str, heads: SignedHe
     ----------
     decide : callable
         Returns the next event of the ledger, or None.
+    store : ObjectStore
     model : str
         The model's name.
     heads : SignedHeads

@@ -84,6 +84,7 @@ def list_model(store: PrunableStore, model: str, folders: Collection[str] = ()) 
 
     Parameters
     ----------
+    store : PrunableStore
     model : str
         The name under which the store keeps it.
     folders : collection of str
@@ -116,6 +117,7 @@ class StoredBytesLog:
 
         Parameters
         ----------
+        kinds : dict of str to Stored
         run : str
             The id of the run.
         at : datetime

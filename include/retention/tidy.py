@@ -78,6 +78,7 @@ def tidy(
 
     Parameters
     ----------
+    store : PrunableStore
     model : ModelConfig
         Its `retention` says how long what is kept, and how long the grace period is.
     at : datetime

@@ -49,8 +49,10 @@ class Champions:
 
     Parameters
     ----------
+    store : ObjectStore
     model : ModelConfig
         Of all rows.
+    instant : datetime
     """
 
     def __init__(self, store: ObjectStore, model: ModelConfig, instant: datetime) -> None:

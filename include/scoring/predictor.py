@@ -127,6 +127,9 @@ class Predictor:
 
         Parameters
         ----------
+        store : ObjectStore
+        snapshot : Snapshot
+        columns : sequence of str
         among : sequence of Pinned, optional
             Of rows in these partitions only.
         """

@@ -69,6 +69,8 @@ def ingest_interval(
 
     Parameters
     ----------
+    store : ObjectStore
+    model : ModelConfig
     folder : Path
         The model's folder.
     interval : Window

@@ -219,8 +219,10 @@ def open_models(
 
     Parameters
     ----------
+    store : ObjectStore
     models : Path
         The folder of declarations.
+    names : iterable of str
     in_memory : int
         How many versions of segments may be in memory, of each model.
 

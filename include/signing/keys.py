@@ -74,6 +74,7 @@ class TrustedKeys:
 
     Parameters
     ----------
+    keys : iterable of TrustedKey
     where : str
         What holds the list, for messages.
     """

@@ -162,6 +162,7 @@ def check_digest(store: ObjectStore, key: str, body: bytes, expected: str) -> No
         Where the bytes are from, for the message.
     key : str
         Their key, for the message.
+    body : bytes
     expected : str
         SHA-256 digest in hexadecimal digits.
     """

@@ -85,6 +85,7 @@ def copy_store(
 
     Parameters
     ----------
+    source, target : ObjectStore
     prefixes : sequence of str
         Beginnings of keys, such as ``flight_delay/``.
     until : datetime, optional

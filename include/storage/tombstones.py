@@ -193,6 +193,8 @@ class MarkedStore:
 
     Parameters
     ----------
+    store : ObjectStore
+    model : str
     keep : callable, optional
         Returns the instant that goes on record when a mark is taken back. The marks are then read once, before the first
         call; what is marked later stays for the whole grace period, which is longer than any task. Without it nothing is

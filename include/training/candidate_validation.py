@@ -44,10 +44,12 @@ def validated(
 
     Parameters
     ----------
+    recipe : Recipe
     settings : dict
         The estimator's, before any search.
     cv : CrossValidation
         How the folds are made.
+    rows : TrainingRows
     threads : int
         Threads of one fit.
     cluster : str or None

@@ -60,12 +60,14 @@ def fit_estimator(recipe: Recipe, settings: dict[str, Any], threads: int, say: b
 
     Parameters
     ----------
+    recipe : Recipe
     settings : dict
         The estimator's.
     threads : int
         Threads of the fit; the pipeline does not tell how many there were.
     say : bool
         Log what a person should know of the fit.
+    rows : TrainingRows
 
     Raises
     ------

@@ -130,6 +130,8 @@ class PartedInputs(FitInputs):
 
     Parameters
     ----------
+    store : ObjectStore
+    origin : Provenance
     until_the_end : ExitStack
         Keeps the connection to the cluster, which is made when rows are first asked for.
     """

@@ -110,6 +110,7 @@ def fit_intervals(
         Declares the coverage.
     settings : dict
         The estimator's settings, after the search.
+    rows : TrainingRows
     threads : int
         How many threads a fit may use.
 

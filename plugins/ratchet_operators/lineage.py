@@ -125,10 +125,12 @@ def stored(
 
     Parameters
     ----------
+    store : ObjectStore
     model : str
         The name under which the store keeps it; of a segment with that.
     kind : str
         The folder below it.
+    rows : int, optional
     version : str, optional
         What names the content that was read or written.
     removed : Removed, optional

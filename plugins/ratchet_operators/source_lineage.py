@@ -104,6 +104,7 @@ def source_of(model: ModelConfig, folder: Path) -> Lineage:
 
     Parameters
     ----------
+    model : ModelConfig
     folder : Path
         The model's folder.
     """
@@ -131,8 +132,10 @@ def ingested_rows(model: ModelConfig, folder: Path, store: ObjectStore, snapshot
 
     Parameters
     ----------
+    model : ModelConfig
     folder : Path
         The model's folder.
+    store : ObjectStore
     snapshots : sequence of Snapshot
         Of the rows that were brought in; without any nothing was read.
     """

@@ -25,6 +25,8 @@ def look_at(cache: PageCache, models: Sequence[ModelConfig], now: datetime) -> l
 
     Parameters
     ----------
+    cache : PageCache
+    models : sequence of ModelConfig
     now : datetime
         The instant that ages and missed runs are counted to.
     """
@@ -50,6 +52,7 @@ def found_since(cache: PageCache, history: History, *, seconds: float = 0) -> It
 
     Parameters
     ----------
+    cache : PageCache
     history : History
         The model's.
     seconds : float

@@ -24,6 +24,8 @@ def draw_distributions(cache: PageCache, model: str, summary: VersionSummary, ro
 
     Parameters
     ----------
+    cache : PageCache
+    model : str
     summary : VersionSummary
         The version, from the model's history.
     root : str

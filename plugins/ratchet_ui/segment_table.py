@@ -43,6 +43,7 @@ def segment_rows(cache: PageCache, model: str) -> list[SegmentRow]:
 
     Parameters
     ----------
+    cache : PageCache
     model : str
         The declared model, of all rows.
     """

@@ -70,6 +70,8 @@ def backfill(
 
     Parameters
     ----------
+    airflow : LocalAirflow
+    dag : str
     start, end : datetime
         The first and the last date, both included.
     at_once : int

@@ -20,6 +20,8 @@ class AirflowApi:
 
     Parameters
     ----------
+    port : int
+    user, password : str
     since : float
         When this Airflow was started, in seconds of the epoch: what is older does not count as ready.
     """

@@ -87,6 +87,7 @@ def pin(images: Iterable[DeploymentImage], env_file: Path, ask: Callable[[ImageR
 
     Parameters
     ----------
+    images : iterable of DeploymentImage
     env_file : Path
         Made if it is not there.
     ask : callable

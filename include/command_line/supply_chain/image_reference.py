@@ -19,6 +19,7 @@ class ImageReference:
     ----------
     name : str
         As it is written, with its registry if that is written.
+    tag : str, optional
     digest : str, optional
         ``sha256:`` and 64 digits: the pinned image, also after its tag has moved.
     """

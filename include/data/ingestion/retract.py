@@ -151,6 +151,7 @@ def retracted_in(snapshot: Snapshot, catalogue_of: Callable[[Snapshot], Catalogu
 
     Parameters
     ----------
+    snapshot : Snapshot
     catalogue_of : callable
         Returns the catalogue of one of its sources, of which the log is read on.
     """

@@ -95,6 +95,7 @@ def read_slots(
 
     Parameters
     ----------
+    store : ObjectStore
     place : str
         The folder of the source's partitions in the store.
     model : str
@@ -174,6 +175,7 @@ def keep_nothing(store: ObjectStore, place: str, slot: str, schema: Mapping[str,
 
     Parameters
     ----------
+    store : ObjectStore
     place : str
         The folder of the source's partitions in the store.
     slot : str

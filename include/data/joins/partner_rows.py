@@ -30,6 +30,8 @@ def partner_rows(store: ObjectStore, join: PinnedJoin, times: pa.ChunkedArray) -
 
     Parameters
     ----------
+    store : ObjectStore
+    join : PinnedJoin
     times : pyarrow.ChunkedArray of shape (n_rows,)
         The event times.
     """

@@ -58,6 +58,7 @@ def read_holdout_in_parts(
 
     Parameters
     ----------
+    snapshot : Snapshot
     origins : dict of Role to Provenance
         Each model's; workers read their code and files from the store.
 

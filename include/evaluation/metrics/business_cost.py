@@ -27,6 +27,7 @@ def costs_of(
 
     Parameters
     ----------
+    declared : BusinessCost
     folder : Path
         The model's folder, for the function.
     frame : pandas.DataFrame

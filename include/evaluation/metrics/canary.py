@@ -33,8 +33,10 @@ def answered_files(store: ObjectStore, model: ModelConfig, snapshot: Snapshot) -
 
     Parameters
     ----------
+    store : ObjectStore
     model : ModelConfig
         Without `gate.canary` there are none.
+    snapshot : Snapshot
     """
     return () if model.gate.canary is None else tuple(requests_in(store, model.name, _asked_in(snapshot)))
 
@@ -58,6 +60,7 @@ def compare_answers(
 
     Parameters
     ----------
+    store : ObjectStore
     model : ModelConfig
         With `gate.canary` and a `serving.challenger`.
     snapshot : Snapshot

@@ -26,6 +26,7 @@ def curves_of(task: Literal["classification", "regression"], target: Array, scor
     task : {"classification", "regression"}
     target : array of shape (n_rows,)
         0 or 1 for classification.
+    scored : Scored
     """
     if task == "regression":
         counts, edges = np.histogram(scored.score - target, bins=40)

@@ -80,6 +80,7 @@ def terms_by_role(
     Parameters
     ----------
     target : array of shape (n_rows,)
+    models : mapping of Role to Scored
     metrics : tuple of str
         Names of the metrics whose terms are wanted.
     rows : array of int or None

@@ -30,6 +30,7 @@ def slice_levels(
     ----------
     frame : DataFrame
         With the columns of the slices.
+    slices : tuple of Slice
     rare : RareLevels
         Of these rows.
     most : int
@@ -66,6 +67,7 @@ def pooled(levels: SliceLevels, rare: Array) -> SliceLevels:
 
     Parameters
     ----------
+    levels : SliceLevels
     rare : array of bool of shape (n_levels,)
         Which of them.
     """

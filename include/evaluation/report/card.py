@@ -64,6 +64,7 @@ def render_card(
 
     Parameters
     ----------
+    evidence : Evidence
     title : str
         The model's question or name.
     verdict : str

@@ -110,6 +110,8 @@ def slice_table(evidence: Evidence, column: str, against: Role, *, most: int | N
 
     Parameters
     ----------
+    evidence : Evidence
+    column : str
     against : str
         The role that gains are over.
     most : int, optional

@@ -97,6 +97,8 @@ def draw(unit_of: Array, *, resamples: int, seed: int) -> Resampling:
     ----------
     unit_of : array of int of shape (n_rows,)
         The unit that each row belongs to, 0 to n_units - 1; rows of a unit are resampled together.
+    resamples : int
+    seed : int
     """
     rng = np.random.default_rng(seed)
     units = int(unit_of.max()) + 1

@@ -20,6 +20,7 @@ def delong_interval(gain: float, positive: Array, negative: Array) -> tuple[floa
 
     Parameters
     ----------
+    gain : float
     positive : array of shape (n_positive,)
         Difference of the two models' placement values of each positive row: the share of negatives that it beats.
     negative : array of shape (n_negative,)

@@ -119,8 +119,11 @@ def keep_reference(
 
     Parameters
     ----------
+    store : ObjectStore
+    model : ModelConfig
     version : str
         Id of the version.
+    reference : ChampionReference
     """
     digest = put_content(store, f"{model.name}/watch/kept", ".json", canonical_json(reference.to_json()))
     return kept_reference(store, model.name, put_json_once(store, _index(model, version), {"kept": digest})["kept"])

@@ -24,6 +24,8 @@ def distributions(reference: Reference, column: str, periods: Sequence[Period]) 
 
     Parameters
     ----------
+    reference : Reference
+    column : str
     periods : sequence of Period
         What was watched; their rows are added.
     """

@@ -100,6 +100,7 @@ def detect_beside_earlier(
 
     Parameters
     ----------
+    reference : Reference
     series : Series
         Of the same periods. Where it has no value, as of broken data, nothing is compared.
     periods : sequence of Period

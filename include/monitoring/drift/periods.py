@@ -68,6 +68,8 @@ class Reference:
 
     Parameters
     ----------
+    layout : Layout
+    sketch : Sketch
     periods : tuple of Period
         In the order of time, as long as those that are watched.
     """
@@ -153,6 +155,7 @@ def with_all_columns(period: Period, reference: Reference) -> Period:
     ----------
     period : Period
         From before contributions were watched, or after.
+    reference : Reference
     """
     nothing = {
         name: (0,) * (len(one.reference) + 2) for name, one in reference.bins.items() if name not in period.counts

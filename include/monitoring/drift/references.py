@@ -104,6 +104,9 @@ def watched_slices(
     ----------
     frame : DataFrame
         The interval's rows.
+    slices : tuple of Slice
+    model : ModelConfig
+    kept : ChampionReference
     """
     found = slice_levels(frame, slices)
     if model.data.pool_levels is None:

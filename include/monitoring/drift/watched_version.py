@@ -72,6 +72,7 @@ class WatchedVersion:
 
         Parameters
         ----------
+        snapshot : Snapshot
         rows : int
             From how many rows on a part is large enough.
         """

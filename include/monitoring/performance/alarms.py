@@ -57,6 +57,7 @@ def performance_alarms(
     ----------
     kept : ChampionReference
         Holds what its holdout promised.
+    model : ModelConfig
     version : str
         The champion's id.
     champion_periods : sequence of sequence of Performance

@@ -60,6 +60,7 @@ def estimate_classification(
     ----------
     score : array of shape (n_rows,)
         The champion's probabilities of the positive class.
+    threshold : float
     metrics : sequence of str
         One that can't be told from scores alone has no value, and a reason.
     calibration : Calibration, optional

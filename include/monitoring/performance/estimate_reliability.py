@@ -40,6 +40,7 @@ def reservations(outside: float, judged: EstimatorJudged | None = None) -> tuple
     ----------
     outside : float
         The share of the interval's rows outside the champion's domain.
+    judged : EstimatorJudged, optional
     """
     said = ["It can't see a change of how the target depends on the columns."]
     if outside > 0.05:

@@ -39,12 +39,15 @@ def needs_of(
 
     Parameters
     ----------
+    model : ModelConfig
     version : str
         The version that is watched.
+    timeline : Timeline
     alarms : sequence of Alarm
         All that stand of it.
     state : RequestState
         The retrainings that were asked for.
+    probation : ProbationState or None
     concluded : bool
         Whether the probation's verdict is on record.
     predecessor : str or None

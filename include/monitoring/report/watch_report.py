@@ -47,6 +47,7 @@ class WatchReport:
 
     Parameters
     ----------
+    version : str
     intervals : tuple of WatchedInterval
         The newest `SHOWN`, in the order of time.
     watched : int
@@ -63,10 +64,13 @@ class WatchReport:
         How the estimates did where labels have come.
     reservations : tuple of str
         When the newest estimate is not valid.
+    requests : RequestState
     because : str
         Why a retraining is asked for, or why not.
     would_ask : int
         How often backfilled intervals would have asked.
+    predecessor : str or None
+    probation : ProbationState or None
     segments : tuple of SegmentWatched
         The segments that a version of their own answers for.
     """

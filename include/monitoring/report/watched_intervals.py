@@ -74,6 +74,8 @@ def intervals_of(
         The observed intervals.
     kept : ChampionReference
         What the version is compared with.
+    model : ModelConfig
+    version : str
     entries : sequence of Entry
         Of the watch log.
     sources : dict

@@ -47,6 +47,7 @@ def values_of(array: pa.Array, name: str, kind: Kind, times: pa.Array | None) ->
     array : pyarrow.Array
     name : str
         The column's name, for errors.
+    kind : Kind
     times : pyarrow.Array or None
         The rows' event times, which a column of times is measured from.
 

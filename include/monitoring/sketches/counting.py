@@ -31,6 +31,7 @@ def sketch(batches: Iterable[pa.Table | pa.RecordBatch], layout: Layout) -> Sket
     ----------
     batches : iterable of pyarrow tables or record batches
         With the layout's columns; how rows are divided, and in which order they come, has no influence.
+    layout : Layout
 
     Raises
     ------

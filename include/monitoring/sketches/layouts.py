@@ -161,6 +161,7 @@ def learn_layout(
     ----------
     tables : iterable of pyarrow tables or record batches
         The reference rows; their order has no influence.
+    columns : sequence of WatchedColumn
     event_time : str, optional
         The column that freshness is read from, and that ``time`` columns are measured from.
     row_id : sequence of str

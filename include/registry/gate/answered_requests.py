@@ -16,6 +16,7 @@ def canary_verdict(rule: Canary, metric: str, answers: CanaryAnswers | None) -> 
 
     Parameters
     ----------
+    rule : Canary
     metric : str
         Name of the metric.
     answers : CanaryAnswers or None

@@ -21,6 +21,7 @@ def gain_verdict(
     ----------
     name : str
         Name of the rule.
+    gain : Gain or None
     least : float
         The gain that it must be above, in units of the metric.
     confidence : float
@@ -54,6 +55,7 @@ def lifetime_verdict(name: str, gain: Gain | None, least: float, policy: Gate, l
     ----------
     name : str
         Name of the rule.
+    gain : Gain or None
     least : float
         The gain that it must be above, in units of the metric.
     policy : Gate
@@ -87,6 +89,7 @@ def outlook(gain: Gain, least: float, low: float, high: float, confidence: float
 
     Parameters
     ----------
+    gain : Gain
     least : float
         The gain that it must be above.
     low, high : float
@@ -120,6 +123,7 @@ def level_verdict(what: str, measured: Measured | None, level: float, rows: int,
     ----------
     what : str
         What was measured.
+    measured : Measured or None
     level : float
         The value to reach or not to exceed.
     rows : int

@@ -70,6 +70,7 @@ def left_for(standings: Iterable[VersionState], order: tuple[datetime, int], a_y
 
     Parameters
     ----------
+    standings : iterable of VersionState
     order : (datetime, int)
         The place of the decision: the instant whose rows it is made on, and the number that its version was registered under.
     a_year : float

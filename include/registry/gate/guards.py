@@ -23,6 +23,7 @@ class AcceptedLoss:
         What may be lost at any of the incumbent's values within its 95 % interval: a challenger that loses no more passes.
     at_most : float
         What may be lost at most within that interval: one that loses more fails. Both are one where a unit is declared.
+    said : str
     """
 
     surely: float
@@ -35,6 +36,7 @@ def accepted_loss(guard: Guard, incumbent: Measured | None) -> AcceptedLoss | No
 
     Parameters
     ----------
+    guard : Guard
     incumbent : Measured or None
         The incumbent's value on the rows that the guard is about.
     """
@@ -52,6 +54,8 @@ def guard_verdicts(guard: Guard, evidence: Evidence, confidence: float, surely: 
 
     Parameters
     ----------
+    guard : Guard
+    evidence : Evidence
     confidence : float
         One-sided confidence with which the loss must be bounded for a pass.
     surely : float

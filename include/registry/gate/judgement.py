@@ -54,6 +54,8 @@ def judge(policy: Gate, evidence: Evidence, *, challenger_is_simple: bool, left:
 
     Parameters
     ----------
+    policy : Gate
+    evidence : Evidence
     challenger_is_simple : bool
         Whether the challenger's estimator is that of the simple baseline, which it then need not beat.
     left : float

@@ -28,6 +28,8 @@ def policy_verdicts(policy: Gate, evidence: Evidence, *, challenger_is_simple: b
 
     Parameters
     ----------
+    policy : Gate
+    evidence : Evidence
     challenger_is_simple : bool
         Whether the challenger's estimator is that of the simple baseline.
     left : float

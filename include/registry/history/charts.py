@@ -123,6 +123,7 @@ def trend_chart(
 
     Parameters
     ----------
+    metric : str
     measured : mapping of str to Measured
         That metric of versions, by id; others are left out.
     since : sequence of (VersionSummary, Measured)

@@ -69,6 +69,7 @@ def replay(ledger: Ledger, policy: Gate) -> list[Replayed]:
 
     Parameters
     ----------
+    ledger : Ledger
     policy : Gate
         The rules; a metric that they name and that was not measured then leaves its rule open, so it holds.
 

@@ -17,6 +17,7 @@ def trained_on(ledger: Ledger, partitions: Iterable[str]) -> list[str]:
 
     Parameters
     ----------
+    ledger : Ledger
     partitions : iterable of str
         Keys of the store.
     """

@@ -47,6 +47,7 @@ class SingleRow:
 
     Parameters
     ----------
+    predictor : Predictor
     derive : callable, optional
         The version's ``derive`` for one row: a dict of raw values in, a dict of values out. Needed where there is a ``derive``.
 

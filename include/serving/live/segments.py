@@ -51,6 +51,7 @@ class LiveSegments:
 
     Parameters
     ----------
+    store : ObjectStore
     folder : Path
         The model's folder.
     declared : ModelConfig

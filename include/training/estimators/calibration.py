@@ -25,6 +25,7 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc
         Gives the scores.
     curves : list
         One for two classes, or one for each class against the others.
+    classes : int
 
     Examples
     --------
@@ -67,6 +68,7 @@ def calibrated_probabilities(curves: list[Any], scores: Array, classes: int) -> 
     curves : list
         One for two classes, or one for each class against the others.
     scores : array of shape (n_rows,) or (n_rows, n_classes)
+    classes : int
     """
     if classes == 2:
         one = curves[0].predict(scores)

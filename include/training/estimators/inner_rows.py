@@ -15,6 +15,7 @@ def inner_tenth(y: Array, seed: int, *, stratified: bool) -> tuple[Array, Array]
     Parameters
     ----------
     y : array of shape (n_rows,)
+    seed : int
     stratified : bool
         Whether each class gives its own tenth.
 

@@ -27,6 +27,7 @@ class GroupThresholdClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[
         Gives the scores.
     column : str
         Names a row's group.
+    groups : list of str
     rules : array of shape (n_groups, 8)
         For each group: weight, direction and place of either cut, weight and value of a constant.
 

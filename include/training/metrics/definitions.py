@@ -84,6 +84,7 @@ def from_class_counts(combine: Callable[[Array, Array, Array], Array], classes: 
     ----------
     combine : function of three arrays of shape (n_classes, ...) to an array of shape (...)
         Of the rows of each class that are predicted to be of it; that are predicted to be of it, rightly or not; that are of it.
+    classes : int
     """
     terms = tuple(f"{what}:{place}" for what in ("hit", "said", "is") for place in range(classes))
 
@@ -107,6 +108,7 @@ def row_terms(
 
     Parameters
     ----------
+    wanted : tuple of str
     target : array of shape (n_rows,)
         0 or 1 for classification, the value for regression.
     score : array of shape (n_rows,)

@@ -20,6 +20,7 @@ def conformal_offsets(errors: np.ndarray[Any, Any], coverage: float) -> tuple[fl
     ----------
     errors : array of shape (n_rows,)
         Target minus prediction, of rows that their model did not learn from.
+    coverage : float
 
     Returns
     -------

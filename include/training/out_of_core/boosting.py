@@ -47,6 +47,7 @@ def grow_in_parts(
         With its settings; how many rows a worker has, and with how many threads it computes, is the worker's own.
     prepare : ColumnTransformer
         Fitted.
+    rows : PartedRows
     weight : array of shape (n_rows,), optional
 
     Raises

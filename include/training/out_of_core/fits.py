@@ -28,10 +28,12 @@ def fit_in_parts(
 
     Parameters
     ----------
+    recipe : Recipe
     settings : dict
         The estimator's.
     threads : int
         Not of the workers, which compute with their own.
+    rows : PartedRows
     weight : array of shape (n_rows,), optional
 
     Raises

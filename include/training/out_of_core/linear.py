@@ -33,6 +33,7 @@ def fit_ridge_in_parts(estimator: Ridge, prepare: ColumnTransformer, rows: Parte
         With its settings.
     prepare : ColumnTransformer
         Fitted.
+    rows : PartedRows
     weight : array of shape (n_rows,), optional
     """
     parts = rows.ask(_products, prepare, each=(rows.target.astype(float), _weights(rows, weight)))
@@ -76,6 +77,9 @@ def fit_logistic_in_parts(
 
     Parameters
     ----------
+    estimator : LogisticRegression
+    prepare : ColumnTransformer
+    rows : PartedRows
     weight : array of shape (n_rows,), optional
 
     Raises

@@ -130,6 +130,7 @@ def open_parted_rows(
     ----------
     folder : pathlib.Path
         The model's folder.
+    snapshot : Snapshot
     recipe : Recipe
         Names the columns and the target.
     address : str, optional

@@ -60,6 +60,7 @@ def learn_preparation_in_parts(recipe: Recipe, rows: PartedRows) -> ColumnTransf
 
     Parameters
     ----------
+    recipe : Recipe
     rows : PartedRows
         With labels.
     """
@@ -146,6 +147,8 @@ def fit_domain_in_parts(recipe: Recipe, rows: PartedRows, rare: RareLevels) -> I
 
     Parameters
     ----------
+    recipe : Recipe
+    rows : PartedRows
     rare : RareLevels
         Tells by rows alone which levels are too rare to be named.
     """

@@ -25,6 +25,7 @@ class ColumnValues:
 
     Parameters
     ----------
+    columns : sequence of str
     steps : sequence of fitted transformers
     """
 
@@ -45,6 +46,7 @@ class Moments:
 
     Parameters
     ----------
+    rows : int
     known : array of int
         How many rows have a value.
     low, high, mean : array of float
@@ -149,6 +151,7 @@ def quantiles(rows: PartedRows, values: ColumnValues, known: Array, shares: Sequ
 
     Parameters
     ----------
+    values : ColumnValues
     known : array of int
         How many rows have a value, by column.
     shares : sequence of float

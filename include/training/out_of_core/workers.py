@@ -186,8 +186,10 @@ def read_part(source: RowSource, pinned: Pinned, columns: list[str], rows: int, 
 
     Parameters
     ----------
+    source : RowSource
     pinned : Pinned
         The partition.
+    columns : list of str
     rows : int
         How many rows of the window it has, as the driver counted them.
     places : array of int
@@ -211,6 +213,7 @@ def open_workers(source: RowSource, address: str | None = None) -> Iterator[Work
 
     Parameters
     ----------
+    source : RowSource
     address : str, optional
         Of the Dask scheduler; that of ``RATCHET_DASK`` if left out.
 

@@ -55,6 +55,7 @@ def segment_key(model: str, segment: str) -> str:
 
     Parameters
     ----------
+    model : str
     segment : str
         The segment's name, or its level as rows have it.
     """
@@ -94,6 +95,7 @@ def declared_for(model: ModelConfig, segment: str, family: int) -> ModelConfig:
 
     Parameters
     ----------
+    model : ModelConfig
     segment : str
         The segment's name.
     family : int

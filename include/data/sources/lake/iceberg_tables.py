@@ -120,6 +120,7 @@ def location_in_catalog(source: IcebergSource, connections: Connections) -> str:
     ----------
     source : IcebergSource
         With `catalog` and `table`.
+    connections : Connections
 
     Raises
     ------
