@@ -27,8 +27,7 @@ _FREE = 64 * 2**20
 _RATIO = 200
 """Sheets shrink 5 to 50 times; asked only of workbooks that inflate beyond 64 MiB."""
 _EXACT = 2.0**53
-_FORMULA = re.compile(rb"<(?:[\w.-]+:)?f[\s>]")
-"""The beginning of a formula's element; some writers give the names of elements a prefix: `<x:f>`."""
+_FORMULA = re.compile(rb"<(?:[\w.-]+:)?f[\s>]")  # some writers give the names of elements a prefix
 _COMPUTED_TEXT = "str"
 """The type of a cell whose formula gave a text."""
 
@@ -199,9 +198,7 @@ def _looked_through(path: Path, name: str) -> bool:
                 tail = b""
                 while chunk := stream.read(2**20):
                     given += len(chunk)
-                    formulas = formulas or (
-                        "/worksheets/" in member.filename and _FORMULA.search(tail + chunk) is not None
-                    )
+                    formulas |= "/worksheets/" in member.filename and bool(_FORMULA.search(tail + chunk))
                     tail = chunk[-64:]
                     if given > _FREE and given > _RATIO * packed:
                         raise SourceError(
