@@ -21,7 +21,7 @@ help:
 	@echo 'make serve         answer requests with the champions that make demo left, until Ctrl-C'
 	@echo 'make test          the tests: the fast ones, then those under a real scheduler'
 	@echo 'make check         what CI runs: lint, format, types, tests'
-	@echo 'make bench         measure, and write docs/performance.md (most of an hour; let nothing else run)'
+	@echo 'make bench         measure, and write docs/performance.md and docs/scale.md (some three hours; let nothing else run)'
 	@echo 'make screenshots   the pictures in docs/images, of what make demo left'
 	@echo 'make docs          draw docs/model-yaml.md from the code'
 	@echo 'make advisories    look up known vulnerabilities of what the image installs'
@@ -60,6 +60,7 @@ test: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-cluster
 	for part in parse ledger store_calls models_page retraining queued rows monitoring serving; do $(BIN)/python -m benchmarks.$$part || exit 1; done
+	$(BIN)/python -m benchmarks.out_of_core --stream 3 10 100
 
 screenshots: $(VENV)/installed-dev
 	$(BIN)/python tests/browser/screenshots.py $(ARGS)
