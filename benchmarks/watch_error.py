@@ -37,7 +37,7 @@ from include.monitoring.alarm_history import alarm_history
 from include.monitoring.alarms import Observed
 from include.monitoring.drift.earlier_seasons import pooled, same_season
 from include.monitoring.drift.periods import Period, Reference
-from include.monitoring.performance.measured import Performance, first_short
+from include.monitoring.performance.measured import Performance, each_short
 from include.monitoring.performance.probation import Paired, ProbationVerdict, probation_of
 from include.monitoring.sketches.layouts import NUMBER_CELLS, ColumnLayout, Layout
 from include.monitoring.sketches.sketches import ColumnSketch, SampledIds, Sketch
@@ -223,8 +223,8 @@ def promise(seed: int, loss: float, lasting: float) -> dict[str, float]:
         )
         for day, value in enumerate(values[30:])
     ]
-    short = first_short(values[:30].tolist(), found, "roc_auc", 0.05)
-    return {"short": float(short is not None), "days": float(short.found.values) if short else np.nan}
+    short = each_short(values[:30].tolist(), found, "roc_auc", 0.05, again=2 * YEAR * DAY)
+    return {"short": float(bool(short)), "days": float(short[0].found.values) if short else np.nan}
 
 
 def _lasting(rng: np.random.Generator, days: int, lasting: float) -> Array:

@@ -234,3 +234,17 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         return swapped[0]
     matches = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
     return matches[0] if matches else None
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None, *, mark: str = "`") -> str | None:
+    """Return as a remedy the question whether the nearest known spelling is meant; ``otherwise`` if nothing is close.
+
+    Parameters
+    ----------
+    otherwise : str, optional
+        What to do if none of them is close.
+    mark : str
+        Stands on both sides of the spelling.
+    """
+    close = nearest(word, known)
+    return f"did you mean {mark}{close}{mark}?" if close else otherwise

@@ -15,6 +15,7 @@ import pytest
 from airflow_scripts import in_airflow  # noqa: F401 (a fixture)
 from migrated import migrated  # noqa: F401 (a fixture)
 from once import Once, once  # noqa: F401 (the last is a fixture)
+from syncing import skip_syncs
 
 from include.storage.local import LocalStore
 from include.storage.store import ObjectStore
@@ -34,6 +35,8 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
 
+
+skip_syncs()
 
 # Set for child processes too; a test must never reach a real account.
 os.environ.update(

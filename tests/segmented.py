@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from chain_run import BACKFILL, NOW, declare, parcels, run_chain
+import pytest
+from chain_run import BACKFILL, NOW, declare, month, parcels, run_chain
+from once import Once
 
 from include.config.load import load_model
 from include.config.model import ModelConfig
@@ -17,6 +19,7 @@ from include.data.segment_log import SegmentLog
 from include.data.segments import SegmentList, list_segments
 from include.data.snapshots import Snapshot
 from include.segments import SegmentOutcome, retrain_segment
+from include.storage.local import LocalStore
 from include.storage.remembering import RememberingStore
 from include.storage.store import ObjectStore
 
@@ -47,6 +50,16 @@ def declare_segments(
         text.replace("  guards: [{slice: carrier, metric: roc_auc, max_loss: 0.1, min_support: 500}]\n", "")
     )
     return load_model(path)
+
+
+@pytest.fixture(scope="session")
+def april_segments(once: Once) -> Path:
+    """A folder with such a model and a store after the run of April; nobody may change it."""
+
+    def fill(root: Path) -> None:
+        run_segments(LocalStore(root / "store"), declare_segments(root / "parcels"), root / "parcels", month(4))
+
+    return once("april_segments", fill)
 
 
 def run_segments(

@@ -6,24 +6,19 @@ import json
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 import pytest
 from chain_run import NOW, declare, month, run_chain
+from place import Place
 
-from include.config.load import load_model
-from include.config.model import ModelConfig
-from include.registry.ledger import Ledger
 from include.reproduction.rebuild import rebuild
 from include.signing.keys import new_key
-from include.storage.local import LocalStore
 from include.training import recipe
 
 
-class SignedWorld:
+class SignedWorld(Place):
     """A folder with a model, its store, a key, trusted keys and an anchor."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.folder, self.store = root, root / "parcels", LocalStore(root / "store")
 
     @classmethod
     def make(cls, root: Path, *, older: bool = False) -> SignedWorld:
@@ -31,9 +26,7 @@ class SignedWorld:
         root.mkdir()
         world = cls(root)
         declare(world.folder)
-        pem, key = new_key("release", NOW - timedelta(days=1))
-        (root / "key.pem").write_bytes(pem)
-        (root / "trusted.json").write_text(json.dumps([key.to_json()]))
+        world.make_key()
         with pytest.MonkeyPatch.context() as patch:
             world.settings(patch)
             if older:
@@ -43,6 +36,12 @@ class SignedWorld:
                 run_chain(world.store, world.model, world.folder, month(number))
         return world
 
+    def make_key(self) -> None:
+        """Write a key, and the list of those that are trusted."""
+        pem, key = new_key("release", NOW - timedelta(days=1))
+        (self.root / "key.pem").write_bytes(pem)
+        (self.root / "trusted.json").write_text(json.dumps([key.to_json()]))
+
     def rebuild(self) -> str:
         """Rebuild the champion under the libraries that are installed, and return the version that has its place."""
         actor = {"trigger": "manual", "dag": "reproduce_parcels", "run": "upgrade", "task": "reproduce"}
@@ -50,9 +49,9 @@ class SignedWorld:
         assert done.version is not None
         return done.version
 
-    def copy(self, root: Path) -> SignedWorld:
+    def copy(self, root: Path) -> Self:
         shutil.copytree(self.root, root)
-        return SignedWorld(root)
+        return type(self)(root)
 
     def settings(self, patch: pytest.MonkeyPatch) -> None:
         patch.setenv("RATCHET_STORE", self.store.url)
@@ -62,16 +61,8 @@ class SignedWorld:
         patch.setenv("RATCHET_ANCHORS", (self.root / "anchors").as_uri())
 
     @property
-    def model(self) -> ModelConfig:
-        return load_model(self.folder / "model.yaml")
-
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.store, "parcels")
-
-    @property
     def champion(self) -> str:
-        champion = self.ledger.timeline().champion
+        champion = super().champion
         assert champion is not None
         return champion
 

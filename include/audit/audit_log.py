@@ -12,7 +12,8 @@ from include.storage.log import Entry, Log
 from include.storage.store import ObjectStore
 
 AUDITED = "audited"
-_FORMER = {"the ledger": "the chain"}
+_CHAIN = "the chain"
+_FORMER = {"the ledger": _CHAIN}
 """What releases before called the one step of a ledger that can't be read."""
 
 
@@ -109,13 +110,20 @@ class AuditLog:
 
 
 def audit_state(entries: Iterable[Entry]) -> AuditState:
-    """Fold the events into the current state."""
+    """Fold the events into the current state.
+
+    A finding ends when its step is right again, or is none any more: of an event that was forged, once the ledger is restored.
+    """
     wrong: dict[str, str] = {}
+    looked: set[str] = set()  # since the first step
     state = AuditState()
     for entry in entries:
         run, at = _read(entry), from_iso(entry.at)
+        looked = {*run.looked} if run.first == 0 else looked | {*run.looked}
         wrong = {name: said for name, said in wrong.items() if name not in run.looked}
         wrong |= {_FORMER.get(name, name): said for name, said in run.wrong.items()}
+        if run.complete and _CHAIN not in wrong:  # of a ledger that can't be read no other step is known
+            wrong = {name: said for name, said in wrong.items() if name in looked}
         state = AuditState(
             next_step=0 if run.complete else run.last + 1,
             wrong=tuple(sorted(wrong.items())),

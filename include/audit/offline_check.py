@@ -107,9 +107,9 @@ def _p256_add(one: Any, other: Any) -> Any:
     if one[0] == other[0]:
         if (one[1] + other[1]) % P256 == 0:
             return None
-        slope = 3 * (one[0] * one[0] - 1) * pow(2 * one[1], P256 - 2, P256)
+        slope = 3 * (one[0] * one[0] - 1) * pow(2 * one[1], -1, P256)
     else:
-        slope = (other[1] - one[1]) * pow(other[0] - one[0], P256 - 2, P256)
+        slope = (other[1] - one[1]) * pow(other[0] - one[0], -1, P256)
     x = (slope * slope - one[0] - other[0]) % P256
     return x, (slope * (one[0] - x) - one[1]) % P256
 
@@ -142,7 +142,7 @@ def ecdsa_verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     r, s = numbers
     if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
         return False
-    inverse = pow(s, P256_ORDER - 2, P256_ORDER)
+    inverse = pow(s, -1, P256_ORDER)
     digest = int.from_bytes(hashlib.sha256(message).digest(), "big")
     found = _p256_add(
         _p256_times(digest * inverse % P256_ORDER, P256_BASE), _p256_times(r * inverse % P256_ORDER, (x, y))

@@ -7,7 +7,7 @@ from include.command_line.ledger_table import draw_table
 from include.config.load import load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
-from include.errors import ConfigError, nearest
+from include.errors import ConfigError, did_you_mean
 from include.evaluation.gains import Measured
 from include.monitoring.report.watch_report import watch_report
 from include.monitoring.report.watched_intervals import WatchedInterval
@@ -27,12 +27,11 @@ def declared(name: str) -> ModelConfig:
         if name in (model.declared_name, *model.renamed_from):
             return model
     names = [model.declared_name for model in models]
-    close = nearest(name, names)
     raise ConfigError(
         f"There is no model {name}.",
         expected=f"one of {', '.join(names) or 'none'}",
         where=Settings.from_environment().models,
-        remedy=f"did you mean {close}?" if close else None,
+        remedy=did_you_mean(name, names, mark=""),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from include.errors import CodeError, nearest
+from include.errors import CodeError, did_you_mean, nearest
 from include.storage.content import digest_json
 
 _PACKAGE = "ratchet_model_"
@@ -106,13 +106,12 @@ def _import(folder: Path, name: str) -> ModuleType:
     path = folder / f"{name}.py"
     if not path.is_file():
         known = [found.stem for found in folder.glob("*.py")]
-        close = nearest(name, known)
         raise CodeError(
             f"The model has no file `{name}.py`.",
             expected=path,
             found=", ".join(f"{stem}.py" for stem in sorted(known)) or "no Python file",
             where=folder,
-            remedy=f"did you mean `{close}`?" if close else "write the file, or correct model.yaml",
+            remedy=did_you_mean(name, known, "write the file, or correct model.yaml"),
         )
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
     code = digest_json(

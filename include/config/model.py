@@ -35,7 +35,7 @@ from include.config.sections.score import Score
 from include.config.sections.serving import Serving, check_canary, check_request_log
 from include.config.sections.training import Training, check_engine
 from include.config.sections.watch import Watch
-from include.errors import nearest
+from include.errors import did_you_mean
 
 BASELINES = ("trivial", "simple")
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -244,6 +244,5 @@ class ModelConfig(Section):
 def _known(what: str, name: str, known: set[str], task: str) -> None:
     if name in known:
         return
-    close = nearest(name, known)
-    hint = f"did you mean `{close}`?" if close else f"known: {', '.join(sorted(known))}"
+    hint = did_you_mean(name, known, f"known: {', '.join(sorted(known))}")
     raise ValueError(f"`{name}` is not a {what} for {task}; {hint}")

@@ -22,7 +22,7 @@ from include.data.joins.partner_rows import partner_rows
 from include.data.snapshots import Pinned, Segment, Snapshot, quarantine_folder
 from include.data.stored_partitions import POSITION, SLOT, nothing_in, read_partition, touches, touching
 from include.data.windows import Window, WindowName
-from include.errors import DataError, nearest
+from include.errors import DataError, did_you_mean
 from include.storage.concurrency import at_once
 from include.storage.content import get_content
 from include.storage.store import ObjectStore
@@ -210,13 +210,14 @@ def select(frame: pd.DataFrame, columns: list[str], model: str) -> pd.DataFrame:
 
 
 def _no_column(column: str, known: Any, model: str) -> DataError:
-    close = nearest(column, known)
     return DataError(
         f"There is no column `{column}`.",
         expected="a column of the source, or one that `features.derive` adds",
         found=", ".join(sorted(str(name) for name in known)),
         where=f"model {model}",
-        remedy=f"did you mean `{close}`?"
-        if close
-        else "correct model.yaml, or add the column; one that the source gained since it was first read is read once `data.source` changes",
+        remedy=did_you_mean(
+            column,
+            known,
+            "correct model.yaml, or add the column; one that the source gained since it was first read is read once `data.source` changes",
+        ),
     )

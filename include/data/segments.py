@@ -12,7 +12,7 @@ from include.config.model import ModelConfig
 from include.config.sections.rows.segments import Segments, segment_key, segment_name
 from include.data.frames import read_table
 from include.data.snapshots import Segment, Snapshot
-from include.errors import ConfigError, RegistryError, nearest
+from include.errors import ConfigError, RegistryError, did_you_mean
 from include.storage.content import digest_json, known_fields, to_iso
 from include.storage.store import ObjectStore
 
@@ -164,13 +164,14 @@ def _check_column(model: ModelConfig, declared: Segments, snapshot: Snapshot) ->
     kind = snapshot.own_schema.get(declared.column)
     if kind in _KINDS:
         return
-    close = nearest(declared.column, snapshot.own_schema)
     raise ConfigError(
         f"Segments can't be made of `{declared.column}`.",
         expected=f"a column of the source of one of the kinds {', '.join(_KINDS)}",
         found=kind or "no such column",
         where=f"{model.name}, field segments.column",
-        remedy=f"did you mean `{close}`?"
-        if kind is None and close
-        else "name another column, or add one to the source",
+        remedy=did_you_mean(
+            declared.column,
+            snapshot.own_schema if kind is None else (),
+            "name another column, or add one to the source",
+        ),
     )

@@ -24,7 +24,7 @@ from include.drafting.lake_tables import LakeTable, lake_rows, lake_table_at, wi
 from include.drafting.origins import EnvironmentConnections, files_at, table_at, table_source
 from include.drafting.planning import plan_of, why_text
 from include.drafting.profile import Profile, profile
-from include.errors import ConfigError, nearest
+from include.errors import ConfigError, did_you_mean
 
 
 def draft(
@@ -166,12 +166,11 @@ def _said(source: FilesSource) -> str:
 def _check_columns(seen: Profile, target: str, event_time: str | None, file: str) -> None:
     for column in (target, *([event_time] if event_time else [])):
         if column not in seen.columns:
-            close = nearest(column, seen.columns)
             raise ConfigError(
                 f"The file has no column `{column}`.",
                 expected=", ".join(seen.columns),
                 where=file,
-                remedy=f"did you mean `{close}`?" if close else None,
+                remedy=did_you_mean(column, seen.columns),
             )
     if target == event_time:
         raise ConfigError("The target can't be the event time: at that time the target is not known yet.", found=target)

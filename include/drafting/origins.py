@@ -20,7 +20,7 @@ from include.config.sections.rows.sources import Column, FilesSource, SqlSource
 from include.data.sources.file_listing import File, find_files, open_on_disk
 from include.data.sources.protocol import ReadRequest
 from include.data.sources.sql import read
-from include.errors import ConfigError, SourceError, StoreUnavailable, nearest
+from include.errors import ConfigError, SourceError, StoreUnavailable, did_you_mean
 
 
 class EnvironmentConnections:
@@ -187,10 +187,9 @@ def _check_table(engine: sa.Engine, table: str) -> None:
             "The database did not answer.", found=type(error).__name__, remedy="look at `--connection`"
         ) from None  # its words may hold the password
     if name not in known:
-        close = nearest(name, known)
         raise ConfigError(
             f"The database has no table `{table}`.",
             expected=", ".join(sorted(known)[:20]) or "a schema with tables",
             found=table,
-            remedy=f"did you mean `{close}`?" if close else "name its schema, too: schema.table",
+            remedy=did_you_mean(name, known, "name its schema, too: schema.table"),
         )

@@ -82,7 +82,7 @@ def periods_of(times: Instants, now: datetime) -> Periods:
     wide = [one for one in _LENGTHS if one.about() * _LEAST_SHARE >= end - first]
     holdout = next((one for one in wide if _rows(past, end - one, end) >= enough), None)
     cut = end if holdout is None else end - holdout
-    train = None if holdout is None else _train(past, first, cut)
+    train = None if holdout is None else _train(past, cut)
     if holdout is None or train is None:
         raise ConfigError(
             "The rows are too close together to split them by time.",
@@ -95,7 +95,7 @@ def periods_of(times: Instants, now: datetime) -> Periods:
     return Periods(partition, train, holdout, start, end, *counts)
 
 
-def _train(past: Instants, first: datetime, cut: datetime) -> Duration | None:
+def _train(past: Instants, cut: datetime) -> Duration | None:
     """Return the shortest length with enough rows before ``cut``, or one that holds about all of them."""
     all_rows = int(np.searchsorted(past, _microseconds(cut), side="right"))
     for one in _LENGTHS:

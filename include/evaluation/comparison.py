@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.evaluation.gains import Family, Gain, Measured, PredictionChurn, Role, SliceScores
-from include.evaluation.metrics.metric_values import terms_by_role, values_of
+from include.evaluation.metrics.metric_values import share_of, terms_by_role, values_of
 from include.evaluation.scored_rows import Scored, SliceLevels
 from include.evaluation.uncertainty.bootstrap import Resampling, effective_units
 from include.evaluation.uncertainty.delong import delong_interval
@@ -133,6 +133,7 @@ def _on_rows(
     values = values_of(models, metrics, sums, 1 + resampling.weights.shape[1], whole=at is None)
     summed = tuple(name for name in metrics if not any(name in scored.draws for scored in models.values()))
     left_out = values_of(models, summed, dict(zip(columns, without, strict=True)), without.shape[1], whole=at is None)
+    groups = resampling.group_of if rows is None else resampling.group_of[rows]
     units, support = resampling.present(rows), len(target) if rows is None else len(rows)
     scores = {
         role: {
@@ -141,6 +142,7 @@ def _on_rows(
                 _reason(metric, at, classes),
                 units,
                 effective_units(left_out[role, metric], units) if (role, metric) in left_out else units,
+                share_of(metric, role, classes, columns, groups),
             )
             for metric in metrics
         }

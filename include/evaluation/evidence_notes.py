@@ -59,9 +59,9 @@ def _of_equal_rows(units: Units, rows: int) -> Iterator[str]:
 def of_closed_form(gains: tuple[Gain, ...], against: Role, of: str) -> Iterator[str]:
     """Say so where the bootstrap and DeLong's closed form disagree by more than the resamples leave open."""
     for gain in gains:
-        low, high = gain.bound(0.975), gain.upper(0.975)
-        if gain.against != against or gain.delong is None or low is None or high is None:
+        if gain.against != against or gain.delong is None or gain.interval is None:
             continue
+        low, _, high = gain.interval
         width, closed = high - low, gain.delong[1] - gain.delong[0]
         if abs(width - closed) <= DISAGREEMENT * max(width, closed, NEGLIGIBLE / DISAGREEMENT):
             continue

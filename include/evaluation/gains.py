@@ -96,6 +96,12 @@ class Gain:
         return self._quantile(confidence)
 
     @property
+    def interval(self) -> tuple[float, float, float] | None:
+        """The two-sided 95 % interval with the estimate in its middle: (low, estimate, high); None where one of them is unknown."""
+        low, high = self.bound(0.975), self.upper(0.975)
+        return None if self.estimate is None or low is None or high is None else (low, self.estimate, high)
+
+    @property
     def error(self) -> float | None:
         """The standard error: what the 95 % bounds on both sides would have it be if the distribution were normal."""
         low, high = self.bound(0.95), self.upper(0.95)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
@@ -19,11 +21,15 @@ from include.training.estimators.meta_estimator import MetaEstimator
 from include.training.estimators.registry import CONSTANT
 from include.training.fit_estimator import learn_preparation, learned_from
 from include.training.persistence.model_file import dump, load
+from include.training.preprocessing.float_converter import FloatConverter
 from include.training.recipe import Recipe
 from include.training.training_rows import TrainingRows
 
 _NAME = "preparation"
 _SHOWN = 3
+Array = NDArray[np.float64]
+_NEAR = np.array(1e-12)
+"""How far what is learned may be apart beside its share, where the scale of its column is not known."""
 
 
 def ask(inputs: LeakageInputs) -> Tripwire:
@@ -63,12 +69,12 @@ def preparation_of_training_rows(model: Pipeline, recipe: Recipe, rows: Training
         if part.estimator == CONSTANT:
             continue
         found: list[str] = []
-        for name, shipped, again in _learned_again(part, pipeline, rows, threads):
+        for name, shipped, again, near in _learned_again(part, pipeline, rows, threads):
             # Through a file, as the model came: what a file does to types then makes no difference.
             body = dump(Pipeline([("learned", again)]))
             learned = load(body, hashlib.sha256(body).hexdigest())[0]
             steps += sum(1 for _ in _learners(learned))
-            found += _differences(shipped, learned, name)
+            found += _differences(shipped, learned, name, near)
         if found:
             more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
             who = f" of {part.name}" if part is not recipe else ""
@@ -88,8 +94,8 @@ def preparation_of_training_rows(model: Pipeline, recipe: Recipe, rows: Training
 
 def _learned_again(
     recipe: Recipe, pipeline: Pipeline, rows: TrainingRows, threads: int
-) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    """Yield each learned value of the file with the value learned from the rows, by name.
+) -> Iterator[tuple[tuple[str, ...], Any, Any, Array]]:
+    """Yield each learned value of the file with the value learned from the rows, by name, and how far columns may be apart.
 
     The preparation is fitted group by group where possible, so that the prepared rows need not be held in memory.
     """
@@ -101,11 +107,20 @@ def _learned_again(
     alike = [pair for pair in found if pair[0] != "remainder"] == declared and _only_groups(shipped["prepare"], prepare)
     if recipe.engine is not None or recipe.features.select or not alike:
         for name, step in learn_preparation(recipe, rows, threads=threads)[0]:
-            yield (), shipped.get(name), step
+            yield (), shipped.get(name), step, _NEAR
         return
     rows = learned_from(recipe, rows)
     for name, step, columns in groups:
-        yield (name,), shipped["prepare"].named_transformers_[name], step.fit(rows.frame[list(columns)], rows.target)
+        own = rows.frame[list(columns)]
+        yield (name,), shipped["prepare"].named_transformers_[name], step.fit(own, rows.target), _near(own)
+
+
+def _near(frame: pd.DataFrame) -> Array:
+    """Return the rounding of what is learned of each column of numbers: a mean near zero is off by a share of the largest value."""
+    if not all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes):
+        return _NEAR
+    largest = np.nanmax(np.abs(FloatConverter().transform(frame)), axis=0, initial=0.0)
+    return np.asarray(_NEAR * np.minimum(1.0, largest))
 
 
 def _only_groups(shipped: Any, declared: Any) -> bool:
@@ -141,17 +156,17 @@ def _learners(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _differences(one: Any, other: Any, path: tuple[str, ...]) -> Iterator[str]:
+def _differences(one: Any, other: Any, path: tuple[str, ...], near: Array) -> Iterator[str]:
     """Yield what differs, as ``numeric, scale: mean_ is 3.2 instead of 3.1``."""
     if isinstance(one, BaseEstimator) and isinstance(other, BaseEstimator):
         if type(one) is not type(other):
             yield _said(path, type(one).__name__, type(other).__name__)
             return
-        yield from _named(vars(one), vars(other), path)
+        yield from _named(vars(one), vars(other), path, near)
     elif isinstance(one, dict) and isinstance(other, dict):
-        yield from _named(one, other, path)
+        yield from _named(one, other, path, near)
     elif sparse.issparse(one) and sparse.issparse(other):
-        yield from _differences(one.toarray(), other.toarray(), path)
+        yield from _differences(one.toarray(), other.toarray(), path, near)
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
         if len(one) != len(other):
             yield _said(path, f"{len(one)} values", str(len(other)))
@@ -159,24 +174,24 @@ def _differences(one: Any, other: Any, path: tuple[str, ...]) -> Iterator[str]:
         for a, b in zip(one, other, strict=True):
             # A pair of a name and a step, as pipelines keep them, is identified by its name.
             named = isinstance(a, tuple) and a and isinstance(a[0], str) and isinstance(b, tuple)
-            yield from _differences(a, b, (*path, a[0]) if named else path)
+            yield from _differences(a, b, (*path, a[0]) if named else path, near)
     elif isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.dtype == other.dtype == object:
-        yield from _differences(one.tolist(), other.tolist(), path)
-    elif not _equal(one, other):
+        yield from _differences(one.tolist(), other.tolist(), path, near)
+    elif not _equal(one, other, near):
         yield _said(path, one, other)
 
 
-def _named(one: dict[str, Any], other: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+def _named(one: dict[str, Any], other: dict[str, Any], path: tuple[str, ...], near: Array) -> Iterator[str]:
     for name in sorted({*map(str, one), *map(str, other)}):
         if name in one and name in other:
             # `steps` and `transformers_` are how the structure is kept: what is in them tells where it is.
             inner = path if name in ("steps", "transformers_", "transformers") else (*path, name)
-            yield from _differences(one[name], other[name], inner)
+            yield from _differences(one[name], other[name], inner, near)
         elif not name.startswith("_"):
             yield _said((*path, name), one.get(name, "not known"), other.get(name, "not known"))
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(one: Any, other: Any, near: Array) -> bool:
     if isinstance(one, float | int | np.number | np.ndarray) and isinstance(
         other, float | int | np.number | np.ndarray
     ):
@@ -184,7 +199,8 @@ def _equal(one: Any, other: Any) -> bool:
         if a.shape != b.shape:
             return False
         if a.dtype.kind == b.dtype.kind == "f":
-            return bool(np.isclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True).all())
+            by_column = near.shape == a.shape[-1:] and a.ndim > 0
+            return bool(np.isclose(a, b, rtol=1e-9, atol=near if by_column else _NEAR, equal_nan=True).all())
         return bool((a == b).all())
     if type(one) is not type(other):
         return False
@@ -203,7 +219,7 @@ def _short(value: Any, beside: Any) -> str:
         if value.shape != beside.shape:
             return f"{value.size} values"
         if value.dtype.kind in "fiub":
-            differs = value.ravel()[np.flatnonzero(~np.isclose(value, beside, rtol=1e-9, atol=1e-12).ravel())]
+            differs = value.ravel()[np.flatnonzero(~np.isclose(value, beside, rtol=1e-9, atol=0).ravel())]
             return f"{differs[0]:.6g}" if len(differs) else "other values"
     if isinstance(value, float | int | np.number):
         return f"{value:.6g}"

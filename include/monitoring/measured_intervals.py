@@ -18,7 +18,7 @@ from include.config.sections.rows.segments import segment_of
 from include.data.rare_levels import RareLevels
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
-from include.errors import NotEnoughRows
+from include.errors import NotEnoughRows, ObjectRemoved
 from include.evaluation.scored_rows import Scored, of_classes
 from include.evaluation.uncertainty.intervals import rounded
 from include.evaluation.unknown_classes import JudgedRows, judged_rows
@@ -128,7 +128,11 @@ def measure_interval(
     assert data.target is not None  # noqa: S101 (there are labels)
     shared = model.segments is not None or segment_of(model.name) is not None  # others answered the rest of the rows
     if predicted is not None and (shared or rows.scored.score.ndim == 1):
-        answers = predicted.said()
+        try:
+            answers = predicted.said()
+        except ObjectRemoved as gone:  # of a version that is in force again, after retention removed what it predicted
+            log.info("%s: what was predicted after %s can't be measured: %s", model.name, interval.after, gone.message)
+            return
         if answers is None:
             log.info("%s: no ids were kept of what was predicted after %s", model.name, interval.after)
             return

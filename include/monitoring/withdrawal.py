@@ -17,7 +17,8 @@ def withdraw_if_worse(
 ) -> str | None:
     """Withdraw a champion whose probation ended with *worse*, if the model declares it; a repeated call does nothing.
 
-    What it is judged by is the verdict on record, and the pairs until then. A version that is no longer the champion is left alone.
+    What it is judged by is the verdict on record, and the pairs until then. A version that is no longer the champion is left alone, and so
+    is one whose predecessor was withdrawn since: it was not compared with the version that would be in force then.
 
     Parameters
     ----------
@@ -37,10 +38,13 @@ def withdraw_if_worse(
     own, champion = timeline.original_of(version), timeline.champion
     if model.watch.probation.on_worse != "withdraw" or champion is None or timeline.original_of(champion) != own:
         return None
+    before = timeline.original_of(timeline.incumbent_of(champion))
     entries = WatchLog(ledger.store, model.name).entries()
     for entry in entries:
         body = entry.body
-        if entry.kind != VERDICT or body["version"] != own or body["verdict"] != ProbationVerdict.WORSE:
+        if entry.kind != VERDICT or (body["version"], body["predecessor"]) != (own, before):
+            continue
+        if body["verdict"] != ProbationVerdict.WORSE:
             continue
         pairs = [
             one.to_json()

@@ -228,6 +228,14 @@ class Ledger(LedgerReader):
         RegistryError
             When the original has no place to give, or the other one is no version of the same rows, or stands already.
         """
+        timeline = self.timeline()
+        if timeline[original].rebuilt_as != rebuilt.id:  # before it is registered, for nothing takes that back
+            known = (
+                timeline[rebuilt.id]
+                if rebuilt.id in timeline
+                else VersionState(rebuilt.id, rebuilt.as_of, -1, Trigger.MANUAL)
+            )
+            require_replaceable(timeline[original], known)
         self.register(rebuilt, actor=actor, at=at)
 
         def unless_rebuilt(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:

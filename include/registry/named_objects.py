@@ -21,8 +21,8 @@ from include.registry.history.policy_replay import judge_again
 from include.registry.ledger import Ledger
 from include.registry.naming.aliases import alias_event
 from include.registry.naming.tags import tag_event
-from include.registry.timeline import Timeline, fold
-from include.registry.version_states import ALIASED, Decision, Origin
+from include.registry.timeline import Timeline, apply_event
+from include.registry.version_states import ALIASED, Decision, Origin, VersionState
 from include.registry.versions import Version, fit_of, pooled_fit
 from include.storage.content import digest_json, get_content, read_json
 from include.storage.entries import open_entry
@@ -49,6 +49,7 @@ class NamedObjects:
         self._removed: set[str] = set()
         self._timeline, self._folder = timeline, folder
         self._seen: set[tuple[str, str]] = set()
+        self._folded: tuple[int, dict[str, VersionState]] = (0, {})
 
     def version(self, name: str) -> str:
         """Hold a version and all that it is made of against their names."""
@@ -118,7 +119,11 @@ class NamedObjects:
 
     def naming(self, entry: Entry) -> str:
         """Hold an event that names a version against what could be named after the events before it."""
-        body, before = entry.body, fold(self._ledger.entries(fresh=False)[: entry.number])
+        # In their order each event is folded once.
+        done, standings = self._folded if self._folded[0] <= entry.number else (0, {})
+        for one in self._ledger.entries(fresh=False)[done : entry.number]:
+            apply_event(one, standings)
+        self._folded, before, body = (entry.number, standings), Timeline(tuple(standings.values())), entry.body
         try:
             if entry.kind == ALIASED:
                 version = body["version"] if body["given"] else None
@@ -139,15 +144,15 @@ class NamedObjects:
         """Return the digest that release 0.1 gave the rules of a configuration, defaults included, as they are stored."""
         return digest_json(read_json(get_content(self._store, f"{self._model}/configs", ".json", config))["gate"])
 
-    def decision(self, decision: Decision) -> str:
+    def decision(self, entry: Entry) -> str:
         """Verify a decision against its evidence and policy."""
-        config = self._ledger.config(decision.config)
+        config = self._ledger.config((decision := Decision.from_json(entry.body)).config)
         if decision.policy not in (policy_digest(config.gate), self._policy_of_0_1(decision.config)):
             raise ObjectCorrupt("a decision names another policy than that of its configuration")
         comparison = self._ledger.compare(decision)
         if comparison is not None:
             self._evidence(config, decision, comparison.evidence, comparison.challenger, comparison.incumbent)
-        again = judge_again(self._ledger, self._timeline, decision)
+        again = judge_again(self._ledger, self._timeline, entry)
         if again.differs:
             raise RatchetError(
                 "A decision does not follow from its evidence and policy.",

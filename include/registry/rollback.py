@@ -11,7 +11,6 @@ from include.errors import RegistryError
 from include.registry.ledger import Ledger
 from include.registry.naming.lookup import CHAMPION, find_version, listed
 from include.registry.timeline import Timeline, fold
-from include.registry.version_states import Trigger
 from include.storage.content import to_iso
 from include.storage.log import Entry
 
@@ -87,7 +86,7 @@ def roll_back(
         standing.version
         for standing in after.standings
         if standing.decision is not None
-        and standing.trigger is Trigger.BACKFILL
+        and standing.may_change
         and after.original_of(standing.decision.incumbent) == after.original_of(version)
     )
     log.info("%s is withdrawn for good: %s", version, own.body["reason"])

@@ -8,6 +8,7 @@ does the timeline.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,24 +85,27 @@ class Timeline:
         """
         standing = self[version]
         order = standing.order if since is None else (since, standing.order[1])
-        before = [other for other in self.standings if other.in_line and other.order < order]
-        return before[-1].version if before else None
+        place = bisect_left(self._in_line, order, key=lambda other: other.order)
+        return self._in_line[place - 1].version if place else None
 
     def champion_as_of(self, instant: datetime) -> str | None:
         """Return the promoted, not withdrawn version with the greatest as-of at or before ``instant``."""
-        before = [standing for standing in self.standings if standing.in_line and standing.since <= instant]
-        return before[-1].version if before else None
+        place = bisect_right(self._in_line, instant, key=lambda standing: standing.since)
+        return self._in_line[place - 1].version if place else None
+
+    @cached_property
+    def _in_line(self) -> tuple[VersionState, ...]:
+        return tuple(standing for standing in self.standings if standing.in_line)
 
     @property
     def champion(self) -> str | None:
         """The champion at the end of time."""
-        return next((standing.version for standing in reversed(self.standings) if standing.in_line), None)
+        return self._in_line[-1].version if self._in_line else None
 
     def champions(self) -> list[tuple[datetime, str]]:
         """Return who is in force from when: the instants at which the champion changes, with the new one."""
-        in_line = [standing for standing in self.standings if standing.in_line]
         last = {
-            standing.since: standing.version for standing in in_line
+            standing.since: standing.version for standing in self._in_line
         }  # of several at one instant the last is in force
         return list(last.items())
 

@@ -15,7 +15,7 @@ from typing import Literal
 from include.errors import ObjectCorrupt, ObjectRemoved, RatchetError, StoreUnavailable
 from include.registry.ledger import Ledger
 from include.registry.named_objects import NamedObjects
-from include.registry.version_states import ALIASED, TAGGED, Decision
+from include.registry.version_states import ALIASED, TAGGED
 from include.signing.deployment import unasked_anchors
 from include.signing.heads import HeadsFound
 from include.storage.answers import check_answers
@@ -76,8 +76,8 @@ def steps(ledger: Ledger, folder: Path) -> list[Step]:
         if entry.kind == "registered":
             found.append(Step(version, lambda version=version: walk.version(version), entry))  # type: ignore[misc]
         elif entry.kind == "decided":
-            name, decision = f"event {entry.number}, the decision on {version}", Decision.from_json(entry.body)
-            found.append(Step(name, lambda decision=decision: walk.decision(decision), entry))  # type: ignore[misc]
+            name = f"event {entry.number}, the decision on {version}"
+            found.append(Step(name, lambda entry=entry: walk.decision(entry), entry))  # type: ignore[misc]
         elif entry.kind == "rebuilt":
             name = f"event {entry.number}, the rebuild as {version}"
             found.append(Step(name, lambda entry=entry: walk.rebuild(entry), entry))  # type: ignore[misc]
@@ -110,9 +110,9 @@ def verify(ledger: Ledger, folder: Path) -> Iterator[Finding]:
         elif entry.kind in (ALIASED, TAGGED):
             yield from _looked(f"event {entry.number}, {entry.kind}", lambda entry=entry: walk.naming(entry))  # type: ignore[misc]
     sound = 0
-    decided = [Decision.from_json(entry.body) for entry in ledger.entries() if entry.kind == "decided"]
-    for decision in decided:
-        wrong = list(_looked(f"the decision on {decision.version}", lambda one=decision: walk.decision(one)))  # type: ignore[misc]
+    decided = [entry for entry in ledger.entries() if entry.kind == "decided"]
+    for entry in decided:
+        wrong = list(_looked(f"the decision on {entry.body['version']}", lambda entry=entry: walk.decision(entry)))  # type: ignore[misc]
         sound += all(one.state == "ok" for one in wrong)
         yield from (one for one in wrong if one.state != "ok")
     if sound == len(decided):

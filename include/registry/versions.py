@@ -10,7 +10,7 @@ from typing import Any
 
 from include.config.model import ModelConfig
 from include.config.sections.rows.segments import owner_of
-from include.errors import ObjectCorrupt, ObjectMissing, RegistryError, nearest
+from include.errors import ObjectCorrupt, ObjectMissing, RegistryError, did_you_mean
 from include.storage.content import check_digest, digest_json, from_iso, put_json_once, read_json, to_iso
 from include.storage.remembering import read_ahead
 from include.storage.store import ObjectStore
@@ -131,13 +131,12 @@ def load_version(
     except ObjectMissing:
         folder = f"{model}/versions/"
         known = [key.removeprefix(folder).removesuffix(".json") for key in store.list(folder)]
-        close = nearest(version, known)
         raise RegistryError(
             f"There is no version {version} of {model}.",
             expected=f"one of {len(known)} versions",
             found=version,
             where=f"{store.url}/{folder}",
-            remedy=f"did you mean {close}?" if close else None,
+            remedy=did_you_mean(version, known, mark=""),
         ) from None
     if digest is not None:
         check_digest(store, key, body, digest)

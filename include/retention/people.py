@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from include.errors import ConfigError, nearest
+from include.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,12 @@ class People:
             return
         known = sorted({name for names in tables for name in names})
         unknown = [name for name in self.columns if name not in known]
-        close = nearest(unknown[0], known) if unknown else None
         raise ConfigError(
             "No stored rows have the columns that the file of ids names.",
             expected=f"columns that stand in one file of rows together, of {', '.join(known)}",
             found=", ".join(self.columns),
             where="the header of the file",
-            remedy=f"did you mean `{close}`?" if close else None,
+            remedy=did_you_mean(unknown[0], known) if unknown else None,
         )
 
     def rows(self, table: pa.Table) -> pa.ChunkedArray | None:

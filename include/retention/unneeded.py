@@ -92,15 +92,22 @@ def _scores(store: ObjectStore, model: ModelConfig, before: datetime, listed: Fo
 
 
 def _unmeasured(store: ObjectStore, model: ModelConfig) -> list[tuple[datetime, datetime]]:
-    """Return the intervals whose predictions monitoring must still read, since their labels have not matured."""
-    if model.schedule.monitor is None or (champion := Ledger(store, model.name).timeline().champion) is None:
+    """Return the intervals whose predictions monitoring must still read: those of the champion whose labels have not matured."""
+    timeline = Ledger(store, model.name).timeline()
+    champion = timeline.original_of(timeline.champion)  # under whose name a rebuilt one is watched
+    if model.schedule.monitor is None or champion is None:
         return []
     entries = WatchLog(store, model.name).entries()
     done = {one.until for one in measured_in(entries, champion)}
-    observed = [(from_iso(one.body["after"]), from_iso(one.body["until"])) for one in entries if one.kind == OBSERVED]
+    observed = [
+        (one.body["version"], from_iso(one.body["after"]), from_iso(one.body["until"]))
+        for one in entries
+        if one.kind == OBSERVED
+    ]
     # Monitoring may be late: everything after its last interval is still needed.
-    last = max((until for _, until in observed), default=datetime.min.replace(tzinfo=UTC))
-    return [pair for pair in observed if pair[1] not in done] + [(last, datetime.max.replace(tzinfo=UTC))]
+    last = max((until for _, _, until in observed), default=datetime.min.replace(tzinfo=UTC))
+    waiting = [(after, until) for version, after, until in observed if version == champion and until not in done]
+    return [*waiting, (last, datetime.max.replace(tzinfo=UTC))]
 
 
 def _quarantine(

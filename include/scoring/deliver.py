@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import pyarrow as pa
 
@@ -96,23 +97,24 @@ def deliver(
         scores = publication.read(manifest)
         table = DeliveredTable(connections.sql(place.connection), place.table, model.name, key_names(model.data))
         rows = table.deliver(manifest, len(manifests), scores, before, at=at)
-        there = table.versions()
+        versions_there = table.versions
     elif isinstance(place, DeltaDelivery):
         options = (
             storage_options(S3Access.of(connections.s3(place.connection))) if place.path.startswith("s3://") else None
         )
         lake = DeliveredDelta(place.path, options, model.name, key_names(model.data))
         rows = lake.deliver(manifest, len(manifests), publication.read(manifest))
-        there = lake.versions()
+        versions_there = partial(deliveries.versions_at, place)  # there each row has the version of its segment
     else:
         body = get_content(store, publication.folder, ".parquet", manifest.scores)
         opened = open_store(place.path, s3_client=lambda: connections.s3(place.connection))
         files = DeliveredFiles(opened, model.name)
         rows = files.deliver(manifest, len(manifests), body)
-        files.remove(interval, deliveries.erased(), opened.delete)
-        there = files.versions()
+        # Scores are the same bytes again if the rows that were erased are still in the source.
+        files.remove(interval, deliveries.erased() - {manifest.scores}, opened.delete)
+        versions_there = files.versions
     deliveries.keep(place, manifest, len(manifests), at=at)
-    found = superseded(Ledger(store, model.name).timeline(), there)
+    found = superseded(Ledger(store, model.name).timeline(), versions_there())
     for one in found:
         log.warning(
             "%s: the scores of %s are by %s; the champion as of then is %s",

@@ -75,7 +75,7 @@ class DeliveredDelta:
         StoreUnavailable
             When it does not answer, or others write to it all the time.
         """
-        window = Window.from_json({"after": manifest.after, "until": manifest.until})
+        window = manifest.interval
         rows = self._placed(scores, window)
         transaction = f"ratchet:{self._model}:{name_of(window)}"
         with self._errors():
@@ -102,20 +102,8 @@ class DeliveredDelta:
             remedy="try again; nothing of this interval was changed",
         )
 
-    def versions(self) -> list[tuple[Window, str]]:
-        """Return which publication is in the table for each interval, ascending, from its log; no rows are read."""
-        with self._errors():
-            table = self._library.DeltaTable(self._path, storage_options=self._options)
-            files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-        found = {
-            (one[f"partition.{AFTER}"], one[f"min.{UNTIL}"]): one[f"min.{VERSION}"]
-            for one in files
-            if one[f"partition.{MODEL}"] == self._model and one["num_records"]
-        }
-        return [(Window(*interval), version) for interval, version in sorted(found.items())]
-
     def _placed(self, scores: pa.Table, window: Window) -> pa.Table:
-        """Return the scores with the columns of their place, those that `versions` asks the log for among the first."""
+        """Return the scores with the columns of their place among the first."""
         require_free(scores.column_names, self.where)
         rows = scores.num_rows
         place = {

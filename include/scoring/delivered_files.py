@@ -40,7 +40,7 @@ class DeliveredFiles:
         int
             How many rows were written; 0 if they were there.
         """
-        interval = name_of(Window.from_json({"after": manifest.after, "until": manifest.until}))
+        interval = name_of(manifest.interval)
         key = f"{self._manifests}{interval}/{number:0{_DIGITS}d}-{manifest.version}.json"
         if self._place.exists(key):
             return 0

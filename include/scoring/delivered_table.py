@@ -141,7 +141,7 @@ class DeliveredTable:
         before: Callable[[str], pa.Table | None],
         at: datetime,
     ) -> int:
-        window = Window.from_json({"after": manifest.after, "until": manifest.until})
+        window = manifest.interval
         place = {MODEL: self._model, AFTER: window.after, UNTIL: window.until}
         record = self._record
         here = sa.and_(*(record.c[name] == value for name, value in place.items()))

@@ -117,6 +117,11 @@ class DeliveryLog:
         found = fold(self._log.read())
         return _owing(found, set(also))
 
+    def versions_at(self, place: Delivery) -> list[tuple[Window, str]]:
+        """Return by which version of all rows the scores of each interval are that stand at a place, ascending."""
+        here = [one for (where, _), one in sorted(self.read().items()) if where == place_of(place)]
+        return [(one.window, one.record.version) for one in here]
+
     def erased(self) -> frozenset[str]:
         """Return the digests of all scores out of which rows were erased."""
         return frozenset(key for entry in self._log.read() if entry.kind == ERASED for key in entry.body["scores"])
@@ -135,7 +140,7 @@ class DeliveryLog:
         at : datetime
             The instant that goes on record.
         """
-        interval = name_of(Window.from_json({"after": manifest.after, "until": manifest.until}))
+        interval = name_of(manifest.interval)
         record = DeliveryRecord(place_of(place), interval, manifest.version, number, manifest.scores, manifest.rows)
 
         def unless_known(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:

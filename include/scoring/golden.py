@@ -70,11 +70,11 @@ def keep_golden(store: ObjectStore, model: ModelConfig, folder: Path, version: s
     return put_content(store, place, ".parquet", sink.getvalue().to_pybytes())
 
 
-def golden_of(store: ObjectStore, predictor: Predictor, rows: int = ROWS) -> pa.Table:
+def golden_of(store: ObjectStore, predictor: Predictor) -> pa.Table:
     """Make golden rows from the holdout of a version's snapshot, as for a version that is from before they were kept."""
     columns, schema = predictor.fit.columns, _snapshot(store, predictor).schema
     needed = schema if predictor.origin.derives else dict.fromkeys([*predictor.schema, *columns])
-    frame = _spread_rows(store, predictor, list(needed), rows)
+    frame = _spread_rows(store, predictor, list(needed), ROWS)
     score = predictor.predict(predictor.origin.make(frame, columns)).score
     predicted = pa.array(score.reshape(len(score), -1).astype(float).tolist(), pa.list_(pa.float64()))
     return _as_requested(predictor, frame).append_column(PREDICTED, predicted)

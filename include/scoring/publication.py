@@ -36,6 +36,11 @@ class Manifest:
     segments: dict[str, str] = field(default_factory=dict)
     """By name, the segments that a version of their own answered for, with that version; ``version`` answered for the others."""
 
+    @property
+    def interval(self) -> Window:
+        """The interval that was predicted."""
+        return Window.from_json({"after": self.after, "until": self.until})
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         value = asdict(self)
@@ -72,7 +77,9 @@ class Publication:
         return put_content(self.store, self.folder, ".parquet", sink.getvalue().to_pybytes())
 
     def publish(self, manifest: Manifest, *, still_wanted: Callable[[], bool], at: datetime) -> bool:
-        """Put a manifest in force, unless one of the same scores is, or it is no longer wanted.
+        """Put a manifest in force, unless one of the same scores of the same rows is, or it is no longer wanted.
+
+        The same scores may be of other rows: what an erasure left of them is of a snapshot whose rows are gone.
 
         Returns
         -------
@@ -84,7 +91,8 @@ class Publication:
         def unless_in_force(entries: tuple[Entry, ...]) -> tuple[str, dict[str, Any]] | None:
             nonlocal refused
             refused = not still_wanted()
-            if refused or (entries and _manifest(entries[-1]).scores == manifest.scores):
+            known = _manifest(entries[-1]) if entries else None
+            if refused or (known and (known.scores, known.snapshot) == (manifest.scores, manifest.snapshot)):
                 return None
             return PUBLISHED, manifest.to_json()
 

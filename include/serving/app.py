@@ -17,7 +17,7 @@ from starlette.routing import Route, Router
 from include.errors import RequestError
 from include.serving import metrics
 from include.serving.access import Access
-from include.serving.answers import Answer, Chosen, Part, rows_of, schema_of_answers, size_of, table_of, versions_of
+from include.serving.answers import Answer, Part, rows_of, schema_of_answers, size_of, table_of, versions_of
 from include.serving.guard import Guard
 from include.serving.live.served import Served
 from include.serving.live_versions import LiveModel, LiveModels
@@ -125,7 +125,7 @@ class Server:
     async def metadata(self, request: Request) -> Response:
         """Describe a model's inputs and outputs, in the protocol's words."""
         model = requested_model(self.live, request)
-        served = requested_version(model, request)
+        served = requested_version(model, request).served
         return _headed(
             JSONResponse(oip.metadata(model.name, served.version, served.schema, schema_of_answers(model, served))),
             {served.version: served.as_of},
@@ -198,13 +198,13 @@ class Server:
         """Predict tensors of the Open Inference Protocol."""
         model = requested_model(self.live, request)
         request.state.route = "infer"
-        served = requested_version(model, request)
+        chosen = requested_version(model, request)  # it answers to the end, as what it is now
+        served = chosen.served
         length = request.headers.get("inference-header-content-length")
         body = await request.body()
         read = partial(oip.read_request, body, length, served.schema, max_rows=self.settings.max_rows)
         asked, rows = await self.predictions.do(read, large=len(body) > _LARGE)
         self._require_some(len(rows))
-        chosen = Chosen(model, served, "champion" if served is model.champion else "challenger")
         by_segment = "version" not in request.path_params
         parts = await self.predictions.divide(chosen, rows) if by_segment else [Part(chosen, rows)]
         answers = await self.predictions.answer(request.state.request_id, parts)

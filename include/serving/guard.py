@@ -8,7 +8,6 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +55,12 @@ class Guard:
         anonymous: frozenset[str],
         *,
         local_only: bool,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.local_only = local_only
         self.app = app
         self.access = access
         self.settings = settings
         self.anonymous = anonymous
-        self.clock = clock
         self._requests = 0
         self._bytes = 0
 
@@ -122,7 +119,7 @@ class Guard:
                 "Only requests from this machine are answered.", status=403, expected="localhost or 127.0.0.1 as Host"
             )
         try:
-            caller = self.access.caller(headers.get(b"authorization", b"").decode("latin-1"), self.clock())
+            caller = self.access.caller(headers.get(b"authorization", b"").decode("latin-1"), datetime.now(UTC))
         except ConfigError as error:  # the file is no longer valid: all requests are refused
             log.error("%s", error)
             raise RequestError("Callers can't be authenticated now.", status=503, retry_after=5) from error

@@ -85,9 +85,11 @@ class LiveModel:
         if self._asked and wanted == self._wanted and not due:
             return
         self._drop_withdrawn(timeline)
-        self._wanted, self._asked, self._retry_at = wanted, True, None
+        # Until both are loaded: whatever the error, such as a full disk, they are tried again.
+        self._wanted, self._asked, self._retry_at = wanted, True, now + RETRY_SECONDS
         try:
             self._load(*wanted)
+            self._retry_at = None
         except RatchetError as error:
             answers = self.champion is not None and self.champion.version == wanted[0]
             refused = wanted[1] if answers else wanted[0]
@@ -96,7 +98,6 @@ class LiveModel:
             if isinstance(error, StoreUnavailable):
                 self._retry_at = now
                 raise
-            self._retry_at = now + RETRY_SECONDS
             metrics.REFUSED.labels(self.name).inc()
             log.error("%s: %s can't be served: %s", self.name, refused, error.message)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from include.errors import ConfigError, RequestError, nearest
+from include.errors import ConfigError, RequestError, did_you_mean
 
 PLATFORM = "RATCHET_SERVING_PLATFORM"
 KNOWN = ("sagemaker", "vertex", "azureml")
@@ -87,13 +87,12 @@ def platform_of(environment: Mapping[str, str]) -> Platform:
     if name == "azureml":
         probes = ("/", "/health/live", "/health/ready")
         return Platform(name, 5001, probes, ("/score",), probes, fronted=True)
-    close = nearest(name, KNOWN)
     raise ConfigError(
         "The platform is not known.",
         expected=", ".join(KNOWN),
         found=name,
         where=f"environment variable {PLATFORM}",
-        remedy=f"did you mean `{close}`?" if close else None,
+        remedy=did_you_mean(name, KNOWN),
     )
 
 

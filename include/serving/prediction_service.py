@@ -55,9 +55,8 @@ class PredictionService:
 
     async def stop(self) -> None:
         """Finish what is begun."""
-        await asyncio.to_thread(self._work.shutdown)
-        await asyncio.to_thread(self._beside.shutdown)
-        await asyncio.to_thread(self._loading.shutdown)
+        for threads in (self._work, self._beside, self._loading):
+            await asyncio.to_thread(threads.shutdown)
 
     async def divide(self, champion: Chosen, rows: pa.Table | list[Row]) -> list[Part]:
         """Return who answers which rows: the version of a row's segment, otherwise that of all rows or the challenger.
@@ -84,9 +83,8 @@ class PredictionService:
         return parts
 
     def choose(self, champion: Chosen, rows: pa.Table | list[Row]) -> tuple[Chosen, pa.Table | list[Row]]:
-        """Give a request to the challenger if it is of one entity, and that is among those that the challenger answers."""
-        model = champion.model
-        challenger, beside = model.declared.serving.challenger, model.beside
+        """Give a request to the challenger if it is of one entity, of those that it answers, and has all columns that it needs."""
+        challenger, beside = champion.model.declared.serving.challenger, champion.model.beside
         if challenger is None or not challenger.traffic or beside is None:
             return champion, rows
         if isinstance(rows, pa.Table):
@@ -95,11 +93,14 @@ class PredictionService:
             entities = {row.get(str(challenger.by)) for row in rows}
         if len(entities) != 1 or None in entities:
             return champion, rows
-        if share_of(model.declared.name, entities.pop()) >= challenger.traffic:
+        if share_of(champion.model.declared.name, entities.pop()) >= challenger.traffic:
             return champion, rows
         if beside.schema != champion.served.schema:
-            rows = _as_asked(rows, champion.served, beside)
-        return Chosen(model, beside, "challenger"), rows
+            try:
+                rows = _as_asked(rows, champion.served, beside)
+            except RequestError:  # it reads what callers send only once it is the champion
+                return champion, rows
+        return Chosen(champion.model, beside, "challenger"), rows
 
     async def answer(self, request_id: str, parts: list[Part], *, explain: bool = False) -> list[Answer]:
         """Return the answer of each part, with explanations if they are wanted; what else becomes of the request happens later."""

@@ -10,9 +10,8 @@ import hmac
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -81,13 +80,10 @@ class RequestLogger:
         store: ObjectStore,
         declared: dict[str, RequestLog],
         settings: ServingSettings,
-        *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
         self.declared = declared
         self.settings = settings
-        self.clock = clock
         if any(one.hash for one in declared.values()) and not settings.hash_key:
             raise ConfigError(
                 "Columns of the request log must be hashed, and there is no key.",

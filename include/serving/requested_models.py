@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from include.errors import RequestError, nearest
+from include.errors import RequestError, did_you_mean
 from include.serving.answers import Chosen
-from include.serving.live.served import Served
 from include.serving.live_versions import ALIAS, LiveModel, LiveModels
 
 
@@ -20,12 +19,11 @@ def requested_model(live: LiveModels, request: Request, name: str | None = None)
     wanted = request.path_params["model"] if name is None else name
     names = visible(live, request)
     if wanted not in names:
-        close = nearest(wanted[:64], names)
         raise RequestError(
             "There is no such model.",
             status=404,
             expected=", ".join(names) or "a model that this caller may ask",
-            remedy=f"did you mean `{close}`?" if close else None,
+            remedy=did_you_mean(wanted[:64], names),
         )
     request.state.model = wanted
     return live.models[wanted]
@@ -43,15 +41,15 @@ def champion_of(model: LiveModel) -> Chosen:
     return Chosen(model, served, "champion")
 
 
-def requested_version(model: LiveModel, request: Request) -> Served:
-    """Return the version that the path names, or the champion; raises `RequestError` if it is not in memory."""
-    champion = champion_of(model).served
+def requested_version(model: LiveModel, request: Request) -> Chosen:
+    """Return the version that the path names, or the champion, as what it is now; raises `RequestError` if it is not in memory."""
+    champion = champion_of(model)
     wanted = request.path_params.get("version")
-    if wanted is None or wanted == champion.version:
+    if wanted is None or wanted == champion.served.version:
         return champion
     beside, challenger = model.beside, model.declared.serving.challenger
     named = None if challenger is None else f"{ALIAS}{wanted}" == challenger.version
     if beside is not None and (named or wanted == beside.version):
-        return beside
-    known = [champion.version, *([beside.version] if beside else [])]
+        return Chosen(model, beside, "challenger")
+    known = [champion.served.version, *([beside.version] if beside else [])]
     raise RequestError("That version is not in memory.", status=404, expected=" or ".join(known))

@@ -16,14 +16,13 @@ from pathlib import Path
 
 from include.config.load import load_models
 from include.config.settings import Settings
-from include.errors import ConfigError, nearest
+from include.errors import ConfigError, did_you_mean
 from include.serving.platforms import Platform, platform_of
 from include.serving.settings import Address, ServingSettings
 
 log = logging.getLogger(__name__)
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_GRACE_SECONDS = 30
 _CONNECTIONS = 1024
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -66,13 +65,12 @@ def _names(folder: Path, wanted: list[str]) -> list[str]:
         if name not in names:
             if found := [one.error for one in broken if one.name == name]:
                 raise found[0]
-            close = nearest(name, names)
             raise ConfigError(
                 f"There is no model {name}.",
                 expected=", ".join(names) or "a declared model",
                 found=name,
                 where=folder,
-                remedy=f"did you mean `{close}`?" if close else None,
+                remedy=did_you_mean(name, names),
             )
     for one in broken:
         log.warning("%s is not served: %s", one.name, one.error.message)

@@ -8,7 +8,7 @@ import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from include.errors import ConfigError, StoreUnavailable
@@ -34,8 +34,8 @@ class Anchor(Protocol):
     where: str
     """What a person looks for, such as a path."""
 
-    def newest(self, model: str) -> bytes | None:
-        """Return the envelope that was kept last, or None."""
+    def newest(self, model: str, near: int = 0) -> bytes | None:
+        """Return the envelope that was kept last, or None; ``near`` is the number of an event that is about the newest, to look there first."""
 
     def keep(self, model: str, number: int, envelope: bytes) -> None:
         """Keep the envelope of the head of this number; the caller has seen that it is newer than `newest`."""
@@ -61,7 +61,7 @@ class FileAnchor:
         self.folder = folder
         self.where = str(folder)
 
-    def newest(self, model: str) -> bytes | None:
+    def newest(self, model: str, near: int = 0) -> bytes | None:
         """Return the content of the model's file, if there is one."""
         with self._answering():
             path = self._path(model)
@@ -106,9 +106,21 @@ def number_of(envelope: bytes | None) -> int:
         As an anchor keeps it; its signature is not looked at here.
     """
     try:
-        return int(json.loads(base64.b64decode(json.loads(envelope or b"{}")["payload"]))["number"])
+        return int(_payload(envelope)["number"])
     except (ValueError, KeyError, TypeError):
         return -1
+
+
+def is_of(envelope: bytes, model: str) -> bool:
+    """Tell whether a remembered head is that of a model; one that can't be read is, so that the caller reports it."""
+    try:
+        return bool(_payload(envelope).get("model", model) == model)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return True
+
+
+def _payload(envelope: bytes | None) -> Any:
+    return json.loads(base64.b64decode(json.loads(envelope or b"{}")["payload"]))
 
 
 class StoreAnchor:
@@ -118,9 +130,11 @@ class StoreAnchor:
         self._store = store
         self.where = store.url
 
-    def newest(self, model: str) -> bytes | None:
-        """Return the envelope with the greatest number, in two calls up to a thousand events."""
-        newest = max(self._store.list(f"{model}/heads/"), default=None)
+    def newest(self, model: str, near: int = 0) -> bytes | None:
+        """Return the envelope with the greatest number: of any number of events in two calls, if it has that of ``near`` or a later one."""
+        folder = f"{model}/heads/"
+        newest = max(self._store.list(folder, after=f"{folder}{near:08d}"), default=None)
+        newest = newest or max(self._store.list(folder), default=None)
         return None if newest is None else self._store.get(newest)
 
     def keep(self, model: str, number: int, envelope: bytes) -> None:

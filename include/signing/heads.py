@@ -85,8 +85,7 @@ class SignedHeads:
         ConfigError
             When this process has no key, or one that is not trusted.
         """
-        head = {"model": self._model, "number": number, "digest": digest, "at": at}
-        self._newest = seal(HEAD, head, self.key(at))
+        self._newest = seal(HEAD, {"model": self._model, "number": number, "digest": digest, "at": at}, self.key(at))
         place = self._key_of(number, digest)
         if not self._store.put_if_absent(place, self._newest):
             self._opened(self._store.get(place), number, digest, f"{self._store.url}: {place}")
@@ -138,7 +137,7 @@ class SignedHeads:
         ------
         LedgerRewound, SignatureRefused
         """
-        kept = list(self._kept())
+        kept = list(self._kept(entries))
         if any(head["number"] >= len(entries) for _, head in kept):
             entries = read_on(entries)  # written between the two looks
         for anchor, head in kept:
@@ -164,13 +163,10 @@ class SignedHeads:
         LedgerRewound, SignatureRefused
         """
         anchored = {}
-        for anchor, head in self._kept():
+        for anchor, head in self._kept(entries):
             self._require(entries, anchor, head)
             anchored[anchor.where] = head["number"] == len(entries) - 1
-        there = set(self._store.list(f"{self._model}/heads/"))
-        first = next(
-            (n for n, one in enumerate(entries) if self._key_of(one.number, one.digest) in there), len(entries)
-        )
+        first, _ = self._unsigned(entries)
         signers: list[TrustedKey] = []
         for entry in entries[min(first, len(entries) - 1) :] if entries else ():
             at, signer = self._signed(entry, self._signature(entry))
@@ -192,7 +188,7 @@ class SignedHeads:
         )
 
     def adopt(self, entries: Sequence[Entry], *, at: str) -> None:
-        """Sign the newest unsigned event; a person has verified the events.
+        """Sign the newest event, and those since the first signed one that are not signed; a person has verified the events.
 
         Parameters
         ----------
@@ -204,15 +200,22 @@ class SignedHeads:
         LedgerRewound
             When an anchor remembers another ledger.
         """
-        for anchor, head in self._kept():
+        for anchor, head in self._kept(entries):
             self._require(entries, anchor, head)
-        newest = entries[-1]
-        self.sign(newest.number, newest.digest, at)
-        self.appended(newest)
+        for one in (*self._unsigned(entries)[1], entries[-1]):
+            self.sign(one.number, one.digest, at)
+        self.appended(entries[-1])
 
-    def _kept(self) -> Iterator[tuple[Anchor, dict[str, Any]]]:
+    def _unsigned(self, entries: Sequence[Entry]) -> tuple[int, list[Entry]]:
+        """Return the number of the first signed event, that of all if there is none, and the events after it that are not signed."""
+        there = set(self._store.list(f"{self._model}/heads/"))
+        signed = [self._key_of(one.number, one.digest) in there for one in entries]
+        first = signed.index(True) if True in signed else len(entries)
+        return first, [one for one, known in zip(entries[first:], signed[first:], strict=True) if not known]
+
+    def _kept(self, entries: Sequence[Entry]) -> Iterator[tuple[Anchor, dict[str, Any]]]:
         for anchor in self._anchors:
-            if (envelope := anchor.newest(self._model)) is not None:
+            if (envelope := anchor.newest(self._model, len(entries) - 1)) is not None:
                 head, _ = unseal(HEAD, envelope, self.trusted, where=anchor.where)
                 if head["model"] == self._model:
                     yield anchor, head

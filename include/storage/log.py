@@ -170,9 +170,13 @@ class Log:
 
     def _through(self, known: tuple[Entry, ...], newest: int) -> tuple[Entry, ...]:
         """Return entries and those after them, as far as number ``newest``."""
-        entries = at_once(self.store, [partial(self._entry, number) for number in range(len(known), newest + 1)])
-        check_chain([*known[-1:], *entries], where=f"{self.store.url}: {self.prefix}")
-        return (*known, *entries)
+        where = f"{self.store.url}: {self.prefix}"
+        for first in range(len(known), newest + 1, _LISTED):  # a stray name of a great number ends at the first gap
+            numbers = range(first, min(first + _LISTED, newest + 1))
+            entries = at_once(self.store, [partial(self._entry, number) for number in numbers])
+            check_chain([*known[-1:], *entries], where=where)
+            known = (*known, *entries)
+        return known
 
     def _newest(self, *, after: int) -> int:
         """Return the number of the newest entry; ``after`` if there is none after that.

@@ -14,7 +14,7 @@ from include.config.sections.training import (
     Search,
 )
 from include.data.rare_levels import pooled_by
-from include.errors import ConfigError, nearest
+from include.errors import ConfigError, did_you_mean
 from include.training.estimators.construction import check_settings
 from include.training.estimators.registry import CONSTANT
 from include.training.metrics.scoring import check_metric
@@ -143,12 +143,11 @@ def _candidate(model: ModelConfig, name: str) -> Candidate:
     candidates = {candidate.name: candidate for candidate in model.training.candidates}
     if name in candidates:
         return candidates[name]
-    close = nearest(name, candidates)
     raise ConfigError(
         f"there is no candidate `{name}`",
         expected=", ".join([*candidates, "trivial", "simple"]),
         where=f"{model.name}: training.candidates",
-        remedy=f"did you mean `{close}`?" if close else None,
+        remedy=did_you_mean(name, candidates),
     )
 
 

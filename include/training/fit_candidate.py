@@ -17,7 +17,7 @@ from include.config.model import BASELINES, ModelConfig
 from include.data.rare_levels import RareLevels
 from include.data.row_digests import rows_digest
 from include.data.snapshots import Snapshot
-from include.errors import ObjectMissing
+from include.errors import ObjectMissing, TrainingError
 from include.storage.concurrency import written_together
 from include.storage.content import canonical_json, put_content, put_json_once
 from include.storage.store import ObjectStore
@@ -148,6 +148,14 @@ def _fitted(
                 log.info("%s: before and after `%s`: %s", name, recipe.fairness.method, mitigated)
         fitting = time.perf_counter()
         pipeline, threshold = fit_with_threshold(recipe, settings, rows, threads=threads, say=True)
+        if rows.classes is not None and len(pipeline.classes_) != len(rows.classes):
+            raise TrainingError(
+                "no row of a class is left to learn from",
+                expected=f"rows of {len(rows.classes)} classes",
+                found=f"{len(pipeline.classes_)} classes in the rows that `drop_row` leaves",
+                where=f"{model.name}: candidate {name}",
+                remedy="impute instead: that a value is missing tells the class",
+            )
         log.info("%s: fitted on all %s rows (%.1f s)", name, f"{len(rows):,}", time.perf_counter() - fitting)
         interval = None
         if recipe.coverage is not None:

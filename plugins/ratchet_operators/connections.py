@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from include.errors import ConfigError, StoreUnavailable
-from include.signing.anchors import number_of
+from include.signing.anchors import is_of, number_of
 from include.signing.deployment import AirflowSide
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
 
 
 def s3_client(connection: str | None) -> Any:
@@ -24,19 +27,14 @@ def s3_client(connection: str | None) -> Any:
 
         return boto3.client("s3")
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-    from airflow.sdk import BaseHook
-    from airflow.sdk.exceptions import AirflowNotFoundException
 
-    try:
-        BaseHook.get_connection(connection)
-    except AirflowNotFoundException as error:
-        # The hook would go on without it, with the machine's own identity.
+    if _find(connection) is None:  # the hook would go on without it, with the machine's own identity
         raise ConfigError(
             f"There is no Airflow connection {connection}.",
             expected="a connection of type aws, as the settings or the model name it",
             where="RATCHET_STORE_CONNECTION, or `data.source.connection` of a model",
             remedy=f"set AIRFLOW_CONN_{connection.upper()}, or make the connection in Airflow; the commands of a person see the first only",
-        ) from error
+        )
     return AwsGenericHook(aws_conn_id=connection, client_type="s3").get_conn()
 
 
@@ -55,15 +53,10 @@ class AirflowConnections:
         ConfigError
             When there is no such connection, or none of a database that this Airflow knows.
         """
-        from airflow.sdk import BaseHook
-        from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+        from airflow.sdk.exceptions import AirflowException
 
-        try:
-            found = BaseHook.get_connection(connection)
-        except AirflowNotFoundException as error:
-            raise _no_database(
-                connection, f"There is no Airflow connection {connection}.", "no such connection"
-            ) from error
+        if (found := _find(connection)) is None:
+            raise _no_database(connection, f"There is no Airflow connection {connection}.", "no such connection")
         try:
             return found.get_hook().get_sqlalchemy_engine()  # type: ignore[no-untyped-call] # as Airflow has it
         except (AirflowException, ImportError, AttributeError) as error:
@@ -72,20 +65,10 @@ class AirflowConnections:
 
     def spark(self, connection: str) -> str:
         """Return the URL of a Spark Connect server; raises `ConfigError` for a connection that is not there or has no host."""
-        from airflow.sdk import BaseHook
-        from airflow.sdk.exceptions import AirflowNotFoundException
-
-        try:
-            found = BaseHook.get_connection(connection)
-        except AirflowNotFoundException:
-            found = None
+        found = _find(connection)
         if found is None or not found.host:
-            raise ConfigError(
-                f"There is no Airflow connection {connection} with a host.",
-                expected="a connection of type spark_connect, or generic, with host and port of a Spark Connect server",
-                where="data.source.connection",
-                remedy=f"set AIRFLOW_CONN_{connection.upper()}, or make the connection in Airflow",
-            )
+            expected = "a connection of type spark_connect, or generic, with host and port of a Spark Connect server"
+            raise _missing(connection, "a host", expected, "data.source.connection")
         said = {"user_id": found.login, "token": found.password, "use_ssl": found.extra_dejson.get("use_ssl")}
         settings = [f"{name}={quote(str(value), safe='')}" for name, value in said.items() if value]
         return f"sc://{found.host.removeprefix('sc://')}:{found.port or 15002}/;{';'.join(settings)}".rstrip(";")
@@ -99,21 +82,11 @@ def signing_pem(connection: str) -> bytes:
     ConfigError
         When there is no such connection, or it has no password.
     """
-    from airflow.sdk import BaseHook
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    try:
-        password = BaseHook.get_connection(connection).password
-    except AirflowNotFoundException:
-        password = None
-    if not password:
-        raise ConfigError(
-            f"There is no Airflow connection {connection} with a signing key as its password.",
-            expected="a connection of any type, whose password is an Ed25519 private key as PEM",
-            where="RATCHET_SIGNING_CONNECTION",
-            remedy=f"set AIRFLOW_CONN_{connection.upper()}, or make the connection in Airflow",
-        )
-    return str(password).replace("\\n", "\n").encode()
+    found = _find(connection)
+    if found is None or not found.password:
+        expected = "a connection of any type, whose password is an Ed25519 private key as PEM"
+        raise _missing(connection, "a signing key as its password", expected, "RATCHET_SIGNING_CONNECTION")
+    return str(found.password).replace("\\n", "\n").encode()
 
 
 def credentials_of(connection: str) -> tuple[str, str]:
@@ -124,20 +97,10 @@ def credentials_of(connection: str) -> tuple[str, str]:
     ConfigError
         When there is no such connection, or it has no password.
     """
-    from airflow.sdk import BaseHook
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    try:
-        found = BaseHook.get_connection(connection)
-    except AirflowNotFoundException:
-        found = None
+    found = _find(connection)
     if found is None or not found.password:
-        raise ConfigError(
-            f"There is no Airflow connection {connection} with a password.",
-            expected="a connection of any type with login and password, or a token as password alone",
-            where="RATCHET_MLFLOW_CONNECTION",
-            remedy=f"set AIRFLOW_CONN_{connection.upper()}, or make the connection in Airflow",
-        )
+        expected = "a connection of any type with login and password, or a token as password alone"
+        raise _missing(connection, "a password", expected, "RATCHET_MLFLOW_CONNECTION")
     return found.login or "", str(found.password)
 
 
@@ -146,15 +109,18 @@ class VariableAnchor:
 
     A variable can't be compared and set at once. So events of even and of odd number have one each: of two tasks that write at
     the same time, the slower one does not overwrite what the other, which wrote the next event, remembers.
+
+    The variable of odd numbers was called ``<prefix>_<model>_odd``, which is that of even numbers of a model ``<model>_odd``; it is still read.
     """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self.where = f"Airflow variable {prefix}_<model>, {prefix}_<model>_odd"
+        self.where = f"Airflow variable {prefix}_<model>, {prefix}_<model>@odd"
 
-    def newest(self, model: str) -> bytes | None:
-        """Return the newer one of the model's variables, if there is any."""
-        kept = [one for even in (True, False) if (one := self._kept(model, even=even)) is not None]
+    def newest(self, model: str, near: int = 0) -> bytes | None:
+        """Return the newest of what the model's variables hold, if there is any."""
+        base = f"{self._prefix}_{model}"
+        kept = [one for name in (base, f"{base}@odd", f"{base}_odd") if (one := self._kept(name, model)) is not None]
         return max(kept, key=number_of, default=None)
 
     def keep(self, model: str, number: int, envelope: bytes) -> None:
@@ -162,26 +128,22 @@ class VariableAnchor:
         from airflow.sdk import Variable
         from airflow.sdk.exceptions import AirflowRuntimeError
 
-        even = number % 2 == 0
-        if number <= number_of(self._kept(model, even=even)):
+        name = f"{self._prefix}_{model}" if number % 2 == 0 else f"{self._prefix}_{model}@odd"
+        if number <= number_of(self._kept(name, model)):
             return
         try:
-            Variable.set(
-                self._name(model, even=even), envelope.decode(), description="Newest signed head of a Ratchet ledger"
-            )
+            Variable.set(name, envelope.decode(), description="Newest signed head of a Ratchet ledger")
         except (AirflowRuntimeError, ImportError, AttributeError) as error:  # only tasks may
             raise StoreUnavailable(
                 "an Airflow variable can't be set", found=type(error).__name__, where=self.where
             ) from error
 
-    def _kept(self, model: str, *, even: bool) -> bytes | None:
+    def _kept(self, name: str, model: str) -> bytes | None:
+        """Return what a variable holds, if it is of this model."""
         from airflow.sdk import Variable
 
-        kept = Variable.get(self._name(model, even=even), default=None)
-        return None if kept is None else str(kept).encode()
-
-    def _name(self, model: str, *, even: bool) -> str:
-        return f"{self._prefix}_{model}" if even else f"{self._prefix}_{model}_odd"
+        kept = Variable.get(name, default=None)
+        return None if kept is None or not is_of(envelope := str(kept).encode(), model) else envelope
 
 
 def variable_anchor(prefix: str) -> VariableAnchor | None:
@@ -194,6 +156,25 @@ def variable_anchor(prefix: str) -> VariableAnchor | None:
 
 AirflowSide.signing_pem = staticmethod(signing_pem)
 AirflowSide.variable_anchor = staticmethod(variable_anchor)
+
+
+def _find(connection: str) -> Connection | None:
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        return BaseHook.get_connection(connection)
+    except AirflowNotFoundException:
+        return None
+
+
+def _missing(connection: str, what: str, expected: str, where: str) -> ConfigError:
+    return ConfigError(
+        f"There is no Airflow connection {connection} with {what}.",
+        expected=expected,
+        where=where,
+        remedy=f"set AIRFLOW_CONN_{connection.upper()}, or make the connection in Airflow",
+    )
 
 
 def _no_database(connection: str, what: str, found: str) -> ConfigError:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -17,7 +16,7 @@ from ratchet_operators.declarations import upstream_assets
 from ratchet_operators.lineage import rows_of
 from ratchet_operators.notify import News
 from ratchet_operators.operator import OF_SCHEDULE, RatchetOperator
-from ratchet_operators.run_instants import as_of, began, now
+from ratchet_operators.run_instants import as_of, began, now, run_type
 from ratchet_operators.run_metrics import report_rows
 from ratchet_operators.source_lineage import source_of
 
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow.sdk import Context
-
-
-_LOOK_AGAIN = timedelta(minutes=5)
 
 
 class Waits(RatchetOperator):
@@ -38,9 +34,9 @@ class Waits(RatchetOperator):
         try:
             upstream = self.ingest(context)
         except NotYetThere as late:
-            self._wait(context, late)
+            self.wait(context, late.until, late.message)
         run, waited = context["dag_run"], self.config.data.wait.at_most
-        live = str(getattr(run.run_type, "value", run.run_type)) != "backfill"
+        live = run_type(run) != "backfill"
         # A run that began later, such as one that is cleared, waited for nothing.
         if waited and live and began(context) < as_of(context, self.config) + waited:
             self._report_late_rows(upstream["snapshot"])
@@ -58,19 +54,6 @@ class Waits(RatchetOperator):
             sentence = f"{late} after a wait of {data.wait.at_most}; the run continued with the rows that there were."
             self.log.warning(sentence)
             self.news = News("late", sentence)
-
-    def _wait(self, context: Context, late: NotYetThere) -> NoReturn:
-        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-
-        at = min(now(context) + _LOOK_AGAIN, late.until)
-        self.log.info(
-            "%s The task checks again at %s, until %s.", late.message, f"{at:%H:%M}", f"{late.until:%d %B %H:%M}"
-        )
-        self.defer(trigger=DateTimeTrigger(moment=at), method_name="look_again")
-
-    def look_again(self, context: Context, event: Any = None) -> Any:
-        """Continue after a wait; the trigger's event only says that the time has come."""
-        return self.execute(context)
 
     @abstractmethod
     def ingest(self, context: Context) -> dict[str, Any]:
@@ -129,7 +112,7 @@ class Ingest(Waits):
         from include.monitoring.watch_log import WatchLog
 
         config, run = self.config, context["dag_run"]
-        kind = str(getattr(run.run_type, "value", run.run_type))
+        kind = run_type(run)
         dry = context["params"].get("mode") == "dry_run" and kind not in OF_SCHEDULE
         if not config.asks_for_retraining or kind == "backfill" or dry:
             return as_of(context, config), 0

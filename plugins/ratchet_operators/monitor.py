@@ -14,7 +14,7 @@ from ratchet_operators.connections import AirflowConnections
 from ratchet_operators.lineage import Lineage, rows_of, stored
 from ratchet_operators.links import WatchLink
 from ratchet_operators.notify import News, version_page, watch_page
-from ratchet_operators.run_instants import as_of, began, now
+from ratchet_operators.run_instants import as_of, began, now, run_type
 from ratchet_operators.source_lineage import ingested_rows
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from include.monitoring.segment_states import SegmentWatched
     from include.storage.store import ObjectStore
 
-_LOOK_AGAIN = timedelta(minutes=5)
 _LONGEST = timedelta(hours=6)
 """How long after its date a scheduled run waits for the scores of its interval, which another DAG publishes."""
 
@@ -113,10 +112,6 @@ class Monitor(ChampionOperator):
             run = f"matured__{held.version}__{held.decided}"
             self.matured = {"run": run, "version": held.version, "as_of": to_iso(held.as_of), "reason": said}
 
-    def look_again(self, context: Context, event: Any = None) -> Any:
-        """Go on where the wait was begun."""
-        return self.execute(context)
-
     def _ingest(self, context: Context, window: Window) -> Snapshot:
         from include.data.ingestion.ingest import ingest_window
 
@@ -151,16 +146,9 @@ class Monitor(ChampionOperator):
 
     def _wait(self, context: Context, interval: Window) -> NoReturn:
         """Look again later while the scores may still come, without occupying a worker; skipped after that."""
-        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-
-        kind = str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type))
         until: datetime = began(context) + _LONGEST
-        if kind == "scheduled" and self.config.schedule.score and now(context) < until:
-            at = min(now(context) + _LOOK_AGAIN, until)
-            self.log.info(
-                "There are no predictions yet after %s; the task checks again at %s.", interval.after, f"{at:%H:%M}"
-            )
-            self.defer(trigger=DateTimeTrigger(moment=at), method_name="look_again")
+        if run_type(context["dag_run"]) == "scheduled" and self.config.schedule.score and now(context) < until:
+            self.wait(context, until, f"There are no predictions yet after {interval.after}.")
         raise AirflowSkipException(
             f"Nothing was predicted after {interval.after:%Y-%m-%d %H:%M} until {interval.until:%Y-%m-%d %H:%M}. "
             f"Run score_{self.config.declared_name} for {interval.until:%Y-%m-%d %H:%M}; then clear this task."

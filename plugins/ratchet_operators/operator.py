@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
@@ -15,6 +15,7 @@ from include.config.settings import Settings
 from include.errors import ConfigError, QualityError, RatchetError, SchemaChanged, SourceError, StoreUnavailable
 from ratchet_operators.lineage import Lineage
 from ratchet_operators.notify import News
+from ratchet_operators.run_instants import now, run_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 OF_SCHEDULE = ("backfill", "scheduled", "asset_triggered")
 """The types of runs that the model's schedule makes, by time or by an upstream asset; what the form holds is not theirs."""
+_LOOK_AGAIN = timedelta(minutes=5)
 _REFUSED = (QualityError, SchemaChanged, SourceError)
 
 
@@ -96,6 +98,18 @@ class RatchetOperator(BaseOperator):
     @abstractmethod
     def work(self, context: Context) -> Any:
         """Return what the next tasks take as `upstream`."""
+
+    def wait(self, context: Context, until: datetime, reason: str) -> NoReturn:
+        """Begin again in five minutes, at ``until`` at the latest, without occupying a worker."""
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        at = min(now(context) + _LOOK_AGAIN, until)
+        self.log.info("%s The task checks again at %s, until %s.", reason, f"{at:%H:%M}", f"{until:%d %B %H:%M}")
+        self.defer(trigger=DateTimeTrigger(moment=at), method_name="look_again")
+
+    def look_again(self, context: Context, event: Any = None) -> Any:
+        """Continue after a wait; the trigger's event only says that the time has come."""
+        return self.execute(context)
 
     def _configure(self) -> tuple[ModelConfig, str]:
         """Return the configuration, and its identity together with that of its code, which must be the identity that this run began with.
@@ -175,7 +189,7 @@ def open_store_of(stage: str | None) -> PrunableStore:
 def actor_of(context: Context) -> dict[str, Any]:
     """Return who or what made this run happen, for the ledger."""
     run = context["dag_run"]
-    kind = str(getattr(run.run_type, "value", run.run_type))
+    kind = run_type(run)
     params = context["params"]
     actor = {
         "trigger": "manual" if kind not in OF_SCHEDULE else "backfill" if kind == "backfill" else "scheduled",

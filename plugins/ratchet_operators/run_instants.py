@@ -42,6 +42,11 @@ def as_of(context: Context, config: ModelConfig) -> datetime:
     return instant
 
 
+def run_type(run: Any) -> str:
+    """Return the type of a run, as tasks or the scheduler know it, such as ``backfill``."""
+    return str(getattr(run.run_type, "value", run.run_type))
+
+
 def stand(run: Any, wanted: Any, end: datetime | None) -> tuple[datetime, str]:
     """Return the as-of of a run, and its origin in words.
 
@@ -59,7 +64,7 @@ def stand(run: Any, wanted: Any, end: datetime | None) -> tuple[datetime, str]:
     ConfigError
         When *As of* is not a date and time, or is in the future.
     """
-    kind = str(getattr(run.run_type, "value", run.run_type))
+    kind = run_type(run)
     if kind in ("backfill", "scheduled"):
         return (run.logical_date or run.run_after).astimezone(UTC), "the date of the schedule"
     if kind == "asset_triggered":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.config.model import ModelConfig
-from include.evaluation.report.scales import Scale, Tick
+from include.evaluation.report.scales import Scale, Tick, path_through
 from include.registry.history.charts import LEFT, RIGHT, TREND_BOTTOM, TREND_TOP, date_ticks
 from include.retention.stored_bytes import Stored, StoredBytes, StoredBytesLog
 from ratchet_ui.cache.page_cache import PageCache
@@ -73,19 +73,18 @@ def growth_of(counted: Sequence[StoredBytes]) -> Growth | None:
     first, last = in_order[0], in_order[-1]
     x = Scale(first.at.timestamp(), last.at.timestamp(), LEFT, RIGHT)
     largest = max(one.all.size for one in in_order)
-    unit, size = next((found for found in UNITS if largest >= found[1]), ("bytes", 1.0))
+    unit, size = _unit_of(largest)
     y = Scale(0.0, largest / size * 1.08 or 1.0, TREND_BOTTOM, TREND_TOP)
     marks = tuple((x(one.at.timestamp()), y(one.all.size / size), one) for one in in_order)
-    line = " L".join(f"{at},{height}" for at, height, _ in marks)
-    drawn = len(marks) > 1
+    line = path_through((at, height) for at, height, _ in marks) if len(marks) > 1 else ""
     names = dict.fromkeys(name for one in in_order for name in one.kinds)
     kinds = [_kind(name, in_order) for name in names]
     return Growth(
         tuple(sorted(kinds, key=lambda one: -one.now.size)),
         first,
         last,
-        f"M{line}" if drawn else "",
-        f"M{line} L{marks[-1][0]},{TREND_BOTTOM} L{marks[0][0]},{TREND_BOTTOM}Z" if drawn else "",
+        line,
+        line and f"{line} L{marks[-1][0]},{TREND_BOTTOM} L{marks[0][0]},{TREND_BOTTOM}Z",
         marks,
         tuple(date_ticks(x, first.at, last.at)),
         tuple(Tick(one.at, f"{one.label} {unit}") for one in y.ticks(4)),
@@ -100,13 +99,17 @@ def bytes_for_people(size: int) -> str:
     size : int
         Less than zero for what is gone.
     """
-    unit, of = next((found for found in UNITS if abs(size) >= found[1]), ("bytes", 1.0))
+    unit, of = _unit_of(abs(size))
     return f"{size / of:,.1f} {unit}" if of > 1 else f"{size:,} bytes"
+
+
+def _unit_of(size: int) -> tuple[str, float]:
+    return next((found for found in UNITS if size >= found[1]), ("bytes", 1.0))
 
 
 def _kind(name: str, in_order: Sequence[StoredBytes]) -> GrownKind:
     sizes = [one.kinds.get(name, Stored()).size for one in in_order]
     x, y = Scale(in_order[0].at.timestamp(), in_order[-1].at.timestamp(), 2, 94), Scale(0, max(sizes), 21, 3)
-    points = [f"{x(one.at.timestamp())},{y(size)}" for one, size in zip(in_order, sizes, strict=True)]
-    path = f"M{' L'.join(points)}" if len(points) > 1 else ""
+    points = [(x(one.at.timestamp()), y(size)) for one, size in zip(in_order, sizes, strict=True)]
+    path = path_through(points) if len(points) > 1 else ""
     return GrownKind(name, in_order[-1].kinds.get(name, Stored()), sizes[-1] - sizes[0], path)

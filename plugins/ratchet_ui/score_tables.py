@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from include.evaluation.evidence import Evidence
 from include.evaluation.gains import Measured, PredictionChurn, Role
 from include.evaluation.report.forest import Forest
 from include.evaluation.report.labels import ROLE_LABELS, metric_name
-from include.evaluation.report.score_tables import Line, ScoreRow, drawn_rows
+from include.evaluation.report.score_tables import (
+    ScoreRow,
+    churn_by_level,
+    comparison_table,
+    slice_columns,
+    slice_table,
+)
 from include.registry.history.summary import VersionSummary
 from include.registry.history.version_details import VersionDetails
 
@@ -28,40 +34,19 @@ class ScoreTable:
 
 def scores_of(evidence: Evidence) -> ScoreTable:
     """Return every metric of every role on the version's own holdout."""
-    against = evidence.opponent
-    roles = tuple(role for role in ROLE_LABELS if role in evidence.scores)
-    lines: list[Line] = [
-        (
-            metric_name(metric),
-            evidence.holdout.rows,
-            None,
-            {role: evidence.scores[role][metric] for role in roles},
-            evidence.gain(metric, against),
-        )
-        for metric in evidence.metrics
-    ]
-    return ScoreTable(against, roles, *drawn_rows(lines))
+    table = comparison_table(evidence, evidence.opponent)
+    rows = tuple(replace(row, name=metric_name(row.name)) for row in table.rows)
+    return ScoreTable(
+        evidence.opponent, tuple(role for role in ROLE_LABELS if role in evidence.scores), rows, table.forest
+    )
 
 
 def slices_of(evidence: Evidence, roles: tuple[Role, ...] = ()) -> tuple[tuple[str, ScoreTable], ...]:
     """Return the primary metric on the largest levels of each slice column."""
-    primary, against = evidence.metrics[0], evidence.opponent
-    roles = roles or ("challenger", against)
-    slices = []
-    for column in dict.fromkeys(found.column for found in evidence.slice_scores):
-        levels = sorted((s for s in evidence.slice_scores if s.column == column), key=lambda s: -s.support)[:LEVELS]
-        lines: list[Line] = [
-            (
-                level.level,
-                level.support,
-                level.positives,
-                {role: level.scores[role][primary] for role in roles if role in level.scores},
-                evidence.gain(primary, against, (column, level.level)),
-            )
-            for level in levels
-        ]
-        slices.append((column, ScoreTable(against, roles, *drawn_rows(lines))))
-    return tuple(slices)
+    against = evidence.opponent
+    tables = [slice_table(evidence, column, against, most=LEVELS) for column in slice_columns(evidence)]
+    shown = roles or ("challenger", against)
+    return tuple((one.heading, ScoreTable(against, shown, one.rows, one.forest)) for one in tables)
 
 
 @dataclass(frozen=True)
@@ -91,10 +76,9 @@ def paired(one: VersionSummary, other: VersionSummary, mine: VersionDetails, the
             continue
         roles: tuple[Role, ...] = ("incumbent", "challenger")
         metrics = scores_of(evidence)
-        churn = sorted(evidence.churn, key=lambda one: (one.slice is not None, -(one.share.value or 0.0)))
         table = ScoreTable("incumbent", roles, metrics.rows, metrics.forest)
         slices = slices_of(evidence, roles)
-        return Paired(evidence.holdout.rows, table, slices, tuple(churn[: LEVELS + 1]))
+        return Paired(evidence.holdout.rows, table, slices, churn_by_level(evidence)[: LEVELS + 1])
     return None
 
 

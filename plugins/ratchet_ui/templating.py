@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from include.data.random_split import describe_window
 from include.evaluation.report.forest import WIDTH
-from include.evaluation.report.labels import greater_is_better, metric_name
+from include.evaluation.report.labels import format_number, format_signed, greater_is_better, metric_name
 from include.leakage.tripwire import QUESTIONS
 from include.templates import templates_beside
 from ratchet_ui.files import address
@@ -28,8 +28,8 @@ def _environment() -> Environment:
     environment = templates_beside(__file__)
     environment.filters |= {
         "metric": metric_name,
-        "number": _number,
-        "gain": _signed,
+        "number": format_number,
+        "gain": format_signed,
         "day": day,
         "short": short,
         "direction": lambda metric: "higher is better" if greater_is_better(metric) else "lower is better",
@@ -44,21 +44,6 @@ def _environment() -> Environment:
         "tripwire_questions": QUESTIONS,
     }
     return environment
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "\N{EN DASH}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
-
-
-def _signed(value: float | None) -> str:
-    if value is None:
-        return "\N{EN DASH}"
-    text = _number(abs(value))
-    return text if float(text.replace(",", "")) == 0 else ("+" if value > 0 else "\N{MINUS SIGN}") + text
 
 
 def _between(window: Any) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from include.config.model import ModelConfig
-from include.evaluation.evidence import load_evidence
 from include.monitoring.alarms import Alarm
 from include.monitoring.drift.distributions import distributions
 from include.monitoring.report.charts import heat_map, performance_chart
-from include.monitoring.report.watch_report import WatchReport
+from include.monitoring.report.watch_report import WatchReport, importance_of
 from ratchet_ui.access import Viewer
 from ratchet_ui.actions import ON_MODELS, ROLL_BACK, buttons_for
 from ratchet_ui.cache.page_cache import PageCache
@@ -64,12 +63,9 @@ def draw_alarm(cache: PageCache, model: ModelConfig, report: WatchReport, alarm:
         if alarm.since <= one.period.after and one.period.until <= alarm.until
     ]
     columns = [one for one in _columns(report, alarm) if watched]
-    evidence = cache.read(model.declared_name)[1]
-    decision = next((one.standing.decision for one in evidence.versions if one.id == alarm.version), None)
-    importance = {}
-    if decision is not None and decision.evidence is not None:
-        found = load_evidence(cache.store, model.name, decision.evidence)
-        importance = {one.column: one.loss for one in found.importance}
+    history = cache.read(model.declared_name)[1]
+    decision = next((one.standing.decision for one in history.versions if one.id == alarm.version), None)
+    importance = importance_of(cache.store, model, decision)
     return draw(
         "alarm.html",
         root,

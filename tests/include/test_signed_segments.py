@@ -2,110 +2,61 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 from chain_run import NOW, month
-from segmented import declare_segments, run_segments
+from segmented import april_segments, declare_segments, run_segments  # noqa: F401 (the first is a fixture)
+from signed_world import SignedWorld
 from typer.testing import CliRunner
 
 from include.command_line.app import app
-from include.config.load import load_model
-from include.config.model import ModelConfig
 from include.config.sections.rows.segments import kept_as
 from include.errors import SignatureRefused
 from include.registry.ledger import Ledger
-from include.registry.verification import verify
 from include.retention.erase import erase
 from include.retention.people import People
 from include.scoring.golden import load_golden
 from include.serving.live.served import open_served
-from include.signing.keys import new_key
-from include.storage.local import LocalStore
 
 ANT = "parcels/segments/ant"
 
 
-@dataclass(frozen=True)
-class Place:
+class Segments(SignedWorld):
     """A model with segments in a deployment that signs."""
-
-    root: Path
-
-    @property
-    def folder(self) -> Path:
-        return self.root / "parcels"
-
-    @property
-    def store(self) -> LocalStore:
-        return LocalStore(self.root / "store")
-
-    @property
-    def model(self) -> ModelConfig:
-        return load_model(self.folder / "model.yaml")
 
     @property
     def ledger(self) -> Ledger:
         return Ledger(self.store, ANT)
 
-    @property
-    def champion(self) -> str:
-        champion = self.ledger.timeline().champion
-        assert champion is not None
-        return champion
 
-    def set(self, patch: pytest.MonkeyPatch, *, signs: bool = True) -> None:
-        patch.setenv("RATCHET_STORE", self.store.url)
-        patch.setenv("RATCHET_MODELS", str(self.root))
-        if signs:
-            patch.setenv("RATCHET_TRUSTED_KEYS", str(self.root / "trusted.json"))
-            patch.setenv("RATCHET_SIGNING_KEY", str(self.root / "key.pem"))
-            patch.setenv("RATCHET_ANCHORS", (self.root / "anchors").as_uri())
-
-    def wrong(self) -> list[str]:
-        return [f"{one.what}: {one.found}" for one in verify(self.ledger, self.folder) if one.state == "wrong"]
-
-
-def make(root: Path, *, signs: bool) -> Place:
-    place = Place(root)
-    root.mkdir(exist_ok=True)
-    declare_segments(place.folder)
-    pem, key = new_key("release", NOW - timedelta(days=1))
-    (root / "key.pem").write_bytes(pem)
-    (root / "trusted.json").write_text(json.dumps([key.to_json()]))
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Segments:
+    place = Segments(tmp_path_factory.mktemp("signed_segments"))
+    place.make_key()
     with pytest.MonkeyPatch.context() as patch:
-        place.set(patch, signs=signs)
-        run_segments(place.store, place.model, place.folder, month(4))
+        place.settings(patch)
+        run_segments(place.store, declare_segments(place.folder), place.folder, month(4))
     return place
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return make(tmp_path_factory.mktemp("signed_segments"), signs=True)
-
-
 @pytest.fixture
-def place(made: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    shutil.copytree(made.root, tmp_path / "place")
-    copied = Place(tmp_path / "place")
-    copied.set(monkeypatch)
+def place(made: Segments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Segments:
+    copied = made.copy(tmp_path / "place")
+    copied.settings(monkeypatch)
     return copied
 
 
-def test_the_ledger_of_a_segment_is_signed_and_remembered(place: Place) -> None:
+def test_the_ledger_of_a_segment_is_signed_and_remembered(place: Segments) -> None:
     assert (place.root / "anchors" / f"{ANT}.json").is_file() and (place.root / "anchors" / "parcels.json").is_file()
     assert place.wrong() == []
 
 
 def test_a_pack_of_a_segments_version_is_found_sound_by_its_own_script(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Segments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["pack", "parcels/ant"])
@@ -118,7 +69,7 @@ def test_a_pack_of_a_segments_version_is_found_sound_by_its_own_script(
     assert said.returncode == 0 and b"signed by release" in said.stdout, said.stdout.decode() + said.stderr.decode()
 
 
-def test_what_an_erasure_took_from_a_segment_is_no_damage_and_its_version_goes_on(place: Place) -> None:
+def test_what_an_erasure_took_from_a_segment_is_no_damage_and_its_version_goes_on(place: Segments) -> None:
     signed = place.ledger.statement(place.champion)
     assert signed is not None
     (before,) = load_golden(place.store, ANT, place.champion, named=signed.golden)
@@ -133,10 +84,13 @@ def test_what_an_erasure_took_from_a_segment_is_no_damage_and_its_version_goes_o
 
 
 def test_the_ledger_of_a_segment_from_before_signing_can_be_signed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    april_segments: Path,  # noqa: F811 (a fixture)
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place = make(tmp_path / "place", signs=False)
-    place.set(monkeypatch)
+    place = Segments(april_segments).copy(tmp_path / "place")
+    place.make_key()
+    place.settings(monkeypatch)
     with pytest.raises(SignatureRefused):
         place.ledger.entries()
     for name in ("parcels", "parcels/ant"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 import pytest
 from chain_run import NOW, declare, month, parcels, run_chain
 from faults import FaultyStore, Killed
+from place import Place
 
-from include.config.load import load_model
-from include.config.model import ModelConfig
 from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
@@ -24,7 +22,6 @@ from include.registry.decisions import Measure
 from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
 from include.registry.naming.lookup import find_held
-from include.registry.verification import verify
 from include.registry.version_states import Origin, Outcome
 from include.scoring.score import score
 from include.stages import send
@@ -35,40 +32,14 @@ from include.storage.store import ObjectStore
 ADA = {"trigger": "manual", "dag": "command line", "run": "promote", "user": "ada"}
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(Place):
     """A store, and the model's folder with the rows that this stage has."""
-
-    root: Path
-
-    @property
-    def folder(self) -> Path:
-        return self.root / "parcels"
-
-    @property
-    def store(self) -> LocalStore:
-        return LocalStore(self.root / "store")
-
-    @property
-    def model(self) -> ModelConfig:
-        return load_model(self.folder / "model.yaml")
-
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.store, "parcels")
-
-    @property
-    def champion(self) -> str | None:
-        return self.ledger.timeline().champion
 
     def measure(self, as_of: datetime) -> Measure:
         def bring(window: Window) -> Snapshot:
             return ingest_window(self.store, self.model, self.folder, window, at=NOW, connections=None)  # type: ignore[arg-type]
 
         return evaluator(self.store, self.folder, threads=1, as_of=as_of, ingest=bring, clock=lambda: 0.0)
-
-    def wrong(self) -> list[str]:
-        return [f"{one.what}: {one.found}" for one in verify(self.ledger, self.folder) if one.state == "wrong"]
 
     def fits(self) -> list[str]:
         return sorted(self.store.list("parcels/fits/"))

@@ -13,8 +13,9 @@ from airflow.sdk import Variable
 from ratchet_operators.connections import VariableAnchor
 
 
-def envelope(number: int) -> bytes:
-    return json.dumps({"payload": base64.b64encode(json.dumps({"number": number}).encode()).decode()}).encode()
+def envelope(number: int, model: str = "parcels") -> bytes:
+    head = {"number": number, "model": model}
+    return json.dumps({"payload": base64.b64encode(json.dumps(head).encode()).decode()}).encode()
 
 
 @pytest.fixture
@@ -61,3 +62,14 @@ def test_what_an_earlier_release_remembered_still_counts(variables: dict[str, st
     anchor.keep("parcels", 8, envelope(8))
     anchor.keep("parcels", 9, envelope(9))
     assert anchor.newest("parcels") == envelope(9)
+
+
+def test_a_model_with_the_name_of_another_and_odd_has_variables_of_its_own(variables: dict[str, str]) -> None:
+    variables["ratchet_head_parcels_odd"] = envelope(9).decode()  # an earlier release's, of `parcels`
+    anchor = VariableAnchor("ratchet_head")
+    assert anchor.newest("parcels") == envelope(9) and anchor.newest("parcels_odd") is None
+    for number in range(12):
+        for model in ("parcels", "parcels_odd"):
+            anchor.keep(model, number, envelope(number, model))
+    for model in ("parcels", "parcels_odd"):
+        assert anchor.newest(model) == envelope(11, model)

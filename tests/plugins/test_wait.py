@@ -17,6 +17,7 @@ from include.config.sections.notify import Notification
 from include.data.snapshots import Snapshot
 from include.storage.local import LocalStore
 from ratchet_operators import Ingest, IngestInterval, ingest, score
+from ratchet_operators import operator as base
 
 AS_OF = month(7)
 
@@ -34,7 +35,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         operator: Any, at: datetime, *, until: int, again: bool = False, kind: str = "scheduled", wait: str = "6h"
     ) -> Any:
         model = declare(folder, rows[rows["sent_at"] < month(until)], label_delay=f"0s\n  wait: {wait}")
-        for module in (ingest, score):
+        for module in (base, ingest, score):
             monkeypatch.setattr(module, "now", lambda context: at)
         task = operator(task_id="ingest", model=model.to_json())
         of = SimpleNamespace(

@@ -12,21 +12,16 @@ from include.config.settings import ROOT
 
 SCRIPT = """
 import os, sys
+from pathlib import Path
 from airflow.listeners.listener import get_listener_manager
-for command, setting in (one.split("=") for one in sys.argv[1:]):
+asked, tasks = sys.argv[1].split(), sys.argv[2:]
+for command, setting in (one.split("=") for one in asked):
     sys.argv, os.environ["RATCHET_WARM"] = ["airflow", command], setting
     get_listener_manager().hook.on_starting(component=None)
     warm = {"sklearn", "great_expectations"} & set(sys.modules)
     print("FOUND", command, setting, *sorted(warm))
-"""
-
-WARM = """
-import os, sys
-from pathlib import Path
-from ratchet_operators.warm import warm
-warm()
 print("THREADS", *(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")), flush=True)
-for task in sys.argv[1:]:
+for task in tasks:
     if os.fork() == 0:
         exec(task)
         sys.stdout.flush()
@@ -54,39 +49,40 @@ print("PARSED", len(bag.dags), sum(page.template.cache_info().currsize for page 
 """
 
 
-def test_only_the_parent_of_tasks_is_warmed(tmp_path):
-    environment = {
-        "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    }  # fmt: skip
-    # One process, as its imports take seconds; the one that is warmed comes last.
-    asked = ["triggerer=1", "dag-processor=1", "scheduler=0", "scheduler=1"]
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """What processes of Airflow say of their imports, and the tasks that are forked from the warm one.
+
+    It is one process, as its imports take seconds; the start that warms it comes last.
+    """
+    place = tmp_path_factory.mktemp("warm")
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(place), "AIRFLOW_HOME": str(place), **shared_settings()}
+    environment |= {"PYTHONPATH": str(ROOT), "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins")}
+    starts = "triggerer=1 dag-processor=1 scheduler=0 scheduler=1"
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *asked], env=environment, capture_output=True, text=True, timeout=240
+        [sys.executable, "-c", SCRIPT, starts, CHAIN, PARSE],
+        env=environment, capture_output=True, text=True, timeout=240, cwd=place,
+    )  # fmt: skip
+    said = [words for line in done.stdout.splitlines() if (words := line.split())]
+    assert {"FOUND", "THREADS", "LATE", "PARSED"} <= {words[0] for words in said}, (
+        done.stdout[-2000:] + done.stderr[-2000:]
     )
-    found = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("FOUND")]
-    assert found == [
+    return said
+
+
+@pytest.fixture(scope="module")
+def warmed(said: list[list[str]]) -> dict[str, list[str]]:
+    """What a warm parent and the tasks that are forked from it say."""
+    return {words[0]: words[1:] for words in said}
+
+
+def test_only_the_parent_of_tasks_is_warmed(said):
+    assert [words[1:] for words in said if words[0] == "FOUND"] == [
         ["triggerer", "1"],
         ["dag-processor", "1"],
         ["scheduler", "0"],
         ["scheduler", "1", "great_expectations", "sklearn"],
-    ], done.stdout[-2000:] + done.stderr[-2000:]
-
-
-@pytest.fixture(scope="module")
-def warmed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What a warm parent and the tasks that are forked from it say."""
-    place = tmp_path_factory.mktemp("warm")
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(place), "AIRFLOW_HOME": str(place), **shared_settings()}
-    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'plugins'}"
-    done = subprocess.run(
-        [sys.executable, "-c", WARM, CHAIN, PARSE],
-        env=environment, capture_output=True, text=True, timeout=240, cwd=place,
-    )  # fmt: skip
-    said = [line.split() for line in done.stdout.splitlines()]
-    found = {words[0]: words[1:] for words in said if words and words[0] in ("THREADS", "LATE", "PARSED")}
-    assert len(found) == 3, done.stdout[-2000:] + done.stderr[-2000:]
-    return found
+    ]
 
 
 def test_a_task_forked_from_a_warm_parent_has_nothing_of_weight_left_to_import(warmed):

@@ -13,7 +13,6 @@ from include.command_line.commands.arguments import Model, Yaml, instant_of
 from include.command_line.plan import plan as run_plan
 from include.config.reference import markdown
 from include.config.settings import ROOT, Settings
-from include.drafting.draft import draft
 
 app = typer.Typer()
 
@@ -56,6 +55,8 @@ def new(
 ) -> None:
     """Draft include/models/<model>/model.yaml from a file, for you to read and correct."""
     models = Settings.from_environment().models
+    from include.drafting.draft import draft
+
     made = draft(
         *(models, model, file, target, event_time),
         now=datetime.now(UTC),

@@ -16,7 +16,7 @@ from include.command_line.store import store_of_settings
 from include.config.load import load_models
 from include.config.model import ModelConfig
 from include.config.settings import Settings
-from include.errors import ConfigError, nearest
+from include.errors import ConfigError, did_you_mean
 from include.registry.ledger import Ledger
 from include.registry.version_states import VersionState
 
@@ -75,12 +75,11 @@ def _declared(name: str, folder: Path) -> ModelConfig:
         raise broken[0].error
     if not models:
         known = [path.parent.name for path in folder.glob("*/model.yaml")]
-        close = nearest(name, known)
         raise ConfigError(
             f"There is no model {name}.",
             expected=", ".join(sorted(known)) or "a folder with a model.yaml",
             where=folder,
-            remedy=f"did you mean {close}?" if close else None,
+            remedy=did_you_mean(name, known, mark=""),
         )
     return models[0]
 

@@ -39,10 +39,10 @@ def session_members(session: int) -> set[int]:
     return found
 
 
-def end_session(session: int, *, grace: float = GRACE) -> None:
+def end_session(session: int) -> None:
     """End every process of a session: ask, wait, insist, until none is left."""
     asked: set[int] = set()
-    deadline = time.monotonic() + grace
+    deadline = time.monotonic() + GRACE
     while left := session_members(session):
         insist = time.monotonic() > deadline
         for pid in left if insist else left - asked:

@@ -16,7 +16,7 @@ def log_of(logs: Path, dag: str, task: Task) -> Path:
     return folder / f"attempt={task.attempt}.log"
 
 
-def last_errors(log: Path, *, lines: int = 12) -> list[str]:
+def last_errors(log: Path) -> list[str]:
     """Return the last lines of an error; an empty list if the task was ended before it logged one.
 
     The task's own error message is preferred; without one, the exception is returned.
@@ -35,4 +35,4 @@ def last_errors(log: Path, *, lines: int = 12) -> list[str]:
             (thrown if details else said).extend(str(record.get("event", "")).splitlines())
             for detail in details:
                 thrown += f"{detail.get('exc_type')}: {detail.get('exc_value')}".splitlines()
-    return (said or thrown)[-lines:]
+    return (said or thrown)[-12:]

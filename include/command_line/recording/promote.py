@@ -9,7 +9,7 @@ from include.command_line.recording.naming import actor_of
 from include.command_line.store import store_at
 from include.command_line.watch import declared
 from include.config.settings import Settings
-from include.errors import ConfigError, nearest
+from include.errors import ConfigError, did_you_mean
 from include.registry.ledger import Ledger
 from include.stages import send
 
@@ -37,12 +37,11 @@ def promote(model: str, version: str | None, to: str, connection: str | None, at
     stages = dict(settings.stages)
     url = to if "://" in to else stages.get(to)
     if url is None:
-        close = nearest(to, stages)
         raise ConfigError(
             "There is no such stage.",
             expected=", ".join(stages) or "a name of RATCHET_STAGES, which is not set, or the address of a store",
             found=to,
-            remedy=f"did you mean {close}?" if close else None,
+            remedy=did_you_mean(to, stages, mark=""),
         )
     if settings.anchors and url not in stages.values():
         raise ConfigError(

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from include.config.durations import Duration
 from include.config.names import FORMER_TASKS, TASKS
 from include.config.section import Section
-from include.errors import nearest
+from include.errors import did_you_mean
 
 Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$", coerce_numbers_to_str=True)]
 """As Kubernetes writes it: `2`, `500m`, `4Gi`."""
@@ -64,8 +64,7 @@ class Resources(TaskResources):
     def _known(cls, tasks: dict[str, TaskResources]) -> dict[str, TaskResources]:
         for name in tasks:
             if name not in TASKS | FORMER_TASKS:
-                close = nearest(name, TASKS)
-                hint = f"did you mean `{close}`?" if close else f"known: {', '.join(sorted(TASKS))}"
+                hint = did_you_mean(name, TASKS, f"known: {', '.join(sorted(TASKS))}")
                 raise ValueError(f"`{name}` is not a task; {hint}")
         return tasks
 

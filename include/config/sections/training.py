@@ -12,7 +12,7 @@ from include.config.free_values import FreeSettings, Marked
 from include.config.names import ENSEMBLES, ESTIMATORS
 from include.config.section import Section
 from include.config.sections.regression import Intervals, Target
-from include.errors import nearest
+from include.errors import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from include.config.model import ModelConfig
@@ -146,8 +146,7 @@ class Candidate(Section):
             return self
         facts = ESTIMATORS.get(self.estimator)
         if facts is None:
-            close = nearest(self.estimator, [*ESTIMATORS, *ENSEMBLES])
-            hint = f"did you mean `{close}`?" if close else f"expected one of {', '.join(ESTIMATORS)}"
+            hint = did_you_mean(self.estimator, [*ESTIMATORS, *ENSEMBLES], f"expected one of {', '.join(ESTIMATORS)}")
             raise ValueError(f"`{self.estimator}` is not an estimator; {hint}")
         if self.early_stopping and not facts.early_stopping:
             able = ", ".join(name for name, other in ESTIMATORS.items() if other.early_stopping)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from include.config.sections.rows.rectify import Rectify, Spelling
 from include.data.columns.lookalikes import appearance
-from include.errors import ConfigError, SourceError, nearest
+from include.errors import ConfigError, SourceError, did_you_mean
 
 Rectifier = Callable[[str], str]
 _KEPT = 65_536
@@ -67,13 +67,12 @@ def rectify_texts(
     changed = {}
     for name, function in functions.items():
         if name not in table.column_names:
-            close = nearest(name, table.column_names)
             raise SourceError(
                 f"There is no column `{name}` to correct.",
                 expected="a text column of the source",
                 found=", ".join(table.column_names),
                 where=where,
-                remedy=f"did you mean `{close}`?" if close else "correct `quality.rectify`",
+                remedy=did_you_mean(name, table.column_names, "correct `quality.rectify`"),
             )
         if not pa.types.is_string(table.schema.field(name).type):
             raise SourceError(

@@ -12,7 +12,9 @@ from include.data.slots import bounds
 from include.storage.content import from_iso
 
 
-def due_slots(needed: Sequence[str], known: Mapping[str, Observation], data: Data, doubtful: set[str]) -> list[str]:
+def due_slots(
+    needed: Sequence[str], known: Mapping[str, Observation], data: Data, doubtful: set[str], until: datetime
+) -> list[str]:
     """Return the slots that a run has to read, in order.
 
     Parameters
@@ -25,6 +27,8 @@ def due_slots(needed: Sequence[str], known: Mapping[str, Observation], data: Dat
         How the source is declared; the newest ``recheck`` slots are read in any case.
     doubtful : set of str
         Slots whose time of reading can't be relied on.
+    until : datetime
+        Where the newest window ends. The slot that only begins then, at a run on the first of a month, is read beside those of ``recheck``.
     """
     first = min((slot for slot, one in known.items() if one.rows), default="")
 
@@ -36,7 +40,8 @@ def due_slots(needed: Sequence[str], known: Mapping[str, Observation], data: Dat
 
     if data.timeless:
         return list(needed)  # nothing but reading tells whether a table has changed
-    recheck = set(needed[len(needed) - data.recheck :]) if data.recheck else set()
+    begun = [slot for slot in needed if bounds(slot)[0] < until]
+    recheck = set(needed[max(len(begun) - data.recheck, 0) :]) if data.recheck else set()
     return [slot for slot in needed if slot in recheck or not settled(slot)]
 
 

@@ -85,7 +85,8 @@ def pin_source(run: IngestionRun, data: Data, rectify: Rectify, split: Split, *,
     catalogue = Catalogue(run.store, run.model, source)
     entries = catalogue.log.read()
     known = in_force(entries, retractions(entries))
-    due = due_slots(needed, known, data, doubtful_slots(entries, run.started) | in_doubt(entries))
+    doubtful = doubtful_slots(entries, run.started) | in_doubt(entries)
+    due = due_slots(needed, known, data, doubtful, split.holdout.until)
     # Two joins of one source, such as the weather at both ends of a flight: the run has read it.
     before = run.done.setdefault(source, set())
     due = again = [slot for slot in due if slot not in before]

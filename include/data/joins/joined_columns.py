@@ -10,7 +10,7 @@ import pyarrow as pa
 from include.config.sections.rows.joins import JoinRule
 from include.data.joins.point_in_time import Partners, newest, partners
 from include.data.joins.windowed import WindowTotals
-from include.errors import DataError, nearest
+from include.errors import DataError, did_you_mean
 
 _NUMBERS = ("integer", "float", "boolean")
 
@@ -107,11 +107,10 @@ def _values(
 
 def _check_there(name: str, schema: Mapping[str, str], what: str, where: str) -> None:
     if name not in schema:
-        close = nearest(name, schema)
         raise DataError(
             f"There is no column `{name}`.",
             expected=f"a column of {what}",
             found=", ".join(sorted(schema)),
             where=where,
-            remedy=f"did you mean `{close}`?" if close else "correct the join in model.yaml",
+            remedy=did_you_mean(name, schema, "correct the join in model.yaml"),
         )

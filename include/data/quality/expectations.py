@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from include.config.sections.rows.quality import Expectation
-from include.errors import ConfigError, nearest
+from include.errors import ConfigError, did_you_mean
 
 OF_THE_TABLE = ("expect_column_to_exist", "expect_table_column")
 """How the names of expectations begin that judge the table as a whole, or a column that may be missing."""
@@ -41,13 +41,12 @@ def check_columns(expectations: Sequence[Expectation], known: Sequence[str], whe
             continue
         for column in _columns(expectation):
             if column not in known:
-                close = nearest(column, known)
                 raise ConfigError(
                     f"`{expectation.type}` names a column that the rows do not have.",
                     expected=f"one of {', '.join(sorted(known))}",
                     found=column,
                     where=entry_of(where, number, expectation),
-                    remedy=f"did you mean `{close}`?" if close else None,
+                    remedy=did_you_mean(column, known),
                 )
 
 

@@ -101,3 +101,26 @@ def terms_by_role(
         for term, column in (given | terms_of(rest, here, score, scored.threshold, centre)).items():
             columns[None if is_shared(term) else role, term] = column
     return columns
+
+
+def share_of(
+    metric: str, role: Role, classes: int | None, columns: Mapping[tuple[Role | None, str], Array], groups: Array
+) -> int | None:
+    """Return how many groups of units a metric is a share of; None if it is none. What a constant prediction reaches is no estimate.
+
+    Parameters
+    ----------
+    metric : str
+    role : Role
+    classes : int or None
+        As `classes_in` returns it.
+    columns : mapping of (Role or None, str) to array of shape (n_rows,)
+        The rows' terms, as `terms_by_role` returns them.
+    groups : array of int of shape (n_rows,)
+        What each row is resampled with.
+    """
+    defined = definition(metric, classes)
+    if not defined.share or role == "trivial":
+        return None
+    told = np.any([columns[None if is_shared(term) else role, term] != 0 for term in defined.terms], axis=0)
+    return int(np.count_nonzero(np.bincount(groups[told])))

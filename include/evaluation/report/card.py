@@ -13,7 +13,7 @@ from jinja2 import Template
 from include.data.random_split import is_random_split
 from include.evaluation.evidence import Evidence, UnlabelledRows
 from include.evaluation.explanation.results import Cluster
-from include.evaluation.gains import Fairness, PredictionChurn
+from include.evaluation.gains import Fairness
 from include.evaluation.report import explanation_panels
 from include.evaluation.report.forest import WIDTH, Bar, bars
 from include.evaluation.report.labels import (
@@ -28,7 +28,7 @@ from include.evaluation.report.labels import (
     units_of,
 )
 from include.evaluation.report.model_plots import plots_of
-from include.evaluation.report.score_tables import comparison_table, gaps_of, slice_columns, slice_table
+from include.evaluation.report.score_tables import churn_by_level, comparison_table, gaps_of, slice_columns, slice_table
 from include.evaluation.report.timelines import Timeline, timeline
 from include.leakage.tripwire import QUESTIONS
 from include.templates import templates_beside
@@ -111,7 +111,7 @@ def render_card(
         weights=explanation_panels.weights(evidence),
         learning=explanation_panels.learning(evidence),
         timeline=_timeline(evidence),
-        churn=_churn(evidence),
+        churn=churn_by_level(evidence),
         clusters=_clusters(evidence),
         fairness=_fairness(evidence),
         unlabelled=_unlabelled(evidence),
@@ -134,11 +134,6 @@ def template() -> Template:
     environment.globals |= {"units_of": units_of, "between": format_window, "tripwire_questions": QUESTIONS}
     parts = environment.list_templates(["html", "css"])
     return {name: environment.get_template(name) for name in parts}["card.html"]
-
-
-def _churn(evidence: Evidence) -> tuple[PredictionChurn, ...]:
-    """Return the churn of all rows, then that of the levels, the most changed first."""
-    return tuple(sorted(evidence.churn, key=lambda one: (one.slice is not None, -(one.share.value or 0.0))))
 
 
 def _unlabelled(evidence: Evidence) -> tuple[UnlabelledRows, ...]:

@@ -13,6 +13,7 @@ from include.evaluation.gains import Gain
 from include.evaluation.report.forest import WIDTH, Forest, Interval
 from include.evaluation.report.labels import ROLE_LABELS, metric_name
 from include.evaluation.report.model_plots import plots_of
+from include.evaluation.report.score_tables import levels_of, slice_columns
 from include.templates import templates_beside
 
 MAX_LEVELS_DRAWN = 12
@@ -47,16 +48,14 @@ def _groups(evidence: Evidence) -> Iterator[FigureGroup]:
     gains = {metric_name(metric): evidence.gain(metric, against) for metric in evidence.metrics}
     yield _group(f"Gain over {ROLE_LABELS[against].lower()}", gains)
     primary = evidence.metrics[0]
-    for column in dict.fromkeys(scores.column for scores in evidence.slice_scores):
-        levels = sorted((s for s in evidence.slice_scores if s.column == column), key=lambda s: -s.support)[
-            :MAX_LEVELS_DRAWN
-        ]
+    for column in slice_columns(evidence):
+        levels = levels_of(evidence, column)[:MAX_LEVELS_DRAWN]
         gains = {level.level: evidence.gain(primary, against, (column, level.level)) for level in levels}
         yield _group(f"{metric_name(primary)} by {column}", gains)
 
 
 def _group(heading: str, gains: dict[str, Gain | None]) -> FigureGroup:
-    ends = {name: _ends(gain) for name, gain in gains.items()}
+    ends = {name: None if gain is None else gain.interval for name, gain in gains.items()}
     forest = Forest.of([end for end in ends.values() if end is not None])
     lines = tuple(
         (name, "not measured", None)
@@ -65,13 +64,6 @@ def _group(heading: str, gains: dict[str, Gain | None]) -> FigureGroup:
         for name, end in ends.items()
     )
     return FigureGroup(heading, forest, lines)
-
-
-def _ends(gain: Gain | None) -> tuple[float, float, float] | None:
-    if gain is None or gain.estimate is None:
-        return None
-    low, high = gain.bound(0.975), gain.upper(0.975)
-    return None if low is None or high is None else (low, gain.estimate, high)
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from include.evaluation.report.scales import Scale, Tick
+from include.evaluation.report.scales import Scale, Tick, path_through
 
 Point = tuple[float, ...]
 
@@ -69,7 +69,9 @@ def lines(
         Height of a horizontal reference line, in place of the diagonal.
     """
     x, y = Scale(0, 1, LEFT, RIGHT), Scale(0, 1, BOTTOM, TOP)
-    series = tuple(Series(style, label, _path(points, x, y)) for style, label, points in curves)
+    series = tuple(
+        Series(style, label, path_through((x(p[0]), y(p[1])) for p in points)) for style, label, points in curves
+    )
     reference = (x(0), y(0), x(1), y(1)) if diagonal else None
     if level is not None:
         reference = (x(0), y(level), x(1), y(level))
@@ -101,7 +103,7 @@ def calibration(
         Series(
             style,
             label,
-            _path([(p[0], p[1]) for p in of_model], x, y),
+            path_through((x(p[0]), y(p[1])) for p in of_model),
             tuple((x(p[0]), y(p[3]), y(p[2])) for p in of_model),
             tuple(
                 (x(p[0]), y(p[1]), f"{label}: predicted {p[0]:.3g}, observed {p[1]:.3g}, {int(p[4]):,} rows")
@@ -164,7 +166,7 @@ def course(
     x, y = Scale(*x_range, LEFT, RIGHT), Scale(*padded(*y_range), BOTTOM, TOP)
     bars = tuple((x(p[0]), y(p[3]), y(p[2])) for p in points if p[2] < p[3])
     dots = tuple((x(p[0]), y(p[1]), p[4]) for p in points)
-    line = Series("challenger", title, _path([(p[0], p[1]) for p in points], x, y), bars, dots)
+    line = Series("challenger", title, path_through((x(p[0]), y(p[1])) for p in points), bars, dots)
     return Plot(id, title, description, *axes, x.ticks(4), y.ticks(), (line,))
 
 
@@ -172,7 +174,3 @@ def padded(low: float, high: float) -> tuple[float, float]:
     """Return a range with some air around it; one of no width gets some."""
     air = 0.06 * (high - low) or 0.01 * abs(high) or 1.0
     return low - air, high + air
-
-
-def _path(points: Sequence[Point], x: Scale, y: Scale) -> str:
-    return "M" + " L".join(f"{x(p[0])},{y(p[1])}" for p in points) if points else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor, log10
 
@@ -12,6 +13,12 @@ class Tick:
 
     at: float
     label: str
+
+
+def path_through(points: Iterable[tuple[float, float]]) -> str:
+    """Return the SVG path through points; empty without any."""
+    places = " L".join(f"{x},{y}" for x, y in points)
+    return places and f"M{places}"
 
 
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))

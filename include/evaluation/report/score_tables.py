@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from include.evaluation.evidence import Evidence
-from include.evaluation.gains import Gain, Measured, Role, SliceScores
+from include.evaluation.gains import Gain, Measured, PredictionChurn, Role, SliceScores
 from include.evaluation.report.forest import Forest, Interval
 
 
@@ -31,32 +31,26 @@ class ScoreTable:
     forest: Forest
 
 
-Line = tuple[str, int, int | None, Mapping[Role, Measured], Gain | None]
+_Line = tuple[str, int, int | None, Mapping[Role, Measured], Gain | None]
 """Name, support, positives, scores and gain of a row that is not drawn yet."""
 
 
-def drawn_rows(lines: Sequence[Line]) -> tuple[tuple[ScoreRow, ...], Forest]:
-    """Return rows with their gains' intervals on one scale, and that scale."""
-    ends = [_ends(gain) for *_, gain in lines]
+def _drawn(heading: str, lines: Sequence[_Line]) -> ScoreTable:
+    """Return a table whose rows have their gains' intervals on one scale."""
+    ends = [None if gain is None else gain.interval for *_, gain in lines]
     forest = Forest.of([one for one in ends if one is not None])
     placed = (None if one is None else forest.interval(*one) for one in ends)
-    return tuple(ScoreRow(*line, interval) for line, interval in zip(lines, placed, strict=True)), forest
-
-
-def _ends(gain: Gain | None) -> tuple[float, float, float] | None:
-    if gain is None or gain.estimate is None:
-        return None
-    low, high = gain.bound(0.975), gain.upper(0.975)
-    return None if low is None or high is None else (low, gain.estimate, high)
+    rows = tuple(ScoreRow(*line, interval) for line, interval in zip(lines, placed, strict=True))
+    return ScoreTable(heading, rows, forest)
 
 
 def comparison_table(evidence: Evidence, against: Role) -> ScoreTable:
     """Return the scores of every role by every metric, with the gains over another model, on all rows."""
-    rows: list[Line] = []
+    rows: list[_Line] = []
     for metric in evidence.metrics:
         scores = {role: of_role[metric] for role, of_role in evidence.scores.items()}
         rows.append((metric, evidence.holdout.rows, None, scores, evidence.gain(metric, against)))
-    return ScoreTable("All rows", *drawn_rows(rows))
+    return _drawn("All rows", rows)
 
 
 @dataclass(frozen=True)
@@ -96,18 +90,37 @@ def gaps_of(evidence: Evidence) -> tuple[Forest, tuple[Gap, ...]] | None:
     return forest, tuple(Gap(metric, *three, drawn(metric)) for metric, three in found.items())
 
 
+def churn_by_level(evidence: Evidence) -> tuple[PredictionChurn, ...]:
+    """Return the churn of all rows, then that of the levels, the most changed first."""
+    return tuple(sorted(evidence.churn, key=lambda one: (one.slice is not None, -(one.share.value or 0.0))))
+
+
 def slice_columns(evidence: Evidence) -> list[str]:
     """Return the slice columns that were measured."""
     return list(dict.fromkeys(scores.column for scores in evidence.slice_scores))
 
 
-def slice_table(evidence: Evidence, column: str, against: Role) -> ScoreTable:
-    """Return the levels of a column, the largest first."""
+def levels_of(evidence: Evidence, column: str) -> list[SliceScores]:
+    """Return the levels of a slice column, the largest first."""
+    return sorted((one for one in evidence.slice_scores if one.column == column), key=lambda one: -one.support)
+
+
+def slice_table(evidence: Evidence, column: str, against: Role, *, most: int | None = None) -> ScoreTable:
+    """Return the levels of a column by the primary metric, the largest first.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    column : str
+    against : str
+        The role that gains are over.
+    most : int, optional
+        How many levels; all of them if left out.
+    """
     metric = evidence.metrics[0]
-    levels: list[SliceScores] = [scores for scores in evidence.slice_scores if scores.column == column]
-    rows: list[Line] = []
-    for scores in sorted(levels, key=lambda one: -one.support):
+    rows: list[_Line] = []
+    for scores in levels_of(evidence, column)[:most]:
         of_metric = {role: of_role[metric] for role, of_role in scores.scores.items()}
         gain = evidence.gain(metric, against, (column, scores.level))
         rows.append((scores.level, scores.support, scores.positives, of_metric, gain))
-    return ScoreTable(column, *drawn_rows(rows))
+    return _drawn(column, rows)

@@ -29,8 +29,13 @@ def why_undefined(reason: str, values: Array, units: int) -> str | None:
     return None
 
 
-def interval_of(values: Array, reason: str, units: int, effective: float | None = None) -> Measured:
+def interval_of(
+    values: Array, reason: str, units: int, effective: float | None = None, share_of: int | None = None
+) -> Measured:
     """Return a value with the 95 % interval of its resamples, or ``reason`` where it has none.
+
+    Of a share of all units, or of none, every resample is the same, however few they are: such an interval is that of
+    Clopper and Pearson (1934, "The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika 26).
 
     Parameters
     ----------
@@ -40,12 +45,17 @@ def interval_of(values: Array, reason: str, units: int, effective: float | None 
         How many units were resampled.
     effective : float, optional
         How many units of equal weight tell the spread, by `effective_units`; all of them if left out.
+    share_of : int, optional
+        How many units it is a share of; left out of what is no share.
     """
     if why := why_undefined(reason, values, units):
         value = None if np.isnan(values[0]) else rounded(values[0])
         return Measured(value, None, None, why)
     few = units if effective is None else effective
     low, high = np.nanquantile(values[1:], expanded(np.array([0.025, 0.975]), few))
+    if share_of and low == high == values[0] and values[0] in (0, 1):
+        bound = 0.025 ** (1 / share_of)
+        low, high = (bound, 1.0) if values[0] else (0.0, 1 - bound)
     return Measured(rounded(values[0]), rounded(low), rounded(high))
 
 

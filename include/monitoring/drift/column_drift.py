@@ -12,6 +12,9 @@ from include.monitoring.drift.periods import Period, Reference
 from include.monitoring.sketches.layouts import ColumnLayout
 from include.monitoring.sketches.sketches import ColumnSketch
 
+_LEAST_ROWS = 100
+"""A level with fewer rows, before or now, is left out: it always differs."""
+
 
 def effect_in(
     reference: Reference, name: str, before: Sequence[tuple[Period, float]], current: Sequence[Period]
@@ -84,8 +87,6 @@ def moved_slices(
     layout: ColumnLayout,
     before: Mapping[tuple[str, str], ColumnSketch],
     now: Mapping[tuple[str, str], ColumnSketch],
-    *,
-    least_rows: int = 100,
 ) -> tuple[MovedSlice, ...]:
     """Return the slices' levels, those first where most predictions moved: rows times total variation.
 
@@ -95,8 +96,6 @@ def moved_slices(
         Of the predictions.
     before, now : mapping of (slice, level) to ColumnSketch
         Predictions in each level.
-    least_rows : int
-        Levels with fewer rows, before or now, are left out: they always differ.
     """
     found = [
         MovedSlice(
@@ -107,6 +106,6 @@ def moved_slices(
             mean=one.mean(layout),
         )
         for key, one in now.items()
-        if key in before and min(one.rows, before[key].rows) >= least_rows
+        if key in before and min(one.rows, before[key].rows) >= _LEAST_ROWS
     ]
     return tuple(sorted(found, key=lambda one: (-one.rows * one.effect.total_variation, one.slice, one.level)))

@@ -53,7 +53,6 @@ def estimate_classification(
     metrics: Sequence[str],
     *,
     calibration: Calibration | None = None,
-    seed: int = 0,
 ) -> dict[str, Measured]:
     """Return what metrics of two classes will be once labels come, with 95 % intervals for what chance adds.
 
@@ -77,7 +76,7 @@ def estimate_classification(
     means = np.add.reduceat(order, edges[:-1]) / rows
     chance = means if calibration is None else np.add.reduceat(calibration(order), edges[:-1]) / rows
     chance = np.clip(chance, 0, 1)
-    drawn = np.random.default_rng(seed).binomial(rows.astype(np.int64), chance, size=(_DRAWS, len(rows)))
+    drawn = np.random.default_rng(0).binomial(rows.astype(np.int64), chance, size=(_DRAWS, len(rows)))
     positives = np.vstack([rows * chance, drawn])
     sums = _sums(positives, rows, means, means >= threshold)
     found: dict[str, Measured] = {}

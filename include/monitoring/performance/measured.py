@@ -69,9 +69,7 @@ def measure_performance(
     metrics: tuple[str, ...],
     slices: Mapping[str, SliceLevels] | None = None,
     *,
-    units: Array | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
+    resamples: int,
 ) -> Performance:
     """Return the metrics of an interval with 95 % intervals, overall and by slice, by the gate's own bootstrap.
 
@@ -81,10 +79,8 @@ def measure_performance(
         0 and 1, values, or places of classes.
     scored : Scored
         What the champion said then.
-    units : array of int of shape (n_rows,), optional
-        Which rows are resampled together; each by itself if left out.
     """
-    resampling = draw(np.arange(len(target)) if units is None else units, resamples=resamples, seed=seed)
+    resampling = draw(np.arange(len(target)), resamples=resamples, seed=0)
     found = compare(
         target, {"challenger": scored}, metrics, slices or {}, resampling, positives=scored.said is not None
     )
@@ -119,9 +115,7 @@ def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric
     error : float
         The probability, over all looks together, that a promise which is kept is called broken.
     """
-    told = [one for one in found if one.rows >= LEAST_ROWS and metric in one.scores]
-    values = [(one, one.scores[metric].value) for one in told]
-    known = [(one, value) for one, value in values if value is not None]
+    known = _known(found, metric)
     before = interval_of_mean(list(promised), error)
     after = confidence_sequence([value for _, value in known], error)
     short = False
@@ -130,6 +124,12 @@ def promise_kept(promised: Sequence[float], found: Sequence[Performance], metric
         short = loss > hypot(before.mean - before.low, after.mean - after.low)
     edges = (known[0][0].after, known[-1][0].until) if known else (None, None)
     return PromiseCheck(metric, before, after, short, *edges)
+
+
+def _known(found: Sequence[Performance], metric: str) -> list[tuple[Performance, float]]:
+    """Return the intervals with enough rows for a metric, and its values."""
+    told = [one for one in found if one.rows >= LEAST_ROWS and metric in one.scores]
+    return [(one, value) for one in told if (value := one.scores[metric].value) is not None]
 
 
 def each_short(
@@ -152,35 +152,20 @@ def each_short(
     again : timedelta
         Least time between two of the looks that are returned.
     """
-    listed = sorted(found, key=lambda one: one.until)
+    known = _known(sorted(found, key=lambda one: one.until), metric)
+    before = interval_of_mean(list(promised), error)
     checks: list[PromiseCheck] = []
-    for look in range(1, len(listed) + 1):
-        before = checks[-1].until if checks else None
-        if before is not None and listed[look - 1].until < before + again:
+    if before.mean is None or before.low is None:
+        return ()
+    # What was found has an uncertainty of its own, so no look with a smaller loss can be short: most need no sequence.
+    least, total = (before.mean - before.low) * (1 - 1e-9), 0.0
+    for look, (one, value) in enumerate(known, 1):
+        total += value
+        if checks and checks[-1].until is not None and one.until < checks[-1].until + again:
             continue
-        if (kept := promise_kept(promised, listed[:look], metric, error)).short:
+        if sign(metric) * (before.mean - total / look) < least:
+            continue
+        kept = promise_kept(promised, [earlier for earlier, _ in known[:look]], metric, error)
+        if kept.short:
             checks.append(kept)
     return tuple(checks)
-
-
-def first_short(
-    promised: Sequence[float], found: Sequence[Performance], metric: str, error: float
-) -> PromiseCheck | None:
-    """Return the first look at which the champion fell short, or None; the same in any order in which labels came.
-
-    Parameters
-    ----------
-    promised : sequence of float
-        The metric's values on the holdout.
-    found : sequence of Performance
-        The metric's values on intervals with labels.
-    metric : str
-        Name of the metric.
-    error : float
-        Accepted probability of a false alarm.
-    """
-    listed = sorted(found, key=lambda one: one.until)
-    for look in range(1, len(listed) + 1):
-        if (kept := promise_kept(promised, listed[:look], metric, error)).short:
-            return kept
-    return None

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.evaluation.gains import Measured
-from include.evaluation.report.scales import Scale, Tick
+from include.evaluation.report.scales import Scale, Tick, path_through
 from include.monitoring.report.watch_report import WatchReport
 from include.monitoring.report.watched_intervals import WatchedInterval
+from include.registry.history.charts import LEFT, RIGHT, TREND_BOTTOM, TREND_TOP
 
-WIDTH, LEFT, RIGHT = 960.0, 88.0, 944.0
-TOP, BOTTOM = 14.0, 214.0
 ROW, COLUMNS = 22.0, 20
 """The height of a column's row in the heat map, and how many columns are drawn, those first that matter most."""
 _NAMES = 190.0
@@ -57,7 +56,7 @@ def performance_chart(report: WatchReport) -> PerformanceChart | None:
         return None
     promise = report.kept.promised.mean if report.kept is not None else None
     values += [] if promise is None else [promise]
-    across, up = _time(shown, LEFT, RIGHT), Scale(min(values), max(values), BOTTOM, TOP)
+    across, up = _time(shown, LEFT, RIGHT), Scale(min(values), max(values), TREND_BOTTOM, TREND_TOP)
 
     def point(one: WatchedInterval, measured: Measured | None) -> Point | None:
         if measured is None or measured.value is None:
@@ -67,7 +66,8 @@ def performance_chart(report: WatchReport) -> PerformanceChart | None:
 
     estimated = [found for one in shown if (found := point(one, one.estimated)) is not None]
     whole = [one for one in estimated if one.top is not None and one.bottom is not None]
-    edge = [f"{one.x},{one.top}" for one in whole] + [f"{one.x},{one.bottom}" for one in reversed(whole)]
+    edge = [(one.x, one.top) for one in whole if one.top is not None]
+    edge += [(one.x, one.bottom) for one in reversed(whole) if one.bottom is not None]
     raised = {one.until for one in report.alarms if one.kind == "performance"}
     return PerformanceChart(
         report.model.gate.primary.metric,
@@ -75,8 +75,8 @@ def performance_chart(report: WatchReport) -> PerformanceChart | None:
         up.ticks(),
         tuple(estimated),
         tuple(found for one in shown if (found := point(one, one.measured)) is not None),
-        "M" + " L".join(f"{one.x},{one.y}" for one in estimated) if estimated else "",
-        "M" + " L".join(edge) + "Z" if len(whole) > 1 else "",
+        path_through((one.x, one.y) for one in estimated),
+        f"{path_through(edge)}Z" if len(whole) > 1 else "",
         None if promise is None else up(promise),
         tuple(_place(across, one) for one in shown if one.until in raised),
     )

@@ -35,6 +35,7 @@ from include.monitoring.watch_log import OBSERVED, VERDICT, WatchLog, paired_in
 from include.monitoring.withdrawal import withdrawal_reason
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
+from include.registry.version_states import Decision
 from include.storage.content import get_content, read_json
 from include.storage.log import Entry
 from include.storage.store import ObjectStore
@@ -177,7 +178,7 @@ def watch_report(
         intervals,
         len(history.observed),
         alarms,
-        rank(effects, _importance(store, model, timeline, version)),
+        rank(effects, importance_of(store, model, timeline[version].decision)),
         _slices(store, model, kept, sources[max(sources)]["details"]),
         check,
         judged,
@@ -199,8 +200,8 @@ def _recent(observed: Sequence[Any]) -> list[Any]:
     return [one for one in observed if (last - one.period.after).days <= 7] or [observed[-1]]
 
 
-def _importance(store: ObjectStore, model: ModelConfig, timeline: Timeline, version: str) -> dict[str, float | None]:
-    decision = timeline[version].decision
+def importance_of(store: ObjectStore, model: ModelConfig, decision: Decision | None) -> dict[str, float | None]:
+    """Return what is lost without each column, by the evidence of a version's decision; nothing without evidence."""
     if decision is None or decision.evidence is None:
         return {}
     evidence = load_evidence(store, model.name, decision.evidence)

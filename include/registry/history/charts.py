@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from include.evaluation.gains import Measured
-from include.evaluation.report.scales import Scale, Tick
+from include.evaluation.report.scales import Scale, Tick, path_through
 from include.registry.history.recorded_measures import compared
 from include.registry.history.summary import History, VersionStatus, VersionSummary, champion_periods
 
@@ -146,16 +146,15 @@ def trend_chart(
 
     many = len(known) > MAX_MARKS_WITH_LABELS
     marks = tuple(mark(*one) for one in known)
-    bounded = [one for one in marks if one.top is not None]
-    above = [f"{one.x},{one.top}" for one in bounded]
-    below = [f"{one.x},{one.bottom}" for one in reversed(bounded)]
-    promoted = [f"{one.x},{one.y}" for one in marks if one.summary.standing.in_line]
+    above = [(one.x, one.top) for one in marks if one.top is not None]
+    below = [(one.x, one.bottom) for one in reversed(marks) if one.bottom is not None]
+    promoted = [(one.x, one.y) for one in marks if one.summary.standing.in_line]
     return TrendChart(
         metric,
         marks,
         tuple(mark(*one) for one in since),
-        "M" + " L".join(promoted) if len(promoted) > 1 else "",
-        "M" + " L".join([*above, *below]) + "Z" if many and bounded else "",
+        path_through(promoted) if len(promoted) > 1 else "",
+        f"{path_through([*above, *below])}Z" if many and above else "",
         ticks,
         y.ticks(5),
         many,
@@ -171,16 +170,16 @@ class Sparkline:
     """Whether the last is ``better`` or ``worse`` than the first, whichever way that metric is good; else ``as before``."""
 
 
-def sparkline(of: History, *, newest: int = 24) -> Sparkline | None:
+def sparkline(of: History) -> Sparkline | None:
     """Draw the newest scores of the primary metric; None with fewer than two."""
     metric = primary_of(of)
-    found = [Measured(*summary.score) for summary in of.versions[-newest:] if metric and summary.metric == metric]
+    found = [Measured(*summary.score) for summary in of.versions[-24:] if metric and summary.metric == metric]
     scores = [score for score in found if score.value is not None]
     if metric is None or len(scores) < 2:
         return None
     values = [score.value for score in scores if score.value is not None]
     x, y = Scale(0, len(values) - 1, 2, 94), Scale(min(values), max(values), 21, 3)
-    path = "M" + " L".join(f"{x(number)},{y(value)}" for number, value in enumerate(values))
+    path = path_through((x(number), y(value)) for number, value in enumerate(values))
     return Sparkline(path, compared(scores[0], scores[-1], metric))
 
 

@@ -15,8 +15,9 @@ from include.config.sections.evaluation import Gate
 from include.registry.approval import ApprovalAnswer, approval_reply, conclude, needs_approval, trigger_of
 from include.registry.gate.error_budget import Budget
 from include.registry.ledger import Ledger
-from include.registry.timeline import Timeline
+from include.registry.timeline import Timeline, fold
 from include.registry.version_states import Decision, Outcome
+from include.storage.log import Entry
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,22 @@ class Replayed:
 def rejudge(ledger: Ledger) -> list[Replayed]:
     """Judge every decision on record again, from its own evidence and by its own policy; none should differ."""
     timeline = ledger.timeline()
-    decided = [Decision.from_json(entry.body) for entry in ledger.entries() if entry.kind == "decided"]
-    return [judge_again(ledger, timeline, decision) for decision in decided]
+    return [judge_again(ledger, timeline, entry) for entry in ledger.entries() if entry.kind == "decided"]
 
 
-def judge_again(ledger: Ledger, timeline: Timeline, decision: Decision) -> Replayed:
-    """Judge one decision again."""
+def judge_again(ledger: Ledger, timeline: Timeline, entry: Entry) -> Replayed:
+    """Judge one decision again, by its event."""
+    decision = Decision.from_json(entry.body)
+    standing = timeline[decision.version]
+    if standing.rebuild_of is not None:  # it has the trigger of the version that it rebuilds since it does
+        standing = fold(ledger.entries(fresh=False)[: entry.number])[decision.version]
     if (comparison := ledger.compare(decision)) is None:
         return _unmeasured(decision, decision.outcome)
     policy = ledger.config(decision.config).gate
     outcome, reason, _ = conclude(
         comparison.judge(policy),
         policy,
-        trigger=trigger_of(timeline[decision.version], decision),
+        trigger=trigger_of(standing, decision),
         reply=approval_reply(decision),
         evidence=comparison.digest,
         incumbent=decision.incumbent,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from include.config.model import ModelConfig
 from include.data.quality.page import page_of
 from include.data.snapshots import Snapshot
-from include.evaluation.evidence import Evidence
+from include.evaluation.evidence import Evidence, load_evidence
 from include.registry.decisions import Comparison
 from include.registry.gate.judgement import Judgement
 from include.registry.version_states import VersionState
@@ -78,7 +78,7 @@ def version_details(store: ObjectStore, model: str, standing: VersionState) -> V
     page = page_of(store, config, version.snapshot)
     if decision.evidence is None:
         return VersionDetails(version, fit, snapshot, config, None, None, page, candidates)
-    evidence = Evidence.from_bytes(get_content(store, f"{model}/evidence", ".json", decision.evidence))
+    evidence = load_evidence(store, model, decision.evidence)
     incumbent = None if decision.incumbent is None else load_version(store, model, decision.incumbent)
     left = decision.lifetime["left"] if decision.lifetime else 0.0
     comparison = Comparison(version, incumbent, evidence, decision.evidence, left)

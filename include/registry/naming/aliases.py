@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from include.errors import RegistryError, nearest
+from include.errors import RegistryError, did_you_mean
 from include.registry.naming.tags import NAME, Event, stated_reason
 from include.registry.timeline import Timeline
 from include.registry.version_states import ALIASED, Outcome, VersionState
@@ -70,12 +70,11 @@ def alias_event(
     if version is None:
         if holder is None:
             known = sorted(name for one in timeline.standings for name in one.aliases)
-            close = nearest(alias, known)
             raise RegistryError(
                 f"No version has the alias {alias}.",
                 expected=", ".join(known) or "an alias; the model has none",
                 found=alias,
-                remedy=f"did you mean {close}?" if close else None,
+                remedy=did_you_mean(alias, known, mark=""),
             )
         return ALIASED, {"version": holder.version, "alias": alias, "given": False, "reason": reason, "actor": actor}
     _require_nameable(timeline[version])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.errors import RegistryError, nearest
+from include.errors import RegistryError, did_you_mean
 from include.registry.timeline import Timeline
 
 CHAMPION = "champion"
@@ -39,12 +39,11 @@ def find_version(timeline: Timeline, wanted: str | None) -> str:
             expected="the whole id, or a longer prefix of it",
             found=listed(matches[::-1]),
         )
-    close = nearest(version, known)
     raise RegistryError(
         f"There is no version {version}.",
         expected=f"one of {listed(known)}; or none, for the champion {timeline.champion}",
         found=version,
-        remedy=f"did you mean {close}?" if close else None,
+        remedy=did_you_mean(version, known, mark=""),
     )
 
 

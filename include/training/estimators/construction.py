@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from include.config.sections.training import Range
-from include.errors import ConfigError, nearest
+from include.errors import ConfigError, did_you_mean
 from include.training.estimators.clusterers import is_clustering
 from include.training.estimators.optional_libraries import library_version
 from include.training.estimators.registry import CONSTANT, REGISTRY, Estimator
@@ -29,12 +29,11 @@ def find_estimator(name: str, task: str) -> Estimator:
     if found is not None and task in found.classes:
         return found
     able = [other for other, kind in REGISTRY.items() if task in kind.classes and other != CONSTANT]
-    close = nearest(name, able)
     raise ConfigError(
         f"`{name}` is no estimator for {task}",
         expected=", ".join(able),
         found=name,
-        remedy=f"did you mean `{close}`?" if close else None,
+        remedy=did_you_mean(name, able),
     )
 
 
@@ -84,14 +83,13 @@ def check_settings(name: str, task: str, params: dict[str, Any]) -> None:
     known = set(kind.classes[task]().get_params(deep=False)) - _OURS
     for key in params:
         if key not in known:
-            close = nearest(key, known)
             own = "it follows from `seed`, `early_stopping`, `features` or the machine" if key in _OURS else None
             raise ConfigError(
                 f"`{name}` has no setting `{key}` to give",
                 expected=", ".join(sorted(known)),
                 found=key,
                 where="training.candidates: params or search.space",
-                remedy=own or (f"did you mean `{close}`?" if close else None),
+                remedy=own or did_you_mean(key, known),
             )
         for value in _values(params[key]):
             _check_value(name, task, key, value)

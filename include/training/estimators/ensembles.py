@@ -55,7 +55,11 @@ class EnsembleClassifier(ClassifierMixin, MetaEstimator):  # type: ignore[misc] 
         known = [class_probabilities(member, X, self.classes) for member in self.members]
         if self.final is None:
             return np.asarray(np.mean(known, axis=0))
-        return np.asarray(self.final.predict_proba(stack_predictions(known)))
+        made = np.zeros((len(X), self.classes))
+        made[:, self.final.classes_] = self.final.predict_proba(
+            stack_predictions(known)
+        )  # no held-out row may be of a class
+        return made
 
 
 class EnsembleRegressor(RegressorMixin, MetaEstimator):  # type: ignore[misc]  # scikit-learn has no types

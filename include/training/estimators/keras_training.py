@@ -77,6 +77,8 @@ def _network(keras: Any, columns: int, settings: dict[str, Any]) -> Any:
     adam = keras.optimizers.Adam(settings["learning_rate"], epsilon=1e-7)
     # Networks of this size are trained sooner than they are compiled.
     network.compile(optimizer=adam, loss=losses[settings["loss"]](), weighted_metrics=[], jit_compile=False)
+    # Or the first step makes its variables, and is traced once more without.
+    adam.build(network.trainable_variables)
     return network
 
 

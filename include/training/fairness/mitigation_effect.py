@@ -12,6 +12,7 @@ from include.training.fairness.group_thresholds import group_names
 from include.training.fit_pipeline import fit_with_threshold
 from include.training.metrics.scoring import DEFAULT_THRESHOLD, score_of
 from include.training.model_selection.cross_validation import Fold
+from include.training.model_selection.out_of_fold import can_be_fitted
 from include.training.recipe import Recipe
 from include.training.training_rows import TrainingRows
 
@@ -42,6 +43,9 @@ def measure_mitigation(
     if recipe.fairness is None or len(rows.classes or ()) != 2:
         return None
     groups = group_names(rows.frame[recipe.fairness.column])
+    # As in validation, a fold that has too few rows of a class to be fitted says nothing.
+    least = recipe.least_rows + (recipe.threshold is not None and not recipe.learns_from_scores)
+    divided = [fold for fold in divided if can_be_fitted(rows, least, fold[0])]
     return {
         "before": _measured(replace(recipe, fairness=None), settings, rows, divided, groups, threads),
         "after": _measured(recipe, settings, rows, divided, groups, threads),
@@ -60,10 +64,7 @@ def _measured(
 
     scores, said, at = [], [], []
     for fitted, validating in divided:
-        part = rows.at(fitted)
-        if len(np.unique(part.target)) < 2:
-            continue
-        model, cut = fit_with_threshold(recipe, settings, part, threads=threads)
+        model, cut = fit_with_threshold(recipe, settings, rows.at(fitted), threads=threads)
         answered = positive_probability(class_probabilities(model, rows.at(validating).frame, 2))
         scores.append(answered)
         said.append(answered >= (DEFAULT_THRESHOLD if cut is None else cut))

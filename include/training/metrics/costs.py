@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from include.config.code import load_function
 from include.config.sections.evaluation import BusinessCost
-from include.errors import EvaluationError, nearest
+from include.errors import EvaluationError, did_you_mean
 
 Array = NDArray[Any]
 
@@ -43,7 +43,7 @@ def cost_matrix(matrix: Mapping[str, Mapping[str, float]], classes: tuple[Any, .
                     expected=" or ".join(names),
                     found=unknown[0],
                     where="evaluation.cost.matrix",
-                    remedy=f"did you mean `{close}`?" if (close := nearest(unknown[0], names)) else None,
+                    remedy=did_you_mean(unknown[0], names),
                 )
             table[names.index(actual), names.index(said)] = cost
     return table

@@ -46,6 +46,8 @@ class Metric:
         Whether it is of all rows together, and of no part of them.
     labels : bool
         Whether it is of predicted labels, which a threshold makes of the probabilities of two classes.
+    share : bool
+        Whether it is the share of some units: of those that any of its terms is not zero for.
     multiclass : Metric, or function of the number of classes to Metric, or None
         How it is computed of more than two classes, from the terms of `include.training.metrics.multiclass`; None: as of two.
     """
@@ -55,6 +57,7 @@ class Metric:
     undefined: str = ""
     whole: bool = False
     labels: bool = False
+    share: bool = False
     multiclass: Metric | Callable[[int], Metric] | None = None
 
     def of_classes(self, classes: int | None) -> Metric:
@@ -298,6 +301,7 @@ DEFINITIONS: dict[str, Metric] = {
         lambda s: ratio(s["true_positive"], s["true_positive"] + s["false_positive"]),
         "no row is predicted positive",
         labels=True,
+        share=True,
         multiclass=_averaged("precision", "macro"),
     ),
     "recall": Metric(
@@ -305,10 +309,15 @@ DEFINITIONS: dict[str, Metric] = {
         lambda s: ratio(s["true_positive"], s["positive"]),
         _NO_POSITIVE,
         labels=True,
+        share=True,
         multiclass=_averaged("recall", "macro"),
     ),
     "accuracy": Metric(
-        (*_COUNTS, "true_positive", "false_positive"), _accuracy, labels=True, multiclass=mean_of("hit")
+        (*_COUNTS, "true_positive", "false_positive"),
+        _accuracy,
+        labels=True,
+        share=True,
+        multiclass=replace(mean_of("hit"), share=True),
     ),
     "balanced_accuracy": Metric(
         (*_COUNTS, "true_positive", "false_positive"),
@@ -327,7 +336,7 @@ DEFINITIONS: dict[str, Metric] = {
     "calibration_error": Metric(("rows", *(f"off:{bin}" for bin in range(CALIBRATION_BINS))), _calibration_error),
     "mape": mean_of("percentage_error", "a target is zero"),
     "pinball": mean_of("pinball"),
-    "interval_coverage": mean_of("covered", "it has no prediction intervals"),
+    "interval_coverage": replace(mean_of("covered", "it has no prediction intervals"), share=True),
     "cost": mean_of("cost", "costs were not measured"),
     "mse": mean_of("squared_error"),
     "rmse": Metric(("rows", "squared_error"), lambda s: np.sqrt(ratio(s["squared_error"], s["rows"]))),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from include.config.names import METRICS
-from include.errors import ConfigError, nearest
+from include.errors import ConfigError, did_you_mean
 from include.training.metrics.costs import RowCosts
 from include.training.metrics.definitions import DEFINITIONS
 from include.training.metrics.multiclass import value_of
@@ -54,10 +54,9 @@ def check_metric(metric: str, task: str) -> None:
     """Raise `ConfigError` unless the metric exists and suits the task."""
     names = [name for name, facts in METRICS.items() if task in facts.task]
     if metric not in names:
-        close = nearest(metric, names)
         raise ConfigError(
             f"`{metric}` is no metric of a {task}",
             expected=", ".join(names),
             found=metric,
-            remedy=f"did you mean `{close}`?" if close else None,
+            remedy=did_you_mean(metric, names),
         )

@@ -72,9 +72,9 @@ def out_of_fold(
         )
     found = []
     for fitted, held in _cross_fitting(recipe, rows, least):
-        part = rows.at(fitted)
         # A model that is fitted without a class can't predict it.
-        if can_be_fitted(part, least):
+        if can_be_fitted(rows, least, fitted):
+            part = rows.at(fitted)
             model = fit(part)
             with fault_of(recipe, part):
                 found.append((held, answer(model, rows.at(held))))
@@ -86,24 +86,32 @@ def out_of_fold(
             remedy="`cross_fitting: {kind: stratified, folds: 3}`, fewer `folds` or a longer `data.windows.train`",
         )
     at, said = np.concatenate([held for held, _ in found]), np.concatenate([said for _, said in found])
+    if rows.classes is not None and len(np.unique(rows.target[at])) < 2:
+        raise TrainingError(
+            "the rows held out are all of one class",
+            found=f"{len(at):,} of {len(rows):,} rows",
+            where=f"{recipe.model}: candidate {recipe.name}, training.cross_fitting",
+            remedy="a longer `data.windows.train`, or groups of `cross_fitting` that have rows of both classes",
+        )
     order = np.argsort(at, kind="stable")
     return at[order], said[order]
 
 
 def _cross_fitting(recipe: Recipe, rows: TrainingRows, least: int) -> list[Fold]:
-    """Return the declared folds; where a rare class is in none of them, such that divide it evenly instead."""
+    """Return the declared folds; where a rare class is in none of them, or held out by none, such that divide it evenly instead."""
     declared = recipe.cross_fitting
     divided = divide(recipe, declared, rows)
-    if declared.kind == "group" or any(can_be_fitted(rows.at(fitted), least) for fitted, _ in divided):
+    held = [held for fitted, held in divided if can_be_fitted(rows, least, fitted)]
+    if declared.kind == "group" or (held and can_be_fitted(rows, 1, np.concatenate(held))):
         return divided
     log.warning(
-        "%s: no fold of kind `%s` holds %d rows of each class; folds are drawn by class instead",
+        "%s: no fold of kind `%s` holds %d rows of each class and others of it out; folds are drawn by class instead",
         *(recipe.name, declared.kind, least),
     )
     return divide(recipe, CrossValidation(kind="stratified", folds=max(declared.folds, 3)), rows)
 
 
-def can_be_fitted(rows: TrainingRows, least: int) -> bool:
+def can_be_fitted(rows: TrainingRows, least: int, at: Array | None = None) -> bool:
     """Tell whether there are enough rows of each class of the model.
 
     Parameters
@@ -111,9 +119,11 @@ def can_be_fitted(rows: TrainingRows, least: int) -> bool:
     rows : TrainingRows
     least : int
         Rows of each class.
+    at : array of int, optional
+        Positions of the rows that are looked at; all if left out.
     """
-    return rows.classes is None or int(_counts(rows).min()) >= least
+    return rows.classes is None or int(_counts(rows, at).min()) >= least
 
 
-def _counts(rows: TrainingRows) -> Array:
-    return np.bincount(rows.target, minlength=len(rows.classes or ()))
+def _counts(rows: TrainingRows, at: Array | None = None) -> Array:
+    return np.bincount(rows.target if at is None else rows.target[at], minlength=len(rows.classes or ()))

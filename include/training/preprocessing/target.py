@@ -69,7 +69,7 @@ def count_classes(column: pd.Series[Any]) -> dict[Any, int]:
 
 
 def check_classes(counts: Mapping[Any, int], positive: str | int | bool | None, target: str) -> None:
-    """Refuse classes that look the same, and two classes without a declared positive one.
+    """Refuse classes that look the same or that no record can hold, and two classes without a declared positive one.
 
     Parameters
     ----------
@@ -97,6 +97,13 @@ def check_classes(counts: Mapping[Any, int], positive: str | int | bool | None, 
             where=target,
             remedy="write each class in one way where the rows are made (trim blanks, one case), or give classes that do differ names that do",
         )
+    if any(isinstance(value, int) and abs(value) >= 2**53 for value in counts):
+        raise TrainingError(
+            "a class of the target is a number that the record of a fit can't hold",
+            expected="texts, or whole numbers below 2^53",
+            where=target,
+            remedy="declare the column as a text where it is read",
+        )
     if positive is not None or len(counts) != 2 or has_plain_positive(counts):
         return
     first, last = sorted(counts, key=category_name)
@@ -110,9 +117,8 @@ def check_classes(counts: Mapping[Any, int], positive: str | int | bool | None, 
 
 
 def has_plain_positive(classes: Iterable[Any]) -> bool:
-    """Tell whether two classes are like yes and no, for which the positive one is obvious."""
-    texts = sorted(category_name(value).casefold() for value in classes)
-    return any(sorted(pair) == texts for pair in PLAIN)
+    """Tell whether two classes are like yes and no, for which the positive one is obvious, and the last in order as `find_classes` has it."""
+    return tuple(category_name(value).casefold() for value in sorted(classes)) in PLAIN
 
 
 def as_numbers(column: pd.Series[Any], classes: tuple[Any, ...] | None) -> np.ndarray[Any, Any]:

@@ -15,6 +15,7 @@ from include.audit.audit import audit, steps_of
 from include.audit.audit_log import AuditLog, AuditRun
 from include.storage.store import ObjectStore
 from tests.faults import FaultyStore, Killed
+from tests.worlds import MemoryStore
 
 ALL = 100_000
 
@@ -128,3 +129,19 @@ def test_the_log_of_audits_reads_what_it_wrote(signed_world: SignedWorld) -> Non
     assert AuditRun.from_json(run.to_json()) == run
     kept: Any = AuditLog(signed_world.store, "parcels").keep(run, at=NOW)
     assert kept == run and AuditLog(signed_world.store, "parcels").state().next_step == 4
+
+
+def test_a_finding_about_what_the_ledger_no_longer_names_ends_with_the_next_whole_audit() -> None:
+    audits = AuditLog(MemoryStore(), "parcels")
+
+    def run(first: int, looked: str, total: int, wrong: str = "") -> list[str]:
+        names, found = tuple(looked.split()), dict.fromkeys(wrong.split(), "it is forged")
+        run = AuditRun(f"run {looked} {total} {wrong}", first, first + len(names) - 1, total, 1, found, names)
+        audits.keep(run, at=NOW)
+        return [name for name, _ in audits.state().wrong]
+
+    assert run(0, "a b forged", 3, "b forged") == ["b", "forged"]
+    assert run(0, "a", 2) == ["b", "forged"], "not whole yet"
+    assert run(1, "b", 2, "b") == ["b"]
+    audits.keep(AuditRun("unreadable", 0, 0, 1, 1, {"the chain": "it is broken"}, ("the chain",)), at=NOW)
+    assert [name for name, _ in audits.state().wrong] == ["b", "the chain"]

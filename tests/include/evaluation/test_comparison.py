@@ -158,3 +158,24 @@ def test_what_has_too_few_units_for_an_interval_keeps_its_value() -> None:
     hardly = interval_of(np.r_[0.25, np.full(20, np.nan), np.linspace(0, 1, 180)], "no value", 100)
     assert (hardly.value, hardly.low) == (0.25, None) and "in 10% of the resamples no value" in hardly.undefined
     assert interval_of(np.r_[np.nan, np.linspace(0, 1, 200)], "no value", 100) == Measured(None, None, None, "no value")
+
+
+@pytest.mark.parametrize("metric", ["recall", "precision", "accuracy"])
+def test_a_share_that_no_resample_lowers_is_reached_as_rarely_as_its_interval_says(metric: str) -> None:
+    rng, true, above = np.random.default_rng(5), 0.9, 0
+    for number in range(200):
+        target = np.r_[np.ones(14), np.zeros(0 if metric == "accuracy" else 186)]
+        right = np.r_[rng.random(14) < true, np.zeros(len(target) - 14, bool)]
+        if metric == "precision":  # of fourteen rows that are called
+            target, right = right.astype(float), np.arange(len(target)) < 14
+        found = compare(
+            target,
+            {"challenger": Scored(right * 0.9, 0.5)},
+            (metric,),
+            {},
+            draw(np.arange(len(target)), resamples=200, seed=number),
+            positives=True,
+        )
+        low = found.scores["challenger"][metric].low
+        above += low is not None and low > true
+    assert above / 200 < 0.06  # 2.5 % and chance; one such sample in four has no error at all

@@ -38,6 +38,8 @@ from include.training.fit_inputs import FitInputs
 from include.training.persistence.model_file import dump
 from include.training.provenance import Provenance
 from include.training.training_rows import training_rows
+from tests.include.training.conftest import declare, fit_at_once, frame_of
+from tests.include.training.conftest import rows_of as rows_of_declared
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 ROWS = 2400
@@ -421,3 +423,14 @@ def test_large_ids_of_rows_that_are_read_part_by_part_keep_their_digits(
         assert "shared_rows" in tripped(evidence)
         found.append(lesson(evidence, "shared_rows"))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-14])
+def test_a_preparation_that_saw_other_rows_trips_its_wire_at_any_scale_of_a_column(scale: float) -> None:
+    model, frame = declare(), frame_of()
+    frame["weight"] *= scale
+    recipe, rows = recipe_of(model, "logistic_regression"), rows_of_declared(model, frame)
+    assert preparation_of_training_rows(fit_at_once(model, frame), recipe, rows).state == "clear"
+    more = frame.assign(weight=frame["weight"] * 1.01)
+    found = preparation_of_training_rows(fit_at_once(model, more), recipe, rows)
+    assert found.state == "tripped" and "instead of other values" not in found.reason

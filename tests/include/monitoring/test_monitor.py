@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from chain_run import NOW, declare, month, run_chain
 
@@ -16,6 +17,7 @@ from include.config.load import load_model
 from include.data.ingestion.ingest import ingest_window
 from include.data.snapshots import Snapshot
 from include.data.windows import Window
+from include.errors import ObjectMissing
 from include.monitoring.champion_alarms import alarms_of
 from include.monitoring.drift.references import reference_for
 from include.monitoring.drift.watched_version import PREDICTION, TARGET
@@ -23,8 +25,12 @@ from include.monitoring.monitor import monitor
 from include.monitoring.performance.probation import ProbationVerdict
 from include.monitoring.watch_log import WatchLog
 from include.registry.ledger import Ledger
+from include.retention.erase import erase
+from include.retention.people import People
+from include.scoring.publication import Publication, name_of
 from include.scoring.score import score
 from include.storage.local import LocalStore
+from include.storage.tombstones import MarkedStore, State, Tombstone, Tombstones
 from tests.faults import FaultyStore, Killed
 from tests.watched import Watched, day
 
@@ -49,6 +55,36 @@ def watched(april: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Watc
 
 def record(world: Watched) -> list[tuple[str, dict[str, Any]]]:
     return [(entry.kind, entry.body) for entry in WatchLog(world.store, "parcels").entries()]
+
+
+def test_an_interval_whose_scores_retention_removed_before_they_were_measured_does_not_stop_the_watch(
+    world: Watched,
+) -> None:
+    assert world.monitor(1, labels=None) is not None, "seen, and then another version was in force for a year"
+    (key,) = (key for key in world.store.list(f"parcels/scores/{name_of(day(1))}/") if key.endswith(".parquet"))
+    stones = Tombstones(world.store, "parcels")
+    stones.mark([Tombstone(key, "scores", 1, "retention", NOW, NOW, State.MARKED)], at=NOW)
+    stones.remove([key], world.store.delete, at=NOW)
+    found = world.monitor(3, MarkedStore(world.store, "parcels"))
+    assert found is not None and not found.performance
+    assert world.monitor(2, MarkedStore(world.store, "parcels")) is not None
+
+
+def test_a_day_that_a_person_was_erased_from_is_watched_once_it_is_scored_again(world: Watched) -> None:
+    publication = Publication(world.store, "parcels", day(3))
+    gone = publication.read(publication.newest())["parcel"][0].as_py()  # type: ignore[arg-type]
+    source = world.folder / "rows.parquet"
+    rows = pd.read_parquet(source)
+    rows[rows["parcel"] != gone].to_parquet(source, index=False)
+    erase(world.store, world.model, People(("parcel",), frozenset({(str(gone),)})), at=NOW, remove=True)
+    erased = publication.newest()
+    with pytest.raises(ObjectMissing, match="no such object"):
+        world.monitor(3)
+    world.score(3)
+    newest = publication.newest()
+    assert erased is not None and newest is not None and newest.scores == erased.scores
+    found = world.monitor(3)
+    assert found is not None and found.history.observed[-1].period.rows == newest.rows
 
 
 def test_a_change_of_unit_is_told_once_on_its_first_day(watched: tuple[Watched, dict[int, Any]]) -> None:

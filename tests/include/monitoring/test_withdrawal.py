@@ -117,6 +117,20 @@ def test_a_version_that_another_has_followed_is_left_alone(world: World, pair: t
     assert ledger.timeline().champion == newest
 
 
+def test_a_version_whose_predecessor_was_withdrawn_meanwhile_is_not_given_up_for_one_that_it_was_not_compared_with(
+    world: World,
+) -> None:
+    oldest, before, version = decided(world, 4, 0.60), decided(world, 5, 0.70), decided(world, 6, 0.80)
+    model, ledger = declared("withdraw"), Ledger(world.store, world.model.name)
+    assert probation(world.store, model, version, before, -0.03) is ProbationVerdict.WORSE
+    ledger.withdraw(before, "its rows were wrong", actor=ACTOR, at=NOW)
+    assert withdraw_if_worse(ledger, model, version, actor=ACTOR, at=NOW) is None
+    assert ledger.timeline().champion == version
+    assert probation(world.store, model, version, oldest, -0.03) is ProbationVerdict.WORSE
+    assert withdraw_if_worse(ledger, model, version, actor=ACTOR, at=NOW) is not None
+    assert ledger.timeline().champion == oldest
+
+
 def test_killed_at_any_call_of_the_store_and_repeated_there_is_one_verdict_and_one_withdrawal(
     world: World, pair: tuple[str, str]
 ) -> None:

@@ -244,3 +244,18 @@ def test_whatever_the_order_of_runs_and_answers_the_ledger_says_what_a_naive_rea
     champion = max(promoted, key=lambda version: version.as_of).id if promoted else None
     assert timeline.champion == champion
     assert not any(one.differs for one in rejudge(ledger))
+
+
+def test_what_was_decided_on_a_version_before_it_rebuilt_another_still_follows_from_its_own_trigger():
+    many, ledger = world(when="always")
+    by = {trigger: {"trigger": trigger, "dag": "retrain", "run": trigger} for trigger in ("backfill", "manual")}
+    original, own = many.version(5, 0.7), many.version(5, 0.8, name="b")
+    for version, actor in ((original, by["backfill"]), (own, by["manual"])):
+        ledger.register(version, actor=actor, at=NOW)
+    ledger.decide(many.model, original.id, measure=many.measure, actor=by["backfill"], at=NOW)
+    shown = many.measure(many.model, own, original)[1]
+    reply = ApprovalReply(ApprovalAnswer.UNANSWERED, shown, original.id)
+    held = ledger.decide(many.model, own.id, measure=many.measure, actor=by["manual"], at=NOW, reply=reply)
+    ledger.rebuild(original.id, own, proof="0" * 64, actor=by["manual"], at=NOW)
+    assert held.outcome is Outcome.HOLD and ledger.timeline()[own.id].trigger is Trigger.BACKFILL
+    assert not any(replayed.differs for replayed in rejudge(ledger))

@@ -143,3 +143,27 @@ def test_a_version_is_named_by_its_id_or_by_enough_of_the_beginning_of_id_or_dig
     for wrong in (third[:3], "2013x", third + "0"):
         with pytest.raises(RegistryError, match="There is no version"):
             find_version(timeline, wrong)
+
+
+def test_only_what_settle_decides_again_is_named_as_such(ledger: Ledger, world: World) -> None:
+    _, second, third = versions(ledger)
+    held = world.version(8, 0.5)
+    by = {"trigger": "backfill", "dag": "retrain_flight_delay", "run": "8"}
+    ledger.register(held, actor=by, at=NOW)
+    live = by | {"trigger": "manual"}  # what a live run decides is a fact, whoever registered the version
+    assert ledger.decide(world.model, held.id, measure=world.measure, actor=live, at=NOW).incumbent == third
+    assert roll_back(ledger, third, "wrong units", asked=NOW, actor=actor("r"), at=NOW).stale == ()
+    assert roll_back(ledger, second, "wrong units", asked=NOW, actor=actor("s"), at=NOW).stale == ()
+    assert ledger.settle(measure=world.measure, actor=by, at=NOW) == []
+
+
+def test_a_version_that_can_take_no_place_is_not_registered_by_a_rebuild(ledger: Ledger, world: World) -> None:
+    _, second, third = versions(ledger)
+    events = len(ledger.entries())
+    other = world.version(7, 0.91)
+    with pytest.raises(RegistryError, match="same as-of"):
+        ledger.rebuild(second, other, proof="0" * 64, actor=actor("r"), at=NOW)
+    ledger.withdraw(third, "wrong units", actor=actor("r"), at=NOW)
+    with pytest.raises(RegistryError, match="Only a promoted version"):
+        ledger.rebuild(third, other, proof="0" * 64, actor=actor("r"), at=NOW)
+    assert len(ledger.entries()) == events + 1

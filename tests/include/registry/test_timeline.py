@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
+from histories import tell
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import NOW, World
+from worlds import NOW, MemoryStore, World
 
 from include.config.sections.evaluation import Gate
 from include.errors import RegistryError
 from include.registry.ledger import Ledger
 from include.registry.timeline import Timeline
-from include.registry.version_states import Outcome, Trigger
+from include.registry.version_states import Outcome, Trigger, VersionState
 
 
 def run(world: World, ledger: Ledger, month: int, quality: float, trigger: str = "backfill", name: str = "a") -> list:
@@ -207,3 +209,24 @@ def test_settle_may_change_what_a_backfill_decided_alone_and_nothing_else():
     ]
     for trigger in (Trigger.MANUAL, Trigger.SCHEDULED):
         assert not replace(standing, trigger=trigger).may_change
+
+
+def test_who_was_champion_when_is_found_without_looking_at_each_version_for_each_instant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, looked = MemoryStore(), 0
+    tell(store, versions=100)
+    timeline, in_line = Ledger(store, "flight_delay").timeline(), VersionState.in_line.fget
+    promoted = [one for one in timeline.standings if one.in_line]
+
+    def counted(standing: VersionState) -> bool:
+        nonlocal looked
+        looked += 1
+        return in_line(standing)
+
+    monkeypatch.setattr(VersionState, "in_line", property(counted))
+    for before, one in pairwise([None, *promoted]):
+        assert timeline.champion_as_of(one.since) == one.version
+        assert timeline.champion_as_of(one.since - timedelta(seconds=1)) == (before and before.version)
+        assert timeline.incumbent_of(one.version) == (before and before.version)
+    assert looked == len(timeline.standings)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain_run import NOW, month
-from segmented import declare_segments, run_segments
+from chain_run import NOW
+from segmented import april_segments  # noqa: F401 (a fixture)
 from signed_world import SignedWorld
 
 from include.config.settings import ROOT
@@ -63,9 +63,8 @@ def test_what_a_model_that_is_signed_has_more_has_a_kind(signed_world: SignedWor
     assert counts_all(signed_world.store)["records of versions"].objects > len(more) > 0
 
 
-def test_the_objects_of_segments_are_counted_with_their_kinds(tmp_path: Path) -> None:
-    store, folder = LocalStore(tmp_path / "store"), tmp_path / "parcels"
-    run_segments(store, declare_segments(folder), folder, month(4))
+def test_the_objects_of_segments_are_counted_with_their_kinds(april_segments: Path) -> None:  # noqa: F811 (a fixture)
+    store = LocalStore(april_segments / "store")
     kinds, own = counts_all(store), counts_all(store, "parcels/segments/ant")
     files = [key for key in store.list("parcels/") if "/models/" in key or "/golden/" in key]
     assert kinds["model files"].objects == len(files) > own["model files"].objects > 0

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from chain_run import NOW, Run, month, run_chain
+from histories import tell
 from signed_world import SignedWorld
+from worlds import FLIGHTS
 
 from include.audit.audit import audit
 from include.config.model import ModelConfig
@@ -17,18 +19,22 @@ from include.config.retention import Retention
 from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
 from include.errors import ObjectRemoved
+from include.monitoring.performance.measured import Performance
+from include.monitoring.watch_log import WatchLog
 from include.registry.history.policy_replay import rejudge
 from include.registry.ledger import Ledger
 from include.registry.verification import verify
 from include.retention.tidy import Tidied, tidy
+from include.retention.unneeded import unneeded
 from include.scoring.golden import check_golden, load_golden
 from include.scoring.predictor import open_predictor
-from include.scoring.publication import Publication
+from include.scoring.publication import Publication, name_of
 from include.scoring.score import score
 from include.storage.log import Log
-from include.storage.store import ObjectStore, PrunableStore
+from include.storage.store import ObjectStore, PrunableStore, StoredObject
 from include.storage.tombstones import MarkedStore
 from tests.faults import FaultyStore, Killed
+from tests.include.monitoring.days import observed
 from tests.worlds import MemoryStore
 
 LATER = NOW + timedelta(days=3000)  # ages are those of bytes, which real stores write at the real time
@@ -208,3 +214,28 @@ def test_a_tidying_that_is_killed_at_any_call_ends_as_one_that_was_not(world: Ti
 
 def removals(world: Tidy) -> list[Any]:
     return [(one.kind, one.body) for one in Log(world.store, "parcels/tombstones/log").read()]
+
+
+def test_scores_that_a_former_champion_left_behind_go_and_those_that_the_monitor_waits_for_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("RATCHET_TRUSTED_KEYS", "RATCHET_SIGNING_KEY", "RATCHET_ANCHORS"):
+        monkeypatch.delenv(name, raising=False)
+    store = MemoryStore()
+    former, _, champion = tell(store, versions=3)
+    watched, stayed = WatchLog(store, "flight_delay"), []
+    daily = FLIGHTS.schedule.model_copy(update={"monitor": "@daily"})
+    model = FLIGHTS.model_copy(update={"schedule": daily, "retention": Retention.model_validate({"scores": "13mo"})})
+    scores = []
+    for day, version in enumerate([former, former, champion, champion]):
+        one = observed(day, version=version)
+        watched.observe(one, sources={}, at=NOW)
+        key = f"flight_delay/scores/{name_of(Window(one.period.after, one.period.until))}/{day}.parquet"
+        scores.append(StoredObject(key, 1, NOW))
+        if day in (0, 2):  # the labels of the others have not come
+            found = Performance(version, one.period.after, one.period.until, 9, {})
+            watched.measure(found, details="d", labels=None, at=NOW)
+        elif version == champion:
+            stayed.append(key)
+    gone = {one.found.key for one in unneeded(store, model, LATER, {"scores": scores})}
+    assert gone == {one.key for one in scores} - set(stayed)

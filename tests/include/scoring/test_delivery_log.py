@@ -116,6 +116,21 @@ def test_an_erasure_names_each_place_and_delivered_again_nobody_of_theirs_is_the
     assert erase(world.store, delivered.model, people, at=LATER, remove=True).deliveries == ()
 
 
+def test_scores_with_erased_rows_that_the_source_still_had_are_delivered_whole(world: World, tmp_path: Path) -> None:
+    files, window = FilesDelivery(kind="files", path=(tmp_path / "files").as_uri()), Window(month(8), month(9))
+
+    def put() -> set[Path]:
+        world.score(8)
+        deliver(world.store, world.model, files, window, at=LATER, connections=Doors())
+        return set((tmp_path / "files").rglob("*.parquet"))
+
+    first, rows = put(), world.read(8)
+    people = People(("parcel",), frozenset({(str(rows["parcel"][0]),)}))
+    assert erase(world.store, world.model, people, at=LATER, remove=True).objects["scores"] == 1
+    assert put() == first, "the source has the rows, so they are scored as before"
+    assert len(pq.read_table(first.pop())) == len(rows)
+
+
 def test_a_name_that_is_too_long_for_the_database_is_cut_and_stays_unique(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -10,24 +11,26 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from chain_run import BACKFILL, NOW, _Nowhere, month
-from segmented import declare_segments, run_segments
+from place import Place
+from segmented import april_segments, run_segments  # noqa: F401 (the first is a fixture)
 
 from include.command_line.ledger_queries import batch_scores
 from include.config.model import ModelConfig
+from include.config.sections.score import DeltaDelivery
 from include.monitoring.predicted_rows import PredictedRows
 from include.registry.ledger import Ledger
 from include.scoring.champions import Champions
+from include.scoring.deliver import deliver
 from include.scoring.publication import Manifest, Publication
 from include.scoring.score import ingest_interval, interval_at, score
 from include.storage.local import LocalStore
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, ModelConfig, Path]:
-    folder = tmp_path_factory.mktemp("segment_scores")
-    model, store = declare_segments(folder / "parcels"), LocalStore(folder / "store")
-    run_segments(store, model, folder / "parcels", month(4))
-    return store, model, folder / "parcels"
+def world(april_segments: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, ModelConfig, Path]:  # noqa: F811 (a fixture)
+    place = Place(tmp_path_factory.mktemp("segment_scores") / "place")
+    shutil.copytree(april_segments, place.root)
+    return place.store, place.model, place.folder
 
 
 def scored(world: tuple[LocalStore, ModelConfig, Path], number: int) -> tuple[Manifest, pd.DataFrame]:
@@ -71,6 +74,17 @@ def test_scores_say_which_version_answered_and_keep_the_order_of_rows(
     assert said is not None and said.num_rows == answered_by(table, "cat"), "what segments said is not held against it"
     assert table["sent_at"].is_monotonic_increasing and manifest.rows == len(table)
     assert table["prediction"].notna().all()
+
+
+def test_a_delivery_with_rows_of_segments_is_superseded_by_another_version_of_all_rows_alone(
+    world: tuple[LocalStore, ModelConfig, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("deltalake")
+    place = DeltaDelivery(kind="delta", path=(tmp_path / "lake").as_uri())
+    manifest, _ = scored(world, 5)
+    assert manifest.segments and min(manifest.segments.values()) != manifest.version
+    done = deliver(world[0], world[1], place, interval_at(world[1], month(5)), at=NOW, connections=_Nowhere())
+    assert done.rows == manifest.rows and done.superseded == ()
 
 
 def test_a_champion_of_later_answers_for_no_earlier_interval(world: tuple[LocalStore, ModelConfig, Path]) -> None:

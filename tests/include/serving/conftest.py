@@ -22,13 +22,11 @@ import pyarrow as pa
 import pytest
 from chain_run import NOW, declare, month, run_chain
 from once import Once
+from place import Place
 from starlette.testclient import TestClient
 
-from include.config.load import load_model
-from include.config.model import ModelConfig
 from include.config.settings import ROOT
 from include.data.columns.conversion import ARROW
-from include.registry.ledger import Ledger
 from include.scoring.predictor import open_predictor
 from include.serving.access import Access
 from include.serving.app import Server
@@ -46,31 +44,8 @@ def derive(row):
 """
 
 
-@dataclass
-class World:
+class World(Place):
     """A store in which months were retrained, and the folder of the model."""
-
-    root: Path
-
-    @property
-    def folder(self) -> Path:
-        return self.root / "parcels"
-
-    @property
-    def store(self) -> LocalStore:
-        return LocalStore(self.root / "store")
-
-    @property
-    def model(self) -> ModelConfig:
-        return load_model(self.folder / "model.yaml")
-
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.store, "parcels")
-
-    @property
-    def champions(self) -> list[str]:
-        return [version for _, version in self.ledger.timeline().champions()]
 
     def withdraw(self, version: str) -> None:
         self.ledger.withdraw(version, "wrong units", actor=ACTOR, at=NOW)

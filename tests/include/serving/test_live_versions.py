@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from chain_run import month, run_chain
 from include.errors import StoreUnavailable
 from include.registry.ledger import Ledger
 from include.scoring.golden import PREDICTED, load_golden
+from include.serving import live_versions
+from include.serving.live.served import RETRY_SECONDS
 from include.storage.content import put_content
 from tests.faults import FaultyStore
 from tests.include.serving.conftest import Served, World, as_json
@@ -122,6 +126,36 @@ def test_a_version_that_does_not_predict_its_golden_rows_is_not_served(start: St
     world.withdraw(second)
     served.look()
     assert answers(served) == first
+
+
+def test_a_version_whose_loading_failed_by_any_error_is_tried_again(
+    start: Start, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, opened = start(look=False), live_versions.open_served
+
+    def full(*arguments: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(live_versions, "open_served", full)
+    with pytest.raises(OSError, match="No space"):
+        served.look()
+    monkeypatch.setattr(live_versions, "open_served", opened)
+    served.look()
+    assert served.post(as_json(world.rows(1))).status_code == 503, "not at once"
+    served.live.models["parcels"].look(time.monotonic() + RETRY_SECONDS)
+    assert answers(served) == world.champions[-1]
+
+
+def test_what_can_not_be_compiled_by_any_error_is_tried_once(
+    start: Start, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strange(*arguments: Any) -> Any:
+        raise AttributeError("a step of another library")
+
+    monkeypatch.setattr("include.serving.live.served.SingleRow", strange)
+    served = start()
+    champion = served.live.models["parcels"].champion
+    assert champion is not None and champion.compiled and answers(served) == champion.version
 
 
 def test_the_champion_before_answers_on_where_the_new_one_is_refused(start: Start, world: World) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import io
+import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -15,9 +18,11 @@ from prometheus_client import REGISTRY
 from include.config.load import load_model
 from include.errors import ConfigError
 from include.serving.prediction_service import share_of
+from include.serving.protocol.open_inference import example_request
+from include.serving.protocol.row_schema import Column
 from include.storage.store import ObjectStore
 from tests.include.serving.conftest import Process, Served, World, as_json
-from tests.include.serving.test_live_versions import AwayStore
+from tests.include.serving.test_live_versions import AwayStore, answers
 
 Start = Callable[..., Served]
 
@@ -258,3 +263,51 @@ def test_the_version_of_an_alias_is_a_challenger_that_answers_under_its_name_and
     world.ledger.alias("canary", champion, "in force anyway", actor=actor, at=NOW)
     served.look()
     assert model.beside is None, "a second copy of the champion is no challenger"
+
+
+def test_a_challenger_that_needs_a_column_which_callers_do_not_send_yet_answers_none_of_them(
+    start: Start, world: World
+) -> None:
+    world.add("serving: {request_log: {}, challenger: {version: predecessor, traffic: 0.5, by: parcel}}\n")
+    served, (first, second) = start(), world.champions
+    rows = [row for row in as_json(world.rows(20)) if share_of("parcels", row["parcel"]) < 0.5][:2]
+    beside = served.live.models["parcels"].beside
+    assert beside is not None and served.post(rows[:1]).headers["x-ratchet-version"] == first
+    columns = (*beside.schema.columns, Column("insured", "boolean", required=True))
+    beside.schema = replace(beside.schema, columns=columns)
+    for body in (rows[:1], rows[1:]):
+        answer = served.post(body)
+        assert (answer.status_code, answer.headers.get("x-ratchet-version")) == (200, second)
+    served.logger.flush()
+    assert logged(world.store).groupby("version")["role"].unique().map(list).to_dict() == {
+        first: ["challenger"],
+        second: ["champion"],
+    }
+
+
+def test_what_the_champion_answered_stays_its_answer_where_another_comes_into_force_meanwhile(
+    start: Start, world: World
+) -> None:
+    world.add("serving: {request_log: {}}\n")
+    served, (first, second) = start(), world.champions
+    (row,) = as_json(world.rows(1))
+    body = json.dumps(example_request(served.live.models["parcels"].champion.schema, row)).encode()  # type: ignore[union-attr]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        world.withdraw(second)  # while the body is under way
+        served.look()
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    path = "/v2/models/parcels/infer"
+    scope = {"type": "http", "method": "POST", "path": path, "scheme": "http", "query_string": b"", "root_path": ""}
+    length = str(len(body)).encode()
+    scope["headers"] = [(b"host", b"localhost"), (b"content-length", length)]
+    asyncio.run(served.client.app(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 200 and (b"x-ratchet-version", second.encode()) in sent[0]["headers"]
+    assert answers(served) == first
+    served.logger.flush()
+    assert logged(world.store)["role"].tolist() == ["champion", "champion"]

@@ -17,15 +17,16 @@ from include.command_line.signing import sign
 from include.errors import ConfigError, LedgerRewound, SignatureRefused
 from include.registry.ledger import Ledger
 from include.registry.verification import verify
-from include.signing.anchors import FileAnchor
+from include.signing.anchors import FileAnchor, StoreAnchor
 from include.signing.deployment import heads_of_deployment
 from include.signing.keys import TrustedKey, new_key
 from include.storage.content import digest, to_iso
 from include.storage.local import LocalStore
 from include.storage.log import Log
 from include.storage.store import ObjectStore
+from tests.counting import CountingStore
 from tests.faults import FaultyStore, Killed
-from tests.worlds import NOW, World
+from tests.worlds import NOW, MemoryStore, World
 
 BACKFILL = {"trigger": "backfill"}
 SETTINGS = ("RATCHET_TRUSTED_KEYS", "RATCHET_SIGNING_KEY", "RATCHET_ANCHORS")
@@ -231,6 +232,20 @@ def test_a_ledger_from_before_signing_is_read_again_once_a_person_signed_it(sign
         sign("flight_delay", NOW + 4 * DAY)
 
 
+def test_events_that_were_written_unsigned_among_signed_ones_are_signed_by_a_person_too(signed: Signed) -> None:
+    signed.set("RATCHET_STORE", signed.store.url)
+    signed.fill(1)
+    with pytest.MonkeyPatch.context() as unsigned:
+        for name in SETTINGS:
+            unsigned.delenv(name)
+        signed.fill(2)  # two events, by a process that was set up without a key
+    for _ in range(2):
+        sign("flight_delay", NOW + DAY)
+        state, found = looked(signed)["the signatures"]
+        assert state == "ok" and "4 events are signed by first" in found
+    signed.fill(3)
+
+
 def test_a_key_is_made_for_one_owner_only_and_never_over_another(signed: Signed) -> None:
     path = signed.root / "made.pem"
     made = CliRunner().invoke(app, ["key", str(path), "--name", "release"])
@@ -302,6 +317,18 @@ def test_a_second_store_remembers_too(signed: Signed, s3_client: Any, monkeypatc
     signed.remove_from(2)
     with pytest.raises(LedgerRewound):
         signed.ledger().entries()
+
+
+def test_a_second_store_is_asked_near_the_newest_event_and_wholly_where_it_is_behind() -> None:
+    store = MemoryStore()
+    counting = CountingStore(store)
+    anchor = StoreAnchor(counting)
+    for number in range(2500):
+        anchor.keep("m", number, b"%d" % number)
+    for near, calls in ((2499, 2), (2480, 2), (2600, 5), (0, 5)):
+        counting.reset()
+        assert anchor.newest("m", near) == b"2499" and len(counting.calls) <= calls
+    assert anchor.newest("other", 7) is None
 
 
 def test_reading_a_signed_ledger_costs_one_more_call_whatever_its_length(signed: Signed) -> None:

@@ -375,3 +375,14 @@ def test_one_wrong_clock_moves_what_was_on_record_by_no_more_than_two_entries(at
     number, second = wrong
     said = [second if n == number % len(at) else right for n, right in enumerate(at)]
     assert abs(len(recorded_by(entries(said), instant(asked))) - true) <= 2
+
+
+def test_a_name_of_a_great_number_that_nobody_wrote_ends_a_reading_at_the_gap_before_it(
+    local_store: LocalStore,
+) -> None:
+    filled(local_store, 3)
+    path_of(local_store, 0).with_name("99999999.json").write_bytes(b"{}")
+    counting = CountingStore(local_store)
+    with pytest.raises(ChainBroken, match="missing") as broken:
+        Log(counting, "model/ledger").read()
+    assert broken.value.number == 3 and len(counting.calls) < 2000

@@ -44,6 +44,11 @@ EVERY_STEP = {
         {"method": "model"},
     ],
 }
+FEW_STEPS = {
+    "numeric": {"columns": ["size", "weight"], "scale": "standard"},
+    "categorical": [{"columns": ["colour"], "encode": "target"}],
+}
+"""For candidates that are fitted many times."""
 EVERY_LAYER = [
     {"estimator": "random_forest", "params": {"n_estimators": 8}, "calibration": "isotonic"},
     {"estimator": "k_neighbors", "search": {"method": "halving", "trials": 3}},
@@ -60,11 +65,12 @@ def options(threads: int) -> dict[str, list]:
         "fairness": {"method": "exponentiated_gradient", "column": "colour", "rounds": 5},
     }
     found = {}
-    for name, parts in (
-        ("smote", {"candidates": EVERY_LAYER, "imbalance": "smote"}),
-        ("reduced", {"candidates": [reduced]}),
+    for name, features, parts in (
+        ("smote", FEW_STEPS, {"candidates": EVERY_LAYER, "imbalance": "smote"}),
+        ("reduced", FEW_STEPS, {"candidates": [reduced]}),
+        ("steps", EVERY_STEP, {"candidates": [{"estimator": "naive_bayes"}], "imbalance": "smote"}),
     ):
-        model = declare(features=EVERY_STEP, training=parts | {"cv": ONCE, "cross_fitting": FOLDS})
+        model = declare(features=features, training=parts | {"cv": ONCE, "cross_fitting": FOLDS})
         with tempfile.TemporaryDirectory() as folder:
             store = LocalStore(Path(folder))
             snapshot = snapshot_of(store, model, frame)

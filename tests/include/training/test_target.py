@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from include.config.sections.data import Data
 from include.errors import TrainingError
+from include.storage.local import LocalStore
 from include.training.declared_recipes import recipe_of
+from include.training.fit_candidate import fit_candidate
 from include.training.preprocessing.target import check_classes, count_classes, find_classes
 from include.training.training_rows import training_rows
-from tests.include.training.conftest import declare, frame_of
+from tests.include.training.conftest import declare, frame_of, snapshot_of
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,14 @@ def test_yes_and_no_and_their_like_need_no_declaration_of_the_positive(classes: 
     assert find_classes(column) == classes
 
 
+@pytest.mark.parametrize("classes", [("no", "YES"), ("n", "Y"), ("false", "TRUE")], ids=str)
+def test_a_no_that_comes_after_its_yes_is_not_taken_for_the_positive(classes: tuple[str, str]) -> None:
+    column = pd.Series([*classes, classes[0]], name="late")
+    with pytest.raises(TrainingError, match="positive one is not declared"):
+        check_classes(count_classes(column), None, "late")
+    assert find_classes(column, classes[1]) == classes
+
+
 def test_two_classes_that_say_nothing_of_which_is_positive_are_refused_until_it_is_declared() -> None:
     column = pd.Series(["Existing", "Existing", "Attrited"], name="status")
     with pytest.raises(TrainingError, match="positive one is not declared") as raised:
@@ -54,6 +67,16 @@ def test_two_classes_that_say_nothing_of_which_is_positive_are_refused_until_it_
 def test_a_positive_that_is_none_of_two_classes_is_refused(positive: str, classes: list[str]) -> None:
     with pytest.raises(TrainingError, match="is not one of two classes"):
         find_classes(pd.Series(classes, name="status"), positive)
+
+
+def test_classes_that_the_record_of_a_fit_cannot_hold_are_refused_before_anything_is_fitted(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    frame = frame_of()
+    frame["target"] = np.where(frame["target"], 2**53, 2**53 - 1)
+    model = declare()
+    with pytest.raises(TrainingError, match=r"below 2\^53"):
+        fit_candidate(store, model, tmp_path, snapshot_of(store, model, frame), "logistic_regression")
 
 
 def test_three_classes_need_no_positive() -> None:

@@ -13,7 +13,7 @@ from include.data.columns.clock_changes import CHANGE
 from include.data.columns.conversion import ARROW, convert, declared_type
 from include.data.columns.epochs import UNITS
 from include.data.columns.text_parsing import BadTextError, parse, refusal
-from include.errors import SourceError, nearest
+from include.errors import SourceError, did_you_mean
 
 _SHOWN = 20
 """Places of a header that an error names."""
@@ -59,7 +59,6 @@ def check_declared(header: Sequence[str], name: str, source: FilesSource, place:
     there = set(header)
     for column in source.columns:
         if column not in there:
-            close = nearest(column, header)
             known = [one for one in source.columns if one in there]
             # Undeclared names may be the first line of any file, so they are not shown.
             found = f"a first line with {len(header)} fields, and of those declared " + (", ".join(known) or "none")
@@ -68,7 +67,7 @@ def check_declared(header: Sequence[str], name: str, source: FilesSource, place:
                 expected=", ".join(source.columns),
                 found=found if any(header) else "an empty first line",
                 where=f"{name}{place}",
-                remedy=f"did you mean `{close}`?" if close else "correct `data.source.columns`, or `delimiter`",
+                remedy=did_you_mean(column, header, "correct `data.source.columns`, or `delimiter`"),
             )
 
 

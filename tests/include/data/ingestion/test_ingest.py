@@ -77,9 +77,21 @@ def test_only_what_is_lacking_or_newest_is_read_again(run, folder, model) -> Non
     first = run()
     (folder / "rows.csv").write_text(lines(1, 2, 3, 4).replace("20.5", "9.5"))
     again = run()
-    assert [a == b for a, b in zip(first.partitions, again.partitions, strict=True)] == [True, True, True, False]
+    assert [a == b for a, b in zip(first.partitions, again.partitions, strict=True)] == [True, True, False, False]
     all_of_them = model.model_copy(update={"data": model.data.model_copy(update={"recheck": 4})})
     assert not {p.content for p in run(model=all_of_them).partitions} & {p.content for p in first.partitions}
+
+
+@pytest.mark.parametrize(("recheck", "read"), [(1, ["2026-03", "2026-04"]), (2, ["2026-02", "2026-03", "2026-04"])])
+def test_a_run_on_the_first_of_a_month_reads_the_months_before_again_which_recheck_counts(
+    run, folder, model, recheck, read
+) -> None:
+    assert datetime(2026, 4, 1, tzinfo=UTC) == AS_OF
+    before = run()
+    (folder / "rows.csv").write_text(lines(1, 2, 3, 4).replace("20.5", "9.5"))
+    again = run(model=model.model_copy(update={"data": model.data.model_copy(update={"recheck": recheck})}))
+    changed = [b.slot for a, b in zip(before.partitions, again.partitions, strict=True) if a.content != b.content]
+    assert changed == read
 
 
 def test_a_corrected_partition_is_a_new_content_beside_the_old_one(run, folder, local_store, model) -> None:

@@ -19,6 +19,7 @@ from include.config.sections.evaluation import FairnessRule, Gate
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
 from include.evaluation.compared_models import load_model_file
+from include.evaluation.comparison import compare
 from include.evaluation.evidence import Evidence, load_evidence
 from include.evaluation.gains import Fairness
 from include.evaluation.metrics.fairness import PARITIES, fairness_of
@@ -95,6 +96,28 @@ def test_a_group_without_rows_of_a_class_leaves_what_needs_them_undefined() -> N
     found = measured(groups=groups)
     assert found["equalized_odds_difference"].scores["challenger"].value is None
     assert found["demographic_parity_difference"].scores["challenger"].value is not None
+
+
+def test_a_group_in_which_few_get_it_all_right_is_not_said_to_be_treated_like_the_others_for_certain() -> None:
+    target, groups = np.tile([1] * 12 + [0] * 188, 2), np.repeat([0, 1], 200)
+    found = measured(np.where(target == 1, 0.9, 0.1), groups, target)
+    most = 1 - 0.025 ** (1 / 12)  # Clopper and Pearson, of the positives of a group
+    odds = found["equalized_odds_difference"].scores["challenger"]
+    assert (odds.value, odds.low, odds.high) == (0, 0, pytest.approx(most))
+    assert found["group_minimum recall"].scores["challenger"].low == pytest.approx(1 - most)
+    rates = found["demographic_parity_difference"].rates[0].rates["challenger"]
+    assert rates["true_positive_rate"].low == pytest.approx(1 - most)
+    assert rates["false_positive_rate"].high == pytest.approx(1 - 0.025 ** (1 / 188))
+
+
+def test_the_rate_of_a_groups_positives_is_as_uncertain_as_the_recall_of_that_slice() -> None:
+    target, groups = np.tile([1.0] * 12 + [0.0] * 188, 2), np.repeat([0, 1], 200)
+    score = np.where(target == 1, np.arange(400) % 3 > 0, 0) * 0.9
+    models, levels = {"challenger": Scored(score, 0.5)}, SliceLevels(("few", "many"), groups)
+    drawn = draw(np.arange(400), resamples=400, seed=0)
+    (slice_, _) = compare(target, models, ("recall",), {"size": levels}, drawn, positives=True).slice_scores
+    rates = measured(score, groups, target)["demographic_parity_difference"].rates[0].rates["challenger"]
+    assert rates["true_positive_rate"] == slice_.scores["challenger"]["recall"]
 
 
 def ruled(evidence: Evidence, **rule: Any) -> tuple[Outcome, RuleResult]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from worlds import NOW, World
 
 from include.errors import RegistryError
+from include.registry import timeline
 from include.registry.ledger import Ledger
+from include.registry.named_objects import NamedObjects
 from include.registry.naming.tags import tagged
+from tests.opcodes import opcodes_in
 
 ADA = {"trigger": "manual", "user": "ada"}
 
@@ -68,3 +73,16 @@ def test_versions_are_found_by_all_of_the_tags_that_are_asked_for(world: Tagged)
 def test_what_can_not_be_a_tag_is_refused(world: Tagged, key: str, value: str, reason: str, message: str) -> None:
     with pytest.raises(RegistryError, match=message):
         world.tag(0, key, value, reason)
+
+
+def test_verifying_many_tags_takes_work_that_grows_with_them_and_not_with_their_square() -> None:
+    def work(tags: int) -> int:
+        world = Tagged()
+        for number in range(tags):
+            world.tag(number % 3, "risk", str(number))
+        named = [entry for entry in world.ledger.entries() if entry.kind == "tagged"]
+        walk = NamedObjects(world.ledger, world.ledger.timeline(), Path())
+        assert walk.naming(named[-1]) == walk.naming(named[0])  # in any order, too
+        return opcodes_in(timeline.__file__, lambda: [walk.naming(entry) for entry in named])
+
+    assert work(40) < 7 * work(10), "four times as many"

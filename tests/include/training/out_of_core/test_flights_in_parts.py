@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from include.config.model import ModelConfig
 from include.data.frames import read_rows
 from include.data.snapshots import Snapshot
-from include.leakage.preparation import _differences
+from include.leakage.preparation import _NEAR, _differences
 from include.storage.local import LocalStore
 from include.training.declared_recipes import recipe_of
 from include.training.estimators.boosting.lightgbm_trees import LightGBMClassifier
@@ -51,7 +51,7 @@ def test_flights_are_prepared_alike_and_told_apart_as_well(
     with open_parted_rows(store, model, folder, snapshot, recipe, address) as parted:
         assert len(parted.parts) > 20
         together = fit_model(recipe, recipe.settings, parted)
-    assert list(_differences(together["prepare"], alone["prepare"], ())) == []
+    assert list(_differences(together["prepare"], alone["prepare"], (), _NEAR)) == []
     held = read_rows(store, snapshot, model, folder, window="holdout", columns=[*recipe.inputs, "late"])
     late = held.pop("late").to_numpy(bool)
     scores = [roc_auc_score(late, predict_scores(fitted, held)) for fitted in (alone, together)]

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from include.data.frames import read_rows
-from include.leakage.preparation import _differences
+from include.leakage.preparation import _NEAR, _differences
 from include.storage.content import get_content
 from include.training.declared_recipes import recipe_of
 from include.training.fit_candidate import fit_candidate
@@ -46,7 +46,7 @@ def test_the_fitted_preparation_is_that_of_all_rows_in_memory(name: str, shelf: 
         assert len(parted.parts) == 8
         together, _, _ = learn_preparation(recipe, parted)
         prepared = parted.answers(partial(dense, together[0][1]))
-    assert list(_differences(together[0][1], alone[0][1], ())) == []
+    assert list(_differences(together[0][1], alone[0][1], (), _NEAR)) == []
     np.testing.assert_allclose(prepared, dense(alone[0][1], rows.frame), rtol=1e-9, atol=1e-9)
     assert len(rows) == len(parted)
 
