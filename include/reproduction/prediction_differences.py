@@ -67,7 +67,7 @@ def compare_predictions(
                     check_golden(then, table)
                 frame = then.read(store, snapshot, then.fit.columns)
                 before, after = then.predict(frame).score, now.predict(frame).score
-                return _difference(before, after, tolerance, "holdout")
+                return difference(before, after, tolerance, "holdout")
         except (EvaluationError, ModelFileRefused, ObjectCorrupt, ObjectMissing) as error:
             log.warning("%s can't be used with the installed libraries: %s", original.id, error.message)
         if not golden:
@@ -79,7 +79,7 @@ def compare_predictions(
                 remedy="rebuild it where the former libraries are installed, or retrain the model",
             )
         stored = np.concatenate([np.asarray(one[PREDICTED].to_pylist(), dtype=float) for one in golden])
-        return _difference(stored, np.concatenate([_predicted(now, one) for one in golden]), tolerance, "golden rows")
+        return difference(stored, np.concatenate([_predicted(now, one) for one in golden]), tolerance, "golden rows")
 
 
 def _predicted(predictor: Predictor, golden: pa.Table) -> Array:
@@ -88,8 +88,28 @@ def _predicted(predictor: Predictor, golden: pa.Table) -> Array:
     return score.reshape(len(score), -1)
 
 
-def _difference(then: Array, now: Array, tolerance: float, proof: str) -> Predictions:
-    """Return how far predictions of shape (n_rows,) or (n_rows, n_values) are apart; raises `NotReproduced` if shapes differ."""
+def difference(then: Array, now: Array, tolerance: float, proof: str = "holdout") -> Predictions:
+    """Measure how far the predictions of two models for the same rows are apart.
+
+    Parameters
+    ----------
+    then, now : ndarray of shape (n_rows,) or (n_rows, n_values)
+        A row of several values differs as its most different value does.
+    tolerance : float
+        In the unit of the predictions.
+    proof : str
+        The rows that they were made for.
+
+    Returns
+    -------
+    Predictions
+        A row without a number differs from every other.
+
+    Raises
+    ------
+    NotReproduced
+        If their shapes differ.
+    """
     if then.shape != now.shape:
         raise NotReproduced(
             "With the installed libraries it becomes another model: its predictions have another shape.",
@@ -98,7 +118,7 @@ def _difference(then: Array, now: Array, tolerance: float, proof: str) -> Predic
             remedy="retrain the model",
         )
     apart = np.abs(then.astype(float) - now).reshape(len(then), -1).max(axis=1)
-    return Predictions(len(then), float(apart.max()), int((apart > tolerance).sum()), tolerance, proof)
+    return Predictions(len(then), float(apart.max()), int((~(apart <= tolerance)).sum()), tolerance, proof)
 
 
 def decides_otherwise(then: FitRecord, now: FitRecord, tolerance: float) -> bool:

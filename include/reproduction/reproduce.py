@@ -22,6 +22,7 @@ from include.registry.ledger import Ledger
 from include.registry.versions import fit_of
 from include.reproduction import differences
 from include.reproduction.changed_rows import changed_rows, damaged
+from include.reproduction.prediction_differences import difference
 from include.reproduction.report import Kind, Outcome, Predictions, Reproduction, ReproductionDifference
 from include.reproduction.scratch_store import ScratchStore
 from include.storage.content import get_content
@@ -214,8 +215,7 @@ def _compare(
     then = predict_scores(load(get_content(store, folder, ".skops", registered), registered), frame)
     now = predict_scores(load(get_content(scratch, folder, ".skops", made.model_file), made.model_file), frame)
     tolerance = TOLERANCE if made.classes is not None else TOLERANCE * float(np.std(then))
-    apart = np.abs(then - now)
-    return Predictions(len(frame), float(apart.max()), int((apart > tolerance).sum()), tolerance)
+    return difference(then, now, tolerance)
 
 
 def _same_content(store: ObjectStore, registered: str, made: FitRecord) -> bool:

@@ -91,6 +91,7 @@ class RequestLogger:
                 where="environment variable RATCHET_SERVING_HASH_KEY",
             )
         self._unsent: list[Record] = []
+        self._begun: list[list[Record]] = []  # of a file each; only `flush` has to do with them
         self._rows = 0
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -132,23 +133,29 @@ class RequestLogger:
         StoreError
             When the store does not take it; what was not taken waits on.
         """
+        # A file may be in the store though its write was not answered: its rows are sent again as the very same file.
+        self._send()
         with self._lock:
-            batch = list(self._unsent)
+            batch, self._unsent = self._unsent, []
         # A version has columns of its own, so each has files of its own.
         groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
         for record in batch:
             groups[record.model, f"{record.at:%Y%m%dT%H0000Z}", record.version].append(record)
-        for (model, _, _), records in groups.items():
+        self._begun.extend(groups.values())
+        self._send()
+
+    def _send(self) -> None:
+        while self._begun:
+            records = self._begun[0]
             table = pa.concat_tables(self._tables(records))
-            first = min(one.at for one in records)
+            model, first = records[0].model, min(one.at for one in records)
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
             body = sink.getvalue().to_pybytes()
             self.store.put_if_absent(request_key(model, first, digest(body)), body)
-            sent = set(map(id, records))
+            del self._begun[0]
             with self._lock:
-                self._unsent = [one for one in self._unsent if id(one) not in sent]
-                self._rows = sum(one.size for one in self._unsent)
+                self._rows -= table.num_rows
                 metrics.UNSENT.set(self._rows)
             metrics.LOGGED.labels(model).inc(table.num_rows)
 

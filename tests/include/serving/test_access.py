@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -150,6 +151,7 @@ def test_any_other_jwt_is_refused(start: Start, issuer) -> None:
         "unknown key": sign(kid="other"),
         "no signature": sign(with_key=None, algorithm="none"),
         "signed with the public key as a secret": sign(with_key=public, algorithm="HS256"),
+        "nested deeper than can be read": base64.urlsafe_b64encode(b"[" * 20_000).decode().rstrip("=") + ".e30.e30",
     }
     for name, token in wrong.items():
         assert served.client.get("/models", headers=bearer(token)).status_code == 401, name
