@@ -88,8 +88,13 @@ def test_no_value_of_a_row_is_in_what_a_run_hands_over_logs_stores_or_shows(
     require_none(store, json.dumps([upstream, snapshot]), logged.getvalue(), *(answer.text for answer in answers))
 
 
-@pytest.mark.parametrize("broken", ["carrier", "weight", "late"])
-def test_no_error_of_a_run_shows_the_value_that_is_wrong(tmp_path: Path, logged: io.StringIO, broken: str) -> None:
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [("carrier", "column_values_to_be_in_set"), ("weight", "does not judge texts"), ("late", "too many classes")],
+)
+def test_no_error_of_a_run_shows_the_value_that_is_wrong(
+    tmp_path: Path, logged: io.StringIO, broken: str, expected: str
+) -> None:
     rows = planted()
     rows[broken] = rows[broken].astype(object)
     if broken == "carrier":
@@ -97,7 +102,7 @@ def test_no_error_of_a_run_shows_the_value_that_is_wrong(tmp_path: Path, logged:
     else:
         rows[broken] = [f"{CANARY}-{number}" for number in range(len(rows))]
     model, store = declare(tmp_path / "parcels", rows), LocalStore(tmp_path / "store")
-    with pytest.raises(RatchetError) as refused:
+    with pytest.raises(RatchetError, match=expected) as refused:
         run_chain(store, model, tmp_path / "parcels", month(7))
     assert CANARY not in str(refused.value) + logged.getvalue()
     told = [key for key in store.list("") if not any(folder in f"/{key}" for folder in DATA)]
@@ -111,7 +116,7 @@ def test_the_private_key_is_nowhere_but_in_its_file(signed_world: SignedWorld, l
     assert secret not in logged.getvalue()
     assert [key for key in signed_world.store.list("") if secret.encode() in signed_world.store.get(key)] == []
     (signed_world.root / "key.pem").write_text(f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----\n")
-    with pytest.raises(RatchetError) as refused:
+    with pytest.raises(RatchetError, match="signing key can't be used") as refused:
         run_chain(signed_world.store, signed_world.model, signed_world.folder, month(10))
     assert CANARY not in str(refused.value) + logged.getvalue()
 

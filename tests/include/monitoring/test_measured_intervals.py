@@ -57,7 +57,7 @@ def test_a_champion_is_watched_whose_own_holdout_had_a_class_that_it_never_learn
     world.run(4)
     found = world.watch(4)
     assert found is not None and found.kept is not None and found.kept.promised.values == 1
-    assert found.performance[0].unknown or found.performance[0].rows
+    assert found.performance[0].rows == 478 and found.performance[0].unknown == {}
 
 
 def test_of_many_classes_too_a_champion_is_held_to_its_predecessor_on_the_rows_that_its_segments_left_it(

@@ -17,7 +17,7 @@ from include.config.load import load_model
 from include.config.model import ModelConfig
 from include.data.ingestion.ingest import ingest_window
 from include.data.windows import Window
-from include.errors import RatchetError
+from include.errors import ObjectCorrupt, RatchetError
 from include.registry.evaluator import evaluator
 from include.registry.ledger import Ledger
 from include.registry.verification import CACHED_ANSWERS, steps, verify
@@ -304,7 +304,7 @@ def test_foreign_code_is_not_run(world: World, tmp_path: Path, name: str, earlie
     for standing in world.ledger.timeline().standings:
         world.rewrite(world.fit_key(standing.version), code=keep_code(world.store, "parcels", {"features.py": evil}))
     shutil.rmtree(world.store.root / "parcels" / "evidence" / "index", ignore_errors=True)
-    with pytest.raises(RatchetError):
+    with pytest.raises(ObjectCorrupt, match="match its (key|digest)"):
         OPERATIONS[name](world)
     assert len([line for line in world.wrong() if "fits/" in line]) >= 2
     assert not mark.exists()

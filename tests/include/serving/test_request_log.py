@@ -171,6 +171,15 @@ def test_a_kill_loses_no_more_than_declared_and_an_end_nothing(process: Callable
     assert not kept.duplicated(["request_id", "request_row"]).any()
 
 
+def test_an_end_sends_what_no_flush_has_sent(start: Start, world: World) -> None:
+    world.add("serving: {request_log: {}}\n")
+    served = start(flush_seconds=600.0)
+    served.logger.start()
+    served.post(as_json(world.rows(3)))
+    served.logger.stop()
+    assert sorted(logged(world.store)["parcel"]) == sorted(world.rows(3)["parcel"])
+
+
 def wait_for(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not true():

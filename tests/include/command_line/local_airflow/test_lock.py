@@ -29,7 +29,7 @@ def test_it_is_let_go_when_its_holder_is_killed(tmp_path: Path):
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline()
-        with pytest.raises(RatchetError), only_one(tmp_path, what="make demo"):
+        with pytest.raises(RatchetError, match="make demo, process"), only_one(tmp_path, what="make demo"):
             pass
         holder.kill()
     with only_one(tmp_path, what="make demo"):
