@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -94,3 +95,13 @@ def test_the_command_line_says_the_same(world: Watched, report: WatchReport) -> 
     assert report.version in text and "watched over 14 intervals" in text
     assert "unit_change" in text and "surely less" in text and "needs you: a retraining as of" in text
     assert "retraining: no alarm asks" in text
+
+
+def test_each_row_of_an_interval_is_in_one_level_of_each_slice(world: Watched) -> None:
+    intervals = [one for one in WatchLog(world.store, "parcels").entries() if "details" in one.body.get("sources", {})]
+    assert len(intervals) == 14
+    for one in intervals:
+        details = json.loads(world.store.get(f"parcels/watch/details/{one.body['sources']['details']}.json"))
+        assert {level["slice"] for level in details["slices"]} == {"carrier"}
+        rows = sum(sum(level["counts"]) + level["missing"] + level["outside"] for level in details["slices"])
+        assert rows == one.body["rows"] > 0
