@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import pyarrow as pa
+
 from include.config.model import ModelConfig
 from include.data.ingestion.catalogue import Catalogue
 from include.data.segment_log import segment_models
@@ -113,13 +115,13 @@ def erase(store: PrunableStore, model: ModelConfig, people: People, *, at: datet
     Raises
     ------
     ConfigError
-        When no partition has the named columns.
+        When no partition has the named columns, or no line of the file is a value of theirs.
     StoreUnavailable
         When a task kept what was to go; the call is to be repeated.
     """
-    tables: set[tuple[str, ...]] = set()
-    partitions = list(rewritten_partitions(store, model, people, tables))
-    people.require_known(tables)
+    schemas: list[pa.Schema] = []
+    partitions = list(rewritten_partitions(store, model, people, schemas))
+    people.require_known(schemas)
     by_row = row_ids(store, model, people, partitions)
     unknown: set[str] = set()
     others = list(rewritten_others(store, model, [people, *by_row], unknown))

@@ -42,17 +42,18 @@ def _parquet(store: PrunableStore, prefix: str) -> Iterator[tuple[StoredObject, 
 
 
 def rewritten_partitions(
-    store: PrunableStore, model: ModelConfig, people: People, tables: set[tuple[str, ...]]
+    store: PrunableStore, model: ModelConfig, people: People, schemas: list[pa.Schema]
 ) -> Iterator[Rewritten]:
     """Yield the partitions that hold rows of the people, rewritten without them.
 
     Parameters
     ----------
-    tables : set of tuple of str
-        Gets the column names of each partition that was read.
+    schemas : list of Schema
+        Gets the different schemas of the partitions that were read.
     """
     for one, table in _parquet(store, f"{model.name}/{PARTITIONS}/"):
-        tables.add(tuple(table.column_names))
+        if not any(table.schema.equals(known) for known in schemas):
+            schemas.append(table.schema)
         mine = people.rows(table)
         if mine is not None and pc.any(mine).as_py():
             kept = table.filter(pc.invert(mine))

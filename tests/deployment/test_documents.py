@@ -8,13 +8,15 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 import pytest
-from chain_run import declare, month, run_chain
+from chain_run import NOW, declare, month, run_chain
 from sklearn.datasets import load_breast_cancer
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -22,6 +24,8 @@ from typer.testing import CliRunner
 from include.command_line.app import app
 from include.config.load import load_model
 from include.config.settings import ROOT
+from include.data.windows import Window
+from include.scoring.score import ingest_interval, score
 from include.storage.local import LocalStore
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -204,3 +208,26 @@ def test_every_command_in_the_documents_does_what_it_says(tmp_path: Path, monkey
             monkeypatch.setenv("RATCHET_SIGNING_KEY", str(at / words[1]))
         answered.append(words[0])
     assert {"history", "replay", "new", "lint", "plan", "token", "models", "versions"} <= set(answered)
+
+
+def test_the_python_of_the_documents_runs(tmp_path: Path, monkeypatch) -> None:
+    """On a small model of that name, with scores of the day; docs/extend.md has a test of its own."""
+    folder, store = tmp_path / "models" / "flight_delay", LocalStore(tmp_path / "store")
+    model = declare(folder, name="flight_delay")
+    run_chain(store, model, folder, month(4))
+    day = Window(datetime(2024, 8, 1, tzinfo=UTC), datetime(2024, 8, 2, tzinfo=UTC))
+    snapshot = ingest_interval(store, model, folder, day, at=NOW, connections=None)  # type: ignore[arg-type]
+    published = score(store, model, folder, snapshot, at=NOW)
+    assert published is not None
+    monkeypatch.setenv("RATCHET_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("RATCHET_STORE", store.url)
+    ran = {}
+    for page in PAGES:
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+            if page.name != "extend.md":
+                here = block.replace("s3://bucket/prefix", store.url).replace("2013", "2024")
+                ran[page.name] = {"frame": pd.read_parquet(folder / "rows.parquet").head(3)}
+                exec(compile(here, page.name, "exec"), ran[page.name])
+    assert set(ran) == {"backfill.md", "evaluation.md", "operate.md", "questions.md"}
+    assert len(ran["operate.md"]["scores"]) == published.rows > 0
+    assert ran["evaluation.md"]["of"](pd.DataFrame({"amount": [5.0, 7.0]}), 1, pd.Series([1, 0])).tolist() == [0, 7]

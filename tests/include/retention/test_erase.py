@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -243,3 +243,45 @@ def test_a_file_that_does_not_say_whom_is_refused(text: str, tmp_path: Path) -> 
     (tmp_path / "ids.csv").write_text(text)
     with pytest.raises(ConfigError, match="file of ids"):
         People.read(tmp_path / "ids.csv")
+
+
+UTC_TIME = pa.timestamp("us", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "given", "theirs"),
+    [
+        (pa.int64(), [7, 8, None], "007", [True, False, False]),
+        (pa.int64(), [7, 8, None], " 7.0", [True, False, False]),
+        (pa.int64(), [9007199254740993, 9007199254740992], "9007199254740993.0", [True, False]),
+        (pa.int8(), [7, 44], "300", [False, False]),
+        (pa.float64(), [7.0, 7.5], "7", [True, False]),
+        (pa.string(), ["007", "7", None], "7", [False, True, False]),
+        (pa.dictionary(pa.int32(), pa.string()), ["007", "7"], "007", [True, False]),
+        (pa.bool_(), [True, False], "TRUE", [True, False]),
+        (UTC_TIME, [datetime(2024, 5, 1, 8, tzinfo=UTC), None], "2024-05-01T10:00:00+02:00", [True, False]),
+        (pa.null(), [None], "7", [False]),
+    ],
+    ids=str,
+)
+def test_a_value_is_found_however_its_column_writes_it(kind: Any, stored: Any, given: str, theirs: list[bool]) -> None:
+    table = pa.table({"customer": pa.array(stored).cast(kind)})
+    found = People(("customer",), frozenset({(given,), ("x y",)})).rows(table)
+    assert found is not None and found.to_pylist() == theirs
+
+
+def test_rows_that_a_later_file_keeps_in_another_type_are_found_by_their_id(world: World) -> None:
+    """The source sent parcels as integers; a log of requests has them as a caller sent them."""
+    (key,) = [key for key in world.store.list("parcels/requests/") if key.endswith(".parquet")]
+    table = pq.read_table(pa.BufferReader(world.store.get(key)))
+    sink = BytesIO()
+    pq.write_table(table.set_column(0, "parcel", table["parcel"].cast(pa.float64())), sink)
+    world.store.put_if_absent(request_key("parcels", month(10), digest(sink.getvalue())), sink.getvalue())
+    assert world.erase(remove=False).objects["requests"] == 2
+
+
+@pytest.mark.parametrize("line", ["2024-05-01T08:00:00", "yesterday"])
+def test_lines_of_which_none_is_a_value_of_its_column_are_no_answer(world: World, line: str) -> None:
+    with pytest.raises(ConfigError, match="No line of the file of ids") as error:
+        erase(world.store, world.model, People(("sent_at",), frozenset({(line,)})), at=LATER)
+    assert "sent_at: timestamp" in str(error.value) and "with their offset" in str(error.value)
