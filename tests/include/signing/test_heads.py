@@ -228,8 +228,10 @@ def test_a_ledger_from_before_signing_is_read_again_once_a_person_signed_it(sign
     signed.fill(3, at=NOW + 3 * DAY)
     assert "the 3 before them are vouched for" in looked(signed)["the signatures"][1]
     signed.remove_from(5)
+    heads = {key: signed.store.get(key) for key in signed.store.list("flight_delay/heads/")}
     with pytest.raises(LedgerRewound):  # a person does not sign away what an anchor remembers
         sign("flight_delay", NOW + 4 * DAY)
+    assert {key: signed.store.get(key) for key in signed.store.list("flight_delay/heads/")} == heads
 
 
 def test_events_that_were_written_unsigned_among_signed_ones_are_signed_by_a_person_too(signed: Signed) -> None:
