@@ -228,6 +228,10 @@ def test_a_ledger_from_before_signing_is_read_again_once_a_person_signed_it(sign
     signed.fill(3, at=NOW + 3 * DAY)
     assert "the 3 before them are vouched for" in looked(signed)["the signatures"][1]
     signed.remove_from(5)
+    with pytest.MonkeyPatch.context() as unsigned:
+        for name in SETTINGS:
+            unsigned.delenv(name)
+        signed.fill(4)
     heads = {key: signed.store.get(key) for key in signed.store.list("flight_delay/heads/")}
     with pytest.raises(LedgerRewound):  # a person does not sign away what an anchor remembers
         sign("flight_delay", NOW + 4 * DAY)
