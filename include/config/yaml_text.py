@@ -26,6 +26,10 @@ _LARGEST = 2**20
 _DEEPEST = 50
 _MOST = 100_000
 """Entries, counted as often as an alias repeats them: a kilobyte of nested aliases means thousands of millions."""
+_SHORT = 50_000
+"""Letters that hold too few entries to fill the memory."""
+_BORNE = 400
+"""Levels that the stack of any parser bears."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # ten times as fast, where it is built
@@ -112,7 +116,8 @@ def read_yaml(text: str, where: str) -> tuple[Any, dict[KeyPath, int]]:
         raise ConfigError("The file is no declaration.", expected=f"at most {_LARGEST:,} letters", where=where)
     lines: dict[KeyPath, int] = {}
     try:
-        _check_depth(text, where)
+        if len(text) > _SHORT or most_levels(text) > _BORNE:
+            _check_depth(text, where)
         loader = _Loader(text)
         try:
             root = loader.get_single_node()
@@ -134,6 +139,16 @@ def read_yaml(text: str, where: str) -> tuple[Any, dict[KeyPath, int]]:
             remedy="check the indentation, and quote texts that hold `: `, `#`, `*` or start with `@`, `%`, `{` or `[`",
         ) from error
     return (None if root is None else _Builder(lines, where).value(root, ())), lines
+
+
+def most_levels(text: str) -> int:
+    """Return a number of levels that the collections of a text can't exceed; far cheaper than to count them.
+
+    A bracket begins at most two, as ``[a: b]`` does. Of the others at most two, a list and the mapping that holds it, begin at the
+    same column, and only indentation and the signs ``-``, ``?`` and ``:`` stand before it.
+    """
+    widest = max(map(len, re.findall(r"[ \t\-?:]+", text)), default=0)
+    return 2 * (1 + widest + text.count("[") + text.count("{"))
 
 
 def _check_depth(text: str, where: str) -> None:
