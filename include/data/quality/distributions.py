@@ -50,6 +50,9 @@ class Distributions:
 
     def add(self, frame: pd.DataFrame, train: Array) -> None:
         """Count rows; ``train`` tells which of them are in the training window."""
+        slots = frame[SLOT].cat
+        # Each partition's rows together, so that many partitions cost no more than the rows that they hold.
+        rows = np.argsort(slots.codes.to_numpy(), kind="stable")
         for name in self._columns:
             if name not in frame or name in self._left:
                 continue
@@ -57,25 +60,27 @@ class Distributions:
             if pd.api.types.is_datetime64_any_dtype(values.dtype):
                 self._left.add(name)
             elif pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
-                self._add_numbers(name, values.to_numpy(dtype=float, na_value=np.nan), frame[SLOT], train)
+                self._add_numbers(name, values.to_numpy(dtype=float, na_value=np.nan), slots, rows, train)
             else:
                 if self._entity is not None:
                     self._add_people(name, values, frame[self._entity])
                 self._add_levels(name, values, train)
 
-    def _add_numbers(self, name: str, values: Array, slots: pd.Series[Any], train: Array) -> None:
-        there, codes = np.flatnonzero(np.isfinite(values)), slots.cat.codes.to_numpy()
-        # Each partition's rows together, so that many partitions cost no more than the rows that they hold.
-        there = there[np.argsort(codes[there], kind="stable")]
-        ends = np.searchsorted(codes[there], np.arange(len(slots.cat.categories)), side="right")
-        for slot, mine in zip(slots.cat.categories, np.split(there, ends[:-1]), strict=True):
-            for number, window in enumerate((train, ~train)):
-                if len(own := np.sort(values[mine[window[mine]]])):
+    def _add_numbers(self, name: str, values: Array, slots: Any, rows: Array, train: Array) -> None:
+        there = rows[np.isfinite(values[rows])]
+        ends = np.searchsorted(slots.codes.to_numpy()[there], np.arange(len(slots.categories)), side="right")
+        for slot, mine in zip(slots.categories, np.split(there, ends[:-1]), strict=True):
+            windows = [np.sort(values[mine[window[mine]]]) for window in (train, ~train)]
+            for number, own in enumerate(windows):
+                if len(own):
                     # The number of quantiles that represent a partition's rows, independent of the other rows.
-                    points = own if len(own) <= _POINTS else np.quantile(own, _MIDDLES)
+                    points = own if len(own) <= _POINTS else _quantiles(own, _MIDDLES)
                     self._points.setdefault(name, ([], []))[number].append((str(slot), len(own), points))
-            if len(own := values[mine]) >= FEWEST_ROWS:
-                low, middle, high = np.quantile(own, _QUANTILES).tolist()
+            if len(mine) >= FEWEST_ROWS:
+                both = (
+                    np.sort(np.concatenate(windows), kind="stable") if all(map(len, windows)) else max(windows, key=len)
+                )
+                low, middle, high = _quantiles(both, np.array(_QUANTILES)).tolist()
                 period = {"slot": str(slot), "low": low, "middle": middle, "high": high}
                 self._periods.setdefault(name, []).append(period)
 
@@ -144,6 +149,15 @@ class Distributions:
             "holdout": shares[1],
             "periods": periods,
         }
+
+
+def _quantiles(ordered: Array, shares: Array) -> Array:
+    """Return what ``np.quantile`` does, of values in ascending order: it would sort them again."""
+    place = shares * (len(ordered) - 1)
+    below = np.floor(place).astype(int)
+    part, low, high = place - below, ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
+    found: Array = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
+    return found
 
 
 def _counted(values: pd.Series[Any]) -> dict[str, int]:

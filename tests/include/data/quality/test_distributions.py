@@ -11,7 +11,7 @@ from include.data.quality import check as checking
 from include.data.quality.check import check
 from include.data.quality.check_report import load_report
 from include.data.quality.distribution_charts import HEIGHT, charts
-from include.data.quality.distributions import FEWEST_ROWS, Distributions, _counted
+from include.data.quality.distributions import FEWEST_ROWS, Distributions, _counted, _quantiles
 from include.data.stored_partitions import SLOT
 from include.storage.content import get_content
 from tests.include.data.quality import checked_model as parcels
@@ -120,8 +120,17 @@ def test_each_row_is_taken_a_few_times_however_many_partitions_there_are() -> No
     slots = pd.Series(np.repeat(np.arange(500), 4)).astype(str).astype("category")
     found = Distributions(["x"])
     Counted.taken = 0
-    found._add_numbers("x", values.view(Counted), slots, train.view(Counted))
+    rows = np.argsort(slots.cat.codes.to_numpy(), kind="stable").view(Counted)
+    found._add_numbers("x", values.view(Counted), slots.cat, rows, train.view(Counted))
     assert Counted.taken < 10 * len(values)
     for window, points in ((train, found._points["x"][0]), (~train, found._points["x"][1])):
         expected = {slot: values[window & (slots == slot).to_numpy()].tolist() for slot in slots.cat.categories}
         assert {slot: kept.tolist() for slot, _, kept in points} == expected
+
+
+def test_quantiles_of_ordered_values_are_those_of_numpy_to_the_last_digit() -> None:
+    rng = np.random.default_rng(0)
+    for rows in (1, 2, 201, 999, 20_000):
+        for values in (rng.normal(size=rows), rng.gamma(1, 1e9, rows), rng.normal(size=rows).round(1), np.ones(rows)):
+            shares = np.array([0.0, 0.05, 0.333, 0.5, 0.95, 1.0])
+            assert _quantiles(np.sort(values), shares).tolist() == np.quantile(values, shares).tolist()
