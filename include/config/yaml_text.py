@@ -26,10 +26,6 @@ _LARGEST = 2**20
 _DEEPEST = 50
 _MOST = 100_000
 """Entries, counted as often as an alias repeats them: a kilobyte of nested aliases means thousands of millions."""
-_SHORT = 50_000
-"""Letters that hold too few entries to fill the memory."""
-_BORNE = 400
-"""Levels that the stack of any parser bears."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # ten times as fast, where it is built
@@ -116,13 +112,8 @@ def read_yaml(text: str, where: str) -> tuple[Any, dict[KeyPath, int]]:
         raise ConfigError("The file is no declaration.", expected=f"at most {_LARGEST:,} letters", where=where)
     lines: dict[KeyPath, int] = {}
     try:
-        if len(text) > _SHORT or most_levels(text) > _BORNE:
-            _check_depth(text, where)
-        loader = _Loader(text)
-        try:
-            root = loader.get_single_node()
-        finally:
-            loader.dispose()
+        _check_depth(text, where)
+        root = yaml.compose(text, Loader=_Loader)
     except yaml.reader.ReaderError as error:
         raise ConfigError(
             "This is not YAML that can be read.",
@@ -142,30 +133,25 @@ def read_yaml(text: str, where: str) -> tuple[Any, dict[KeyPath, int]]:
 
 
 def most_levels(text: str) -> int:
-    """Return a number of levels that the collections of a text can't exceed; far cheaper than to count them.
-
-    A bracket begins at most two, as ``[a: b]`` does. Of the others at most two, a list and the mapping that holds it, begin at the
-    same column, and only indentation and the signs ``-``, ``?`` and ``:`` stand before it.
-    """
+    """Return a number of levels that the collections of a text can't exceed, at a small part of the cost of counting them."""
+    # A bracket begins at most two, as `[a: b]` does. Of the others at most two, a list and the mapping that holds it, begin at the
+    # same column, and only indentation and these signs stand before it.
     widest = max(map(len, re.findall(r"[ \t\-?:]+", text)), default=0)
     return 2 * (1 + widest + text.count("[") + text.count("{"))
 
 
 def _check_depth(text: str, where: str) -> None:
     """Refuse what is nested too deeply or has too many entries, before a parser written in C calls itself for each level."""
+    if len(text) < 50_000 and most_levels(text) < 400:  # too short to fill the memory, and any stack bears these levels
+        return
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
         if number > _MOST:
-            raise ConfigError(
-                "The file is no declaration.", expected=f"fewer than {_MOST:,} keys and values", where=where
-            )
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+            few = f"fewer than {_MOST:,} keys and values"
+            raise ConfigError("The file is no declaration.", expected=few, where=where)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            mark = event.start_mark
-            raise _too_deep(f"{where}:{mark.line + 1}" if mark else where)
+            raise _too_deep(f"{where}:{event.start_mark.line + 1 if event.start_mark else 1}")
 
 
 def _too_deep(where: str) -> ConfigError:
