@@ -94,10 +94,10 @@ class Server:
         return JSONResponse({"live": True})
 
     async def ready(self, request: Request) -> Response:
-        """Tell whether every model has a loaded version."""
+        """Tell whether the server can be sent requests."""
         request.state.route = "ready"
         if not self.live.ready:
-            raise RequestError("A model has no loaded version yet.", status=503, retry_after=1)
+            raise RequestError("No model answers yet, or one is still being loaded.", status=503, retry_after=1)
         return JSONResponse({"ready": True})
 
     async def server(self, request: Request) -> Response:

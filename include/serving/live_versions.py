@@ -59,6 +59,11 @@ class LiveModel:
         """The model's name."""
         return self.declared.declared_name
 
+    @property
+    def answers(self) -> bool:
+        """Whether it answers requests."""
+        return self.champion is not None and self.segments.known
+
     def look(self, now: float) -> bool:
         """Ask the ledger for news, in one call of the store, and put in force what it says; of a model with segments in one more.
 
@@ -167,6 +172,7 @@ class LiveModels:
     def __init__(self, models: Iterable[LiveModel], *, poll_seconds: float) -> None:
         self.models = {model.name: model for model in models}
         self.poll_seconds = poll_seconds
+        self._known: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="ratchet-watch", daemon=True)
 
@@ -182,8 +188,8 @@ class LiveModels:
 
     @property
     def ready(self) -> bool:
-        """Whether every model has a version that answers."""
-        return all(model.champion is not None and model.segments.known for model in self.models.values())
+        """Whether a model answers, and of every other it is known that it does or why not: one model takes no other out of service."""
+        return len(self._known) == len(self.models) and any(model.answers for model in self.models.values())
 
     def look(self) -> None:
         """Look at every ledger once."""
@@ -196,9 +202,11 @@ class LiveModels:
             except StoreUnavailable as error:
                 away = True
                 log.warning("%s: the store does not answer; what is served stays: %s", model.name, error.message)
+                continue
             except RatchetError as error:
                 model.problem = error.message
                 log.error("%s: its ledger can't be read; what is served stays: %s", model.name, error.message)
+            self._known.add(model.name)
         metrics.STORE_AWAY.set(away)
         for model in loaded:
             model.compile()

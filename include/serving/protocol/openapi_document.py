@@ -66,7 +66,7 @@ def document(models: Iterable[LiveModel]) -> dict[str, Any]:
     schemas: dict[str, Any] = {"Error": _error_schema()}
     paths: dict[str, Any] = {
         "/v2/health/live": {"get": _get("Whether the process answers", secured=False)},
-        "/v2/health/ready": {"get": _get("Whether every model has a version that answers")},
+        "/v2/health/ready": {"get": _get("Whether every model was looked at, and one answers")},
         "/v2": {"get": _get("The server's name and what it can do")},
         "/models": {"get": _get("The models that the caller may ask")},
     }

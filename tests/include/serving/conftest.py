@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,11 +112,16 @@ def world(trained_once: Path, tmp_path: Path) -> World:
 @pytest.fixture
 def start(world: World) -> Callable[..., Served]:
     def make(
-        *, store: ObjectStore | None = None, platform: Platform | None = None, look: bool = True, **settings: Any
+        *,
+        store: ObjectStore | None = None,
+        platform: Platform | None = None,
+        look: bool = True,
+        names: Sequence[str] = ("parcels",),
+        **settings: Any,
     ) -> Served:
         serving = ServingSettings(**settings)
         used = store or world.store
-        live = LiveModels(open_models(used, world.root, ["parcels"]), poll_seconds=0.05)
+        live = LiveModels(open_models(used, world.root, names), poll_seconds=0.05)
         declared = world.model.serving.request_log
         logger = RequestLogger(used, {"parcels": declared} if declared else {}, serving)
         app = Server(live, logger, serving, platform or Platform("none")).app(Access(serving))

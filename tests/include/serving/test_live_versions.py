@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from chain_run import month, run_chain
+from chain_run import declare, month, run_chain
 
 from include.errors import StoreUnavailable
 from include.registry.ledger import Ledger
@@ -104,6 +104,20 @@ def test_a_store_that_is_away_at_the_start_is_asked_until_it_answers(start: Star
     served.look()
     assert served.client.get("/v2/health/ready").status_code == 200
     assert answers(served) == world.champions[-1]
+
+
+def test_a_model_that_does_not_answer_takes_no_other_out_of_service(start: Start, world: World) -> None:
+    declare(world.root / "crates", name="crates")  # never trained
+    served = start(names=("parcels", "crates"), look=False)
+    assert served.client.get("/v2/health/ready").status_code == 503
+    served.look()
+    assert served.client.get("/v2/health/ready").status_code == 200
+    assert served.client.get("/v2/models/parcels/ready").status_code == 200
+    assert served.client.get("/v2/models/crates/ready").status_code == 503
+    for version in reversed(world.champions):
+        world.withdraw(version)
+        served.look()
+    assert served.client.get("/v2/health/ready").status_code == 503, "nothing answers"
 
 
 def change_golden(world: World, version: str) -> None:
